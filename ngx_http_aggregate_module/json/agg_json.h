@@ -1,0 +1,224 @@
+
+/*
+ * JSON over pointer and length: validation, iteration, names, writing.
+ *
+ * Given:    bytes, never terminated, never read past their end; memory comes
+ *           from the caller's agg_mem_t.
+ * Promises: no tree, no recursion, no globals; nesting up to AGG_MAX_DEPTH;
+ *           values are looked at where they lie and copied byte for byte.
+ * Cost:     linear; strings and white space 16 bytes at a time (SSE2, else
+ *           two 64-bit words).
+ * Source:   RFC 8259 (JSON), RFC 3629 (UTF-8).
+ */
+
+
+#ifndef AGG_JSON_H_INCLUDED
+#define AGG_JSON_H_INCLUDED
+
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/types.h>
+
+
+#pragma GCC visibility push(hidden)
+
+
+#define AGG_MAX_DEPTH  128
+
+
+typedef enum {
+    AGG_OK = 0,
+    AGG_AGAIN,
+    AGG_INVALID,
+    AGG_TOO_LARGE,
+    AGG_NOMEM,
+    AGG_NOT_FOUND
+} agg_rc_e;
+
+
+typedef enum {
+    AGG_NONE = 0,
+    AGG_NULL,
+    AGG_TRUE,
+    AGG_FALSE,
+    AGG_NUMBER,
+    AGG_STRING,
+    AGG_ARRAY,
+    AGG_OBJECT
+} agg_kind_e;
+
+
+/* the layout of ngx_str_t */
+
+typedef struct {
+    size_t            len;
+    u_char           *data;
+} agg_str_t;
+
+
+/*
+ * Memory of the caller.  alloc returns NULL when there is none.  grow moves
+ * a block (NULL at first) into one of "size" bytes and keeps its first "used"
+ * bytes; NULL when there is none, and then the old block is as it was.  With
+ * size 0 it gives the block back and returns NULL.
+ */
+
+typedef struct {
+    void             *(*alloc)(void *ctx, size_t size);
+    void             *(*grow)(void *ctx, void *p, size_t used, size_t size);
+    void             *ctx;
+} agg_mem_t;
+
+
+/* contiguous output that grows geometrically; used: pos - start */
+
+typedef struct {
+    u_char           *start;
+    u_char           *pos;
+    u_char           *end;
+    size_t            max;          /* most bytes it may hold */
+    agg_mem_t        *mem;
+} agg_buf_t;
+
+
+/* where a resumable scan stands; the fields are the scanner's own */
+
+typedef struct {
+    size_t            offset;       /* bytes taken, or where the error is */
+    u_char            state;
+    u_char            depth;
+    u_char            more;         /* bytes of an escape, a character or a
+                                       literal still to come */
+    u_char            low;          /* bounds of the next byte of a character */
+    u_char            high;
+    const char       *literal;      /* the rest of a literal */
+    u_char            kinds[AGG_MAX_DEPTH + 1];
+} agg_scan_t;
+
+
+/* over the members of an object or the elements of an array */
+
+typedef struct {
+    u_char           *pos;
+    u_char           *end;
+    agg_kind_e        kind;         /* of the container */
+    agg_str_t         name;         /* raw, between its quotes */
+    agg_str_t         value;        /* raw, trimmed */
+} agg_iter_t;
+
+
+/*
+ * Whole document, one value, white space around it allowed.  AGG_OK or
+ * AGG_INVALID; with the latter *offset (may be NULL) is the offset of the
+ * first byte that cannot stand where it stands, or len when bytes are missing.
+ * Lone surrogate escapes are valid, raw control characters are not.
+ */
+
+agg_rc_e agg_json_validate(const u_char *data, size_t len, size_t *offset);
+
+
+/*
+ * The same in pieces of any size.  push: AGG_OK to go on, AGG_INVALID is
+ * final.  finish: AGG_OK when the document is whole, else AGG_INVALID.
+ * s->offset is the number of bytes taken, or the offset of the error.
+ */
+
+void agg_scan_init(agg_scan_t *s);
+agg_rc_e agg_scan_push(agg_scan_t *s, const u_char *data, size_t len);
+agg_rc_e agg_scan_finish(agg_scan_t *s);
+
+
+/* by the first byte, white space not allowed for; AGG_NONE when empty */
+
+agg_kind_e agg_json_kind(const agg_str_t *value);
+
+
+/* takes insignificant white space off both ends */
+
+void agg_json_trim(agg_str_t *v);
+
+
+/*
+ * Iterates over a document known to be valid.  next: 1 with name and value
+ * set, 0 at the end and for a value that is no container.
+ */
+
+void agg_iter_init(agg_iter_t *it, const agg_str_t *value);
+int agg_iter_next(agg_iter_t *it);
+
+
+/*
+ * Names are compared as they decode: "\u0061" is "a"; a lone surrogate equals
+ * itself only.  "raw" is what stands between the quotes of a valid string.
+ */
+
+int agg_json_name_equal(const agg_str_t *raw, const agg_str_t *decoded);
+int agg_json_names_equal(const agg_str_t *raw1, const agg_str_t *raw2);
+uint32_t agg_json_name_hash(const agg_str_t *raw, uint32_t seed);
+
+
+/*
+ * Decodes what stands between the quotes of a valid string; raw->len bytes at
+ * dst suffice, and dst may be raw->data.  Returns the number of bytes, -1
+ * when there is a lone surrogate, which the other form writes as three bytes
+ * that are no UTF-8.
+ */
+
+ssize_t agg_json_unescape(u_char *dst, const agg_str_t *raw);
+size_t agg_json_unescape_any(u_char *dst, const agg_str_t *raw);
+
+
+/*
+ * Writes any bytes as a JSON string with its quotes and the shortest escapes;
+ * what is no UTF-8 becomes U+FFFD.  The length is that of the result.
+ */
+
+agg_rc_e agg_json_escape(agg_buf_t *b, const u_char *data, size_t len);
+size_t agg_json_escaped_length(const u_char *data, size_t len);
+
+int agg_utf8_valid(const u_char *p, size_t len);
+
+
+/*
+ * reserve makes room for n more bytes: AGG_TOO_LARGE over b->max, AGG_NOMEM.
+ * What the buffer holds stays as it is in either case.
+ */
+
+void agg_buf_init(agg_buf_t *b, agg_mem_t *mem, size_t max);
+agg_rc_e agg_buf_reserve(agg_buf_t *b, size_t n);
+
+
+static inline size_t
+agg_buf_used(const agg_buf_t *b)
+{
+    return (size_t) (b->pos - b->start);
+}
+
+
+static inline agg_rc_e
+agg_buf_append(agg_buf_t *b, const void *p, size_t n)
+{
+    agg_rc_e  rc;
+
+    if ((size_t) (b->end - b->pos) < n) {
+        rc = agg_buf_reserve(b, n);
+        if (rc != AGG_OK) {
+            return rc;
+        }
+    }
+
+    if (n != 0) {
+        memcpy(b->pos, p, n);
+        b->pos += n;
+    }
+
+    return AGG_OK;
+}
+
+
+#pragma GCC visibility pop
+
+
+#endif /* AGG_JSON_H_INCLUDED */

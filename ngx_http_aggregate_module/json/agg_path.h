@@ -1,0 +1,85 @@
+
+/*
+ * Paths: a subset of jq's.
+ *
+ *   path = "." | ["."] first *next
+ *   first = key | "*" | index       next = "." key | ".*" | ["."] index
+ *   key = 1*[A-Za-z0-9_$@-] | a JSON string
+ *   index = "[]" | "[" ["-"] digits "]"
+ *
+ * A path is immutable once parsed and may be shared.
+ */
+
+
+#ifndef AGG_PATH_H_INCLUDED
+#define AGG_PATH_H_INCLUDED
+
+
+#include "agg_json.h"
+
+
+#pragma GCC visibility push(hidden)
+
+
+#define AGG_PATH_MAX_STEPS    32
+#define AGG_PATH_MAX_NAME     1024      /* bytes of a decoded key */
+
+#define AGG_PATH_NO_WILDCARD  0x01      /* neither [] nor .* */
+#define AGG_PATH_ROOT_OK      0x02      /* "." names the document */
+#define AGG_PATH_EMPTY_OK     0x04      /* and so does an empty path */
+
+
+typedef enum {
+    AGG_STEP_KEY = 0,
+    AGG_STEP_ANY,                       /* .*: every member */
+    AGG_STEP_INDEX,
+    AGG_STEP_EACH                       /* []: every element */
+} agg_step_e;
+
+
+typedef struct {
+    agg_step_e        type;
+    long              index;            /* from the end when negative */
+    agg_str_t         name;             /* decoded */
+} agg_step_t;
+
+
+typedef struct {
+    unsigned          nsteps;           /* 0: the document */
+    unsigned          wildcard;         /* has [] or .* */
+    unsigned          negative;         /* has an index from the end */
+    agg_step_t       *steps;
+    agg_str_t         text;             /* as it was given */
+} agg_path_t;
+
+
+/* what is wrong, and at which byte of the path; the text is static */
+
+typedef struct {
+    size_t            offset;
+    const char       *text;
+} agg_error_t;
+
+
+/*
+ * NULL with *err filled when the text is no path ("no memory" included).  The
+ * path and copies of all it holds come from mem.
+ */
+
+agg_path_t *agg_path_parse(agg_mem_t *mem, const agg_str_t *text,
+    unsigned flags, agg_error_t *err);
+
+
+/*
+ * The raw value at a path without wildcards in a valid document; of duplicate
+ * members the last.  AGG_OK or AGG_NOT_FOUND.
+ */
+
+agg_rc_e agg_path_get(const agg_path_t *path, const agg_str_t *doc,
+    agg_str_t *value);
+
+
+#pragma GCC visibility pop
+
+
+#endif /* AGG_PATH_H_INCLUDED */

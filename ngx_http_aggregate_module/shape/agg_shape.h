@@ -1,0 +1,188 @@
+
+/*
+ * Shapes: statements compiled once, run over the bytes of a document as they
+ * arrive.
+ *
+ * Given:    statements at configuration time, the document in pieces of any
+ *           size at run time.
+ * Promises: what stays is copied byte for byte; every cutting of the document
+ *           into pieces gives the same output; errors are found wherever they
+ *           are, in what is dropped too; out->max bounds what is held.
+ * Cost:     one pass for target, limit, allow, deny, rename, into and what
+ *           move takes out, then one copying pass over the output for each
+ *           move and set.  A shape with an index from the end holds the
+ *           document until it is complete and makes the pass then.
+ *
+ * Order, whatever the order of writing: target, limit, allow, deny, rename,
+ * into, move, set; statements of one kind in written order.  Paths of allow,
+ * deny, rename, into and the source of move name the document as it is after
+ * target and limit; destinations of move and set name it as it is when they
+ * run.
+ *
+ * Where the contract leaves a choice:
+ *
+ *  - target: of duplicate members on the way the last decides, even when it
+ *    leads nowhere.
+ *  - limit on what is no array does nothing; of several on one array the
+ *    least counts.
+ *  - allow: objects and arrays on the way stay, as their kind, even when
+ *    nothing of them does; scalars on the way go; a scalar document that
+ *    cannot match becomes null.
+ *  - rename: every duplicate is renamed.  A sibling that has the new name in
+ *    the output and is not itself renamed away is dropped, before and after;
+ *    when several statements give one name in one object, the last of them
+ *    that finds a member wins.
+ *  - move: all sources are taken out, as shaped by then, before the first is
+ *    placed; of duplicate sources the last is placed.  So "move a.b a" puts b
+ *    in the place of a, and "move a a.b" wraps a.
+ *  - move, set: a key where there is no object replaces what is there by an
+ *    object; an index that is not there, [] and .* without a container: the
+ *    statement does nothing there.  Duplicates on the way all get the value.
+ *  - white space between the tokens of what is copied whole stays, other
+ *    white space goes.
+ */
+
+
+#ifndef AGG_SHAPE_H_INCLUDED
+#define AGG_SHAPE_H_INCLUDED
+
+
+#include "agg_json.h"
+#include "agg_path.h"
+
+
+#pragma GCC visibility push(hidden)
+
+
+typedef struct agg_shape_s  agg_shape_t;
+typedef struct agg_state_s  agg_state_t;
+typedef struct agg_frame_s  agg_frame_t;
+
+
+/* what a shape takes at run time, by the slots its statements returned */
+
+typedef struct {
+    agg_str_t        *values;           /* of the elements, raw JSON; data is
+                                           NULL: nothing for this one */
+    size_t            n;
+} agg_shape_into_t;
+
+
+typedef struct {
+    size_t           *limits;
+    agg_str_t        *values;
+    agg_shape_into_t *into;
+} agg_shape_args_t;
+
+
+/*
+ * A run.  The memory is the caller's: agg_shape_run_size() bytes, aligned as
+ * malloc aligns.  What it takes besides comes from out->mem.
+ */
+
+typedef struct {
+    size_t                   offset;    /* bytes taken, where the error is */
+    unsigned                 empty;     /* no byte but white space came */
+
+    /* the rest is the runner's own */
+
+    unsigned                 step;
+    const agg_shape_t       *shape;
+    const agg_shape_args_t  *args;
+    agg_buf_t               *out;
+    agg_frame_t             *frame;
+    const agg_state_t       *child;
+    agg_scan_t               scan;
+    void                    *own;
+} agg_shape_run_t;
+
+
+/* NULL: no memory */
+
+agg_shape_t *agg_shape_create(agg_mem_t *mem);
+
+
+/*
+ * Statements.  AGG_OK, or AGG_INVALID and AGG_NOMEM with *err filled; a slot
+ * is numbered from 0 for each of limits, values and into.
+ */
+
+agg_rc_e agg_shape_target(agg_shape_t *s, const agg_str_t *path,
+    agg_error_t *err);
+agg_rc_e agg_shape_limit(agg_shape_t *s, const agg_str_t *path_or_null,
+    size_t n, agg_error_t *err);
+agg_rc_e agg_shape_limit_arg(agg_shape_t *s, const agg_str_t *path_or_null,
+    size_t max, unsigned *slot, agg_error_t *err);
+agg_rc_e agg_shape_allow(agg_shape_t *s, const agg_str_t *path,
+    agg_error_t *err);
+agg_rc_e agg_shape_deny(agg_shape_t *s, const agg_str_t *path,
+    agg_error_t *err);
+agg_rc_e agg_shape_rename(agg_shape_t *s, const agg_str_t *path,
+    const agg_str_t *name, agg_error_t *err);
+agg_rc_e agg_shape_move(agg_shape_t *s, const agg_str_t *from,
+    const agg_str_t *to, agg_error_t *err);
+
+/* json is validated and copied; a bad one leaves err->text "invalid JSON" */
+
+agg_rc_e agg_shape_set(agg_shape_t *s, const agg_str_t *path,
+    const agg_str_t *json, agg_error_t *err);
+
+/* args->values[slot]: plain bytes, written as a JSON string */
+
+agg_rc_e agg_shape_set_arg(agg_shape_t *s, const agg_str_t *path,
+    unsigned *slot, agg_error_t *err);
+
+/*
+ * Each element i of the array at the path that is an object and stays gets
+ * the member "name" with args->into[slot].values[i]: in the place of the first
+ * member of that name in the output (further ones go), else as the last one.
+ */
+
+agg_rc_e agg_shape_into(agg_shape_t *s, const agg_str_t *array_path,
+    const agg_str_t *name, unsigned *slot, agg_error_t *err);
+
+
+/*
+ * After the last statement.  AGG_INVALID: statements contradict one another.
+ * compile_split also makes the two halves: head is target and limit, tail is
+ * all the rest; slots keep their numbers in both.
+ */
+
+agg_rc_e agg_shape_compile(agg_shape_t *s, agg_error_t *err);
+agg_rc_e agg_shape_compile_split(agg_shape_t *s, agg_error_t *err);
+agg_shape_t *agg_shape_head(agg_shape_t *s);
+agg_shape_t *agg_shape_tail(agg_shape_t *s);
+
+/* nothing to do: validate and copy only */
+
+int agg_shape_is_identity(const agg_shape_t *s);
+
+
+/*
+ * A shape of NULL validates and copies whole.  args may be NULL when the
+ * shape has no slots; it is read until the run is finished.
+ *
+ * push: AGG_OK to go on; AGG_INVALID, AGG_TOO_LARGE (out->max) and AGG_NOMEM
+ * are final, and out is then of no use.
+ *
+ * finish: AGG_OK: out holds one JSON value without white space around it;
+ * AGG_NOT_FOUND: the target is not there, out is empty; AGG_INVALID: not a
+ * whole document (run->empty: nothing at all).
+ *
+ * missing: after AGG_NOT_FOUND, makes what follows target run over another
+ * document, which must be valid; the result is in out.
+ */
+
+size_t agg_shape_run_size(const agg_shape_t *s);
+void agg_shape_run_init(agg_shape_run_t *run, const agg_shape_t *s,
+    agg_buf_t *out, const agg_shape_args_t *args);
+agg_rc_e agg_shape_run_push(agg_shape_run_t *run, const u_char *data,
+    size_t len);
+agg_rc_e agg_shape_run_finish(agg_shape_run_t *run);
+agg_rc_e agg_shape_run_missing(agg_shape_run_t *run, const agg_str_t *doc);
+
+
+#pragma GCC visibility pop
+
+
+#endif /* AGG_SHAPE_H_INCLUDED */

@@ -80,7 +80,7 @@ EOC
 my $dead = $t->dead_port;
 $conf =~ s/DEAD/$dead/;
 
-$t->plan(50);
+$t->plan(53);
 $t->write_file('static/a.txt', 'a file');
 $t->run($conf);
 
@@ -157,7 +157,14 @@ is($q->{args}, 'a=b', 'log, arguments');
 is($b->header($q, 'x-client'), 'me', 'log, header');
 like($q->{head}, qr{^GET /plain\?a=b HTTP/1.1\r\n.*\r\n\r\n$}s, 'log, raw');
 ok($q->{done} && !$q->{aborted}, 'log, done');
+ok($q->{time} <= $q->{first} && $q->{first} <= $q->{ended}, 'log, times');
 is($b->count, 1, 'count');
+
+my @clients = map { $t->connect } 1 .. 3;
+$_->request(GET => '/slow', close => 1) for @clients;
+is(join(' ', map { $_->response->body } @clients), 'slow slow slow',
+   'parallel requests');
+is($b->stats->{parallel}, 3, 'and how many');
 
 $b->set('/plain', { status => 201, body => 'new' });
 is(http_get('/plain')->status, 201, 'behaviour changed');

@@ -55,12 +55,15 @@ package Harness::Backend;
 #     $b->log                  the requests, oldest first, each a hash: method,
 #                              uri, path, args, version, head (as it came),
 #                              headers ([[name, value]...]), body, connection,
-#                              time, done (answered wholly), aborted (peer left
-#                              before that)
+#                              time (when it had come), first (the first byte
+#                              went out), ended, done (answered wholly) or
+#                              aborted (the peer left before that)
 #     $b->log('/a')            those of one path
 #     $b->count, ->count('/a') how many
 #     $b->header($q, 'Name')   the values of a header of a logged request
-#     $b->stats                hash: open, connections, requests, aborted
+#     $b->stats                hash: connections, requests, aborted, all since
+#                              clear; open (connections), active (requests that
+#                              have not ended), parallel (most of them at once)
 #     $b->clear                forgets the log and the counts
 #     $b->pause, ->resume      SIGSTOP, SIGCONT
 #     $b->stop, ->start        gone (connection refused), and back again on
@@ -268,6 +271,7 @@ sub clear {
 
     $self->{log} = [];
     $self->{connections} = $self->{requests} = $self->{aborted} = 0;
+    $self->{parallel} = $self->active;
     return 1;
 }
 
@@ -330,11 +334,33 @@ sub accept {
 }
 
 
+# the requests that have not ended
+sub active {
+    my ($self) = @_;
+    return scalar grep { $_->{entry} } values %{ $self->{conns} };
+}
+
+
+# the connection's request has ended: "done", "aborted" or, when we broke it
+# off ourselves, neither
+sub ended {
+    my ($self, $c, $how) = @_;
+
+    my $entry = delete $c->{entry} or return;
+
+    $entry->{ended} = time();
+    $entry->{$how} = 1 if $how;
+    $self->{aborted}++ if ($how || '') eq 'aborted';
+    return;
+}
+
+
 sub drop {
     my ($self, $c, $reset) = @_;
 
     return if $c->{gone};
     $c->{gone} = 1;
+    $self->ended($c);
 
     setsockopt($c->{socket}, SOL_SOCKET, SO_LINGER, pack('ii', 1, 0))
         if $reset;
@@ -356,10 +382,7 @@ sub readable {
     }
 
     if ($n == 0) {
-        if ($c->{entry} && !$c->{entry}{done}) {
-            $c->{entry}{aborted} = 1;
-            $self->{aborted}++;
-        }
+        $self->ended($c, 'aborted');
         return $self->drop($c);
     }
 
@@ -479,6 +502,9 @@ sub answer {
     $c->{entry} = $q;
     push @{ $self->{log} }, $q;
     shift @{ $self->{log} } if @{ $self->{log} } > 20000;
+
+    my $active = $self->active;
+    $self->{parallel} = $active if $active > $self->{parallel};
 
     my $b = $self->behaviour($q);
 
@@ -645,7 +671,7 @@ sub run {
             return;
 
         } elsif ($what eq 'done') {
-            $c->{entry}{done} = 1 if $c->{entry};
+            $self->ended($c, 'done');
             shift @{ $c->{steps} };
 
         } elsif ($what eq 'keep') {
@@ -670,14 +696,12 @@ sub flush {
         if (!defined $n) {
             return 0 if $!{EAGAIN} || $!{EINTR} || $!{EWOULDBLOCK};
 
-            if ($c->{entry} && !$c->{entry}{done}) {
-                $c->{entry}{aborted} = 1;
-                $self->{aborted}++;
-            }
+            $self->ended($c, 'aborted');
             $self->drop($c);
             return 0;
         }
 
+        $c->{entry}{first} ||= time() if $c->{entry};
         substr($c->{out}, 0, $n, '');
     }
 
@@ -710,7 +734,9 @@ sub command {
     } elsif ($what eq 'stats') {
         $value = {
             open => scalar(grep { !$_->{control} } values %{ $self->{conns} }),
-            map { $_ => $self->{$_} } qw(connections requests aborted),
+            active => $self->active,
+            map { $_ => $self->{$_} }
+                qw(connections requests aborted parallel),
         };
     }
 

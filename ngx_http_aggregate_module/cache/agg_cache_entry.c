@@ -1,0 +1,364 @@
+
+/*
+ * One stored response is one string of bytes: a header of fixed length with
+ * all numbers, big-endian, and then key, tags, header lines and body.  No
+ * text to parse and no base64: reading is a handful of comparisons, and the
+ * body is used where it lies.
+ *
+ *     0  "AGC"  version          16  origin       64  born, ms
+ *     4  kind                    24  fresh        72  born, seq
+ *     5  flags                   32  updating     80  lengths of key, tags,
+ *     6  status                  40  error            lines and body
+ *     8  sum of all the rest     48  reserved
+ *
+ * Another node, or whoever may write to Redis, made what is read, so every
+ * length is checked against what is there, and every header line against the
+ * grammar: a stored line can never end early and start another.
+ */
+
+
+#include <string.h>
+
+#include "agg_cache_entry.h"
+
+
+#define AGG_CACHE_ENTRY_VERSION  1
+
+
+static uint64_t agg_cache_entry_sum(const u_char *data, size_t len);
+static u_char *agg_cache_put(u_char *p, uint64_t value, size_t size);
+static uint64_t agg_cache_get(const u_char *p, size_t size);
+static int agg_cache_entry_verify(const agg_cache_entry_t *entry);
+
+
+size_t
+agg_cache_entry_length(const agg_cache_entry_t *entry)
+{
+    if (entry->key.len > AGG_CACHE_ENTRY_KEY_MAX
+        || entry->tags.len > AGG_CACHE_ENTRY_TAGS_MAX
+        || entry->lines.len > AGG_CACHE_ENTRY_LINES_MAX
+        || entry->body.len > UINT32_MAX)
+    {
+        return 0;
+    }
+
+    return AGG_CACHE_ENTRY_HEADER + entry->key.len + entry->tags.len
+           + entry->lines.len + entry->body.len;
+}
+
+
+u_char *
+agg_cache_entry_write(u_char *p, const agg_cache_entry_t *entry)
+{
+    memcpy(p, "AGC", 3);
+    p += 3;
+
+    p = agg_cache_put(p, AGG_CACHE_ENTRY_VERSION, 1);
+    p = agg_cache_put(p, entry->kind, 1);
+    p = agg_cache_put(p, entry->freshness.flags, 1);
+    p = agg_cache_put(p, entry->status, 2);
+    p = agg_cache_put(p, 0, 8);
+    p = agg_cache_put(p, (uint64_t) entry->freshness.origin, 8);
+    p = agg_cache_put(p, (uint64_t) entry->freshness.fresh, 8);
+    p = agg_cache_put(p, (uint64_t) entry->freshness.updating, 8);
+    p = agg_cache_put(p, (uint64_t) entry->freshness.error, 8);
+    p = agg_cache_put(p, 0, 8);
+    p = agg_cache_put(p, 0, 8);
+    p = agg_cache_put(p, entry->born.ms, 8);
+    p = agg_cache_put(p, entry->born.seq, 8);
+    p = agg_cache_put(p, entry->key.len, 4);
+    p = agg_cache_put(p, entry->tags.len, 4);
+    p = agg_cache_put(p, entry->lines.len, 4);
+    p = agg_cache_put(p, entry->body.len, 4);
+
+    if (entry->key.len) {
+        memcpy(p, entry->key.data, entry->key.len);
+        p += entry->key.len;
+    }
+
+    if (entry->tags.len) {
+        memcpy(p, entry->tags.data, entry->tags.len);
+        p += entry->tags.len;
+    }
+
+    if (entry->lines.len) {
+        memcpy(p, entry->lines.data, entry->lines.len);
+        p += entry->lines.len;
+    }
+
+    return p;
+}
+
+
+void
+agg_cache_entry_seal(u_char *data, size_t len)
+{
+    (void) agg_cache_put(data + 8, agg_cache_entry_sum(data, len), 8);
+}
+
+
+/* of all but the sum itself */
+
+static uint64_t
+agg_cache_entry_sum(const u_char *data, size_t len)
+{
+    return agg_cache_sum(data + 16, len - 16) + agg_cache_sum(data, 8);
+}
+
+
+static u_char *
+agg_cache_put(u_char *p, uint64_t value, size_t size)
+{
+    size_t  i;
+
+    for (i = size; i > 0; i--) {
+        p[i - 1] = (u_char) value;
+        value >>= 8;
+    }
+
+    return p + size;
+}
+
+
+static uint64_t
+agg_cache_get(const u_char *p, size_t size)
+{
+    size_t    i;
+    uint64_t  value;
+
+    value = 0;
+
+    for (i = 0; i < size; i++) {
+        value = (value << 8) | p[i];
+    }
+
+    return value;
+}
+
+
+int
+agg_cache_entry_read(agg_cache_entry_t *entry, const u_char *data, size_t len,
+    int verify)
+{
+    size_t         offset;
+    const u_char  *p;
+
+    offset = agg_cache_entry_body_offset(data, len);
+
+    if (offset == 0 || offset > len) {
+        return -1;
+    }
+
+    if (agg_cache_get(data + 92, 4) != len - offset) {
+        return -1;
+    }
+
+    entry->kind = data[4];
+    entry->freshness.flags = data[5];
+    entry->status = (unsigned) agg_cache_get(data + 6, 2);
+    entry->freshness.origin = (int64_t) agg_cache_get(data + 16, 8);
+    entry->freshness.fresh = (int64_t) agg_cache_get(data + 24, 8);
+    entry->freshness.updating = (int64_t) agg_cache_get(data + 32, 8);
+    entry->freshness.error = (int64_t) agg_cache_get(data + 40, 8);
+    entry->born.ms = agg_cache_get(data + 64, 8);
+    entry->born.seq = agg_cache_get(data + 72, 8);
+
+    p = data + AGG_CACHE_ENTRY_HEADER;
+
+    entry->key.data = p;
+    entry->key.len = (size_t) agg_cache_get(data + 80, 4);
+    p += entry->key.len;
+
+    entry->tags.data = p;
+    entry->tags.len = (size_t) agg_cache_get(data + 84, 4);
+    p += entry->tags.len;
+
+    entry->lines.data = p;
+    entry->lines.len = (size_t) agg_cache_get(data + 88, 4);
+    p += entry->lines.len;
+
+    entry->body.data = p;
+    entry->body.len = len - offset;
+
+    if (verify) {
+
+        if (agg_cache_get(data + 8, 8) != agg_cache_entry_sum(data, len)) {
+            return -1;
+        }
+
+        return agg_cache_entry_verify(entry);
+    }
+
+    return 0;
+}
+
+
+size_t
+agg_cache_entry_body_offset(const u_char *data, size_t len)
+{
+    uint64_t  key, tags, lines;
+
+    if (len < AGG_CACHE_ENTRY_HEADER
+        || memcmp(data, "AGC", 3) != 0
+        || data[3] != AGG_CACHE_ENTRY_VERSION)
+    {
+        return 0;
+    }
+
+    key = agg_cache_get(data + 80, 4);
+    tags = agg_cache_get(data + 84, 4);
+    lines = agg_cache_get(data + 88, 4);
+
+    if (key > AGG_CACHE_ENTRY_KEY_MAX
+        || tags > AGG_CACHE_ENTRY_TAGS_MAX
+        || lines > AGG_CACHE_ENTRY_LINES_MAX)
+    {
+        return 0;
+    }
+
+    return AGG_CACHE_ENTRY_HEADER + (size_t) (key + tags + lines);
+}
+
+
+static int
+agg_cache_entry_verify(const agg_cache_entry_t *entry)
+{
+    int                           rc;
+    size_t                        i;
+    const u_char                 *p;
+    agg_cache_str_t               name, value;
+    const agg_cache_freshness_t  *fresh;
+
+    fresh = &entry->freshness;
+
+    if (entry->kind != AGG_CACHE_ENTRY_RESPONSE
+        && entry->kind != AGG_CACHE_ENTRY_VARY)
+    {
+        return -1;
+    }
+
+    if (entry->kind == AGG_CACHE_ENTRY_RESPONSE
+        && (entry->status < 200 || entry->status > 599
+            || entry->status == 206 || entry->status == 304))
+    {
+        return -1;
+    }
+
+    if (fresh->fresh < 0 || fresh->fresh > AGG_CACHE_SECONDS_MAX
+        || fresh->updating < 0 || fresh->updating > AGG_CACHE_SECONDS_MAX
+        || fresh->error < 0 || fresh->error > AGG_CACHE_SECONDS_MAX
+        || fresh->origin < 0 || fresh->origin > INT64_MAX / 4)
+    {
+        return -1;
+    }
+
+    p = entry->lines.data;
+
+    for ( ;; ) {
+        rc = agg_cache_entry_line(entry, &p, &name, &value);
+
+        if (rc <= 0) {
+            return rc;
+        }
+
+        for (i = 0; i < name.len; i++) {
+            if (!agg_cache_is_token(name.data[i])) {
+                return -1;
+            }
+        }
+
+        for (i = 0; i < value.len; i++) {
+            if (value.data[i] == '\r' || value.data[i] == '\n'
+                || value.data[i] == '\0')
+            {
+                return -1;
+            }
+        }
+    }
+}
+
+
+int
+agg_cache_entry_line(const agg_cache_entry_t *entry, const u_char **p,
+    agg_cache_str_t *name, agg_cache_str_t *value)
+{
+    size_t            len, left;
+    unsigned          i;
+    const u_char     *end;
+    agg_cache_str_t  *strings[2];
+
+    end = entry->lines.data + entry->lines.len;
+
+    if (*p == end) {
+        return 0;
+    }
+
+    strings[0] = name;
+    strings[1] = value;
+
+    for (i = 0; i < 2; i++) {
+
+        left = (size_t) (end - *p);
+
+        if (left < 4) {
+            return -1;
+        }
+
+        len = (size_t) agg_cache_get(*p, 4);
+
+        if (len > left - 4) {
+            return -1;
+        }
+
+        strings[i]->data = *p + 4;
+        strings[i]->len = len;
+
+        *p += 4 + len;
+    }
+
+    return name->len ? 1 : -1;
+}
+
+
+uint64_t
+agg_cache_sum(const u_char *data, size_t len)
+{
+    uint64_t  sum, word;
+
+    sum = 0x9e3779b97f4a7c15ULL ^ len;
+
+    while (len >= 8) {
+        memcpy(&word, data, 8);
+
+        sum = (sum ^ word) * 0xd6e8feb86659fd93ULL;
+        sum ^= sum >> 29;
+
+        data += 8;
+        len -= 8;
+    }
+
+    word = 0;
+
+    if (len) {
+        memcpy(&word, data, len);
+    }
+
+    sum = (sum ^ word) * 0xd6e8feb86659fd93ULL;
+
+    return sum ^ (sum >> 32);
+}
+
+
+int
+agg_cache_id_compare(const agg_cache_id_t *one, const agg_cache_id_t *two)
+{
+    if (one->ms != two->ms) {
+        return one->ms < two->ms ? -1 : 1;
+    }
+
+    if (one->seq != two->seq) {
+        return one->seq < two->seq ? -1 : 1;
+    }
+
+    return 0;
+}

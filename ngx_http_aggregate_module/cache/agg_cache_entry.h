@@ -1,0 +1,100 @@
+
+/*
+ * The form in which a response is kept, in shared memory and in Redis.
+ */
+
+#ifndef _AGG_CACHE_ENTRY_H_INCLUDED_
+#define _AGG_CACHE_ENTRY_H_INCLUDED_
+
+
+#include <sys/types.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agg_cache_key.h"
+#include "agg_cache_policy.h"
+
+
+#pragma GCC visibility push(hidden)
+
+
+#define AGG_CACHE_ENTRY_HEADER     96
+#define AGG_CACHE_ENTRY_KEY_MAX    65536
+#define AGG_CACHE_ENTRY_TAGS_MAX   8192
+#define AGG_CACHE_ENTRY_LINES_MAX  65536
+
+
+/*
+ * agg_cache_entry_t, kind.  VARY: no response, but the names of the request
+ * fields by which the response is chosen, in "lines", one field each.
+ */
+
+#define AGG_CACHE_ENTRY_RESPONSE   1
+#define AGG_CACHE_ENTRY_VARY       2
+
+
+/* the place of an event in the stream of purges */
+
+typedef struct {
+    uint64_t               ms;
+    uint64_t               seq;
+} agg_cache_id_t;
+
+
+typedef struct {
+    unsigned               kind;
+    unsigned               status;
+
+    agg_cache_freshness_t  freshness;
+
+    /* the last purge that was known before the response was asked for */
+
+    agg_cache_id_t         born;
+
+    agg_cache_str_t        key;
+    agg_cache_str_t        tags;      /* blank-separated */
+    agg_cache_str_t        lines;     /* the header: name, value, name, … */
+    agg_cache_str_t        body;
+} agg_cache_entry_t;
+
+
+/* the length of the whole; 0: a part is over its limit */
+size_t agg_cache_entry_length(const agg_cache_entry_t *entry);
+
+/*
+ * Writes all but the body, which the caller puts after the end returned.
+ * agg_cache_entry_seal() then makes the sum of the whole of len bytes.
+ */
+u_char *agg_cache_entry_write(u_char *p, const agg_cache_entry_t *entry);
+void agg_cache_entry_seal(u_char *data, size_t len);
+
+/*
+ * Reads an entry of len bytes; the strings point into data.  With verify the
+ * sum is checked, and each header line: what came from outside is not
+ * trusted.  Returns 0, or -1: this is no entry.
+ */
+int agg_cache_entry_read(agg_cache_entry_t *entry, const u_char *data,
+    size_t len, int verify);
+
+/* the length of the part before the body, of the first bytes; 0: no entry */
+size_t agg_cache_entry_body_offset(const u_char *data, size_t len);
+
+/*
+ * Walks the header lines: *p is the position, starting at lines.data.
+ * Returns 1 with a line, 0 at the end, -1 at a line that is broken.
+ */
+int agg_cache_entry_line(const agg_cache_entry_t *entry, const u_char **p,
+    agg_cache_str_t *name, agg_cache_str_t *value);
+
+/* a sum against accidents, not against an attacker */
+uint64_t agg_cache_sum(const u_char *data, size_t len);
+
+/* -1, 0, 1 */
+int agg_cache_id_compare(const agg_cache_id_t *one,
+    const agg_cache_id_t *two);
+
+
+#pragma GCC visibility pop
+
+
+#endif /* _AGG_CACHE_ENTRY_H_INCLUDED_ */

@@ -1,0 +1,380 @@
+
+/*
+ * Storability and freshness, one row for one sentence of an RFC.
+ *
+ * sources: cache/agg_cache_policy.c cache/agg_cache_key.c
+ */
+
+#include <stdio.h>
+#include <string.h>
+
+#include "agg_cache_policy.h"
+
+
+#define NOW    1000000
+#define UNSET  AGG_CACHE_UNSET
+
+#define GET    AGG_CACHE_RESP_GET
+#define CRED   AGG_CACHE_RESP_CREDENTIALS
+
+
+typedef struct {
+    const char           *section;
+    unsigned              flags;
+    unsigned              status;
+    const char           *control;
+    const char           *targeted;
+    int64_t               expires;    /* relative to NOW */
+    int64_t               date;       /* relative, or UNSET */
+    int64_t               age;
+    int64_t               delay;
+    int64_t               accel;
+    int64_t               valid;
+    int64_t               ttl;
+    int64_t               conf_updating;
+    int64_t               conf_error;
+
+    agg_cache_verdict_e   verdict;
+    int64_t               left;       /* fresh for, from NOW */
+    int64_t               updating;
+    int64_t               error;
+    unsigned              shared;
+} row_t;
+
+
+#define RESP(section, flags, status, cc)                                     \
+    section, flags, status, cc, NULL, 0, UNSET, UNSET, 0, 0
+#define CONF_NONE  UNSET, UNSET, UNSET, UNSET
+#define NO(verdict)  AGG_CACHE_NO_ ## verdict, 0, 0, 0, 0
+#define YES(left, updating, error, shared)                                   \
+    AGG_CACHE_STORE, left, updating, error, shared
+
+
+static const row_t  rows[] = {
+
+    /* RFC 9111, 3: storing responses */
+
+    { RESP("9111 3: explicit freshness", GET, 200, "max-age=60"),
+      CONF_NONE, YES(60, 0, 0, 0) },
+    { RESP("9111 3: the method is understood", 0, 200, "max-age=60"),
+      CONF_NONE, NO(METHOD) },
+    { RESP("9111 3: the status is final", GET, 100, "max-age=60"),
+      CONF_NONE, NO(STATUS) },
+    { RESP("9111 3: 206 only by a cache of ranges", GET, 206, "max-age=60"),
+      CONF_NONE, NO(STATUS) },
+    { RESP("9111 3: 304 is no response to store", GET, 304, "max-age=60"),
+      CONF_NONE, NO(STATUS) },
+    { RESP("9111 3: 404 with explicit freshness", GET, 404, "max-age=5"),
+      CONF_NONE, YES(5, 0, 0, 0) },
+    { RESP("9111 3: 503 with explicit freshness", GET, 503, "max-age=5"),
+      CONF_NONE, YES(5, 0, 0, 0) },
+    { RESP("9111 3: no-store", GET, 200, "no-store"),
+      CONF_NONE, NO(DIRECTIVE) },
+    { RESP("9111 3: no-store beside max-age", GET, 200,
+           "max-age=60, no-store"), CONF_NONE, NO(DIRECTIVE) },
+    { RESP("9111 3: private in a shared cache", GET, 200,
+           "max-age=60, private"), CONF_NONE, NO(PRIVATE) },
+    { RESP("9111 3: nothing states freshness", GET, 200, NULL),
+      CONF_NONE, NO(FRESHNESS) },
+    { RESP("9111 3.3: an incomplete part", GET|AGG_CACHE_RESP_RANGE, 200,
+           "max-age=60"), CONF_NONE, NO(RANGE) },
+
+    /* 3.5: Authorization */
+
+    { RESP("9111 3.5: Authorization", GET|CRED, 200, "max-age=60"),
+      CONF_NONE, NO(CREDENTIALS) },
+    { RESP("9111 3.5: public allows", GET|CRED, 200, "public, max-age=60"),
+      CONF_NONE, YES(60, 0, 0, 1) },
+    { RESP("9111 3.5: s-maxage allows", GET|CRED, 200, "s-maxage=60"),
+      CONF_NONE, YES(60, 0, 0, 1) },
+    { RESP("9111 3.5: must-revalidate is not enough here", GET|CRED, 200,
+           "max-age=60, must-revalidate"), CONF_NONE, NO(CREDENTIALS) },
+    { RESP("9111 3.5: a ttl does not allow", GET|CRED, 200, NULL),
+      UNSET, 60, UNSET, UNSET, NO(CREDENTIALS) },
+    { RESP("9111 3.5: not marked as shared by itself", GET, 200,
+           "max-age=60"), CONF_NONE, YES(60, 0, 0, 0) },
+
+    /* 4.1, 7.3, and what is stricter than the RFC */
+
+    { RESP("9111 4.1: Vary: *", GET|AGG_CACHE_RESP_VARY_ANY, 200,
+           "max-age=60"), CONF_NONE, NO(VARY) },
+    { RESP("9111 7.3: Set-Cookie", GET|AGG_CACHE_RESP_SET_COOKIE, 200,
+           "public, max-age=60"), CONF_NONE, NO(SET_COOKIE) },
+    { RESP("a coding nobody asked for", GET|AGG_CACHE_RESP_ENCODED, 200,
+           "max-age=60"), CONF_NONE, NO(ENCODED) },
+    { RESP("a partial aggregate", GET|AGG_CACHE_RESP_PARTIAL, 200,
+           "max-age=60"), CONF_NONE, NO(PARTIAL) },
+
+    /* 4.2.1: calculating freshness lifetime */
+
+    { RESP("9111 4.2.1: s-maxage before max-age", GET, 200,
+           "max-age=60, s-maxage=10"), CONF_NONE, YES(10, 0, 0, 1) },
+    { RESP("9111 4.2.1: names in any case", GET, 200, "MAX-Age=60"),
+      CONF_NONE, YES(60, 0, 0, 0) },
+    { RESP("9111 4.2.1: the lesser of duplicates", GET, 200,
+           "max-age=60, max-age=30"), CONF_NONE, YES(30, 0, 0, 0) },
+    { RESP("9111 4.2.1: no integer is stale", GET, 200, "max-age=1.5"),
+      CONF_NONE, NO(FRESHNESS) },
+    { RESP("9111 4.2.1: a negative value is stale", GET, 200, "max-age=-1"),
+      CONF_NONE, NO(FRESHNESS) },
+    { RESP("9111 4.2.1: an empty value is stale", GET, 200, "max-age="),
+      CONF_NONE, NO(FRESHNESS) },
+    { RESP("9111 4.2.1: no value is stale", GET, 200, "max-age"),
+      CONF_NONE, NO(FRESHNESS) },
+    { RESP("9111 4.2.1: a letter makes it stale", GET, 200, "max-age=60s"),
+      CONF_NONE, NO(FRESHNESS) },
+    { RESP("9111 5.2: the quoted form is accepted", GET, 200,
+           "max-age=\"60\""), CONF_NONE, YES(60, 0, 0, 0) },
+    { RESP("9111 5.2: a directive inside a string is none", GET, 200,
+           "x=\"a, no-store\", max-age=60"), CONF_NONE, YES(60, 0, 0, 0) },
+    { RESP("9111 5.2: an escape inside a string", GET, 200,
+           "x=\"\\\", no-store\", max-age=60"), CONF_NONE,
+      YES(60, 0, 0, 0) },
+    { RESP("9111 5.2.3: unknown directives are ignored", GET, 200,
+           "community=\"UCI\", max-age=60"), CONF_NONE, YES(60, 0, 0, 0) },
+    { RESP("9111 5.2: empty list members", GET, 200, ",, max-age=60 ,"),
+      CONF_NONE, YES(60, 0, 0, 0) },
+    { RESP("9111 1.2.2: an overflow is 2^31", GET, 200,
+           "max-age=99999999999999999999"), CONF_NONE,
+      YES(AGG_CACHE_SECONDS_MAX, 0, 0, 0) },
+    { RESP("9111 5.2.2.4: no-cache", GET, 200, "no-cache, max-age=60"),
+      CONF_NONE, NO(DIRECTIVE) },
+    { RESP("9111 5.2.2.4: its qualified form, taken whole", GET, 200,
+           "no-cache=\"X\", max-age=60"), CONF_NONE, NO(DIRECTIVE) },
+    { RESP("9111 5.2.2.7: private, qualified, taken whole", GET, 200,
+           "private=\"X\", max-age=60"), CONF_NONE, NO(PRIVATE) },
+    { RESP("9111 5.2.1.5: no-store of the request",
+           GET|AGG_CACHE_RESP_REQ_NO_STORE, 200, "max-age=60"),
+      CONF_NONE, NO(DIRECTIVE) },
+
+    /* 5.3: Expires */
+
+    { "9111 5.3: Expires less Date", GET|AGG_CACHE_RESP_EXPIRES, 200, NULL,
+      NULL, 50, -10, UNSET, 0, 0, CONF_NONE, YES(50, 0, 0, 0) },
+    { "9111 5.3: without Date, from now", GET|AGG_CACHE_RESP_EXPIRES, 200,
+      NULL, NULL, 50, UNSET, UNSET, 0, 0, CONF_NONE, YES(50, 0, 0, 0) },
+    { "9111 5.3: max-age before Expires", GET|AGG_CACHE_RESP_EXPIRES, 200,
+      "max-age=20", NULL, 50, 0, UNSET, 0, 0, CONF_NONE, YES(20, 0, 0, 0) },
+    { "9111 5.3: an invalid date is in the past",
+      GET|AGG_CACHE_RESP_EXPIRES, 200, NULL, NULL, -NOW, 0, UNSET, 0, 0,
+      UNSET, 60, UNSET, UNSET, NO(FRESHNESS) },
+
+    /* 4.2.3: calculating age */
+
+    { "9111 4.2.3: Age is taken off", GET, 200, "max-age=60", NULL, 0, UNSET,
+      15, 0, 0, CONF_NONE, YES(45, 0, 0, 0) },
+    { "9111 4.2.3: the delay is added", GET, 200, "max-age=60", NULL, 0,
+      UNSET, 15, 5, 0, CONF_NONE, YES(40, 0, 0, 0) },
+    { "9111 4.2.3: apparent age by Date", GET, 200, "max-age=60", NULL, 0,
+      -20, UNSET, 0, 0, CONF_NONE, YES(40, 0, 0, 0) },
+    { "9111 4.2.3: the greater of both", GET, 200, "max-age=60", NULL, 0,
+      -20, 30, 2, 0, CONF_NONE, YES(28, 0, 0, 0) },
+    { "9111 4.2.3: a Date in the future is no age", GET, 200, "max-age=60",
+      NULL, 0, 20, UNSET, 0, 0, CONF_NONE, YES(60, 0, 0, 0) },
+    { "9111 4.2: older than its lifetime", GET, 200, "max-age=60", NULL, 0,
+      UNSET, 60, 0, 0, CONF_NONE, NO(FRESHNESS) },
+
+    /* RFC 5861 */
+
+    { RESP("5861 3: stale-while-revalidate", GET, 200,
+           "max-age=60, stale-while-revalidate=30"), CONF_NONE,
+      YES(60, 30, 0, 0) },
+    { RESP("5861 4: stale-if-error", GET, 200,
+           "max-age=60, stale-if-error=300"), CONF_NONE,
+      YES(60, 0, 300, 0) },
+    { RESP("5861: before the configuration", GET, 200,
+           "max-age=60, stale-if-error=300, stale-while-revalidate=30"),
+      UNSET, UNSET, 7, 8, YES(60, 30, 300, 0) },
+    { RESP("the configuration's windows", GET, 200, "max-age=60"),
+      UNSET, UNSET, 7, 8, YES(60, 7, 8, 0) },
+    { RESP("9111 5.2.2.2: must-revalidate forbids stale", GET, 200,
+           "max-age=60, must-revalidate, stale-if-error=300"),
+      UNSET, UNSET, 7, 8, YES(60, 0, 0, 0) },
+    { RESP("9111 5.2.2.8: proxy-revalidate forbids stale", GET, 200,
+           "max-age=60, proxy-revalidate, stale-if-error=300"),
+      UNSET, UNSET, 7, 8, YES(60, 0, 0, 0) },
+    { RESP("9111 5.2.2.10: s-maxage forbids stale", GET, 200,
+           "s-maxage=60"), UNSET, UNSET, 7, 8, YES(60, 0, 0, 1) },
+    { RESP("9111 5.2.2.10: unless it is stated", GET, 200,
+           "s-maxage=60, stale-if-error=300"), UNSET, UNSET, 7, 8,
+      YES(60, 0, 300, 1) },
+    { RESP("5861: stale at once, but usable", GET, 200,
+           "max-age=0, stale-while-revalidate=30"), CONF_NONE,
+      YES(0, 30, 0, 0) },
+
+    /* RFC 9213 */
+
+    { "9213 2.2: before Cache-Control", GET, 200, "max-age=60", "max-age=10",
+      0, UNSET, UNSET, 0, 0, CONF_NONE, YES(10, 0, 0, 0) },
+    { "9213 2.2: Cache-Control is ignored", GET, 200, "no-store",
+      "max-age=10", 0, UNSET, UNSET, 0, 0, CONF_NONE, YES(10, 0, 0, 0) },
+    { "9213 2.2: Expires is ignored", GET|AGG_CACHE_RESP_EXPIRES, 200, NULL,
+      "public", 50, 0, UNSET, 0, 0, CONF_NONE, NO(FRESHNESS) },
+    { "9213 2.2: its own no-store", GET, 200, "max-age=60", "no-store",
+      0, UNSET, UNSET, 0, 0, CONF_NONE, NO(DIRECTIVE) },
+    { "9213 2.2: its own private", GET, 200, "public, max-age=60",
+      "private, max-age=10", 0, UNSET, UNSET, 0, 0, CONF_NONE, NO(PRIVATE) },
+    { "9213 2.2: public of Cache-Control does not count", GET|CRED, 200,
+      "public, max-age=60", "max-age=10", 0, UNSET, UNSET, 0, 0, CONF_NONE,
+      NO(CREDENTIALS) },
+    { "9213 2.1: no dictionary, so ignored", GET, 200, "max-age=60",
+      "max-age = 10", 0, UNSET, UNSET, 0, 0, CONF_NONE, YES(60, 0, 0, 0) },
+    { "9213 2.1: empty, so ignored", GET, 200, "max-age=60", "  ",
+      0, UNSET, UNSET, 0, 0, CONF_NONE, YES(60, 0, 0, 0) },
+    { "9213 2.1: a string is no integer", GET, 200, "max-age=60",
+      "max-age=\"10\"", 0, UNSET, UNSET, 0, 0, CONF_NONE, NO(FRESHNESS) },
+    { "9213 2.1: a trailing comma is invalid", GET, 200, "max-age=60",
+      "max-age=10,", 0, UNSET, UNSET, 0, 0, CONF_NONE, YES(60, 0, 0, 0) },
+    { "8941 3.2: the last of equal keys", GET, 200, NULL,
+      "max-age=10, max-age=20", 0, UNSET, UNSET, 0, 0, CONF_NONE,
+      YES(20, 0, 0, 0) },
+    { "8941 3.2: a false boolean", GET, 200, NULL,
+      "no-store=?0, max-age=20", 0, UNSET, UNSET, 0, 0, CONF_NONE,
+      YES(20, 0, 0, 0) },
+    { "8941 3.1.2: parameters are passed over", GET, 200, NULL,
+      "max-age=20;a=1;b=\"x,y\", foo=(1 2;q=1 \"z\");x", 0, UNSET, UNSET, 0,
+      0, CONF_NONE, YES(20, 0, 0, 0) },
+    { "9213: Age counts", GET, 200, NULL, "max-age=20", 0, UNSET, 5, 0, 0,
+      CONF_NONE, YES(15, 0, 0, 0) },
+
+    /* X-Accel-Expires, the configuration */
+
+    { "X-Accel-Expires before all", GET|AGG_CACHE_RESP_ACCEL, 200,
+      "max-age=60", "max-age=10", 0, UNSET, UNSET, 0, 5, CONF_NONE,
+      YES(5, 0, 0, 0) },
+    { "X-Accel-Expires: 0", GET|AGG_CACHE_RESP_ACCEL, 200, "max-age=60", NULL,
+      0, UNSET, UNSET, 0, 0, CONF_NONE, NO(FRESHNESS) },
+    { "X-Accel-Expires does not undo private", GET|AGG_CACHE_RESP_ACCEL, 200,
+      "private", NULL, 0, UNSET, UNSET, 0, 5, CONF_NONE, NO(PRIVATE) },
+    { RESP("valid before ttl", GET, 200, NULL), 30, 60, UNSET, UNSET,
+      YES(30, 0, 0, 0) },
+    { RESP("a valid of 0", GET, 200, NULL), 0, 60, UNSET, UNSET,
+      NO(FRESHNESS) },
+    { RESP("ttl of a 200", GET, 200, NULL), UNSET, 60, UNSET, UNSET,
+      YES(60, 0, 0, 0) },
+    { RESP("no ttl for a 404", GET, 404, NULL), UNSET, 60, UNSET, UNSET,
+      NO(FRESHNESS) },
+    { RESP("the response before both", GET, 200, "max-age=5"), 30, 60, UNSET,
+      UNSET, YES(5, 0, 0, 0) },
+    { RESP("max-age=0 before both", GET, 200, "max-age=0"), 30, 60, UNSET,
+      UNSET, NO(FRESHNESS) },
+};
+
+
+static unsigned  checks;
+static unsigned  failed;
+
+
+static void
+check(int ok, const char *what, const char *section, long got, long wanted)
+{
+    checks++;
+
+    if (!ok) {
+        failed++;
+        printf("%s: %s: got %ld, wanted %ld\n", section, what, got, wanted);
+    }
+}
+
+
+static void
+check_row(const row_t *row)
+{
+    agg_cache_verdict_e    verdict;
+    agg_cache_response_t   resp;
+    agg_cache_freshness_t  fresh;
+
+    memset(&resp, 0, sizeof(resp));
+    memset(&fresh, 0, sizeof(fresh));
+
+    resp.flags = row->flags;
+    resp.status = row->status;
+
+    agg_cache_control_init(&resp.control);
+
+    if (row->control) {
+        agg_cache_control_parse(&resp.control,
+                                (const u_char *) row->control,
+                                strlen(row->control));
+    }
+
+    if (row->targeted
+        && agg_cache_targeted_parse(&resp.targeted,
+                                    (const u_char *) row->targeted,
+                                    strlen(row->targeted))
+           == 0)
+    {
+        resp.flags |= AGG_CACHE_RESP_TARGETED;
+    }
+
+    resp.accel = row->accel;
+    resp.expires = NOW + row->expires;
+    resp.date = (row->date == UNSET) ? UNSET : NOW + row->date;
+    resp.age = row->age;
+    resp.requested = NOW - row->delay;
+    resp.received = NOW;
+    resp.valid = row->valid;
+    resp.ttl = row->ttl;
+    resp.stale_updating = row->conf_updating;
+    resp.stale_error = row->conf_error;
+
+    verdict = agg_cache_judge(&resp, &fresh);
+
+    check(verdict == row->verdict, "verdict", row->section, (long) verdict,
+          (long) row->verdict);
+
+    if (verdict != AGG_CACHE_STORE || row->verdict != AGG_CACHE_STORE) {
+        return;
+    }
+
+    check(fresh.fresh - agg_cache_age(&fresh, NOW) == row->left, "fresh",
+          row->section, (long) (fresh.fresh - agg_cache_age(&fresh, NOW)),
+          (long) row->left);
+    check(fresh.updating == row->updating, "updating", row->section,
+          (long) fresh.updating, (long) row->updating);
+    check(fresh.error == row->error, "error", row->section,
+          (long) fresh.error, (long) row->error);
+    check((fresh.flags & AGG_CACHE_SHARED) == row->shared, "shared",
+          row->section, (long) fresh.flags, (long) row->shared);
+}
+
+
+static void
+check_request(void)
+{
+    agg_cache_control_t  cc;
+
+    agg_cache_control_init(&cc);
+    agg_cache_control_parse(&cc, (const u_char *) "Only-If-Cached", 14);
+
+    check(cc.flags == AGG_CACHE_CC_ONLY_IF_CACHED, "flags",
+          "9111 5.2.1.7: only-if-cached", (long) cc.flags,
+          AGG_CACHE_CC_ONLY_IF_CACHED);
+
+    agg_cache_control_init(&cc);
+    agg_cache_control_parse(&cc, (const u_char *) "no-storex, xprivate", 19);
+
+    check(cc.flags == 0, "flags", "whole names only", (long) cc.flags, 0);
+}
+
+
+int
+main(void)
+{
+    size_t  i;
+
+    for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        check_row(&rows[i]);
+    }
+
+    check_request();
+
+    if (failed) {
+        printf("%u of %u checks failed\n", failed, checks);
+        return 1;
+    }
+
+    printf("ok cache_policy: %u checks\n", checks);
+
+    return 0;
+}

@@ -1,0 +1,236 @@
+
+/*
+ * Purges: whatever happens, nothing purged is found good.
+ *
+ * sources: cache/agg_cache_purge.c cache/agg_cache_entry.c
+ * sources: cache/agg_cache_key.c
+ */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agg_cache_purge.h"
+
+
+#define NOT   AGG_CACHE_PURGED_NOT
+#define SOFT  AGG_CACHE_PURGED_SOFT
+#define HARD  AGG_CACHE_PURGED_HARD
+
+
+static unsigned  checks;
+static unsigned  failed;
+static uint64_t  seed = 88172645463325252ULL;
+
+
+static void
+check(int ok, const char *what)
+{
+    checks++;
+
+    if (!ok) {
+        failed++;
+        printf("failed: %s\n", what);
+    }
+}
+
+
+static uint64_t
+random_number(uint64_t n)
+{
+    seed ^= seed << 13;
+    seed ^= seed >> 7;
+    seed ^= seed << 17;
+
+    return seed % n;
+}
+
+
+static void
+check_order(void)
+{
+    uint64_t             h[2];
+    agg_cache_id_t       id, born;
+    agg_cache_purges_t  *p;
+
+    p = malloc(agg_cache_purges_size(64));
+    agg_cache_purges_init(p, 64);
+
+    h[0] = agg_cache_hash('t', (const u_char *) "a", 1);
+    h[1] = agg_cache_hash('t', (const u_char *) "b", 1);
+
+    check(agg_cache_purges_check(p, h, 2, 0) == NOT, "nothing purged");
+
+    id.ms = 100;
+    id.seq = 0;
+    agg_cache_purges_apply(p, h[0], 0, &id);
+
+    check(agg_cache_purges_check(p, h, 2, 0) == HARD, "born before");
+    check(agg_cache_purges_check(p, h, 2, 1) == NOT, "born after");
+    check(agg_cache_purges_check(p, h + 1, 1, 0) == NOT, "another tag");
+
+    born.ms = 99;
+    born.seq = 9;
+    check(agg_cache_purges_check_id(p, h, 1, &born) == HARD, "id before");
+    born = id;
+    check(agg_cache_purges_check_id(p, h, 1, &born) == NOT, "id after");
+
+    agg_cache_purges_apply(p, h[1], 0, &id);
+    check(agg_cache_purges_check(p, h + 1, 1, 0) == NOT, "applied already");
+
+    id.seq = 1;
+    agg_cache_purges_apply(p, h[1], 1, &id);
+    check(agg_cache_purges_check(p, h, 2, 1) == SOFT, "soft");
+    agg_cache_purges_apply(p, h[1], 0, NULL);
+    check(agg_cache_purges_check(p, h, 2, 2) == HARD, "hard after soft");
+    check(agg_cache_purges_check_id(p, h + 1, 1, &id) == HARD,
+          "without a stream: all that is born under the last event");
+
+    id.ms = 200;
+    agg_cache_purges_apply(p, h[1], 1, &id);
+    check(agg_cache_purges_check(p, h, 2, 2) == HARD,
+          "a soft one does not undo a hard one");
+    check(agg_cache_purges_check(p, h, 2, 3) == SOFT, "soft after hard");
+
+    id.ms = 300;
+    agg_cache_purges_apply(p, 0, 0, &id);
+    check(agg_cache_purges_check(p, NULL, 0, 4) == HARD, "all");
+    check(agg_cache_purges_check(p, NULL, 0, 5) == NOT, "all, after");
+
+    born.ms = 301;
+    check(agg_cache_purges_check_id(p, NULL, 0, &born) == SOFT,
+          "from the future");
+
+    id.ms = 50;
+    id.seq = 0;
+    agg_cache_purges_lost(p, &id);
+    check(agg_cache_purges_check(p, NULL, 0, 5) == SOFT, "stream lost");
+    check(agg_cache_purges_check(p, NULL, 0, 6) == NOT, "stored since");
+
+    id.ms = 51;
+    agg_cache_purges_apply(p, h[0], 0, &id);
+    check(agg_cache_purges_check(p, h, 1, 6) == HARD, "it goes on");
+
+    free(p);
+}
+
+
+/* against a list of all purges ever made */
+
+static void
+check_model(void)
+{
+    size_t               i, j;
+    uint64_t             hash, born;
+    agg_cache_id_t       id, born_id;
+    agg_cache_purges_t  *p;
+    agg_cache_purged_e   got, wanted;
+    static struct { uint64_t hash, seq; int soft; agg_cache_id_t id; }
+                         log[4000];
+
+    p = malloc(agg_cache_purges_size(128));
+    agg_cache_purges_init(p, 128);
+
+    id.ms = 0;
+    id.seq = 0;
+
+    for (i = 0; i < 4000; i++) {
+
+        log[i].hash = 1 + random_number(300);
+        log[i].soft = (int) random_number(2);
+
+        id.ms += random_number(2);
+        id.seq = random_number(4) + (id.ms == p->last.ms ? p->last.seq + 1
+                                                         : 0);
+
+        agg_cache_purges_apply(p, log[i].hash, log[i].soft, &id);
+
+        log[i].seq = p->seq;
+        log[i].id = id;
+
+        hash = 1 + random_number(300);
+        born = p->seq - random_number(p->seq > 200 ? 200 : p->seq);
+        born_id = log[born - 1].id;
+        wanted = NOT;
+
+        for (j = 0; j <= i; j++) {
+            if (log[j].hash == hash && log[j].seq > born) {
+                if (log[j].soft == 0) {
+                    wanted = HARD;
+                } else if (wanted == NOT) {
+                    wanted = SOFT;
+                }
+            }
+        }
+
+        got = agg_cache_purges_check(p, &hash, 1, born);
+        check(got >= wanted, "never too little");
+        check(agg_cache_purges_check_id(p, &hash, 1, &born_id) >= wanted,
+              "by the stream's order");
+
+        got = agg_cache_purges_check(p, &hash, 1, p->seq);
+        check(got == NOT, "what is born now is good");
+    }
+
+    free(p);
+}
+
+
+static void
+check_hashes(void)
+{
+    size_t           n, i;
+    uint64_t         h[200];
+    u_char           path[100], tags[600];
+    agg_cache_str_t  p, t;
+
+    p.data = (const u_char *) "/a/b/c";
+    p.len = 6;
+    t.data = (const u_char *) " x  y\tz ";
+    t.len = 8;
+
+    n = agg_cache_purge_hashes(h, 200, &p, &t);
+
+    check(n == 6, "three prefixes, three tags");
+    check(h[0] == agg_cache_hash('p', (const u_char *) "/", 1), "/");
+    check(h[2] == agg_cache_hash('p', (const u_char *) "/a/b/", 5), "/a/b/");
+    check(h[3] == agg_cache_hash('t', (const u_char *) "x", 1), "x");
+    check(h[5] == agg_cache_hash('t', (const u_char *) "z", 1), "z");
+
+    memset(path, '/', sizeof(path));
+    p.data = path;
+    p.len = sizeof(path);
+    t.len = 0;
+
+    check(agg_cache_purge_hashes(h, 200, &p, &t) == AGG_CACHE_PURGE_DEPTH,
+          "depth is bounded");
+
+    for (i = 0; i < sizeof(tags); i += 2) {
+        tags[i] = 'x';
+        tags[i + 1] = ' ';
+    }
+
+    p.len = 0;
+    t.data = tags;
+    t.len = sizeof(tags);
+
+    check(agg_cache_purge_hashes(h, 200, &p, &t) == 300, "too many is told");
+}
+
+
+int
+main(void)
+{
+    check_order();
+    check_model();
+    check_hashes();
+
+    if (failed) {
+        printf("%u of %u checks failed\n", failed, checks);
+        return 1;
+    }
+
+    printf("ok cache_purge: %u checks\n", checks);
+
+    return 0;
+}

@@ -32,15 +32,24 @@ usage()
     cat <<END
 usage: ./build.sh VERB [ARGUMENTS]
 
+  run [PORT]                   build, and start the gateway of conf.example/
+                               on 127.0.0.1:PORT (8080)
+  stop                         stop it
+  test [FILE...]               everything that follows; or the given files of
+                               t/ on the installed nginx
+
   modules [--with-nginx=DIR]   build the modules for the installed nginx, or
                                for the source tree in DIR
-  test [FILE...]               everything below; with FILEs those tests only
-  unit [NAME]                  C unit tests, with ASan and UBSan
+  lint [NAME]                  gcc, clang, the analyzers, the style checker
+  unit [NAME]                  unit tests in C, with ASan and UBSan
   fuzz [NAME] [SECONDS]        replay the corpus, then fuzz for SECONDS (10)
+  asan [FILE...]               t/ on an nginx built from Debian's source with
+                               ASan, UBSan and NGX_DEBUG_PALLOC
+  install                      put the modules into the installed nginx
   help                         this text
 
-environment: BUILD_DIR (build/), JOBS ($jobs),
-             CC, NGINX (the nginx to build for: its binary)
+environment: BUILD_DIR ($build)
+             JOBS ($jobs), CC, NGINX (the nginx to build for)
 END
 }
 
@@ -90,6 +99,69 @@ packages()
         die "apt-get failed, see $build/apt.log" \
             "install these by hand and run again: ${missing[*]}"
     fi
+}
+
+
+# the system's Debian archives as lines of a sources list: debian_sources
+# TYPE CODENAME, with the codename of the system replaced
+debian_sources()
+{
+    local type=$1 codename=$2 own
+
+    own=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
+
+    {
+        cat /etc/apt/sources.list.d/*.sources 2>/dev/null | awk -v RS= '
+        {
+            uris = suites = components = key = ""
+            on = 1
+            n = split($0, lines, "\n")
+            for (i = 1; i <= n; i++) {
+                p = index(lines[i], ":")
+                name = tolower(substr(lines[i], 1, p - 1))
+                value = substr(lines[i], p + 1)
+                if (name == "uris") uris = value
+                if (name == "suites") suites = value
+                if (name == "components") components = value
+                if (name == "signed-by" && value ~ /^ *\//) key = value
+                if (name == "enabled" && value ~ /no/) on = 0
+            }
+            sub(/^ */, "", key)
+            nu = split(uris, u, " ")
+            ns = split(suites, s, " ")
+            for (i = 1; on && i <= nu; i++)
+                for (j = 1; j <= ns; j++)
+                    print (key ? "[signed-by=" key "] " : "") \
+                          u[i], s[j], components
+        }'
+
+        sed -n 's/^deb  *//p' /etc/apt/sources.list \
+            /etc/apt/sources.list.d/*.list 2>/dev/null
+
+    } | grep -E " $own(-updates|-security|/updates)? " | sort -u \
+      | sed "s/^/$type /; s/ $own\([-/ ]\)/ $codename\1/"
+}
+
+
+# apt_private NAME TYPE CODENAME TOOL ARGUMENT...: with lists of our own; the
+# system's are not touched
+apt_private()
+{
+    local dir=$build/apt/$1 type=$2 codename=$3 tool=$4
+    shift 4
+
+    if [ ! -f "$dir/updated" ]; then
+        mkdir -p "$dir/lists/partial" "$dir/cache/archives/partial"
+        debian_sources "$type" "$codename" >"$dir/sources.list"
+        [ -s "$dir/sources.list" ] || return 1
+        touch "$dir/updated"
+        apt_private "${dir##*/}" "$type" "$codename" apt-get update \
+            >"$dir/log" 2>&1 || { rm -f "$dir/updated"; return 1; }
+    fi
+
+    "$tool" -q -o Dir::Etc::sourcelist="$dir/sources.list" \
+        -o Dir::Etc::sourceparts=- -o Dir::State::lists="$dir/lists" \
+        -o Dir::Cache="$dir/cache" -o APT::Sandbox::User=root "$@"
 }
 
 
@@ -149,10 +221,11 @@ nginx_binary()
 
 
 # make the Makefile of a configured tree treat our sources our way: the
-# compiler writes the dependencies, and no warning is let through
+# compiler writes the dependencies, no warning is let through; with further
+# flags for everything, which the tests of configure need not know
 tune_makefile()
 {
-    local objs=$1
+    local objs=$1 flags=$2
 
     # shellcheck disable=SC2016
     sed -i 's|^ADDON_DEPS = .*|ADDON_DEPS = $(CORE_DEPS)|' "$objs/Makefile" \
@@ -160,22 +233,42 @@ tune_makefile()
 
     cat >>"$objs/Makefile" <<END
 
+CFLAGS += $flags
+LINK += $flags
+
 $objs/addon/%.o: CFLAGS += -Wall -Wextra -Werror -MMD -MP
 
 -include \$(wildcard $objs/addon/*/*.d)
+
+print-flags:
+	@echo \$(CFLAGS) \$(ALL_INCS)
 END
 }
 
 
-# configure_tree SRC OBJS FLAG...: only when something of it has changed
+# make's view of time: a generated file with the old text keeps its old date
+keep_dates()
+{
+    local objs=$1 old=$2 file
+
+    for file in "$old"/*; do
+        cmp -s "$file" "$objs/${file##*/}" \
+            && touch -r "$file" "$objs/${file##*/}"
+    done
+
+    rm -rf "$old"
+}
+
+
+# configure_tree SRC OBJS FLAGS CONFIGURE-FLAG...: only when something of it
+# has changed; FLAGS are added to the compiler's and the linker's
 configure_tree()
 {
-    local src=$1 objs=$2 key
-    shift 2
+    local src=$1 objs=$2 flags=$3 key
+    shift 3
 
-    key=$({ echo "$src" "$@"
-            cat "$top/config" "$top"/ngx_http_*/config
-            cat "$src/auto/modules"
+    key=$({ echo "$src" "$flags" "$@"
+            cat "$top/config" "$top"/ngx_http_*/config "$src/auto/modules"
             find -L "$src/src" -name '*.h' | sort | xargs cat
             declare -f tune_makefile
             for name in $modules; do module_srcs "$name"; done
@@ -187,21 +280,23 @@ configure_tree()
     fi
 
     say "configuring nginx's build system, half a minute; log: $objs.log"
-    mkdir -p "$objs"
+    mkdir -p "$objs" "$objs.old"
+    cp -p "$objs"/*.h "$objs"/*.c "$objs.old" 2>/dev/null
     rm -f "$objs/key"
 
     if ! (
         cd "$src" || exit 1
         configure=./configure
         [ -f configure ] || configure=auto/configure
-        bash $configure "$@" --builddir="$objs" --add-dynamic-module="$top" \
-            && tune_makefile "$objs"
+        bash $configure --builddir="$objs" "$@" \
+            && tune_makefile "$objs" "$flags"
     ) >"$objs.log" 2>&1 </dev/null
     then
         tail -n 15 "$objs.log" >&2
         die "configure failed, see $objs.log"
     fi
 
+    keep_dates "$objs" "$objs.old"
     echo "$key" >"$objs/key"
 }
 
@@ -321,10 +416,11 @@ modules_stock()
     # shellcheck disable=SC1091
     . "$src/conf_flags"
 
-    configure_tree "$src" "$objs" "${NGX_CONF_FLAGS[@]}" \
+    configure_tree "$src" "$objs" "" "${NGX_CONF_FLAGS[@]}" \
         --with-cc-opt="$(dpkg-buildflags --get CFLAGS) -fPIC \
 $(dpkg-buildflags --get CPPFLAGS)" \
-        --with-ld-opt="$(dpkg-buildflags --get LDFLAGS) -fPIC"
+        --with-ld-opt="$(dpkg-buildflags --get LDFLAGS) -fPIC" \
+        --add-dynamic-module="$top"
 
     make_modules "$src" "$objs" "$build"
     check_loads "$binary" "$build"
@@ -361,7 +457,7 @@ modules_tree()
     say "with ${flags# }"
     eval "set -- $flags"
 
-    configure_tree "$src" "$objs" "$@"
+    configure_tree "$src" "$objs" "" "$@" --add-dynamic-module="$top"
     make_modules "$src" "$objs" "$build/with/$name"
 
     if [ -x "$tree/objs/nginx" ]; then
@@ -541,7 +637,7 @@ run_fuzz()
 
 verb_fuzz()
 {
-    local source name="" seconds=10 failed=0 ran=0 arg
+    local source name="" seconds=10 failed=0 ran=0 arg pids=()
 
     for arg in "$@"; do
         case $arg in
@@ -551,11 +647,23 @@ verb_fuzz()
     done
 
     packages clang libclang-rt-14-dev
+    mkdir -p "$build/fuzz"
 
+    # two at a time
     for source in "$top"/t/fuzz/${name:-*}.c; do
         [ -f "$source" ] || continue
         ran=$((ran + 1))
-        run_fuzz "$source" "$seconds" || failed=$((failed + 1))
+        run_fuzz "$source" "$seconds" &
+        pids+=($!)
+
+        if [ ${#pids[@]} -eq 2 ]; then
+            wait "${pids[0]}" || failed=$((failed + 1))
+            pids=("${pids[1]}")
+        fi
+    done
+
+    for arg in "${pids[@]}"; do
+        wait "$arg" || failed=$((failed + 1))
     done
 
     [ $ran -gt 0 ] || [ -z "$name" ] || die "no fuzzer \"$name\" in t/fuzz"
@@ -565,7 +673,272 @@ verb_fuzz()
 }
 
 
+# the demo
+
+
+run_dir=$build/run
+
+
+# the pid of the gateway that runs from this tree
+running_gateway()
+{
+    local pid
+
+    pid=$(cat "$run_dir/nginx.pid" 2>/dev/null) || return 1
+    grep -qaF "$run_dir/nginx.conf" "/proc/$pid/cmdline" 2>/dev/null || return 1
+    echo "$pid"
+}
+
+
+verb_stop()
+{
+    local pid i
+
+    if ! pid=$(running_gateway); then
+        say "no gateway runs from $run_dir"
+        return
+    fi
+
+    kill -QUIT "$pid"
+
+    for ((i = 0; i < 100; i++)); do
+        [ -d "/proc/$pid" ] || { say "stopped"; return; }
+        [ "$i" -ne 50 ] || kill -TERM "$pid"
+        sleep 0.1
+    done
+
+    die "process $pid does not end"
+}
+
+
+# who the workers run as, when we are root: somebody who may read the demo's
+# files, and preferably nobody in particular
+run_user()
+{
+    local user file=$top/conf.example/data/users/42.json
+
+    [ "$(id -u)" -eq 0 ] || return 0
+
+    for user in www-data nobody "$(stat -c %U "$top")"; do
+        id "$user" >/dev/null 2>&1 || continue
+        if [ "$user" = root ] || runuser -u "$user" -- test -r "$file"; then
+            echo "user $user;"
+            return
+        fi
+    done
+}
+
+
+# the example as it stands, with the paths made whole; another port moves
+# the backends too, to the ports that follow it
+run_conf()
+{
+    local port=$1 sed=(-e "s|build/|$build/|g")
+
+    [ "$port" -eq 8080 ] || sed+=(
+        -e "s/127\.0\.0\.1:8080\b/127.0.0.1:$port/g"
+        -e "s/127\.0\.0\.1:1808\([0-9]\)\b/127.0.0.1:$((port / 10))\1/g"
+    )
+
+    sed "${sed[@]}" "$top/conf.example/nginx.conf"
+}
+
+
+verb_run()
+{
+    local port=${1:-8080} binary
+
+    case $port in
+    *[!0-9]*|"") die "the port is a number" ;;
+    esac
+
+    (lock; modules_stock) || exit 1
+    running_gateway >/dev/null && verb_stop
+
+    mkdir -p "$run_dir"
+    run_conf "$port" >"$run_dir/nginx.conf"
+    binary=$(nginx_binary)
+
+    "$binary" -p "$top/" -c "$run_dir/nginx.conf" -e "$run_dir/error.log" \
+        -g "$(run_user)" </dev/null || die "nginx did not start" \
+        "if a port is taken: ./build.sh run PORT"
+
+    say "the gateway runs on 127.0.0.1:$port, error log $run_dir/error.log"
+    say "try:"
+    sed -n "s/^ *# *\(curl .*\)/   \1/p" "$run_dir/nginx.conf"
+    say "./build.sh stop ends it"
+}
+
+
+# the installed nginx
+
+
+verb_install()
+{
+    local binary path name short available enabled made=()
+
+    (lock; modules_stock) || exit 1
+
+    binary=$(nginx_binary)
+    path=$("$binary" -V 2>&1 | sed -n 's/.*--modules-path=\([^ ]*\).*/\1/p')
+    [ -n "$path" ] || die "$binary does not say where its modules are"
+
+    available=/usr/share/nginx/modules-available
+    enabled=/etc/nginx/modules-enabled
+
+    for name in $(present_modules); do
+
+        # by rename: a running nginx has the old file mapped
+        as_root install -D -m 644 "$build/$name.so" "$path/$name.so.new" \
+            && as_root mv "$path/$name.so.new" "$path/$name.so" || exit 1
+        say "$path/$name.so"
+
+        [ -d $enabled ] || continue
+
+        short=${name#ngx_}
+        short=mod-${short%_module}
+        short=${short//_/-}.conf
+
+        echo "load_module modules/$name.so;" \
+            | as_root tee "$available/$short" >/dev/null || exit 1
+
+        if [ ! -e "$enabled/50-$short" ]; then
+            as_root ln -s "$available/$short" "$enabled/50-$short" || exit 1
+            made+=("$enabled/50-$short")
+        fi
+
+        say "$enabled/50-$short"
+    done
+
+    [ -d $enabled ] || say "add to the top of nginx.conf:" \
+        "load_module modules/NAME.so;"
+
+    if ! as_root "$binary" -t -q; then
+        [ ${#made[@]} -eq 0 ] || as_root rm -f "${made[@]}"
+        die "nginx refuses its configuration now: nothing was enabled anew"
+    fi
+
+    say "a running nginx needs a restart, not a reload:" \
+        "systemctl restart nginx"
+}
+
+
+# lint
+
+
+verb_lint()
+{
+    local failed=0
+
+    packages shellcheck
+
+    shellcheck "$top/build.sh" "$top/.ci/run" || failed=1
+
+    echo "lint: $((1 - failed)) passed, $failed failed"
+    [ $failed -eq 0 ]
+}
+
+
+# an nginx from Debian's source, with sanitizers
+
+
+asan_flags="-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
+-fno-sanitize=alignment,pointer-overflow,nonnull-attribute \
+-DNGX_DEBUG_PALLOC=1 -Wno-error"
+
+
+# the newest source of the installed version that the mirror really has
+debian_nginx()
+{
+    local dir=$build/asan wanted version codename
+
+    [ -f "$dir/src/debian/changelog" ] && return
+
+    codename=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
+    wanted=$("$(nginx_binary)" -v 2>&1)
+    wanted=${wanted##*/}
+
+    say "fetching Debian's source of nginx $wanted"
+    rm -rf "$dir/src" "$dir/fetch"
+    mkdir -p "$dir/fetch"
+
+    for version in $(apt_private source deb-src "$codename" \
+                     apt-cache showsrc nginx \
+                     | sed -n "s/^Version: *\($wanted-.*\)/\1/p" | sort -rVu)
+    do
+        (
+            cd "$dir/fetch" || exit 1
+            apt_private source deb-src "$codename" \
+                apt-get source --download-only "nginx=$version" \
+            && dpkg-source --no-check -x nginx_*.dsc ../src
+        ) >"$dir/fetch.log" 2>&1 && return
+
+        say "the mirror has no complete source of $version"
+        rm -rf "$dir/fetch"/* "$dir/src"
+    done
+
+    die "no source of nginx $wanted, see $dir/fetch.log and $build/apt/source"
+}
+
+
+# the options of the installed nginx, without what is loaded dynamically
+nginx_options()
+{
+    "$(nginx_binary)" -V 2>&1 | sed -n 's/^configure arguments: //p' \
+        | sed "s/--with-\(cc\|ld\)-opt='[^']*'//g" | tr ' ' '\n' \
+        | grep -Ev '=dynamic$|mail|stream|^$'
+}
+
+
+build_asan()
+{
+    local dir=$build/asan options
+
+    packages nginx gcc make dpkg-dev libssl-dev libpcre2-dev zlib1g-dev \
+        libhiredis-dev
+
+    [ -n "$(present_modules)" ] || die "no module has sources yet"
+
+    debian_nginx
+    mapfile -t options < <(nginx_options)
+
+    configure_tree "$dir/src" "$dir/nginx" "$asan_flags" \
+        "${options[@]}" --with-cc-opt=-fPIC
+
+    if ! make -s -q -f "$dir/nginx/Makefile" -C "$dir/src" "$dir/nginx/nginx" \
+         >/dev/null 2>&1
+    then
+        say "building nginx with sanitizers, some minutes," \
+            "once; log: $dir/make.log"
+        make -s -j "$jobs" -f "$dir/nginx/Makefile" -C "$dir/src" \
+            "$dir/nginx/nginx" >"$dir/make.log" 2>&1 \
+            || die "nginx does not build, see $dir/make.log"
+    fi
+
+    configure_tree "$dir/src" "$dir/objs" "$asan_flags" \
+        "${options[@]}" --with-cc-opt=-fPIC --add-dynamic-module="$top"
+
+    make_modules "$dir/src" "$dir/objs" "$dir/modules"
+
+    ASAN_OPTIONS=detect_odr_violation=0:detect_leaks=0 \
+        check_loads "$dir/nginx/nginx" "$dir/modules"
+}
+
+
+verb_asan()
+{
+    packages perl "${test_packages[@]}"
+    (lock; build_asan) || exit 1
+
+    [ $# -gt 0 ] || set -- "$top"/t/*.t
+    prove_asan "$@"
+}
+
+
 # tests
+
+
+test_packages=(curl jq openssl nghttp2-client redis-server)
 
 
 # prove_with BINARY MODULES FILE...
@@ -579,13 +952,135 @@ prove_with()
 }
 
 
+prove_asan()
+{
+    TEST_NGINX_SLOW=3 \
+        prove_with "$build/asan/nginx/nginx" "$build/asan/modules" "$@"
+}
+
+
+results=()
+total_passed=0
+total_failed=0
+
+
+# step NAME COMMAND...: its output goes to the terminal and to a log, from
+# which the checks are counted
+step()
+{
+    local name=$1 log=$build/log/$1 start=$SECONDS status passed failed
+    shift
+
+    say "$name"
+    mkdir -p "$build/log"
+    "$@" 2>&1 | tee "$log"
+    status=$?
+
+    count "$log" $status
+    results+=("$(printf '%-8s %6d passed %4d failed %5d s' "$name" \
+                 "$passed" "$failed" $((SECONDS - start)))")
+    total_passed=$((total_passed + passed))
+    total_failed=$((total_failed + failed))
+}
+
+
+# sets passed and failed of the caller: from prove's summary, or from a line
+# "NAME: N passed, M failed"; whatever failed in silence counts as one
+count()
+{
+    local log=$1 status=$2 line ran=0 broken=0
+
+    passed=0
+    failed=0
+
+    while read -r line; do
+        case $line in
+        Files=*Tests=*)
+            ran=${line#*Tests=}
+            ran=${ran%%,*}
+            ;;
+        Failed\ */*\ subtests*)
+            line=${line#Failed }
+            broken=$((broken + ${line%%/*}))
+            ;;
+        *:\ *\ passed,\ *\ failed)
+            line=${line% failed}
+            failed=${line##* }
+            line=${line% passed,*}
+            passed=${line##* }
+            ;;
+        *skipped:*|*"skipped subtest"*)
+            [ -z "${CI:-}" ] || broken=$((broken + 1))
+            ;;
+        esac
+    done <"$log"
+
+    passed=$((passed + ran - (broken < ran ? broken : ran)))
+    failed=$((failed + broken))
+
+    if [ "$status" -ne 0 ] && [ $failed -eq 0 ]; then
+        failed=1
+    fi
+}
+
+
 verb_test()
 {
-    packages perl nginx
-    [ -z "$(present_modules)" ] || (lock; modules_stock) || exit 1
+    local seconds=5 fuzzer line
 
-    [ $# -gt 0 ] || set -- "$top"/t/*.t
-    prove_with "$(nginx_binary)" "$build" "$@"
+    packages perl nginx "${test_packages[@]}"
+
+    if [ $# -gt 0 ]; then
+        (lock; modules_stock) || exit 1
+        prove_with "$(nginx_binary)" "$build" "$@"
+        return
+    fi
+
+    [ -z "${CI:-}" ] || seconds=60
+
+    packages nginx-dev gcc make dpkg-dev libssl-dev libpcre2-dev zlib1g-dev \
+        libhiredis-dev libcjson-dev clang libclang-rt-14-dev shellcheck
+
+    say "modules"
+    (lock; modules_stock) || exit 1
+
+    # what only needs a processor, side by side
+    mkdir -p "$build/log"
+    (verb_fuzz "$seconds") >"$build/log/fuzzing" 2>&1 &
+    fuzzer=$!
+
+    step lint quick_lint
+    step unit verb_unit
+
+    say "an nginx with sanitizers"
+    (lock; build_asan) || { kill $fuzzer; exit 1; }
+
+    say "waiting for the fuzzers, $seconds s each"
+    wait $fuzzer
+    step fuzz finish_fuzz "$build/log/fuzzing" $?
+
+    step stock prove_with "$(nginx_binary)" "$build" "$top"/t/*.t
+    step asan prove_asan "$top"/t/*.t
+
+    say "summary, in $SECONDS s"
+    for line in "${results[@]}"; do echo "   $line"; done
+
+    [ $total_failed -eq 0 ] && echo "Result: PASS" || echo "Result: FAIL"
+    echo "$total_passed passed, $total_failed failed"
+    [ $total_failed -eq 0 ]
+}
+
+
+finish_fuzz()
+{
+    cat "$1"
+    return "$2"
+}
+
+
+quick_lint()
+{
+    verb_lint quick
 }
 
 
@@ -594,7 +1089,7 @@ verb=${1:-help}
 
 case $verb in
 
-modules|test|unit|fuzz)
+run|stop|test|modules|lint|unit|fuzz|asan|install)
     case $top$build in
     *[[:space:]]*)
         die "nginx's build system takes no blanks in paths: $top"

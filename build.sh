@@ -240,8 +240,7 @@ $objs/addon/%.o: CFLAGS += -Wall -Wextra -Werror -MMD -MP
 
 -include \$(wildcard $objs/addon/*/*.d)
 
-print-flags:
-	@echo \$(CFLAGS) \$(ALL_INCS)
+print-flags: ; @echo \$(CFLAGS) \$(ALL_INCS)
 END
 }
 
@@ -409,8 +408,8 @@ modules_stock()
 
     version=$("$binary" -v 2>&1)
     grep -qF "\"${version##*/}\"" "$src/src/core/nginx.h" \
-        || die "$binary is ${version##*/}, but nginx-dev is of another version" \
-               "apt-get install nginx nginx-dev brings both to one version;" \
+        || die "$binary is ${version##*/}, and nginx-dev another version" \
+               "apt-get install nginx nginx-dev makes them the same;" \
                "for an nginx of another origin: --with-nginx=DIR"
 
     # shellcheck disable=SC1091
@@ -826,16 +825,143 @@ verb_install()
 # lint
 
 
+lint_passed=0
+lint_failed=0
+
+
+# lint_step NAME COMMAND...: quiet when all is well
+lint_step()
+{
+    local name=$1 log=$build/lint/$1
+    shift
+
+    [ -z "$lint_only" ] || [ "$lint_only" = "$name" ] || return 0
+
+    mkdir -p "$build/lint"
+
+    if "$@" >"$log" 2>&1 </dev/null; then
+        lint_passed=$((lint_passed + 1))
+        echo "ok $name"
+    else
+        lint_failed=$((lint_failed + 1))
+        head -n 60 "$log"
+        echo "FAILED $name, see $log"
+    fi
+}
+
+
+perl_syntax()
+{
+    local file failed=0
+
+    for file in "$top"/t/*.t "$top"/t/*.pl "$top"/t/lib/*.pm \
+                "$top"/t/lib/*/*.pm
+    do
+        [ ! -f "$file" ] || perl -I "$top/t/lib" -wc "$file" || failed=1
+    done
+
+    return $failed
+}
+
+
+# over_sources COMMAND...: the command with the flags of the modules' build
+# and one source, for each of them
+over_sources()
+{
+    local name flags source failed=0
+
+    flags=$(make -s -f "$build/objs/Makefile" -C /usr/share/nginx/src \
+            print-flags) || return 1
+
+    for name in $modules; do
+        for source in $(module_srcs "$name"); do
+            # shellcheck disable=SC2086
+            (cd /usr/share/nginx/src && eval '"$@" "$source"' $flags) \
+                || failed=1
+        done
+    done
+
+    return $failed
+}
+
+
+analyze_gcc()
+{
+    gcc -fanalyzer -Wall -Wextra -Werror -O1 -S -o /dev/null "$@"
+}
+
+
+analyze_clang()
+{
+    clang -Wall -Wextra -Werror -Wno-unknown-warning-option -fsyntax-only "$@"
+}
+
+
+tidy_checks='-*,clang-analyzer-*,bugprone-*,
+-bugprone-easily-swappable-parameters,
+-bugprone-reserved-identifier,
+-bugprone-branch-clone,
+-bugprone-assignment-in-if-condition,
+-bugprone-narrowing-conversions,
+-clang-analyzer-security.insecureAPI.DeprecatedOrUnsafeBufferHandling'
+
+
+analyze_tidy()
+{
+    local source=$1
+    shift
+
+    clang-tidy --quiet --warnings-as-errors='*' \
+        --checks="$(tr -d '\n' <<<"$tidy_checks")" \
+        --header-filter="$top/.*" "$source" -- "$@" -Wno-unknown-warning-option
+}
+
+
+analyze_cppcheck()
+{
+    local name sources
+
+    mapfile -t sources < <(for name in $modules; do
+                               module_srcs "$name"
+                           done)
+
+    # shellcheck disable=SC2046
+    cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c99 \
+        --enable=warning,performance,portability \
+        --suppress=missingInclude --suppress=missingIncludeSystem \
+        -Dngx_inline=inline -DNGX_HTTP_SSL=1 -DNGX_THREADS=1 \
+        $(include_flags unit) "${sources[@]}"
+}
+
+
+# lint [NAME | quick]
 verb_lint()
 {
-    local failed=0
+    local lint_only=${1:-}
 
-    packages shellcheck
+    if [ "$lint_only" = quick ]; then
+        lint_only=
 
-    shellcheck "$top/build.sh" "$top/.ci/run" || failed=1
+        packages shellcheck perl
+        lint_step style perl "$top/t/style.pl"
+        lint_step shell shellcheck "$top/build.sh" "$top/.ci/run"
+        lint_step perl perl_syntax
 
-    echo "lint: $((1 - failed)) passed, $failed failed"
-    [ $failed -eq 0 ]
+    else
+        packages shellcheck perl clang clang-tidy cppcheck
+        (lock; modules_stock) || exit 1
+
+        lint_step style perl "$top/t/style.pl"
+        lint_step shell shellcheck "$top/build.sh" "$top/.ci/run"
+        lint_step perl perl_syntax
+        lint_step clang over_sources analyze_clang
+        lint_step cppcheck analyze_cppcheck
+        lint_step analyzer over_sources analyze_gcc
+        lint_step tidy over_sources analyze_tidy
+    fi
+
+    echo "lint: $lint_passed passed, $lint_failed failed"
+    [ $lint_failed -eq 0 ]
 }
 
 

@@ -497,7 +497,9 @@ include_flags()
 {
     local dir
 
-    for dir in "$top"/ngx_http_*_module/*/ "$top/t/$1"; do
+    for dir in "$top"/ngx_http_*_module/ "$top"/ngx_http_*_module/*/ \
+               "$top/t/$1"
+    do
         [ -d "$dir" ] && printf -- '-I%s\n' "${dir%/}"
     done
 }

@@ -1,0 +1,152 @@
+
+/*
+ * The breakers of one zone: a table in one piece of shared memory.  Slots of
+ * one size, an index of chains by hash, a list of the closed ones by use and a
+ * list of the free ones; all links are slot numbers, so the memory may be
+ * mapped at any address.
+ *
+ * The caller holds the zone's lock from brk_table_enter() to brk_table_leave().
+ * The slots are the truth and the links can be made from them: should a process
+ * be killed in between, the next one to enter finds the mark and rebuilds
+ * the links, once, in time linear to the number of slots.  Every other function
+ * takes constant time on the average.
+ *
+ * The hash is SipHash-1-3 (Aumasson, Bernstein) under a key of the zone, since
+ * keys may come from clients.
+ *
+ * Nobody holds a reference to a slot: a call remembers the slot's number and
+ * its serial "born", and finds its slot again or not.  So no leaked reference
+ * can block an eviction.
+ */
+
+
+#ifndef _BRK_TABLE_H_INCLUDED_
+#define _BRK_TABLE_H_INCLUDED_
+
+
+#include <stddef.h>
+
+#include "brk_state.h"
+
+
+#pragma GCC visibility push(hidden)
+
+
+#define BRK_KEY_MAX        255
+#define BRK_NONE           0xffffffffu
+
+#define BRK_TABLE_MAGIC    0x62726b74u
+#define BRK_TABLE_VERSION  1
+
+
+typedef struct {
+    uint64_t       born;             /* 0: free */
+    uint64_t       hash;
+    uint32_t       next;             /* in the chain, or of the free ones */
+    uint32_t       newer;            /* in the list of closed ones */
+    uint32_t       older;
+    uint32_t       inflight;         /* a hint: killed workers leave it high */
+    brk_breaker_t  breaker;
+    uint8_t        listed;           /* among the closed ones */
+    uint8_t        digest;           /* the key is too long: a part, a digest */
+    uint8_t        len;
+    uint8_t        key[BRK_KEY_MAX];
+} brk_slot_t;
+
+
+typedef struct {
+    uint32_t       magic;
+    uint32_t       version;
+    uint64_t       size;             /* of the memory */
+    uint64_t       seed[2];
+    uint64_t       born;             /* serial of the newest slot */
+    uint64_t       gen;              /* above every generation given so far */
+    uint64_t       evicted;
+    uint64_t       refused;          /* keys for which there was no place */
+    uint64_t       repaired;
+    uint32_t       busy;             /* somebody is in the locked section */
+    uint32_t       slots;
+    uint32_t       buckets;          /* a power of 2 */
+    uint32_t       used;
+    uint32_t       free;
+    uint32_t       newest;
+    uint32_t       oldest;
+    uint32_t       pad;
+} brk_table_t;
+
+
+typedef struct {
+    const uint8_t *data;
+    uint8_t        len;              /* up to BRK_KEY_MAX */
+    uint8_t        digest;
+    uint64_t       hash;
+} brk_key_t;
+
+
+/* what a call keeps until it is settled */
+
+typedef struct {
+    uint64_t       born;             /* 0: settled */
+    uint32_t       index;
+    uint32_t       state;            /* in which it was decided */
+    brk_msec_t     wait;             /* of a rejected call: try again then */
+    brk_token_t    token;
+} brk_permit_t;
+
+
+/* lays an empty table in "size" bytes of memory; -1: too small for a slot */
+int brk_table_init(brk_table_t *t, size_t size, const uint64_t seed[2]);
+
+/* 0: this memory holds a table of this layout and size */
+int brk_table_check(const brk_table_t *t, size_t size);
+
+/* 1: the last process in here was killed, the table has been repaired */
+int brk_table_enter(brk_table_t *t);
+void brk_table_leave(brk_table_t *t);
+
+/*
+ * brk_acquire() by key; BRK_FULL: all breakers are open or forced and none can
+ * go, the call is not guarded.  The permit of a call that goes on is given to
+ * brk_table_settle(), which does nothing if its breaker has been evicted.
+ */
+brk_verdict_e brk_table_acquire(brk_table_t *t, const brk_key_t *key,
+    brk_moment_t *m, unsigned dry, brk_permit_t *permit);
+void brk_table_settle(brk_table_t *t, brk_permit_t *permit, brk_moment_t *m,
+    brk_outcome_t outcome);
+
+/* needs no lock */
+uint64_t brk_table_hash(const brk_table_t *t, const uint8_t *data, size_t len);
+
+/* NULL: there is none */
+brk_slot_t *brk_table_find(brk_table_t *t, const brk_key_t *key);
+
+/*
+ * Finds or makes the breaker of a key.  With the table full the least recently
+ * used closed one goes, preferably one of those without calls under way.
+ * NULL: all are open or forced.
+ */
+brk_slot_t *brk_table_get(brk_table_t *t, const brk_key_t *key,
+    brk_msec_t now);
+
+/* the slot of a call, NULL: it has been given to another key */
+brk_slot_t *brk_table_slot(brk_table_t *t, uint32_t index, uint64_t born);
+
+/* any slot that is in use, NULL: free; to walk through all of them */
+brk_slot_t *brk_table_at(brk_table_t *t, uint32_t index);
+
+uint32_t brk_table_index(brk_table_t *t, const brk_slot_t *slot);
+
+/* to be called after a breaker may have changed its state, or was used */
+void brk_table_place(brk_table_t *t, brk_slot_t *slot, unsigned used);
+
+/* rebuilds all links from the slots */
+void brk_table_repair(brk_table_t *t);
+
+/* 0: every link is right; linear, for tests */
+int brk_table_verify(brk_table_t *t);
+
+
+#pragma GCC visibility pop
+
+
+#endif /* _BRK_TABLE_H_INCLUDED_ */

@@ -1,0 +1,76 @@
+
+/*
+ * A sliding window of calls: ten slices of equal width in a ring.  The oldest
+ * slice falls off as a whole, so the window covers between nine and ten tenths
+ * of its length.
+ *
+ * Times are milliseconds of a monotonic clock and are compared by their
+ * difference only.  A clock that is a little behind (another worker's cached
+ * time) counts into the newest slice; one that jumped back by more than the
+ * window empties it.
+ */
+
+
+#ifndef _BRK_WINDOW_H_INCLUDED_
+#define _BRK_WINDOW_H_INCLUDED_
+
+
+#include <stdint.h>
+
+
+#pragma GCC visibility push(hidden)
+
+
+#define BRK_SLICES  10
+
+
+typedef uint64_t  brk_msec_t;
+
+
+typedef struct {
+    uint32_t     calls;
+    uint32_t     failures;
+    uint32_t     slow;
+} brk_slice_t;
+
+
+typedef struct {
+    brk_msec_t   start;           /* of the newest slice */
+    uint32_t     width;           /* of a slice in milliseconds, 0: unused */
+    uint32_t     head;            /* the newest slice */
+    brk_slice_t  slices[BRK_SLICES];
+} brk_window_t;
+
+
+typedef struct {
+    uint64_t     calls;
+    uint64_t     failures;
+    uint64_t     slow;
+} brk_sum_t;
+
+
+/* forgets all calls, keeps the width */
+void brk_window_clear(brk_window_t *w, brk_msec_t now);
+
+/*
+ * Makes the window "length" milliseconds long (at least BRK_SLICES).  Calls
+ * that are in it stay, each slice by the time at which it began, so a change
+ * of the length never makes a call live longer.
+ */
+void brk_window_fit(brk_window_t *w, brk_msec_t length, brk_msec_t now);
+
+/* records one call; the window has been fitted before */
+void brk_window_add(brk_window_t *w, unsigned failure, unsigned slow,
+    brk_msec_t now);
+
+/* counts the calls that are in the window at "now" */
+void brk_window_sum(const brk_window_t *w, brk_msec_t now, brk_sum_t *sum);
+
+/* makes any bytes a valid window: after a writer was killed half way */
+void brk_window_repair(brk_window_t *w);
+
+
+#pragma GCC visibility pop
+
+
+#endif /* _BRK_WINDOW_H_INCLUDED_ */

@@ -45,7 +45,10 @@ usage: ./build.sh VERB [ARGUMENTS]
   fuzz [NAME] [SECONDS]        replay the corpus, then fuzz for SECONDS (10)
   asan [FILE...]               t/ on an nginx built from Debian's source with
                                ASan, UBSan and NGX_DEBUG_PALLOC
+  compat [FILE...]             t/ on the nginx of Debian 13
+
   install                      put the modules into the installed nginx
+  bench-json                   our JSON code and cJSON, one after the other
   help                         this text
 
 environment: BUILD_DIR ($build)
@@ -510,8 +513,8 @@ program_srcs()
 {
     local name path found
 
-    sed -n '1,15s/^[ *\/]*sources: *//p' "$1" | tr ' ' '\n' | grep . \
-    | while read -r name; do
+    # shellcheck disable=SC2013
+    for name in $(sed -n '1,15s/^[ *\/]*sources: *//p' "$1"); do
 
         found=
         for path in "$top"/ngx_http_*_module; do
@@ -590,6 +593,7 @@ verb_unit()
 
     for source in "$top"/t/unit/${1:-*}.c; do
         [ -f "$source" ] || continue
+        [[ $source != *_tool.c ]] || continue
         ran=$((ran + 1))
         run_unit "$source" || failed=$((failed + 1))
     done
@@ -598,6 +602,24 @@ verb_unit()
 
     echo "unit: $((ran - failed)) passed, $failed failed"
     [ $failed -eq 0 ]
+}
+
+
+# tool NAME: t/unit/NAME_tool.c is run by a test of t/, which asks for it
+# here; prints where it is
+verb_tool()
+{
+    local name=${1:-}
+
+    [ -f "$top/t/unit/$name.c" ] || die "no t/unit/$name.c"
+
+    packages gcc libc6-dev >&2
+
+    # shellcheck disable=SC2086
+    (lock; program "$top/t/unit/$name.c" "$build/unit/$name" \
+               "${CC:-gcc}" $sanitize) >&2 || exit 1
+
+    echo "$build/unit/$name"
 }
 
 
@@ -671,6 +693,18 @@ verb_fuzz()
 
     echo "fuzz: $((ran - failed)) passed, $failed failed"
     [ $failed -eq 0 ]
+}
+
+
+# cJSON against ours, on the documents of the demo
+verb_bench-json()
+{
+    packages gcc libc6-dev libcjson-dev
+
+    (lock; program "$top/bench/json.c" "$build/bench/json" \
+               "${CC:-gcc}" -O2 -g) || exit 1
+
+    "$build/bench/json" "$top/conf.example/data"
 }
 
 
@@ -905,6 +939,8 @@ tidy_checks='-*,clang-analyzer-*,bugprone-*,
 -bugprone-branch-clone,
 -bugprone-assignment-in-if-condition,
 -bugprone-narrowing-conversions,
+-bugprone-not-null-terminated-result,
+-bugprone-macro-parentheses,
 -clang-analyzer-security.insecureAPI.DeprecatedOrUnsafeBufferHandling'
 
 
@@ -1063,6 +1099,59 @@ verb_asan()
 }
 
 
+# the nginx of Debian 13, unpacked beside ours: it runs on Debian 12
+
+
+compat_release=trixie
+
+
+build_compat()
+{
+    local dir=$build/compat src
+
+    packages nginx gcc make dpkg-dev libssl-dev libhiredis-dev
+
+    [ -n "$(present_modules)" ] || die "no module has sources yet"
+
+    if [ ! -f "$dir/root/usr/share/nginx/src/conf_flags" ]; then
+        say "fetching nginx and nginx-dev of Debian's $compat_release"
+        rm -rf "$dir"
+        mkdir -p "$dir/fetch"
+
+        (
+            cd "$dir/fetch" || exit 1
+            apt_private compat deb $compat_release \
+                apt-get download nginx nginx-dev || exit 1
+            for package in *.deb; do dpkg -x "$package" ../root; done
+        ) >"$dir/fetch.log" 2>&1 || die "no nginx of $compat_release," \
+            "see $dir/fetch.log and $build/apt/compat/log"
+    fi
+
+    src=$dir/root/usr/share/nginx/src
+
+    # shellcheck disable=SC1091
+    . "$src/conf_flags"
+
+    configure_tree "$src" "$dir/objs" "" "${NGX_CONF_FLAGS[@]}" \
+        --with-cc-opt="-O2 -fPIC" --add-dynamic-module="$top"
+
+    make_modules "$src" "$dir/objs" "$dir/modules"
+    check_loads "$dir/root/usr/sbin/nginx" "$dir/modules"
+}
+
+
+verb_compat()
+{
+    packages perl "${test_packages[@]}"
+    (lock; build_compat) || exit 1
+
+    "$build/compat/root/usr/sbin/nginx" -v
+
+    [ $# -gt 0 ] || set -- "$top"/t/*.t
+    prove_with "$build/compat/root/usr/sbin/nginx" "$build/compat/modules" "$@"
+}
+
+
 # tests
 
 
@@ -1217,7 +1306,8 @@ verb=${1:-help}
 
 case $verb in
 
-run|stop|test|modules|lint|unit|fuzz|asan|install)
+run|stop|test|modules|lint|unit|tool|fuzz|asan|compat|install|\
+bench-json)
     case $top$build in
     *[[:space:]]*)
         die "nginx's build system takes no blanks in paths: $top"

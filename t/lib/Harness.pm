@@ -87,6 +87,7 @@ my $implicit = 5;
 my $top = Cwd::realpath(dirname(__FILE__) . '/../..');
 my $main = $$;
 my @all;
+my $guard;
 
 $SIG{PIPE} = 'IGNORE';
 $SIG{$_} = sub { exit 1 } for qw(INT TERM HUP);
@@ -114,7 +115,12 @@ sub new {
     Test::More::plan(tests => $o{plan} + $implicit) if $o{plan};
     $self->{counted} = 1 if $o{plan};
 
-    Test::More::diag("directory: $self->{dir}") if $ENV{TEST_NGINX_LEAVE};
+    if ($ENV{TEST_NGINX_LEAVE}) {
+        Test::More::diag("directory: $self->{dir}");
+    } else {
+        guard("dir $self->{dir}");
+    }
+
     return $self;
 }
 
@@ -651,11 +657,8 @@ sub wait_for {
 }
 
 
-# a process that outlives the test, should that be killed, and ends what the
-# test started
-
-my $guard;
-
+# a process that outlives the test, should that be killed: it ends what the
+# test started, and removes its directory
 
 sub guard {
     my ($message) = @_;
@@ -687,9 +690,10 @@ sub watch {
     open STDOUT, '>', '/dev/null';
     open STDERR, '>', '/dev/null';
 
-    my %running;
+    my (%running, @dirs);
 
     while (<$in>) {
+        push @dirs, $1 if /^dir (.+)/;
         $running{$1} = 1 if /^\+(\d+)/;
         delete $running{$1} if /^-(\d+)/;
     }
@@ -699,6 +703,7 @@ sub watch {
         sleep 1 if $name eq 'TERM' && %running;
     }
 
+    File::Path::rmtree($_) for @dirs;
     return;
 }
 
@@ -745,7 +750,6 @@ sub verdict {
     @troubles = grep { defined } @troubles;
     splice @troubles, 20 if @troubles > 20;
 
-    local $Test::Builder::Level = $Test::Builder::Level + 2;
     Test::More::ok(!@troubles, $name) or Test::More::diag(@troubles);
     return;
 }
@@ -754,7 +758,7 @@ sub verdict {
 sub remove {
     my ($self) = @_;
 
-    if (!Test::More->builder->is_passing) {
+    if ($self->{broken} || !Test::More->builder->is_passing) {
         my @log = grep { /\[(?:warn|error|crit|alert|emerg)\]/ }
             $self->lines_from('error.log', 0);
         splice @log, 0, @log - 15 if @log > 15;
@@ -771,6 +775,7 @@ END {
         my $status = $?;
 
         for my $self (@all) {
+            $self->{broken} = $status;
             $self->{counted} = 0 if $status;
             $self->finish;
             $self->remove;

@@ -1261,20 +1261,26 @@ verb_test()
     say "modules"
     (lock; modules_stock) || exit 1
 
-    # what only needs a processor, side by side
+    # what only needs a processor, side by side; in a group of its own, so
+    # that all of it can be ended
     mkdir -p "$build/log"
-    (verb_fuzz "$seconds") >"$build/log/fuzzing" 2>&1 &
+    set -m
+    (verb_fuzz "$seconds") >"$build/log/fuzzing" 2>&1 </dev/null &
     fuzzer=$!
+    set +m
+    # shellcheck disable=SC2064
+    trap "kill -- -$fuzzer 2>/dev/null" EXIT
 
     step lint quick_lint
     step unit verb_unit
 
     say "an nginx with sanitizers"
-    (lock; build_asan) || { kill $fuzzer; exit 1; }
+    (lock; build_asan) || exit 1
 
     say "waiting for the fuzzers, $seconds s each"
     wait $fuzzer
     step fuzz finish_fuzz "$build/log/fuzzing" $?
+    trap - EXIT
 
     step stock prove_with "$(nginx_binary)" "$build" "$top"/t/*.t
     step asan prove_asan "$top"/t/*.t

@@ -126,7 +126,7 @@ cmp_ok($r->time, '>=', 0.29, 'delay, time');
 
 $r = http_get('/drip');
 is($r->body, 'abcdef', 'drip');
-cmp_ok($r->time, '>=', 0.1, 'drip, time');
+cmp_ok($r->time, '>=', 0.09, 'drip, time');
 
 is(http_get('/reset')->status, 502, 'reset');
 is(http_get('/close')->status, 502, 'close');

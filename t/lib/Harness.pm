@@ -92,6 +92,10 @@ my $guard;
 $SIG{PIPE} = 'IGNORE';
 $SIG{$_} = sub { exit 1 } for qw(INT TERM HUP);
 
+# a test that hangs
+$SIG{ALRM} = sub { print STDERR "the test takes too long\n"; exit 1 };
+alarm(300 * ($ENV{TEST_NGINX_SLOW} || 1));
+
 
 sub new {
     my ($class, %o) = @_;

@@ -19,7 +19,8 @@ package Harness::Client;
 #     $r->json            the body decoded, undef when it is no JSON
 #     $r->error           undef, or one of "connect", "timeout", "closed"
 #                         (before the end of the header), "truncated", "bad"
-#     $r->time            seconds from the call to the last byte
+#     $r->time            seconds from the last thing sent, or from the response
+#                         before, until the last byte was read
 #     $r->head            the header as it came
 #
 # request() takes: headers (array of names and values, or a hash), body
@@ -69,6 +70,8 @@ sub send {
 
     my $until = time() + $self->{timeout};
     local $SIG{PIPE} = 'IGNORE';
+
+    $self->{since} = time();
 
     while (length $bytes) {
         return 0 if !$self->{socket};
@@ -131,8 +134,7 @@ sub format_request {
 sub response {
     my ($self, %o) = @_;
 
-    my $start = time();
-    my $until = $start + ($o{timeout} || $self->{timeout});
+    my $until = time() + ($o{timeout} || $self->{timeout});
     my $method = shift @{ $self->{methods} } || $o{method} || 'GET';
     my $r = Harness::Response->new;
 
@@ -140,7 +142,8 @@ sub response {
     $self->read_head($r, $until) && $self->read_body($r, $method, $until)
         if $self->{socket};
 
-    $r->{time} = time() - $start;
+    $r->{time} = time() - ($self->{since} || time());
+    $self->{since} = time();
     return $r;
 }
 

@@ -89,6 +89,7 @@ typedef struct {
     size_t            offset;       /* bytes taken, or where the error is */
     u_char            state;
     u_char            depth;
+    u_char            string;       /* the state to go back to in a string */
     u_char            more;         /* bytes of an escape, a character or a
                                        literal still to come */
     u_char            low;          /* bounds of the next byte of a character */

@@ -1,0 +1,102 @@
+
+/*
+ * The scanner under the document: one value at a time, for those who keep
+ * account of the containers around it themselves.
+ */
+
+
+#ifndef AGG_SCAN_H_INCLUDED
+#define AGG_SCAN_H_INCLUDED
+
+
+#include "agg_json.h"
+#include "agg_block.h"
+
+
+#pragma GCC visibility push(hidden)
+
+
+/* bytes that the fast loops may look at without asking */
+
+#define AGG_SCAN_AHEAD  64
+
+
+/*
+ * agg_scan_t.kinds: what closes the containers around, two above what opens
+ * them; STOP: where the value ends
+ */
+
+#define AGG_SCAN_STOP    0
+#define AGG_SCAN_ARRAY   ']'
+#define AGG_SCAN_OBJECT  '}'
+
+
+/* the fast loop can start in the first ones, up to NAME_STRING */
+
+typedef enum {
+    AGG_SCAN_VALUE = 0,
+    AGG_SCAN_FIRST_VALUE,           /* or the array's end */
+    AGG_SCAN_FIRST_NAME,            /* or the object's end */
+    AGG_SCAN_NAME,
+    AGG_SCAN_COLON,
+    AGG_SCAN_AFTER,                 /* a value in a container */
+    AGG_SCAN_STRING,
+    AGG_SCAN_NAME_STRING,
+    AGG_SCAN_ESCAPE,
+    AGG_SCAN_HEX,
+    AGG_SCAN_UTF8,
+    AGG_SCAN_LITERAL,
+    AGG_SCAN_MINUS,
+    AGG_SCAN_DOT,
+    AGG_SCAN_E,
+    AGG_SCAN_E_SIGN,
+    AGG_SCAN_ZERO,                  /* from here on a number is complete */
+    AGG_SCAN_INTEGER,
+    AGG_SCAN_FRACTION,
+    AGG_SCAN_EXPONENT,
+    AGG_SCAN_DONE,
+    AGG_SCAN_ERROR
+} agg_scan_state_e;
+
+
+/*
+ * start makes ready for one value inside "depth" containers, without white
+ * space before it needed; start_rest for what is left of an array that is the
+ * depth-th container, a value being due.  value takes bytes until the value
+ * is DONE, the bytes end, or there is an ERROR, and returns where it stopped.
+ * A number is done when a byte that is not its own is seen.
+ */
+
+void agg_scan_start(agg_scan_t *s, unsigned depth);
+void agg_scan_start_rest(agg_scan_t *s, unsigned depth);
+const u_char *agg_scan_value(agg_scan_t *s, const u_char *p,
+    const u_char *end);
+
+
+/* the same for a string, p being behind its opening quote */
+
+void agg_scan_start_string(agg_scan_t *s, unsigned depth);
+
+
+/*
+ * Steps over what is special in a string: an escape or a character that is
+ * not ASCII.  NULL when it is neither, or wrong.  AGG_BLOCK bytes must be
+ * readable.
+ */
+
+const u_char *agg_string_special(const u_char *p);
+
+
+/*
+ * Looks for the closing quote in a string that goes on at p <= last, where
+ * AGG_SCAN_AHEAD bytes are readable at last.  Where it returns stands the
+ * quote, or it gave up there, all before being good.
+ */
+
+const u_char *agg_string_end(const u_char *p, const u_char *last);
+
+
+#pragma GCC visibility pop
+
+
+#endif /* AGG_SCAN_H_INCLUDED */

@@ -1,0 +1,126 @@
+
+/*
+ * The scanner: in one piece, in pieces as the first byte says, and in single
+ * bytes it must give the same answer; members of what is valid must add up.
+ * sources: json/agg_scan.c json/agg_json.c json/agg_write.c
+ */
+
+
+#include <stdlib.h>
+
+#include "agg_json.h"
+
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+
+static agg_rc_e
+pieces(const u_char *data, size_t len, size_t size, size_t *offset)
+{
+    size_t      pos, n;
+    u_char     *p;
+    agg_rc_e    rc;
+    agg_scan_t  s;
+
+    rc = AGG_OK;
+    agg_scan_init(&s);
+
+    for (pos = 0; pos < len && rc == AGG_OK; pos += n) {
+        n = (size > len - pos) ? len - pos : size;
+
+        /* a copy of its own, so that no piece is read beyond its end */
+
+        p = malloc(n);
+        memcpy(p, data + pos, n);
+        rc = agg_scan_push(&s, p, n);
+        free(p);
+    }
+
+    if (rc == AGG_OK) {
+        rc = agg_scan_finish(&s);
+    }
+
+    *offset = s.offset;
+
+    return rc;
+}
+
+
+static void
+members(const agg_str_t *value)
+{
+    u_char     *p;
+    size_t      len;
+    agg_str_t   name;
+    agg_iter_t  it;
+
+    agg_iter_init(&it, value);
+
+    while (agg_iter_next(&it)) {
+
+        if (agg_json_validate(it.value.data, it.value.len, NULL) != AGG_OK) {
+            abort();
+        }
+
+        if (it.kind == AGG_OBJECT) {
+            p = malloc(it.name.len + 1);
+            name.data = p;
+            name.len = agg_json_unescape_any(p, &it.name);
+
+            if (!agg_json_name_equal(&it.name, &name)
+                || !agg_json_names_equal(&it.name, &it.name))
+            {
+                abort();
+            }
+
+            len = agg_json_escaped_length(p, name.len);
+
+            if (len < name.len + 2) {
+                abort();
+            }
+
+            free(p);
+        }
+    }
+}
+
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    size_t     offset, offset2, piece;
+    u_char    *p;
+    agg_rc_e   rc;
+    agg_str_t  v;
+
+    if (size == 0) {
+        return 0;
+    }
+
+    piece = data[0] + 1;
+    data++;
+    size--;
+
+    p = malloc(size + 1);
+    memcpy(p, data, size);
+
+    offset = size;
+    rc = agg_json_validate(p, size, &offset);
+
+    if (pieces(p, size, piece, &offset2) != rc || offset2 != offset
+        || pieces(p, size, 1, &offset2) != rc || offset2 != offset)
+    {
+        abort();
+    }
+
+    v.data = p;
+    v.len = size;
+
+    if (rc == AGG_OK) {
+        members(&v);
+    }
+
+    free(p);
+
+    return 0;
+}

@@ -45,7 +45,9 @@ usage: ./build.sh VERB [ARGUMENTS]
   fuzz [NAME] [SECONDS]        replay the corpus, then fuzz for SECONDS (10)
   asan [FILE...]               t/ on an nginx built from Debian's source with
                                ASan, UBSan and NGX_DEBUG_PALLOC
-  compat [FILE...]             t/ on the nginx of Debian 13
+  compat [--with-nginx=DIR] [FILE...]
+                               t/ on the nginx of Debian 13, or on one built
+                               from the source tree in DIR
 
   install                      put the modules into the installed nginx
   bench-json                   our JSON code and cJSON, one after the other
@@ -327,6 +329,20 @@ make_modules()
 }
 
 
+# make_nginx SRC OBJS: the binary of a tree that is configured
+make_nginx()
+{
+    local src=$1 objs=$2
+
+    make -s -q -f "$objs/Makefile" -C "$src" "$objs/nginx" >/dev/null 2>&1 \
+        && return
+
+    say "building nginx, once; log: $objs.make.log"
+    make -s -j "$jobs" -f "$objs/Makefile" -C "$src" "$objs/nginx" \
+        >"$objs.make.log" 2>&1 || die "it does not build, see $objs.make.log"
+}
+
+
 # check_loads BINARY OUT: both orders, in a configuration that does nothing
 check_loads()
 {
@@ -429,11 +445,20 @@ $(dpkg-buildflags --get CPPFLAGS)" \
 }
 
 
-# a source tree: in a copy of links, so that nothing is written into it; with
-# the flags of its own build where there is one
-modules_tree()
+# what t/ needs of an nginx
+tree_options="--with-compat --with-debug --with-threads \
+--with-http_ssl_module --with-http_v2_module --with-http_stub_status_module \
+--with-http_auth_request_module --with-http_sub_module \
+--with-http_gunzip_module --with-http_addition_module \
+--with-http_realip_module --with-http_slice_module"
+
+
+# use_tree DIR: sets tree, tree_dir (ours, for it), tree_src and tree_flags.
+# The source is built in a copy of links, so that nothing is written into it;
+# with the options of its own build where there is one
+use_tree()
 {
-    local tree name src objs flags
+    local flags
 
     tree=$(cd "$1" 2>/dev/null && pwd -P) || die "no directory $1"
     [ -f "$tree/src/core/nginx.h" ] || die "no nginx source in $tree"
@@ -442,33 +467,41 @@ modules_tree()
 
     [ -n "$(present_modules)" ] || die "no module has sources yet"
 
-    name=$(basename "$tree")-$(cksum <<<"$tree" | cut -d ' ' -f 1)
-    src=$build/with/$name/src
-    objs=$build/with/$name/objs
+    tree_dir=$build/with/$(basename "$tree")-$(cksum <<<"$tree" \
+                                               | cut -d ' ' -f 1)
+    tree_src=$tree_dir/src
 
-    rm -rf "$src"
-    mkdir -p "$src" && cp -rs "$tree"/* "$src" || exit 1
-    rm -rf "$src/objs" "$src/Makefile"
+    rm -rf "$tree_src"
+    mkdir -p "$tree_src" && cp -rs "$tree"/* "$tree_src" || exit 1
+    rm -rf "$tree_src/objs" "$tree_src/Makefile"
 
     flags=$(sed -n 's/^#define NGX_CONFIGURE "\(.*\)"$/\1/p' \
             "$tree/objs/ngx_auto_config.h" 2>/dev/null)
 
-    [ -n "$flags" ] || flags="--with-compat --with-threads \
---with-http_ssl_module --with-http_v2_module --with-http_stub_status_module"
+    [ -n "$flags" ] || flags=$tree_options
 
     say "with ${flags# }"
-    eval "set -- $flags"
+    eval "tree_flags=($flags)"
+}
 
-    configure_tree "$src" "$objs" "" "$@" --add-dynamic-module="$top"
-    make_modules "$src" "$objs" "$build/with/$name"
+
+modules_tree()
+{
+    local tree tree_dir tree_src tree_flags
+
+    use_tree "$1"
+
+    configure_tree "$tree_src" "$tree_dir/objs" "" "${tree_flags[@]}" \
+        --add-dynamic-module="$top"
+    make_modules "$tree_src" "$tree_dir/objs" "$tree_dir/modules"
 
     if [ -x "$tree/objs/nginx" ]; then
-        check_loads "$tree/objs/nginx" "$build/with/$name"
+        check_loads "$tree/objs/nginx" "$tree_dir/modules"
     else
-        say "no binary in $tree/objs to load them in"
+        say "not tried: there is no $tree/objs/nginx to load them in"
     fi
 
-    ls "$build/with/$name"/*.so
+    ls "$tree_dir"/modules/*.so
 }
 
 
@@ -490,221 +523,6 @@ verb_modules()
         die "unknown argument \"$1\"" "modules [--with-nginx=DIR]"
         ;;
     esac
-}
-
-
-# unit tests and fuzzers
-
-
-include_flags()
-{
-    local dir
-
-    for dir in "$top"/ngx_http_*_module/ "$top"/ngx_http_*_module/*/ \
-               "$top/t/$1"
-    do
-        [ -d "$dir" ] && printf -- '-I%s\n' "${dir%/}"
-    done
-}
-
-
-# the files named by the line "sources:" of a program
-program_srcs()
-{
-    local name path found
-
-    # shellcheck disable=SC2013
-    for name in $(sed -n '1,15s/^[ *\/]*sources: *//p' "$1"); do
-
-        found=
-        for path in "$top"/ngx_http_*_module; do
-            [ -f "$path/$name" ] && found=$path/$name
-        done
-
-        [ -n "$found" ] || { echo "$1: no source $name" >&2; exit 1; }
-        echo "$found"
-    done
-}
-
-
-# program SOURCE BINARY COMPILER FLAG...: compiled when anything it may
-# include is newer
-program()
-{
-    local source=$1 binary=$2 srcs libs flags
-    shift 2
-
-    srcs=$(program_srcs "$source") || exit 1
-    libs=$(sed -n '1,15s/^[ *\/]*libs: *//p' "$source")
-    flags=$(include_flags "$(basename "$(dirname "$source")")")
-
-    # shellcheck disable=SC2086
-    if [ -x "$binary" ] && [ -z "$(find "$source" $srcs "$top/build.sh" \
-         "$top"/ngx_http_*_module "$(dirname "$source")" \
-         \( -name '*.c' -o -name '*.h' -o -name build.sh \) \
-         -newer "$binary" -print -quit)" ]
-    then
-        return
-    fi
-
-    mkdir -p "$(dirname "$binary")"
-    # shellcheck disable=SC2086
-    "$@" -Wall -Wextra -Werror $flags "$source" $srcs -o "$binary" $libs
-}
-
-
-# the part of a log that tells: a sanitizer's report, or the end
-failure()
-{
-    grep -aE -A 15 'ERROR: |runtime error: ' "$1" | head -n 40 | grep . \
-        || tail -n 30 "$1"
-}
-
-
-sanitize="-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
--fno-sanitize-recover=all"
-
-
-# run_unit SOURCE
-run_unit()
-{
-    local name
-    name=$(basename "$1" .c)
-
-    # shellcheck disable=SC2086
-    program "$1" "$build/unit/$name" "${CC:-gcc}" $sanitize || return 1
-
-    (cd "$top/t/unit" && "$build/unit/$name") >"$build/unit/$name.log" 2>&1 || {
-        failure "$build/unit/$name.log"
-        echo "FAILED $name, see $build/unit/$name.log"
-        return 1
-    }
-
-    tail -n 1 "$build/unit/$name.log"
-}
-
-
-verb_unit()
-{
-    local source failed=0 ran=0
-
-    packages gcc libc6-dev
-    mkdir -p "$build/unit"
-
-    for source in "$top"/t/unit/${1:-*}.c; do
-        [ -f "$source" ] || continue
-        [[ $source != *_tool.c ]] || continue
-        ran=$((ran + 1))
-        run_unit "$source" || failed=$((failed + 1))
-    done
-
-    [ $ran -gt 0 ] || [ -z "${1:-}" ] || die "no unit test \"$1\" in t/unit"
-
-    echo "unit: $((ran - failed)) passed, $failed failed"
-    [ $failed -eq 0 ]
-}
-
-
-# tool NAME: t/unit/NAME_tool.c is run by a test of t/, which asks for it
-# here; prints where it is
-verb_tool()
-{
-    local name=${1:-}
-
-    [ -f "$top/t/unit/$name.c" ] || die "no t/unit/$name.c"
-
-    packages gcc libc6-dev >&2
-
-    # shellcheck disable=SC2086
-    (lock; program "$top/t/unit/$name.c" "$build/unit/$name" \
-               "${CC:-gcc}" $sanitize) >&2 || exit 1
-
-    echo "$build/unit/$name"
-}
-
-
-# run_fuzz SOURCE SECONDS; what fuzzing finds stays in the build directory
-run_fuzz()
-{
-    local source=$1 seconds=$2 name dir binary corpus=()
-
-    name=$(basename "$source" .c)
-    dir=$build/fuzz/$name
-    binary=$dir/$name
-    mkdir -p "$dir/corpus" "$dir/found"
-
-    # shellcheck disable=SC2086
-    program "$source" "$binary" clang $sanitize -fsanitize=fuzzer || return 1
-
-    corpus=("$dir/corpus")
-    [ -d "$top/t/fuzz/corpus/$name" ] && corpus+=("$top/t/fuzz/corpus/$name")
-
-    if ! "$binary" -runs=0 -timeout=10 -artifact_prefix="$dir/found/" \
-             "${corpus[@]}" >"$dir/log" 2>&1 \
-       || { [ "$seconds" -gt 0 ] \
-            && ! "$binary" -max_total_time="$seconds" -timeout=10 \
-                     -rss_limit_mb=1024 -artifact_prefix="$dir/found/" \
-                     -print_final_stats=1 "${corpus[@]}" >"$dir/log" 2>&1; }
-    then
-        failure "$dir/log"
-        echo "FAILED fuzz $name, see $dir/log and $dir/found"
-        return 1
-    fi
-
-    echo "ok fuzz $name:" \
-        "$(find "${corpus[@]}" -type f | wc -l) inputs in the corpus," \
-        "$(sed -n 's/^stat::number_of_executed_units: *//p' "$dir/log" \
-           | grep . || echo 0) runs in $seconds s"
-}
-
-
-verb_fuzz()
-{
-    local source name="" seconds=10 failed=0 ran=0 arg pids=()
-
-    for arg in "$@"; do
-        case $arg in
-        *[!0-9]*) name=$arg ;;
-        *)        seconds=$arg ;;
-        esac
-    done
-
-    packages clang libclang-rt-14-dev
-    mkdir -p "$build/fuzz"
-
-    # two at a time
-    for source in "$top"/t/fuzz/${name:-*}.c; do
-        [ -f "$source" ] || continue
-        ran=$((ran + 1))
-        run_fuzz "$source" "$seconds" &
-        pids+=($!)
-
-        if [ ${#pids[@]} -eq 2 ]; then
-            wait "${pids[0]}" || failed=$((failed + 1))
-            pids=("${pids[1]}")
-        fi
-    done
-
-    for arg in "${pids[@]}"; do
-        wait "$arg" || failed=$((failed + 1))
-    done
-
-    [ $ran -gt 0 ] || [ -z "$name" ] || die "no fuzzer \"$name\" in t/fuzz"
-
-    echo "fuzz: $((ran - failed)) passed, $failed failed"
-    [ $failed -eq 0 ]
-}
-
-
-# cJSON against ours, on the documents of the demo
-verb_bench-json()
-{
-    packages gcc libc6-dev libcjson-dev
-
-    (lock; program "$top/bench/json.c" "$build/bench/json" \
-               "${CC:-gcc}" -O2 -g) || exit 1
-
-    "$build/bench/json" "$top/conf.example/data"
 }
 
 
@@ -858,453 +676,8 @@ verb_install()
 }
 
 
-# lint
-
-
-lint_passed=0
-lint_failed=0
-
-
-# lint_step NAME COMMAND...: quiet when all is well
-lint_step()
-{
-    local name=$1 log=$build/lint/$1
-    shift
-
-    [ -z "$lint_only" ] || [ "$lint_only" = "$name" ] || return 0
-
-    mkdir -p "$build/lint"
-
-    if "$@" >"$log" 2>&1 </dev/null; then
-        lint_passed=$((lint_passed + 1))
-        echo "ok $name"
-    else
-        lint_failed=$((lint_failed + 1))
-        head -n 60 "$log"
-        echo "FAILED $name, see $log"
-    fi
-}
-
-
-perl_syntax()
-{
-    local file failed=0
-
-    for file in "$top"/t/*.t "$top"/t/*.pl "$top"/t/lib/*.pm \
-                "$top"/t/lib/*/*.pm
-    do
-        [ ! -f "$file" ] || perl -I "$top/t/lib" -wc "$file" || failed=1
-    done
-
-    return $failed
-}
-
-
-# over_sources COMMAND...: the command with the flags of the modules' build
-# and one source, for each of them
-over_sources()
-{
-    local name flags source failed=0
-
-    flags=$(make -s -f "$build/objs/Makefile" -C /usr/share/nginx/src \
-            print-flags) || return 1
-
-    for name in $modules; do
-        for source in $(module_srcs "$name"); do
-            # shellcheck disable=SC2086
-            (cd /usr/share/nginx/src && eval '"$@" "$source"' $flags) \
-                || failed=1
-        done
-    done
-
-    return $failed
-}
-
-
-analyze_gcc()
-{
-    gcc -fanalyzer -Wall -Wextra -Werror -O1 -S -o /dev/null "$@"
-}
-
-
-analyze_clang()
-{
-    clang -Wall -Wextra -Werror -Wno-unknown-warning-option -fsyntax-only "$@"
-}
-
-
-tidy_checks='-*,clang-analyzer-*,bugprone-*,
--bugprone-easily-swappable-parameters,
--bugprone-reserved-identifier,
--bugprone-branch-clone,
--bugprone-assignment-in-if-condition,
--bugprone-narrowing-conversions,
--bugprone-not-null-terminated-result,
--bugprone-macro-parentheses,
--clang-analyzer-security.insecureAPI.DeprecatedOrUnsafeBufferHandling'
-
-
-analyze_tidy()
-{
-    local source=$1
-    shift
-
-    clang-tidy --quiet --warnings-as-errors='*' \
-        --checks="$(tr -d '\n' <<<"$tidy_checks")" \
-        --header-filter="$top/.*" "$source" -- "$@" -Wno-unknown-warning-option
-}
-
-
-analyze_cppcheck()
-{
-    local name sources
-
-    mapfile -t sources < <(for name in $modules; do
-                               module_srcs "$name"
-                           done)
-
-    # shellcheck disable=SC2046
-    cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c99 \
-        --enable=warning,performance,portability \
-        --suppress=missingInclude --suppress=missingIncludeSystem \
-        -Dngx_inline=inline -DNGX_HTTP_SSL=1 -DNGX_THREADS=1 \
-        $(include_flags unit) "${sources[@]}"
-}
-
-
-# lint [NAME | quick]
-verb_lint()
-{
-    local lint_only=${1:-}
-
-    if [ "$lint_only" = quick ]; then
-        lint_only=
-
-        packages shellcheck perl
-        lint_step style perl "$top/t/style.pl"
-        lint_step shell shellcheck "$top/build.sh" "$top/.ci/run"
-        lint_step perl perl_syntax
-
-    else
-        packages shellcheck perl clang clang-tidy cppcheck
-        (lock; modules_stock) || exit 1
-
-        lint_step style perl "$top/t/style.pl"
-        lint_step shell shellcheck "$top/build.sh" "$top/.ci/run"
-        lint_step perl perl_syntax
-        lint_step clang over_sources analyze_clang
-        lint_step cppcheck analyze_cppcheck
-        lint_step analyzer over_sources analyze_gcc
-        lint_step tidy over_sources analyze_tidy
-    fi
-
-    echo "lint: $lint_passed passed, $lint_failed failed"
-    [ $lint_failed -eq 0 ]
-}
-
-
-# an nginx from Debian's source, with sanitizers
-
-
-asan_flags="-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
--fno-sanitize=alignment,pointer-overflow,nonnull-attribute \
--DNGX_DEBUG_PALLOC=1 -Wno-error"
-
-
-# the newest source of the installed version that the mirror really has
-debian_nginx()
-{
-    local dir=$build/asan wanted version codename
-
-    [ -f "$dir/src/debian/changelog" ] && return
-
-    codename=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
-    wanted=$("$(nginx_binary)" -v 2>&1)
-    wanted=${wanted##*/}
-
-    say "fetching Debian's source of nginx $wanted"
-    rm -rf "$dir/src" "$dir/fetch"
-    mkdir -p "$dir/fetch"
-
-    for version in $(apt_private source deb-src "$codename" \
-                     apt-cache showsrc nginx \
-                     | sed -n "s/^Version: *\($wanted-.*\)/\1/p" | sort -rVu)
-    do
-        (
-            cd "$dir/fetch" || exit 1
-            apt_private source deb-src "$codename" \
-                apt-get source --download-only "nginx=$version" \
-            && dpkg-source --no-check -x nginx_*.dsc ../src
-        ) >"$dir/fetch.log" 2>&1 && return
-
-        say "the mirror has no complete source of $version"
-        rm -rf "$dir/fetch"/* "$dir/src"
-    done
-
-    die "no source of nginx $wanted, see $dir/fetch.log and $build/apt/source"
-}
-
-
-# the options of the installed nginx, without what is loaded dynamically
-nginx_options()
-{
-    "$(nginx_binary)" -V 2>&1 | sed -n 's/^configure arguments: //p' \
-        | sed "s/--with-\(cc\|ld\)-opt='[^']*'//g" | tr ' ' '\n' \
-        | grep -Ev '=dynamic$|mail|stream|^$'
-}
-
-
-build_asan()
-{
-    local dir=$build/asan options
-
-    packages nginx gcc make dpkg-dev libssl-dev libpcre2-dev zlib1g-dev \
-        libhiredis-dev
-
-    [ -n "$(present_modules)" ] || die "no module has sources yet"
-
-    debian_nginx
-    mapfile -t options < <(nginx_options)
-
-    configure_tree "$dir/src" "$dir/nginx" "$asan_flags" \
-        "${options[@]}" --with-cc-opt=-fPIC
-
-    if ! make -s -q -f "$dir/nginx/Makefile" -C "$dir/src" "$dir/nginx/nginx" \
-         >/dev/null 2>&1
-    then
-        say "building nginx with sanitizers, some minutes," \
-            "once; log: $dir/make.log"
-        make -s -j "$jobs" -f "$dir/nginx/Makefile" -C "$dir/src" \
-            "$dir/nginx/nginx" >"$dir/make.log" 2>&1 \
-            || die "nginx does not build, see $dir/make.log"
-    fi
-
-    configure_tree "$dir/src" "$dir/objs" "$asan_flags" \
-        "${options[@]}" --with-cc-opt=-fPIC --add-dynamic-module="$top"
-
-    make_modules "$dir/src" "$dir/objs" "$dir/modules"
-
-    ASAN_OPTIONS=detect_odr_violation=0:detect_leaks=0 \
-        check_loads "$dir/nginx/nginx" "$dir/modules"
-}
-
-
-verb_asan()
-{
-    packages perl "${test_packages[@]}"
-    (lock; build_asan) || exit 1
-
-    [ $# -gt 0 ] || set -- "$top"/t/*.t
-    prove_asan "$@"
-}
-
-
-# the nginx of Debian 13, unpacked beside ours: it runs on Debian 12
-
-
-compat_release=trixie
-
-
-build_compat()
-{
-    local dir=$build/compat src
-
-    packages nginx gcc make dpkg-dev libssl-dev libhiredis-dev
-
-    [ -n "$(present_modules)" ] || die "no module has sources yet"
-
-    if [ ! -f "$dir/root/usr/share/nginx/src/conf_flags" ]; then
-        say "fetching nginx and nginx-dev of Debian's $compat_release"
-        rm -rf "$dir"
-        mkdir -p "$dir/fetch"
-
-        (
-            cd "$dir/fetch" || exit 1
-            apt_private compat deb $compat_release \
-                apt-get download nginx nginx-dev || exit 1
-            for package in *.deb; do dpkg -x "$package" ../root; done
-        ) >"$dir/fetch.log" 2>&1 || die "no nginx of $compat_release," \
-            "see $dir/fetch.log and $build/apt/compat/log"
-    fi
-
-    src=$dir/root/usr/share/nginx/src
-
-    # shellcheck disable=SC1091
-    . "$src/conf_flags"
-
-    configure_tree "$src" "$dir/objs" "" "${NGX_CONF_FLAGS[@]}" \
-        --with-cc-opt="-O2 -fPIC" --add-dynamic-module="$top"
-
-    make_modules "$src" "$dir/objs" "$dir/modules"
-    check_loads "$dir/root/usr/sbin/nginx" "$dir/modules"
-}
-
-
-verb_compat()
-{
-    packages perl "${test_packages[@]}"
-    (lock; build_compat) || exit 1
-
-    "$build/compat/root/usr/sbin/nginx" -v
-
-    [ $# -gt 0 ] || set -- "$top"/t/*.t
-    prove_with "$build/compat/root/usr/sbin/nginx" "$build/compat/modules" "$@"
-}
-
-
-# tests
-
-
-test_packages=(curl jq openssl nghttp2-client redis-server)
-
-
-# prove_with BINARY MODULES FILE...
-prove_with()
-{
-    local binary=$1 dir=$2
-    shift 2
-
-    TEST_NGINX_BINARY=$binary TEST_NGINX_MODULES=$dir \
-        prove -j "$jobs" -I "$top/t/lib" "$@" </dev/null
-}
-
-
-prove_asan()
-{
-    TEST_NGINX_SLOW=3 \
-        prove_with "$build/asan/nginx/nginx" "$build/asan/modules" "$@"
-}
-
-
-results=()
-total_passed=0
-total_failed=0
-
-
-# step NAME COMMAND...: its output goes to the terminal and to a log, from
-# which the checks are counted
-step()
-{
-    local name=$1 log=$build/log/$1 start=$SECONDS status passed failed
-    shift
-
-    say "$name"
-    mkdir -p "$build/log"
-    "$@" 2>&1 | tee "$log"
-    status=$?
-
-    count "$log" $status
-    results+=("$(printf '%-8s %6d passed %4d failed %5d s' "$name" \
-                 "$passed" "$failed" $((SECONDS - start)))")
-    total_passed=$((total_passed + passed))
-    total_failed=$((total_failed + failed))
-}
-
-
-# sets passed and failed of the caller: from prove's summary, or from a line
-# "NAME: N passed, M failed"; whatever failed in silence counts as one
-count()
-{
-    local log=$1 status=$2 line ran=0 broken=0
-
-    passed=0
-    failed=0
-
-    while read -r line; do
-        case $line in
-        Files=*Tests=*)
-            ran=${line#*Tests=}
-            ran=${ran%%,*}
-            ;;
-        Failed\ */*\ subtests*)
-            line=${line#Failed }
-            broken=$((broken + ${line%%/*}))
-            ;;
-        *:\ *\ passed,\ *\ failed)
-            line=${line% failed}
-            failed=${line##* }
-            line=${line% passed,*}
-            passed=${line##* }
-            ;;
-        *skipped:*|*"skipped subtest"*)
-            [ -z "${CI:-}" ] || broken=$((broken + 1))
-            ;;
-        esac
-    done <"$log"
-
-    passed=$((passed + ran - (broken < ran ? broken : ran)))
-    failed=$((failed + broken))
-
-    if [ "$status" -ne 0 ] && [ $failed -eq 0 ]; then
-        failed=1
-    fi
-}
-
-
-verb_test()
-{
-    local seconds=5 fuzzer line
-
-    packages perl nginx "${test_packages[@]}"
-
-    if [ $# -gt 0 ]; then
-        (lock; modules_stock) || exit 1
-        prove_with "$(nginx_binary)" "$build" "$@"
-        return
-    fi
-
-    [ -z "${CI:-}" ] || seconds=60
-
-    packages nginx-dev gcc make dpkg-dev libssl-dev libpcre2-dev zlib1g-dev \
-        libhiredis-dev libcjson-dev clang libclang-rt-14-dev shellcheck
-
-    say "modules"
-    (lock; modules_stock) || exit 1
-
-    # what only needs a processor, side by side; in a group of its own, so
-    # that all of it can be ended
-    mkdir -p "$build/log"
-    set -m
-    (verb_fuzz "$seconds") >"$build/log/fuzzing" 2>&1 </dev/null &
-    fuzzer=$!
-    set +m
-    # shellcheck disable=SC2064
-    trap "kill -- -$fuzzer 2>/dev/null" EXIT
-
-    step lint quick_lint
-    step unit verb_unit
-
-    say "an nginx with sanitizers"
-    (lock; build_asan) || exit 1
-
-    say "waiting for the fuzzers, $seconds s each"
-    wait $fuzzer
-    step fuzz finish_fuzz "$build/log/fuzzing" $?
-    trap - EXIT
-
-    step stock prove_with "$(nginx_binary)" "$build" "$top"/t/*.t
-    step asan prove_asan "$top"/t/*.t
-
-    say "summary, in $SECONDS s"
-    for line in "${results[@]}"; do echo "   $line"; done
-
-    [ $total_failed -eq 0 ] && echo "Result: PASS" || echo "Result: FAIL"
-    echo "$total_passed passed, $total_failed failed"
-    [ $total_failed -eq 0 ]
-}
-
-
-finish_fuzz()
-{
-    cat "$1"
-    return "$2"
-}
-
-
-quick_lint()
-{
-    verb_lint quick
-}
+# shellcheck source=t/lib/verbs.sh
+. "$top/t/lib/verbs.sh"
 
 
 verb=${1:-help}

@@ -69,6 +69,10 @@ http {
             root  %%TESTDIR%%;
         }
 
+        location = /status {
+            stub_status;
+        }
+
         location = /generation {
             return 200 one;
         }
@@ -80,7 +84,7 @@ EOC
 my $dead = $t->dead_port;
 $conf =~ s/DEAD/$dead/;
 
-$t->plan(53);
+$t->plan(54);
 $t->write_file('static/a.txt', 'a file');
 $t->run($conf);
 
@@ -190,4 +194,5 @@ my ($ok, $output) = $t->test_config("$conf bad;");
 ok(!$ok, 'bad configuration');
 like($output, qr/unknown directive "bad"/, 'and why');
 
+is($t->stub_status('/status')->{active}, 1, 'stub_status');
 cmp_ok($t->rss, '>', 1000, 'memory of the worker');

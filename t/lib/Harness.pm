@@ -54,7 +54,9 @@ package Harness;
 # files      write_file(NAME, TEXT), read_file(NAME)
 # logs       error_log, access_log, grep_log(qr//) -> lines,
 #            wait_log(qr//), mark_log: grep_log and wait_log look from here on
-# worker     fds, rss (KB; sums over the workers), signal('HUP')
+# worker     fds, rss (KB; sums over the workers), signal('HUP'),
+#            stub_status(URI) -> hash: active accepts handled requests reading
+#            writing waiting (its own connection counts)
 # backends   backend(NAME, TABLE): see Harness/Backend.pm
 # client     connect(%o): see Harness/Client.pm
 #
@@ -571,6 +573,17 @@ sub rss {
     }
 
     return $n;
+}
+
+
+sub stub_status {
+    my ($self, $uri) = @_;
+    my %status;
+
+    @status{qw(active accepts handled requests reading writing waiting)}
+        = http_get($uri)->body =~ /(\d+)/g;
+
+    return \%status;
 }
 
 

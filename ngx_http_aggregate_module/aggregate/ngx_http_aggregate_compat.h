@@ -1,0 +1,27 @@
+
+/*
+ * What differs between the versions of nginx that we build with, 1.18 to
+ * 1.31.
+ */
+
+#ifndef _NGX_HTTP_AGGREGATE_COMPAT_H_INCLUDED_
+#define _NGX_HTTP_AGGREGATE_COMPAT_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+
+/* 1.23.0: headers of one name are linked, where they were in an array */
+
+#if (nginx_version >= 1023000)
+#define NGX_HTTP_AGGREGATE_LINKED_HEADERS  1
+#define ngx_http_aggregate_header_end(h)   (h)->next = NULL
+#else
+#define NGX_HTTP_AGGREGATE_LINKED_HEADERS  0
+#define ngx_http_aggregate_header_end(h)
+#endif
+
+
+#endif /* _NGX_HTTP_AGGREGATE_COMPAT_H_INCLUDED_ */

@@ -1,0 +1,706 @@
+
+/*
+ * The statements of an "aggregate" block and of the "backend" blocks in it.
+ *
+ * They are commands of a module type of our own, so that blocks nest and
+ * "include" works in them.
+ */
+
+#include "ngx_http_aggregate_module.h"
+#include "ngx_http_aggregate_conf.h"
+
+
+typedef struct {
+    ngx_str_t                      name;
+    ngx_str_t                      file;
+    ngx_uint_t                     line;
+} ngx_http_aggregate_variable_t;
+
+
+static char *ngx_http_aggregate_backend(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static ngx_int_t ngx_http_aggregate_check_name(ngx_conf_t *cf,
+    ngx_http_aggregate_block_t *block, ngx_str_t *name);
+static ngx_int_t ngx_http_aggregate_unknown_statement(ngx_conf_t *cf,
+    ngx_uint_t type);
+static ngx_uint_t ngx_http_aggregate_distance(ngx_str_t *a, ngx_str_t *b);
+static ngx_uint_t ngx_http_aggregate_variable_known(
+    ngx_http_core_main_conf_t *cmcf, ngx_str_t *name);
+
+
+static ngx_http_aggregate_bounds_t  ngx_http_aggregate_time_bounds =
+    { 1, 3600000, "must be a time from 1ms to 1h" };
+
+static ngx_http_aggregate_bounds_t  ngx_http_aggregate_concurrency_bounds =
+    { 1, 200, "must be a number from 1 to 200" };
+
+static ngx_http_aggregate_bounds_t  ngx_http_aggregate_subrequests_bounds =
+    { 1, 10000, "must be a number from 1 to 10000" };
+
+static ngx_http_aggregate_bounds_t  ngx_http_aggregate_size_bounds =
+    { 1, 1024 * 1024 * 1024, "must be a size from 1 to 1g" };
+
+static ngx_http_aggregate_bounds_t  ngx_http_aggregate_retry_bounds =
+    { 0, 100, "must be a number from 0 to 100" };
+
+
+static ngx_conf_enum_t  ngx_http_aggregate_on_conflict[] = {
+    { ngx_string("last"), AGG_MERGE_LAST },
+    { ngx_string("first"), AGG_MERGE_FIRST },
+    { ngx_string("error"), AGG_MERGE_ERROR },
+    { ngx_null_string, 0 }
+};
+
+
+static ngx_command_t  ngx_http_aggregate_block_commands[] = {
+
+    { ngx_string("backend"),
+      NGX_HTTP_AGGREGATE_CONF|NGX_CONF_BLOCK|NGX_CONF_TAKE2,
+      ngx_http_aggregate_backend,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("timeout"),
+      NGX_HTTP_AGGREGATE_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_msec,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_block_t, timeout),
+      &ngx_http_aggregate_time_bounds },
+
+    { ngx_string("concurrency"),
+      NGX_HTTP_AGGREGATE_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_num,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_block_t, concurrency),
+      &ngx_http_aggregate_concurrency_bounds },
+
+    { ngx_string("max_subrequests"),
+      NGX_HTTP_AGGREGATE_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_num,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_block_t, max_subrequests),
+      &ngx_http_aggregate_subrequests_bounds },
+
+    { ngx_string("max_body_size"),
+      NGX_HTTP_AGGREGATE_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_size,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_block_t, max_body_size),
+      &ngx_http_aggregate_size_bounds },
+
+    { ngx_string("max_response_size"),
+      NGX_HTTP_AGGREGATE_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_size,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_block_t, max_response_size),
+      &ngx_http_aggregate_size_bounds },
+
+    { ngx_string("on_conflict"),
+      NGX_HTTP_AGGREGATE_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_enum,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_block_t, on_conflict),
+      &ngx_http_aggregate_on_conflict },
+
+    { ngx_string("errors"),
+      NGX_HTTP_AGGREGATE_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_key,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_block_t, errors),
+      NULL },
+
+    { ngx_string("methods"),
+      NGX_HTTP_AGGREGATE_CONF|NGX_CONF_1MORE,
+      ngx_http_aggregate_set_methods,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("forward"),
+      NGX_HTTP_AGGREGATE_CONF|NGX_CONF_1MORE,
+      ngx_http_aggregate_set_forward,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_block_t, forward),
+      NULL },
+
+    { ngx_string("as"),
+      NGX_HTTP_AGGREGATE_BACKEND_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_key,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_backend_t, as),
+      NULL },
+
+    { ngx_string("merge"),
+      NGX_HTTP_AGGREGATE_BACKEND_CONF|NGX_CONF_NOARGS,
+      ngx_http_aggregate_set_flag,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("hidden"),
+      NGX_HTTP_AGGREGATE_BACKEND_CONF|NGX_CONF_NOARGS,
+      ngx_http_aggregate_set_flag,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("required"),
+      NGX_HTTP_AGGREGATE_BACKEND_CONF|NGX_CONF_NOARGS,
+      ngx_http_aggregate_set_flag,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("default"),
+      NGX_HTTP_AGGREGATE_BACKEND_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_default,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("timeout"),
+      NGX_HTTP_AGGREGATE_BACKEND_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_msec,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_backend_t, timeout),
+      &ngx_http_aggregate_time_bounds },
+
+    { ngx_string("accept"),
+      NGX_HTTP_AGGREGATE_BACKEND_CONF|NGX_CONF_1MORE,
+      ngx_http_aggregate_set_accept,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("encoding"),
+      NGX_HTTP_AGGREGATE_BACKEND_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_encoding,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("method"),
+      NGX_HTTP_AGGREGATE_BACKEND_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_method,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("body"),
+      NGX_HTTP_AGGREGATE_BACKEND_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_body,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("header"),
+      NGX_HTTP_AGGREGATE_BACKEND_CONF|NGX_CONF_TAKE2,
+      ngx_http_aggregate_set_header,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("forward"),
+      NGX_HTTP_AGGREGATE_BACKEND_CONF|NGX_CONF_1MORE,
+      ngx_http_aggregate_set_forward,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_backend_t, forward),
+      NULL },
+
+    { ngx_string("pass_header"),
+      NGX_HTTP_AGGREGATE_BACKEND_CONF|NGX_CONF_1MORE,
+      ngx_http_aggregate_set_pass_header,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("if"),
+      NGX_HTTP_AGGREGATE_BACKEND_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_if,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("retry"),
+      NGX_HTTP_AGGREGATE_BACKEND_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_num,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_backend_t, retry),
+      &ngx_http_aggregate_retry_bounds },
+
+    { ngx_string("each"),
+      NGX_HTTP_AGGREGATE_BACKEND_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_each,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("into"),
+      NGX_HTTP_AGGREGATE_BACKEND_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_key,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_backend_t, into),
+      NULL },
+
+    { ngx_string("target"),
+      NGX_HTTP_AGGREGATE_BACKEND_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_shape_statement,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_backend_t, shape),
+      NULL },
+
+    { ngx_string("limit"),
+      NGX_HTTP_AGGREGATE_BACKEND_CONF|NGX_CONF_TAKE123,
+      ngx_http_aggregate_shape_statement,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_backend_t, shape),
+      NULL },
+
+    { ngx_string("allow"),
+      NGX_HTTP_AGGREGATE_BACKEND_CONF|NGX_CONF_1MORE,
+      ngx_http_aggregate_shape_statement,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_backend_t, shape),
+      NULL },
+
+    { ngx_string("deny"),
+      NGX_HTTP_AGGREGATE_BACKEND_CONF|NGX_CONF_1MORE,
+      ngx_http_aggregate_shape_statement,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_backend_t, shape),
+      NULL },
+
+    { ngx_string("rename"),
+      NGX_HTTP_AGGREGATE_BACKEND_CONF|NGX_CONF_TAKE2,
+      ngx_http_aggregate_shape_statement,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_backend_t, shape),
+      NULL },
+
+    { ngx_string("move"),
+      NGX_HTTP_AGGREGATE_BACKEND_CONF|NGX_CONF_TAKE2,
+      ngx_http_aggregate_shape_statement,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_backend_t, shape),
+      NULL },
+
+    { ngx_string("set"),
+      NGX_HTTP_AGGREGATE_BACKEND_CONF|NGX_CONF_TAKE2,
+      ngx_http_aggregate_shape_statement,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_backend_t, shape),
+      NULL },
+
+      ngx_null_command
+};
+
+
+ngx_module_t  ngx_http_aggregate_block_module = {
+    NGX_MODULE_V1,
+    NULL,                                  /* module context */
+    ngx_http_aggregate_block_commands,     /* module directives */
+    NGX_HTTP_AGGREGATE_MODULE,             /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    NULL,                                  /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    NULL,                                  /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+char *
+ngx_http_aggregate_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_aggregate_loc_conf_t *alcf = conf;
+
+    char                        *rv;
+    ngx_http_core_loc_conf_t    *clcf;
+    ngx_http_aggregate_block_t  *block;
+
+    if (alcf->block) {
+        return "is duplicate";
+    }
+
+    block = ngx_pcalloc(cf->pool, sizeof(ngx_http_aggregate_block_t));
+    if (block == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    block->timeout = NGX_CONF_UNSET_MSEC;
+    block->concurrency = NGX_CONF_UNSET;
+    block->max_subrequests = NGX_CONF_UNSET;
+    block->max_body_size = NGX_CONF_UNSET_SIZE;
+    block->max_response_size = NGX_CONF_UNSET_SIZE;
+    block->on_conflict = NGX_CONF_UNSET_UINT;
+
+    if (ngx_array_init(&block->backends, cf->pool, 8,
+                       sizeof(ngx_http_aggregate_backend_t *))
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    alcf->block = block;
+
+    rv = ngx_http_aggregate_parse_block(cf, NGX_HTTP_AGGREGATE_CONF, block);
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    ngx_conf_init_msec_value(block->timeout, 2000);
+    ngx_conf_init_value(block->concurrency, 16);
+    ngx_conf_init_value(block->max_subrequests, 100);
+    ngx_conf_init_size_value(block->max_body_size, 1024 * 1024);
+    ngx_conf_init_size_value(block->max_response_size, 8 * 1024 * 1024);
+    ngx_conf_init_uint_value(block->on_conflict, AGG_MERGE_LAST);
+
+    rv = ngx_http_aggregate_check(cf, block);
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    clcf->handler = ngx_http_aggregate_handler;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_aggregate_backend(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_aggregate_block_t *block = conf;
+
+    ngx_str_t                      *value;
+    ngx_http_aggregate_backend_t   *backend, **bp;
+
+    value = cf->args->elts;
+
+    if (ngx_http_aggregate_check_name(cf, block, &value[1]) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    backend = ngx_pcalloc(cf->pool, sizeof(ngx_http_aggregate_backend_t));
+    if (backend == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    backend->block = block;
+    backend->name = value[1];
+    backend->number = block->backends.nelts;
+    backend->where.file = cf->conf_file->file.name;
+    backend->where.line = cf->conf_file->line;
+    backend->timeout = NGX_CONF_UNSET_MSEC;
+    backend->retry = NGX_CONF_UNSET;
+    backend->if_index = NGX_CONF_UNSET;
+    backend->each_part = NGX_HTTP_AGGREGATE_NO_PART;
+
+    if (ngx_http_aggregate_set_template(cf, &backend->uri, AGG_TEMPLATE_URI,
+                                        &value[2])
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    bp = ngx_array_push(&block->backends);
+    if (bp == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *bp = backend;
+
+    return ngx_http_aggregate_parse_block(cf, NGX_HTTP_AGGREGATE_BACKEND_CONF,
+                                          backend);
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_check_name(ngx_conf_t *cf,
+    ngx_http_aggregate_block_t *block, ngx_str_t *name)
+{
+    u_char                          ch;
+    ngx_uint_t                      i;
+    ngx_http_aggregate_backend_t  **backends;
+
+    for (i = 0; i < name->len; i++) {
+        ch = name->data[i];
+
+        if ((ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') || ch == '_'
+            || (ch >= '0' && ch <= '9' && i > 0))
+        {
+            continue;
+        }
+
+        break;
+    }
+
+    if (name->len == 0 || i < name->len) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid name \"%V\" in \"backend\", must be "
+                           "letters, digits and \"_\", and not start with "
+                           "a digit", name);
+        return NGX_ERROR;
+    }
+
+    if (name->len == 4 && ngx_strncmp(name->data, "item", 4) == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "name \"item\" in \"backend\" is reserved for the "
+                           "element of \"each\"");
+        return NGX_ERROR;
+    }
+
+    backends = block->backends.elts;
+
+    for (i = 0; i < block->backends.nelts; i++) {
+
+        if (backends[i]->name.len == name->len
+            && ngx_strncmp(backends[i]->name.data, name->data, name->len) == 0)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "duplicate name \"%V\" in \"backend\", the "
+                               "first is in %V:%ui", name,
+                               &backends[i]->where.file,
+                               backends[i]->where.line);
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+char *
+ngx_http_aggregate_parse_block(ngx_conf_t *cf, ngx_uint_t type, void *conf)
+{
+    char                           *rv;
+    void                           *confs[1];
+    ngx_conf_t                      save;
+    ngx_http_aggregate_conf_ctx_t   ctx;
+
+    ngx_http_aggregate_block_module.ctx_index = 0;
+
+    confs[0] = conf;
+
+    ctx.http = *(ngx_http_conf_ctx_t *) cf->ctx;
+    ctx.conf = confs;
+
+    save = *cf;
+
+    cf->ctx = &ctx;
+    cf->module_type = NGX_HTTP_AGGREGATE_MODULE;
+    cf->cmd_type = type;
+
+    rv = ngx_conf_parse(cf, NULL);
+
+    *cf = save;
+
+    if (rv != NGX_CONF_OK && ngx_http_aggregate_unknown_statement(cf, type)) {
+
+        /* said once, not again for the blocks around it */
+
+        cf->args->nelts = 0;
+    }
+
+    return rv;
+}
+
+
+/* after "unknown directive", or "not allowed here", what is known */
+
+static ngx_int_t
+ngx_http_aggregate_unknown_statement(ngx_conf_t *cf, ngx_uint_t type)
+{
+    ngx_str_t      *name;
+    ngx_uint_t      distance, best;
+    ngx_command_t  *cmd, *nearest, *elsewhere;
+
+    if (cf->args->nelts == 0) {
+        return 0;
+    }
+
+    name = cf->args->elts;
+    nearest = NULL;
+    elsewhere = NULL;
+    best = name->len / 3 + 2;
+
+    for (cmd = ngx_http_aggregate_block_commands; cmd->name.len; cmd++) {
+
+        distance = ngx_http_aggregate_distance(&cmd->name, name);
+
+        if (distance == 0 && (cmd->type & type)) {
+            return 1;
+        }
+
+        if (distance == 0) {
+            elsewhere = cmd;
+        }
+
+        if ((cmd->type & type) && distance < best) {
+            best = distance;
+            nearest = cmd;
+        }
+    }
+
+    if (elsewhere) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" is a statement of \"%s\"", name,
+                           (elsewhere->type & NGX_HTTP_AGGREGATE_CONF)
+                           ? "aggregate" : "backend");
+
+    } else if (nearest) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "did you mean \"%V\" instead of \"%V\"?",
+                           &nearest->name, name);
+    }
+
+    return 1;
+}
+
+
+/* Levenshtein, of short names */
+
+static ngx_uint_t
+ngx_http_aggregate_distance(ngx_str_t *a, ngx_str_t *b)
+{
+    size_t      i, k;
+    ngx_uint_t  row[33], last, least;
+
+    if (a->len > 32 || b->len > 32) {
+        return NGX_MAX_UINT32_VALUE;
+    }
+
+    for (k = 0; k <= b->len; k++) {
+        row[k] = k;
+    }
+
+    for (i = 1; i <= a->len; i++) {
+        last = row[0];
+        row[0] = i;
+
+        for (k = 1; k <= b->len; k++) {
+            least = last + (a->data[i - 1] != b->data[k - 1]);
+            last = row[k];
+            least = ngx_min(least, row[k] + 1);
+            row[k] = ngx_min(least, row[k - 1] + 1);
+        }
+    }
+
+    return row[b->len];
+}
+
+
+/*
+ * nginx reports an unknown variable without file and line, and only after
+ * all of the configuration was read, so it is done here for our own
+ */
+
+ngx_int_t
+ngx_http_aggregate_variable_used(ngx_conf_t *cf, ngx_str_t *name)
+{
+    ngx_http_aggregate_variable_t   *v;
+    ngx_http_aggregate_main_conf_t  *amcf;
+
+    amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_aggregate_module);
+
+    v = ngx_array_push(&amcf->variables);
+    if (v == NULL) {
+        return NGX_ERROR;
+    }
+
+    v->name.len = name->len;
+    v->name.data = ngx_pnalloc(cf->pool, name->len);
+    if (v->name.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_strlow(v->name.data, name->data, name->len);
+
+    v->file = cf->conf_file->file.name;
+    v->line = cf->conf_file->line;
+
+    return ngx_http_get_variable_index(cf, name);
+}
+
+
+ngx_int_t
+ngx_http_aggregate_init_variables(ngx_conf_t *cf,
+    ngx_http_aggregate_main_conf_t *amcf)
+{
+    return ngx_array_init(&amcf->variables, cf->pool, 8,
+                          sizeof(ngx_http_aggregate_variable_t));
+}
+
+
+ngx_int_t
+ngx_http_aggregate_check_variables(ngx_conf_t *cf)
+{
+    ngx_str_t                        breaker = ngx_string("breaker_result");
+    ngx_uint_t                       i;
+    ngx_http_core_main_conf_t       *cmcf;
+    ngx_http_aggregate_variable_t   *v;
+    ngx_http_aggregate_main_conf_t  *amcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+    amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_aggregate_module);
+
+    v = amcf->variables.elts;
+
+    for (i = 0; i < amcf->variables.nelts; i++) {
+
+        if (!ngx_http_aggregate_variable_known(cmcf, &v[i].name)) {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "unknown variable \"$%V\" in %V:%ui",
+                          &v[i].name, &v[i].file, v[i].line);
+            return NGX_ERROR;
+        }
+    }
+
+    if (ngx_http_aggregate_variable_known(cmcf, &breaker)) {
+        amcf->breaker_index = ngx_http_get_variable_index(cf, &breaker);
+        if (amcf->breaker_index == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_aggregate_variable_known(ngx_http_core_main_conf_t *cmcf,
+    ngx_str_t *name)
+{
+    ngx_uint_t            i;
+    ngx_hash_key_t       *key;
+    ngx_http_variable_t  *prefix;
+
+    key = cmcf->variables_keys->keys.elts;
+
+    for (i = 0; i < cmcf->variables_keys->keys.nelts; i++) {
+
+        if (key[i].key.len == name->len
+            && ngx_strncmp(key[i].key.data, name->data, name->len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    prefix = cmcf->prefix_variables.elts;
+
+    for (i = 0; i < cmcf->prefix_variables.nelts; i++) {
+
+        if (name->len >= prefix[i].name.len
+            && ngx_strncmp(name->data, prefix[i].name.data,
+                           prefix[i].name.len)
+               == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}

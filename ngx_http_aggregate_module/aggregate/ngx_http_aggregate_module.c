@@ -1,0 +1,275 @@
+
+#include "ngx_http_aggregate_module.h"
+
+
+static ngx_int_t ngx_http_aggregate_preconfiguration(ngx_conf_t *cf);
+static ngx_int_t ngx_http_aggregate_postconfiguration(ngx_conf_t *cf);
+static void *ngx_http_aggregate_create_main_conf(ngx_conf_t *cf);
+static void *ngx_http_aggregate_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_aggregate_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child);
+static void ngx_http_aggregate_keep(void *data);
+static void ngx_http_aggregate_random(u_char *p, size_t n);
+static char *ngx_http_aggregate_debug(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+
+static ngx_command_t  ngx_http_aggregate_commands[] = {
+
+    { ngx_string("aggregate"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_BLOCK|NGX_CONF_NOARGS,
+      ngx_http_aggregate_block,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("aggregate_debug"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_debug,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_aggregate_module_ctx = {
+    ngx_http_aggregate_preconfiguration,   /* preconfiguration */
+    ngx_http_aggregate_postconfiguration,  /* postconfiguration */
+
+    ngx_http_aggregate_create_main_conf,   /* create main configuration */
+    NULL,                                  /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    ngx_http_aggregate_create_loc_conf,    /* create location configuration */
+    ngx_http_aggregate_merge_loc_conf      /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_aggregate_module = {
+    NGX_MODULE_V1,
+    &ngx_http_aggregate_module_ctx,        /* module context */
+    ngx_http_aggregate_commands,           /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    NULL,                                  /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    NULL,                                  /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+ngx_str_t  ngx_http_aggregate_reasons[] = {
+    ngx_string("-"),
+    ngx_string("timeout"),
+    ngx_string("connect"),
+    ngx_string("status"),
+    ngx_string("invalid_json"),
+    ngx_string("encoding"),
+    ngx_string("too_large"),
+    ngx_string("truncated"),
+    ngx_string("bad_uri"),
+    ngx_string("dependency"),
+    ngx_string("conflict"),
+    ngx_string("breaker_open"),
+    ngx_string("cancelled"),
+    ngx_string("internal")
+};
+
+
+/*
+ * An internal redirect, such as of "error_page", wipes the contexts of a
+ * request; a cleanup of its pool, made before that, still knows ours.
+ */
+
+ngx_http_aggregate_ctx_t *
+ngx_http_aggregate_get_ctx(ngx_http_request_t *r)
+{
+    ngx_pool_cleanup_t        *cln;
+    ngx_http_aggregate_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_aggregate_module);
+
+    if (ctx || !(r->internal || r->filter_finalize)) {
+        return ctx;
+    }
+
+    for (cln = r->pool->cleanup; cln; cln = cln->next) {
+
+        if (cln->handler != ngx_http_aggregate_keep) {
+            continue;
+        }
+
+        ctx = cln->data;
+
+        if (ctx->request == r) {
+            return ctx;
+        }
+    }
+
+    return NULL;
+}
+
+
+ngx_int_t
+ngx_http_aggregate_keep_ctx(ngx_http_aggregate_ctx_t *ctx)
+{
+    ngx_pool_cleanup_t  *cln;
+
+    cln = ngx_pool_cleanup_add(ctx->request->pool, 0);
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    cln->handler = ngx_http_aggregate_keep;
+    cln->data = ctx;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_aggregate_keep(void *data)
+{
+    /* a mark only */
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_preconfiguration(ngx_conf_t *cf)
+{
+    return ngx_http_aggregate_add_variables(cf);
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_postconfiguration(ngx_conf_t *cf)
+{
+    return ngx_http_aggregate_check_variables(cf);
+}
+
+
+static void *
+ngx_http_aggregate_create_main_conf(ngx_conf_t *cf)
+{
+    ngx_http_aggregate_main_conf_t  *amcf;
+
+    amcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_aggregate_main_conf_t));
+    if (amcf == NULL) {
+        return NULL;
+    }
+
+    amcf->breaker_index = NGX_CONF_UNSET;
+
+    /* backends choose the names in their answers, and shall not guess it */
+
+    ngx_http_aggregate_random((u_char *) amcf->key, sizeof(amcf->key));
+
+    if (ngx_http_aggregate_init_variables(cf, amcf) != NGX_OK) {
+        return NULL;
+    }
+
+    return amcf;
+}
+
+
+static void
+ngx_http_aggregate_random(u_char *p, size_t n)
+{
+    size_t    i;
+    ssize_t   size;
+    ngx_fd_t  fd;
+
+    for (i = 0; i < n; i++) {
+        p[i] = (u_char) ngx_random();
+    }
+
+    fd = ngx_open_file("/dev/urandom", NGX_FILE_RDONLY, NGX_FILE_OPEN, 0);
+
+    if (fd == NGX_INVALID_FILE) {
+        return;
+    }
+
+    for (i = 0; i < n; i += size) {
+        size = ngx_read_fd(fd, p + i, n - i);
+
+        if (size <= 0) {
+            break;
+        }
+    }
+
+    (void) ngx_close_file(fd);
+}
+
+
+static void *
+ngx_http_aggregate_create_loc_conf(ngx_conf_t *cf)
+{
+    ngx_http_aggregate_loc_conf_t  *alcf;
+
+    alcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_aggregate_loc_conf_t));
+    if (alcf == NULL) {
+        return NULL;
+    }
+
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     alcf->block = NULL;
+     */
+
+    alcf->debug_index = NGX_CONF_UNSET;
+
+    return alcf;
+}
+
+
+static char *
+ngx_http_aggregate_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_http_aggregate_loc_conf_t *prev = parent;
+    ngx_http_aggregate_loc_conf_t *conf = child;
+
+    ngx_conf_merge_value(conf->debug_index, prev->debug_index,
+                         NGX_CONF_UNSET);
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_aggregate_debug(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_aggregate_loc_conf_t *alcf = conf;
+
+    ngx_str_t  *value, name;
+
+    if (alcf->debug_index != NGX_CONF_UNSET) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (value[1].len < 2 || value[1].data[0] != '$') {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid value \"%V\" in \"aggregate_debug\", "
+                           "must be a variable", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    name.data = value[1].data + 1;
+    name.len = value[1].len - 1;
+
+    alcf->debug_index = ngx_http_aggregate_variable_used(cf, &name);
+    if (alcf->debug_index == NGX_ERROR) {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}

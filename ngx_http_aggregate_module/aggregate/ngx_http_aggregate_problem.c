@@ -1,0 +1,286 @@
+
+/*
+ * Error answers: "application/problem+json", RFC 9457.
+ */
+
+#include "ngx_http_aggregate_module.h"
+
+#include <cjson/cJSON.h>
+
+
+static ngx_uint_t ngx_http_aggregate_has_error_page(ngx_http_request_t *r,
+    ngx_uint_t status);
+static ngx_int_t ngx_http_aggregate_problem_body(ngx_http_request_t *r,
+    ngx_http_aggregate_ctx_t *ctx, ngx_uint_t status, ngx_str_t *body);
+static cJSON *ngx_http_aggregate_problem_document(
+    ngx_http_aggregate_ctx_t *ctx, ngx_uint_t status);
+static const char *ngx_http_aggregate_title(ngx_uint_t status);
+static ngx_int_t ngx_http_aggregate_problem_headers(ngx_http_request_t *r,
+    ngx_http_aggregate_ctx_t *ctx, ngx_uint_t status);
+
+
+static const struct {
+    ngx_uint_t   status;
+    const char  *title;
+} ngx_http_aggregate_titles[] = {
+    { 400, "Bad Request" },
+    { 401, "Unauthorized" },
+    { 402, "Payment Required" },
+    { 403, "Forbidden" },
+    { 404, "Not Found" },
+    { 405, "Method Not Allowed" },
+    { 406, "Not Acceptable" },
+    { 409, "Conflict" },
+    { 410, "Gone" },
+    { 411, "Length Required" },
+    { 412, "Precondition Failed" },
+    { 413, "Content Too Large" },
+    { 414, "URI Too Long" },
+    { 415, "Unsupported Media Type" },
+    { 416, "Range Not Satisfiable" },
+    { 417, "Expectation Failed" },
+    { 422, "Unprocessable Content" },
+    { 423, "Locked" },
+    { 424, "Failed Dependency" },
+    { 426, "Upgrade Required" },
+    { 428, "Precondition Required" },
+    { 429, "Too Many Requests" },
+    { 431, "Request Header Fields Too Large" },
+    { 451, "Unavailable For Legal Reasons" },
+    { 502, "Bad Gateway" },
+    { 503, "Service Unavailable" },
+    { 504, "Gateway Timeout" },
+    { 0, "Error" }
+};
+
+
+/* ctx is NULL where no part was asked */
+
+ngx_int_t
+ngx_http_aggregate_problem(ngx_http_request_t *r,
+    ngx_http_aggregate_ctx_t *ctx, ngx_uint_t status)
+{
+    ngx_int_t    rc;
+    ngx_buf_t   *b;
+    ngx_str_t    body;
+    ngx_chain_t  out;
+
+    if (ctx) {
+        ctx->status = status;
+    }
+
+    if (ngx_http_aggregate_problem_headers(r, ctx, status) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (ngx_http_aggregate_has_error_page(r, status)) {
+
+        if (ctx && ngx_http_aggregate_keep_ctx(ctx) != NGX_OK) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        return status;
+    }
+
+    if (ngx_http_aggregate_problem_body(r, ctx, status, &body) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    r->headers_out.status = status;
+    r->headers_out.content_length_n = body.len;
+
+    ngx_str_set(&r->headers_out.content_type, "application/problem+json");
+    r->headers_out.content_type_len = r->headers_out.content_type.len;
+    r->headers_out.content_type_lowcase = NULL;
+
+    rc = ngx_http_send_header(r);
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
+    }
+
+    b = ngx_calloc_buf(r->pool);
+    if (b == NULL) {
+        return NGX_ERROR;
+    }
+
+    b->pos = body.data;
+    b->last = body.data + body.len;
+    b->memory = 1;
+    b->last_buf = (r == r->main) ? 1 : 0;
+    b->last_in_chain = 1;
+
+    out.buf = b;
+    out.next = NULL;
+
+    return ngx_http_output_filter(r, &out);
+}
+
+
+/* a page of the user's own stands before ours */
+
+static ngx_uint_t
+ngx_http_aggregate_has_error_page(ngx_http_request_t *r, ngx_uint_t status)
+{
+    ngx_uint_t                 i;
+    ngx_http_err_page_t       *page;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    if (clcf->error_pages == NULL || r->error_page) {
+        return 0;
+    }
+
+    page = clcf->error_pages->elts;
+
+    for (i = 0; i < clcf->error_pages->nelts; i++) {
+        if (page[i].status == (ngx_int_t) status) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_problem_body(ngx_http_request_t *r,
+    ngx_http_aggregate_ctx_t *ctx, ngx_uint_t status, ngx_str_t *body)
+{
+    char   *text;
+    cJSON  *root;
+
+    root = ngx_http_aggregate_problem_document(ctx, status);
+    if (root == NULL) {
+        return NGX_ERROR;
+    }
+
+    text = cJSON_PrintUnformatted(root);
+
+    cJSON_Delete(root);
+
+    if (text == NULL) {
+        return NGX_ERROR;
+    }
+
+    body->len = ngx_strlen(text);
+    body->data = ngx_pnalloc(r->pool, body->len);
+
+    if (body->data) {
+        ngx_memcpy(body->data, text, body->len);
+    }
+
+    cJSON_free(text);
+
+    return body->data ? NGX_OK : NGX_ERROR;
+}
+
+
+static cJSON *
+ngx_http_aggregate_problem_document(ngx_http_aggregate_ctx_t *ctx,
+    ngx_uint_t status)
+{
+    char                        name[256];
+    cJSON                      *root, *backends;
+    ngx_str_t                  *s;
+    ngx_uint_t                  i;
+    ngx_http_aggregate_part_t  *part;
+
+    root = cJSON_CreateObject();
+
+    if (root == NULL
+        || cJSON_AddNumberToObject(root, "status", (double) status) == NULL
+        || cJSON_AddStringToObject(root, "title",
+                                   ngx_http_aggregate_title(status))
+           == NULL)
+    {
+        goto failed;
+    }
+
+    backends = cJSON_AddObjectToObject(root, "backends");
+    if (backends == NULL) {
+        goto failed;
+    }
+
+    for (i = 0; ctx && i < ctx->nparts; i++) {
+        part = &ctx->parts[i];
+
+        if (part->reason == NGX_HTTP_AGGREGATE_NO_REASON) {
+            continue;
+        }
+
+        s = &part->conf->name;
+
+        ngx_cpystrn((u_char *) name, s->data,
+                    ngx_min(s->len + 1, sizeof(name)));
+
+        if (cJSON_AddStringToObject(backends, name,
+                      (char *) ngx_http_aggregate_reasons[part->reason].data)
+            == NULL)
+        {
+            goto failed;
+        }
+    }
+
+    return root;
+
+failed:
+
+    cJSON_Delete(root);
+
+    return NULL;
+}
+
+
+static const char *
+ngx_http_aggregate_title(ngx_uint_t status)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; ngx_http_aggregate_titles[i].status; i++) {
+        if (ngx_http_aggregate_titles[i].status == status) {
+            break;
+        }
+    }
+
+    return ngx_http_aggregate_titles[i].title;
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_problem_headers(ngx_http_request_t *r,
+    ngx_http_aggregate_ctx_t *ctx, ngx_uint_t status)
+{
+    ngx_str_t                   value = ngx_string("no-store");
+    ngx_http_aggregate_part_t  *part;
+
+    if (ngx_http_aggregate_add_header(r, "Cache-Control", &value) == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (ctx == NULL) {
+        return NGX_OK;
+    }
+
+    part = ctx->culprit;
+
+    if (part && part->call.sub && status < 500
+        && ngx_http_aggregate_pass(ctx->request, part->call.sub->request,
+                                   "www-authenticate")
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (part && part->call.sub
+        && (status < 500 || part->reason == NGX_HTTP_AGGREGATE_BREAKER_OPEN)
+        && ngx_http_aggregate_pass(ctx->request, part->call.sub->request,
+                                   "retry-after")
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_aggregate_server_timing(ctx);
+}

@@ -1,0 +1,868 @@
+
+/*
+ * Setters of the statements of "aggregate" and "backend".  A value that is
+ * refused is named with what is allowed; nginx adds file and line.
+ */
+
+#include "ngx_http_aggregate_module.h"
+#include "ngx_http_aggregate_conf.h"
+
+
+static char *ngx_http_aggregate_invalid(ngx_conf_t *cf, ngx_str_t *value,
+    const char *text);
+static ngx_uint_t ngx_http_aggregate_is_token(ngx_str_t *name);
+static ngx_uint_t ngx_http_aggregate_in(ngx_str_t *name,
+    const char * const *names);
+static ngx_int_t ngx_http_aggregate_lowcase(ngx_conf_t *cf, ngx_str_t *dst,
+    ngx_str_t *src);
+
+
+static ngx_conf_bitmask_t  ngx_http_aggregate_methods[] = {
+    { ngx_string("GET"), NGX_HTTP_GET },
+    { ngx_string("HEAD"), NGX_HTTP_HEAD },
+    { ngx_string("POST"), NGX_HTTP_POST },
+    { ngx_string("PUT"), NGX_HTTP_PUT },
+    { ngx_string("PATCH"), NGX_HTTP_PATCH },
+    { ngx_string("DELETE"), NGX_HTTP_DELETE },
+    { ngx_string("OPTIONS"), NGX_HTTP_OPTIONS },
+    { ngx_null_string, 0 }
+};
+
+
+/* request headers that belong to the connection, or to nginx */
+
+static const char * const  ngx_http_aggregate_no_header[] = {
+    "host", "connection", "content-length", "transfer-encoding", "te",
+    "trailer", "upgrade", "expect", "keep-alive", NULL
+};
+
+
+/* response headers that are made here, or that never pass */
+
+static const char * const  ngx_http_aggregate_no_pass[] = {
+    "connection", "content-length", "content-type", "content-encoding",
+    "content-range", "accept-ranges", "transfer-encoding", "te", "trailer",
+    "upgrade", "keep-alive", "proxy-authenticate", "date", "server",
+    "x-breaker", "x-cache", "x-aggregate", "cache-status", "cache-control",
+    "expires", "age", "vary", "set-cookie", "server-timing", NULL
+};
+
+
+static char *
+ngx_http_aggregate_invalid(ngx_conf_t *cf, ngx_str_t *value, const char *text)
+{
+    ngx_str_t  *args;
+
+    args = cf->args->elts;
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid value \"%V\" in \"%V\", %s",
+                       value, &args[0], text);
+
+    return NGX_CONF_ERROR;
+}
+
+
+char *
+ngx_http_aggregate_set_msec(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_aggregate_bounds_t *bounds = cmd->post;
+
+    ngx_str_t   *value;
+    ngx_int_t    n;
+    ngx_msec_t  *field;
+
+    field = (ngx_msec_t *) ((char *) conf + cmd->offset);
+
+    if (*field != NGX_CONF_UNSET_MSEC) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    n = ngx_parse_time(&value[1], 0);
+
+    if (n == NGX_ERROR || n < bounds->least || n > bounds->most) {
+        return ngx_http_aggregate_invalid(cf, &value[1], bounds->text);
+    }
+
+    *field = n;
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_aggregate_set_num(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_aggregate_bounds_t *bounds = cmd->post;
+
+    ngx_str_t  *value;
+    ngx_int_t   n, *field;
+
+    field = (ngx_int_t *) ((char *) conf + cmd->offset);
+
+    if (*field != NGX_CONF_UNSET) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    n = ngx_atoi(value[1].data, value[1].len);
+
+    if (n == NGX_ERROR || n < bounds->least || n > bounds->most) {
+        return ngx_http_aggregate_invalid(cf, &value[1], bounds->text);
+    }
+
+    *field = n;
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_aggregate_set_size(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_aggregate_bounds_t *bounds = cmd->post;
+
+    off_t       n;
+    size_t     *field;
+    ngx_str_t  *value;
+
+    field = (size_t *) ((char *) conf + cmd->offset);
+
+    if (*field != NGX_CONF_UNSET_SIZE) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    n = ngx_parse_offset(&value[1]);
+
+    if (n == NGX_ERROR || n < bounds->least || n > bounds->most) {
+        return ngx_http_aggregate_invalid(cf, &value[1], bounds->text);
+    }
+
+    *field = (size_t) n;
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_aggregate_set_enum(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t        *value;
+    ngx_uint_t       *field;
+    ngx_conf_enum_t  *e;
+
+    field = (ngx_uint_t *) ((char *) conf + cmd->offset);
+
+    if (*field != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    for (e = cmd->post; e->name.len; e++) {
+
+        if (e->name.len == value[1].len
+            && ngx_strncmp(e->name.data, value[1].data, e->name.len) == 0)
+        {
+            *field = e->value;
+            return NGX_CONF_OK;
+        }
+    }
+
+    return ngx_http_aggregate_invalid(cf, &value[1],
+                                  "must be \"last\", \"first\" or \"error\"");
+}
+
+
+char *
+ngx_http_aggregate_set_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t  *value, *field;
+
+    field = (ngx_str_t *) ((char *) conf + cmd->offset);
+
+    if (field->data) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (value[1].len == 0) {
+        return ngx_http_aggregate_invalid(cf, &value[1],
+                                          "must not be empty");
+    }
+
+    if (!agg_utf8_valid(value[1].data, value[1].len)) {
+        return ngx_http_aggregate_invalid(cf, &value[1], "must be UTF-8");
+    }
+
+    *field = value[1];
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_aggregate_set_forward(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t                      *value, *name;
+    ngx_uint_t                      i;
+    ngx_http_aggregate_forward_t  **field, *forward;
+
+    field = (ngx_http_aggregate_forward_t **) ((char *) conf + cmd->offset);
+
+    if (*field) {
+        return "is duplicate";
+    }
+
+    forward = ngx_pcalloc(cf->pool, sizeof(ngx_http_aggregate_forward_t));
+    if (forward == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_array_init(&forward->names, cf->pool, 4, sizeof(ngx_str_t))
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    *field = forward;
+
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (ngx_strcmp(value[i].data, "all") == 0
+            || ngx_strcmp(value[i].data, "none") == 0)
+        {
+            if (cf->args->nelts > 2) {
+                return ngx_http_aggregate_invalid(cf, &value[i],
+                                  "must be \"all\", \"none\" or names of "
+                                  "headers");
+            }
+
+            forward->all = (value[i].data[0] == 'a');
+
+            return NGX_CONF_OK;
+        }
+
+        if (!ngx_http_aggregate_is_token(&value[i])) {
+            return ngx_http_aggregate_invalid(cf, &value[i],
+                                              "must be the name of a header");
+        }
+
+        name = ngx_array_push(&forward->names);
+        if (name == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        if (ngx_http_aggregate_lowcase(cf, name, &value[i]) != NGX_OK) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_aggregate_set_methods(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_aggregate_block_t *block = conf;
+
+    u_char              *p;
+    ngx_str_t           *value;
+    ngx_uint_t           i;
+    ngx_conf_bitmask_t  *m;
+
+    if (block->methods) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        for (m = ngx_http_aggregate_methods; m->name.len; m++) {
+
+            if (m->name.len == value[i].len
+                && ngx_strncmp(m->name.data, value[i].data, m->name.len) == 0)
+            {
+                break;
+            }
+        }
+
+        if (m->name.len == 0) {
+            return ngx_http_aggregate_invalid(cf, &value[i],
+                                  "must be GET, HEAD, POST, PUT, PATCH, "
+                                  "DELETE or OPTIONS");
+        }
+
+        if (block->methods & m->mask) {
+            return ngx_http_aggregate_invalid(cf, &value[i],
+                                              "is named twice");
+        }
+
+        block->methods |= m->mask;
+        block->allow.len += m->name.len + 2;
+    }
+
+    block->allow.data = ngx_pnalloc(cf->pool, block->allow.len);
+    if (block->allow.data == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    p = block->allow.data;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+        p = ngx_sprintf(p, "%s%V", i > 1 ? ", " : "", &value[i]);
+    }
+
+    block->allow.len = p - block->allow.data;
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_aggregate_set_flag(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_aggregate_backend_t *backend = conf;
+
+    switch (cmd->name.data[0]) {
+
+    case 'm':
+
+        if (backend->merge) {
+            return "is duplicate";
+        }
+
+        backend->merge = 1;
+        break;
+
+    case 'h':
+
+        if (backend->hidden) {
+            return "is duplicate";
+        }
+
+        backend->hidden = 1;
+        break;
+
+    default: /* required */
+
+        if (backend->required) {
+            return "is duplicate";
+        }
+
+        backend->required = 1;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_aggregate_set_default(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_aggregate_backend_t *backend = conf;
+
+    size_t      offset;
+    ngx_str_t  *value;
+    agg_str_t   json;
+
+    if (backend->default_value.data) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (agg_json_validate(value[1].data, value[1].len, &offset) != AGG_OK) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid JSON \"%V\" in \"default\" at offset %uz",
+                           &value[1], offset);
+        return NGX_CONF_ERROR;
+    }
+
+    json.data = value[1].data;
+    json.len = value[1].len;
+
+    agg_json_trim(&json);
+
+    backend->default_value.data = json.data;
+    backend->default_value.len = json.len;
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_aggregate_set_accept(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_aggregate_backend_t *backend = conf;
+
+    ngx_int_t                    code;
+    ngx_str_t                   *value;
+    ngx_uint_t                   i;
+    ngx_http_aggregate_range_t  *range;
+
+    if (backend->accept) {
+        return "is duplicate";
+    }
+
+    backend->accept = ngx_array_create(cf->pool, 4,
+                                       sizeof(ngx_http_aggregate_range_t));
+    if (backend->accept == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        range = ngx_array_push(backend->accept);
+        if (range == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        if (value[i].len == 3 && value[i].data[0] >= '2'
+            && value[i].data[0] <= '5'
+            && ngx_strncmp(value[i].data + 1, "xx", 2) == 0)
+        {
+            range->least = (value[i].data[0] - '0') * 100;
+            range->most = range->least + 99;
+            continue;
+        }
+
+        code = (value[i].len == 3) ? ngx_atoi(value[i].data, 3) : NGX_ERROR;
+
+        if (code < 200 || code > 599) {
+            return ngx_http_aggregate_invalid(cf, &value[i],
+                                  "must be a status from 200 to 599, or "
+                                  "\"2xx\" to \"5xx\"");
+        }
+
+        range->least = code;
+        range->most = code;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_aggregate_set_encoding(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_aggregate_backend_t *backend = conf;
+
+    ngx_str_t  *value;
+
+    if (backend->encoding_set) {
+        return "is duplicate";
+    }
+
+    backend->encoding_set = 1;
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "string") == 0) {
+        backend->string = 1;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strcmp(value[1].data, "json") == 0) {
+        return NGX_CONF_OK;
+    }
+
+    return ngx_http_aggregate_invalid(cf, &value[1],
+                                      "must be \"json\" or \"string\"");
+}
+
+
+char *
+ngx_http_aggregate_set_method(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_aggregate_backend_t *backend = conf;
+
+    ngx_str_t           *value;
+    ngx_conf_bitmask_t  *m;
+
+    if (backend->method) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    for (m = ngx_http_aggregate_methods; m->name.len; m++) {
+
+        if (m->name.len == value[1].len
+            && ngx_strncmp(m->name.data, value[1].data, m->name.len) == 0)
+        {
+            backend->method = m->mask;
+            backend->method_name = m->name;
+            return NGX_CONF_OK;
+        }
+    }
+
+    return ngx_http_aggregate_invalid(cf, &value[1],
+                                  "must be GET, HEAD, POST, PUT, PATCH, "
+                                  "DELETE or OPTIONS");
+}
+
+
+char *
+ngx_http_aggregate_set_body(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_aggregate_backend_t *backend = conf;
+
+    ngx_str_t  *value;
+
+    if (backend->body != NGX_HTTP_AGGREGATE_NO_BODY) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    backend->body_where.file = cf->conf_file->file.name;
+    backend->body_where.line = cf->conf_file->line;
+
+    if (ngx_strcmp(value[1].data, "request") == 0) {
+        backend->body = NGX_HTTP_AGGREGATE_REQUEST_BODY;
+        backend->block->request_body = 1;
+        return NGX_CONF_OK;
+    }
+
+    backend->body = NGX_HTTP_AGGREGATE_TEMPLATE_BODY;
+
+    if (ngx_http_aggregate_set_template(cf, &backend->body_template,
+                                        AGG_TEMPLATE_BODY, &value[1])
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_aggregate_set_header(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_aggregate_backend_t *backend = conf;
+
+    ngx_str_t                    *value;
+    ngx_uint_t                    i;
+    ngx_http_aggregate_header_t  *header;
+
+    value = cf->args->elts;
+
+    if (!ngx_http_aggregate_is_token(&value[1])) {
+        return ngx_http_aggregate_invalid(cf, &value[1],
+                                          "must be the name of a header");
+    }
+
+    if (ngx_http_aggregate_in(&value[1], ngx_http_aggregate_no_header)) {
+        return ngx_http_aggregate_invalid(cf, &value[1],
+                                          "is a header that nginx sets");
+    }
+
+    if (backend->headers == NULL) {
+        backend->headers = ngx_array_create(cf->pool, 4,
+                                         sizeof(ngx_http_aggregate_header_t));
+        if (backend->headers == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    header = backend->headers->elts;
+
+    for (i = 0; i < backend->headers->nelts; i++) {
+
+        if (header[i].name.len == value[1].len
+            && ngx_strncasecmp(header[i].name.data, value[1].data,
+                               value[1].len)
+               == 0)
+        {
+            return ngx_http_aggregate_invalid(cf, &value[1],
+                                              "is set twice");
+        }
+    }
+
+    header = ngx_array_push(backend->headers);
+    if (header == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    header->name = value[1];
+    header->where.file = cf->conf_file->file.name;
+    header->where.line = cf->conf_file->line;
+
+    if (ngx_http_aggregate_lowcase(cf, &header->lowcase_name, &value[1])
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    header->hash = ngx_hash_key(header->lowcase_name.data,
+                                header->lowcase_name.len);
+
+    if (ngx_http_aggregate_set_template(cf, &header->value,
+                                        AGG_TEMPLATE_HEADER, &value[2])
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_aggregate_set_pass_header(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_aggregate_backend_t *backend = conf;
+
+    ngx_str_t   *value, *name;
+    ngx_uint_t   i;
+
+    if (backend->pass_headers == NULL) {
+        backend->pass_headers = ngx_array_create(cf->pool, 4,
+                                                 sizeof(ngx_str_t));
+        if (backend->pass_headers == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (!ngx_http_aggregate_is_token(&value[i])) {
+            return ngx_http_aggregate_invalid(cf, &value[i],
+                                              "must be the name of a header");
+        }
+
+        if (ngx_http_aggregate_in(&value[i], ngx_http_aggregate_no_pass)) {
+            return ngx_http_aggregate_invalid(cf, &value[i],
+                                  "is a header that the aggregate makes "
+                                  "itself or that never passes");
+        }
+
+        name = ngx_array_push(backend->pass_headers);
+        if (name == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        if (ngx_http_aggregate_lowcase(cf, name, &value[i]) != NGX_OK) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_aggregate_set_if(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_aggregate_backend_t *backend = conf;
+
+    ngx_str_t  *value, name;
+
+    if (backend->if_index != NGX_CONF_UNSET) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (value[1].len < 2 || value[1].data[0] != '$') {
+        return ngx_http_aggregate_invalid(cf, &value[1],
+                                          "must be a variable");
+    }
+
+    name.data = value[1].data + 1;
+    name.len = value[1].len - 1;
+
+    backend->if_index = ngx_http_aggregate_variable_used(cf, &name);
+    if (backend->if_index == NGX_ERROR) {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_aggregate_set_each(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_aggregate_backend_t *backend = conf;
+
+    u_char       *dot;
+    agg_str_t     path;
+    ngx_str_t    *value;
+    agg_error_t   err;
+
+    if (backend->each.data) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    backend->each = value[1];
+    backend->each_where.file = cf->conf_file->file.name;
+    backend->each_where.line = cf->conf_file->line;
+
+    dot = ngx_strlchr(value[1].data, value[1].data + value[1].len, '.');
+
+    if (dot == NULL) {
+        dot = value[1].data + value[1].len;
+    }
+
+    backend->each_name.data = value[1].data;
+    backend->each_name.len = dot - value[1].data;
+
+    path.data = dot;
+    path.len = value[1].data + value[1].len - dot;
+
+    if (path.len == 0) {
+        path.data = (u_char *) ".";
+        path.len = 1;
+    }
+
+    backend->each_path = agg_path_parse(ngx_http_aggregate_mem(cf->pool),
+                                   &path,
+                                   AGG_PATH_NO_WILDCARD|AGG_PATH_ROOT_OK,
+                                   &err);
+
+    if (backend->each_path == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid path \"%V\" in \"each\": %s at offset %uz",
+                           &value[1], err.text,
+                           err.offset + backend->each_name.len);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/*
+ * A variable's index is its number among nginx's variables, and -1 - N for
+ * the capture $N of the location's regular expression.
+ */
+
+ngx_int_t
+ngx_http_aggregate_set_template(ngx_conf_t *cf, agg_template_t *t,
+    agg_template_e kind, ngx_str_t *text)
+{
+    size_t        i;
+    agg_rc_e      rc;
+    agg_str_t     s;
+    ngx_str_t     name, *args;
+    agg_error_t   err;
+    agg_piece_t  *piece;
+
+    s.data = text->data;
+    s.len = text->len;
+
+    err.text = "no memory";
+    err.offset = 0;
+
+    rc = agg_template_parse(t, kind, &s, ngx_http_aggregate_mem(cf->pool),
+                            &err);
+    if (rc != AGG_OK) {
+        args = cf->args->elts;
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid %s \"%V\" in \"%V\": %s at offset %uz",
+                           kind == AGG_TEMPLATE_URI ? "URI"
+                           : kind == AGG_TEMPLATE_BODY ? "body" : "value",
+                           text, &args[0], err.text, err.offset);
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < t->npieces; i++) {
+        piece = &t->pieces[i];
+
+        if (piece->kind != AGG_PIECE_VARIABLE) {
+            continue;
+        }
+
+        if (piece->text.data[0] >= '1' && piece->text.data[0] <= '9') {
+            piece->index = -1 - (piece->text.data[0] - '0');
+            continue;
+        }
+
+        name.data = piece->text.data;
+        name.len = piece->text.len;
+
+        piece->index = ngx_http_aggregate_variable_used(cf, &name);
+        if (piece->index == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_aggregate_is_token(ngx_str_t *name)
+{
+    u_char  ch;
+    size_t  i;
+
+    for (i = 0; i < name->len; i++) {
+        ch = name->data[i];
+
+        if ((ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z')
+            || (ch >= '0' && ch <= '9')
+            || ngx_strchr("!#$%&'*+-.^_`|~", ch) != NULL)
+        {
+            continue;
+        }
+
+        return 0;
+    }
+
+    return name->len != 0;
+}
+
+
+static ngx_uint_t
+ngx_http_aggregate_in(ngx_str_t *name, const char * const *names)
+{
+    for ( /* void */ ; *names; names++) {
+
+        if (ngx_strlen(*names) == name->len
+            && ngx_strncasecmp(name->data, (u_char *) *names, name->len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_lowcase(ngx_conf_t *cf, ngx_str_t *dst, ngx_str_t *src)
+{
+    dst->len = src->len;
+    dst->data = ngx_pnalloc(cf->pool, src->len);
+
+    if (dst->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_strlow(dst->data, src->data, src->len);
+
+    return NGX_OK;
+}

@@ -1,0 +1,361 @@
+
+/* variables, for logs: lists are in declared order, comma-separated */
+
+#include "ngx_http_aggregate_module.h"
+
+
+typedef u_char *(*ngx_http_aggregate_item_pt)(u_char *p,
+    ngx_http_aggregate_part_t *part);
+
+
+static ngx_int_t ngx_http_aggregate_status_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_aggregate_list_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static u_char *ngx_http_aggregate_name_item(u_char *p,
+    ngx_http_aggregate_part_t *part);
+static u_char *ngx_http_aggregate_status_item(u_char *p,
+    ngx_http_aggregate_part_t *part);
+static u_char *ngx_http_aggregate_time_item(u_char *p,
+    ngx_http_aggregate_part_t *part);
+static u_char *ngx_http_aggregate_reason_item(u_char *p,
+    ngx_http_aggregate_part_t *part);
+static ngx_int_t ngx_http_aggregate_tags_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_aggregate_add_tags(ngx_array_t *tags,
+    ngx_http_request_t *sr);
+static ngx_int_t ngx_http_aggregate_add_tag(ngx_array_t *tags, u_char *start,
+    size_t len);
+
+
+/* enough for a status, a time and every reason */
+
+#define NGX_HTTP_AGGREGATE_ITEM_LEN  32
+
+/* of tags, more are of no use */
+
+#define NGX_HTTP_AGGREGATE_MAX_TAGS  256
+
+
+static ngx_http_variable_t  ngx_http_aggregate_vars[] = {
+
+    { ngx_string("aggregate_status"), NULL,
+      ngx_http_aggregate_status_variable, 0,
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("aggregate_backends"), NULL,
+      ngx_http_aggregate_list_variable,
+      (uintptr_t) ngx_http_aggregate_name_item,
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("aggregate_backend_status"), NULL,
+      ngx_http_aggregate_list_variable,
+      (uintptr_t) ngx_http_aggregate_status_item,
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("aggregate_backend_time"), NULL,
+      ngx_http_aggregate_list_variable,
+      (uintptr_t) ngx_http_aggregate_time_item,
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("aggregate_backend_reason"), NULL,
+      ngx_http_aggregate_list_variable,
+      (uintptr_t) ngx_http_aggregate_reason_item,
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("aggregate_tags"), NULL,
+      ngx_http_aggregate_tags_variable, 0,
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+      ngx_http_null_variable
+};
+
+
+ngx_int_t
+ngx_http_aggregate_add_variables(ngx_conf_t *cf)
+{
+    ngx_http_variable_t  *var, *v;
+
+    for (v = ngx_http_aggregate_vars; v->name.len; v++) {
+
+        var = ngx_http_add_variable(cf, &v->name, v->flags);
+        if (var == NULL) {
+            return NGX_ERROR;
+        }
+
+        var->get_handler = v->get_handler;
+        var->data = v->data;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_status_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    const char                *status;
+    ngx_http_aggregate_ctx_t  *ctx;
+
+    ctx = ngx_http_aggregate_get_ctx(r);
+
+    if (ctx == NULL) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    status = ctx->failed ? "failed" : ctx->partial ? "partial" : "complete";
+
+    v->data = (u_char *) status;
+    v->len = ngx_strlen(status);
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_list_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    size_t                       len;
+    u_char                      *p;
+    ngx_uint_t                   i;
+    ngx_http_aggregate_ctx_t    *ctx;
+    ngx_http_aggregate_item_pt   item;
+
+    ctx = ngx_http_aggregate_get_ctx(r);
+
+    if (ctx == NULL) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    item = (ngx_http_aggregate_item_pt) data;
+
+    for (i = 0, len = 0; i < ctx->nparts; i++) {
+        len += ctx->parts[i].conf->name.len + NGX_HTTP_AGGREGATE_ITEM_LEN;
+    }
+
+    p = ngx_pnalloc(r->pool, len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    v->data = p;
+
+    for (i = 0; i < ctx->nparts; i++) {
+
+        if (i) {
+            *p++ = ',';
+        }
+
+        p = item(p, &ctx->parts[i]);
+    }
+
+    v->len = p - v->data;
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+
+    return NGX_OK;
+}
+
+
+static u_char *
+ngx_http_aggregate_name_item(u_char *p, ngx_http_aggregate_part_t *part)
+{
+    return ngx_cpymem(p, part->conf->name.data, part->conf->name.len);
+}
+
+
+static u_char *
+ngx_http_aggregate_status_item(u_char *p, ngx_http_aggregate_part_t *part)
+{
+    if (!part->started || part->status == 0) {
+        *p++ = '-';
+        return p;
+    }
+
+    return ngx_sprintf(p, "%ui", part->status);
+}
+
+
+static u_char *
+ngx_http_aggregate_time_item(u_char *p, ngx_http_aggregate_part_t *part)
+{
+    ngx_msec_int_t  ms;
+
+    if (!part->started || part->state != NGX_HTTP_AGGREGATE_DONE) {
+        *p++ = '-';
+        return p;
+    }
+
+    ms = part->end - part->start;
+    ms = ngx_max(ms, 0);
+
+    return ngx_sprintf(p, "%T.%03M", (time_t) ms / 1000, ms % 1000);
+}
+
+
+static u_char *
+ngx_http_aggregate_reason_item(u_char *p, ngx_http_aggregate_part_t *part)
+{
+    ngx_str_t  *reason;
+
+    reason = &ngx_http_aggregate_reasons[part->reason];
+
+    return ngx_cpymem(p, reason->data, reason->len);
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_tags_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    size_t                      len;
+    u_char                     *p;
+    ngx_str_t                  *tag;
+    ngx_uint_t                  i, k;
+    ngx_array_t                 tags;
+    ngx_http_aggregate_ctx_t   *ctx;
+    ngx_http_aggregate_part_t  *part;
+
+    ctx = ngx_http_aggregate_get_ctx(r);
+
+    if (ctx == NULL) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    if (ngx_array_init(&tags, r->pool, 8, sizeof(ngx_str_t)) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < ctx->nparts; i++) {
+        part = &ctx->parts[i];
+
+        if (part->failed || part->skipped) {
+            continue;
+        }
+
+        for (k = 0; k < part->ncalls; k++) {
+
+            if (part->calls[k].sub
+                && ngx_http_aggregate_add_tags(&tags,
+                                               part->calls[k].sub->request)
+                   != NGX_OK)
+            {
+                return NGX_ERROR;
+            }
+        }
+    }
+
+    tag = tags.elts;
+
+    for (i = 0, len = 0; i < tags.nelts; i++) {
+        len += tag[i].len + 1;
+    }
+
+    p = ngx_pnalloc(r->pool, len + 1);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    v->data = p;
+
+    for (i = 0; i < tags.nelts; i++) {
+        p = ngx_sprintf(p, "%s%V", i ? " " : "", &tag[i]);
+    }
+
+    v->len = p - v->data;
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_add_tags(ngx_array_t *tags, ngx_http_request_t *sr)
+{
+    u_char           *p, *last, *start;
+    ngx_uint_t        i;
+    ngx_list_part_t  *list;
+    ngx_table_elt_t  *h;
+
+    for (list = &sr->headers_out.headers.part; list; list = list->next) {
+        h = list->elts;
+
+        for (i = 0; i < list->nelts; i++) {
+
+            if (h[i].hash == 0 || h[i].key.len != 13
+                || ngx_strncasecmp(h[i].key.data,
+                                   (u_char *) "Surrogate-Key", 13)
+                   != 0)
+            {
+                continue;
+            }
+
+            p = h[i].value.data;
+            last = p + h[i].value.len;
+
+            while (p < last) {
+
+                if (*p == ' ' || *p == '\t') {
+                    p++;
+                    continue;
+                }
+
+                start = p;
+
+                while (p < last && *p != ' ' && *p != '\t') {
+                    p++;
+                }
+
+                if (ngx_http_aggregate_add_tag(tags, start, p - start)
+                    != NGX_OK)
+                {
+                    return NGX_ERROR;
+                }
+            }
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_add_tag(ngx_array_t *tags, u_char *start, size_t len)
+{
+    ngx_str_t   *tag;
+    ngx_uint_t   i;
+
+    tag = tags->elts;
+
+    for (i = 0; i < tags->nelts; i++) {
+
+        if (tag[i].len == len && ngx_strncmp(tag[i].data, start, len) == 0) {
+            return NGX_OK;
+        }
+    }
+
+    if (tags->nelts == NGX_HTTP_AGGREGATE_MAX_TAGS) {
+        return NGX_OK;
+    }
+
+    tag = ngx_array_push(tags);
+    if (tag == NULL) {
+        return NGX_ERROR;
+    }
+
+    tag->data = start;
+    tag->len = len;
+
+    return NGX_OK;
+}

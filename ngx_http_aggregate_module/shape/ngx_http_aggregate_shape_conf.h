@@ -1,0 +1,70 @@
+
+/* shapes in the configuration, and what a request gives to one */
+
+#ifndef _NGX_HTTP_AGGREGATE_SHAPE_CONF_H_INCLUDED_
+#define _NGX_HTTP_AGGREGATE_SHAPE_CONF_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "agg_json.h"
+#include "agg_path.h"
+#include "agg_shape.h"
+
+
+#pragma GCC visibility push(hidden)
+
+
+typedef struct {
+    agg_shape_t                     *shape;
+    ngx_array_t                      limits;
+                                        /* ngx_http_aggregate_shape_arg_t */
+    ngx_array_t                      values;
+                                        /* ngx_http_aggregate_shape_arg_t */
+} ngx_http_aggregate_shape_t;
+
+
+/* memory of a pool: what grows does not leave its old large blocks behind */
+
+agg_mem_t *ngx_http_aggregate_mem(ngx_pool_t *pool);
+
+
+ngx_http_aggregate_shape_t *ngx_http_aggregate_shape_create(ngx_conf_t *cf);
+
+
+/*
+ * The setter of "target", "limit", "allow", "deny", "rename", "move" and
+ * "set": at cmd->offset of conf stands the shape, NULL until its first
+ * statement.
+ */
+
+char *ngx_http_aggregate_shape_statement(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+
+/* after the last statement; split makes the head and the tail too */
+
+ngx_int_t ngx_http_aggregate_shape_complete(ngx_conf_t *cf,
+    ngx_http_aggregate_shape_t *sh, ngx_uint_t split);
+
+
+/* the variables of a shape as they are in r; args->into is left alone */
+
+ngx_int_t ngx_http_aggregate_shape_args(ngx_http_request_t *r,
+    ngx_http_aggregate_shape_t *sh, agg_shape_args_t *args);
+
+
+/*
+ * The index of a variable that our configuration names, which is to be known
+ * when all of it was read, else nginx is told file and line.
+ */
+
+ngx_int_t ngx_http_aggregate_variable_used(ngx_conf_t *cf, ngx_str_t *name);
+
+
+#pragma GCC visibility pop
+
+
+#endif /* _NGX_HTTP_AGGREGATE_SHAPE_CONF_H_INCLUDED_ */

@@ -62,16 +62,19 @@ END
 # packages
 
 
+need_root()
+{
+    [ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null \
+        || die "root is needed for $1" "become root, or install sudo"
+}
+
+
 as_root()
 {
     if [ "$(id -u)" -eq 0 ]; then
         "$@"
-
-    elif command -v sudo >/dev/null; then
-        sudo "$@"
-
     else
-        die "root is needed for: $*" "become root, or install sudo"
+        sudo "$@"
     fi
 }
 
@@ -93,6 +96,7 @@ packages()
     [ ${#missing[@]} -eq 0 ] && return
 
     say "installing by apt-get: ${missing[*]}"
+    need_root "apt-get install ${missing[*]}"
     mkdir -p "$build"
 
     if ! { as_root apt-get -q -o DPkg::Lock::Timeout=300 update \
@@ -636,6 +640,8 @@ verb_install()
     path=$("$binary" -V 2>&1 | sed -n 's/.*--modules-path=\([^ ]*\).*/\1/p')
     [ -n "$path" ] || die "$binary does not say where its modules are"
 
+    need_root "what belongs to nginx"
+
     available=/usr/share/nginx/modules-available
     enabled=/etc/nginx/modules-enabled
 
@@ -653,7 +659,8 @@ verb_install()
         short=${short//_/-}.conf
 
         echo "load_module modules/$name.so;" \
-            | as_root tee "$available/$short" >/dev/null || exit 1
+            | as_root install -D -m 644 /dev/stdin "$available/$short" \
+            || exit 1
 
         if [ ! -e "$enabled/50-$short" ]; then
             as_root ln -s "$available/$short" "$enabled/50-$short" || exit 1

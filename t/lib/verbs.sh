@@ -448,7 +448,6 @@ verb_asan()
     packages perl "${test_packages[@]}"
     (lock; build_asan) || exit 1
 
-    [ $# -gt 0 ] || set -- "$top"/t/*.t
     prove_asan "$@"
 }
 
@@ -539,7 +538,6 @@ verb_compat()
 
     "$binary" -v
 
-    [ $# -gt 0 ] || set -- "$top"/t/*.t
     prove_with "$binary" "$dir" "$@"
 }
 
@@ -550,14 +548,25 @@ verb_compat()
 test_packages=(curl jq openssl nghttp2-client redis-server)
 
 
-# prove_with BINARY MODULES FILE...
+# prove_with BINARY MODULES [FILE...]: a file may be named from anywhere, with
+# or without its directory and its end
 prove_with()
 {
-    local binary=$1 dir=$2
+    local binary=$1 dir=$2 name path files=()
     shift 2
 
+    for name in "$@"; do
+        for path in "$name" "$top/$name" "$top/t/$name" "$top/t/$name.t"; do
+            [ ! -f "$path" ] || { files+=("$path"); continue 2; }
+        done
+
+        die "no test $name"
+    done
+
+    [ ${#files[@]} -gt 0 ] || files=("$top"/t/*.t)
+
     TEST_NGINX_BINARY=$binary TEST_NGINX_MODULES=$dir \
-        prove -j "$jobs" -I "$top/t/lib" "$@" </dev/null
+        prove -j "$jobs" -I "$top/t/lib" "${files[@]}" </dev/null
 }
 
 
@@ -674,8 +683,8 @@ verb_test()
     step fuzz finish_fuzz "$build/log/fuzzing" $?
     trap - EXIT
 
-    step stock prove_with "$(nginx_binary)" "$build" "$top"/t/*.t
-    step asan prove_asan "$top"/t/*.t
+    step stock prove_with "$(nginx_binary)" "$build"
+    step asan prove_asan
 
     say "summary, in $SECONDS s"
     for line in "${results[@]}"; do echo "   $line"; done

@@ -419,7 +419,8 @@ modules_stock()
 {
     local binary version src=/usr/share/nginx/src objs=$build/objs
 
-    packages nginx nginx-dev gcc make libssl-dev libhiredis-dev
+    packages nginx nginx-dev gcc make libssl-dev libhiredis-dev \
+        libcjson-dev
 
     [ -n "$(present_modules)" ] || die "no module has sources yet"
 
@@ -467,7 +468,8 @@ use_tree()
     tree=$(cd "$1" 2>/dev/null && pwd -P) || die "no directory $1"
     [ -f "$tree/src/core/nginx.h" ] || die "no nginx source in $tree"
 
-    packages gcc make libssl-dev libpcre2-dev zlib1g-dev libhiredis-dev
+    packages gcc make libssl-dev libpcre2-dev zlib1g-dev libhiredis-dev \
+        libcjson-dev
 
     [ -n "$(present_modules)" ] || die "no module has sources yet"
 

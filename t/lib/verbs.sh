@@ -421,7 +421,7 @@ build_asan()
     local dir=$build/asan options
 
     packages nginx gcc make dpkg-dev libssl-dev libpcre2-dev zlib1g-dev \
-        libhiredis-dev
+        libhiredis-dev libcjson-dev
 
     [ -n "$(present_modules)" ] || die "no module has sources yet"
 
@@ -462,7 +462,7 @@ build_compat()
 {
     local dir=$build/compat src
 
-    packages nginx gcc make dpkg-dev libssl-dev libhiredis-dev
+    packages nginx gcc make dpkg-dev libssl-dev libhiredis-dev libcjson-dev
 
     [ -n "$(present_modules)" ] || die "no module has sources yet"
 

@@ -1,0 +1,276 @@
+
+
+#ifndef _NGX_HTTP_BREAKER_H_INCLUDED_
+#define _NGX_HTTP_BREAKER_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "brk_outcome.h"
+#include "brk_table.h"
+#include "brk_text.h"
+#include "ngx_http_breaker_compat.h"
+
+
+#pragma GCC visibility push(hidden)
+
+
+typedef struct {
+    ngx_str_t                    name;
+    ngx_shm_zone_t              *shm_zone;
+    ngx_slab_pool_t             *shpool;
+    brk_table_t                 *table;
+    uint64_t                     repaired;    /* that have been logged */
+    time_t                       full;        /* when that was logged */
+} ngx_http_breaker_zone_t;
+
+
+typedef struct {
+    ngx_str_t                    name;
+    brk_policy_t                 policy;
+    brk_rules_t                  rules;
+} ngx_http_breaker_policy_t;
+
+
+/* a place in the configuration, for errors that show up later */
+
+typedef struct {
+    u_char                      *file;
+    ngx_uint_t                   line;
+} ngx_http_breaker_place_t;
+
+
+/* a "breaker" directive */
+
+typedef struct {
+    ngx_http_complex_value_t     key;
+    ngx_http_breaker_zone_t     *zone;
+    ngx_http_breaker_policy_t   *policy;
+    ngx_str_t                    zone_name;
+    ngx_str_t                    policy_name;
+    ngx_http_breaker_place_t     place;
+    uint64_t                     hash;        /* of a literal key */
+    unsigned                     hashed:1;
+    unsigned                     dry_run:1;
+} ngx_http_breaker_guard_t;
+
+
+typedef struct {
+    ngx_uint_t                   code;
+    ngx_str_t                    type;
+    ngx_http_complex_value_t    *body;
+    ngx_str_t                    name;        /* of a named location */
+    ngx_http_breaker_place_t     place;
+} ngx_http_breaker_fallback_t;
+
+
+/* a named location that a server must have */
+
+typedef struct {
+    ngx_http_core_srv_conf_t    *cscf;
+    ngx_http_breaker_fallback_t *fallback;
+} ngx_http_breaker_named_t;
+
+
+typedef struct {
+    ngx_array_t                  zones;       /* ngx_http_breaker_zone_t * */
+    ngx_array_t                  policies;    /* ngx_http_breaker_policy_t * */
+    ngx_array_t                  guards;      /* ngx_http_breaker_guard_t * */
+    ngx_array_t                  named;       /* ngx_http_breaker_named_t */
+} ngx_http_breaker_main_conf_t;
+
+
+typedef struct {
+    ngx_http_breaker_guard_t    *guard;
+    ngx_http_breaker_fallback_t *fallback;
+} ngx_http_breaker_loc_conf_t;
+
+
+typedef enum {
+    NGX_HTTP_BREAKER_NONE = 0,
+    NGX_HTTP_BREAKER_PASS,
+    NGX_HTTP_BREAKER_PROBE,
+    NGX_HTTP_BREAKER_REJECT,
+    NGX_HTTP_BREAKER_DRY_REJECT
+} ngx_http_breaker_result_e;
+
+
+/* which breaker */
+
+typedef struct {
+    ngx_http_breaker_zone_t     *zone;
+    ngx_str_t                    key;
+} ngx_http_breaker_subject_t;
+
+
+/*
+ * One for each request that met a breaker; it survives internal redirects,
+ * which wipe r->ctx, as the data of a pool cleanup handler.
+ */
+
+typedef struct {
+    ngx_http_request_t          *request;
+
+    ngx_http_breaker_subject_t   subject;
+    ngx_http_breaker_policy_t   *policy;
+    brk_permit_t                 permit;
+    brk_outcome_t                outcome;
+
+    ngx_http_handler_pt          handler;
+    ngx_http_core_loc_conf_t    *clcf;
+    ngx_http_upstream_t         *before;      /* r->upstream at the start */
+    ngx_http_upstream_t         *upstream;    /* that tells how it ends */
+    ngx_int_t                  (*create_request)(ngx_http_request_t *r);
+    void                       (*finalize_request)(ngx_http_request_t *r,
+                                                   ngx_int_t rc);
+    ngx_uint_t                   states;      /* r->upstream_states so far */
+    ngx_uint_t                   round;
+    ngx_msec_t                   start;
+
+    /* for the variables: the last one that was met, or that rejected */
+
+    ngx_http_breaker_subject_t   told;
+    ngx_http_breaker_result_e    result;
+    ngx_uint_t                   state;
+
+    unsigned                     held:1;      /* a permit, not settled yet */
+    unsigned                     probe:1;
+    unsigned                     started:1;   /* the content handler ran */
+    unsigned                     decided:1;   /* the outcome is known */
+    unsigned                     rejected:1;
+    unsigned                     fallen:1;    /* to the named location */
+} ngx_http_breaker_ctx_t;
+
+
+/* conf */
+
+char *ngx_http_breaker_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_breaker(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_breaker_fallback(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_breaker_policy(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+ngx_int_t ngx_http_breaker_resolve(ngx_conf_t *cf,
+    ngx_http_breaker_main_conf_t *bmcf);
+ngx_int_t ngx_http_breaker_add_named(ngx_conf_t *cf,
+    ngx_http_breaker_fallback_t *fallback);
+ngx_int_t ngx_http_breaker_check_named(ngx_conf_t *cf,
+    ngx_http_breaker_main_conf_t *bmcf);
+ngx_uint_t ngx_http_breaker_has_named(ngx_http_core_srv_conf_t *cscf,
+    ngx_str_t *name);
+
+void ngx_http_breaker_policy_init(ngx_http_breaker_policy_t *policy);
+
+
+ngx_int_t ngx_http_breaker_add_header(ngx_http_request_t *r, ngx_str_t *name,
+    ngx_str_t *value);
+
+
+/* zone: each takes the lock, does its work, logs a transition */
+
+ngx_int_t ngx_http_breaker_zone_init(ngx_shm_zone_t *shm_zone, void *data);
+
+brk_verdict_e ngx_http_breaker_acquire(ngx_http_breaker_zone_t *zone,
+    ngx_http_breaker_policy_t *policy, brk_key_t *key, ngx_uint_t dry,
+    brk_permit_t *permit, ngx_log_t *log);
+void ngx_http_breaker_settle(ngx_http_breaker_zone_t *zone,
+    ngx_http_breaker_policy_t *policy, ngx_str_t *key, brk_permit_t *permit,
+    brk_outcome_t outcome, ngx_log_t *log);
+void ngx_http_breaker_await(ngx_http_breaker_zone_t *zone,
+    brk_permit_t *permit, ngx_log_t *log);
+void ngx_http_breaker_resume(ngx_http_breaker_zone_t *zone,
+    ngx_http_breaker_policy_t *policy, brk_permit_t *permit, ngx_log_t *log);
+
+/* NGX_DECLINED: there is no such key */
+ngx_int_t ngx_http_breaker_force(ngx_http_breaker_zone_t *zone, brk_key_t *key,
+    brk_state_e state, brk_event_t *event, ngx_log_t *log);
+
+/* copies; NGX_DECLINED: no such key, or the slot is free */
+ngx_int_t ngx_http_breaker_peek(ngx_http_breaker_zone_t *zone, brk_key_t *key,
+    brk_slot_t *slot, ngx_log_t *log);
+ngx_int_t ngx_http_breaker_peek_at(ngx_http_breaker_zone_t *zone,
+    ngx_uint_t index, brk_slot_t *slot, ngx_log_t *log);
+
+
+/* request */
+
+ngx_int_t ngx_http_breaker_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_breaker_observe(ngx_http_request_t *r);
+ngx_http_breaker_ctx_t *ngx_http_breaker_get_ctx(ngx_http_request_t *r);
+
+/* the key as it is stored: one that is too long is cut and gets a digest */
+ngx_int_t ngx_http_breaker_make_key(ngx_pool_t *pool,
+    ngx_http_breaker_zone_t *zone, ngx_str_t *text, brk_key_t *key);
+
+
+/* status */
+
+ngx_int_t ngx_http_breaker_status_handler(ngx_http_request_t *r);
+
+
+/* report */
+
+/* what is told of a breaker: a copy, so that no lock is held meanwhile */
+
+typedef struct {
+    ngx_http_breaker_zone_t     *zone;
+    ngx_str_t                    key;
+    ngx_str_t                    shown;       /* printable */
+    brk_sum_t                    sum;
+    brk_totals_t                 totals;
+    uint32_t                     state;
+    uint32_t                     why;
+    uint32_t                     consecutive;
+    uint32_t                     succeeded;
+    uint32_t                     live;
+    int64_t                      age;         /* ms in this state */
+    int64_t                      left;        /* ms until half-open */
+} ngx_http_breaker_row_t;
+
+
+typedef struct {
+    ngx_array_t                  zones;       /* ngx_http_breaker_zone_t * */
+    ngx_array_t                  rows;        /* ngx_http_breaker_row_t */
+    ngx_uint_t                   omitted;     /* too many */
+} ngx_http_breaker_report_t;
+
+
+/* a growing text; what went wrong shows at its end */
+
+typedef struct {
+    ngx_pool_t                  *pool;
+    ngx_chain_t                 *first;
+    ngx_chain_t                 *last;
+    off_t                        size;
+    unsigned                     failed:1;
+} ngx_http_breaker_text_t;
+
+
+ngx_int_t ngx_http_breaker_collect(ngx_http_request_t *r,
+    ngx_http_breaker_zone_t *zone, ngx_http_breaker_report_t *report);
+
+void ngx_http_breaker_write(ngx_http_breaker_text_t *text, const char *fmt,
+    ...);
+
+void ngx_http_breaker_json(ngx_http_breaker_text_t *text,
+    ngx_http_breaker_report_t *report);
+void ngx_http_breaker_json_change(ngx_http_breaker_text_t *text,
+    ngx_http_breaker_zone_t *zone, ngx_str_t *key, ngx_str_t *action,
+    brk_event_t *event);
+void ngx_http_breaker_json_error(ngx_http_breaker_text_t *text,
+    const char *message);
+void ngx_http_breaker_prometheus(ngx_http_breaker_text_t *text,
+    ngx_http_breaker_report_t *report);
+void ngx_http_breaker_html(ngx_http_breaker_text_t *text,
+    ngx_http_breaker_report_t *report);
+
+
+#pragma GCC visibility pop
+
+
+extern ngx_module_t  ngx_http_breaker_module;
+
+
+#endif /* _NGX_HTTP_BREAKER_H_INCLUDED_ */

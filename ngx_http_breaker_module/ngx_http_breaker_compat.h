@@ -1,0 +1,23 @@
+
+/* what differs between the versions of nginx */
+
+
+#ifndef _NGX_HTTP_BREAKER_COMPAT_H_INCLUDED_
+#define _NGX_HTTP_BREAKER_COMPAT_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+
+/* 1.23.0: headers of one name are a list */
+
+#if (nginx_version >= 1023000)
+#define ngx_http_breaker_header_end(h)  (h)->next = NULL
+#else
+#define ngx_http_breaker_header_end(h)
+#endif
+
+
+#endif /* _NGX_HTTP_BREAKER_COMPAT_H_INCLUDED_ */

@@ -1,0 +1,305 @@
+
+#include "ngx_http_breaker.h"
+
+
+static void ngx_http_breaker_html_summary(ngx_http_breaker_text_t *text,
+    ngx_http_breaker_report_t *report);
+static void ngx_http_breaker_html_row(ngx_http_breaker_text_t *text,
+    ngx_http_breaker_row_t *row);
+static void ngx_http_breaker_html_rate(ngx_http_breaker_text_t *text,
+    uint64_t part, uint64_t of);
+static void ngx_http_breaker_html_text(ngx_http_breaker_text_t *text,
+    ngx_str_t *value);
+static void ngx_http_breaker_html_actions(ngx_http_breaker_text_t *text,
+    ngx_http_breaker_row_t *row);
+static void ngx_http_breaker_html_time(ngx_http_breaker_text_t *text,
+    int64_t ms);
+
+
+static const char  ngx_http_breaker_html_head[] =
+    "<!DOCTYPE html>\n"
+    "<html lang=\"en\">\n"
+    "<head>\n"
+    "<meta charset=\"utf-8\">\n"
+    "<meta name=\"viewport\" content=\"width=device-width\">\n"
+    "<meta http-equiv=\"refresh\" content=\"5\">\n"
+    "<title>Circuit breakers</title>\n"
+    "<style>\n"
+    ":root { color-scheme: light dark; --line: #d9dce1; --dim: #667080;\n"
+    "  --closed: #1a7f4b; --open: #c62828; --half: #b26a00;\n"
+    "  --hand: #6a3fb5; }\n"
+    "@media (prefers-color-scheme: dark) { :root { --line: #3a3f47;\n"
+    "  --dim: #9aa4b2; --closed: #4cc38a; --open: #ff6b6b; --half: #ffb84d;\n"
+    "  --hand: #b794f6; } }\n"
+    "body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto;\n"
+    "  max-width: 76rem; padding: 0 1rem; }\n"
+    "h1 { font-size: 1.4rem; margin: 0 0 .8rem; }\n"
+    "ul { display: flex; flex-wrap: wrap; gap: .6rem; list-style: none;\n"
+    "  margin: 0 0 1.4rem; padding: 0; }\n"
+    "li { border: 1px solid var(--line); border-radius: .5rem;\n"
+    "  padding: .4rem .9rem; }\n"
+    "li b { font-size: 1.25rem; margin-right: .35rem; }\n"
+    "table { border-collapse: collapse; width: 100%; }\n"
+    "th { color: var(--dim); font-size: .8rem; font-weight: 600;\n"
+    "  text-align: left; }\n"
+    "th, td { border-bottom: 1px solid var(--line); padding: .5rem .6rem;\n"
+    "  vertical-align: top; }\n"
+    ".n { text-align: right; font-variant-numeric: tabular-nums; }\n"
+    ".k { font-family: ui-monospace, monospace; overflow-wrap: anywhere; }\n"
+    "small { color: var(--dim); display: block; }\n"
+    ".s { font-weight: 600; white-space: nowrap; }\n"
+    ".s::before { content: \"\\25CF\"; margin-right: .4rem; }\n"
+    ".closed { color: var(--closed); } .open { color: var(--open); }\n"
+    ".half_open { color: var(--half); }\n"
+    ".forced_open, .forced_closed { color: var(--hand); }\n"
+    "meter { display: block; height: .5rem; margin-left: auto;\n"
+    "  width: 4.5rem; }\n"
+    "form { display: inline; } td.a { white-space: nowrap; }\n"
+    "button { font: inherit; font-size: .8rem; padding: .1rem .5rem; }\n"
+    "</style>\n"
+    "</head>\n"
+    "<body>\n"
+    "<h1>Circuit breakers</h1>\n";
+
+
+static const char  ngx_http_breaker_html_table[] =
+    "<table>\n"
+    "<thead><tr><th>State</th><th>Key</th>"
+    "<th class=\"n\">Calls in window</th><th class=\"n\">Failed</th>"
+    "<th class=\"n\">Slow</th><th class=\"n\">Rejected</th>"
+    "<th class=\"n\">Calls in all</th><th class=\"n\">Trips</th>"
+    "<th>By hand</th></tr></thead>\n"
+    "<tbody>\n";
+
+
+void
+ngx_http_breaker_html(ngx_http_breaker_text_t *text,
+    ngx_http_breaker_report_t *report)
+{
+    ngx_uint_t               i;
+    ngx_http_breaker_row_t  *rows;
+
+    ngx_http_breaker_write(text, "%s", ngx_http_breaker_html_head);
+
+    ngx_http_breaker_html_summary(text, report);
+
+    rows = report->rows.elts;
+
+    if (report->rows.nelts) {
+        ngx_http_breaker_write(text, "%s", ngx_http_breaker_html_table);
+
+        for (i = 0; i < report->rows.nelts; i++) {
+            ngx_http_breaker_html_row(text, &rows[i]);
+        }
+
+        ngx_http_breaker_write(text, "</tbody>\n</table>\n");
+
+    } else {
+        ngx_http_breaker_write(text, "<p>No call has been guarded yet.</p>\n");
+    }
+
+    if (report->omitted) {
+        ngx_http_breaker_write(text, "<p>%ui more are not shown.</p>\n",
+                               report->omitted);
+    }
+
+    ngx_http_breaker_write(text, "</body>\n</html>\n");
+}
+
+
+static void
+ngx_http_breaker_html_summary(ngx_http_breaker_text_t *text,
+    ngx_http_breaker_report_t *report)
+{
+    ngx_uint_t                 i, n[BRK_STATES];
+    ngx_http_breaker_row_t    *rows;
+    ngx_http_breaker_zone_t  **zones;
+
+    static const char  *words[BRK_STATES] = {
+        "closed", "open", "half-open", "forced open", "forced closed"
+    };
+
+    static const ngx_uint_t  order[BRK_STATES] = {
+        BRK_OPEN, BRK_HALF_OPEN, BRK_FORCED_OPEN, BRK_FORCED_CLOSED,
+        BRK_CLOSED
+    };
+
+    ngx_memzero(n, sizeof(n));
+
+    rows = report->rows.elts;
+
+    for (i = 0; i < report->rows.nelts; i++) {
+        n[rows[i].state]++;
+    }
+
+    ngx_http_breaker_write(text, "<ul>\n");
+
+    for (i = 0; i < BRK_STATES; i++) {
+
+        if (n[order[i]] == 0
+            && order[i] != BRK_OPEN && order[i] != BRK_CLOSED)
+        {
+            continue;
+        }
+
+        ngx_http_breaker_write(text,
+                               "<li class=\"%s\"><b>%ui</b>%s</li>\n",
+                               n[order[i]] ? brk_state_name(order[i]) : "",
+                               n[order[i]], words[order[i]]);
+    }
+
+    zones = report->zones.elts;
+
+    for (i = 0; i < report->zones.nelts; i++) {
+        ngx_http_breaker_write(text, "<li>zone ");
+        ngx_http_breaker_html_text(text, &zones[i]->name);
+        ngx_http_breaker_write(text, "<small>%uD of %uD places, "
+                               "%uL evicted, %uL refused</small></li>\n",
+                               zones[i]->table->used, zones[i]->table->slots,
+                               zones[i]->table->evicted,
+                               zones[i]->table->refused);
+    }
+
+    ngx_http_breaker_write(text, "</ul>\n");
+}
+
+
+static void
+ngx_http_breaker_html_row(ngx_http_breaker_text_t *text,
+    ngx_http_breaker_row_t *row)
+{
+    brk_totals_t  *totals;
+
+    static const char  *words[BRK_STATES] = {
+        "closed", "open", "half-open", "forced open", "forced closed"
+    };
+
+    totals = &row->totals;
+
+    ngx_http_breaker_write(text, "<tr><td><span class=\"s %s\">%s</span>"
+                           "<small>for ", brk_state_name(row->state),
+                           words[row->state]);
+    ngx_http_breaker_html_time(text, row->age);
+
+    if (row->why != BRK_WHY_NEW) {
+        ngx_http_breaker_write(text, ": %s", brk_why_text(row->why));
+    }
+
+    if (row->state == BRK_OPEN) {
+        ngx_http_breaker_write(text, "; probes in ");
+        ngx_http_breaker_html_time(text, row->left);
+
+    } else if (row->state == BRK_HALF_OPEN) {
+        ngx_http_breaker_write(text, "; %uD probes under way, "
+                               "%uD succeeded", row->live, row->succeeded);
+    }
+
+    ngx_http_breaker_write(text, "</small></td><td class=\"k\">");
+    ngx_http_breaker_html_text(text, &row->shown);
+    ngx_http_breaker_write(text, "<small>");
+    ngx_http_breaker_html_text(text, &row->zone->name);
+    ngx_http_breaker_write(text, "</small></td><td class=\"n\">%uL</td>",
+                           row->sum.calls);
+
+    ngx_http_breaker_html_rate(text, row->sum.failures, row->sum.calls);
+    ngx_http_breaker_html_rate(text, row->sum.slow, row->sum.calls);
+
+    ngx_http_breaker_write(text, "<td class=\"n\">%uL",  totals->rejected);
+
+    if (totals->dry_rejected) {
+        ngx_http_breaker_write(text, "<small>%uL in dry run</small>",
+                               totals->dry_rejected);
+    }
+
+    ngx_http_breaker_write(text, "</td><td class=\"n\">%uL<small>%uL failed"
+                           "</small></td><td class=\"n\">%uL</td>",
+                           totals->success + totals->failure + totals->slow
+                           + totals->neutral, totals->failure,
+                           totals->entered[BRK_OPEN]);
+
+    ngx_http_breaker_html_actions(text, row);
+
+    ngx_http_breaker_write(text, "</tr>\n");
+}
+
+
+static void
+ngx_http_breaker_html_rate(ngx_http_breaker_text_t *text, uint64_t part,
+    uint64_t of)
+{
+    uint64_t  percent;
+
+    if (of == 0) {
+        ngx_http_breaker_write(text, "<td class=\"n\">&#8211;</td>");
+        return;
+    }
+
+    percent = part * 100 / of;
+
+    ngx_http_breaker_write(text, "<td class=\"n\">%uL&#8201;%%"
+                           "<meter max=\"100\" high=\"50\" optimum=\"0\""
+                           " low=\"10\" value=\"%uL\"></meter></td>",
+                           percent, percent);
+}
+
+
+/* by POST only, and without a script */
+
+static void
+ngx_http_breaker_html_actions(ngx_http_breaker_text_t *text,
+    ngx_http_breaker_row_t *row)
+{
+    u_char       zone[BRK_KEY_MAX * BRK_QUERY], *zone_end;
+    u_char       key[BRK_KEY_MAX * BRK_QUERY], *key_end;
+    ngx_uint_t   i;
+
+    static const char  *actions[] = { "open", "close", "reset" };
+
+    zone_end = brk_text_query(zone, row->zone->name.data,
+                              ngx_min(row->zone->name.len, BRK_KEY_MAX));
+    key_end = brk_text_query(key, row->key.data, row->key.len);
+
+    ngx_http_breaker_write(text, "<td class=\"a\">");
+
+    for (i = 0; i < 3; i++) {
+        ngx_http_breaker_write(text, "<form method=\"post\" action=\"?zone=%*s"
+                               "&amp;key=%*s&amp;action=%s&amp;format=html\">"
+                               "<button>%s</button></form> ",
+                               (size_t) (zone_end - zone), zone,
+                               (size_t) (key_end - key), key,
+                               actions[i], actions[i]);
+    }
+
+    ngx_http_breaker_write(text, "</td>");
+}
+
+
+static void
+ngx_http_breaker_html_text(ngx_http_breaker_text_t *text, ngx_str_t *value)
+{
+    u_char  html[BRK_KEY_MAX * BRK_SHOW * BRK_HTML], *last;
+
+    last = brk_text_html(html, value->data,
+                         ngx_min(value->len, BRK_KEY_MAX * BRK_SHOW));
+
+    ngx_http_breaker_write(text, "%*s", (size_t) (last - html), html);
+}
+
+
+static void
+ngx_http_breaker_html_time(ngx_http_breaker_text_t *text, int64_t ms)
+{
+    int64_t  s;
+
+    s = (ms + 999) / 1000;
+
+    if (s < 120) {
+        ngx_http_breaker_write(text, "%L s", s);
+
+    } else if (s < 2 * 60 * 60) {
+        ngx_http_breaker_write(text, "%L min", s / 60);
+
+    } else {
+        ngx_http_breaker_write(text, "%L h", s / 3600);
+    }
+}

@@ -1,0 +1,367 @@
+
+#include "ngx_http_breaker.h"
+
+
+static ngx_int_t ngx_http_breaker_result_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_breaker_state_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_breaker_key_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static void ngx_http_breaker_set_text(ngx_http_variable_value_t *v,
+    const char *text);
+static char *ngx_http_breaker_status(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static ngx_int_t ngx_http_breaker_header_filter(ngx_http_request_t *r);
+static ngx_int_t ngx_http_breaker_add_variables(ngx_conf_t *cf);
+static ngx_int_t ngx_http_breaker_init(ngx_conf_t *cf);
+static void *ngx_http_breaker_create_main_conf(ngx_conf_t *cf);
+static char *ngx_http_breaker_init_main_conf(ngx_conf_t *cf, void *conf);
+static void *ngx_http_breaker_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_breaker_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child);
+
+
+static ngx_command_t  ngx_http_breaker_commands[] = {
+
+    { ngx_string("breaker_zone"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE2,
+      ngx_http_breaker_zone,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("breaker_policy"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_BLOCK|NGX_CONF_TAKE1,
+      ngx_http_breaker_policy,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("breaker"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF
+                        |NGX_CONF_TAKE1234,
+      ngx_http_breaker,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("breaker_fallback"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF
+                        |NGX_CONF_TAKE13,
+      ngx_http_breaker_fallback,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("breaker_status"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_breaker_status,
+      0,
+      0,
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_breaker_module_ctx = {
+    ngx_http_breaker_add_variables,        /* preconfiguration */
+    ngx_http_breaker_init,                 /* postconfiguration */
+
+    ngx_http_breaker_create_main_conf,     /* create main configuration */
+    ngx_http_breaker_init_main_conf,       /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    ngx_http_breaker_create_loc_conf,      /* create location configuration */
+    ngx_http_breaker_merge_loc_conf        /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_breaker_module = {
+    NGX_MODULE_V1,
+    &ngx_http_breaker_module_ctx,          /* module context */
+    ngx_http_breaker_commands,             /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    NULL,                                  /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    NULL,                                  /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+static ngx_http_variable_t  ngx_http_breaker_vars[] = {
+
+    { ngx_string("breaker_state"), NULL, ngx_http_breaker_state_variable, 0,
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("breaker_key"), NULL, ngx_http_breaker_key_variable, 0,
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("breaker_result"), NULL, ngx_http_breaker_result_variable, 0,
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+      ngx_http_null_variable
+};
+
+
+static const char  *ngx_http_breaker_results[] = {
+    "-",
+    "pass",
+    "probe",
+    "reject",
+    "dry_reject"
+};
+
+
+static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
+
+
+static ngx_int_t
+ngx_http_breaker_result_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_http_breaker_ctx_t  *ctx;
+
+    ctx = ngx_http_breaker_get_ctx(r);
+
+    ngx_http_breaker_set_text(v, ngx_http_breaker_results[ctx ? ctx->result
+                                                              : 0]);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_breaker_state_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_http_breaker_ctx_t  *ctx;
+
+    ctx = ngx_http_breaker_get_ctx(r);
+
+    if (ctx == NULL || ctx->result == NGX_HTTP_BREAKER_NONE) {
+        ngx_http_breaker_set_text(v, "-");
+        return NGX_OK;
+    }
+
+    ngx_http_breaker_set_text(v, brk_state_name(ctx->state));
+
+    return NGX_OK;
+}
+
+
+/* without the bytes that would be harmful in a header or in a log */
+
+static ngx_int_t
+ngx_http_breaker_key_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    u_char                  *p;
+    ngx_http_breaker_ctx_t  *ctx;
+
+    ctx = ngx_http_breaker_get_ctx(r);
+
+    if (ctx == NULL || ctx->result == NGX_HTTP_BREAKER_NONE) {
+        ngx_http_breaker_set_text(v, "-");
+        return NGX_OK;
+    }
+
+    p = ngx_pnalloc(r->pool, ctx->told.key.len * BRK_SHOW);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    v->data = p;
+    v->len = brk_text_show(p, ctx->told.key.data, ctx->told.key.len) - p;
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_breaker_set_text(ngx_http_variable_value_t *v, const char *text)
+{
+    v->data = (u_char *) text;
+    v->len = ngx_strlen(text);
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+}
+
+
+static char *
+ngx_http_breaker_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (clcf->handler == ngx_http_breaker_status_handler) {
+        return "is duplicate";
+    }
+
+    clcf->handler = ngx_http_breaker_status_handler;
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_breaker_header_filter(ngx_http_request_t *r)
+{
+    if (ngx_http_breaker_observe(r) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_next_header_filter(r);
+}
+
+
+static ngx_int_t
+ngx_http_breaker_add_variables(ngx_conf_t *cf)
+{
+    ngx_http_variable_t  *var, *v;
+
+    for (v = ngx_http_breaker_vars; v->name.len; v++) {
+        var = ngx_http_add_variable(cf, &v->name, v->flags);
+        if (var == NULL) {
+            return NGX_ERROR;
+        }
+
+        var->get_handler = v->get_handler;
+        var->data = v->data;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_breaker_init(ngx_conf_t *cf)
+{
+    ngx_array_t                   *handlers;
+    ngx_http_handler_pt           *h;
+    ngx_http_core_main_conf_t     *cmcf;
+    ngx_http_breaker_main_conf_t  *bmcf;
+
+    bmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_breaker_module);
+
+    if (ngx_http_breaker_check_named(cf, bmcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (bmcf->guards.nelts == 0) {
+        return NGX_OK;
+    }
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    /*
+     * the last of the phase, in whatever order the modules are loaded: a cache
+     * answers before a breaker is asked, and try_files has made its choice;
+     * the handlers run from the end of the array to its beginning
+     */
+
+    handlers = &cmcf->phases[NGX_HTTP_PRECONTENT_PHASE].handlers;
+
+    h = ngx_array_push(handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    h = handlers->elts;
+    ngx_memmove(h + 1, h, (handlers->nelts - 1) * sizeof(ngx_http_handler_pt));
+    *h = ngx_http_breaker_handler;
+
+    ngx_http_next_header_filter = ngx_http_top_header_filter;
+    ngx_http_top_header_filter = ngx_http_breaker_header_filter;
+
+    return NGX_OK;
+}
+
+
+static void *
+ngx_http_breaker_create_main_conf(ngx_conf_t *cf)
+{
+    ngx_http_breaker_main_conf_t  *bmcf;
+
+    bmcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_breaker_main_conf_t));
+    if (bmcf == NULL) {
+        return NULL;
+    }
+
+    if (ngx_array_init(&bmcf->zones, cf->pool, 4,
+                       sizeof(ngx_http_breaker_zone_t *))
+        != NGX_OK
+        || ngx_array_init(&bmcf->policies, cf->pool, 4,
+                          sizeof(ngx_http_breaker_policy_t *))
+           != NGX_OK
+        || ngx_array_init(&bmcf->guards, cf->pool, 4,
+                          sizeof(ngx_http_breaker_guard_t *))
+           != NGX_OK
+        || ngx_array_init(&bmcf->named, cf->pool, 4,
+                          sizeof(ngx_http_breaker_named_t))
+           != NGX_OK)
+    {
+        return NULL;
+    }
+
+    return bmcf;
+}
+
+
+static char *
+ngx_http_breaker_init_main_conf(ngx_conf_t *cf, void *conf)
+{
+    if (ngx_http_breaker_resolve(cf, conf) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static void *
+ngx_http_breaker_create_loc_conf(ngx_conf_t *cf)
+{
+    ngx_http_breaker_loc_conf_t  *blcf;
+
+    blcf = ngx_palloc(cf->pool, sizeof(ngx_http_breaker_loc_conf_t));
+    if (blcf == NULL) {
+        return NULL;
+    }
+
+    blcf->guard = NGX_CONF_UNSET_PTR;
+    blcf->fallback = NGX_CONF_UNSET_PTR;
+
+    return blcf;
+}
+
+
+static char *
+ngx_http_breaker_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_http_breaker_loc_conf_t *prev = parent;
+    ngx_http_breaker_loc_conf_t *conf = child;
+
+    if (conf->fallback != NGX_CONF_UNSET_PTR && conf->fallback->name.len
+        && ngx_http_breaker_add_named(cf, conf->fallback) != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_conf_merge_ptr_value(conf->guard, prev->guard, NULL);
+    ngx_conf_merge_ptr_value(conf->fallback, prev->fallback, NULL);
+
+    return NGX_CONF_OK;
+}

@@ -1,0 +1,468 @@
+
+#include "ngx_http_breaker.h"
+
+
+#define NGX_HTTP_BREAKER_SECOND  1000
+#define NGX_HTTP_BREAKER_DAY     (24 * 60 * 60 * 1000)
+
+
+typedef enum {
+    NGX_HTTP_BREAKER_NUMBER = 0,
+    NGX_HTTP_BREAKER_RATE,
+    NGX_HTTP_BREAKER_TIME
+} ngx_http_breaker_kind_e;
+
+
+/* a statement of the block; the range of a rate is that of 0% to 100% */
+
+typedef struct {
+    const char                 *name;
+    ngx_http_breaker_kind_e     kind;
+    size_t                      offset;
+    ngx_uint_t                  min;
+    ngx_uint_t                  max;
+    const char                 *range;
+} ngx_http_breaker_statement_t;
+
+
+typedef struct {
+    ngx_http_breaker_policy_t  *policy;
+    uint32_t                    seen;       /* by index, and "failures" */
+} ngx_http_breaker_policy_ctx_t;
+
+
+static char *ngx_http_breaker_statement(ngx_conf_t *cf, ngx_command_t *dummy,
+    void *conf);
+static char *ngx_http_breaker_value(ngx_conf_t *cf,
+    const ngx_http_breaker_statement_t *statement,
+    ngx_http_breaker_policy_t *policy);
+static ngx_int_t ngx_http_breaker_parse_rate(ngx_str_t *value);
+static char *ngx_http_breaker_failures(ngx_conf_t *cf,
+    ngx_http_breaker_policy_t *policy);
+static char *ngx_http_breaker_unknown(ngx_conf_t *cf, ngx_str_t *name);
+static ngx_int_t ngx_http_breaker_policy_check(ngx_conf_t *cf,
+    ngx_http_breaker_policy_ctx_t *ctx);
+
+
+#define ngx_http_breaker_policy_offset(name)                                  \
+    offsetof(ngx_http_breaker_policy_t, policy)                               \
+    + offsetof(brk_policy_t, name)
+
+
+static const ngx_http_breaker_statement_t  ngx_http_breaker_statements[] = {
+
+    { "failure_threshold",
+      NGX_HTTP_BREAKER_NUMBER,
+      ngx_http_breaker_policy_offset(failure_threshold),
+      0, 1000000,
+      "a number from 1 to 1000000, or 0 for off" },
+
+    { "failure_rate",
+      NGX_HTTP_BREAKER_RATE,
+      ngx_http_breaker_policy_offset(failure_rate),
+      0, BRK_RATE_FULL,
+      "a rate from 0.01% to 100%, or 0 for off" },
+
+    { "slow_call",
+      NGX_HTTP_BREAKER_TIME,
+      offsetof(ngx_http_breaker_policy_t, rules)
+      + offsetof(brk_rules_t, slow_call),
+      0, NGX_HTTP_BREAKER_DAY,
+      "a time from 1ms to 1d, or 0 for off" },
+
+    { "slow_rate",
+      NGX_HTTP_BREAKER_RATE,
+      ngx_http_breaker_policy_offset(slow_rate),
+      0, BRK_RATE_FULL,
+      "a rate from 0.01% to 100%, or 0 for off" },
+
+    { "window",
+      NGX_HTTP_BREAKER_TIME,
+      ngx_http_breaker_policy_offset(window),
+      100, NGX_HTTP_BREAKER_DAY,
+      "a time from 100ms to 1d" },
+
+    { "minimum_calls",
+      NGX_HTTP_BREAKER_NUMBER,
+      ngx_http_breaker_policy_offset(minimum_calls),
+      1, 1000000,
+      "a number from 1 to 1000000" },
+
+    { "recovery_timeout",
+      NGX_HTTP_BREAKER_TIME,
+      ngx_http_breaker_policy_offset(recovery_timeout),
+      1, NGX_HTTP_BREAKER_DAY,
+      "a time from 1ms to 1d" },
+
+    { "max_recovery_timeout",
+      NGX_HTTP_BREAKER_TIME,
+      ngx_http_breaker_policy_offset(max_recovery_timeout),
+      1, NGX_HTTP_BREAKER_DAY,
+      "a time from 1ms to 1d" },
+
+    { "jitter",
+      NGX_HTTP_BREAKER_RATE,
+      ngx_http_breaker_policy_offset(jitter),
+      0, BRK_RATE_FULL,
+      "a rate from 0% to 100%" },
+
+    { "probes",
+      NGX_HTTP_BREAKER_NUMBER,
+      ngx_http_breaker_policy_offset(probes),
+      1, 1000,
+      "a number from 1 to 1000" },
+
+    { "probe_concurrency",
+      NGX_HTTP_BREAKER_NUMBER,
+      ngx_http_breaker_policy_offset(probe_concurrency),
+      1, BRK_LEASES,
+      "a number from 1 to 16" },
+
+    { "probe_timeout",
+      NGX_HTTP_BREAKER_TIME,
+      ngx_http_breaker_policy_offset(probe_timeout),
+      1, NGX_HTTP_BREAKER_DAY,
+      "a time from 1ms to 1d" },
+
+    { NULL, 0, 0, 0, 0, NULL }
+};
+
+
+static const char  *ngx_http_breaker_names[] = {
+    "failure_threshold", "failure_rate", "slow_call", "slow_rate", "window",
+    "minimum_calls", "recovery_timeout", "max_recovery_timeout", "jitter",
+    "probes", "probe_concurrency", "probe_timeout", "failures", "include",
+    NULL
+};
+
+
+void
+ngx_http_breaker_policy_init(ngx_http_breaker_policy_t *policy)
+{
+    policy->policy.failure_threshold = 5;
+    policy->policy.failure_rate = BRK_RATE_FULL / 2;
+    policy->policy.slow_rate = BRK_RATE_FULL / 10 * 8;
+    policy->policy.window = 10 * NGX_HTTP_BREAKER_SECOND;
+    policy->policy.minimum_calls = 20;
+    policy->policy.recovery_timeout = 60 * NGX_HTTP_BREAKER_SECOND;
+    policy->policy.max_recovery_timeout = 300 * NGX_HTTP_BREAKER_SECOND;
+    policy->policy.jitter = BRK_RATE_FULL / 10;
+    policy->policy.probes = 3;
+    policy->policy.probe_concurrency = 1;
+    policy->policy.probe_timeout = 30 * NGX_HTTP_BREAKER_SECOND;
+
+    policy->rules.slow_call = 2 * NGX_HTTP_BREAKER_SECOND;
+    policy->rules.error = 1;
+    policy->rules.timeout = 1;
+    brk_rules_add(&policy->rules, NGX_HTTP_INTERNAL_SERVER_ERROR);
+    brk_rules_add(&policy->rules, NGX_HTTP_BAD_GATEWAY);
+    brk_rules_add(&policy->rules, NGX_HTTP_SERVICE_UNAVAILABLE);
+    brk_rules_add(&policy->rules, NGX_HTTP_GATEWAY_TIME_OUT);
+}
+
+
+char *
+ngx_http_breaker_policy(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_breaker_main_conf_t *bmcf = conf;
+
+    char                            *rv;
+    ngx_str_t                       *value;
+    ngx_uint_t                       i;
+    ngx_conf_t                       save;
+    ngx_http_breaker_policy_t       *policy, **policies;
+    ngx_http_breaker_policy_ctx_t    ctx;
+
+    value = cf->args->elts;
+
+    policies = bmcf->policies.elts;
+
+    for (i = 0; i < bmcf->policies.nelts; i++) {
+        if (policies[i]->name.len == value[1].len
+            && ngx_strncmp(policies[i]->name.data, value[1].data, value[1].len)
+               == 0)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "duplicate breaker policy \"%V\"", &value[1]);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    policy = ngx_pcalloc(cf->pool, sizeof(ngx_http_breaker_policy_t));
+    if (policy == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    policies = ngx_array_push(&bmcf->policies);
+    if (policies == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *policies = policy;
+
+    policy->name = value[1];
+    ngx_http_breaker_policy_init(policy);
+
+    ngx_memzero(&ctx, sizeof(ngx_http_breaker_policy_ctx_t));
+    ctx.policy = policy;
+
+    save = *cf;
+    cf->handler = ngx_http_breaker_statement;
+    cf->handler_conf = (void *) &ctx;
+
+    rv = ngx_conf_parse(cf, NULL);
+
+    *cf = save;
+
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    if (ngx_http_breaker_policy_check(cf, &ctx) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_breaker_statement(ngx_conf_t *cf, ngx_command_t *dummy, void *conf)
+{
+    ngx_http_breaker_policy_ctx_t *ctx = conf;
+
+    ngx_str_t                           *value;
+    ngx_uint_t                           i, failures;
+    const ngx_http_breaker_statement_t  *statement;
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[0].data, "include") == 0) {
+        if (cf->args->nelts != 2) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid number of arguments in \"include\"");
+            return NGX_CONF_ERROR;
+        }
+
+        return ngx_conf_include(cf, dummy, conf);
+    }
+
+    for (i = 0; ngx_http_breaker_statements[i].name; i++) {
+        if (ngx_strcmp(value[0].data, ngx_http_breaker_statements[i].name)
+            == 0)
+        {
+            break;
+        }
+    }
+
+    statement = &ngx_http_breaker_statements[i];
+    failures = (ngx_strcmp(value[0].data, "failures") == 0);
+
+    if (statement->name == NULL && !failures) {
+        return ngx_http_breaker_unknown(cf, &value[0]);
+    }
+
+    if (ctx->seen & ((uint32_t) 1 << i)) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" is duplicate", &value[0]);
+        return NGX_CONF_ERROR;
+    }
+
+    ctx->seen |= (uint32_t) 1 << i;
+
+    if (failures) {
+        return ngx_http_breaker_failures(cf, ctx->policy);
+    }
+
+    if (cf->args->nelts != 2) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid number of arguments in \"%V\", "
+                           "it takes %s", &value[0], statement->range);
+        return NGX_CONF_ERROR;
+    }
+
+    return ngx_http_breaker_value(cf, statement, ctx->policy);
+}
+
+
+static char *
+ngx_http_breaker_value(ngx_conf_t *cf,
+    const ngx_http_breaker_statement_t *statement,
+    ngx_http_breaker_policy_t *policy)
+{
+    ngx_int_t    n;
+    ngx_str_t   *value;
+    uint32_t    *number;
+    brk_msec_t  *time;
+
+    value = cf->args->elts;
+
+    switch (statement->kind) {
+
+    case NGX_HTTP_BREAKER_TIME:
+        n = ngx_parse_time(&value[1], 0);
+        break;
+
+    case NGX_HTTP_BREAKER_RATE:
+        n = ngx_http_breaker_parse_rate(&value[1]);
+        break;
+
+    default: /* NGX_HTTP_BREAKER_NUMBER */
+        n = ngx_atoi(value[1].data, value[1].len);
+    }
+
+    if (n == NGX_ERROR
+        || n < (ngx_int_t) statement->min || n > (ngx_int_t) statement->max)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid value \"%V\" in \"%V\", it must be %s",
+                           &value[1], &value[0], statement->range);
+        return NGX_CONF_ERROR;
+    }
+
+    if (statement->kind == NGX_HTTP_BREAKER_TIME) {
+        time = (brk_msec_t *) ((u_char *) policy + statement->offset);
+        *time = (brk_msec_t) n;
+
+    } else {
+        number = (uint32_t *) ((u_char *) policy + statement->offset);
+        *number = (uint32_t) n;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_breaker_parse_rate(ngx_str_t *value)
+{
+    if (value->len == 1 && value->data[0] == '0') {
+        return 0;
+    }
+
+    if (value->len < 2 || value->data[value->len - 1] != '%') {
+        return NGX_ERROR;
+    }
+
+    return ngx_atofp(value->data, value->len - 1, 2);
+}
+
+
+static char *
+ngx_http_breaker_failures(ngx_conf_t *cf, ngx_http_breaker_policy_t *policy)
+{
+    ngx_int_t     status;
+    ngx_str_t    *value;
+    ngx_uint_t    i;
+    brk_rules_t  *rules;
+
+    value = cf->args->elts;
+    rules = &policy->rules;
+
+    rules->error = 0;
+    rules->timeout = 0;
+    ngx_memzero(rules->statuses, sizeof(rules->statuses));
+
+    if (cf->args->nelts == 1) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid number of arguments in \"failures\"");
+        return NGX_CONF_ERROR;
+    }
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (ngx_strcmp(value[i].data, "error") == 0) {
+            rules->error = 1;
+            continue;
+        }
+
+        if (ngx_strcmp(value[i].data, "timeout") == 0) {
+            rules->timeout = 1;
+            continue;
+        }
+
+        if (value[i].len == sizeof("http_500") - 1
+            && ngx_strncmp(value[i].data, "http_", 5) == 0)
+        {
+            status = ngx_atoi(value[i].data + 5, 3);
+
+            if (status >= BRK_STATUS_MIN && status <= BRK_STATUS_MAX) {
+                brk_rules_add(rules, (unsigned) status);
+                continue;
+            }
+        }
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid value \"%V\" in \"failures\", it must be "
+                           "\"error\", \"timeout\" or one of \"http_%d\" to "
+                           "\"http_%d\"", &value[i], BRK_STATUS_MIN,
+                           BRK_STATUS_MAX);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_breaker_unknown(ngx_conf_t *cf, ngx_str_t *name)
+{
+    const char  *nearest;
+
+    nearest = brk_text_nearest(ngx_http_breaker_names, name->data, name->len);
+
+    if (nearest) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "unknown statement \"%V\" in \"breaker_policy\", "
+                           "did you mean \"%s\"?", name, nearest);
+
+    } else {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "unknown statement \"%V\" in \"breaker_policy\"",
+                           name);
+    }
+
+    return NGX_CONF_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_breaker_policy_check(ngx_conf_t *cf,
+    ngx_http_breaker_policy_ctx_t *ctx)
+{
+    ngx_uint_t     i;
+    brk_policy_t  *p;
+
+    p = &ctx->policy->policy;
+
+    if (p->max_recovery_timeout < p->recovery_timeout) {
+
+        for (i = 0; ngx_http_breaker_statements[i].name; i++) {
+            if (ngx_strcmp(ngx_http_breaker_statements[i].name,
+                           "max_recovery_timeout")
+                == 0)
+            {
+                break;
+            }
+        }
+
+        if (ctx->seen & ((uint32_t) 1 << i)) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"max_recovery_timeout\" of %Mms in breaker "
+                               "policy \"%V\" is less than "
+                               "\"recovery_timeout\" of %Mms",
+                               (ngx_msec_t) p->max_recovery_timeout,
+                               &ctx->policy->name,
+                               (ngx_msec_t) p->recovery_timeout);
+            return NGX_ERROR;
+        }
+
+        p->max_recovery_timeout = p->recovery_timeout;
+    }
+
+    if (ctx->policy->rules.slow_call == 0) {
+        p->slow_rate = 0;
+    }
+
+    return NGX_OK;
+}

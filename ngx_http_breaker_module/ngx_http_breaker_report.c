@@ -1,0 +1,238 @@
+
+#include "ngx_http_breaker.h"
+
+
+#define NGX_HTTP_BREAKER_ROWS   10000
+#define NGX_HTTP_BREAKER_CHUNK  16384
+
+/* the longest piece of one ngx_http_breaker_write() */
+
+#define NGX_HTTP_BREAKER_PIECE  8192
+
+
+static ngx_int_t ngx_http_breaker_collect_zone(ngx_http_request_t *r,
+    ngx_http_breaker_zone_t *zone, ngx_uint_t closed,
+    ngx_http_breaker_report_t *report);
+static ngx_int_t ngx_http_breaker_fill_row(ngx_http_request_t *r,
+    ngx_http_breaker_zone_t *zone, brk_slot_t *slot,
+    ngx_http_breaker_row_t *row);
+static int ngx_libc_cdecl ngx_http_breaker_cmp_rows(const void *one,
+    const void *two);
+
+
+/* the breakers that are not closed come first, should there be too many */
+
+ngx_int_t
+ngx_http_breaker_collect(ngx_http_request_t *r, ngx_http_breaker_zone_t *zone,
+    ngx_http_breaker_report_t *report)
+{
+    ngx_uint_t                      i, closed;
+    ngx_http_breaker_zone_t       **zones, **told;
+    ngx_http_breaker_main_conf_t   *bmcf;
+
+    bmcf = ngx_http_get_module_main_conf(r, ngx_http_breaker_module);
+
+    report->omitted = 0;
+
+    if (ngx_array_init(&report->zones, r->pool, 4,
+                       sizeof(ngx_http_breaker_zone_t *))
+        != NGX_OK
+        || ngx_array_init(&report->rows, r->pool, 16,
+                          sizeof(ngx_http_breaker_row_t))
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    zones = bmcf->zones.elts;
+
+    for (i = 0; i < bmcf->zones.nelts; i++) {
+
+        if (zone && zone != zones[i]) {
+            continue;
+        }
+
+        told = ngx_array_push(&report->zones);
+        if (told == NULL) {
+            return NGX_ERROR;
+        }
+
+        *told = zones[i];
+    }
+
+    told = report->zones.elts;
+
+    for (closed = 0; closed < 2; closed++) {
+        for (i = 0; i < report->zones.nelts; i++) {
+            if (ngx_http_breaker_collect_zone(r, told[i], closed, report)
+                != NGX_OK)
+            {
+                return NGX_ERROR;
+            }
+        }
+    }
+
+    ngx_qsort(report->rows.elts, report->rows.nelts,
+              sizeof(ngx_http_breaker_row_t), ngx_http_breaker_cmp_rows);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_breaker_collect_zone(ngx_http_request_t *r,
+    ngx_http_breaker_zone_t *zone, ngx_uint_t closed,
+    ngx_http_breaker_report_t *report)
+{
+    brk_slot_t               slot;
+    ngx_uint_t               i;
+    ngx_http_breaker_row_t  *row;
+
+    for (i = 0; i < zone->table->slots; i++) {
+
+        if (ngx_http_breaker_peek_at(zone, i, &slot, r->connection->log)
+            != NGX_OK
+            || (slot.breaker.state == BRK_CLOSED) != (closed != 0))
+        {
+            continue;
+        }
+
+        if (report->rows.nelts >= NGX_HTTP_BREAKER_ROWS) {
+            report->omitted++;
+            continue;
+        }
+
+        row = ngx_array_push(&report->rows);
+        if (row == NULL) {
+            return NGX_ERROR;
+        }
+
+        if (ngx_http_breaker_fill_row(r, zone, &slot, row) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_breaker_fill_row(ngx_http_request_t *r,
+    ngx_http_breaker_zone_t *zone, brk_slot_t *slot,
+    ngx_http_breaker_row_t *row)
+{
+    u_char         *p;
+    brk_breaker_t  *b;
+
+    b = &slot->breaker;
+
+    p = ngx_pnalloc(r->pool, slot->len * (1 + BRK_SHOW));
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    row->zone = zone;
+
+    row->key.data = p;
+    row->key.len = slot->len;
+    p = ngx_cpymem(p, slot->key, slot->len);
+
+    row->shown.data = p;
+    row->shown.len = brk_text_show(p, slot->key, slot->len) - p;
+
+    brk_window_sum(&b->window, ngx_current_msec, &row->sum);
+
+    row->totals = b->totals;
+    row->state = b->state;
+    row->why = b->why;
+    row->consecutive = b->consecutive;
+    row->succeeded = b->succeeded;
+    row->live = brk_live(b);
+    row->age = ngx_max((int64_t) (ngx_current_msec - b->since), 0);
+    row->left = 0;
+
+    if (b->state == BRK_OPEN) {
+        row->left = ngx_max((int64_t) (b->open_until - ngx_current_msec), 0);
+    }
+
+    return NGX_OK;
+}
+
+
+static int ngx_libc_cdecl
+ngx_http_breaker_cmp_rows(const void *one, const void *two)
+{
+    int                            rc;
+    const ngx_http_breaker_row_t  *a, *b;
+
+    static const int  rank[BRK_STATES] = { 4, 0, 1, 2, 3 };
+
+    a = one;
+    b = two;
+
+    if (a->state != b->state) {
+        return rank[a->state] - rank[b->state];
+    }
+
+    rc = (int) ngx_memn2cmp(a->zone->name.data, b->zone->name.data,
+                            a->zone->name.len, b->zone->name.len);
+    if (rc) {
+        return rc;
+    }
+
+    return (int) ngx_memn2cmp(a->key.data, b->key.data, a->key.len,
+                              b->key.len);
+}
+
+
+/* a piece that does not fit is cut: all are far shorter by their makers */
+
+void
+ngx_http_breaker_write(ngx_http_breaker_text_t *text, const char *fmt, ...)
+{
+    u_char       *last;
+    va_list       args;
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl;
+
+    if (text->failed) {
+        return;
+    }
+
+    cl = text->last;
+
+    if (cl == NULL || cl->buf->end - cl->buf->last < NGX_HTTP_BREAKER_PIECE) {
+
+        cl = ngx_alloc_chain_link(text->pool);
+        if (cl == NULL) {
+            text->failed = 1;
+            return;
+        }
+
+        cl->buf = ngx_create_temp_buf(text->pool, NGX_HTTP_BREAKER_CHUNK);
+        if (cl->buf == NULL) {
+            text->failed = 1;
+            return;
+        }
+
+        cl->next = NULL;
+
+        if (text->last) {
+            text->last->next = cl;
+
+        } else {
+            text->first = cl;
+        }
+
+        text->last = cl;
+    }
+
+    b = cl->buf;
+
+    va_start(args, fmt);
+    last = ngx_vslprintf(b->last, b->end, fmt, args);
+    va_end(args);
+
+    text->size += last - b->last;
+    b->last = last;
+}

@@ -1,0 +1,911 @@
+
+#include "ngx_http_breaker.h"
+
+#include <ngx_sha1.h>
+
+
+/* a key that is too long: its beginning, "#" and the digest of the whole */
+
+#define NGX_HTTP_BREAKER_DIGEST  20
+#define NGX_HTTP_BREAKER_PREFIX                                               \
+    (BRK_KEY_MAX - 1 - 2 * NGX_HTTP_BREAKER_DIGEST)
+
+
+static ngx_int_t ngx_http_breaker_get_key(ngx_http_request_t *r,
+    ngx_http_breaker_guard_t *guard, brk_key_t *key);
+static ngx_uint_t ngx_http_breaker_same(ngx_http_breaker_subject_t *subject,
+    ngx_http_breaker_zone_t *zone, brk_key_t *key);
+static ngx_uint_t ngx_http_breaker_covered(ngx_http_request_t *r,
+    ngx_http_breaker_zone_t *zone, brk_key_t *key);
+static ngx_int_t ngx_http_breaker_decide(ngx_http_request_t *r,
+    ngx_http_breaker_ctx_t *ctx, ngx_http_breaker_guard_t *guard,
+    brk_key_t *key);
+static void ngx_http_breaker_wrap(ngx_http_request_t *r,
+    ngx_http_breaker_ctx_t *ctx);
+static ngx_int_t ngx_http_breaker_reject(ngx_http_request_t *r,
+    ngx_http_breaker_ctx_t *ctx);
+static ngx_int_t ngx_http_breaker_retry_after(ngx_http_request_t *r,
+    brk_msec_t wait);
+static ngx_int_t ngx_http_breaker_content_handler(ngx_http_request_t *r);
+static void ngx_http_breaker_hook(ngx_http_request_t *r,
+    ngx_http_breaker_ctx_t *ctx, ngx_http_upstream_t *u);
+static ngx_int_t ngx_http_breaker_create_request(ngx_http_request_t *r);
+static void ngx_http_breaker_finalize_request(ngx_http_request_t *r,
+    ngx_int_t rc);
+static void ngx_http_breaker_look(ngx_http_request_t *r,
+    ngx_http_breaker_ctx_t *ctx, ngx_uint_t redirected);
+static ngx_uint_t ngx_http_breaker_error_page(ngx_http_request_t *r,
+    ngx_http_breaker_ctx_t *ctx);
+static void ngx_http_breaker_judge_status(ngx_http_request_t *r,
+    ngx_http_breaker_ctx_t *ctx, ngx_uint_t status);
+static void ngx_http_breaker_judge_upstream(ngx_http_request_t *r,
+    ngx_http_breaker_ctx_t *ctx, ngx_http_upstream_t *u, ngx_int_t rc);
+static ngx_msec_t ngx_http_breaker_time(ngx_http_request_t *r,
+    ngx_http_breaker_ctx_t *ctx, ngx_uint_t header);
+static void ngx_http_breaker_judge_neutral(ngx_http_breaker_ctx_t *ctx);
+static void ngx_http_breaker_end(ngx_http_breaker_ctx_t *ctx, ngx_log_t *log);
+static ngx_http_breaker_ctx_t *ngx_http_breaker_create_ctx(
+    ngx_http_request_t *r);
+static ngx_http_breaker_ctx_t *ngx_http_breaker_find_ctx(
+    ngx_http_request_t *r);
+static void ngx_http_breaker_cleanup(void *data);
+
+
+ngx_int_t
+ngx_http_breaker_handler(ngx_http_request_t *r)
+{
+    brk_key_t                     key;
+    ngx_uint_t                    guarded;
+    ngx_http_breaker_ctx_t       *ctx;
+    ngx_http_breaker_guard_t     *guard;
+    ngx_http_breaker_loc_conf_t  *blcf;
+
+    blcf = ngx_http_get_module_loc_conf(r, ngx_http_breaker_module);
+
+    guard = blcf->guard;
+    ctx = ngx_http_breaker_get_ctx(r);
+
+    guarded = (guard != NULL
+               && r->content_handler != NULL
+               && r->content_handler != ngx_http_breaker_status_handler
+               && r->content_handler != ngx_http_breaker_content_handler
+               && ngx_http_breaker_get_key(r, guard, &key) == NGX_OK);
+
+    if (ctx && ctx->held) {
+
+        if (r->content_handler == ngx_http_breaker_content_handler) {
+            return NGX_DECLINED;
+        }
+
+        /* an internal redirect: the permit for the same key stays */
+
+        if (guarded
+            && ngx_http_breaker_same(&ctx->subject, guard->zone, &key))
+        {
+            ngx_http_breaker_wrap(r, ctx);
+            return NGX_DECLINED;
+        }
+
+        ngx_http_breaker_look(r, ctx, 1);
+        ngx_http_breaker_end(ctx, r->connection->log);
+    }
+
+    if (!guarded) {
+        return NGX_DECLINED;
+    }
+
+    /* what answers for a rejected request is not guarded by the same key */
+
+    if (ctx && ctx->rejected
+        && ngx_http_breaker_same(&ctx->told, guard->zone, &key))
+    {
+        return NGX_DECLINED;
+    }
+
+    if (r != r->main && ngx_http_breaker_covered(r, guard->zone, &key)) {
+        return NGX_DECLINED;
+    }
+
+    if (ctx == NULL) {
+        ctx = ngx_http_breaker_create_ctx(r);
+
+        if (ctx == NULL) {
+            ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                          "no memory for a breaker, request is not guarded");
+            return NGX_DECLINED;
+        }
+    }
+
+    return ngx_http_breaker_decide(r, ctx, guard, &key);
+}
+
+
+static ngx_int_t
+ngx_http_breaker_get_key(ngx_http_request_t *r,
+    ngx_http_breaker_guard_t *guard, brk_key_t *key)
+{
+    ngx_str_t  text;
+
+    if (ngx_http_complex_value(r, &guard->key, &text) != NGX_OK) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "no memory for a breaker's key, request is not guarded");
+        return NGX_ERROR;
+    }
+
+    if (text.len == 0) {
+        return NGX_DECLINED;
+    }
+
+    if (guard->hashed) {
+        key->data = text.data;
+        key->len = (uint8_t) text.len;
+        key->digest = 0;
+        key->hash = guard->hash;
+
+        return NGX_OK;
+    }
+
+    if (ngx_http_breaker_make_key(r->pool, guard->zone, &text, key)
+        != NGX_OK)
+    {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "no memory for a breaker's key, request is not guarded");
+        return NGX_ERROR;
+    }
+
+    if (guard->key.lengths == NULL && !key->digest) {
+        guard->hash = key->hash;
+        guard->hashed = 1;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_breaker_make_key(ngx_pool_t *pool, ngx_http_breaker_zone_t *zone,
+    ngx_str_t *text, brk_key_t *key)
+{
+    u_char      *p, digest[NGX_HTTP_BREAKER_DIGEST];
+    ngx_sha1_t   sha1;
+
+    key->digest = 0;
+    key->data = text->data;
+    key->len = (uint8_t) text->len;
+
+    if (text->len > BRK_KEY_MAX) {
+
+        p = ngx_pnalloc(pool, BRK_KEY_MAX);
+        if (p == NULL) {
+            return NGX_ERROR;
+        }
+
+        key->digest = 1;
+        key->data = p;
+        key->len = BRK_KEY_MAX;
+
+        ngx_sha1_init(&sha1);
+        ngx_sha1_update(&sha1, text->data, text->len);
+        ngx_sha1_final(digest, &sha1);
+
+        p = ngx_cpymem(p, text->data, NGX_HTTP_BREAKER_PREFIX);
+        *p++ = '#';
+        (void) ngx_hex_dump(p, digest, NGX_HTTP_BREAKER_DIGEST);
+    }
+
+    key->hash = brk_table_hash(zone->table, key->data, key->len);
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_breaker_same(ngx_http_breaker_subject_t *subject,
+    ngx_http_breaker_zone_t *zone, brk_key_t *key)
+{
+    return subject->zone == zone
+           && subject->key.len == key->len
+           && ngx_memcmp(subject->key.data, key->data, key->len) == 0;
+}
+
+
+/* a request above this one answers for the same key */
+
+static ngx_uint_t
+ngx_http_breaker_covered(ngx_http_request_t *r, ngx_http_breaker_zone_t *zone,
+    brk_key_t *key)
+{
+    ngx_http_request_t      *pr;
+    ngx_http_breaker_ctx_t  *ctx;
+
+    for (pr = r->parent; pr; pr = pr->parent) {
+        ctx = ngx_http_breaker_get_ctx(pr);
+
+        if (ctx == NULL) {
+            continue;
+        }
+
+        if ((ctx->held && ngx_http_breaker_same(&ctx->subject, zone, key))
+            || (ctx->rejected
+                && ngx_http_breaker_same(&ctx->told, zone, key)))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static ngx_int_t
+ngx_http_breaker_decide(ngx_http_request_t *r, ngx_http_breaker_ctx_t *ctx,
+    ngx_http_breaker_guard_t *guard, brk_key_t *key)
+{
+    brk_permit_t               permit;
+    brk_verdict_e              verdict;
+    ngx_http_breaker_result_e  result;
+
+    verdict = ngx_http_breaker_acquire(guard->zone, guard->policy, key,
+                                       guard->dry_run, &permit,
+                                       r->connection->log);
+
+    if (verdict == BRK_FULL) {
+        return NGX_DECLINED;
+    }
+
+    switch (verdict) {
+
+    case BRK_PASS:
+        result = NGX_HTTP_BREAKER_PASS;
+        break;
+
+    case BRK_PROBE:
+        result = NGX_HTTP_BREAKER_PROBE;
+        break;
+
+    default: /* BRK_REJECT */
+        result = guard->dry_run ? NGX_HTTP_BREAKER_DRY_REJECT
+                                : NGX_HTTP_BREAKER_REJECT;
+    }
+
+    ngx_log_debug4(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "breaker verdict: %d, state: %uD, slot: %uD, wait: %uL",
+                   verdict, permit.state, permit.index, permit.wait);
+
+    ctx->subject.zone = guard->zone;
+    ctx->subject.key.data = (u_char *) key->data;
+    ctx->subject.key.len = key->len;
+
+    ctx->policy = guard->policy;
+    ctx->permit = permit;
+
+    /* a request that was rejected once stays so in its variables */
+
+    if (!ctx->rejected) {
+        ctx->result = result;
+        ctx->state = permit.state;
+        ctx->told = ctx->subject;
+    }
+
+    if (result == NGX_HTTP_BREAKER_REJECT) {
+        return ngx_http_breaker_reject(r, ctx);
+    }
+
+    ctx->probe = (result == NGX_HTTP_BREAKER_PROBE);
+    ctx->held = 1;
+
+    ngx_http_breaker_wrap(r, ctx);
+
+    return NGX_DECLINED;
+}
+
+
+static void
+ngx_http_breaker_wrap(ngx_http_request_t *r, ngx_http_breaker_ctx_t *ctx)
+{
+    ctx->handler = r->content_handler;
+    ctx->clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+    ctx->before = r->upstream;
+    ctx->upstream = NULL;
+    ctx->states = r->upstream_states ? r->upstream_states->nelts : 0;
+    ctx->start = ngx_current_msec;
+    ctx->started = 0;
+    ctx->decided = 0;
+    ctx->round++;
+
+    r->content_handler = ngx_http_breaker_content_handler;
+}
+
+
+static ngx_int_t
+ngx_http_breaker_reject(ngx_http_request_t *r, ngx_http_breaker_ctx_t *ctx)
+{
+    ngx_int_t                     rc;
+    ngx_http_core_srv_conf_t     *cscf;
+    ngx_http_breaker_fallback_t  *fallback;
+    ngx_http_breaker_loc_conf_t  *blcf;
+
+    static ngx_str_t  name = ngx_string("X-Breaker");
+    static ngx_str_t  value = ngx_string("open");
+
+    if (!ctx->rejected
+        && ngx_http_breaker_add_header(r, &name, &value) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ctx->rejected = 1;
+
+    blcf = ngx_http_get_module_loc_conf(r, ngx_http_breaker_module);
+    fallback = blcf->fallback;
+
+    if (fallback && fallback->name.len) {
+
+        cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
+
+        if (!ctx->fallen
+            && ngx_http_breaker_has_named(cscf, &fallback->name))
+        {
+            ctx->fallen = 1;
+
+            (void) ngx_http_named_location(r, &fallback->name);
+            ngx_http_finalize_request(r, NGX_DONE);
+
+            return NGX_DONE;
+        }
+
+        fallback = NULL;
+    }
+
+    if (fallback == NULL) {
+        if (ngx_http_breaker_retry_after(r, ctx->permit.wait) != NGX_OK) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
+    }
+
+    if (fallback->body == NULL) {
+        return (ngx_int_t) fallback->code;
+    }
+
+    rc = ngx_http_send_response(r, fallback->code,
+                                fallback->type.len ? &fallback->type : NULL,
+                                fallback->body);
+
+    ngx_http_finalize_request(r, rc);
+
+    return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_http_breaker_retry_after(ngx_http_request_t *r, brk_msec_t wait)
+{
+    ngx_str_t  value;
+
+    static ngx_str_t  name = ngx_string("Retry-After");
+
+    wait = (wait + 999) / 1000;
+
+    value.data = ngx_pnalloc(r->pool, NGX_INT64_LEN);
+    if (value.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    value.len = ngx_sprintf(value.data, "%uL", ngx_max(wait, 1)) - value.data;
+
+    return ngx_http_breaker_add_header(r, &name, &value);
+}
+
+
+ngx_int_t
+ngx_http_breaker_add_header(ngx_http_request_t *r, ngx_str_t *name,
+    ngx_str_t *value)
+{
+    ngx_table_elt_t  *h;
+
+    h = ngx_list_push(&r->headers_out.headers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    h->hash = 1;
+    h->key = *name;
+    h->value = *value;
+    ngx_http_breaker_header_end(h);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_breaker_content_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                  rc;
+    ngx_uint_t                 round;
+    ngx_http_upstream_t       *u;
+    ngx_http_breaker_ctx_t    *ctx;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_breaker_module);
+
+    if (ctx == NULL || ctx->handler == NULL) {
+
+        /* a copy of a request that was let through, as caches make them */
+
+        clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+        return clcf->handler ? clcf->handler(r) : NGX_DECLINED;
+    }
+
+    ctx->started = 1;
+    round = ctx->round;
+
+    rc = ctx->handler(r);
+
+    /* an internal redirect may have been here meanwhile */
+
+    if (!ctx->held || ctx->decided || ctx->round != round) {
+        return rc;
+    }
+
+    u = r->upstream;
+
+    if (u && u != ctx->before) {
+
+        if (u->cleanup == NULL && u->state) {
+
+            /* it has ended before anyone could ask to be told */
+
+            ngx_http_breaker_judge_upstream(r, ctx, u, NGX_OK);
+
+        } else {
+            ngx_http_breaker_hook(r, ctx, u);
+        }
+
+        return rc;
+    }
+
+    if (rc == NGX_DECLINED) {
+        ngx_http_breaker_judge_neutral(ctx);
+        ngx_http_breaker_end(ctx, r->connection->log);
+
+    } else if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+        ngx_http_breaker_judge_status(r, ctx, (ngx_uint_t) rc);
+    }
+
+    return rc;
+}
+
+
+/* the upstream will tell how it ends, and a probe when it begins */
+
+static void
+ngx_http_breaker_hook(ngx_http_request_t *r, ngx_http_breaker_ctx_t *ctx,
+    ngx_http_upstream_t *u)
+{
+    if (ctx->upstream == u || u->finalize_request == NULL) {
+        return;
+    }
+
+    ctx->upstream = u;
+
+    ctx->finalize_request = u->finalize_request;
+    u->finalize_request = ngx_http_breaker_finalize_request;
+
+    if (!ctx->probe || u->state || u->cleanup
+        || u->create_request == NULL)
+    {
+        return;
+    }
+
+    ctx->create_request = u->create_request;
+    u->create_request = ngx_http_breaker_create_request;
+
+    ngx_http_breaker_await(ctx->subject.zone, &ctx->permit,
+                           r->connection->log);
+}
+
+
+static ngx_int_t
+ngx_http_breaker_create_request(ngx_http_request_t *r)
+{
+    ngx_http_breaker_ctx_t  *ctx;
+
+    ctx = ngx_http_breaker_find_ctx(r);
+
+    if (ctx == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (ctx->held) {
+        ngx_http_breaker_resume(ctx->subject.zone, ctx->policy, &ctx->permit,
+                                r->connection->log);
+    }
+
+    return ctx->create_request(r);
+}
+
+
+static void
+ngx_http_breaker_finalize_request(ngx_http_request_t *r, ngx_int_t rc)
+{
+    ngx_http_breaker_ctx_t  *ctx;
+
+    ctx = ngx_http_breaker_find_ctx(r);
+
+    if (ctx == NULL) {
+        ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
+                      "breaker has lost a request");
+        return;
+    }
+
+    if (ctx->held && !ctx->decided && ctx->upstream == r->upstream) {
+
+        ngx_http_breaker_judge_upstream(r, ctx, r->upstream, rc);
+
+        /*
+         * an error page or X-Accel-Redirect may go on under the same permit:
+         * the header filter or the next location sees to it
+         */
+
+        if (r->header_sent
+            || (rc != NGX_DECLINED
+                && (rc < NGX_HTTP_SPECIAL_RESPONSE
+                    || rc == NGX_HTTP_REQUEST_TIME_OUT
+                    || rc == NGX_HTTP_CLIENT_CLOSED_REQUEST)))
+        {
+            ngx_http_breaker_end(ctx, r->connection->log);
+        }
+    }
+
+    ctx->finalize_request(r, rc);
+}
+
+
+/* the response header goes out: whatever can be known now is */
+
+ngx_int_t
+ngx_http_breaker_observe(ngx_http_request_t *r)
+{
+    ngx_http_breaker_ctx_t  *ctx;
+
+    ctx = ngx_http_breaker_get_ctx(r);
+
+    if (ctx && ctx->held) {
+        ngx_http_breaker_look(r, ctx, 0);
+
+        if (ctx->decided) {
+            ngx_http_breaker_end(ctx, r->connection->log);
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_breaker_look(ngx_http_request_t *r, ngx_http_breaker_ctx_t *ctx,
+    ngx_uint_t redirected)
+{
+    ngx_uint_t            status;
+    ngx_http_upstream_t  *u;
+
+    if (ctx->decided) {
+        return;
+    }
+
+    if (!ctx->started) {
+        ngx_http_breaker_judge_neutral(ctx);
+        return;
+    }
+
+    u = r->upstream;
+
+    if (ctx->upstream) {
+
+        /* a connection that was upgraded may last for days */
+
+        if (u == ctx->upstream && u->upgrade) {
+            ngx_http_breaker_judge_upstream(r, ctx, u, NGX_OK);
+        }
+
+        return;
+    }
+
+    if (r->cached) {
+        ngx_http_breaker_judge_neutral(ctx);
+        return;
+    }
+
+    if (u && u != ctx->before && u->cleanup) {
+        ngx_http_breaker_hook(r, ctx, u);
+        return;
+    }
+
+    status = redirected ? ngx_http_breaker_error_page(r, ctx)
+                        : r->headers_out.status;
+
+    if (u == NULL || u == ctx->before) {
+        ngx_http_breaker_judge_status(r, ctx, status);
+        return;
+    }
+
+    /* it has ended already */
+
+    if (u->state && u->state->status) {
+        status = NGX_OK;
+    }
+
+    ngx_http_breaker_judge_upstream(r, ctx, u, (ngx_int_t) status);
+}
+
+
+/*
+ * A handler without an upstream ended with an error which error_page changed:
+ * the status that it stands for, 0 if there was no error.
+ */
+
+static ngx_uint_t
+ngx_http_breaker_error_page(ngx_http_request_t *r,
+    ngx_http_breaker_ctx_t *ctx)
+{
+    ngx_uint_t            i;
+    ngx_http_err_page_t  *page;
+
+    if (r->err_status >= NGX_HTTP_BAD_REQUEST) {
+        return r->err_status;
+    }
+
+    if (!r->error_page || ctx->clcf->error_pages == NULL) {
+        return 0;
+    }
+
+    page = ctx->clcf->error_pages->elts;
+
+    for (i = 0; i < ctx->clcf->error_pages->nelts; i++) {
+        if (page[i].overwrite == (ngx_int_t) r->err_status
+            && brk_rules_match(&ctx->policy->rules,
+                               (unsigned) page[i].status))
+        {
+            return (ngx_uint_t) page[i].status;
+        }
+    }
+
+    return 0;
+}
+
+
+/* no upstream: the status and the time are all there is; 0: nothing is */
+
+static void
+ngx_http_breaker_judge_status(ngx_http_request_t *r,
+    ngx_http_breaker_ctx_t *ctx, ngx_uint_t status)
+{
+    brk_call_t  call;
+
+    call.end = status ? BRK_END_DONE : BRK_END_LOCAL;
+    call.status = (unsigned) status;
+    call.header = 1;
+    call.time = (brk_msec_t) ngx_max((ngx_msec_int_t)
+                                     (ngx_current_msec - ctx->start), 0);
+
+    ctx->outcome = brk_outcome(&ctx->policy->rules, &call);
+    ctx->decided = 1;
+}
+
+
+static void
+ngx_http_breaker_judge_upstream(ngx_http_request_t *r,
+    ngx_http_breaker_ctx_t *ctx, ngx_http_upstream_t *u, ngx_int_t rc)
+{
+    brk_call_t                  call;
+    ngx_http_upstream_state_t  *state;
+
+    state = u->state;
+
+    call.status = 0;
+    call.header = 0;
+    call.end = BRK_END_DONE;
+
+    if (state) {
+        call.status = (unsigned) state->status;
+        call.header = (state->peer != NULL
+                       && state->header_time != (ngx_msec_t) -1);
+    }
+
+    switch (rc) {
+
+    case NGX_ERROR:
+    case NGX_HTTP_REQUEST_TIME_OUT:
+    case NGX_HTTP_CLIENT_CLOSED_REQUEST:
+        call.end = BRK_END_CLIENT;
+        break;
+
+    case NGX_DONE:
+        call.end = (r->connection->error && call.status == 0)
+                   ? BRK_END_CLIENT : BRK_END_CANCEL;
+        break;
+
+    case NGX_HTTP_BAD_GATEWAY:
+    case NGX_HTTP_GATEWAY_TIME_OUT:
+
+        if (call.header && call.status != (unsigned) rc) {
+            call.end = BRK_END_BROKEN;
+
+        } else if (call.status == 0) {
+            call.status = (unsigned) rc;
+        }
+
+        break;
+
+    default:
+
+        if (call.status == 0
+            || (rc == NGX_HTTP_INTERNAL_SERVER_ERROR
+                && call.status != NGX_HTTP_INTERNAL_SERVER_ERROR))
+        {
+            call.end = BRK_END_LOCAL;
+        }
+    }
+
+    call.time = ngx_http_breaker_time(r, ctx, call.header);
+
+    ctx->outcome = brk_outcome(&ctx->policy->rules, &call);
+    ctx->decided = 1;
+
+    ngx_log_debug6(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "breaker call: rc:%i end:%d status:%ui header:%d "
+                   "time:%uL neutral:%d", rc, call.end,
+                   (ngx_uint_t) call.status, call.header, call.time,
+                   ctx->outcome.neutral);
+}
+
+
+/* of the tries since the permit was given: until the last one's header */
+
+static ngx_msec_t
+ngx_http_breaker_time(ngx_http_request_t *r, ngx_http_breaker_ctx_t *ctx,
+    ngx_uint_t header)
+{
+    ngx_uint_t                  i, n;
+    ngx_msec_t                  time, ms;
+    ngx_http_upstream_state_t  *state;
+
+    if (r->upstream_states == NULL) {
+        return 0;
+    }
+
+    time = 0;
+    n = r->upstream_states->nelts;
+    state = r->upstream_states->elts;
+
+    for (i = ctx->states; i < n; i++) {
+
+        if (state[i].peer == NULL) {
+            continue;
+        }
+
+        ms = state[i].response_time;
+
+        if (i == n - 1 && header) {
+            ms = state[i].header_time;
+        }
+
+        if ((ngx_msec_int_t) ms > 0) {
+            time += ms;
+        }
+    }
+
+    return time;
+}
+
+
+static void
+ngx_http_breaker_judge_neutral(ngx_http_breaker_ctx_t *ctx)
+{
+    ngx_memzero(&ctx->outcome, sizeof(brk_outcome_t));
+
+    ctx->outcome.neutral = 1;
+    ctx->decided = 1;
+}
+
+
+static void
+ngx_http_breaker_end(ngx_http_breaker_ctx_t *ctx, ngx_log_t *log)
+{
+    if (!ctx->decided) {
+        ngx_http_breaker_judge_neutral(ctx);
+    }
+
+    ctx->held = 0;
+
+    ngx_http_breaker_settle(ctx->subject.zone, ctx->policy, &ctx->subject.key,
+                            &ctx->permit, ctx->outcome, log);
+}
+
+
+static ngx_http_breaker_ctx_t *
+ngx_http_breaker_create_ctx(ngx_http_request_t *r)
+{
+    ngx_pool_cleanup_t      *cln;
+    ngx_http_breaker_ctx_t  *ctx;
+
+    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_breaker_ctx_t));
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    ctx = cln->data;
+    ngx_memzero(ctx, sizeof(ngx_http_breaker_ctx_t));
+    ctx->request = r;
+
+    cln->handler = ngx_http_breaker_cleanup;
+    ngx_http_set_ctx(r, ctx, ngx_http_breaker_module);
+
+    return ctx;
+}
+
+
+/* an internal redirect wipes r->ctx, and so does a filter's error */
+
+ngx_http_breaker_ctx_t *
+ngx_http_breaker_get_ctx(ngx_http_request_t *r)
+{
+    ngx_http_breaker_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_breaker_module);
+
+    if (ctx
+        || (r->uri_changes == NGX_HTTP_MAX_URI_CHANGES + 1
+            && !r->filter_finalize))
+    {
+        return ctx;
+    }
+
+    return ngx_http_breaker_find_ctx(r);
+}
+
+
+static ngx_http_breaker_ctx_t *
+ngx_http_breaker_find_ctx(ngx_http_request_t *r)
+{
+    ngx_pool_cleanup_t      *cln;
+    ngx_http_breaker_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_breaker_module);
+
+    if (ctx) {
+        return ctx;
+    }
+
+    /* the pool is that of the main request and all of its subrequests */
+
+    for (cln = r->pool->cleanup; cln; cln = cln->next) {
+
+        if (cln->handler != ngx_http_breaker_cleanup) {
+            continue;
+        }
+
+        ctx = cln->data;
+
+        if (ctx->request == r) {
+            ngx_http_set_ctx(r, ctx, ngx_http_breaker_module);
+            return ctx;
+        }
+    }
+
+    return NULL;
+}
+
+
+static void
+ngx_http_breaker_cleanup(void *data)
+{
+    ngx_http_breaker_ctx_t *ctx = data;
+
+    if (ctx->held) {
+        ngx_http_breaker_end(ctx, ngx_cycle->log);
+    }
+}

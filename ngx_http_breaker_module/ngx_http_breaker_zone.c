@@ -1,0 +1,318 @@
+
+#include "ngx_http_breaker.h"
+
+
+static void ngx_http_breaker_lock(ngx_http_breaker_zone_t *zone);
+static void ngx_http_breaker_unlock(ngx_http_breaker_zone_t *zone,
+    ngx_log_t *log);
+static void ngx_http_breaker_log_event(ngx_http_breaker_zone_t *zone,
+    u_char *key, size_t len, brk_event_t *event, ngx_log_t *log);
+static void ngx_http_breaker_log_full(ngx_http_breaker_zone_t *zone,
+    brk_key_t *key, ngx_log_t *log);
+
+
+ngx_int_t
+ngx_http_breaker_zone_init(ngx_shm_zone_t *shm_zone, void *data)
+{
+    ngx_http_breaker_zone_t  *ozone = data;
+
+    size_t                    size;
+    uint64_t                  seed[2];
+    brk_table_t              *table;
+    ngx_slab_pool_t          *shpool;
+    ngx_http_breaker_zone_t  *zone;
+
+    zone = shm_zone->data;
+    shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
+    zone->shpool = shpool;
+
+    if (ozone || shm_zone->shm.exists) {
+        table = shpool->data;
+
+        if (table == NULL || brk_table_check(table, table->size) != 0) {
+            ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
+                          "breaker zone \"%V\" was made by another version "
+                          "of the module, rename it", &zone->name);
+            return NGX_ERROR;
+        }
+
+        zone->table = table;
+        zone->repaired = table->repaired;
+
+        return NGX_OK;
+    }
+
+    shpool->log_nomem = 0;
+
+    /* the zone is one table: all of its pages but those the pool may need */
+
+    size = shpool->pfree << ngx_pagesize_shift;
+
+    table = ngx_slab_alloc(shpool, size);
+
+    seed[0] = ((uint64_t) ngx_random() << 32) ^ ngx_random()
+              ^ ((uint64_t) ngx_time() << 20);
+    seed[1] = ((uint64_t) ngx_random() << 32) ^ ngx_random()
+              ^ (uintptr_t) shm_zone ^ ((uint64_t) ngx_pid << 40);
+
+    if (table == NULL || brk_table_init(table, size, seed) != 0) {
+        ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
+                      "breaker zone \"%V\" is too small", &zone->name);
+        return NGX_ERROR;
+    }
+
+    zone->table = table;
+    shpool->data = table;
+
+    return NGX_OK;
+}
+
+
+brk_verdict_e
+ngx_http_breaker_acquire(ngx_http_breaker_zone_t *zone,
+    ngx_http_breaker_policy_t *policy, brk_key_t *key, ngx_uint_t dry,
+    brk_permit_t *permit, ngx_log_t *log)
+{
+    brk_moment_t   moment;
+    brk_verdict_e  verdict;
+
+    moment.policy = &policy->policy;
+    moment.now = ngx_current_msec;
+    moment.random = (uint32_t) ngx_random() << 1;
+
+    ngx_http_breaker_lock(zone);
+
+    verdict = brk_table_acquire(zone->table, key, &moment, dry != 0, permit);
+
+    ngx_http_breaker_unlock(zone, log);
+
+    if (verdict == BRK_FULL) {
+        ngx_http_breaker_log_full(zone, key, log);
+        return verdict;
+    }
+
+    if (moment.event.from != moment.event.to) {
+        ngx_http_breaker_log_event(zone, (u_char *) key->data, key->len,
+                                   &moment.event, log);
+    }
+
+    return verdict;
+}
+
+
+void
+ngx_http_breaker_settle(ngx_http_breaker_zone_t *zone,
+    ngx_http_breaker_policy_t *policy, ngx_str_t *key, brk_permit_t *permit,
+    brk_outcome_t outcome, ngx_log_t *log)
+{
+    brk_moment_t  moment;
+
+    moment.policy = &policy->policy;
+    moment.now = ngx_current_msec;
+    moment.random = (uint32_t) ngx_random() << 1;
+
+    ngx_http_breaker_lock(zone);
+
+    brk_table_settle(zone->table, permit, &moment, outcome);
+
+    ngx_http_breaker_unlock(zone, log);
+
+    if (moment.event.from != moment.event.to) {
+        ngx_http_breaker_log_event(zone, key->data, key->len, &moment.event,
+                                   log);
+    }
+}
+
+
+void
+ngx_http_breaker_await(ngx_http_breaker_zone_t *zone, brk_permit_t *permit,
+    ngx_log_t *log)
+{
+    brk_slot_t  *slot;
+
+    ngx_http_breaker_lock(zone);
+
+    slot = brk_table_slot(zone->table, permit->index, permit->born);
+
+    if (slot) {
+        brk_await(&slot->breaker, &permit->token);
+    }
+
+    ngx_http_breaker_unlock(zone, log);
+}
+
+
+void
+ngx_http_breaker_resume(ngx_http_breaker_zone_t *zone,
+    ngx_http_breaker_policy_t *policy, brk_permit_t *permit, ngx_log_t *log)
+{
+    brk_slot_t    *slot;
+    brk_moment_t   moment;
+
+    moment.policy = &policy->policy;
+    moment.now = ngx_current_msec;
+
+    ngx_http_breaker_lock(zone);
+
+    slot = brk_table_slot(zone->table, permit->index, permit->born);
+
+    if (slot) {
+        brk_resume(&slot->breaker, &moment, &permit->token);
+    }
+
+    ngx_http_breaker_unlock(zone, log);
+}
+
+
+ngx_int_t
+ngx_http_breaker_force(ngx_http_breaker_zone_t *zone, brk_key_t *key,
+    brk_state_e state, brk_event_t *event, ngx_log_t *log)
+{
+    brk_slot_t    *slot;
+    brk_moment_t   moment;
+
+    ngx_memzero(&moment, sizeof(brk_moment_t));
+    moment.now = ngx_current_msec;
+
+    ngx_http_breaker_lock(zone);
+
+    slot = brk_table_find(zone->table, key);
+
+    if (slot) {
+        brk_force(&slot->breaker, &moment, state);
+        brk_table_place(zone->table, slot, 1);
+    }
+
+    ngx_http_breaker_unlock(zone, log);
+
+    if (slot == NULL) {
+        return NGX_DECLINED;
+    }
+
+    if (moment.event.from != moment.event.to) {
+        ngx_http_breaker_log_event(zone, (u_char *) key->data, key->len,
+                                   &moment.event, log);
+    }
+
+    *event = moment.event;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_breaker_peek(ngx_http_breaker_zone_t *zone, brk_key_t *key,
+    brk_slot_t *slot, ngx_log_t *log)
+{
+    brk_slot_t  *found;
+
+    ngx_http_breaker_lock(zone);
+
+    found = brk_table_find(zone->table, key);
+
+    if (found) {
+        *slot = *found;
+    }
+
+    ngx_http_breaker_unlock(zone, log);
+
+    return found ? NGX_OK : NGX_DECLINED;
+}
+
+
+ngx_int_t
+ngx_http_breaker_peek_at(ngx_http_breaker_zone_t *zone, ngx_uint_t index,
+    brk_slot_t *slot, ngx_log_t *log)
+{
+    brk_slot_t  *found;
+
+    ngx_http_breaker_lock(zone);
+
+    found = brk_table_at(zone->table, index);
+
+    if (found) {
+        *slot = *found;
+    }
+
+    ngx_http_breaker_unlock(zone, log);
+
+    return found ? NGX_OK : NGX_DECLINED;
+}
+
+
+static void
+ngx_http_breaker_lock(ngx_http_breaker_zone_t *zone)
+{
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    (void) brk_table_enter(zone->table);
+}
+
+
+static void
+ngx_http_breaker_unlock(ngx_http_breaker_zone_t *zone, ngx_log_t *log)
+{
+    uint64_t  repaired;
+
+    repaired = zone->table->repaired;
+
+    brk_table_leave(zone->table);
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    if (zone->repaired != repaired) {
+        zone->repaired = repaired;
+        ngx_log_error(NGX_LOG_WARN, log, 0,
+                      "breaker zone \"%V\" was repaired after a worker died "
+                      "while changing it", &zone->name);
+    }
+}
+
+
+static void
+ngx_http_breaker_log_event(ngx_http_breaker_zone_t *zone, u_char *key,
+    size_t len, brk_event_t *event, ngx_log_t *log)
+{
+    u_char  shown[BRK_KEY_MAX * BRK_SHOW], *last, open_for[64];
+
+    last = brk_text_show(shown, key, len);
+
+    open_for[0] = '\0';
+
+    if (event->to == BRK_OPEN) {
+        (void) ngx_snprintf(open_for, sizeof(open_for), ", open for %Mms%Z",
+                            (ngx_msec_t) event->open_for);
+    }
+
+    ngx_log_error(NGX_LOG_WARN, log, 0,
+                  "breaker \"%*s\" in zone \"%V\": %s -> %s, %s "
+                  "(%uD in a row, calls: %uL, failures: %uL, slow: %uL)%s",
+                  (size_t) (last - shown), shown, &zone->name,
+                  brk_state_name(event->from), brk_state_name(event->to),
+                  brk_why_text(event->why), event->consecutive,
+                  event->sum.calls, event->sum.failures, event->sum.slow,
+                  open_for);
+}
+
+
+/* once a second at most: such requests may come by the thousand */
+
+static void
+ngx_http_breaker_log_full(ngx_http_breaker_zone_t *zone, brk_key_t *key,
+    ngx_log_t *log)
+{
+    u_char  shown[BRK_KEY_MAX * BRK_SHOW], *last;
+
+    if (zone->full == ngx_time()) {
+        return;
+    }
+
+    zone->full = ngx_time();
+
+    last = brk_text_show(shown, key->data, key->len);
+
+    ngx_log_error(NGX_LOG_ERR, log, 0,
+                  "breaker zone \"%V\" is full of open breakers, "
+                  "key \"%*s\" is not guarded",
+                  &zone->name, (size_t) (last - shown), shown);
+}

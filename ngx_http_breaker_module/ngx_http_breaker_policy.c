@@ -166,12 +166,12 @@ ngx_http_breaker_policy(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_breaker_main_conf_t *bmcf = conf;
 
-    char                            *rv;
-    ngx_str_t                       *value;
-    ngx_uint_t                       i;
-    ngx_conf_t                       save;
-    ngx_http_breaker_policy_t       *policy, **policies;
-    ngx_http_breaker_policy_ctx_t    ctx;
+    char                           *rv;
+    ngx_str_t                      *value;
+    ngx_uint_t                      i;
+    ngx_conf_t                      save;
+    ngx_http_breaker_policy_t      *policy, **policies;
+    ngx_http_breaker_policy_ctx_t  *ctx;
 
     value = cf->args->elts;
 
@@ -203,12 +203,16 @@ ngx_http_breaker_policy(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     policy->name = value[1];
     ngx_http_breaker_policy_init(policy);
 
-    ngx_memzero(&ctx, sizeof(ngx_http_breaker_policy_ctx_t));
-    ctx.policy = policy;
+    ctx = ngx_pcalloc(cf->pool, sizeof(ngx_http_breaker_policy_ctx_t));
+    if (ctx == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    ctx->policy = policy;
 
     save = *cf;
     cf->handler = ngx_http_breaker_statement;
-    cf->handler_conf = (void *) &ctx;
+    cf->handler_conf = (void *) ctx;
 
     rv = ngx_conf_parse(cf, NULL);
 
@@ -218,7 +222,7 @@ ngx_http_breaker_policy(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return rv;
     }
 
-    if (ngx_http_breaker_policy_check(cf, &ctx) != NGX_OK) {
+    if (ngx_http_breaker_policy_check(cf, ctx) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 

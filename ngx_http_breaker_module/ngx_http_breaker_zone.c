@@ -2,6 +2,8 @@
 #include "ngx_http_breaker.h"
 
 
+static void ngx_http_breaker_moment(brk_moment_t *moment,
+    ngx_http_breaker_policy_t *policy);
 static void ngx_http_breaker_lock(ngx_http_breaker_zone_t *zone);
 static void ngx_http_breaker_unlock(ngx_http_breaker_zone_t *zone,
     ngx_log_t *log);
@@ -76,9 +78,7 @@ ngx_http_breaker_acquire(ngx_http_breaker_zone_t *zone,
     brk_moment_t   moment;
     brk_verdict_e  verdict;
 
-    moment.policy = &policy->policy;
-    moment.now = ngx_current_msec;
-    moment.random = (uint32_t) ngx_random() << 1;
+    ngx_http_breaker_moment(&moment, policy);
 
     ngx_http_breaker_lock(zone);
 
@@ -107,9 +107,7 @@ ngx_http_breaker_settle(ngx_http_breaker_zone_t *zone,
 {
     brk_moment_t  moment;
 
-    moment.policy = &policy->policy;
-    moment.now = ngx_current_msec;
-    moment.random = (uint32_t) ngx_random() << 1;
+    ngx_http_breaker_moment(&moment, policy);
 
     ngx_http_breaker_lock(zone);
 
@@ -149,8 +147,7 @@ ngx_http_breaker_resume(ngx_http_breaker_zone_t *zone,
     brk_slot_t    *slot;
     brk_moment_t   moment;
 
-    moment.policy = &policy->policy;
-    moment.now = ngx_current_msec;
+    ngx_http_breaker_moment(&moment, policy);
 
     ngx_http_breaker_lock(zone);
 
@@ -171,8 +168,7 @@ ngx_http_breaker_force(ngx_http_breaker_zone_t *zone, brk_key_t *key,
     brk_slot_t    *slot;
     brk_moment_t   moment;
 
-    ngx_memzero(&moment, sizeof(brk_moment_t));
-    moment.now = ngx_current_msec;
+    ngx_http_breaker_moment(&moment, NULL);
 
     ngx_http_breaker_lock(zone);
 
@@ -237,6 +233,18 @@ ngx_http_breaker_peek_at(ngx_http_breaker_zone_t *zone, ngx_uint_t index,
     ngx_http_breaker_unlock(zone, log);
 
     return found ? NGX_OK : NGX_DECLINED;
+}
+
+
+static void
+ngx_http_breaker_moment(brk_moment_t *moment,
+    ngx_http_breaker_policy_t *policy)
+{
+    ngx_memzero(moment, sizeof(brk_moment_t));
+
+    moment->policy = policy ? &policy->policy : NULL;
+    moment->now = ngx_current_msec;
+    moment->random = (uint32_t) ngx_random() << 1;
 }
 
 

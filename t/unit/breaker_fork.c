@@ -263,8 +263,9 @@ main(void)
     brk_table_leave(t);
 
     check(brk_table_verify(t) == 0, "valid at the end");
-    check(t->repaired <= in_lock && t->repaired > 0, "%lu repairs after %lu deaths in the lock",
-          (long) t->repaired, (long) in_lock);
+    check(t->repaired <= in_lock && t->repaired > 0,
+          "%lu repairs after %lu deaths in the lock", (long) t->repaired,
+          (long) in_lock);
     check(shared->trips > 20 && shared->probes > 20
           && t->evicted > 20, "enough has happened");
 

@@ -547,187 +547,230 @@ legal(unsigned from, unsigned to, unsigned why)
 }
 
 
+/* a run of random events, with the calls that are under way */
+
+typedef struct {
+    rig_t           rig;
+    uint64_t        seed;
+    unsigned        n;
+    brk_token_t     calls[CALLS];
+    brk_breaker_t   was;
+} run_t;
+
+
+static void
+random_policy(run_t *run)
+{
+    uint64_t      *seed;
+    brk_policy_t  *p;
+
+    p = &run->rig.p;
+    seed = &run->seed;
+
+    p->failure_threshold = below(seed, 6);
+    p->failure_rate = below(seed, 3) * 4000;
+    p->slow_rate = below(seed, 3) * 4000;
+    p->minimum_calls = 1 + below(seed, 20);
+    p->probes = 1 + below(seed, 5);
+    p->probe_concurrency = 1 + below(seed, BRK_LEASES);
+    p->window = 1000 + below(seed, 10000);
+    p->recovery_timeout = 1 + below(seed, 5000);
+    p->max_recovery_timeout = p->recovery_timeout + below(seed, 20000);
+    p->probe_timeout = 500 + below(seed, 5000);
+    p->jitter = below(seed, BRK_RATE_FULL + 1);
+}
+
+
+static void
+random_acquire(run_t *run)
+{
+    rig_t          *rig;
+    brk_msec_t      wait;
+    brk_token_t    *call;
+    brk_verdict_e   verdict;
+
+    rig = &run->rig;
+
+    if (run->n == CALLS) {
+        run->n = below(&run->seed, CALLS);            /* they died */
+    }
+
+    call = &run->calls[run->n];
+    verdict = brk_acquire(&rig->b, &rig->m, 0, call, &wait);
+
+    if (verdict == BRK_REJECT) {
+        check(rig->b.totals.rejected == run->was.totals.rejected + 1,
+              "counted");
+        check(wait <= rig->p.max_recovery_timeout * 2
+              || rig->b.state == BRK_FORCED_OPEN, "wait");
+        return;
+    }
+
+    /* 3: none gets through before its time */
+
+    check(run->was.state != BRK_OPEN
+          || (int64_t) (rig->m.now - run->was.open_until) >= 0, "too early");
+    check(run->was.state != BRK_FORCED_OPEN, "forced");
+    check(call->gen == rig->b.gen, "of this generation");
+    check((verdict == BRK_PROBE) == (call->lease != 0), "probe");
+
+    run->n++;
+}
+
+
+static void
+random_settle(run_t *run)
+{
+    rig_t          *rig, again;
+    unsigned        k;
+    brk_token_t     copy;
+    brk_outcome_t   outcome;
+
+    if (run->n == 0) {
+        return;
+    }
+
+    rig = &run->rig;
+
+    memset(&outcome, 0, sizeof(brk_outcome_t));
+    outcome.neutral = below(&run->seed, 8) == 0;
+
+    if (!outcome.neutral) {
+        outcome.failure = below(&run->seed, 2);
+        outcome.slow = below(&run->seed, 2);
+    }
+
+    k = below(&run->seed, run->n);
+    copy = run->calls[k];
+    brk_settle(&rig->b, &rig->m, &run->calls[k], outcome);
+
+    /* 6: neutral and stale ones change no state by themselves */
+
+    if (outcome.neutral || copy.gen != run->was.gen) {
+        check(rig->b.gen == run->was.gen || rig->b.why == BRK_WHY_PROBE_LATE,
+              "undecided");
+    }
+
+    /* 7: the token is void, and so is a probe's copy */
+
+    again = *rig;
+    brk_settle(&again.b, &again.m, &run->calls[k], outcome);
+    check(again.b.gen == rig->b.gen, "settled twice");
+
+    if (copy.lease) {
+        brk_settle(&again.b, &again.m, &copy, outcome);
+        check(again.b.gen == rig->b.gen, "a probe settled twice");
+    }
+
+    run->calls[k] = run->calls[--run->n];
+}
+
+
+static void
+check_transition(run_t *run)
+{
+    brk_event_t         *e;
+    const brk_policy_t  *p;
+
+    e = &run->rig.m.event;
+    p = &run->rig.p;
+
+    if (e->from == e->to) {
+        check(run->rig.b.state == run->was.state, "no silent change");
+        return;
+    }
+
+    /* 1: legal edges, each with a new generation */
+
+    check(legal(e->from, e->to, e->why), "%u to %u by %u", e->from, e->to,
+          e->why);
+    check(run->rig.b.state == e->to, "event");
+    check(run->rig.b.gen > run->was.gen, "generation");
+
+    /* 5: no rate without enough calls */
+
+    if (e->why == BRK_WHY_FAILURE_RATE || e->why == BRK_WHY_SLOW_RATE) {
+        check(e->sum.calls >= p->minimum_calls, "calls");
+    }
+
+    if (e->to != BRK_OPEN) {
+        return;
+    }
+
+    /* 9: one level at a time; 10: open for a time within the bounds */
+
+    check(run->rig.b.level == (e->from == BRK_CLOSED ? 1
+                                                     : run->was.level + 1),
+          "level");
+    check(e->open_for >= p->recovery_timeout
+          && e->open_for <= p->max_recovery_timeout
+                            + p->max_recovery_timeout * p->jitter
+                              / BRK_RATE_FULL, "open for");
+}
+
+
 static void
 test_random(uint64_t seed, brk_msec_t base, unsigned skew, unsigned forced)
 {
-    rig_t           rig;
-    unsigned        i, n, k;
-    brk_msec_t      now, wait;
-    brk_token_t     calls[CALLS], copy;
-    brk_breaker_t   was;
-    brk_outcome_t   outcome;
-    brk_policy_t   *p;
-    brk_verdict_e   verdict;
+    rig_t       *rig;
+    unsigned     i, what;
+    brk_sum_t    sum;
+    brk_msec_t   now;
 
-    rig_init(&rig);
-    p = &rig.p;
+    static run_t              run;
+    static const brk_state_e  hands[] = {
+        BRK_CLOSED, BRK_FORCED_OPEN, BRK_FORCED_CLOSED
+    };
 
-    p->failure_threshold = below(&seed, 6);
-    p->failure_rate = below(&seed, 3) * 4000;
-    p->slow_rate = below(&seed, 3) * 4000;
-    p->minimum_calls = 1 + below(&seed, 20);
-    p->probes = 1 + below(&seed, 5);
-    p->probe_concurrency = 1 + below(&seed, BRK_LEASES);
-    p->window = 1000 + below(&seed, 10000);
-    p->recovery_timeout = 1 + below(&seed, 5000);
-    p->max_recovery_timeout = p->recovery_timeout + below(&seed, 20000);
-    p->probe_timeout = 500 + below(&seed, 5000);
-    p->jitter = below(&seed, BRK_RATE_FULL + 1);
+    memset(&run, 0, sizeof(run_t));
+    rig = &run.rig;
+    rig_init(rig);
+    run.seed = seed;
+    random_policy(&run);
 
     now = base;
-    brk_init(&rig.b, 1, now);
-
-    n = 0;
+    brk_init(&rig->b, 1, now);
 
     for (i = 0; i < 20000; i++) {
 
-        if (below(&seed, 3) == 0) {
-            now += below(&seed, below(&seed, 20) ? 50 : 3000);
+        if (below(&run.seed, 3) == 0) {
+            now += below(&run.seed, below(&run.seed, 20) ? 50 : 3000);
         }
 
-        rig.m.now = now - skew + (skew ? below(&seed, 2 * skew) : 0);
-        rig.m.random = random32(&seed);
+        rig->m.now = now - skew + (skew ? below(&run.seed, 2 * skew) : 0);
+        rig->m.random = random32(&run.seed);
+        rig->m.event.from = rig->m.event.to = rig->b.state;
+        run.was = rig->b;
 
-        was = rig.b;
-        rig.m.event.from = rig.m.event.to = was.state;
-        memset(&outcome, 0, sizeof(brk_outcome_t));
-        k = 0;
+        what = below(&run.seed, 10);
 
-        switch (below(&seed, forced ? 10 : 9)) {
+        if (what < 5) {
+            random_acquire(&run);
 
-        case 0: case 1: case 2: case 3: case 4:
+        } else if (what < 9) {
+            random_settle(&run);
 
-            if (n == CALLS) {
-                n = below(&seed, CALLS);              /* they died */
-            }
-
-            verdict = brk_acquire(&rig.b, &rig.m, 0, &calls[n], &wait);
-
-            if (verdict == BRK_REJECT) {
-                check(rig.b.totals.rejected == was.totals.rejected + 1,
-                      "counted");
-                check(wait <= p->max_recovery_timeout * 2
-                      || rig.b.state == BRK_FORCED_OPEN, "wait");
-                break;
-            }
-
-            /* 3: none gets through before its time */
-
-            check(was.state != BRK_OPEN
-                  || (int64_t) (rig.m.now - was.open_until) >= 0, "too early");
-            check(was.state != BRK_FORCED_OPEN, "forced");
-            check(calls[n].gen == rig.b.gen, "of this generation");
-            check((verdict == BRK_PROBE) == (calls[n].lease != 0), "probe");
-            n++;
-            break;
-
-        case 9:
-
-            if (below(&seed, 30)) {
-                break;
-            }
-
-            brk_force(&rig.b, &rig.m, below(&seed, 2) ? BRK_CLOSED
-                                      : below(&seed, 2) ? BRK_FORCED_OPEN
-                                                        : BRK_FORCED_CLOSED);
-            break;
-
-        default:
-
-            if (n == 0) {
-                break;
-            }
-
-            k = below(&seed, n);
-            outcome.neutral = below(&seed, 8) == 0;
-
-            if (!outcome.neutral) {
-                outcome.failure = below(&seed, 2);
-                outcome.slow = below(&seed, 2);
-            }
-
-            copy = calls[k];
-            brk_settle(&rig.b, &rig.m, &calls[k], outcome);
-
-            /* 6: neutral and stale ones change no state by themselves */
-
-            if (outcome.neutral || copy.gen != was.gen) {
-                check(rig.b.gen == was.gen
-                      || rig.b.why == BRK_WHY_PROBE_LATE, "undecided");
-            }
-
-            /* 7: and a second time changes nothing */
-
-            was.gen = rig.b.gen;
-            was.state = rig.b.state;
-            was.totals = rig.b.totals;
-
-            if (below(&seed, 2)) {
-                rig_t  before;
-
-                before = rig;
-                brk_settle(&before.b, &before.m, &copy, outcome);
-                check(copy.gen == 0, "void");
-                check(before.b.state == rig.b.state
-                      || before.b.why == BRK_WHY_PROBE_LATE
-                      || rig.b.state == BRK_CLOSED, "settled twice");
-            }
-
-            calls[k] = calls[--n];
-            break;
+        } else if (forced && below(&run.seed, 30) == 0) {
+            brk_force(&rig->b, &rig->m, hands[below(&run.seed, 3)]);
         }
 
-        /* 1: legal edges, each with a new generation */
-
-        if (rig.m.event.from != rig.m.event.to) {
-            check(legal(rig.m.event.from, rig.m.event.to, rig.m.event.why),
-                  "%u to %u by %u", rig.m.event.from, rig.m.event.to,
-                  rig.m.event.why);
-            check(rig.b.state == rig.m.event.to, "event");
-            check(rig.b.gen >= was.gen, "generation");
-
-            /* 5: no rate without enough calls */
-
-            check((rig.m.event.why != BRK_WHY_FAILURE_RATE
-                   && rig.m.event.why != BRK_WHY_SLOW_RATE)
-                  || rig.m.event.sum.calls >= p->minimum_calls, "calls");
-
-            /* 10: within its bounds */
-
-            check(rig.m.event.to != BRK_OPEN
-                  || (rig.m.event.open_for >= p->recovery_timeout
-                      && rig.m.event.open_for
-                         <= p->max_recovery_timeout
-                            + p->max_recovery_timeout * p->jitter
-                              / BRK_RATE_FULL), "open for");
-
-            /* 9: one level at a time */
-
-            check(rig.m.event.to != BRK_OPEN
-                  || (rig.m.event.from == BRK_CLOSED && rig.b.level == 1)
-                  || rig.b.level <= was.level + 1, "level");
-
-        } else {
-            check(rig.b.state == was.state || rig.m.event.why == BRK_WHY_HAND,
-                  "no silent change");
-        }
+        check_transition(&run);
 
         /* 2: never more probes than allowed */
 
-        check(brk_live(&rig.b) <= p->probe_concurrency, "concurrency");
-        check(brk_live(&rig.b) + rig.b.succeeded <= p->probes, "probes");
+        check(brk_live(&rig->b) <= rig->p.probe_concurrency, "concurrency");
+        check(brk_live(&rig->b) + rig->b.succeeded <= rig->p.probes, "probes");
 
         /* 8: the parts of the window */
 
-        brk_window_sum(&rig.b.window, rig.m.now, &rig.m.event.sum);
-        check(rig.m.event.sum.failures <= rig.m.event.sum.calls
-              && rig.m.event.sum.slow <= rig.m.event.sum.calls, "window");
+        brk_window_sum(&rig->b.window, rig->m.now, &sum);
+        check(sum.failures <= sum.calls && sum.slow <= sum.calls, "window");
 
         /* 13: never open for ever */
 
-        check(rig.b.state != BRK_OPEN
-              || (int64_t) (rig.b.open_until - rig.m.now)
-                 <= (int64_t) p->max_recovery_timeout * 2 + 2 * skew,
+        check(rig->b.state != BRK_OPEN
+              || (int64_t) (rig->b.open_until - rig->m.now)
+                 <= (int64_t) rig->p.max_recovery_timeout * 2 + 2 * skew,
               "open for ever");
     }
 }

@@ -15,7 +15,9 @@ static ngx_int_t ngx_http_aggregate_finished(ngx_http_request_t *sr,
     void *data, ngx_int_t rc);
 static void ngx_http_aggregate_end(ngx_http_aggregate_sub_t *sub);
 static ngx_http_aggregate_reason_e ngx_http_aggregate_result(
-    ngx_http_aggregate_sub_t *sub);
+    ngx_http_aggregate_sub_t *sub, ngx_int_t rc);
+static ngx_uint_t ngx_http_aggregate_is_whole(ngx_http_aggregate_sub_t *sub,
+    ngx_int_t rc);
 static ngx_http_aggregate_reason_e ngx_http_aggregate_status_reason(
     ngx_http_aggregate_sub_t *sub);
 static ngx_uint_t ngx_http_aggregate_own_error(
@@ -296,7 +298,7 @@ ngx_http_aggregate_finished(ngx_http_request_t *sr, void *data, ngx_int_t rc)
     ngx_http_aggregate_end(sub);
 
     if (!sub->settled) {
-        ngx_http_aggregate_settle(sub, ngx_http_aggregate_result(sub));
+        ngx_http_aggregate_settle(sub, ngx_http_aggregate_result(sub, rc));
     }
 
     return NGX_OK;
@@ -414,7 +416,7 @@ ngx_http_aggregate_retries(ngx_http_aggregate_sub_t *sub,
 
 
 static ngx_http_aggregate_reason_e
-ngx_http_aggregate_result(ngx_http_aggregate_sub_t *sub)
+ngx_http_aggregate_result(ngx_http_aggregate_sub_t *sub, ngx_int_t rc)
 {
     ngx_http_request_t         *sr;
     ngx_http_aggregate_call_t  *call;
@@ -437,11 +439,44 @@ ngx_http_aggregate_result(ngx_http_aggregate_sub_t *sub)
 
     call->fallback = ngx_http_aggregate_rejected(sr);
 
-    if (!sub->last && !sub->no_body) {
+    if (!ngx_http_aggregate_is_whole(sub, rc)) {
         return NGX_HTTP_AGGREGATE_TRUNCATED;
     }
 
     return ngx_http_aggregate_take_value(sub);
+}
+
+
+/*
+ * A body that was cut off ends with success as well, but without the mark of
+ * the last buffer.  SSI takes that mark off what it passes in a subrequest.
+ */
+
+static ngx_uint_t
+ngx_http_aggregate_is_whole(ngx_http_aggregate_sub_t *sub, ngx_int_t rc)
+{
+    off_t                 rest;
+    ngx_http_request_t   *sr;
+    ngx_http_upstream_t  *u;
+
+    sr = sub->request;
+    u = sr->upstream;
+
+    if (sub->last || sub->no_body || sr->headers_out.content_length_n == 0) {
+        return 1;
+    }
+
+    if (rc != NGX_OK) {
+        return 0;
+    }
+
+    if (u == NULL || sub->cached) {
+        return 1;
+    }
+
+    rest = u->buffering ? u->pipe->length : u->length;
+
+    return rest == 0 || rest == -1;
 }
 
 

@@ -19,6 +19,7 @@ typedef struct {
     const unsigned char    *start;
     const unsigned char    *p;
     const unsigned char    *end;
+    const unsigned char    *token;      /* start of the value at hand */
     unsigned char          *out;        /* decoded literals */
     unsigned char          *from;       /* start of the literal at hand */
     unsigned                args:1;
@@ -111,6 +112,7 @@ agg_template_parse(agg_template_t *t, agg_template_e kind,
     }
 
     while (s.p < s.end) {
+        s.token = s.p;
         rc = (*s.p == '$' && !s.string) ? agg_template_value(&s)
                                         : agg_template_literal(&s);
         if (rc != AGG_OK) {
@@ -118,6 +120,7 @@ agg_template_parse(agg_template_t *t, agg_template_e kind,
         }
     }
 
+    s.token = s.p;
     agg_template_flush(&s);
 
     if (kind == AGG_TEMPLATE_URI) {
@@ -303,6 +306,7 @@ agg_template_variable(agg_template_parser_t *s, const agg_str_t *name)
     piece = agg_template_push(s);
     piece->kind = AGG_PIECE_VARIABLE;
     piece->text = *name;
+    piece->offset = s->p - s->start;
 
     s->t->dynamic = 1;
 
@@ -379,6 +383,7 @@ agg_template_part(agg_template_parser_t *s, const agg_str_t *text, size_t dot)
     }
 
     s->p = text->data + text->len + 1;
+    piece->offset = s->p - s->start;
 
     return AGG_OK;
 }
@@ -397,6 +402,7 @@ agg_template_flush(agg_template_parser_t *s)
     piece->kind = AGG_PIECE_TEXT;
     piece->text.data = s->from;
     piece->text.len = s->out - s->from;
+    piece->offset = s->token - s->start;
 
     s->t->length += piece->text.len;
     s->from = s->out;
@@ -504,7 +510,7 @@ agg_template_check_json(agg_template_parser_t *s)
 {
     size_t          i, offset;
     agg_piece_t    *piece;
-    unsigned char  *text, *p;
+    unsigned char  *text, *p, *error;
 
     text = s->mem->alloc(s->mem->ctx, s->t->length + 4 * s->t->npieces + 1);
     if (text == NULL) {
@@ -512,6 +518,7 @@ agg_template_check_json(agg_template_parser_t *s)
     }
 
     p = text;
+    error = text;
 
     for (i = 0; i < s->t->npieces; i++) {
         piece = &s->t->pieces[i];
@@ -534,12 +541,30 @@ agg_template_check_json(agg_template_parser_t *s)
         }
     }
 
-    if (agg_json_validate(text, p - text, &offset) != AGG_OK) {
-        s->p = s->start;
-        return agg_template_fail(s, "invalid JSON");
+    if (agg_json_validate(text, p - text, &offset) == AGG_OK) {
+        return AGG_OK;
     }
 
-    return AGG_OK;
+    /* where that is in the template, values being of another length */
+
+    s->p = s->start;
+    error += offset;
+
+    for (i = 0, p = text; i < s->t->npieces; i++) {
+        piece = &s->t->pieces[i];
+        offset = piece->kind == AGG_PIECE_TEXT ? piece->text.len
+                 : piece->kind == AGG_PIECE_VARIABLE ? 2 : 4;
+
+        if (error < p + offset) {
+            s->p += piece->kind == AGG_PIECE_TEXT ? error - p : 0;
+            break;
+        }
+
+        s->p = s->start + piece->offset;
+        p += offset;
+    }
+
+    return agg_template_fail(s, "invalid JSON");
 }
 
 

@@ -59,6 +59,7 @@ typedef struct {
     agg_str_t               text;
     agg_path_t             *path;       /* of AGG_PIECE_PART */
     int                     index;      /* for the caller */
+    size_t                  offset;     /* in the text, of its end */
     unsigned                args:1;     /* stands after the "?" */
     unsigned                mark:1;     /* "$is_args": is the "?" itself */
 } agg_piece_t;

@@ -25,6 +25,8 @@ static ngx_int_t ngx_http_aggregate_check_template(ngx_conf_t *cf,
     ngx_http_aggregate_where_t *where);
 static ngx_int_t ngx_http_aggregate_check_each(ngx_conf_t *cf,
     ngx_http_aggregate_backend_t *backend);
+static void ngx_http_aggregate_suggest_backend(ngx_conf_t *cf,
+    ngx_http_aggregate_block_t *block, ngx_str_t *name);
 static ngx_http_aggregate_backend_t *ngx_http_aggregate_find_backend(
     ngx_http_aggregate_block_t *block, ngx_str_t *name);
 static ngx_int_t ngx_http_aggregate_add_need(
@@ -290,6 +292,9 @@ ngx_http_aggregate_check_template(ngx_conf_t *cf,
                                      "unknown backend \"%V\" in \"${%V.\" "
                                      "of backend \"%V\"",
                                      &name, &name, &backend->name);
+
+            ngx_http_aggregate_suggest_backend(cf, backend->block, &name);
+
             return NGX_ERROR;
         }
 
@@ -318,6 +323,10 @@ ngx_http_aggregate_check_each(ngx_conf_t *cf,
                                  "unknown backend \"%V\" in \"each %V\" of "
                                  "backend \"%V\"", &backend->each_name,
                                  &backend->each, &backend->name);
+
+        ngx_http_aggregate_suggest_backend(cf, backend->block,
+                                           &backend->each_name);
+
         return NGX_ERROR;
     }
 
@@ -338,6 +347,35 @@ ngx_http_aggregate_check_each(ngx_conf_t *cf,
     }
 
     return ngx_http_aggregate_add_need(backend, host->number);
+}
+
+
+/* a second line where a name is near to one that is not known */
+
+static void
+ngx_http_aggregate_suggest_backend(ngx_conf_t *cf,
+    ngx_http_aggregate_block_t *block, ngx_str_t *name)
+{
+    ngx_uint_t                      i, distance, best;
+    ngx_http_aggregate_backend_t  **backends, *nearest;
+
+    backends = block->backends.elts;
+    nearest = NULL;
+    best = name->len / 3 + 2;
+
+    for (i = 0; i < block->backends.nelts; i++) {
+        distance = ngx_http_aggregate_distance(&backends[i]->name, name);
+
+        if (distance < best) {
+            best = distance;
+            nearest = backends[i];
+        }
+    }
+
+    if (nearest) {
+        ngx_http_aggregate_error(cf, &nearest->where,
+                                 "did you mean \"%V\"?", &nearest->name);
+    }
 }
 
 

@@ -23,7 +23,8 @@ static ngx_int_t ngx_http_aggregate_check_name(ngx_conf_t *cf,
     ngx_http_aggregate_block_t *block, ngx_str_t *name);
 static ngx_int_t ngx_http_aggregate_unknown_statement(ngx_conf_t *cf,
     ngx_uint_t type);
-static ngx_uint_t ngx_http_aggregate_distance(ngx_str_t *a, ngx_str_t *b);
+static void ngx_http_aggregate_missing_quotes(ngx_conf_t *cf,
+    ngx_str_t *name);
 static ngx_uint_t ngx_http_aggregate_variable_known(
     ngx_http_core_main_conf_t *cmcf, ngx_str_t *name);
 
@@ -532,6 +533,7 @@ ngx_http_aggregate_unknown_statement(ngx_conf_t *cf, ngx_uint_t type)
         distance = ngx_http_aggregate_distance(&cmd->name, name);
 
         if (distance == 0 && (cmd->type & type)) {
+            ngx_http_aggregate_missing_quotes(cf, name);
             return 1;
         }
 
@@ -561,9 +563,24 @@ ngx_http_aggregate_unknown_statement(ngx_conf_t *cf, ngx_uint_t type)
 }
 
 
+/* "default {};" is read as a block */
+
+static void
+ngx_http_aggregate_missing_quotes(ngx_conf_t *cf, ngx_str_t *name)
+{
+    if ((cf->args->nelts == 1 && (ngx_strcmp(name->data, "default") == 0
+                                  || ngx_strcmp(name->data, "body") == 0))
+        || (cf->args->nelts == 2 && ngx_strcmp(name->data, "set") == 0))
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "JSON in \"%V\" needs quotes: '{}'", name);
+    }
+}
+
+
 /* Levenshtein, of short names */
 
-static ngx_uint_t
+ngx_uint_t
 ngx_http_aggregate_distance(ngx_str_t *a, ngx_str_t *b)
 {
     size_t      i, k;

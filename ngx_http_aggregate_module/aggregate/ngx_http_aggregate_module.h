@@ -227,11 +227,11 @@ struct ngx_http_aggregate_call_s {
     ngx_int_t                        tries;         /* that are left */
     ngx_uint_t                       status;
     ngx_http_aggregate_reason_e      reason;
+    ngx_http_aggregate_reason_e      degraded;      /* of one that is used */
     agg_str_t                        value;         /* shaped */
     agg_str_t                        source;        /* what others read */
 
     unsigned                         done:1;
-    unsigned                         fallback:1;    /* of an open breaker */
 };
 
 

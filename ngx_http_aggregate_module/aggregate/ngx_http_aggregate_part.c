@@ -431,9 +431,9 @@ ngx_http_aggregate_single_end(ngx_http_aggregate_part_t *part)
         return;
     }
 
-    if (call->fallback) {
+    if (call->degraded) {
         part->degraded = 1;
-        part->reason = NGX_HTTP_AGGREGATE_BREAKER_OPEN;
+        part->reason = call->degraded;
     }
 
     part->value = call->value;
@@ -478,9 +478,9 @@ ngx_http_aggregate_each_end(ngx_http_aggregate_part_t *part)
                 part->status = call->status;
             }
 
-            if (call->fallback && !part->degraded) {
+            if (call->degraded && !part->degraded) {
                 part->degraded = 1;
-                part->reason = NGX_HTTP_AGGREGATE_BREAKER_OPEN;
+                part->reason = call->degraded;
             }
 
             continue;

@@ -31,6 +31,8 @@ static ngx_http_aggregate_reason_e ngx_http_aggregate_take_shaped(
 static ngx_uint_t ngx_http_aggregate_retries(ngx_http_aggregate_sub_t *sub,
     ngx_http_aggregate_reason_e reason);
 static ngx_uint_t ngx_http_aggregate_rejected(ngx_http_request_t *sr);
+static ngx_http_aggregate_reason_e ngx_http_aggregate_degraded(
+    ngx_http_request_t *sr);
 static void ngx_http_aggregate_cancelled(ngx_http_request_t *sr);
 static ngx_int_t ngx_http_aggregate_header_filter(ngx_http_request_t *r);
 static ngx_http_aggregate_reason_e ngx_http_aggregate_expect_body(
@@ -437,7 +439,7 @@ ngx_http_aggregate_result(ngx_http_aggregate_sub_t *sub, ngx_int_t rc)
         return ngx_http_aggregate_status_reason(sub);
     }
 
-    call->fallback = ngx_http_aggregate_rejected(sr);
+    call->degraded = ngx_http_aggregate_degraded(sr);
 
     if (!ngx_http_aggregate_is_whole(sub, rc)) {
         return NGX_HTTP_AGGREGATE_TRUNCATED;
@@ -538,6 +540,27 @@ ngx_http_aggregate_rejected(ngx_http_request_t *sr)
 
     return v && !v->not_found && v->len == 6
            && ngx_strncmp(v->data, "reject", 6) == 0;
+}
+
+
+/* an answer that is used, and yet is not all that it could be */
+
+static ngx_http_aggregate_reason_e
+ngx_http_aggregate_degraded(ngx_http_request_t *sr)
+{
+    ngx_uint_t                 i;
+    ngx_http_aggregate_ctx_t  *inner;
+
+    inner = ngx_http_get_module_ctx(sr, ngx_http_aggregate_module);
+
+    for (i = 0; inner && inner->partial && i < inner->nparts; i++) {
+        if (inner->parts[i].failed || inner->parts[i].degraded) {
+            return inner->parts[i].reason;
+        }
+    }
+
+    return ngx_http_aggregate_rejected(sr) ? NGX_HTTP_AGGREGATE_BREAKER_OPEN
+                                           : NGX_HTTP_AGGREGATE_NO_REASON;
 }
 
 

@@ -628,7 +628,8 @@ ngx_http_aggregate_part_fail(ngx_http_aggregate_part_t *part,
 
     ctx = part->ctx;
     conf = part->conf;
-    level = conf->required ? NGX_LOG_ERR : NGX_LOG_WARN;
+    level = reason == NGX_HTTP_AGGREGATE_BAD_URI ? NGX_LOG_INFO
+            : conf->required ? NGX_LOG_ERR : NGX_LOG_WARN;
 
     if (reason == NGX_HTTP_AGGREGATE_TIMEOUT && part->started) {
         status = NGX_HTTP_GATEWAY_TIME_OUT;

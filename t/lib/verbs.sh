@@ -231,7 +231,8 @@ lint_step()
     local name=$1 log=$build/lint/$1
     shift
 
-    [ -z "$lint_only" ] || [ "$lint_only" = "$name" ] || return 0
+    # shellcheck disable=SC2053
+    [ -z "$lint_only" ] || [[ $name = $lint_only ]] || return 0
 
     mkdir -p "$build/lint"
 
@@ -260,28 +261,50 @@ perl_syntax()
 }
 
 
-# over_sources COMMAND...: the command with the flags of the modules' build
-# and one source, for each of them
+# over_sources TOOL: analyze_TOOL for each source of the modules, with the flags
+# of their build; what has not changed since it passed is passed over
 over_sources()
 {
-    local name flags source failed=0
+    local tool=$1 name flags source stamp headers failed=0 pids=() pid
+    local stamps=$build/lint/$tool.passed
+
+    mkdir -p "$stamps"
 
     flags=$(make -s -f "$build/objs/Makefile" -C /usr/share/nginx/src \
             print-flags) || return 1
+    headers=$(find "$top"/ngx_http_*_module -name '*.h' -printf '%T@ %p\n' \
+              | sort -n | tail -n 1 | cut -d ' ' -f 2-)
 
-    for name in $modules; do
-        for source in $(module_srcs "$name"); do
-            # shellcheck disable=SC2086
-            (cd /usr/share/nginx/src && eval '"$@" "$source"' $flags) \
-                || failed=1
-        done
+    for source in $(for name in $modules; do module_srcs "$name"; done); do
+
+        stamp=$stamps/$(basename "$source")
+
+        [ -f "$stamp" ] && [ "$stamp" -nt "$source" ] \
+            && [ "$stamp" -nt "$headers" ] \
+            && [ "$stamp" -nt "$top/t/lib/verbs.sh" ] && continue
+
+        # shellcheck disable=SC2086
+        (cd /usr/share/nginx/src && eval '"analyze_$tool" "$source"' $flags \
+             && touch "$stamp") >"$stamp.log" 2>&1 &
+        pids+=($!)
+
+        if [ ${#pids[@]} -ge "$jobs" ]; then
+            wait "${pids[0]}" || failed=1
+            pids=("${pids[@]:1}")
+        fi
     done
 
+    for pid in "${pids[@]}"; do
+        wait "$pid" || failed=1
+    done
+
+    cat "$stamps"/*.log
+    rm -f "$stamps"/*.log
     return $failed
 }
 
 
-analyze_gcc()
+analyze_analyzer()
 {
     gcc -fanalyzer -Wall -Wextra -Werror -O1 -S -o /dev/null "$@"
 }
@@ -327,38 +350,34 @@ analyze_cppcheck()
     cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c99 \
         --enable=warning,performance,portability \
         --suppress=missingInclude --suppress=missingIncludeSystem \
+        --suppress=autoVariables \
         -Dngx_inline=inline -DNGX_HTTP_SSL=1 -DNGX_THREADS=1 \
         $(include_flags unit) "${sources[@]}"
 }
 
 
-# lint [NAME | quick]
+# lint [NAME | quick]: quick is all but the slowest
 verb_lint()
 {
     local lint_only=${1:-}
 
-    if [ "$lint_only" = quick ]; then
-        lint_only=
+    packages shellcheck perl clang cppcheck
+    [ "$lint_only" = quick ] || packages clang-tidy
 
-        packages shellcheck perl
-        lint_step style perl "$top/t/style.pl"
-        lint_step shell shellcheck -x "$top/build.sh" \
-            "$top/.ci/run"
-        lint_step perl perl_syntax
+    (lock; modules_stock) || exit 1
 
-    else
-        packages shellcheck perl clang clang-tidy cppcheck
-        (lock; modules_stock) || exit 1
+    [ "$lint_only" != quick ] || lint_only='*'
 
-        lint_step style perl "$top/t/style.pl"
-        lint_step shell shellcheck -x "$top/build.sh" \
-            "$top/.ci/run"
-        lint_step perl perl_syntax
-        lint_step clang over_sources analyze_clang
-        lint_step cppcheck analyze_cppcheck
-        lint_step analyzer over_sources analyze_gcc
-        lint_step tidy over_sources analyze_tidy
-    fi
+    lint_step style perl "$top/t/style.pl"
+    lint_step shell shellcheck -x "$top/build.sh" "$top/.ci/run"
+    lint_step perl perl_syntax
+    lint_step clang over_sources clang
+    lint_step cppcheck analyze_cppcheck
+    lint_step analyzer over_sources analyzer
+    [ "$lint_only" = '*' ] || lint_step tidy over_sources tidy
+
+    [ $((lint_passed + lint_failed)) -gt 0 ] || die "no lint \"$lint_only\"" \
+        "style, shell, perl, clang, cppcheck, analyzer, tidy"
 
     echo "lint: $lint_passed passed, $lint_failed failed"
     [ $lint_failed -eq 0 ]
@@ -657,7 +676,7 @@ verb_test()
     [ -z "${CI:-}" ] || seconds=60
 
     packages nginx-dev gcc make dpkg-dev libssl-dev libpcre2-dev zlib1g-dev \
-        libhiredis-dev libcjson-dev clang libclang-rt-14-dev shellcheck
+        libhiredis-dev libcjson-dev clang libclang-rt-14-dev shellcheck cppcheck
 
     say "modules"
     (lock; modules_stock) || exit 1

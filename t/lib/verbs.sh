@@ -567,6 +567,37 @@ verb_compat()
 test_packages=(curl jq openssl nghttp2-client redis-server)
 
 
+# the checker of Prometheus' text format, out of a package that would also
+# start a server
+unpack_promtool()
+{
+    local dir
+
+    [ ! -x "$build/promtool" ] || return 0
+
+    say "fetching promtool"
+    dir=$(mktemp -d) || exit 1
+
+    (
+        cd "$dir" \
+            && { apt-get -q download prometheus \
+                 || { as_root apt-get -q update \
+                      && apt-get -q download prometheus; }; } \
+            && dpkg-deb --fsys-tarfile prometheus_*.deb \
+               | tar -xO ./usr/bin/promtool >promtool \
+            && chmod 755 promtool && mv promtool "$build/promtool"
+    ) >"$build/promtool.log" 2>&1 </dev/null
+
+    rm -rf "$dir"
+
+    [ -x "$build/promtool" ] || {
+        tail -n 5 "$build/promtool.log" >&2
+        die "no promtool, see $build/promtool.log" \
+            "it is in Debian's package prometheus"
+    }
+}
+
+
 # prove_with BINARY MODULES [FILE...]: a file may be named from anywhere, with
 # or without its directory and its end
 prove_with()
@@ -584,7 +615,9 @@ prove_with()
 
     [ ${#files[@]} -gt 0 ] || files=("$top"/t/*.t)
 
-    TEST_NGINX_BINARY=$binary TEST_NGINX_MODULES=$dir \
+    unpack_promtool
+
+    PROMTOOL=$build/promtool TEST_NGINX_BINARY=$binary TEST_NGINX_MODULES=$dir \
         prove -j "$jobs" -I "$top/t/lib" "${files[@]}" </dev/null
 }
 

@@ -26,7 +26,8 @@ static ngx_int_t ngx_http_aggregate_check_template(ngx_conf_t *cf,
 static ngx_int_t ngx_http_aggregate_check_each(ngx_conf_t *cf,
     ngx_http_aggregate_backend_t *backend);
 static void ngx_http_aggregate_suggest_backend(ngx_conf_t *cf,
-    ngx_http_aggregate_block_t *block, ngx_str_t *name);
+    ngx_http_aggregate_block_t *block, ngx_str_t *name,
+    ngx_http_aggregate_where_t *where);
 static ngx_http_aggregate_backend_t *ngx_http_aggregate_find_backend(
     ngx_http_aggregate_block_t *block, ngx_str_t *name);
 static ngx_int_t ngx_http_aggregate_add_need(
@@ -293,7 +294,8 @@ ngx_http_aggregate_check_template(ngx_conf_t *cf,
                                      "of backend \"%V\"",
                                      &name, &name, &backend->name);
 
-            ngx_http_aggregate_suggest_backend(cf, backend->block, &name);
+            ngx_http_aggregate_suggest_backend(cf, backend->block, &name,
+                                               where);
 
             return NGX_ERROR;
         }
@@ -325,7 +327,8 @@ ngx_http_aggregate_check_each(ngx_conf_t *cf,
                                  &backend->each, &backend->name);
 
         ngx_http_aggregate_suggest_backend(cf, backend->block,
-                                           &backend->each_name);
+                                           &backend->each_name,
+                                           &backend->each_where);
 
         return NGX_ERROR;
     }
@@ -354,7 +357,8 @@ ngx_http_aggregate_check_each(ngx_conf_t *cf,
 
 static void
 ngx_http_aggregate_suggest_backend(ngx_conf_t *cf,
-    ngx_http_aggregate_block_t *block, ngx_str_t *name)
+    ngx_http_aggregate_block_t *block, ngx_str_t *name,
+    ngx_http_aggregate_where_t *where)
 {
     ngx_uint_t                      i, distance, best;
     ngx_http_aggregate_backend_t  **backends, *nearest;
@@ -373,8 +377,8 @@ ngx_http_aggregate_suggest_backend(ngx_conf_t *cf,
     }
 
     if (nearest) {
-        ngx_http_aggregate_error(cf, &nearest->where,
-                                 "did you mean \"%V\"?", &nearest->name);
+        ngx_http_aggregate_error(cf, where, "did you mean \"%V\"?",
+                                 &nearest->name);
     }
 }
 

@@ -165,6 +165,12 @@ ngx_http_aggregate_shape_statement(ngx_conf_t *cf, ngx_command_t *cmd,
 
     case 't': /* target */
 
+        if (sh->target) {
+            return "is duplicate";
+        }
+
+        sh->target = 1;
+
         path.data = value[1].data;
         path.len = value[1].len;
 

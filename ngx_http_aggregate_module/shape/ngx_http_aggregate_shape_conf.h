@@ -19,6 +19,7 @@
 
 typedef struct {
     agg_shape_t                     *shape;
+    ngx_uint_t                       target;    /* unsigned  target:1; */
     ngx_array_t                      limits;
                                         /* ngx_http_aggregate_shape_arg_t */
     ngx_array_t                      values;

@@ -304,9 +304,11 @@ over_sources()
 }
 
 
+# what is not initialized clang finds with fewer mistakes
 analyze_analyzer()
 {
-    gcc -fanalyzer -Wall -Wextra -Werror -O1 -S -o /dev/null "$@"
+    gcc -fanalyzer -Wno-analyzer-use-of-uninitialized-value \
+        -Wall -Wextra -Werror -O1 -S -o /dev/null "$@"
 }
 
 
@@ -350,7 +352,7 @@ analyze_cppcheck()
     cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c99 \
         --enable=warning,performance,portability \
         --suppress=missingInclude --suppress=missingIncludeSystem \
-        --suppress=autoVariables \
+        --suppress=autoVariables --suppress=ctunullpointer \
         -Dngx_inline=inline -DNGX_HTTP_SSL=1 -DNGX_THREADS=1 \
         $(include_flags unit) "${sources[@]}"
 }

@@ -33,8 +33,12 @@
  *    when several statements give one name in one object, the last of them
  *    that finds a member wins.
  *  - move: all sources are taken out, as shaped by then, before the first is
- *    placed; of duplicate sources the last is placed.  So "move a.b a" puts b
- *    in the place of a, and "move a a.b" wraps a.
+ *    placed, duplicates too, of which the last is placed; of duplicates on the
+ *    way the last decides, even when it leads nowhere.  "move a.b a" puts b in
+ *    the place of a, and "move a a.b" wraps a.
+ *  - into: the value takes the place of the first member of its name after
+ *    rename, and further ones go; move and set come later, so what they put
+ *    there stays.
  *  - move, set: a key where there is no object replaces what is there by an
  *    object; an index that is not there, [] and .* without a container: the
  *    statement does nothing there.  Duplicates on the way all get the value.
@@ -56,7 +60,9 @@
 
 typedef struct agg_shape_s  agg_shape_t;
 typedef struct agg_state_s  agg_state_t;
+typedef struct agg_edge_s   agg_edge_t;
 typedef struct agg_frame_s  agg_frame_t;
+typedef struct agg_track_s  agg_track_t;
 
 
 /* what a shape takes at run time, by the slots its statements returned */
@@ -87,13 +93,26 @@ typedef struct {
     /* the rest is the runner's own */
 
     unsigned                 step;
+    agg_rc_e                 rc;
+    unsigned                 found;     /* the document began */
     const agg_shape_t       *shape;
     const agg_shape_args_t  *args;
     agg_buf_t               *out;
-    agg_frame_t             *frame;
-    const agg_state_t       *child;
+    agg_frame_t             *frames;
+    agg_frame_t             *frame;     /* the innermost */
+    const agg_state_t       *child;     /* for the value that is due */
+    const agg_edge_t        *edge;      /* of the member that is due */
+    const u_char            *from;      /* what of this piece is to be copied */
+    const u_char            *to;
+    const u_char            *quote;     /* where in this piece the name is */
+    size_t                   length;    /* of the name, raw */
+    u_char                  *names;     /* the name, when it came in pieces */
+    unsigned                 spilled;   /* the name is in out already */
+    unsigned                 copying;   /* what is scanned stays */
+    agg_track_t             *tracks;
+    agg_buf_t               *moves;
+    agg_buf_t                spare;
     agg_scan_t               scan;
-    void                    *own;
 } agg_shape_run_t;
 
 

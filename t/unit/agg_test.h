@@ -12,7 +12,10 @@
 #include "agg_json.h"
 
 
-static unsigned long  checks;
+/* not every test needs all of it */
+#define maybe_unused  __attribute__((unused))
+
+static unsigned long  checks maybe_unused;
 
 /* allocations still granted, negative: all of them */
 static long           mem_left = -1;
@@ -151,10 +154,7 @@ mem_free_all(void)
 }
 
 
-/* not every test needs it */
-
-static agg_mem_t      mem __attribute__((unused))
-                          = { mem_alloc, mem_grow, NULL };
+static agg_mem_t      mem maybe_unused = { mem_alloc, mem_grow, NULL };
 
 
 #endif /* AGG_TEST_H_INCLUDED */

@@ -1,0 +1,319 @@
+
+/*
+ * What stays.  It is copied in runs as long as possible: [from, to) are the
+ * bytes of the current piece that are due.  White space between the tokens of
+ * a frame always goes, so the output does not depend on how the input is cut.
+ */
+
+
+#include "agg_run.h"
+
+
+static const agg_str_t *agg_run_into(agg_shape_run_t *run,
+    const agg_frame_t *f, const agg_out_t *out);
+static agg_rc_e agg_run_keep_member(agg_shape_run_t *run, const u_char *p);
+
+
+/*
+ * A member of a name that others may have in the output as well.  Whoever
+ * loses to one that was there before is dropped at once; who was there before
+ * a better one is dropped when the object ends.
+ */
+
+agg_mode_e
+agg_run_claim(agg_shape_run_t *run, agg_mode_e mode, agg_rc_e *rc)
+{
+    int                 n;
+    unsigned            i, rank;
+    agg_frame_t        *f;
+    agg_track_t        *t;
+    const agg_out_t    *out;
+    const agg_str_t    *value;
+    const agg_claim_t  *claim;
+
+    f = run->frame;
+    n = run->edge->out;
+    out = &f->state->outs[n];
+    t = &run->tracks[f->state->track + (unsigned) n];
+    rank = run->edge->rank + 1;
+
+    value = (out->slot != AGG_NO_SLOT) ? agg_run_into(run, f, out) : NULL;
+
+    *rc = AGG_OK;
+
+    if (rank < t->rank || (rank == t->rank && value != NULL && t->placed)) {
+        return AGG_DROP;
+    }
+
+    if (rank > t->rank) {
+
+        if (t->rank != 0) {
+            f->dirty = 1;
+
+            for (i = 0; i < f->state->nclaims; i++) {
+                claim = &f->state->claims[i];
+
+                if (claim->out == n && claim->rank + 1 < rank) {
+                    run->moves[claim->slot].pos
+                        = run->moves[claim->slot].start;
+                }
+            }
+        }
+
+        t->rank = rank;
+        t->placed = 0;
+        t->first = agg_buf_used(run->out) + agg_run_due(run);
+    }
+
+    if (value == NULL) {
+        return mode;
+    }
+
+    *rc = agg_run_flush(run);
+
+    if (*rc == AGG_OK && f->comma) {
+        *rc = agg_buf_append(run->out, ",", 1);
+    }
+
+    if (*rc == AGG_OK) {
+        *rc = agg_buf_append(run->out, out->text->data, out->text->len);
+    }
+
+    if (*rc == AGG_OK) {
+        *rc = agg_buf_append(run->out, value->data, value->len);
+    }
+
+    f->comma = 1;
+    t->placed = 1;
+
+    return AGG_DROP;
+}
+
+
+/* the value that the element of this frame gets, if any */
+
+static const agg_str_t *
+agg_run_into(agg_shape_run_t *run, const agg_frame_t *f, const agg_out_t *out)
+{
+    size_t                   i;
+    const agg_shape_into_t  *into;
+
+    into = &run->args->into[out->slot];
+    i = (f - 1)->index;
+
+    return (i < into->n && into->values[i].data != NULL) ? &into->values[i]
+                                                         : NULL;
+}
+
+
+/* the value at p stays, and so does its name */
+
+agg_rc_e
+agg_run_keep(agg_shape_run_t *run, const u_char *p)
+{
+    agg_frame_t  *f;
+
+    f = run->frame;
+
+    if (f->silent) {
+        run->from = p;
+        run->to = p;
+        return AGG_OK;
+    }
+
+    if (run->child->slot != AGG_NO_SLOT) {
+        agg_run_try(agg_run_flush(run));
+        f->slot = run->child->slot;
+        f->mark = agg_buf_used(run->out);
+        run->from = p;
+        run->to = p;
+        return AGG_OK;
+    }
+
+    if (f->close == '}') {
+        return agg_run_keep_member(run, p);
+    }
+
+    if (run->from == NULL || p != run->to + f->comma) {
+        agg_run_try(agg_run_flush(run));
+        agg_run_try(agg_buf_append(run->out, ",", f->comma));
+        run->from = p;
+    }
+
+    run->to = p;
+    f->comma = 1;
+
+    return AGG_OK;
+}
+
+
+static agg_rc_e
+agg_run_keep_member(agg_shape_run_t *run, const u_char *p)
+{
+    agg_frame_t      *f;
+    const agg_str_t  *text;
+
+    f = run->frame;
+    text = (run->edge != NULL) ? run->edge->text : NULL;
+
+    if (text == NULL && run->quote != NULL) {
+
+        /* one run with what was before, if nothing else is between */
+
+        if (run->from == NULL || run->quote != run->to + f->comma) {
+            agg_run_try(agg_run_flush(run));
+            agg_run_try(agg_buf_append(run->out, ",", f->comma));
+            run->from = run->quote;
+        }
+
+        if (p != run->quote + run->length + 3) {
+            run->to = run->quote + run->length + 2;
+            agg_run_try(agg_run_flush(run));
+            agg_run_try(agg_buf_append(run->out, ":", 1));
+            run->from = p;
+        }
+
+        run->to = p;
+        f->comma = 1;
+
+        return AGG_OK;
+    }
+
+    agg_run_try(agg_run_flush(run));
+
+    if (run->spilled) {
+
+        if (run->spilled == AGG_SPILLED_LARGE) {
+            return AGG_TOO_LARGE;
+        }
+
+        agg_run_try(agg_buf_append(run->out, "\":", 2));
+
+    } else if (text != NULL) {
+        agg_run_try(agg_buf_append(run->out, ",", f->comma));
+        agg_run_try(agg_buf_append(run->out, text->data, text->len));
+
+    } else {
+        agg_run_try(agg_buf_append(run->out, ",\"" + !f->comma,
+                                   1u + f->comma));
+        agg_run_try(agg_buf_append(run->out, run->names, run->length));
+        agg_run_try(agg_buf_append(run->out, "\":", 2));
+    }
+
+    run->from = p;
+    run->to = p;
+    f->comma = 1;
+
+    return AGG_OK;
+}
+
+
+agg_rc_e
+agg_run_append_into(agg_shape_run_t *run)
+{
+    unsigned          i;
+    agg_frame_t      *f;
+    agg_track_t      *t;
+    const agg_out_t  *out;
+    const agg_str_t  *value;
+
+    f = run->frame;
+
+    for (i = 0; i < f->state->nouts; i++) {
+        out = &f->state->outs[i];
+        t = &run->tracks[f->state->track + i];
+
+        if (out->slot == AGG_NO_SLOT || t->placed) {
+            continue;
+        }
+
+        value = agg_run_into(run, f, out);
+
+        if (value == NULL) {
+            continue;
+        }
+
+        agg_run_try(agg_run_flush(run));
+        agg_run_try(agg_buf_append(run->out, ",", f->comma));
+        agg_run_try(agg_buf_append(run->out, out->text->data, out->text->len));
+        agg_run_try(agg_buf_append(run->out, value->data, value->len));
+
+        f->comma = 1;
+    }
+
+    return AGG_OK;
+}
+
+
+/* takes those out of an object that were there before who got their name */
+
+void
+agg_run_compact(agg_shape_run_t *run)
+{
+    size_t              n;
+    u_char             *start, *dst, *src;
+    unsigned            i;
+    agg_str_t           object;
+    agg_iter_t          it;
+    agg_frame_t        *f;
+    agg_track_t        *t;
+    const agg_state_t  *st;
+
+    f = run->frame;
+    st = f->state;
+    t = &run->tracks[st->track];
+
+    start = run->out->start;
+
+    object.data = start + f->start;
+    object.len = (size_t) (run->out->pos - object.data);
+
+    dst = object.data + 1;
+    f->comma = 0;
+
+    agg_iter_init(&it, &object);
+
+    while (agg_iter_next(&it)) {
+        src = it.name.data - 1;
+
+        for (i = 0; i < st->nouts; i++) {
+            if (t[i].rank > 1 && src < start + t[i].first
+                && agg_json_name_equal(&it.name, &st->outs[i].name))
+            {
+                break;
+            }
+        }
+
+        if (i < st->nouts) {
+            continue;
+        }
+
+        if (f->comma) {
+            *dst++ = ',';
+        }
+
+        n = (size_t) (it.value.data + it.value.len - src);
+        memmove(dst, src, n);
+        dst += n;
+        f->comma = 1;
+    }
+
+    run->out->pos = dst;
+}
+
+
+agg_rc_e
+agg_run_flush(agg_shape_run_t *run)
+{
+    agg_rc_e  rc;
+
+    if (run->from == NULL) {
+        return AGG_OK;
+    }
+
+    rc = agg_buf_append(run->out, run->from, (size_t) (run->to - run->from));
+
+    run->from = NULL;
+
+    return rc;
+}

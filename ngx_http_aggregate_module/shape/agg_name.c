@@ -1,0 +1,152 @@
+
+/*
+ * Names.  A member's name waits until the first byte of its value tells
+ * whether it stays; one that is cut is kept in a buffer as long as it may be
+ * one of the shape's, and is written ahead when it is longer.
+ */
+
+
+#include "agg_run.h"
+
+
+static void agg_run_find(agg_shape_run_t *run);
+static agg_rc_e agg_run_spill(agg_shape_run_t *run, const void *p, size_t n);
+
+
+agg_rc_e
+agg_run_name_string(agg_shape_run_t *run, const u_char **pos,
+    const u_char *end)
+{
+    const u_char  *p, *start;
+
+    start = *pos;
+
+    p = agg_scan_value(&run->scan, start, end);
+    *pos = p;
+
+    if (run->scan.state == AGG_SCAN_ERROR) {
+        return AGG_INVALID;
+    }
+
+    if (run->scan.state != AGG_SCAN_DONE) {
+        agg_run_try(agg_run_save(run, start, (size_t) (p - start)));
+        run->quote = NULL;
+        return AGG_OK;
+    }
+
+    if (run->quote != NULL) {
+        run->length = (size_t) (p - start) - 1;
+
+    } else {
+        agg_run_try(agg_run_save(run, start, (size_t) (p - start) - 1));
+    }
+
+    agg_run_find(run);
+
+    run->step = AGG_RUN_COLON;
+
+    return AGG_OK;
+}
+
+
+/* what the state has for the member whose name is complete */
+
+static void
+agg_run_find(agg_shape_run_t *run)
+{
+    size_t              len;
+    unsigned            i;
+    agg_str_t           name;
+    const agg_edge_t   *edge;
+    const agg_state_t  *st;
+
+    st = run->frame->state;
+
+    run->edge = NULL;
+    run->child = st->other;
+
+    if (run->spilled || run->length > run->shape->name_size) {
+        return;
+    }
+
+    name.len = run->length;
+    name.data = (run->quote != NULL) ? (u_char *) run->quote + 1 : run->names;
+
+    if (memchr(name.data, '\\', name.len) != NULL) {
+        len = agg_json_unescape_any(run->names + run->shape->name_size, &name);
+        name.data = run->names + run->shape->name_size;
+        name.len = len;
+    }
+
+    len = (name.len > AGG_EDGE_LONG) ? AGG_EDGE_LONG + 1 : name.len;
+
+    for (i = st->first[len]; i < st->first[len + 1]; i++) {
+        edge = &st->edges[i];
+
+        if (edge->name.len == name.len
+            && memcmp(edge->name.data, name.data, name.len) == 0)
+        {
+            run->edge = edge;
+            run->child = edge->child;
+            return;
+        }
+    }
+}
+
+
+/* keeps a part of a name, as the piece that it stands in ends */
+
+agg_rc_e
+agg_run_save(agg_shape_run_t *run, const u_char *p, size_t n)
+{
+    agg_frame_t  *f;
+
+    if (!run->spilled && n <= run->shape->name_size - run->length) {
+
+        if (n != 0) {
+            memcpy(run->names + run->length, p, n);
+            run->length += n;
+        }
+
+        return AGG_OK;
+    }
+
+    if (!run->spilled) {
+        agg_run_try(agg_run_flush(run));
+
+        f = run->frame;
+        f->mark = agg_buf_used(run->out);
+
+        run->spilled = (f->state->other == &agg_state_drop)
+                       ? AGG_SPILLED_GONE : AGG_SPILLED;
+
+        agg_run_try(agg_run_spill(run, ",\"" + !f->comma, 1u + f->comma));
+        agg_run_try(agg_run_spill(run, run->names, run->length));
+    }
+
+    return agg_run_spill(run, p, n);
+}
+
+
+static agg_rc_e
+agg_run_spill(agg_shape_run_t *run, const void *p, size_t n)
+{
+    agg_rc_e  rc;
+
+    if (run->spilled != AGG_SPILLED) {
+        return AGG_OK;
+    }
+
+    rc = agg_buf_append(run->out, p, n);
+
+    if (rc == AGG_TOO_LARGE) {
+
+        /* only an error if the member stays */
+
+        run->spilled = AGG_SPILLED_LARGE;
+        run->out->pos = run->out->start + run->frame->mark;
+        rc = AGG_OK;
+    }
+
+    return rc;
+}

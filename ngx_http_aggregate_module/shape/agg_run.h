@@ -1,0 +1,94 @@
+
+/* what the files of the runner share */
+
+
+#ifndef AGG_RUN_H_INCLUDED
+#define AGG_RUN_H_INCLUDED
+
+
+#include "agg_state.h"
+#include "agg_scan.h"
+
+
+#pragma GCC visibility push(hidden)
+
+
+typedef enum {
+    AGG_RUN_VALUE = 0,
+    AGG_RUN_FIRST_VALUE,
+    AGG_RUN_ELEMENT,
+    AGG_RUN_FIRST_NAME,
+    AGG_RUN_NAME,
+    AGG_RUN_NAME_STRING,
+    AGG_RUN_COLON,
+    AGG_RUN_SCAN,                   /* a value */
+    AGG_RUN_REST,                   /* of an array */
+    AGG_RUN_AFTER,
+    AGG_RUN_END
+} agg_run_step_e;
+
+
+/* a name that is too long to wait */
+
+#define AGG_SPILLED        1        /* is in the output */
+#define AGG_SPILLED_GONE   2        /* is not needed */
+#define AGG_SPILLED_LARGE  3        /* had no room there */
+
+
+struct agg_track_s {
+    size_t              first;      /* in the output, of the winners */
+    unsigned            rank;       /* theirs, from 1; 0: none came yet */
+    unsigned            placed;     /* into's value stands for it */
+};
+
+
+struct agg_frame_s {
+    const agg_state_t  *state;
+    size_t              index;      /* of the element */
+    size_t              limit;
+    size_t              total;      /* elements, when counted */
+    size_t              start;      /* of the container in the output */
+    size_t              mark;       /* there, to go back to */
+    int                 slot;       /* the value is taken by a move */
+    u_char              close;      /* what closes it, 0: the document's */
+    u_char              silent;
+    u_char              comma;      /* something is in it */
+    u_char              dirty;      /* something in it must go */
+};
+
+
+#define agg_run_depth(run)  ((unsigned) ((run)->frame - (run)->frames))
+
+#define agg_run_due(run)                                                     \
+    ((run)->from == NULL ? 0 : (size_t) ((run)->to - (run)->from))
+
+#define agg_run_try(expr)                                                    \
+    do {                                                                     \
+        agg_rc_e  try_rc_ = (expr);                                          \
+                                                                             \
+        if (try_rc_ != AGG_OK) {                                             \
+            return try_rc_;                                                  \
+        }                                                                    \
+    } while (0)
+
+
+/* names: agg_name.c */
+
+agg_rc_e agg_run_name_string(agg_shape_run_t *run, const u_char **pos,
+    const u_char *end);
+agg_rc_e agg_run_save(agg_shape_run_t *run, const u_char *p, size_t n);
+
+
+/* what stays, and who gets a name: agg_keep.c */
+
+agg_rc_e agg_run_keep(agg_shape_run_t *run, const u_char *p);
+agg_mode_e agg_run_claim(agg_shape_run_t *run, agg_mode_e mode, agg_rc_e *rc);
+agg_rc_e agg_run_append_into(agg_shape_run_t *run);
+void agg_run_compact(agg_shape_run_t *run);
+agg_rc_e agg_run_flush(agg_shape_run_t *run);
+
+
+#pragma GCC visibility pop
+
+
+#endif /* AGG_RUN_H_INCLUDED */

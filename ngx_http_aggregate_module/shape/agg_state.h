@@ -1,0 +1,188 @@
+
+/*
+ * What a compiled shape is made of; for the compiler and the runner only.
+ *
+ * A state says what is to be done with a value.  Since no path descends
+ * freely, all that apply at one place of a document are equally far along, so
+ * the states form a graph without circles, one level for each level of the
+ * document, as deep as the longest path.
+ */
+
+
+#ifndef AGG_STATE_H_INCLUDED
+#define AGG_STATE_H_INCLUDED
+
+
+#include "agg_shape.h"
+
+
+#pragma GCC visibility push(hidden)
+
+
+/* names of this length and longer share a bucket */
+
+#define AGG_EDGE_LONG   32
+
+#define AGG_NO_SLOT     (-1)
+
+
+/* what to do with a value of some kind */
+
+typedef enum {
+    AGG_DROP = 0,
+    AGG_COPY,
+    AGG_WALK
+} agg_mode_e;
+
+
+typedef enum {
+    AGG_RULE_LIMIT = 0,
+    AGG_RULE_ALLOW,
+    AGG_RULE_DENY,
+    AGG_RULE_RENAME,
+    AGG_RULE_INTO,
+    AGG_RULE_MOVE,
+    AGG_RULE_SET
+} agg_rule_e;
+
+
+typedef struct agg_rule_s  agg_rule_t;
+
+struct agg_rule_s {
+    agg_rule_e            type;
+    agg_path_t           *path;
+    agg_path_t           *to;       /* of a move */
+    agg_str_t             name;     /* decoded, of a rename and into */
+    agg_str_t             text;     /* the name as "name":, a constant */
+    size_t                n;        /* of a limit */
+    int                   slot;     /* of an argument, or of a move */
+    unsigned              rank;     /* of a rename, from 1 */
+    agg_rule_t           *next;
+};
+
+
+struct agg_edge_s {
+    agg_str_t             name;     /* decoded */
+    const agg_state_t    *child;
+    const agg_str_t      *text;     /* the new name, NULL: none */
+    int                   out;      /* which of the state's outs it becomes */
+    unsigned              rank;     /* 0: not renamed */
+};
+
+
+/* a name in the output that more than one member may claim */
+
+typedef struct {
+    agg_str_t             name;     /* decoded */
+    const agg_str_t      *text;
+    int                   slot;     /* into's, or AGG_NO_SLOT */
+} agg_out_t;
+
+
+/* what a move takes out of a member that may turn out not to be there */
+
+typedef struct {
+    int                   slot;
+    int                   out;
+    unsigned              rank;
+} agg_claim_t;
+
+
+typedef struct {
+    long                  index;
+    const agg_state_t    *child;
+} agg_element_t;
+
+
+struct agg_state_s {
+    u_char                scalar;   /* agg_mode_e by kind */
+    u_char                object;
+    u_char                array;
+    u_char                silent;   /* on the way to the target */
+    u_char                whole;    /* indexes from the end: count first */
+    int                   slot;     /* a move takes the value */
+    unsigned              track;    /* place of its outs in the runner */
+
+    unsigned              nsources; /* moves that find theirs from here on */
+    unsigned             *sources;
+
+    unsigned              nedges;
+    agg_edge_t           *edges;    /* by length */
+    unsigned short        first[AGG_EDGE_LONG + 3];
+    const agg_state_t    *other;    /* other members */
+
+    unsigned              nouts;
+    agg_out_t            *outs;
+    unsigned              nclaims;
+    agg_claim_t          *claims;
+
+    const agg_state_t    *element;  /* other elements */
+    unsigned              nelements;
+    agg_element_t        *elements;
+    unsigned              nback;    /* from the end */
+    agg_element_t        *back;
+    const agg_state_t   **both;     /* elements[i] that is back[j] as well */
+    size_t                limit;
+    unsigned              nlimits;
+    unsigned             *limits;   /* slots */
+
+    /* for the compiler */
+
+    unsigned              depth;
+    unsigned              keep;
+    uint64_t             *set;
+    agg_state_t          *next;
+};
+
+
+struct agg_shape_s {
+    agg_mem_t             mem;
+    agg_path_t           *target;
+    agg_rule_t           *rules;
+    agg_rule_t          **last;
+    unsigned              nrules;
+    unsigned              nmoves;
+    unsigned              nlimits;  /* slots */
+    unsigned              nvalues;
+    unsigned              ninto;
+
+    /* compiled */
+
+    const agg_state_t    *start;
+    const agg_state_t    *root;
+    const agg_state_t    *late;     /* of a second pass, NULL: none */
+    unsigned              place;    /* moves and sets are done */
+    unsigned              nframes;
+    unsigned              ntracks;
+    size_t                name_size;
+
+    agg_shape_t          *head;
+    agg_shape_t          *tail;
+};
+
+
+extern const agg_state_t  agg_state_copy;
+extern const agg_state_t  agg_state_drop;
+
+
+/* parts of a shape */
+
+#define AGG_SHAPE_HEAD  0x01        /* target and limit */
+#define AGG_SHAPE_TAIL  0x02
+
+agg_rc_e agg_states_build(agg_shape_t *s, unsigned parts, agg_error_t *err);
+
+
+/*
+ * Writes the document with the value at every place that the path names,
+ * making objects on the way.
+ */
+
+agg_rc_e agg_place(agg_buf_t *out, const agg_str_t *doc,
+    const agg_path_t *path, const agg_str_t *json);
+
+
+#pragma GCC visibility pop
+
+
+#endif /* AGG_STATE_H_INCLUDED */

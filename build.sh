@@ -272,14 +272,18 @@ keep_dates()
 # has changed; FLAGS are added to the compiler's and the linker's
 configure_tree()
 {
-    local src=$1 objs=$2 flags=$3 key
+    local src=$1 objs=$2 flags=$3 key name
     shift 3
 
     key=$({ echo "$src" "$flags" "$@"
-            cat "$top/config" "$top"/ngx_http_*/config "$src/auto/modules"
-            find -L "$src/src" -name '*.h' | sort | xargs cat
+            find -L "$src/src" -name '*.h' | sort | xargs cat \
+                "$src/auto/modules"
             declare -f tune_makefile
-            for name in $modules; do module_srcs "$name"; done
+
+            if [[ $* = *--add-dynamic-module=* ]]; then
+                cat "$top/config" "$top"/ngx_http_*/config
+                for name in $modules; do module_srcs "$name"; done
+            fi
           } 2>/dev/null | cksum)
 
     if [ -f "$objs/Makefile" ] && [ "$(cat "$objs/key" 2>/dev/null)" = "$key" ]
@@ -431,8 +435,10 @@ modules_stock()
     binary=$(nginx_binary) || die "no nginx found in PATH"
 
     version=$("$binary" -v 2>&1)
-    grep -qF "\"${version##*/}\"" "$src/src/core/nginx.h" \
-        || die "$binary is ${version##*/}, and nginx-dev another version" \
+    version=${version##*/}
+    version=${version%% *}
+    grep -qF "\"$version\"" "$src/src/core/nginx.h" \
+        || die "$binary is $version, and nginx-dev another version" \
                "apt-get install nginx nginx-dev makes them the same;" \
                "for an nginx of another origin: --with-nginx=DIR"
 

@@ -404,6 +404,7 @@ debian_nginx()
     codename=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
     wanted=$("$(nginx_binary)" -v 2>&1)
     wanted=${wanted##*/}
+    wanted=${wanted%% *}
 
     say "fetching Debian's source of nginx $wanted"
     rm -rf "$dir/src" "$dir/fetch"
@@ -424,6 +425,7 @@ debian_nginx()
         rm -rf "$dir/fetch"/* "$dir/src"
     done
 
+    rm -f "$build/apt/source/updated"
     die "no source of nginx $wanted, see $dir/fetch.log and $build/apt/source"
 }
 
@@ -497,8 +499,11 @@ build_compat()
             apt_private compat deb $compat_release \
                 apt-get download nginx nginx-dev || exit 1
             for package in *.deb; do dpkg -x "$package" ../root; done
-        ) >"$dir/fetch.log" 2>&1 || die "no nginx of $compat_release," \
-            "see $dir/fetch.log and $build/apt/compat/log"
+        ) >"$dir/fetch.log" 2>&1 || {
+            rm -f "$build/apt/compat/updated"
+            die "no nginx of $compat_release," \
+                "see $dir/fetch.log and $build/apt/compat/log"
+        }
     fi
 
     src=$dir/root/usr/share/nginx/src

@@ -509,6 +509,17 @@ ngx_http_aggregate_each_end(ngx_http_aggregate_part_t *part)
         return;
     }
 
+    if (good < part->nelements
+        && part->reason != NGX_HTTP_AGGREGATE_CANCELLED)
+    {
+        ngx_log_error(NGX_LOG_WARN, part->ctx->request->connection->log, 0,
+                      "aggregate backend \"%V\" failed for %ui of %ui "
+                      "elements, the first: %V, status %ui", &conf->name,
+                      part->nelements - good, part->nelements,
+                      &ngx_http_aggregate_reasons[part->reason],
+                      part->status);
+    }
+
     if (conf->into.data == NULL
         && ngx_http_aggregate_each_array(part, 0, &part->value) != NGX_OK)
     {

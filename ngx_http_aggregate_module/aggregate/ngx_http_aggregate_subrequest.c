@@ -451,7 +451,9 @@ ngx_http_aggregate_result(ngx_http_aggregate_sub_t *sub, ngx_int_t rc)
 
 /*
  * A body that was cut off ends with success as well, but without the mark of
- * the last buffer.  SSI takes that mark off what it passes in a subrequest.
+ * the last buffer.  SSI takes that mark off what it passes in a subrequest,
+ * and without buffering nginx takes a FastCGI answer for whole that has no
+ * end record.
  */
 
 static ngx_uint_t
@@ -464,7 +466,18 @@ ngx_http_aggregate_is_whole(ngx_http_aggregate_sub_t *sub, ngx_int_t rc)
     sr = sub->request;
     u = sr->upstream;
 
-    if (sub->last || sub->no_body || sr->headers_out.content_length_n == 0) {
+    if (sub->no_body || sr->headers_out.content_length_n == 0) {
+        return 1;
+    }
+
+    if (u && !sub->cached && !u->buffering && u->length != 0
+        && u->conf->module.len == 7
+        && ngx_strncmp(u->conf->module.data, "fastcgi", 7) == 0)
+    {
+        return 0;
+    }
+
+    if (sub->last) {
         return 1;
     }
 

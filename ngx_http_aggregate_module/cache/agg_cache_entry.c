@@ -293,6 +293,8 @@ agg_cache_entry_line(const agg_cache_entry_t *entry, const u_char **p,
         return 0;
     }
 
+    value->len = 0;
+
     strings[0] = name;
     strings[1] = value;
 

@@ -53,7 +53,7 @@ typedef struct {
 
     agg_cache_str_t        key;
     agg_cache_str_t        tags;      /* blank-separated */
-    agg_cache_str_t        lines;     /* the header: name, value, name, … */
+    agg_cache_str_t        lines;     /* the header: name, value, name, .. */
     agg_cache_str_t        body;
 } agg_cache_entry_t;
 

@@ -157,6 +157,7 @@ check_model(void)
             if (log[j].hash == hash && log[j].seq > born) {
                 if (log[j].soft == 0) {
                     wanted = HARD;
+
                 } else if (wanted == NOT) {
                     wanted = SOFT;
                 }

@@ -1,0 +1,305 @@
+
+#ifndef _NGX_HTTP_AGGREGATE_CACHE_H_INCLUDED_
+#define _NGX_HTTP_AGGREGATE_CACHE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_event.h>
+#include <ngx_http.h>
+
+#include "agg_cache_key.h"
+#include "agg_cache_policy.h"
+#include "agg_cache_entry.h"
+#include "agg_cache_purge.h"
+#include "agg_cache_store.h"
+#include "agg_cache_flight.h"
+
+
+#pragma GCC visibility push(hidden)
+
+
+#define NGX_HTTP_AGGREGATE_CACHE_WORKERS     64
+
+/* responses that could not be kept: their clients do not wait meanwhile */
+#define NGX_HTTP_AGGREGATE_CACHE_PASS        60000
+#define NGX_HTTP_AGGREGATE_CACHE_PASS_ERROR  1000
+
+/* how often a waiter looks whether the process it waits for lives */
+#define NGX_HTTP_AGGREGATE_CACHE_POLL        100
+
+/* background refreshes of a worker, at most */
+#define NGX_HTTP_AGGREGATE_CACHE_REFRESHES   64
+
+
+#define NGX_HTTP_AGGREGATE_CACHE_IGN_ACCEL          0x0002
+#define NGX_HTTP_AGGREGATE_CACHE_IGN_TARGETED       0x0004
+#define NGX_HTTP_AGGREGATE_CACHE_IGN_EXPIRES        0x0008
+#define NGX_HTTP_AGGREGATE_CACHE_IGN_CONTROL        0x0010
+#define NGX_HTTP_AGGREGATE_CACHE_IGN_SET_COOKIE     0x0020
+#define NGX_HTTP_AGGREGATE_CACHE_IGN_VARY           0x0040
+#define NGX_HTTP_AGGREGATE_CACHE_IGN_COOKIE         0x0080
+#define NGX_HTTP_AGGREGATE_CACHE_IGN_AUTHORIZATION  0x0100
+
+
+typedef enum {
+    NGX_HTTP_AGGREGATE_CACHE_HIT = 0,
+    NGX_HTTP_AGGREGATE_CACHE_MISS,
+    NGX_HTTP_AGGREGATE_CACHE_STALE,
+    NGX_HTTP_AGGREGATE_CACHE_BYPASS,
+    NGX_HTTP_AGGREGATE_CACHE_REVALIDATED,
+    NGX_HTTP_AGGREGATE_CACHE_STATUSES
+} ngx_http_aggregate_cache_status_e;
+
+
+typedef struct {
+    agg_cache_store_t                  *store;
+    agg_cache_purges_t                 *purges;
+    agg_cache_flights_t                *flights;
+
+    ngx_atomic_t                        answers
+                                           [NGX_HTTP_AGGREGATE_CACHE_STATUSES];
+    ngx_atomic_t                        stores;
+    ngx_atomic_t                        refused;
+    ngx_atomic_t                        failed;
+    ngx_atomic_t                        waits;
+    ngx_atomic_t                        refreshes;
+    ngx_atomic_t                        purged;
+} ngx_http_aggregate_cache_sh_t;
+
+
+typedef struct {
+    ngx_http_aggregate_cache_sh_t      *sh;
+    ngx_slab_pool_t                    *shpool;
+    ngx_shm_zone_t                     *shm_zone;
+    ngx_str_t                           name;
+    size_t                              max_object;
+} ngx_http_aggregate_cache_zone_t;
+
+
+typedef struct {
+    ngx_array_t                         zones;   /* of zone pointers */
+} ngx_http_aggregate_cache_main_conf_t;
+
+
+typedef struct {
+    ngx_str_t                           prefix;
+    time_t                              ttl;
+} ngx_http_aggregate_cache_ttl_t;
+
+
+typedef struct {
+    ngx_http_aggregate_cache_zone_t    *zone;
+    ngx_http_complex_value_t           *key;
+    ngx_http_complex_value_t           *identity;
+    ngx_http_complex_value_t           *tags;
+    ngx_array_t                        *ttl;
+    ngx_array_t                        *valid;
+    ngx_array_t                        *bypass;
+    ngx_array_t                        *no_store;
+    ngx_uint_t                          ignore_headers;
+    ngx_flag_t                          lock;
+    ngx_msec_t                          lock_timeout;
+    time_t                              stale_updating;
+    time_t                              stale_error;
+    ngx_uint_t                          key_unsafe;
+
+    ngx_http_aggregate_cache_zone_t    *purge;
+} ngx_http_aggregate_cache_conf_t;
+
+
+typedef enum {
+    ngx_http_aggregate_cache_lookup = 0,
+    ngx_http_aggregate_cache_flight,
+    ngx_http_aggregate_cache_origin,
+    ngx_http_aggregate_cache_done
+} ngx_http_aggregate_cache_state_e;
+
+
+typedef struct ngx_http_aggregate_cache_ctx_s
+    ngx_http_aggregate_cache_ctx_t;
+
+struct ngx_http_aggregate_cache_ctx_s {
+    ngx_http_request_t                 *request;
+    ngx_http_aggregate_cache_conf_t    *conf;
+    ngx_http_aggregate_cache_zone_t    *zone;
+    ngx_http_aggregate_cache_state_e    state;
+    ngx_http_aggregate_cache_status_e   status;
+
+    ngx_str_t                           key;       /* of the resource */
+    ngx_str_t                           full;      /* of the variant */
+    u_char                              digest[AGG_CACHE_DIGEST];
+    u_char                              variant[AGG_CACHE_DIGEST];
+    u_char                              lock[AGG_CACHE_DIGEST];
+
+    agg_cache_str_t                     path;
+    uint64_t                            names[2];  /* URI and key, hashed */
+    uint64_t                            born;
+    agg_cache_id_t                      born_id;
+    time_t                              requested;
+
+    /* what was found, fresh or stale, in the request's memory */
+
+    agg_cache_ref_t                     ref;
+    agg_cache_entry_t                   entry;
+    ngx_str_t                           data;
+
+    /* what is being stored */
+
+    agg_cache_freshness_t               freshness;
+    ngx_str_t                           tags;
+    ngx_str_t                           lines;
+    agg_cache_str_t                     vary[AGG_CACHE_VARY_MAX];
+    int                                 nvary;
+    ngx_chain_t                        *body;
+    ngx_chain_t                       **last;
+    ngx_buf_t                          *tail;
+    size_t                              size;
+    off_t                               expected;
+    ngx_uint_t                          store_status;
+    time_t                              date;
+
+    uint32_t                            slot;
+    uint64_t                            token;
+    ngx_msec_t                          deadline;
+    ngx_event_t                         timer;
+    ngx_queue_t                         queue;
+
+    ngx_http_upstream_t                *upstream;  /* from before the fill */
+    agg_cache_verdict_e                 verdict;
+    ngx_uint_t                          backend_status;
+
+    ngx_table_elt_t                    *if_modified_since;
+    ngx_table_elt_t                    *if_unmodified_since;
+    ngx_table_elt_t                    *if_match;
+    ngx_table_elt_t                    *if_none_match;
+
+    unsigned                            credentials:1;
+    unsigned                            request_no_store:1;
+    unsigned                            only_if_cached:1;
+    unsigned                            invalidate:1;
+    unsigned                            found:1;
+    unsigned                            leader:1;
+    unsigned                            waiting:1;
+    unsigned                            waited:1;
+    unsigned                            fill:1;
+    unsigned                            capture:1;
+    unsigned                            conditional:1;
+    unsigned                            hidden:1;
+    unsigned                            serve:1;
+    unsigned                            swap:1;
+    unsigned                            swap_sent:1;
+    unsigned                            stored:1;
+    unsigned                            vary_miss:1;
+    unsigned                            refresh:1;
+    unsigned                            moved:1;
+    unsigned                            counted:1;
+};
+
+
+/* zone */
+
+char *ngx_http_aggregate_cache_zone(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+ngx_http_aggregate_cache_zone_t *ngx_http_aggregate_cache_zone_add(
+    ngx_conf_t *cf, ngx_str_t *name);
+void ngx_http_aggregate_cache_enter(ngx_http_aggregate_cache_zone_t *zone);
+void ngx_http_aggregate_cache_leave(ngx_http_aggregate_cache_zone_t *zone);
+int ngx_http_aggregate_cache_alive(int32_t pid);
+ngx_int_t ngx_http_aggregate_cache_find(
+    ngx_http_aggregate_cache_zone_t *zone, const u_char *digest,
+    ngx_pool_t *pool, agg_cache_ref_t *ref, ngx_str_t *data);
+ngx_int_t ngx_http_aggregate_cache_put(ngx_http_aggregate_cache_zone_t *zone,
+    const u_char *digest, ngx_str_t *head, ngx_chain_t *body, size_t size,
+    uint64_t checked);
+
+/* wake */
+
+ngx_int_t ngx_http_aggregate_cache_wake_init_module(ngx_cycle_t *cycle);
+ngx_int_t ngx_http_aggregate_cache_wake_init_process(ngx_cycle_t *cycle);
+void ngx_http_aggregate_cache_wake_exit_process(ngx_cycle_t *cycle);
+ngx_int_t ngx_http_aggregate_cache_take(ngx_http_aggregate_cache_ctx_t *ctx);
+void ngx_http_aggregate_cache_land(ngx_http_aggregate_cache_ctx_t *ctx,
+    ngx_msec_t pass);
+ngx_int_t ngx_http_aggregate_cache_wait(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
+void ngx_http_aggregate_cache_unwait(ngx_http_aggregate_cache_ctx_t *ctx);
+
+/* request */
+
+ngx_http_aggregate_cache_ctx_t *ngx_http_aggregate_cache_get(
+    ngx_http_request_t *r);
+ngx_http_aggregate_cache_ctx_t *ngx_http_aggregate_cache_create(
+    ngx_http_request_t *r, ngx_http_aggregate_cache_conf_t *conf);
+ngx_int_t ngx_http_aggregate_cache_make_key(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
+ngx_int_t ngx_http_aggregate_cache_make_variant(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx, const agg_cache_str_t *names,
+    ngx_uint_t n);
+void ngx_http_aggregate_cache_read_request(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
+ngx_int_t ngx_http_aggregate_cache_prepare(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
+void ngx_http_aggregate_cache_restore(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
+ngx_int_t ngx_http_aggregate_cache_digest(ngx_str_t *data, u_char *digest);
+
+/* response */
+
+ngx_int_t ngx_http_aggregate_cache_judge(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
+ngx_int_t ngx_http_aggregate_cache_revalidate(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
+ngx_int_t ngx_http_aggregate_cache_lines(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx, agg_cache_entry_t *old);
+void ngx_http_aggregate_cache_store(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
+
+/* serve */
+
+ngx_int_t ngx_http_aggregate_cache_serve(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
+ngx_int_t ngx_http_aggregate_cache_set_headers(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
+ngx_int_t ngx_http_aggregate_cache_tell(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
+ngx_buf_t *ngx_http_aggregate_cache_body(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
+ngx_table_elt_t *ngx_http_aggregate_cache_header(ngx_list_t *headers,
+    ngx_str_t *name, ngx_str_t *value);
+
+/* flow */
+
+ngx_int_t ngx_http_aggregate_cache_handler(ngx_http_request_t *r);
+ngx_uint_t ngx_http_aggregate_cache_failed(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx, ngx_uint_t status);
+ngx_uint_t ngx_http_aggregate_cache_rejected(ngx_http_request_t *r);
+ngx_uint_t ngx_http_aggregate_cache_usable(
+    ngx_http_aggregate_cache_ctx_t *ctx);
+
+/* filter */
+
+ngx_int_t ngx_http_aggregate_cache_filter_init(ngx_conf_t *cf);
+
+/* refresh */
+
+void ngx_http_aggregate_cache_refresh(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
+
+/* purge, status */
+
+ngx_int_t ngx_http_aggregate_cache_purge_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_aggregate_cache_status_handler(ngx_http_request_t *r);
+void ngx_http_aggregate_cache_purge(ngx_http_aggregate_cache_zone_t *zone,
+    uint64_t hash, ngx_uint_t soft);
+
+
+extern ngx_module_t  ngx_http_aggregate_cache_module;
+
+extern ngx_uint_t    ngx_http_aggregate_cache_phase;
+
+
+#pragma GCC visibility pop
+
+
+#endif /* _NGX_HTTP_AGGREGATE_CACHE_H_INCLUDED_ */

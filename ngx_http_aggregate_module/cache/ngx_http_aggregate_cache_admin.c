@@ -1,0 +1,639 @@
+
+/*
+ * Purges and the state of the zones, for those who run the gateway.
+ */
+
+
+#include "ngx_http_aggregate_cache.h"
+
+
+#define NGX_HTTP_AGGREGATE_CACHE_URI_MAX  8192
+
+
+static ngx_int_t ngx_http_aggregate_cache_purge_all(ngx_http_request_t *r,
+    uint64_t *hashes, ngx_uint_t *n);
+static ngx_int_t ngx_http_aggregate_cache_purge_arg(ngx_http_request_t *r,
+    ngx_str_t *name, ngx_str_t *value);
+static ngx_int_t ngx_http_aggregate_cache_purge_uri(ngx_http_request_t *r,
+    ngx_str_t *value, uint64_t *hash);
+static ngx_int_t ngx_http_aggregate_cache_purge_key(ngx_str_t *value,
+    uint64_t *hash);
+static ngx_int_t ngx_http_aggregate_cache_purge_prefix(ngx_str_t *value,
+    uint64_t *hash);
+static ngx_uint_t ngx_http_aggregate_cache_foreign(ngx_http_request_t *r);
+static ngx_str_t *ngx_http_aggregate_cache_request_header(
+    ngx_http_request_t *r, ngx_str_t *name);
+static ngx_int_t ngx_http_aggregate_cache_answer(ngx_http_request_t *r,
+    ngx_uint_t status, ngx_str_t *type, ngx_buf_t *b);
+static ngx_buf_t *ngx_http_aggregate_cache_status_json(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_main_conf_t *cmcf);
+static ngx_buf_t *ngx_http_aggregate_cache_status_prometheus(
+    ngx_http_request_t *r, ngx_http_aggregate_cache_main_conf_t *cmcf);
+static u_char *ngx_http_aggregate_cache_status_name(u_char *p,
+    ngx_str_t *name);
+
+
+void
+ngx_http_aggregate_cache_purge(ngx_http_aggregate_cache_zone_t *zone,
+    uint64_t hash, ngx_uint_t soft)
+{
+    ngx_http_aggregate_cache_enter(zone);
+
+    agg_cache_purges_apply(zone->sh->purges, hash, (int) soft, NULL);
+
+    ngx_http_aggregate_cache_leave(zone);
+
+    (void) ngx_atomic_fetch_add(&zone->sh->purged, 1);
+}
+
+
+ngx_int_t
+ngx_http_aggregate_cache_purge_handler(ngx_http_request_t *r)
+{
+    uint64_t                          hashes[5];
+    ngx_int_t                         rc;
+    ngx_str_t                         type, name, value;
+    ngx_buf_t                        *b;
+    ngx_uint_t                        i, n, soft;
+    ngx_table_elt_t                  *h;
+    ngx_http_aggregate_cache_conf_t  *conf;
+
+    if (!(r->method & (NGX_HTTP_POST|NGX_HTTP_DELETE))) {
+
+        ngx_str_set(&name, "Allow");
+        ngx_str_set(&value, "POST, DELETE");
+
+        h = ngx_http_aggregate_cache_header(&r->headers_out.headers, &name,
+                                            &value);
+
+        return h ? NGX_HTTP_NOT_ALLOWED : NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    rc = ngx_http_discard_request_body(r);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (ngx_http_aggregate_cache_foreign(r)) {
+        return NGX_HTTP_FORBIDDEN;
+    }
+
+    rc = ngx_http_aggregate_cache_purge_all(r, hashes, &n);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    ngx_str_set(&name, "soft");
+
+    soft = ngx_http_aggregate_cache_purge_arg(r, &name, &value) == NGX_OK
+           && value.len == 1 && value.data[0] == '1';
+
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_aggregate_cache_module);
+
+    for (i = 0; i < n; i++) {
+        ngx_http_aggregate_cache_purge(conf->purge, hashes[i], soft);
+    }
+
+    b = ngx_create_temp_buf(r->pool, 64);
+    if (b == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    b->last = ngx_sprintf(b->last, "{\"purged\":%ui,\"soft\":%s}\n", n,
+                          soft ? "true" : "false");
+
+    ngx_str_set(&type, "application/json");
+
+    return ngx_http_aggregate_cache_answer(r, NGX_HTTP_OK, &type, b);
+}
+
+
+/* what is asked for, all of it or nothing */
+
+static ngx_int_t
+ngx_http_aggregate_cache_purge_all(ngx_http_request_t *r, uint64_t *hashes,
+    ngx_uint_t *n)
+{
+    ngx_int_t   rc;
+    ngx_str_t   name, value;
+    ngx_uint_t  i;
+
+    static const char  *names[] = { "uri", "key", "tag", "prefix", "all" };
+
+    *n = 0;
+
+    for (i = 0; i < 5; i++) {
+
+        name.data = (u_char *) names[i];
+        name.len = ngx_strlen(names[i]);
+
+        rc = ngx_http_aggregate_cache_purge_arg(r, &name, &value);
+
+        if (rc == NGX_DECLINED) {
+            continue;
+        }
+
+        if (rc == NGX_ERROR) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        switch (i) {
+
+        case 0:
+            rc = ngx_http_aggregate_cache_purge_uri(r, &value, &hashes[*n]);
+            break;
+
+        case 1:
+            rc = ngx_http_aggregate_cache_purge_key(&value, &hashes[*n]);
+            break;
+
+        case 2:
+            rc = value.len ? NGX_OK : NGX_DECLINED;
+            hashes[*n] = agg_cache_hash(AGG_CACHE_PURGE_TAG, value.data,
+                                        value.len);
+            break;
+
+        case 3:
+            rc = ngx_http_aggregate_cache_purge_prefix(&value, &hashes[*n]);
+            break;
+
+        default:
+            rc = (value.len == 1 && value.data[0] == '1') ? NGX_OK
+                                                          : NGX_DECLINED;
+            hashes[*n] = 0;
+            break;
+        }
+
+        if (rc == NGX_ERROR) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        if (rc != NGX_OK) {
+            return NGX_HTTP_BAD_REQUEST;
+        }
+
+        (*n)++;
+    }
+
+    return *n ? NGX_OK : NGX_HTTP_BAD_REQUEST;
+}
+
+
+/* the argument, decoded once */
+
+static ngx_int_t
+ngx_http_aggregate_cache_purge_arg(ngx_http_request_t *r, ngx_str_t *name,
+    ngx_str_t *value)
+{
+    u_char     *dst, *src;
+    ngx_str_t   arg;
+
+    if (ngx_http_arg(r, name->data, name->len, &arg) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    value->data = ngx_pnalloc(r->pool, arg.len + 1);
+    if (value->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    dst = value->data;
+    src = arg.data;
+
+    ngx_unescape_uri(&dst, &src, arg.len, 0);
+
+    value->len = dst - value->data;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_cache_purge_uri(ngx_http_request_t *r, ngx_str_t *value,
+    uint64_t *hash)
+{
+    size_t            n;
+    u_char           *p, *last, *buf, *dst, *src;
+    ngx_str_t         path;
+    agg_cache_str_t   args, *list;
+
+    p = value->data;
+    last = p + value->len;
+
+    /* of an absolute URI the path counts, for all hosts */
+
+    if (value->len > 8
+        && (ngx_strncasecmp(p, (u_char *) "http://", 7) == 0
+            || ngx_strncasecmp(p, (u_char *) "https://", 8) == 0))
+    {
+        p = ngx_strlchr(p + 8, last, '/');
+
+        if (p == NULL) {
+            return NGX_DECLINED;
+        }
+    }
+
+    if (p == last || *p != '/' || last - p > NGX_HTTP_AGGREGATE_CACHE_URI_MAX)
+    {
+        return NGX_DECLINED;
+    }
+
+    src = p;
+    path.len = last - p;
+
+    args.data = ngx_strlchr(p, last, '?');
+    args.len = 0;
+
+    if (args.data) {
+        path.len = args.data - p;
+        args.data++;
+        args.len = last - args.data;
+    }
+
+    n = agg_cache_args_count(&args);
+
+    path.data = ngx_pnalloc(r->pool, path.len);
+    list = ngx_palloc(r->pool, (n + 1) * sizeof(agg_cache_str_t));
+    buf = ngx_pnalloc(r->pool, 2 * sizeof(uint32_t) + value->len);
+
+    if (path.data == NULL || list == NULL || buf == NULL) {
+        return NGX_ERROR;
+    }
+
+    dst = path.data;
+
+    ngx_unescape_uri(&dst, &src, path.len, 0);
+
+    path.len = dst - path.data;
+
+    agg_cache_args_sort(&args, list, n);
+
+    p = agg_cache_field_write(buf, path.data, path.len);
+    p = agg_cache_args_write(p, list, n, args.len);
+
+    *hash = agg_cache_hash(AGG_CACHE_PURGE_URI, buf, p - buf);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_cache_purge_key(ngx_str_t *value, uint64_t *hash)
+{
+    u_char      digest[AGG_CACHE_DIGEST];
+    ngx_int_t   byte;
+    ngx_uint_t  i;
+
+    if (value->len != (size_t) 2 * AGG_CACHE_DIGEST) {
+        return NGX_DECLINED;
+    }
+
+    for (i = 0; i < AGG_CACHE_DIGEST; i++) {
+
+        byte = ngx_hextoi(value->data + 2 * i, 2);
+
+        if (byte == NGX_ERROR) {
+            return NGX_DECLINED;
+        }
+
+        digest[i] = (u_char) byte;
+    }
+
+    *hash = agg_cache_hash(AGG_CACHE_PURGE_KEY, digest, AGG_CACHE_DIGEST);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_cache_purge_prefix(ngx_str_t *value, uint64_t *hash)
+{
+    size_t      i;
+    ngx_uint_t  depth;
+
+    if (value->len == 0 || value->data[0] != '/'
+        || value->data[value->len - 1] != '/')
+    {
+        return NGX_DECLINED;
+    }
+
+    depth = 0;
+
+    for (i = 0; i < value->len; i++) {
+        depth += (value->data[i] == '/');
+    }
+
+    if (depth > AGG_CACHE_PURGE_DEPTH) {
+        return NGX_DECLINED;
+    }
+
+    *hash = agg_cache_hash(AGG_CACHE_PURGE_PREFIX, value->data, value->len);
+
+    return NGX_OK;
+}
+
+
+/* a browser that was sent here by a page of another site */
+
+static ngx_uint_t
+ngx_http_aggregate_cache_foreign(ngx_http_request_t *r)
+{
+    u_char     *p;
+    ngx_str_t  *site, *origin, *host;
+
+    static ngx_str_t  site_name = ngx_string("sec-fetch-site");
+    static ngx_str_t  origin_name = ngx_string("origin");
+    static ngx_str_t  host_name = ngx_string("host");
+
+    site = ngx_http_aggregate_cache_request_header(r, &site_name);
+
+    if (site
+        && !(site->len == 11
+             && ngx_strncmp(site->data, "same-origin", 11) == 0)
+        && !(site->len == 4 && ngx_strncmp(site->data, "none", 4) == 0))
+    {
+        return 1;
+    }
+
+    origin = ngx_http_aggregate_cache_request_header(r, &origin_name);
+
+    if (origin == NULL) {
+        return 0;
+    }
+
+    host = ngx_http_aggregate_cache_request_header(r, &host_name);
+    p = ngx_strlchr(origin->data, origin->data + origin->len, '/');
+
+    if (host == NULL || p == NULL
+        || origin->data + origin->len - p != (off_t) (host->len + 2))
+    {
+        return 1;
+    }
+
+    return ngx_strncasecmp(p + 2, host->data, host->len) != 0;
+}
+
+
+static ngx_str_t *
+ngx_http_aggregate_cache_request_header(ngx_http_request_t *r,
+    ngx_str_t *name)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *header;
+
+    for (part = &r->headers_in.headers.part; part; part = part->next) {
+
+        header = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+
+            if (header[i].key.len == name->len
+                && ngx_strncasecmp(header[i].key.data, name->data, name->len)
+                   == 0)
+            {
+                return &header[i].value;
+            }
+        }
+    }
+
+    return NULL;
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_cache_answer(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_str_t *type, ngx_buf_t *b)
+{
+    ngx_int_t     rc;
+    ngx_str_t     name, value;
+    ngx_chain_t   out;
+
+    r->headers_out.status = status;
+    r->headers_out.content_length_n = b->last - b->pos;
+    r->headers_out.content_type = *type;
+    r->headers_out.content_type_len = type->len;
+    r->headers_out.content_type_lowcase = NULL;
+
+    ngx_str_set(&name, "Cache-Control");
+    ngx_str_set(&value, "no-store");
+
+    if (ngx_http_aggregate_cache_header(&r->headers_out.headers, &name,
+                                        &value)
+        == NULL)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    rc = ngx_http_send_header(r);
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
+    }
+
+    b->last_buf = (r == r->main);
+    b->last_in_chain = 1;
+
+    out.buf = b;
+    out.next = NULL;
+
+    return ngx_http_output_filter(r, &out);
+}
+
+
+ngx_int_t
+ngx_http_aggregate_cache_status_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                              rc;
+    ngx_buf_t                             *b;
+    ngx_str_t                              type, value;
+    ngx_http_aggregate_cache_main_conf_t  *cmcf;
+
+    if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
+        return NGX_HTTP_NOT_ALLOWED;
+    }
+
+    rc = ngx_http_discard_request_body(r);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    cmcf = ngx_http_get_module_main_conf(r, ngx_http_aggregate_cache_module);
+
+    if (ngx_http_arg(r, (u_char *) "format", 6, &value) == NGX_OK
+        && value.len == 10
+        && ngx_strncmp(value.data, "prometheus", 10) == 0)
+    {
+        ngx_str_set(&type, "text/plain; version=0.0.4");
+        b = ngx_http_aggregate_cache_status_prometheus(r, cmcf);
+
+    } else {
+        ngx_str_set(&type, "application/json");
+        b = ngx_http_aggregate_cache_status_json(r, cmcf);
+    }
+
+    if (b == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_aggregate_cache_answer(r, NGX_HTTP_OK, &type, b);
+}
+
+
+static ngx_buf_t *
+ngx_http_aggregate_cache_status_json(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_main_conf_t *cmcf)
+{
+    size_t                             len;
+    ngx_buf_t                         *b;
+    ngx_uint_t                         i;
+    agg_cache_store_t                 *store;
+    ngx_http_aggregate_cache_sh_t     *sh;
+    ngx_http_aggregate_cache_zone_t  **zones;
+
+    zones = cmcf->zones.elts;
+    len = 32;
+
+    for (i = 0; i < cmcf->zones.nelts; i++) {
+        len += 6 * zones[i]->name.len + 512 + 16 * NGX_INT64_LEN;
+    }
+
+    b = ngx_create_temp_buf(r->pool, len);
+    if (b == NULL) {
+        return NULL;
+    }
+
+    b->last = ngx_cpymem(b->last, "{\"zones\":{", 10);
+
+    for (i = 0; i < cmcf->zones.nelts; i++) {
+
+        sh = zones[i]->sh;
+        store = sh->store;
+
+        if (i) {
+            *b->last++ = ',';
+        }
+
+        *b->last++ = '"';
+        b->last = ngx_http_aggregate_cache_status_name(b->last,
+                                                       &zones[i]->name);
+
+        b->last = ngx_sprintf(b->last,
+                      "\":{\"entries\":%uD,\"bytes\":%uL,"
+                      "\"chunks\":%uD,\"free\":%uD,"
+                      "\"hits\":{\"L1\":%uA},\"misses\":%uA,\"stale\":%uA,"
+                      "\"bypassed\":%uA,\"revalidated\":%uA,"
+                      "\"stored\":%uA,\"not_stored\":%uA,\"failed\":%uA,"
+                      "\"waited\":%uA,\"refreshed\":%uA,\"purges\":%uA,"
+                      "\"evictions\":%uL,\"resets\":%uL}",
+                      agg_cache_store_count(store), store->bytes,
+                      store->nelts, store->nfree,
+                      sh->answers[NGX_HTTP_AGGREGATE_CACHE_HIT],
+                      sh->answers[NGX_HTTP_AGGREGATE_CACHE_MISS],
+                      sh->answers[NGX_HTTP_AGGREGATE_CACHE_STALE],
+                      sh->answers[NGX_HTTP_AGGREGATE_CACHE_BYPASS],
+                      sh->answers[NGX_HTTP_AGGREGATE_CACHE_REVALIDATED],
+                      sh->stores, sh->refused, sh->failed, sh->waits,
+                      sh->refreshes, sh->purged, store->evictions,
+                      store->resets);
+    }
+
+    b->last = ngx_cpymem(b->last, "}}\n", 3);
+
+    return b;
+}
+
+
+/* a name is the configuration's, but may hold anything */
+
+static u_char *
+ngx_http_aggregate_cache_status_name(u_char *p, ngx_str_t *name)
+{
+    size_t  i;
+    u_char  c;
+
+    for (i = 0; i < name->len; i++) {
+        c = name->data[i];
+
+        if (c < 0x20 || c == '"' || c == '\\' || c >= 0x7f) {
+            p = ngx_sprintf(p, "\\u00%02xi", (ngx_uint_t) c);
+            continue;
+        }
+
+        *p++ = c;
+    }
+
+    return p;
+}
+
+
+static ngx_buf_t *
+ngx_http_aggregate_cache_status_prometheus(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_main_conf_t *cmcf)
+{
+    size_t                             len;
+    uint64_t                           value;
+    ngx_buf_t                         *b;
+    ngx_uint_t                         i, n;
+    ngx_http_aggregate_cache_sh_t     *sh;
+    ngx_http_aggregate_cache_zone_t  **zones;
+
+    static const char  *metrics[][2] = {
+        { "entries", "gauge" }, { "bytes", "gauge" },
+        { "hits_total", "counter" }, { "misses_total", "counter" },
+        { "stale_total", "counter" }, { "bypassed_total", "counter" },
+        { "revalidated_total", "counter" }, { "stored_total", "counter" },
+        { "not_stored_total", "counter" }, { "waited_total", "counter" },
+        { "refreshed_total", "counter" }, { "purges_total", "counter" },
+        { "evictions_total", "counter" }
+    };
+
+    zones = cmcf->zones.elts;
+    len = 2048;
+
+    for (i = 0; i < cmcf->zones.nelts; i++) {
+        len += 13 * (6 * zones[i]->name.len + 128);
+    }
+
+    b = ngx_create_temp_buf(r->pool, len);
+    if (b == NULL) {
+        return NULL;
+    }
+
+    for (n = 0; n < 13; n++) {
+
+        b->last = ngx_sprintf(b->last, "# TYPE aggregate_cache_%s %s\n",
+                              metrics[n][0], metrics[n][1]);
+
+        for (i = 0; i < cmcf->zones.nelts; i++) {
+
+            sh = zones[i]->sh;
+
+            {
+                uint64_t  values[] = {
+                    agg_cache_store_count(sh->store), sh->store->bytes,
+                    sh->answers[NGX_HTTP_AGGREGATE_CACHE_HIT],
+                    sh->answers[NGX_HTTP_AGGREGATE_CACHE_MISS],
+                    sh->answers[NGX_HTTP_AGGREGATE_CACHE_STALE],
+                    sh->answers[NGX_HTTP_AGGREGATE_CACHE_BYPASS],
+                    sh->answers[NGX_HTTP_AGGREGATE_CACHE_REVALIDATED],
+                    sh->stores, sh->refused, sh->waits, sh->refreshes,
+                    sh->purged, sh->store->evictions
+                };
+
+                value = values[n];
+            }
+
+            b->last = ngx_sprintf(b->last, "aggregate_cache_%s{zone=\"",
+                                  metrics[n][0]);
+            b->last = ngx_http_aggregate_cache_status_name(b->last,
+                                                           &zones[i]->name);
+            b->last = ngx_sprintf(b->last, "\"} %uL\n", value);
+        }
+    }
+
+    return b;
+}

@@ -1,0 +1,448 @@
+
+/*
+ * On the way out, before any other filter: what comes is judged, kept, or
+ * replaced by an entry that is better than an error.
+ */
+
+
+#include "ngx_http_aggregate_cache.h"
+
+
+static ngx_int_t ngx_http_aggregate_cache_header_filter(
+    ngx_http_request_t *r);
+static ngx_int_t ngx_http_aggregate_cache_body_filter(ngx_http_request_t *r,
+    ngx_chain_t *in);
+static ngx_int_t ngx_http_aggregate_cache_filled(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
+static ngx_int_t ngx_http_aggregate_cache_capture(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
+static ngx_int_t ngx_http_aggregate_cache_replace(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
+static ngx_int_t ngx_http_aggregate_cache_send_swapped(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
+static ngx_int_t ngx_http_aggregate_cache_keep(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx, ngx_chain_t *in);
+static ngx_int_t ngx_http_aggregate_cache_copy(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx, ngx_buf_t *b);
+static ngx_buf_t *ngx_http_aggregate_cache_room(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx, size_t size);
+static void ngx_http_aggregate_cache_give_up(
+    ngx_http_aggregate_cache_ctx_t *ctx, ngx_msec_t pass);
+
+
+static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
+static ngx_http_output_body_filter_pt    ngx_http_next_body_filter;
+
+
+ngx_int_t
+ngx_http_aggregate_cache_filter_init(ngx_conf_t *cf)
+{
+    ngx_http_next_header_filter = ngx_http_top_header_filter;
+    ngx_http_top_header_filter = ngx_http_aggregate_cache_header_filter;
+
+    ngx_http_next_body_filter = ngx_http_top_body_filter;
+    ngx_http_top_body_filter = ngx_http_aggregate_cache_body_filter;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_cache_header_filter(ngx_http_request_t *r)
+{
+    ngx_int_t                        rc;
+    ngx_http_aggregate_cache_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_aggregate_cache_module);
+
+    if (ctx == NULL) {
+        ctx = ngx_http_aggregate_cache_get(r);
+
+        if (ctx == NULL) {
+            return ngx_http_next_header_filter(r);
+        }
+
+        /* a redirect has led away from what the key names */
+
+        ctx->moved = 1;
+
+        ngx_http_set_ctx(r, ctx, ngx_http_aggregate_cache_module);
+    }
+
+    if (ctx->invalidate
+        && r->headers_out.status >= NGX_HTTP_OK
+        && r->headers_out.status < NGX_HTTP_BAD_REQUEST)
+    {
+        ctx->invalidate = 0;
+
+        ngx_http_aggregate_cache_purge(ctx->zone, ctx->names[0], 0);
+    }
+
+    if (ctx->fill) {
+        rc = ngx_http_aggregate_cache_filled(r, ctx);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    if (ctx->refresh) {
+
+        /* nobody waits for it */
+
+        r->header_sent = 1;
+
+        return NGX_OK;
+    }
+
+    if (ngx_http_aggregate_cache_tell(r, ctx) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_next_header_filter(r);
+}
+
+
+/* the response to a fill: stored, passed on, or replaced */
+
+static ngx_int_t
+ngx_http_aggregate_cache_filled(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx)
+{
+    ngx_int_t   rc;
+    ngx_uint_t  status, rejected;
+
+    ctx->fill = 0;
+
+    status = r->headers_out.status;
+
+    ctx->backend_status = status;
+
+    if (status == NGX_HTTP_NOT_MODIFIED && ctx->conditional && !ctx->moved) {
+
+        rc = ngx_http_aggregate_cache_revalidate(r, ctx);
+
+        if (rc == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+
+        if (rc != NGX_OK) {
+            ngx_http_aggregate_cache_land(ctx,
+                                          NGX_HTTP_AGGREGATE_CACHE_PASS);
+        }
+
+        ctx->status = NGX_HTTP_AGGREGATE_CACHE_REVALIDATED;
+
+        return ngx_http_aggregate_cache_replace(r, ctx);
+    }
+
+    rejected = ngx_http_aggregate_cache_rejected(r);
+
+    if (rejected || ngx_http_aggregate_cache_failed(r, ctx, status)) {
+
+        ngx_http_aggregate_cache_land(ctx,
+                                      NGX_HTTP_AGGREGATE_CACHE_PASS_ERROR);
+
+        if (ngx_http_aggregate_cache_usable(ctx)) {
+            ctx->status = NGX_HTTP_AGGREGATE_CACHE_STALE;
+            return ngx_http_aggregate_cache_replace(r, ctx);
+        }
+    }
+
+    if (ctx->moved || rejected) {
+        ngx_http_aggregate_cache_give_up(ctx, 0);
+        return NGX_OK;
+    }
+
+    rc = ngx_http_aggregate_cache_judge(r, ctx);
+
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    if (rc == NGX_OK) {
+        return ngx_http_aggregate_cache_capture(r, ctx);
+    }
+
+    (void) ngx_atomic_fetch_add(&ctx->zone->sh->refused, 1);
+
+    ngx_http_aggregate_cache_give_up(ctx,
+                                     status < NGX_HTTP_INTERNAL_SERVER_ERROR
+                                     ? NGX_HTTP_AGGREGATE_CACHE_PASS
+                                     : NGX_HTTP_AGGREGATE_CACHE_PASS_ERROR);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_cache_capture(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx)
+{
+    ngx_int_t  rc;
+
+    ctx->expected = r->headers_out.content_length_n;
+    ctx->last = &ctx->body;
+
+    if (ctx->expected > (off_t) ctx->zone->max_object) {
+        ngx_http_aggregate_cache_give_up(ctx, NGX_HTTP_AGGREGATE_CACHE_PASS);
+        return NGX_OK;
+    }
+
+    rc = ngx_http_aggregate_cache_lines(r, ctx, NULL);
+
+    if (rc != NGX_OK) {
+        ngx_http_aggregate_cache_give_up(ctx, NGX_HTTP_AGGREGATE_CACHE_PASS);
+        return rc == NGX_ERROR ? NGX_ERROR : NGX_OK;
+    }
+
+    ctx->capture = 1;
+
+    if (r->headers_out.status == NGX_HTTP_OK) {
+
+        /* a range of the client's is cut out below, the whole is kept */
+
+        ngx_http_clear_accept_ranges(r);
+
+        r->allow_ranges = 1;
+        r->single_range = 1;
+    }
+
+    if (r->headers_out.status == NGX_HTTP_NO_CONTENT) {
+        ngx_http_aggregate_cache_store(r, ctx);
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_aggregate_cache_give_up(ngx_http_aggregate_cache_ctx_t *ctx,
+    ngx_msec_t pass)
+{
+    ctx->capture = 0;
+    ctx->body = NULL;
+
+    ngx_http_aggregate_cache_land(ctx, pass);
+}
+
+
+/* the entry at hand goes out instead of what the handler sends */
+
+static ngx_int_t
+ngx_http_aggregate_cache_replace(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx)
+{
+    ctx->swap = 1;
+
+    if (ctx->refresh) {
+        return NGX_OK;
+    }
+
+    ngx_http_aggregate_cache_restore(r, ctx);
+
+    return ngx_http_aggregate_cache_set_headers(r, ctx);
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_cache_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
+{
+    ngx_chain_t                     *cl;
+    ngx_http_aggregate_cache_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_aggregate_cache_module);
+
+    if (ctx == NULL || in == NULL) {
+        return ngx_http_next_body_filter(r, in);
+    }
+
+    if (ctx->capture
+        && ngx_http_aggregate_cache_keep(r, ctx, in) == NGX_ERROR)
+    {
+        ngx_http_aggregate_cache_give_up(ctx,
+                                        NGX_HTTP_AGGREGATE_CACHE_PASS_ERROR);
+    }
+
+    if (ctx->refresh || ctx->swap) {
+
+        for (cl = in; cl; cl = cl->next) {
+            cl->buf->pos = cl->buf->last;
+            cl->buf->file_pos = cl->buf->file_last;
+        }
+
+        return ctx->refresh ? NGX_OK
+                            : ngx_http_aggregate_cache_send_swapped(r, ctx);
+    }
+
+    return ngx_http_next_body_filter(r, in);
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_cache_send_swapped(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx)
+{
+    ngx_chain_t  out;
+
+    if (r->header_only) {
+        return NGX_OK;
+    }
+
+    if (ctx->swap_sent) {
+        return ngx_http_next_body_filter(r, NULL);
+    }
+
+    ctx->swap_sent = 1;
+
+    out.buf = ngx_http_aggregate_cache_body(r, ctx);
+    out.next = NULL;
+
+    if (out.buf == NULL) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_next_body_filter(r, &out);
+}
+
+
+/* copies what passes; at its end, stores the whole */
+
+static ngx_int_t
+ngx_http_aggregate_cache_keep(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx, ngx_chain_t *in)
+{
+    off_t         size;
+    ngx_buf_t    *b;
+    ngx_uint_t    last;
+    ngx_chain_t  *cl;
+
+    last = 0;
+
+    for (cl = in; cl; cl = cl->next) {
+
+        b = cl->buf;
+
+        if (!ngx_buf_special(b)) {
+
+            size = ngx_buf_size(b);
+
+            if (size < 0
+                || size > (off_t) (ctx->zone->max_object - ctx->size))
+            {
+                ngx_http_aggregate_cache_give_up(ctx,
+                                              NGX_HTTP_AGGREGATE_CACHE_PASS);
+                return NGX_OK;
+            }
+
+            if (ngx_http_aggregate_cache_copy(r, ctx, b) != NGX_OK) {
+                return NGX_ERROR;
+            }
+        }
+
+        if (b->last_buf || (r != r->main && b->last_in_chain)) {
+            last = 1;
+        }
+    }
+
+    if (!last) {
+        return NGX_OK;
+    }
+
+    if (ctx->expected != -1 && ctx->expected != (off_t) ctx->size) {
+
+        /* cut short, or longer than it said */
+
+        return NGX_ERROR;
+    }
+
+    ngx_http_aggregate_cache_store(r, ctx);
+
+    ctx->capture = 0;
+    ctx->body = NULL;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_cache_copy(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx, ngx_buf_t *b)
+{
+    off_t       offset;
+    size_t      size, n;
+    u_char     *p;
+    ssize_t     got;
+    ngx_buf_t  *room;
+
+    size = (size_t) ngx_buf_size(b);
+    offset = b->file_pos;
+    p = b->pos;
+
+    while (size) {
+
+        room = ngx_http_aggregate_cache_room(r, ctx, size);
+        if (room == NULL) {
+            return NGX_ERROR;
+        }
+
+        n = ngx_min(size, (size_t) (room->end - room->last));
+
+        if (ngx_buf_in_memory(b)) {
+            ngx_memcpy(room->last, p, n);
+            p += n;
+
+        } else {
+            got = ngx_read_file(b->file, room->last, n, offset);
+
+            if (got != (ssize_t) n) {
+                return NGX_ERROR;
+            }
+
+            offset += n;
+        }
+
+        room->last += n;
+        ctx->size += n;
+        size -= n;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_buf_t *
+ngx_http_aggregate_cache_room(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx, size_t size)
+{
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl;
+
+    if (ctx->tail && ctx->tail->last < ctx->tail->end) {
+        return ctx->tail;
+    }
+
+    if (ctx->body == NULL && ctx->expected > 0) {
+        size = (size_t) ctx->expected;
+
+    } else {
+        size = ngx_max(size, 8192);
+        size = ngx_max(size, ngx_min(ctx->size, 65536));
+    }
+
+    b = ngx_create_temp_buf(r->pool, size);
+    cl = ngx_alloc_chain_link(r->pool);
+
+    if (b == NULL || cl == NULL) {
+        return NULL;
+    }
+
+    cl->buf = b;
+    cl->next = NULL;
+
+    *ctx->last = cl;
+    ctx->last = &cl->next;
+    ctx->tail = b;
+
+    return b;
+}

@@ -1,0 +1,535 @@
+
+/*
+ * The way of a request: looked up after access and before anything that
+ * would ask a backend, answered at once or sent on to be filled.
+ */
+
+
+#include "ngx_http_aggregate_cache.h"
+
+
+static ngx_int_t ngx_http_aggregate_cache_start(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_conf_t *conf);
+static ngx_int_t ngx_http_aggregate_cache_run(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
+static ngx_int_t ngx_http_aggregate_cache_look(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
+static ngx_int_t ngx_http_aggregate_cache_look_up(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
+static ngx_int_t ngx_http_aggregate_cache_read(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx, const u_char *digest,
+    ngx_str_t *key);
+static ngx_int_t ngx_http_aggregate_cache_vary(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
+static agg_cache_purged_e ngx_http_aggregate_cache_purged(
+    ngx_http_aggregate_cache_ctx_t *ctx);
+static ngx_int_t ngx_http_aggregate_cache_fly(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
+static ngx_int_t ngx_http_aggregate_cache_fill(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
+
+
+ngx_int_t
+ngx_http_aggregate_cache_handler(ngx_http_request_t *r)
+{
+    ngx_http_aggregate_cache_ctx_t   *ctx;
+    ngx_http_aggregate_cache_conf_t  *conf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_aggregate_cache_module);
+
+    if (ctx) {
+        return ngx_http_aggregate_cache_run(r, ctx);
+    }
+
+    /* here again after an internal redirect, perhaps away from an error */
+
+    ctx = ngx_http_aggregate_cache_get(r);
+
+    if (ctx) {
+
+        if (ctx->fill && ngx_http_aggregate_cache_usable(ctx)
+            && (ngx_http_aggregate_cache_failed(r, ctx, r->err_status)
+                || ngx_http_aggregate_cache_rejected(r)))
+        {
+
+            ngx_http_set_ctx(r, ctx, ngx_http_aggregate_cache_module);
+
+            ctx->status = NGX_HTTP_AGGREGATE_CACHE_STALE;
+            ngx_http_aggregate_cache_land(ctx,
+                                        NGX_HTTP_AGGREGATE_CACHE_PASS_ERROR);
+            ngx_http_aggregate_cache_restore(r, ctx);
+
+            return ngx_http_aggregate_cache_serve(r, ctx);
+        }
+
+        if (ctx->refresh) {
+            ngx_http_set_ctx(r, ctx, ngx_http_aggregate_cache_module);
+            return NGX_DECLINED;
+        }
+
+        /* it goes to another place, under another key */
+
+        ngx_http_aggregate_cache_land(ctx, 0);
+        ngx_http_aggregate_cache_restore(r, ctx);
+
+        ctx->request = NULL;
+    }
+
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_aggregate_cache_module);
+
+    if (conf->zone == NULL) {
+        return NGX_DECLINED;
+    }
+
+    return ngx_http_aggregate_cache_start(r, conf);
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_cache_start(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_conf_t *conf)
+{
+    ngx_int_t                        rc;
+    ngx_http_aggregate_cache_ctx_t  *ctx;
+
+    if (r->method & (NGX_HTTP_OPTIONS|NGX_HTTP_TRACE)) {
+        return NGX_DECLINED;
+    }
+
+    ctx = ngx_http_aggregate_cache_create(r, conf);
+    if (ctx == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_aggregate_cache_read_request(r, ctx);
+
+    rc = ngx_http_aggregate_cache_make_key(r, ctx);
+
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    if (rc == NGX_DECLINED) {
+        ctx->state = ngx_http_aggregate_cache_done;
+        ctx->status = NGX_HTTP_AGGREGATE_CACHE_BYPASS;
+        return NGX_DECLINED;
+    }
+
+    if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
+        ctx->state = ngx_http_aggregate_cache_done;
+        ctx->status = NGX_HTTP_AGGREGATE_CACHE_BYPASS;
+        ctx->invalidate = 1;
+        return NGX_DECLINED;
+    }
+
+    if (r->headers_in.content_length_n > 0 || r->headers_in.chunked) {
+
+        /* a body may select the response, and is not in the key */
+
+        ctx->state = ngx_http_aggregate_cache_done;
+        ctx->status = NGX_HTTP_AGGREGATE_CACHE_BYPASS;
+        return NGX_DECLINED;
+    }
+
+    rc = ngx_http_test_predicates(r, conf->bypass);
+
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    if (rc == NGX_DECLINED) {
+
+        /* not answered from the cache, but the response is for it */
+
+        ctx->status = NGX_HTTP_AGGREGATE_CACHE_BYPASS;
+        ctx->state = ngx_http_aggregate_cache_origin;
+    }
+
+    return ngx_http_aggregate_cache_run(r, ctx);
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_cache_run(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx)
+{
+    ngx_int_t  rc;
+
+    for ( ;; ) {
+
+        switch (ctx->state) {
+
+        case ngx_http_aggregate_cache_lookup:
+
+            rc = ngx_http_aggregate_cache_look(r, ctx);
+
+            if (rc == NGX_OK) {
+                return ngx_http_aggregate_cache_serve(r, ctx);
+            }
+
+            if (rc == NGX_ERROR) {
+                return NGX_ERROR;
+            }
+
+            if (ctx->only_if_cached) {
+                ctx->state = ngx_http_aggregate_cache_done;
+                return NGX_HTTP_GATEWAY_TIME_OUT;
+            }
+
+            if (r->method != NGX_HTTP_GET) {
+                ctx->state = ngx_http_aggregate_cache_done;
+                return NGX_DECLINED;
+            }
+
+            ctx->state = ngx_http_aggregate_cache_flight;
+            break;
+
+        case ngx_http_aggregate_cache_flight:
+
+            rc = ngx_http_aggregate_cache_fly(r, ctx);
+
+            if (rc == NGX_ERROR || rc == NGX_AGAIN) {
+                return rc;
+            }
+
+            break;
+
+        case ngx_http_aggregate_cache_origin:
+
+            ctx->state = ngx_http_aggregate_cache_done;
+
+            return (r->method == NGX_HTTP_GET)
+                   ? ngx_http_aggregate_cache_fill(r, ctx) : NGX_DECLINED;
+
+        default: /* ngx_http_aggregate_cache_done */
+            return NGX_DECLINED;
+        }
+    }
+}
+
+
+/* NGX_OK: there is an answer */
+
+static ngx_int_t
+ngx_http_aggregate_cache_look(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx)
+{
+    int64_t                 age;
+    ngx_int_t               rc;
+    agg_cache_purged_e      purged;
+    agg_cache_freshness_t  *fresh;
+
+    ctx->found = 0;
+
+    rc = ngx_http_aggregate_cache_look_up(r, ctx);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    fresh = &ctx->entry.freshness;
+
+    if (ctx->credentials && !(fresh->flags & AGG_CACHE_SHARED)) {
+        return NGX_DECLINED;
+    }
+
+    purged = ngx_http_aggregate_cache_purged(ctx);
+
+    if (purged == AGG_CACHE_PURGED_HARD) {
+
+        ngx_http_aggregate_cache_enter(ctx->zone);
+        agg_cache_store_delete(ctx->zone->sh->store, &ctx->ref);
+        ngx_http_aggregate_cache_leave(ctx->zone);
+
+        return NGX_DECLINED;
+    }
+
+    ctx->found = 1;
+
+    age = agg_cache_age(fresh, ngx_time());
+
+    if (age < fresh->fresh && purged == AGG_CACHE_PURGED_NOT) {
+        ctx->status = NGX_HTTP_AGGREGATE_CACHE_HIT;
+        return NGX_OK;
+    }
+
+    if (fresh->updating && age < fresh->fresh + fresh->updating) {
+
+        ctx->status = NGX_HTTP_AGGREGATE_CACHE_STALE;
+
+        if (!ctx->only_if_cached) {
+            ngx_http_aggregate_cache_refresh(r, ctx);
+        }
+
+        return NGX_OK;
+    }
+
+    return NGX_DECLINED;
+}
+
+
+/* finds the variant's entry */
+
+static ngx_int_t
+ngx_http_aggregate_cache_look_up(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx)
+{
+    ngx_int_t  rc;
+
+    ngx_memcpy(ctx->lock, ctx->digest, AGG_CACHE_DIGEST);
+
+    ctx->vary_miss = 0;
+
+    rc = ngx_http_aggregate_cache_read(r, ctx, ctx->digest, &ctx->key);
+
+    if (rc == NGX_OK && ctx->entry.kind == AGG_CACHE_ENTRY_VARY) {
+
+        rc = ngx_http_aggregate_cache_vary(r, ctx);
+
+        if (rc == NGX_OK) {
+            ngx_memcpy(ctx->lock, ctx->variant, AGG_CACHE_DIGEST);
+
+            rc = ngx_http_aggregate_cache_read(r, ctx, ctx->variant,
+                                               &ctx->full);
+
+            if (rc == NGX_OK
+                && ctx->entry.kind != AGG_CACHE_ENTRY_RESPONSE)
+            {
+                rc = NGX_DECLINED;
+            }
+
+            ctx->vary_miss = (rc == NGX_DECLINED);
+        }
+    }
+
+    /*
+     * those whose response may not be shared do not wait for, nor hold up,
+     * those whose response may
+     */
+
+    ctx->lock[AGG_CACHE_DIGEST - 1] ^= (u_char) ctx->credentials;
+    ctx->lock[8] ^= (u_char) ctx->credentials;
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_cache_read(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx, const u_char *digest, ngx_str_t *key)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_aggregate_cache_find(ctx->zone, digest, r->pool, &ctx->ref,
+                                       &ctx->data);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (agg_cache_entry_read(&ctx->entry, ctx->data.data, ctx->data.len, 0)
+        != 0)
+    {
+        ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
+                      "broken entry in zone \"%V\"", &ctx->zone->name);
+        return NGX_DECLINED;
+    }
+
+    /* the digest stands for the key, but does not take its place */
+
+    if (ctx->entry.key.len != key->len
+        || ngx_memcmp(ctx->entry.key.data, key->data, key->len) != 0)
+    {
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_cache_vary(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx)
+{
+    ngx_uint_t        n;
+    const u_char     *p;
+    agg_cache_str_t   names[AGG_CACHE_VARY_MAX], value;
+
+    n = 0;
+    p = ctx->entry.lines.data;
+
+    while (n < AGG_CACHE_VARY_MAX
+           && agg_cache_entry_line(&ctx->entry, &p, &names[n], &value) == 1)
+    {
+        n++;
+    }
+
+    if (n == 0) {
+        return NGX_DECLINED;
+    }
+
+    return ngx_http_aggregate_cache_make_variant(r, ctx, names, n);
+}
+
+
+static agg_cache_purged_e
+ngx_http_aggregate_cache_purged(ngx_http_aggregate_cache_ctx_t *ctx)
+{
+    size_t               n;
+    uint64_t             hashes[2 + AGG_CACHE_PURGE_DEPTH
+                                + AGG_CACHE_PURGE_TAGS];
+    agg_cache_purged_e   purged;
+    agg_cache_purges_t  *purges;
+
+    purges = ctx->zone->sh->purges;
+
+    if (ctx->ref.checked
+        >= __atomic_load_n(&purges->seq, __ATOMIC_SEQ_CST))
+    {
+        return AGG_CACHE_PURGED_NOT;
+    }
+
+    hashes[0] = ctx->names[0];
+    hashes[1] = ctx->names[1];
+
+    n = agg_cache_purge_hashes(hashes + 2,
+                               AGG_CACHE_PURGE_DEPTH + AGG_CACHE_PURGE_TAGS,
+                               &ctx->path, &ctx->entry.tags);
+
+    if (n > AGG_CACHE_PURGE_DEPTH + AGG_CACHE_PURGE_TAGS) {
+        return AGG_CACHE_PURGED_HARD;
+    }
+
+    ngx_http_aggregate_cache_enter(ctx->zone);
+
+    purged = agg_cache_purges_check(purges, hashes, n + 2, ctx->ref.checked);
+
+    if (purged == AGG_CACHE_PURGED_NOT) {
+        agg_cache_store_checked(ctx->zone->sh->store, &ctx->ref, purges->seq);
+    }
+
+    ngx_http_aggregate_cache_leave(ctx->zone);
+
+    return purged;
+}
+
+
+/* takes the fetch, or waits for it; NGX_OK: on with the next state */
+
+static ngx_int_t
+ngx_http_aggregate_cache_fly(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx)
+{
+    ngx_int_t  rc;
+
+    ctx->state = ngx_http_aggregate_cache_origin;
+
+    if (!ctx->conf->lock || ctx->request_no_store
+        || agg_cache_pass_test(ctx->zone->sh->flights, ctx->lock,
+                               (int64_t) ngx_current_msec))
+    {
+        return NGX_OK;
+    }
+
+    rc = ngx_http_aggregate_cache_take(ctx);
+
+    if (rc == NGX_OK) {
+        return NGX_OK;
+    }
+
+    rc = ngx_http_aggregate_cache_wait(r, ctx);
+
+    if (rc == NGX_DECLINED) {
+        return NGX_OK;
+    }
+
+    /* when it is over, the answer is looked for again */
+
+    ctx->state = ngx_http_aggregate_cache_lookup;
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_cache_fill(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx)
+{
+    ngx_http_aggregate_cache_enter(ctx->zone);
+
+    ctx->born = ctx->zone->sh->purges->seq;
+    ctx->born_id = ctx->zone->sh->purges->last;
+
+    ngx_http_aggregate_cache_leave(ctx->zone);
+
+    ctx->fill = 1;
+    ctx->requested = ngx_time();
+    ctx->upstream = r->upstream;
+
+    if (ngx_http_aggregate_cache_prepare(r, ctx) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return NGX_DECLINED;
+}
+
+
+/* may the stale entry stand in for an error */
+
+ngx_uint_t
+ngx_http_aggregate_cache_usable(ngx_http_aggregate_cache_ctx_t *ctx)
+{
+    int64_t                 age;
+    agg_cache_freshness_t  *fresh;
+
+    if (!ctx->found || ctx->refresh) {
+        return 0;
+    }
+
+    fresh = &ctx->entry.freshness;
+    age = agg_cache_age(fresh, ngx_time());
+
+    return fresh->error && age < fresh->fresh + fresh->error;
+}
+
+
+/*
+ * Did the backend fail?  After a redirect away from the error the response
+ * tells nothing of it, but the upstream's state and the breaker do.
+ */
+
+ngx_uint_t
+ngx_http_aggregate_cache_failed(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx, ngx_uint_t status)
+{
+    ngx_http_upstream_t  *u;
+
+    if (status == NGX_HTTP_INTERNAL_SERVER_ERROR
+        || status == NGX_HTTP_BAD_GATEWAY
+        || status == NGX_HTTP_SERVICE_UNAVAILABLE
+        || status == NGX_HTTP_GATEWAY_TIME_OUT)
+    {
+        return 1;
+    }
+
+    u = r->upstream;
+
+    return u != NULL && u != ctx->upstream && u->state != NULL
+           && u->state->status >= NGX_HTTP_INTERNAL_SERVER_ERROR;
+}
+
+
+/* what a breaker beside us says, if there is one */
+
+ngx_uint_t
+ngx_http_aggregate_cache_rejected(ngx_http_request_t *r)
+{
+    ngx_http_variable_value_t  *vv;
+
+    static ngx_str_t  name = ngx_string("breaker_result");
+
+    vv = ngx_http_get_variable(r, &name,
+                               ngx_hash_key(name.data, name.len));
+
+    return vv != NULL && !vv->not_found && vv->len == 6
+           && ngx_strncmp(vv->data, "reject", 6) == 0;
+}

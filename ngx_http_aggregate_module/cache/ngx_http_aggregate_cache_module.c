@@ -1,0 +1,743 @@
+
+/*
+ * The directives of the response cache, and its variables.
+ */
+
+
+#include "ngx_http_aggregate_cache.h"
+
+
+static ngx_int_t ngx_http_aggregate_cache_add_variables(ngx_conf_t *cf);
+static ngx_int_t ngx_http_aggregate_cache_init(ngx_conf_t *cf);
+static ngx_int_t ngx_http_aggregate_cache_init_module(ngx_cycle_t *cycle);
+static void *ngx_http_aggregate_cache_create_main_conf(ngx_conf_t *cf);
+static char *ngx_http_aggregate_cache_init_main_conf(ngx_conf_t *cf,
+    void *conf);
+static void *ngx_http_aggregate_cache_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_aggregate_cache_merge_loc_conf(ngx_conf_t *cf,
+    void *parent, void *child);
+static char *ngx_http_aggregate_cache(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_aggregate_cache_key(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_aggregate_cache_ttl(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_aggregate_cache_stale(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+static char *ngx_http_aggregate_cache_purge_conf(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+static char *ngx_http_aggregate_cache_status_conf(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+static int ngx_libc_cdecl ngx_http_aggregate_cache_compare_ttl(
+    const void *one, const void *two);
+static ngx_int_t ngx_http_aggregate_cache_status_variable(
+    ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_aggregate_cache_tier_variable(
+    ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_aggregate_cache_key_variable(
+    ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
+
+
+static ngx_conf_bitmask_t  ngx_http_aggregate_cache_ignore_headers[] = {
+    { ngx_string("X-Accel-Expires"), NGX_HTTP_AGGREGATE_CACHE_IGN_ACCEL },
+    { ngx_string("CDN-Cache-Control"),
+      NGX_HTTP_AGGREGATE_CACHE_IGN_TARGETED },
+    { ngx_string("Expires"), NGX_HTTP_AGGREGATE_CACHE_IGN_EXPIRES },
+    { ngx_string("Cache-Control"), NGX_HTTP_AGGREGATE_CACHE_IGN_CONTROL },
+    { ngx_string("Set-Cookie"), NGX_HTTP_AGGREGATE_CACHE_IGN_SET_COOKIE },
+    { ngx_string("Vary"), NGX_HTTP_AGGREGATE_CACHE_IGN_VARY },
+    { ngx_string("Cookie"), NGX_HTTP_AGGREGATE_CACHE_IGN_COOKIE },
+    { ngx_string("Authorization"),
+      NGX_HTTP_AGGREGATE_CACHE_IGN_AUTHORIZATION },
+    { ngx_null_string, 0 }
+};
+
+
+static ngx_command_t  ngx_http_aggregate_cache_commands[] = {
+
+    { ngx_string("aggregate_cache_zone"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE23,
+      ngx_http_aggregate_cache_zone,
+      0,
+      0,
+      NULL },
+
+    { ngx_string("aggregate_cache"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_cache,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("aggregate_cache_key"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_cache_key,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_cache_conf_t, key),
+      NULL },
+
+    { ngx_string("aggregate_cache_identity"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_set_complex_value_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_cache_conf_t, identity),
+      NULL },
+
+    { ngx_string("aggregate_cache_tags"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_set_complex_value_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_cache_conf_t, tags),
+      NULL },
+
+    { ngx_string("aggregate_cache_ttl"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE2,
+      ngx_http_aggregate_cache_ttl,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("aggregate_cache_valid"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_file_cache_valid_set_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_cache_conf_t, valid),
+      NULL },
+
+    { ngx_string("aggregate_cache_stale"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF
+                        |NGX_CONF_TAKE12|NGX_CONF_TAKE4,
+      ngx_http_aggregate_cache_stale,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("aggregate_cache_bypass"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_set_predicate_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_cache_conf_t, bypass),
+      NULL },
+
+    { ngx_string("aggregate_cache_no_store"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_set_predicate_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_cache_conf_t, no_store),
+      NULL },
+
+    { ngx_string("aggregate_cache_ignore_headers"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_conf_set_bitmask_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_cache_conf_t, ignore_headers),
+      &ngx_http_aggregate_cache_ignore_headers },
+
+    { ngx_string("aggregate_cache_lock"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_cache_conf_t, lock),
+      NULL },
+
+    { ngx_string("aggregate_cache_lock_timeout"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_cache_conf_t, lock_timeout),
+      NULL },
+
+    { ngx_string("aggregate_cache_purge"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_cache_purge_conf,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("aggregate_cache_status"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_aggregate_cache_status_conf,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_aggregate_cache_module_ctx = {
+    ngx_http_aggregate_cache_add_variables,    /* preconfiguration */
+    ngx_http_aggregate_cache_init,             /* postconfiguration */
+
+    ngx_http_aggregate_cache_create_main_conf, /* create main conf */
+    ngx_http_aggregate_cache_init_main_conf,   /* init main conf */
+
+    NULL,                                      /* create server conf */
+    NULL,                                      /* merge server conf */
+
+    ngx_http_aggregate_cache_create_loc_conf,  /* create location conf */
+    ngx_http_aggregate_cache_merge_loc_conf    /* merge location conf */
+};
+
+
+ngx_module_t  ngx_http_aggregate_cache_module = {
+    NGX_MODULE_V1,
+    &ngx_http_aggregate_cache_module_ctx,      /* module context */
+    ngx_http_aggregate_cache_commands,         /* module directives */
+    NGX_HTTP_MODULE,                           /* module type */
+    NULL,                                      /* init master */
+    ngx_http_aggregate_cache_init_module,      /* init module */
+    ngx_http_aggregate_cache_wake_init_process, /* init process */
+    NULL,                                      /* init thread */
+    NULL,                                      /* exit thread */
+    ngx_http_aggregate_cache_wake_exit_process, /* exit process */
+    NULL,                                      /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+static ngx_http_variable_t  ngx_http_aggregate_cache_vars[] = {
+
+    { ngx_string("aggregate_cache_status"), NULL,
+      ngx_http_aggregate_cache_status_variable, 0,
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("aggregate_cache_tier"), NULL,
+      ngx_http_aggregate_cache_tier_variable, 0,
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("aggregate_cache_key"), NULL,
+      ngx_http_aggregate_cache_key_variable, 0,
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+      ngx_http_null_variable
+};
+
+
+static ngx_str_t  ngx_http_aggregate_cache_names[] = {
+    ngx_string("HIT"),
+    ngx_string("MISS"),
+    ngx_string("STALE"),
+    ngx_string("BYPASS"),
+    ngx_string("REVALIDATED")
+};
+
+
+ngx_uint_t  ngx_http_aggregate_cache_phase;
+
+
+static ngx_int_t
+ngx_http_aggregate_cache_add_variables(ngx_conf_t *cf)
+{
+    ngx_http_variable_t  *var, *v;
+
+    for (v = ngx_http_aggregate_cache_vars; v->name.len; v++) {
+
+        var = ngx_http_add_variable(cf, &v->name, v->flags);
+        if (var == NULL) {
+            return NGX_ERROR;
+        }
+
+        var->get_handler = v->get_handler;
+        var->data = v->data;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_cache_init(ngx_conf_t *cf)
+{
+    ngx_http_handler_pt        *h;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_PRECONTENT_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = ngx_http_aggregate_cache_handler;
+
+    return ngx_http_aggregate_cache_filter_init(cf);
+}
+
+
+/*
+ * Handlers of a phase run in the reverse order of loading.  Ours has to be
+ * the first of its phase, before any breaker, whichever module was loaded
+ * first; so it is moved there once the phases are laid out.
+ */
+
+static ngx_int_t
+ngx_http_aggregate_cache_init_module(ngx_cycle_t *cycle)
+{
+    ngx_uint_t                  i;
+    ngx_http_phase_handler_t   *ph, ours;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_core_module);
+
+    if (cmcf == NULL) {
+        return NGX_OK;
+    }
+
+    ph = cmcf->phase_engine.handlers;
+
+    for (i = 0; ph[i].checker; i++) {
+
+        if (ph[i].handler != ngx_http_aggregate_cache_handler) {
+            continue;
+        }
+
+        ours = ph[i];
+
+        while (i > 0 && ph[i - 1].checker == ours.checker
+               && ph[i - 1].next == ours.next)
+        {
+            ph[i] = ph[i - 1];
+            i--;
+        }
+
+        ph[i] = ours;
+        ngx_http_aggregate_cache_phase = i;
+
+        break;
+    }
+
+    return ngx_http_aggregate_cache_wake_init_module(cycle);
+}
+
+
+static void *
+ngx_http_aggregate_cache_create_main_conf(ngx_conf_t *cf)
+{
+    ngx_http_aggregate_cache_main_conf_t  *cmcf;
+
+    cmcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_aggregate_cache_main_conf_t));
+    if (cmcf == NULL) {
+        return NULL;
+    }
+
+    if (ngx_array_init(&cmcf->zones, cf->pool, 4,
+                       sizeof(ngx_http_aggregate_cache_zone_t *))
+        != NGX_OK)
+    {
+        return NULL;
+    }
+
+    return cmcf;
+}
+
+
+static char *
+ngx_http_aggregate_cache_init_main_conf(ngx_conf_t *cf, void *conf)
+{
+    ngx_http_aggregate_cache_main_conf_t *cmcf = conf;
+
+    ngx_uint_t                         i;
+    ngx_http_aggregate_cache_zone_t  **zones;
+
+    zones = cmcf->zones.elts;
+
+    for (i = 0; i < cmcf->zones.nelts; i++) {
+
+        if (zones[i]->shm_zone == NULL) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "zone \"%V\" is not declared with "
+                               "\"aggregate_cache_zone\"", &zones[i]->name);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static void *
+ngx_http_aggregate_cache_create_loc_conf(ngx_conf_t *cf)
+{
+    ngx_http_aggregate_cache_conf_t  *conf;
+
+    conf = ngx_pcalloc(cf->pool, sizeof(ngx_http_aggregate_cache_conf_t));
+    if (conf == NULL) {
+        return NULL;
+    }
+
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     conf->ignore_headers = 0;
+     *     conf->key_unsafe = 0;
+     *     conf->purge = NULL;
+     */
+
+    conf->zone = NGX_CONF_UNSET_PTR;
+    conf->key = NGX_CONF_UNSET_PTR;
+    conf->identity = NGX_CONF_UNSET_PTR;
+    conf->tags = NGX_CONF_UNSET_PTR;
+    conf->ttl = NGX_CONF_UNSET_PTR;
+    conf->valid = NGX_CONF_UNSET_PTR;
+    conf->bypass = NGX_CONF_UNSET_PTR;
+    conf->no_store = NGX_CONF_UNSET_PTR;
+    conf->lock = NGX_CONF_UNSET;
+    conf->lock_timeout = NGX_CONF_UNSET_MSEC;
+    conf->stale_updating = NGX_CONF_UNSET;
+    conf->stale_error = NGX_CONF_UNSET;
+
+    return conf;
+}
+
+
+static char *
+ngx_http_aggregate_cache_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child)
+{
+    ngx_http_aggregate_cache_conf_t *prev = parent;
+    ngx_http_aggregate_cache_conf_t *conf = child;
+
+    ngx_conf_merge_ptr_value(conf->zone, prev->zone, NULL);
+
+    if (conf->key == NGX_CONF_UNSET_PTR) {
+        conf->key_unsafe = prev->key_unsafe;
+    }
+
+    ngx_conf_merge_ptr_value(conf->key, prev->key, NULL);
+    ngx_conf_merge_ptr_value(conf->identity, prev->identity, NULL);
+    ngx_conf_merge_ptr_value(conf->tags, prev->tags, NULL);
+
+    if (conf->ttl != NGX_CONF_UNSET_PTR) {
+        ngx_qsort(conf->ttl->elts, conf->ttl->nelts,
+                  sizeof(ngx_http_aggregate_cache_ttl_t),
+                  ngx_http_aggregate_cache_compare_ttl);
+    }
+
+    ngx_conf_merge_ptr_value(conf->ttl, prev->ttl, NULL);
+    ngx_conf_merge_ptr_value(conf->valid, prev->valid, NULL);
+    ngx_conf_merge_ptr_value(conf->bypass, prev->bypass, NULL);
+    ngx_conf_merge_ptr_value(conf->no_store, prev->no_store, NULL);
+
+    ngx_conf_merge_bitmask_value(conf->ignore_headers, prev->ignore_headers,
+                                 NGX_CONF_BITMASK_SET);
+
+    ngx_conf_merge_value(conf->lock, prev->lock, 1);
+    ngx_conf_merge_msec_value(conf->lock_timeout, prev->lock_timeout, 5000);
+    ngx_conf_merge_sec_value(conf->stale_updating, prev->stale_updating, 0);
+    ngx_conf_merge_sec_value(conf->stale_error, prev->stale_error, 0);
+
+    return NGX_CONF_OK;
+}
+
+
+static int ngx_libc_cdecl
+ngx_http_aggregate_cache_compare_ttl(const void *one, const void *two)
+{
+    const ngx_http_aggregate_cache_ttl_t *first = one;
+    const ngx_http_aggregate_cache_ttl_t *second = two;
+
+    if (first->prefix.len == second->prefix.len) {
+        return 0;
+    }
+
+    return first->prefix.len > second->prefix.len ? -1 : 1;
+}
+
+
+static char *
+ngx_http_aggregate_cache(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_aggregate_cache_conf_t *accf = conf;
+
+    ngx_str_t  *value;
+
+    if (accf->zone != NGX_CONF_UNSET_PTR) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "off") == 0) {
+        accf->zone = NULL;
+        return NGX_CONF_OK;
+    }
+
+    accf->zone = ngx_http_aggregate_cache_zone_add(cf, &value[1]);
+
+    return accf->zone ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+static char *
+ngx_http_aggregate_cache_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_aggregate_cache_conf_t *accf = conf;
+
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    /* a subrequest has the $request_uri of the client's request */
+
+    if (ngx_strstr(value[1].data, "$request_uri")
+        || ngx_strstr(value[1].data, "${request_uri}"))
+    {
+        accf->key_unsafe = 1;
+    }
+
+    return ngx_http_set_complex_value_slot(cf, cmd, conf);
+}
+
+
+static char *
+ngx_http_aggregate_cache_ttl(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_aggregate_cache_conf_t *accf = conf;
+
+    time_t                           time;
+    ngx_str_t                       *value;
+    ngx_uint_t                       i;
+    ngx_http_aggregate_cache_ttl_t  *ttl;
+
+    value = cf->args->elts;
+
+    if (value[1].len == 0 || value[1].data[0] != '/') {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid prefix \"%V\", it must start with \"/\"",
+                           &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    time = ngx_parse_time(&value[2], 1);
+
+    if (time == (time_t) NGX_ERROR) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid time \"%V\"", &value[2]);
+        return NGX_CONF_ERROR;
+    }
+
+    if (accf->ttl == NGX_CONF_UNSET_PTR) {
+        accf->ttl = ngx_array_create(cf->pool, 4,
+                                     sizeof(ngx_http_aggregate_cache_ttl_t));
+        if (accf->ttl == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    ttl = accf->ttl->elts;
+
+    for (i = 0; i < accf->ttl->nelts; i++) {
+
+        if (ttl[i].prefix.len == value[1].len
+            && ngx_memcmp(ttl[i].prefix.data, value[1].data, value[1].len)
+               == 0)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "duplicate prefix \"%V\"", &value[1]);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    ttl = ngx_array_push(accf->ttl);
+    if (ttl == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    ttl->prefix = value[1];
+    ttl->ttl = time;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_aggregate_cache_stale(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_aggregate_cache_conf_t *accf = conf;
+
+    time_t      time;
+    ngx_str_t  *value;
+    ngx_uint_t  i;
+
+    if (accf->stale_updating != NGX_CONF_UNSET) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    accf->stale_updating = 0;
+    accf->stale_error = 0;
+
+    if (cf->args->nelts == 2) {
+
+        if (ngx_strcmp(value[1].data, "off") == 0) {
+            return NGX_CONF_OK;
+        }
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid parameter \"%V\", it must be \"off\", or "
+                           "\"updating\" or \"error\" with a time", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    for (i = 1; i < cf->args->nelts; i += 2) {
+
+        time = ngx_parse_time(&value[i + 1], 1);
+
+        if (time == (time_t) NGX_ERROR) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid time \"%V\"", &value[i + 1]);
+            return NGX_CONF_ERROR;
+        }
+
+        if (ngx_strcmp(value[i].data, "updating") == 0
+            && accf->stale_updating == 0)
+        {
+            accf->stale_updating = time;
+
+        } else if (ngx_strcmp(value[i].data, "error") == 0
+                   && accf->stale_error == 0)
+        {
+            accf->stale_error = time;
+
+        } else {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid parameter \"%V\", it must be "
+                               "\"updating\" or \"error\", each once",
+                               &value[i]);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_aggregate_cache_purge_conf(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_aggregate_cache_conf_t *accf = conf;
+
+    ngx_str_t                 *value;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    if (accf->purge) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    accf->purge = ngx_http_aggregate_cache_zone_add(cf, &value[1]);
+    if (accf->purge == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    clcf->handler = ngx_http_aggregate_cache_purge_handler;
+
+    /* its own answers are none to keep */
+    accf->zone = NULL;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_aggregate_cache_status_conf(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_aggregate_cache_conf_t *accf = conf;
+
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    clcf->handler = ngx_http_aggregate_cache_status_handler;
+
+    accf->zone = NULL;
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_cache_status_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_http_aggregate_cache_ctx_t  *ctx;
+
+    ctx = ngx_http_aggregate_cache_get(r);
+
+    if (ctx == NULL) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    v->data = ngx_http_aggregate_cache_names[ctx->status].data;
+    v->len = ngx_http_aggregate_cache_names[ctx->status].len;
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_cache_tier_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_http_aggregate_cache_ctx_t  *ctx;
+
+    ctx = ngx_http_aggregate_cache_get(r);
+
+    if (ctx == NULL) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    if (ctx->serve) {
+        v->data = (u_char *) "L1";
+        v->len = 2;
+
+    } else {
+        v->data = (u_char *) "-";
+        v->len = 1;
+    }
+
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_cache_key_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    u_char                          *p;
+    ngx_http_aggregate_cache_ctx_t  *ctx;
+
+    ctx = ngx_http_aggregate_cache_get(r);
+
+    if (ctx == NULL || ctx->key.len == 0) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    p = ngx_pnalloc(r->pool, (size_t) 2 * AGG_CACHE_DIGEST);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    v->data = p;
+    v->len = ngx_hex_dump(p, ctx->digest, AGG_CACHE_DIGEST) - p;
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+
+    return NGX_OK;
+}

@@ -1,0 +1,362 @@
+
+/*
+ * The shared memory of a cache: its layout, its lock, and copies out of it
+ * and into it.
+ */
+
+
+#include "ngx_http_aggregate_cache.h"
+
+
+#define NGX_HTTP_AGGREGATE_CACHE_ZONE_MIN  (256 * 1024)
+
+
+static ngx_int_t ngx_http_aggregate_cache_init_zone(ngx_shm_zone_t *shm_zone,
+    void *data);
+static ngx_int_t ngx_http_aggregate_cache_lay_out(
+    ngx_http_aggregate_cache_zone_t *zone, size_t size);
+static char *ngx_http_aggregate_cache_zone_size(ngx_conf_t *cf,
+    ngx_str_t *name, ngx_str_t *value, ssize_t *size);
+
+
+char *
+ngx_http_aggregate_cache_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ssize_t                           size, max_object;
+    ngx_str_t                        *value, s;
+    ngx_uint_t                        i;
+    ngx_http_aggregate_cache_zone_t  *zone;
+
+    value = cf->args->elts;
+
+    if (ngx_http_aggregate_cache_zone_size(cf, &value[1], &value[2], &size)
+        != NGX_CONF_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    max_object = 1024 * 1024;
+
+    for (i = 3; i < cf->args->nelts; i++) {
+
+        if (ngx_strncmp(value[i].data, "max_object=", 11) == 0) {
+
+            s.data = value[i].data + 11;
+            s.len = value[i].len - 11;
+
+            max_object = ngx_parse_size(&s);
+
+            if (max_object <= 0 || max_object > 1024 * 1024 * 1024) {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "invalid max_object \"%V\", it must be "
+                                   "a size from 1 to 1024m", &s);
+                return NGX_CONF_ERROR;
+            }
+
+            continue;
+        }
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid parameter \"%V\", the only one is "
+                           "\"max_object=\"", &value[i]);
+        return NGX_CONF_ERROR;
+    }
+
+    zone = ngx_http_aggregate_cache_zone_add(cf, &value[1]);
+    if (zone == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (zone->shm_zone) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "duplicate zone \"%V\"",
+                           &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    zone->shm_zone = ngx_shared_memory_add(cf, &value[1], size,
+                                           &ngx_http_aggregate_cache_module);
+    if (zone->shm_zone == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    zone->max_object = max_object;
+
+    zone->shm_zone->init = ngx_http_aggregate_cache_init_zone;
+    zone->shm_zone->data = zone;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_aggregate_cache_zone_size(ngx_conf_t *cf, ngx_str_t *name,
+    ngx_str_t *value, ssize_t *size)
+{
+    if (name->len == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "a zone needs a name");
+        return NGX_CONF_ERROR;
+    }
+
+    *size = ngx_parse_size(value);
+
+    if (*size == NGX_ERROR) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid size \"%V\" of zone \"%V\"", value, name);
+        return NGX_CONF_ERROR;
+    }
+
+    if (*size < NGX_HTTP_AGGREGATE_CACHE_ZONE_MIN) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "size \"%V\" of zone \"%V\" is too small, it must "
+                           "be 256k at least", value, name);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* finds the zone of that name, or adds one that is still to be declared */
+
+ngx_http_aggregate_cache_zone_t *
+ngx_http_aggregate_cache_zone_add(ngx_conf_t *cf, ngx_str_t *name)
+{
+    ngx_uint_t                              i;
+    ngx_http_aggregate_cache_zone_t        *zone, **zones, **zonep;
+    ngx_http_aggregate_cache_main_conf_t   *cmcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf,
+                                              ngx_http_aggregate_cache_module);
+
+    zones = cmcf->zones.elts;
+
+    for (i = 0; i < cmcf->zones.nelts; i++) {
+        if (zones[i]->name.len == name->len
+            && ngx_memcmp(zones[i]->name.data, name->data, name->len) == 0)
+        {
+            return zones[i];
+        }
+    }
+
+    zone = ngx_pcalloc(cf->pool, sizeof(ngx_http_aggregate_cache_zone_t));
+    if (zone == NULL) {
+        return NULL;
+    }
+
+    zone->name = *name;
+
+    zonep = ngx_array_push(&cmcf->zones);
+    if (zonep == NULL) {
+        return NULL;
+    }
+
+    *zonep = zone;
+
+    return zone;
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_cache_init_zone(ngx_shm_zone_t *shm_zone, void *data)
+{
+    ngx_http_aggregate_cache_zone_t  *zone, *ozone;
+
+    zone = shm_zone->data;
+    ozone = data;
+
+    zone->shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
+
+    if (ozone) {
+        zone->sh = ozone->sh;
+        return NGX_OK;
+    }
+
+    if (shm_zone->shm.exists) {
+        zone->sh = zone->shpool->data;
+        return NGX_OK;
+    }
+
+    if (ngx_http_aggregate_cache_lay_out(zone, shm_zone->shm.size)
+        != NGX_OK)
+    {
+        ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
+                      "could not lay out zone \"%V\"", &zone->name);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_cache_lay_out(ngx_http_aggregate_cache_zone_t *zone,
+    size_t size)
+{
+    void                           *area;
+    size_t                          purges, flights, len;
+    ngx_slab_pool_t                *shpool;
+    ngx_http_aggregate_cache_sh_t  *sh;
+
+    shpool = zone->shpool;
+
+    sh = ngx_slab_calloc(shpool, sizeof(ngx_http_aggregate_cache_sh_t));
+    if (sh == NULL) {
+        return NGX_ERROR;
+    }
+
+    /* about a sixteenth of the zone for each of the two tables */
+
+    purges = ngx_min(size / 16 / sizeof(agg_cache_purge_slot_t), 16384);
+    flights = ngx_min(size / 16 / 128, 4096);
+
+    sh->purges = ngx_slab_alloc(shpool, agg_cache_purges_size(purges));
+    sh->flights = ngx_slab_alloc(shpool, agg_cache_flights_size(flights));
+
+    if (sh->purges == NULL || sh->flights == NULL) {
+        return NGX_ERROR;
+    }
+
+    agg_cache_purges_init(sh->purges, purges);
+    agg_cache_flights_init(sh->flights, flights);
+
+    /* all the rest in one piece */
+
+    shpool->log_nomem = 0;
+
+    len = (shpool->end - shpool->start) & ~(ngx_pagesize - 1);
+    area = NULL;
+
+    for ( /* void */ ; len >= ngx_pagesize; len -= ngx_pagesize) {
+
+        area = ngx_slab_alloc(shpool, len);
+        if (area) {
+            break;
+        }
+    }
+
+    if (area == NULL) {
+        return NGX_ERROR;
+    }
+
+    sh->store = agg_cache_store_create(area, len);
+    if (sh->store == NULL) {
+        return NGX_ERROR;
+    }
+
+    zone->sh = sh;
+    shpool->data = sh;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_aggregate_cache_enter(ngx_http_aggregate_cache_zone_t *zone)
+{
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    (void) agg_cache_store_enter(zone->sh->store, (int32_t) ngx_pid,
+                                 ngx_http_aggregate_cache_alive);
+}
+
+
+void
+ngx_http_aggregate_cache_leave(ngx_http_aggregate_cache_zone_t *zone)
+{
+    agg_cache_store_leave(zone->sh->store);
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+}
+
+
+int
+ngx_http_aggregate_cache_alive(int32_t pid)
+{
+    return kill((ngx_pid_t) pid, 0) == 0 || ngx_errno == NGX_EPERM;
+}
+
+
+/* a copy of the entry, in memory of the pool */
+
+ngx_int_t
+ngx_http_aggregate_cache_find(ngx_http_aggregate_cache_zone_t *zone,
+    const u_char *digest, ngx_pool_t *pool, agg_cache_ref_t *ref,
+    ngx_str_t *data)
+{
+    int  rc;
+
+    ngx_http_aggregate_cache_enter(zone);
+
+    rc = agg_cache_store_find(zone->sh->store, digest, ngx_time(), ref);
+
+    ngx_http_aggregate_cache_leave(zone);
+
+    if (rc != 0) {
+        return NGX_DECLINED;
+    }
+
+    data->len = (size_t) ref->length;
+    data->data = ngx_pnalloc(pool, data->len);
+
+    if (data->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (agg_cache_store_read(zone->sh->store, ref, 0, data->data, data->len)
+        != 0)
+    {
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_aggregate_cache_put(ngx_http_aggregate_cache_zone_t *zone,
+    const u_char *digest, ngx_str_t *head, ngx_chain_t *body, size_t size,
+    uint64_t checked)
+{
+    int                 rc;
+    size_t              offset, len;
+    ngx_chain_t        *cl;
+    agg_cache_ref_t     ref;
+    agg_cache_store_t  *store;
+
+    store = zone->sh->store;
+
+    ngx_http_aggregate_cache_enter(zone);
+
+    rc = agg_cache_store_reserve(store, digest, head->len + size,
+                                 (int32_t) ngx_pid,
+                                 ngx_http_aggregate_cache_alive, &ref);
+
+    ngx_http_aggregate_cache_leave(zone);
+
+    if (rc != 0) {
+        (void) ngx_atomic_fetch_add(&zone->sh->failed, 1);
+        return NGX_DECLINED;
+    }
+
+    agg_cache_store_fill(store, &ref, 0, head->data, head->len);
+
+    offset = head->len;
+
+    for (cl = body; cl; cl = cl->next) {
+        len = cl->buf->last - cl->buf->pos;
+
+        agg_cache_store_fill(store, &ref, offset, cl->buf->pos, len);
+
+        offset += len;
+    }
+
+    ngx_http_aggregate_cache_enter(zone);
+
+    agg_cache_store_publish(store, &ref, checked, ngx_time());
+
+    ngx_http_aggregate_cache_leave(zone);
+
+    (void) ngx_atomic_fetch_add(&zone->sh->stores, 1);
+
+    return NGX_OK;
+}

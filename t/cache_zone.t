@@ -1,0 +1,195 @@
+#!/usr/bin/perl
+
+# The zone: full, reloaded, and with workers that die.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Test::More;
+use Time::HiRes qw(time sleep);
+
+use Harness;
+
+my $t = Harness->new(plan => 25);
+
+my $b = $t->backend('api',
+    '/slow/' => { delay => 1, body => 'slow', headers =>
+                  [ 'Cache-Control' => 'max-age=60' ] },
+    '/' => sub {
+        my ($q) = @_;
+        my ($size) = $q->{uri} =~ m{/s(\d+)/};
+        return { body => "$q->{uri};", repeat => $size || 1,
+                 headers => [ 'Cache-Control' => 'max-age=60' ] };
+    },
+);
+
+my $conf = <<'EOF';
+
+%%GLOBALS%%
+
+worker_processes  2;
+
+events {
+}
+
+http {
+    %%HTTP%%
+
+    aggregate_cache_zone  api 1m max_object=200k;
+
+    server {
+        listen       127.0.0.1:%%PORT_0%%;
+        server_name  localhost;
+
+        location / {
+            aggregate_cache  api;
+            proxy_pass       http://127.0.0.1:%%PORT_api%%;
+        }
+
+        location = /state {
+            aggregate_cache_status;
+        }
+    }
+}
+
+EOF
+
+$t->run($conf);
+
+sub state_of { return http_get('/state')->json->{zones}{api} }
+
+# full: it evicts, nobody fails, what is used stays
+
+my $failed = 0;
+my $wrong = 0;
+
+http_get('/hot') for 1 .. 3;
+
+for my $i (1 .. 1500) {
+    my $uri = '/s' . (1 + $i % 400) . "/$i";
+    my $r = http_get($uri);
+    $failed++ if $r->status != 200;
+    $wrong++ if $r->body ne "$uri;" x (1 + $i % 400);
+    $wrong++ if http_get('/hot')->header('X-Cache') ne 'HIT';
+}
+
+is($failed, 0, 'no request failed in a full zone');
+is($wrong, 0, 'all got their own, and the hot one stayed');
+cmp_ok(state_of()->{evictions}, '>', 100, 'it was full');
+
+my $s = state_of();
+cmp_ok($s->{bytes}, '<', 1024 * 1024, 'bytes');
+
+# reload
+
+http_get('/kept');
+ok($t->reload($conf), 'reload');
+is(http_get('/kept')->header('X-Cache'), 'HIT', 'survives');
+
+(my $larger = $conf) =~ s/api 1m/api 2m/;
+ok($t->reload($larger), 'another size');
+is(http_get('/kept')->header('X-Cache'), 'MISS', 'starts afresh');
+
+# a worker that fetches is killed: the next one takes over
+
+$t->allow_worker_exit;
+$t->allow_log(qr/exited on signal 9/);
+
+my $c = $t->connect;
+$c->request(GET => '/slow/killed');
+ok(wait_for(sub { $b->count('/slow/killed') == 1 }), 'a fetch under way');
+
+my @pids = $t->workers;
+my ($fetching) = grep { my $pid = $_; grep { $_ } connected($pid) } @pids;
+ok($fetching, 'by a worker');
+
+my $start = time();
+my @waiting = map { $t->connect } 1 .. 8;
+$_->request(GET => '/slow/killed', close => 1) for @waiting;
+sleep(0.2);
+kill('KILL', $fetching);
+
+my @r = map { $_->response } @waiting;
+my @good = grep { $_->status == 200 && $_->body eq 'slow' } @r;
+
+cmp_ok(scalar(@good) + scalar(grep { $_->error } @r), '==', 8,
+       'all were answered, but those of the dead worker');
+cmp_ok(time() - $start, '<', slow(4), 'in time');
+ok(wait_for(sub { scalar(my @w = children()) == 2 }), 'a new worker');
+is(http_get('/slow/killed')->header('X-Cache'), 'HIT', 'kept');
+
+# killed under load, again and again
+
+my $deaths = 0;
+
+for my $round (1 .. 6) {
+    my @c = map { $t->connect(timeout => 5) } 1 .. 20;
+
+    for my $i (0 .. $#c) {
+        $c[$i]->request(GET => '/s' . (20 * $i + 1) . "/k$round$i",
+                        close => 1);
+    }
+
+    my ($pid) = children();
+    $deaths += kill('KILL', $pid);
+
+    for my $i (0 .. $#c) {
+        my $r = $c[$i]->response;
+        my $uri = '/s' . (20 * $i + 1) . "/k$round$i";
+        $wrong++ if !$r->error && $r->body ne "$uri;" x (20 * $i + 1);
+    }
+
+    wait_for(sub { my @w = children(); @w == 2 && !grep { $_ == $pid } @w });
+}
+
+is($deaths, 6, 'workers killed');
+is($wrong, 0, 'no body was mixed up');
+is(http_get('/after')->status, 200, 'the cache works');
+is(http_get('/after')->header('X-Cache'), 'HIT', 'and keeps');
+
+# configuration errors name the value
+
+for my $case (
+    [ 'aggregate_cache_zone api 1k;', qr/size "1k" of zone "api" is too/ ],
+    [ 'aggregate_cache_zone api 1m foo=1;', qr/invalid parameter "foo=1"/ ],
+    [ 'aggregate_cache_zone api 1m max_object=x;', qr/max_object "x"/ ],
+    [ 'aggregate_cache nosuch;', qr/zone "nosuch" is not declared/ ],
+    [ 'aggregate_cache_ttl api 1s;', qr/invalid prefix "api"/ ],
+    [ 'aggregate_cache_stale now;', qr/invalid parameter "now"/ ],
+    [ 'aggregate_cache_ttl / never;', qr/invalid time "never"/ ])
+{
+    my ($line, $error) = @$case;
+    my ($ok, $output) = $t->test_config("%%GLOBALS%% events { } http { $line
+        server { listen 127.0.0.1:%%PORT_9%%; } }");
+    like($output, $error, $line);
+}
+
+
+sub children {
+    my $pid = $t->pid;
+
+    open(my $f, '<', "/proc/$pid/task/$pid/children") or return;
+    return split(' ', <$f> || '');
+}
+
+
+# is there a connection to the backend
+
+sub connected {
+    my ($pid) = @_;
+
+    my $port = sprintf('%04X', $b->port);
+    my %inode;
+
+    open(my $tcp, '<', '/proc/net/tcp') or return;
+    while (my $line = <$tcp>) {
+        my @f = split(' ', $line);
+        $inode{$f[9]} = 1 if $f[2] =~ /:$port$/ && $f[3] eq '01';
+    }
+
+    return grep { /socket:\[(\d+)\]/ && $inode{$1} }
+        map { readlink($_) || '' } glob("/proc/$pid/fd/*");
+}

@@ -1,0 +1,324 @@
+#!/usr/bin/perl
+
+# Holds the README and the code together: each directive and statement of a
+# command table is in the README's reference with its contexts, and the other
+# way round; so are the variables and the verbs of build.sh; every block of
+# configuration, and conf.example, passes "nginx -t".
+#
+# A piece of a configuration is tested where it can stand: in http, server,
+# location and so on, the first of them that takes it.  What a piece does not
+# define is put around it: upstreams, variables, zones.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Test::More;
+
+use Harness;
+
+my $top = "$FindBin::Bin/..";
+
+my %contexts = (
+    NGX_MAIN_CONF                   => 'main',
+    NGX_HTTP_MAIN_CONF              => 'http',
+    NGX_HTTP_SRV_CONF               => 'server',
+    NGX_HTTP_LOC_CONF               => 'location',
+    NGX_HTTP_LIF_CONF               => 'if in location',
+    NGX_HTTP_SIF_CONF               => 'if in server',
+    NGX_HTTP_UPS_CONF               => 'upstream',
+    NGX_HTTP_AGGREGATE_CONF         => 'aggregate',
+    NGX_HTTP_AGGREGATE_BACKEND_CONF => 'backend',
+    NGX_HTTP_AGGREGATE_SHAPE_CONF   => 'aggregate_shape',
+    NGX_HTTP_SHAPE_CONF             => 'aggregate_shape',
+    NGX_HTTP_AGGREGATE_REDIS_CONF   => 'aggregate_redis',
+    NGX_HTTP_REDIS_CONF             => 'aggregate_redis',
+    NGX_HTTP_BREAKER_POLICY_CONF    => 'breaker_policy',
+);
+
+my (%code, %code_variables);
+my @strange;
+
+my $readme = slurp("$top/README.md");
+
+# a module that the README does not name has no reference in it yet
+my @modules = grep { $readme =~ /\b\Q$_\E\b/ }
+    map { m{([^/]+)$} } glob "$top/ngx_http_*_module";
+
+read_sources($_) for @modules;
+
+my %reference = read_reference();
+my @blocks = read_blocks();
+my @names = sort keys %{ { %code, %reference } };
+my %variables = (
+    %code_variables,
+    map { $_ => 1 } $readme =~ /\$((?:aggregate|breaker)_\w+)/g
+);
+my @verbs = sort keys %{ { map { $_ => 1 }
+                           $readme =~ m{\./build\.sh ([a-z-]+)}g } };
+my @examples = glob "$top/conf.example/*.conf";
+
+my $t = Harness->new;
+
+$t->plan(1 + @names + keys(%variables) + @verbs + @blocks + @examples);
+
+
+# the tables
+
+is("@strange", '', 'every flag of a command table has a name here');
+
+for my $name (@names) {
+    my $in_code = $code{$name};
+    my $entries = $reference{$name} || [];
+    my @wrong;
+
+    push @wrong, 'it is in no command table' if !$in_code;
+    push @wrong, 'it is not in the README' if !@$entries;
+
+    if (!@wrong) {
+        my %said = map { $_ => 1 } map { @{ $_->{contexts} } } @$entries;
+        my %is = map { $_ => 1 } @{ $in_code->{contexts} };
+
+        push @wrong, map { "context $_ is not in the README" }
+            grep { !$said{$_} } sort keys %is;
+        push @wrong, map { "context $_ is only in the README" }
+            grep { !$is{$_} } sort keys %said;
+
+        my @syntax = map { @{ $_->{syntax} } } @$entries;
+
+        push @wrong, "Syntax does not begin with $name: $_"
+            for grep { !/^\Q$name\E(?:[ ;]|$)/ } @syntax;
+        push @wrong, 'Syntax lacks "{ ... }"'
+            if $in_code->{block} && !grep { /\{.*\}$/ } @syntax;
+        push @wrong, "Syntax ends with neither \";\" nor \"}\": $_"
+            for grep { !/[;}]$/ } @syntax;
+        push @wrong, 'an entry without a Default'
+            if grep { $_->{default} eq '' } @$entries;
+        push @wrong, "a Default that does not pass for a statement: $_"
+            for grep { /;$/ && !/^\Q$name\E / }
+                map { $_->{default} } @$entries;
+    }
+
+    ok(!@wrong, "reference: $name") or diag(map { "$_\n" } @wrong);
+}
+
+for my $name (sort keys %variables) {
+    my @wrong;
+
+    push @wrong, 'no such variable in the code' if !$code_variables{$name};
+    push @wrong, 'not in the README' if $readme !~ /\$\Q$name\E\b/;
+
+    ok(!@wrong, "variable: \$$name") or diag(map { "$_\n" } @wrong);
+}
+
+my $help = `$top/build.sh help`;
+
+like($help, qr/^  \Q$_\E\b/m, "build.sh $_") for @verbs;
+
+
+# the blocks
+
+for my $block (@blocks) {
+    my ($ok, $output) = try_block($block->{text});
+
+    ok($ok, "README line $block->{line}: nginx -t")
+        or diag("$output\n$block->{text}");
+}
+
+for my $example (@examples) {
+    my ($ok, $output) = $t->test_config(whole(slurp($example)));
+    (my $name = $example) =~ s{.*/}{};
+
+    ok($ok, "conf.example/$name: nginx -t") or diag($output);
+}
+
+
+sub slurp {
+    my ($file) = @_;
+
+    open my $in, '<:raw', $file or die "$file: $!\n";
+    local $/;
+    return scalar <$in>;
+}
+
+
+# the command tables and the tables of variables
+sub read_sources {
+    my ($module) = @_;
+
+    for my $file (glob "$top/$module/*.c $top/$module/*/*.c") {
+        my $text = slurp($file);
+        $text =~ s{/\*.*?\*/}{}gs;
+
+        while ($text =~ /^static ngx_command_t\s+\w+\[\] = \{(.*?)^\};/gms) {
+            read_commands($1);
+        }
+
+        while ($text =~ /^static\ ngx_http_variable_t\s+\w+\[\]\ =\ \{
+                         (.*?)^\};/gmsx)
+        {
+            $code_variables{$_} = 1 for $1 =~ /ngx_string\("([^"]+)"\)/g;
+        }
+    }
+}
+
+
+sub read_commands {
+    my ($table) = @_;
+
+    while ($table =~ /ngx_string\("([^"]+)"\),\s*([A-Z0-9_|\s]+),/g) {
+        my ($name, $flags) = ($1, $2);
+
+        for my $flag (split /[|\s]+/, $flags) {
+            if ($flag =~ /^NGX_CONF_/) {
+                $code{$name}{block} = 1 if $flag eq 'NGX_CONF_BLOCK';
+            } elsif ($contexts{$flag}) {
+                push @{ $code{$name}{contexts} }, $contexts{$flag};
+            } else {
+                push @strange, "$name $flag";
+            }
+        }
+    }
+}
+
+
+# "### name", then a block with Syntax, Default, Context
+sub read_reference {
+    my %found;
+
+    while ($readme =~ /^###+ `?([a-z_]+)`?\n\n```text\n(Syntax:.*?)^```$/gms) {
+        my ($name, $text) = ($1, $2);
+        my (%entry, $key);
+
+        for my $line (split /\n/, $text) {
+            ($key, $line) = (lc $1, $2) if $line =~ /^(\w+):\s*(.*)$/;
+            $line =~ s/^\s+//;
+            push @{ $entry{$key} }, $line;
+        }
+
+        push @{ $found{$name} }, {
+            syntax   => $entry{syntax} || [],
+            default  => join(' ', @{ $entry{default} || [] }),
+            contexts => [ split /,\s*/, join ' ', @{ $entry{context} || [] } ],
+        };
+    }
+
+    return %found;
+}
+
+
+sub read_blocks {
+    my @found;
+
+    while ($readme =~ /^```nginx\n(.*?)^```$/gms) {
+        my ($start, $text) = ($-[0], $1);
+        my $line = 1 + (() = substr($readme, 0, $start) =~ /\n/g);
+        push @found, { line => $line, text => $text };
+    }
+
+    return @found;
+}
+
+
+# a configuration that is whole, with this machine's paths
+sub whole {
+    my ($text) = @_;
+
+    $text =~ s/^\s*load_module\s.*$//gm;
+    $text =~ s/^\s*(?:pid|error_log)\s.*;$//gm;
+    $text =~ s/^\s*\w+_temp_path\s.*;$//gm;
+    $text =~ s/^http \{/http {\n    %%HTTP%%/m;
+    $text =~ s/^(\s*access_log\s+)build\/run/$1%%TESTDIR%%/gm;
+    $text =~ s/\s+access_log %%TESTDIR%%\/access.log;(?=.*access_log)//s;
+
+    return "%%GLOBALS%%\n$text";
+}
+
+
+sub try_block {
+    my ($text) = @_;
+
+    return $t->test_config(whole($text)) if $text =~ /^http \{/m;
+
+    my @around = (
+        [ '', '' ],
+        [ 'server {', '}' ],
+        [ 'server { location / {', '} }' ],
+        [ 'server { location / { aggregate {', '} } }' ],
+        [ 'server { location / { aggregate { backend b /b {', '} } } }' ],
+        [ 'upstream u {', '}' ],
+    );
+
+    my ($ok, $output, $best);
+
+    for my $around (@around) {
+        ($ok, $output) = try_in($text, @$around);
+        return ($ok, $output) if $ok;
+
+        # the message of where it stood right is the telling one
+        $best = $output if $output !~ /is not allowed here|unknown directive/
+                           || !defined $best;
+    }
+
+    return (0, $best);
+}
+
+
+sub try_in {
+    my ($text, $before, $after) = @_;
+
+    my ($ok, $output);
+    my $extra = zones($text);
+
+    for (1 .. 30) {
+        ($ok, $output) = $t->test_config(<<"EOC");
+%%GLOBALS%%
+events { }
+http {
+    %%HTTP%%
+$extra
+$before
+$text
+$after
+}
+EOC
+        return ($ok, $output) if $ok;
+
+        if ($output =~ /unknown "(\w+)" variable/) {
+            $extra .= "map \$uri \$$1 { default ''; }\n";
+
+        } elsif ($output =~ /host not found in upstream "(\w+)/) {
+            $extra .= "upstream $1 { server 127.0.0.1:1; }\n";
+
+        } else {
+            last;
+        }
+    }
+
+    return ($ok, $output);
+}
+
+
+# shared memory that a piece names and does not define
+sub zones {
+    my ($text) = @_;
+
+    my $extra = '';
+    my %is = map { $_ => 1 }
+        $text =~ /^\s*(?:breaker_zone|aggregate_\w+) (\w+)\b/gm;
+    my %wanted;
+
+    $wanted{"breaker_zone $1 1m;"} = $1
+        while $text =~ /^\s*breaker \S.*\bzone=(\w+)/gm;
+    $wanted{"breaker_policy $1 { }"} = $1
+        while $text =~ /^\s*breaker \S.*\bpolicy=(\w+)/gm;
+
+    for my $line (sort keys %wanted) {
+        my ($what, $name) = split ' ', $line;
+        $extra .= "$line\n" if $text !~ /^\s*$what $name\b/m;
+    }
+
+    return $extra;
+}

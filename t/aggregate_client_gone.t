@@ -52,7 +52,7 @@ my @ways = (
     [ 'a half-closed connection', sub { $_[0]->shutdown } ],
 );
 
-$t->plan(@cases * @ways + 21);
+$t->plan(@cases * @ways + 22);
 
 serve($t, cases => [ @cases, $chain, $post ],
     listen => 'listen 127.0.0.1:%%PORT_0%%;
@@ -135,6 +135,13 @@ wait_for(sub { $b->stats->{active} == 1 }, slow(2));
 $c->reset;
 ok(settled(1), 'pipelined');
 is($b->count('/slow'), 1, 'pipelined: the others are not begun');
+
+$b->clear;
+$c = $t->connect;
+$c->request(GET => '/long') for 1 .. 3;
+wait_for(sub { $b->stats->{active} == 1 }, slow(2));
+$c->close;
+ok(settled(1), 'pipelined, and a FIN behind them');
 
 # many at once
 

@@ -38,17 +38,16 @@ my %contexts = (
     NGX_HTTP_BREAKER_POLICY_CONF    => 'breaker_policy',
 );
 
-my (%code, %code_variables);
+# rooms whose reference is still to be written: what is missing of them is
+# shown, and fails nothing; what is there is held to the code like the rest
+my $unwritten = qr{/(?:ngx_http_breaker_module|cache|redis)/};
+
+my (%code, %code_variables, %later);
 my @strange;
 
+read_sources();
+
 my $readme = slurp("$top/README.md");
-
-# a module that the README does not name has no reference in it yet
-my @modules = grep { $readme =~ /\b\Q$_\E\b/ }
-    map { m{([^/]+)$} } glob "$top/ngx_http_*_module";
-
-read_sources($_) for @modules;
-
 my %reference = read_reference();
 my @blocks = read_blocks();
 my @names = sort keys %{ { %code, %reference } };
@@ -101,16 +100,17 @@ for my $name (@names) {
                 map { $_->{default} } @$entries;
     }
 
-    ok(!@wrong, "reference: $name") or diag(map { "$_\n" } @wrong);
+    judge("reference: $name", $later{$name} && !@$entries, @wrong);
 }
 
 for my $name (sort keys %variables) {
+    my $there = $readme =~ /\$\Q$name\E\b/;
     my @wrong;
 
     push @wrong, 'no such variable in the code' if !$code_variables{$name};
-    push @wrong, 'not in the README' if $readme !~ /\$\Q$name\E\b/;
+    push @wrong, 'not in the README' if !$there;
 
-    ok(!@wrong, "variable: \$$name") or diag(map { "$_\n" } @wrong);
+    judge("variable: \$$name", $later{"\$$name"} && !$there, @wrong);
 }
 
 my $help = `$top/build.sh help`;
@@ -135,6 +135,18 @@ for my $example (@examples) {
 }
 
 
+sub judge {
+    my ($what, $later, @wrong) = @_;
+
+    my $builder = Test::More->builder;
+
+    $builder->todo_start('to be written') if $later;
+    ok(!@wrong, $what) or diag(map { "$_\n" } @wrong);
+    $builder->todo_end if $later;
+    return;
+}
+
+
 sub slurp {
     my ($file) = @_;
 
@@ -146,30 +158,35 @@ sub slurp {
 
 # the command tables and the tables of variables
 sub read_sources {
-    my ($module) = @_;
-
-    for my $file (glob "$top/$module/*.c $top/$module/*/*.c") {
+    for my $file (glob "$top/ngx_http_*_module/*.c "
+                       . "$top/ngx_http_*_module/*/*.c")
+    {
+        my $later = $file =~ $unwritten;
         my $text = slurp($file);
         $text =~ s{/\*.*?\*/}{}gs;
 
         while ($text =~ /^static ngx_command_t\s+\w+\[\] = \{(.*?)^\};/gms) {
-            read_commands($1);
+            read_commands($1, $later);
         }
 
         while ($text =~ /^static\ ngx_http_variable_t\s+\w+\[\]\ =\ \{
                          (.*?)^\};/gmsx)
         {
-            $code_variables{$_} = 1 for $1 =~ /ngx_string\("([^"]+)"\)/g;
+            for my $name ($1 =~ /ngx_string\("([^"]+)"\)/g) {
+                $code_variables{$name} = 1;
+                $later{"\$$name"} = $later;
+            }
         }
     }
 }
 
 
 sub read_commands {
-    my ($table) = @_;
+    my ($table, $later) = @_;
 
     while ($table =~ /ngx_string\("([^"]+)"\),\s*([A-Z0-9_|\s]+),/g) {
         my ($name, $flags) = ($1, $2);
+        $later{$name} = $later;
 
         for my $flag (split /[|\s]+/, $flags) {
             if ($flag =~ /^NGX_CONF_/) {
@@ -251,15 +268,14 @@ sub try_block {
         [ 'upstream u {', '}' ],
     );
 
-    my ($ok, $output, $best);
+    my ($best, $reached) = ('', -1);
 
     for my $around (@around) {
-        ($ok, $output) = try_in($text, @$around);
+        my ($ok, $output, $line) = try_in($text, @$around);
         return ($ok, $output) if $ok;
 
-        # the message of where it stood right is the telling one
-        $best = $output if $output !~ /is not allowed here|unknown directive/
-                           || !defined $best;
+        # where it stood right nginx came furthest, and its message tells
+        ($best, $reached) = ($output, $line) if $line > $reached;
     }
 
     return (0, $best);
@@ -269,11 +285,11 @@ sub try_block {
 sub try_in {
     my ($text, $before, $after) = @_;
 
-    my ($ok, $output);
+    my ($ok, $output, $conf);
     my $extra = zones($text);
 
     for (1 .. 30) {
-        ($ok, $output) = $t->test_config(<<"EOC");
+        $conf = <<"EOC";
 %%GLOBALS%%
 events { }
 http {
@@ -284,6 +300,7 @@ $text
 $after
 }
 EOC
+        ($ok, $output) = $t->test_config($conf);
         return ($ok, $output) if $ok;
 
         if ($output =~ /unknown "(\w+)" variable/) {
@@ -297,7 +314,11 @@ EOC
         }
     }
 
-    return ($ok, $output);
+    # lines of the piece that nginx took
+    my ($line) = $output =~ m{test\.conf:(\d+)};
+    my $first = (split /^\Q$text\E/m, $t->expand($conf))[0] =~ tr/\n//;
+
+    return ($ok, $output, defined $line ? $line - $first : 0);
 }
 
 

@@ -6,6 +6,10 @@
 
 #include "ngx_http_aggregate_module.h"
 
+#if (NGX_HTTP_SSI)
+#include <ngx_http_ssi_filter_module.h>
+#endif
+
 
 static ngx_int_t ngx_http_aggregate_prepare(ngx_http_request_t *sr,
     ngx_http_aggregate_call_t *call);
@@ -459,7 +463,6 @@ ngx_http_aggregate_result(ngx_http_aggregate_sub_t *sub, ngx_int_t rc)
 static ngx_uint_t
 ngx_http_aggregate_is_whole(ngx_http_aggregate_sub_t *sub, ngx_int_t rc)
 {
-    off_t                 rest;
     ngx_http_request_t   *sr;
     ngx_http_upstream_t  *u;
 
@@ -481,17 +484,20 @@ ngx_http_aggregate_is_whole(ngx_http_aggregate_sub_t *sub, ngx_int_t rc)
         return 1;
     }
 
-    if (rc != NGX_OK) {
-        return 0;
+#if (NGX_HTTP_SSI)
+
+    if (rc == NGX_OK
+        && ngx_http_get_module_ctx(sr, ngx_http_ssi_filter_module))
+    {
+        /* a length that is not known is as good as none */
+
+        return u == NULL || sub->cached
+               || (u->buffering ? u->pipe->length : u->length) == 0;
     }
 
-    if (u == NULL || sub->cached) {
-        return 1;
-    }
+#endif
 
-    rest = u->buffering ? u->pipe->length : u->length;
-
-    return rest == 0 || rest == -1;
+    return 0;
 }
 
 

@@ -373,6 +373,10 @@ void ngx_http_aggregate_settle(ngx_http_aggregate_sub_t *sub,
     ngx_http_aggregate_reason_e reason);
 void ngx_http_aggregate_cancel(ngx_http_aggregate_sub_t *sub);
 ngx_http_aggregate_sub_t *ngx_http_aggregate_get_sub(ngx_http_request_t *r);
+ngx_uint_t ngx_http_aggregate_own_error(ngx_http_aggregate_sub_t *sub);
+ngx_http_aggregate_reason_e ngx_http_aggregate_status_reason(
+    ngx_http_aggregate_sub_t *sub);
+ngx_http_aggregate_reason_e ngx_http_aggregate_reason(agg_rc_e rc);
 
 /* ngx_http_aggregate_answer.c */
 

@@ -1,6 +1,6 @@
 
 /*
- * Subrequests: they run in the background, a filter of ours takes what they
+ * Subrequests: they run in the background, the capture filter takes what they
  * answer, and they can be cancelled at any time but from a filter.
  */
 
@@ -22,10 +22,6 @@ static ngx_http_aggregate_reason_e ngx_http_aggregate_result(
     ngx_http_aggregate_sub_t *sub, ngx_int_t rc);
 static ngx_uint_t ngx_http_aggregate_is_whole(ngx_http_aggregate_sub_t *sub,
     ngx_int_t rc);
-static ngx_http_aggregate_reason_e ngx_http_aggregate_status_reason(
-    ngx_http_aggregate_sub_t *sub);
-static ngx_uint_t ngx_http_aggregate_own_error(
-    ngx_http_aggregate_sub_t *sub);
 static ngx_http_aggregate_reason_e ngx_http_aggregate_take_value(
     ngx_http_aggregate_sub_t *sub);
 static ngx_http_aggregate_reason_e ngx_http_aggregate_take_string(
@@ -38,52 +34,6 @@ static ngx_uint_t ngx_http_aggregate_rejected(ngx_http_request_t *sr);
 static ngx_http_aggregate_reason_e ngx_http_aggregate_degraded(
     ngx_http_request_t *sr);
 static void ngx_http_aggregate_cancelled(ngx_http_request_t *sr);
-static ngx_int_t ngx_http_aggregate_header_filter(ngx_http_request_t *r);
-static ngx_http_aggregate_reason_e ngx_http_aggregate_expect_body(
-    ngx_http_aggregate_sub_t *sub);
-static ngx_uint_t ngx_http_aggregate_accepts(
-    ngx_http_aggregate_backend_t *conf, ngx_uint_t status);
-static ngx_int_t ngx_http_aggregate_body_filter(ngx_http_request_t *r,
-    ngx_chain_t *in);
-static ngx_http_aggregate_reason_e ngx_http_aggregate_take(
-    ngx_http_aggregate_sub_t *sub, u_char *p, size_t len);
-static ngx_http_aggregate_reason_e ngx_http_aggregate_reason(agg_rc_e rc);
-static ngx_int_t ngx_http_aggregate_filter_init(ngx_conf_t *cf);
-
-
-static ngx_http_module_t  ngx_http_aggregate_capture_filter_module_ctx = {
-    NULL,                                  /* preconfiguration */
-    ngx_http_aggregate_filter_init,        /* postconfiguration */
-
-    NULL,                                  /* create main configuration */
-    NULL,                                  /* init main configuration */
-
-    NULL,                                  /* create server configuration */
-    NULL,                                  /* merge server configuration */
-
-    NULL,                                  /* create location configuration */
-    NULL                                   /* merge location configuration */
-};
-
-
-ngx_module_t  ngx_http_aggregate_capture_filter_module = {
-    NGX_MODULE_V1,
-    &ngx_http_aggregate_capture_filter_module_ctx, /* module context */
-    NULL,                                  /* module directives */
-    NGX_HTTP_MODULE,                       /* module type */
-    NULL,                                  /* init master */
-    NULL,                                  /* init module */
-    NULL,                                  /* init process */
-    NULL,                                  /* init thread */
-    NULL,                                  /* exit thread */
-    NULL,                                  /* exit process */
-    NULL,                                  /* exit master */
-    NGX_MODULE_V1_PADDING
-};
-
-
-static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
-static ngx_http_output_body_filter_pt    ngx_http_next_body_filter;
 
 
 /* contexts of modules are lost at an internal redirect, this is not */
@@ -501,7 +451,7 @@ ngx_http_aggregate_is_whole(ngx_http_aggregate_sub_t *sub, ngx_int_t rc)
 }
 
 
-static ngx_http_aggregate_reason_e
+ngx_http_aggregate_reason_e
 ngx_http_aggregate_status_reason(ngx_http_aggregate_sub_t *sub)
 {
     if (ngx_http_aggregate_rejected(sub->request)) {
@@ -522,7 +472,7 @@ ngx_http_aggregate_status_reason(ngx_http_aggregate_sub_t *sub)
  * "error_page" has for it is as good as a backend's answer
  */
 
-static ngx_uint_t
+ngx_uint_t
 ngx_http_aggregate_own_error(ngx_http_aggregate_sub_t *sub)
 {
     ngx_http_upstream_t  *u;
@@ -721,7 +671,7 @@ ngx_http_aggregate_take_string(ngx_http_aggregate_sub_t *sub)
 }
 
 
-static ngx_http_aggregate_reason_e
+ngx_http_aggregate_reason_e
 ngx_http_aggregate_reason(agg_rc_e rc)
 {
     switch (rc) {
@@ -833,274 +783,4 @@ ngx_http_aggregate_cancelled(ngx_http_request_t *sr)
     }
 
     ngx_http_finalize_request(sr, NGX_ERROR);
-}
-
-
-static ngx_int_t
-ngx_http_aggregate_header_filter(ngx_http_request_t *r)
-{
-    ngx_http_aggregate_sub_t     *sub;
-    ngx_http_aggregate_reason_e   reason;
-
-    sub = ngx_http_aggregate_get_sub(r);
-
-    if (sub == NULL) {
-        return ngx_http_next_header_filter(r);
-    }
-
-    sub->header = 1;
-    sub->call->status = r->headers_out.status;
-
-    if (r->headers_out.status == 0) {
-
-        /* what nginx takes for HTTP/0.9 */
-
-        sub->no_status = 1;
-        sub->call->status = NGX_HTTP_BAD_GATEWAY;
-    }
-
-    r->header_sent = 1;
-    r->filter_need_in_memory = 1;
-
-    /* from here on its own subrequests, as of SSI, would hang */
-
-    r->subrequest_in_memory = 1;
-
-    if (r->method == NGX_HTTP_HEAD) {
-        r->header_only = 1;
-    }
-
-    if (r->upstream) {
-
-        if (!r->upstream->cacheable && !r->upstream->store) {
-
-            /* else the body comes at its end only, or never */
-
-            r->upstream->buffering = 0;
-        }
-
-        sub->cached = r->cached;
-    }
-
-    if (r->header_only
-        || r->headers_out.status == NGX_HTTP_NO_CONTENT
-        || r->headers_out.status == NGX_HTTP_NOT_MODIFIED)
-    {
-        sub->no_body = 1;
-    }
-
-    if (sub->settled
-        || !ngx_http_aggregate_accepts(sub->call->part->conf,
-                                       r->headers_out.status)
-        || ngx_http_aggregate_own_error(sub))
-    {
-        return NGX_OK;
-    }
-
-    sub->accepted = 1;
-
-    reason = ngx_http_aggregate_expect_body(sub);
-
-    if (reason != NGX_HTTP_AGGREGATE_NO_REASON) {
-        ngx_http_aggregate_settle(sub, reason);
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_http_aggregate_reason_e
-ngx_http_aggregate_expect_body(ngx_http_aggregate_sub_t *sub)
-{
-    off_t                          length;
-    size_t                         size;
-    ngx_http_request_t            *sr;
-    ngx_table_elt_t               *encoding;
-    agg_shape_t                   *shape;
-    agg_shape_args_t              *args;
-    ngx_http_aggregate_ctx_t      *ctx;
-    ngx_http_aggregate_backend_t  *conf;
-
-    sr = sub->request;
-    ctx = sub->call->part->ctx;
-    conf = sub->call->part->conf;
-
-    encoding = sr->headers_out.content_encoding;
-
-    if (encoding && encoding->hash && encoding->value.len
-        && !(encoding->value.len == 8
-             && ngx_strncasecmp(encoding->value.data, (u_char *) "identity", 8)
-                == 0)
-        && !sub->no_body)
-    {
-        return NGX_HTTP_AGGREGATE_ENCODING;
-    }
-
-    length = sr->headers_out.content_length_n;
-
-    if (length > (off_t) ctx->block->max_body_size && !sub->no_body) {
-        return NGX_HTTP_AGGREGATE_TOO_LARGE;
-    }
-
-    agg_buf_init(&sub->out, ctx->mem, ctx->block->max_body_size);
-
-    args = NULL;
-    shape = NULL;
-
-    if (conf->shape) {
-        shape = conf->referenced ? agg_shape_head(conf->shape->shape)
-                                 : conf->shape->shape;
-
-        sub->out.max = ctx->block->max_response_size;
-
-        args = ngx_palloc(sr->pool, sizeof(agg_shape_args_t));
-
-        if (args == NULL
-            || ngx_http_aggregate_shape_args(ctx->request, conf->shape, args)
-               != NGX_OK)
-        {
-            return NGX_HTTP_AGGREGATE_INTERNAL;
-        }
-    }
-
-    if ((shape == NULL || agg_shape_is_identity(shape)) && length > 0
-        && agg_buf_reserve(&sub->out, length) != AGG_OK)
-    {
-        return NGX_HTTP_AGGREGATE_INTERNAL;
-    }
-
-    if (conf->string) {
-        return NGX_HTTP_AGGREGATE_NO_REASON;
-    }
-
-    size = agg_shape_run_size(shape);
-
-    sub->run = ngx_palloc(sr->pool, size);
-    if (sub->run == NULL) {
-        return NGX_HTTP_AGGREGATE_INTERNAL;
-    }
-
-    agg_shape_run_init(sub->run, shape, &sub->out, args);
-
-    return NGX_HTTP_AGGREGATE_NO_REASON;
-}
-
-
-static ngx_uint_t
-ngx_http_aggregate_accepts(ngx_http_aggregate_backend_t *conf,
-    ngx_uint_t status)
-{
-    ngx_uint_t                   i;
-    ngx_http_aggregate_range_t  *range;
-
-    if (conf->accept == NULL) {
-        return status >= 200 && status < 300;
-    }
-
-    range = conf->accept->elts;
-
-    for (i = 0; i < conf->accept->nelts; i++) {
-        if (status >= range[i].least && status <= range[i].most) {
-            return 1;
-        }
-    }
-
-    return 0;
-}
-
-
-/*
- * An error here would end the client's request, so that whatever is wrong
- * with a body is only noted; the rest of it is let go.
- */
-
-static ngx_int_t
-ngx_http_aggregate_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
-{
-    ngx_buf_t                    *b;
-    ngx_http_aggregate_sub_t     *sub;
-    ngx_http_aggregate_reason_e   reason;
-
-    sub = ngx_http_aggregate_get_sub(r);
-
-    if (sub == NULL) {
-        return ngx_http_next_body_filter(r, in);
-    }
-
-    for ( /* void */ ; in; in = in->next) {
-        b = in->buf;
-
-        if (b->last_buf || b->last_in_chain) {
-            sub->last = 1;
-        }
-
-        if (ngx_buf_special(b)) {
-            continue;
-        }
-
-        if (!sub->settled && sub->header) {
-
-            if (ngx_buf_in_memory(b)) {
-                reason = ngx_http_aggregate_take(sub, b->pos,
-                                                 b->last - b->pos);
-
-            } else {
-                ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
-                              "aggregate backend \"%V\" sent a file buffer",
-                              &sub->call->part->conf->name);
-
-                reason = NGX_HTTP_AGGREGATE_INTERNAL;
-            }
-
-            if (reason != NGX_HTTP_AGGREGATE_NO_REASON) {
-                ngx_http_aggregate_settle(sub, reason);
-            }
-        }
-
-        b->pos = b->last;
-        b->file_pos = b->file_last;
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_http_aggregate_reason_e
-ngx_http_aggregate_take(ngx_http_aggregate_sub_t *sub, u_char *p, size_t len)
-{
-    agg_rc_e  rc;
-
-    sub->received += len;
-
-    if (sub->received > (off_t) sub->call->part->ctx->block->max_body_size) {
-
-        return sub->accepted ? NGX_HTTP_AGGREGATE_TOO_LARGE
-                             : ngx_http_aggregate_status_reason(sub);
-    }
-
-    if (!sub->accepted || len == 0) {
-        return NGX_HTTP_AGGREGATE_NO_REASON;
-    }
-
-    if (sub->call->part->conf->string) {
-        rc = agg_buf_append(&sub->out, p, len);
-
-    } else {
-        rc = agg_shape_run_push(sub->run, p, len);
-    }
-
-    return ngx_http_aggregate_reason(rc);
-}
-
-
-static ngx_int_t
-ngx_http_aggregate_filter_init(ngx_conf_t *cf)
-{
-    ngx_http_next_header_filter = ngx_http_top_header_filter;
-    ngx_http_top_header_filter = ngx_http_aggregate_header_filter;
-
-    ngx_http_next_body_filter = ngx_http_top_body_filter;
-    ngx_http_top_body_filter = ngx_http_aggregate_body_filter;
-
-    return NGX_OK;
 }

@@ -69,7 +69,9 @@ brk_acquire(brk_breaker_t *b, brk_moment_t *m, unsigned dry,
     token->lease = 0;
     token->serial = 0;
 
-    brk_expire(b, m);
+    if (b->state == BRK_HALF_OPEN) {
+        brk_expire(b, m);
+    }
 
     verdict = BRK_REJECT;
     *wait = 0;
@@ -153,14 +155,18 @@ brk_settle(brk_breaker_t *b, brk_moment_t *m, brk_token_t *token,
         b->totals.success++;
     }
 
-    brk_expire(b, m);
+    if (b->state == BRK_HALF_OPEN) {
+        brk_expire(b, m);
+    }
 
     if (t.gen != b->gen) {
         return;
     }
 
     if (t.lease == 0) {
-        if (!outcome.neutral) {
+        if (!outcome.neutral
+            && (b->state == BRK_CLOSED || b->state == BRK_FORCED_CLOSED))
+        {
             brk_record(b, m, outcome);
         }
 
@@ -376,7 +382,7 @@ brk_open_for(const brk_breaker_t *b, const brk_moment_t *m)
 }
 
 
-/* a late probe has failed, one that waits for its client is given back */
+/* in half-open: a late probe has failed, one that waits is given back */
 
 static void
 brk_expire(brk_breaker_t *b, brk_moment_t *m)
@@ -384,10 +390,6 @@ brk_expire(brk_breaker_t *b, brk_moment_t *m)
     unsigned      i;
     brk_msec_t    left;
     brk_lease_t  *lease;
-
-    if (b->state != BRK_HALF_OPEN) {
-        return;
-    }
 
     for (i = 0; i < BRK_LEASES; i++) {
         lease = &b->leases[i];
@@ -495,7 +497,10 @@ brk_record(brk_breaker_t *b, brk_moment_t *m, brk_outcome_t outcome)
 {
     brk_why_e  why;
 
-    brk_window_fit(&b->window, m->policy->window, m->now);
+    if (b->window.width != m->policy->window / BRK_SLICES) {
+        brk_window_fit(&b->window, m->policy->window, m->now);
+    }
+
     brk_window_add(&b->window, outcome.failure, outcome.slow, m->now);
 
     if (!outcome.failure) {
@@ -517,32 +522,35 @@ brk_record(brk_breaker_t *b, brk_moment_t *m, brk_outcome_t outcome)
 }
 
 
+/* the call has just been added: the window has slid */
+
 static brk_why_e
 brk_tripped(const brk_breaker_t *b, const brk_moment_t *m)
 {
-    brk_sum_t            sum;
+    const brk_slice_t   *all;
     const brk_policy_t  *p;
 
     p = m->policy;
+    all = &b->window.all;
 
     if (p->failure_threshold && b->consecutive >= p->failure_threshold) {
         return BRK_WHY_FAILURES;
     }
 
-    brk_window_sum(&b->window, m->now, &sum);
-
-    if (sum.calls < p->minimum_calls || sum.calls == 0) {
+    if ((all->failures | all->slow) == 0 || all->calls < p->minimum_calls) {
         return BRK_WHY_NEW;
     }
 
     if (p->failure_rate
-        && sum.failures * BRK_RATE_FULL >= p->failure_rate * sum.calls)
+        && (uint64_t) all->failures * BRK_RATE_FULL
+           >= (uint64_t) all->calls * p->failure_rate)
     {
         return BRK_WHY_FAILURE_RATE;
     }
 
     if (p->slow_rate
-        && sum.slow * BRK_RATE_FULL >= p->slow_rate * sum.calls)
+        && (uint64_t) all->slow * BRK_RATE_FULL
+           >= (uint64_t) all->calls * p->slow_rate)
     {
         return BRK_WHY_SLOW_RATE;
     }

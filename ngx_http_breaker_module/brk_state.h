@@ -179,6 +179,27 @@ void brk_settle(brk_breaker_t *b, brk_moment_t *m, brk_token_t *token,
     brk_outcome_t outcome);
 
 /*
+ * Ends a successful call of a healthy breaker: closed, without any failure or
+ * slow call in its window.  Needs no lock; 0: brk_settle() has to do it.
+ */
+static inline int
+brk_pass(brk_breaker_t *b, const brk_policy_t *policy, brk_msec_t now,
+    const brk_token_t *token)
+{
+    if (token->gen != __atomic_load_n(&b->gen, __ATOMIC_ACQUIRE)
+        || b->state != BRK_CLOSED
+        || b->consecutive
+        || !brk_window_pass(&b->window, policy->window, now))
+    {
+        return 0;
+    }
+
+    __atomic_fetch_add(&b->totals.success, 1, __ATOMIC_RELAXED);
+
+    return 1;
+}
+
+/*
  * The probe does not ask the backend yet, because the client still owes its
  * body: should the lease end in this time, it is no failure.  brk_resume()
  * starts it anew.

@@ -12,10 +12,20 @@
 
 #define BRK_EVICT_LOOK  8
 
+/* a glance goes no farther: the links may be on the move, or broken */
+
+#define BRK_GLANCE      8
+
+/* once, in this order, whatever the compiler thinks */
+
+#define brk_read(x)  __atomic_load_n(&(x), __ATOMIC_ACQUIRE)
+
 
 static uint32_t *brk_buckets(brk_table_t *t);
 static brk_slot_t *brk_slots(brk_table_t *t);
 static uint32_t *brk_chain(brk_table_t *t, uint64_t hash);
+static int brk_glance(brk_slot_t *slot, uint32_t index, uint64_t born,
+    brk_permit_t *permit);
 static brk_slot_t *brk_table_take(brk_table_t *t);
 static brk_slot_t *brk_table_evict(brk_table_t *t);
 static void brk_table_chain(brk_table_t *t, brk_slot_t *slot);
@@ -87,22 +97,15 @@ brk_table_check(const brk_table_t *t, size_t size)
 }
 
 
-int
+void
 brk_table_enter(brk_table_t *t)
 {
-    int  repaired;
-
-    repaired = 0;
-
     if (t->busy) {
         brk_table_repair(t);
-        repaired = 1;
     }
 
     t->busy = 1;
     brk_order();
-
-    return repaired;
 }
 
 
@@ -111,6 +114,98 @@ brk_table_leave(brk_table_t *t)
 {
     brk_order();
     t->busy = 0;
+}
+
+
+int
+brk_table_glance(brk_table_t *t, const brk_key_t *key,
+    const brk_permit_t *hint, brk_permit_t *permit)
+{
+    uint32_t     i;
+    uint64_t     born;
+    unsigned     n;
+    brk_slot_t  *slot;
+
+    if (hint->born) {
+        slot = &brk_slots(t)[hint->index];
+
+        if (brk_read(slot->born) == hint->born) {
+            return brk_glance(slot, hint->index, hint->born, permit);
+        }
+    }
+
+    i = brk_read(*brk_chain(t, key->hash));
+
+    for (n = 0; n < BRK_GLANCE && i < t->slots; n++) {
+
+        slot = &brk_slots(t)[i];
+        born = brk_read(slot->born);
+
+        if (slot->hash == key->hash
+            && slot->len == key->len
+            && slot->digest == key->digest
+            && memcmp(slot->key, key->data, key->len) == 0)
+        {
+            return born ? brk_glance(slot, i, born, permit) : 0;
+        }
+
+        i = brk_read(slot->next);
+    }
+
+    return 0;
+}
+
+
+static int
+brk_glance(brk_slot_t *slot, uint32_t index, uint64_t born,
+    brk_permit_t *permit)
+{
+    uint64_t  gen;
+
+    gen = brk_read(slot->breaker.gen);
+
+    if (brk_read(slot->breaker.state) != BRK_CLOSED
+        || brk_read(slot->breaker.gen) != gen
+        || brk_read(slot->born) != born)
+    {
+        return 0;
+    }
+
+    __atomic_fetch_add(&slot->inflight, 1, __ATOMIC_RELAXED);
+
+    permit->born = born;
+    permit->index = index;
+    permit->state = BRK_CLOSED;
+    permit->token.gen = gen;
+    permit->token.lease = 0;
+
+    return 1;
+}
+
+
+int
+brk_table_pass(brk_table_t *t, brk_permit_t *permit,
+    const brk_policy_t *policy, brk_msec_t now)
+{
+    brk_slot_t  *slot;
+
+    slot = &brk_slots(t)[permit->index];
+
+    /* if so many keys came since its last use, it is about to be evicted */
+
+    if (permit->token.lease
+        || brk_read(slot->born) != permit->born
+        || t->added - slot->seen > t->slots / 4
+        || !brk_pass(&slot->breaker, policy, now, &permit->token))
+    {
+        return 0;
+    }
+
+    __atomic_fetch_sub(&slot->inflight, 1, __ATOMIC_RELAXED);
+
+    permit->born = 0;
+
+    return 1;
 }
 
 
@@ -135,7 +230,7 @@ brk_table_acquire(brk_table_t *t, const brk_key_t *key, brk_moment_t *m,
     permit->state = slot->breaker.state;
 
     if (verdict != BRK_REJECT || dry) {
-        slot->inflight++;
+        __atomic_fetch_add(&slot->inflight, 1, __ATOMIC_RELAXED);
     }
 
     brk_table_place(t, slot, 1);
@@ -160,12 +255,12 @@ brk_table_settle(brk_table_t *t, brk_permit_t *permit, brk_moment_t *m,
     permit->born = 0;
 
     if (slot->inflight) {
-        slot->inflight--;
+        __atomic_fetch_sub(&slot->inflight, 1, __ATOMIC_RELAXED);
     }
 
     brk_settle(&slot->breaker, m, &permit->token, outcome);
 
-    brk_table_place(t, slot, 0);
+    brk_table_place(t, slot, 1);
 }
 
 
@@ -273,6 +368,7 @@ brk_table_get(brk_table_t *t, const brk_key_t *key, brk_msec_t now)
 
     brk_order();
     slot->born = ++t->born;
+    t->added++;
     t->used++;
 
     brk_table_chain(t, slot);
@@ -318,6 +414,10 @@ brk_table_index(brk_table_t *t, const brk_slot_t *slot)
 void
 brk_table_place(brk_table_t *t, brk_slot_t *slot, unsigned used)
 {
+    if (used) {
+        slot->seen = t->added;
+    }
+
     if (slot->breaker.state != BRK_CLOSED) {
         if (slot->listed) {
             brk_table_unlist(t, slot);

@@ -46,6 +46,8 @@ typedef struct {
     uint32_t       newer;            /* in the list of closed ones */
     uint32_t       older;
     uint32_t       inflight;         /* a hint: killed workers leave it high */
+    uint32_t       seen;             /* the table's "added" at its last use */
+    uint32_t       pad;
     brk_breaker_t  breaker;
     uint8_t        listed;           /* among the closed ones */
     uint8_t        digest;           /* the key is too long: a part, a digest */
@@ -71,7 +73,7 @@ typedef struct {
     uint32_t       free;
     uint32_t       newest;
     uint32_t       oldest;
-    uint32_t       pad;
+    uint32_t       added;            /* keys since the start, a counter */
 } brk_table_t;
 
 
@@ -100,9 +102,22 @@ int brk_table_init(brk_table_t *t, size_t size, const uint64_t seed[2]);
 /* 0: this memory holds a table of this layout and size */
 int brk_table_check(const brk_table_t *t, size_t size);
 
-/* 1: the last process in here was killed, the table has been repaired */
-int brk_table_enter(brk_table_t *t);
+/* should the last process in here have been killed, this repairs the table */
+void brk_table_enter(brk_table_t *t);
 void brk_table_leave(brk_table_t *t);
+
+/*
+ * The common case without the lock: 1 and a permit if the breaker of this key
+ * is closed.  What is read may be of the past, and then the permit is of an
+ * earlier generation, as that of a call which came a little earlier.  With
+ * "hint", where the key was found the last time, no search is needed.
+ */
+int brk_table_glance(brk_table_t *t, const brk_key_t *key,
+    const brk_permit_t *hint, brk_permit_t *permit);
+
+/* the same for the end of a successful call; 0: brk_table_settle() has to */
+int brk_table_pass(brk_table_t *t, brk_permit_t *permit,
+    const brk_policy_t *policy, brk_msec_t now);
 
 /*
  * brk_acquire() by key; BRK_FULL: all breakers are open or forced and none can

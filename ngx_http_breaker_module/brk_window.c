@@ -7,12 +7,14 @@
 
 static unsigned brk_window_age(const brk_window_t *w, brk_msec_t now);
 static void brk_window_slide(brk_window_t *w, brk_msec_t now);
+static void brk_slice_add(brk_slice_t *to, const brk_slice_t *slice);
 
 
 void
 brk_window_clear(brk_window_t *w, brk_msec_t now)
 {
     memset(w->slices, 0, sizeof(w->slices));
+    memset(&w->all, 0, sizeof(brk_slice_t));
 
     w->head = 0;
     w->start = now;
@@ -63,9 +65,8 @@ brk_window_fit(brk_window_t *w, brk_msec_t length, brk_msec_t now)
         slice = &old.slices[(old.head + BRK_SLICES - i) % BRK_SLICES];
         to = &w->slices[(w->head + BRK_SLICES - age) % BRK_SLICES];
 
-        to->calls += slice->calls;
-        to->failures += slice->failures;
-        to->slow += slice->slow;
+        brk_slice_add(to, slice);
+        brk_slice_add(&w->all, slice);
     }
 }
 
@@ -76,13 +77,19 @@ brk_window_add(brk_window_t *w, unsigned failure, unsigned slow,
 {
     brk_slice_t  *slice;
 
-    brk_window_slide(w, now);
+    if (now - w->start >= w->width) {
+        brk_window_slide(w, now);
+    }
 
     slice = &w->slices[w->head];
 
     slice->calls++;
     slice->failures += (failure != 0);
     slice->slow += (slow != 0);
+
+    w->all.calls++;
+    w->all.failures += (failure != 0);
+    w->all.slow += (slow != 0);
 }
 
 
@@ -117,6 +124,7 @@ brk_window_repair(brk_window_t *w)
     brk_slice_t  *slice;
 
     w->head %= BRK_SLICES;
+    memset(&w->all, 0, sizeof(brk_slice_t));
 
     for (i = 0; i < BRK_SLICES; i++) {
         slice = &w->slices[i];
@@ -128,6 +136,8 @@ brk_window_repair(brk_window_t *w)
         if (slice->slow > slice->calls) {
             slice->slow = slice->calls;
         }
+
+        brk_slice_add(&w->all, slice);
     }
 }
 
@@ -158,7 +168,8 @@ brk_window_age(const brk_window_t *w, brk_msec_t now)
 static void
 brk_window_slide(brk_window_t *w, brk_msec_t now)
 {
-    unsigned  age;
+    unsigned     i, age;
+    brk_slice_t  all;
 
     age = brk_window_age(w, now);
 
@@ -173,4 +184,23 @@ brk_window_slide(brk_window_t *w, brk_msec_t now)
         w->head = (w->head + 1) % BRK_SLICES;
         memset(&w->slices[w->head], 0, sizeof(brk_slice_t));
     }
+
+    /* the sum is made anew: nothing that went wrong in it stays */
+
+    memset(&all, 0, sizeof(brk_slice_t));
+
+    for (i = 0; i < BRK_SLICES; i++) {
+        brk_slice_add(&all, &w->slices[i]);
+    }
+
+    w->all = all;
+}
+
+
+static void
+brk_slice_add(brk_slice_t *to, const brk_slice_t *slice)
+{
+    to->calls += slice->calls;
+    to->failures += slice->failures;
+    to->slow += slice->slow;
 }

@@ -38,6 +38,7 @@ typedef struct {
     brk_msec_t   start;           /* of the newest slice */
     uint32_t     width;           /* of a slice in milliseconds, 0: unused */
     uint32_t     head;            /* the newest slice */
+    brk_slice_t  all;             /* the sum of the slices */
     brk_slice_t  slices[BRK_SLICES];
 } brk_window_t;
 
@@ -62,6 +63,32 @@ void brk_window_fit(brk_window_t *w, brk_msec_t length, brk_msec_t now);
 /* records one call; the window has been fitted before */
 void brk_window_add(brk_window_t *w, unsigned failure, unsigned slow,
     brk_msec_t now);
+
+/*
+ * Records a success without the lock, if no more is to be done than to add one
+ * to the newest slice: 0 if there is more.  A slice that falls off meanwhile
+ * may take it along.
+ */
+static inline int
+brk_window_pass(brk_window_t *w, brk_msec_t length, brk_msec_t now)
+{
+    uint32_t  head;
+
+    head = w->head;
+
+    if (w->width != length / BRK_SLICES
+        || now - w->start >= w->width
+        || (w->all.failures | w->all.slow)
+        || head >= BRK_SLICES)
+    {
+        return 0;
+    }
+
+    __atomic_fetch_add(&w->slices[head].calls, 1, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&w->all.calls, 1, __ATOMIC_RELAXED);
+
+    return 1;
+}
 
 /* counts the calls that are in the window at "now" */
 void brk_window_sum(const brk_window_t *w, brk_msec_t now, brk_sum_t *sum);

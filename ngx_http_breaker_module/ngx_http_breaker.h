@@ -46,12 +46,14 @@ typedef struct {
 
 typedef struct {
     ngx_http_complex_value_t     key;
+    ngx_int_t                    index;       /* if that is one variable */
     ngx_http_breaker_zone_t     *zone;
     ngx_http_breaker_policy_t   *policy;
     ngx_str_t                    zone_name;
     ngx_str_t                    policy_name;
     ngx_http_breaker_place_t     place;
-    uint64_t                     hash;        /* of a literal key */
+    brk_key_t                    literal;     /* once it is known */
+    brk_permit_t                 hint;        /* where that was found */
     unsigned                     hashed:1;
     unsigned                     dry_run:1;
 } ngx_http_breaker_guard_t;
@@ -110,8 +112,11 @@ typedef struct {
  * which wipe r->ctx, as the data of a pool cleanup handler.
  */
 
-typedef struct {
+typedef struct ngx_http_breaker_ctx_s  ngx_http_breaker_ctx_t;
+
+struct ngx_http_breaker_ctx_s {
     ngx_http_request_t          *request;
+    ngx_http_breaker_ctx_t      *next;        /* free ones */
 
     ngx_http_breaker_subject_t   subject;
     ngx_http_breaker_policy_t   *policy;
@@ -129,9 +134,10 @@ typedef struct {
     ngx_uint_t                   round;
     ngx_msec_t                   start;
 
-    /* for the variables: the last one that was met, or that rejected */
+    ngx_http_breaker_subject_t   refused;     /* that rejected it */
 
-    ngx_http_breaker_subject_t   told;
+    /* for the variables: the last one that was met, or that rejected it */
+
     ngx_http_breaker_result_e    result;
     ngx_uint_t                   state;
 
@@ -141,7 +147,7 @@ typedef struct {
     unsigned                     decided:1;   /* the outcome is known */
     unsigned                     rejected:1;
     unsigned                     fallen:1;    /* to the named location */
-} ngx_http_breaker_ctx_t;
+};
 
 
 /* conf */
@@ -168,7 +174,7 @@ ngx_int_t ngx_http_breaker_add_header(ngx_http_request_t *r, ngx_str_t *name,
     ngx_str_t *value);
 
 
-/* zone: each takes the lock, does its work, logs a transition */
+/* zone: each takes the lock, if it has to, does its work, logs a transition */
 
 ngx_int_t ngx_http_breaker_zone_init(ngx_shm_zone_t *shm_zone, void *data);
 

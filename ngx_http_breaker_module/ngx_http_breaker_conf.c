@@ -4,6 +4,7 @@
 
 static void ngx_http_breaker_get_place(ngx_conf_t *cf,
     ngx_http_breaker_place_t *place);
+static ngx_int_t ngx_http_breaker_variable(ngx_conf_t *cf, ngx_str_t *key);
 static char *ngx_http_breaker_parameters(ngx_conf_t *cf,
     ngx_http_breaker_guard_t *guard);
 static ngx_int_t ngx_http_breaker_resolve_zone(ngx_conf_t *cf,
@@ -133,6 +134,8 @@ ngx_http_breaker(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
+    guard->index = ngx_http_breaker_variable(cf, &value[1]);
+
     ngx_http_breaker_get_place(cf, &guard->place);
 
     if (ngx_http_breaker_parameters(cf, guard) != NGX_CONF_OK) {
@@ -150,6 +153,36 @@ ngx_http_breaker(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     blcf->guard = guard;
 
     return NGX_CONF_OK;
+}
+
+
+/* the index of a key that is one variable, as most of them are */
+
+static ngx_int_t
+ngx_http_breaker_variable(ngx_conf_t *cf, ngx_str_t *key)
+{
+    u_char      ch;
+    ngx_str_t   name;
+    ngx_uint_t  i;
+
+    if (key->len < 2 || key->data[0] != '$') {
+        return NGX_ERROR;
+    }
+
+    name.data = key->data + 1;
+    name.len = key->len - 1;
+
+    for (i = 0; i < name.len; i++) {
+        ch = name.data[i] | 0x20;
+
+        if ((ch < 'a' || ch > 'z') && name.data[i] != '_'
+            && (i == 0 || name.data[i] < '0' || name.data[i] > '9'))
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return ngx_http_get_variable_index(cf, &name);
 }
 
 

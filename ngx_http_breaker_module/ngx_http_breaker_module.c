@@ -164,6 +164,7 @@ ngx_http_breaker_key_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
 {
     u_char                  *p;
+    ngx_str_t               *key;
     ngx_http_breaker_ctx_t  *ctx;
 
     ctx = ngx_http_breaker_get_ctx(r);
@@ -173,13 +174,15 @@ ngx_http_breaker_key_variable(ngx_http_request_t *r,
         return NGX_OK;
     }
 
-    p = ngx_pnalloc(r->pool, ctx->told.key.len * BRK_SHOW);
+    key = ctx->rejected ? &ctx->refused.key : &ctx->subject.key;
+
+    p = ngx_pnalloc(r->pool, key->len * BRK_SHOW);
     if (p == NULL) {
         return NGX_ERROR;
     }
 
     v->data = p;
-    v->len = brk_text_show(p, ctx->told.key.data, ctx->told.key.len) - p;
+    v->len = brk_text_show(p, key->data, key->len) - p;
     v->valid = 1;
     v->no_cacheable = 0;
     v->not_found = 0;

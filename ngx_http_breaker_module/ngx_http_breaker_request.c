@@ -11,8 +11,8 @@
     (BRK_KEY_MAX - 1 - 2 * NGX_HTTP_BREAKER_DIGEST)
 
 
-static ngx_int_t ngx_http_breaker_get_key(ngx_http_request_t *r,
-    ngx_http_breaker_guard_t *guard, brk_key_t *key);
+static brk_key_t *ngx_http_breaker_get_key(ngx_http_request_t *r,
+    ngx_http_breaker_guard_t *guard, brk_key_t *room);
 static ngx_uint_t ngx_http_breaker_same(ngx_http_breaker_subject_t *subject,
     ngx_http_breaker_zone_t *zone, brk_key_t *key);
 static ngx_uint_t ngx_http_breaker_covered(ngx_http_request_t *r,
@@ -51,11 +51,13 @@ static ngx_http_breaker_ctx_t *ngx_http_breaker_find_ctx(
 static void ngx_http_breaker_cleanup(void *data);
 
 
+static ngx_http_breaker_ctx_t  *ngx_http_breaker_free;
+
+
 ngx_int_t
 ngx_http_breaker_handler(ngx_http_request_t *r)
 {
-    brk_key_t                     key;
-    ngx_uint_t                    guarded;
+    brk_key_t                     room, *key;
     ngx_http_breaker_ctx_t       *ctx;
     ngx_http_breaker_guard_t     *guard;
     ngx_http_breaker_loc_conf_t  *blcf;
@@ -64,12 +66,15 @@ ngx_http_breaker_handler(ngx_http_request_t *r)
 
     guard = blcf->guard;
     ctx = ngx_http_breaker_get_ctx(r);
+    key = NULL;
 
-    guarded = (guard != NULL
-               && r->content_handler != NULL
-               && r->content_handler != ngx_http_breaker_status_handler
-               && r->content_handler != ngx_http_breaker_content_handler
-               && ngx_http_breaker_get_key(r, guard, &key) == NGX_OK);
+    if (guard
+        && r->content_handler
+        && r->content_handler != ngx_http_breaker_status_handler
+        && r->content_handler != ngx_http_breaker_content_handler)
+    {
+        key = ngx_http_breaker_get_key(r, guard, &room);
+    }
 
     if (ctx && ctx->held) {
 
@@ -79,9 +84,7 @@ ngx_http_breaker_handler(ngx_http_request_t *r)
 
         /* an internal redirect: the permit for the same key stays */
 
-        if (guarded
-            && ngx_http_breaker_same(&ctx->subject, guard->zone, &key))
-        {
+        if (key && ngx_http_breaker_same(&ctx->subject, guard->zone, key)) {
             ngx_http_breaker_wrap(r, ctx);
             return NGX_DECLINED;
         }
@@ -90,19 +93,19 @@ ngx_http_breaker_handler(ngx_http_request_t *r)
         ngx_http_breaker_end(ctx, r->connection->log);
     }
 
-    if (!guarded) {
+    if (key == NULL) {
         return NGX_DECLINED;
     }
 
     /* what answers for a rejected request is not guarded by the same key */
 
     if (ctx && ctx->rejected
-        && ngx_http_breaker_same(&ctx->told, guard->zone, &key))
+        && ngx_http_breaker_same(&ctx->refused, guard->zone, key))
     {
         return NGX_DECLINED;
     }
 
-    if (r != r->main && ngx_http_breaker_covered(r, guard->zone, &key)) {
+    if (r != r->main && ngx_http_breaker_covered(r, guard->zone, key)) {
         return NGX_DECLINED;
     }
 
@@ -116,49 +119,60 @@ ngx_http_breaker_handler(ngx_http_request_t *r)
         }
     }
 
-    return ngx_http_breaker_decide(r, ctx, guard, &key);
+    return ngx_http_breaker_decide(r, ctx, guard, key);
 }
 
 
-static ngx_int_t
-ngx_http_breaker_get_key(ngx_http_request_t *r,
-    ngx_http_breaker_guard_t *guard, brk_key_t *key)
-{
-    ngx_str_t  text;
+/* NULL: it is empty, or cannot be known */
 
-    if (ngx_http_complex_value(r, &guard->key, &text) != NGX_OK) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "no memory for a breaker's key, request is not guarded");
-        return NGX_ERROR;
+static brk_key_t *
+ngx_http_breaker_get_key(ngx_http_request_t *r,
+    ngx_http_breaker_guard_t *guard, brk_key_t *room)
+{
+    ngx_str_t                   text;
+    ngx_http_variable_value_t  *v;
+
+    if (guard->hashed) {
+        return &guard->literal;
+    }
+
+    if (guard->index != NGX_ERROR) {
+        v = ngx_http_get_flushed_variable(r, (ngx_uint_t) guard->index);
+
+        if (v == NULL) {
+            goto failed;
+        }
+
+        text.len = v->not_found ? 0 : v->len;
+        text.data = v->data;
+
+    } else if (ngx_http_complex_value(r, &guard->key, &text) != NGX_OK) {
+        goto failed;
     }
 
     if (text.len == 0) {
-        return NGX_DECLINED;
+        return NULL;
     }
 
-    if (guard->hashed) {
-        key->data = text.data;
-        key->len = (uint8_t) text.len;
-        key->digest = 0;
-        key->hash = guard->hash;
-
-        return NGX_OK;
-    }
-
-    if (ngx_http_breaker_make_key(r->pool, guard->zone, &text, key)
+    if (ngx_http_breaker_make_key(r->pool, guard->zone, &text, room)
         != NGX_OK)
     {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "no memory for a breaker's key, request is not guarded");
-        return NGX_ERROR;
+        goto failed;
     }
 
-    if (guard->key.lengths == NULL && !key->digest) {
-        guard->hash = key->hash;
+    if (guard->key.lengths == NULL && !room->digest) {
+        guard->literal = *room;
         guard->hashed = 1;
     }
 
-    return NGX_OK;
+    return room;
+
+failed:
+
+    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                  "cannot make a breaker's key, request is not guarded");
+
+    return NULL;
 }
 
 
@@ -227,7 +241,7 @@ ngx_http_breaker_covered(ngx_http_request_t *r, ngx_http_breaker_zone_t *zone,
 
         if ((ctx->held && ngx_http_breaker_same(&ctx->subject, zone, key))
             || (ctx->rejected
-                && ngx_http_breaker_same(&ctx->told, zone, key)))
+                && ngx_http_breaker_same(&ctx->refused, zone, key)))
         {
             return 1;
         }
@@ -241,16 +255,21 @@ static ngx_int_t
 ngx_http_breaker_decide(ngx_http_request_t *r, ngx_http_breaker_ctx_t *ctx,
     ngx_http_breaker_guard_t *guard, brk_key_t *key)
 {
-    brk_permit_t               permit;
-    brk_verdict_e              verdict;
-    ngx_http_breaker_result_e  result;
+    brk_permit_t               *permit;
+    brk_verdict_e               verdict;
+    ngx_http_breaker_result_e   result;
 
-    verdict = ngx_http_breaker_acquire(guard->zone, guard->policy, key,
-                                       guard->dry_run, &permit,
-                                       r->connection->log);
+    permit = &ctx->permit;
 
-    if (verdict == BRK_FULL) {
-        return NGX_DECLINED;
+    /* most calls meet a closed breaker */
+
+    if (brk_table_glance(guard->zone->table, key, &guard->hint, permit)) {
+        verdict = BRK_PASS;
+
+    } else {
+        verdict = ngx_http_breaker_acquire(guard->zone, guard->policy, key,
+                                           guard->dry_run, permit,
+                                           r->connection->log);
     }
 
     switch (verdict) {
@@ -263,28 +282,34 @@ ngx_http_breaker_decide(ngx_http_request_t *r, ngx_http_breaker_ctx_t *ctx,
         result = NGX_HTTP_BREAKER_PROBE;
         break;
 
-    default: /* BRK_REJECT */
+    case BRK_REJECT:
         result = guard->dry_run ? NGX_HTTP_BREAKER_DRY_REJECT
                                 : NGX_HTTP_BREAKER_REJECT;
+        break;
+
+    default: /* BRK_FULL */
+        return NGX_DECLINED;
     }
 
-    ngx_log_debug4(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
-                   "breaker verdict: %d, state: %uD, slot: %uD, wait: %uL",
-                   verdict, permit.state, permit.index, permit.wait);
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "breaker verdict: %d, state: %uD, slot: %uD",
+                   verdict, permit->state, permit->index);
 
+    if (guard->hashed) {
+        guard->hint.born = permit->born;
+        guard->hint.index = permit->index;
+    }
+
+    ctx->policy = guard->policy;
     ctx->subject.zone = guard->zone;
     ctx->subject.key.data = (u_char *) key->data;
     ctx->subject.key.len = key->len;
-
-    ctx->policy = guard->policy;
-    ctx->permit = permit;
 
     /* a request that was rejected once stays so in its variables */
 
     if (!ctx->rejected) {
         ctx->result = result;
-        ctx->state = permit.state;
-        ctx->told = ctx->subject;
+        ctx->state = permit->state;
     }
 
     if (result == NGX_HTTP_BREAKER_REJECT) {
@@ -334,7 +359,10 @@ ngx_http_breaker_reject(ngx_http_request_t *r, ngx_http_breaker_ctx_t *ctx)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ctx->rejected = 1;
+    if (!ctx->rejected) {
+        ctx->rejected = 1;
+        ctx->refused = ctx->subject;
+    }
 
     blcf = ngx_http_get_module_loc_conf(r, ngx_http_breaker_module);
     fallback = blcf->fallback;
@@ -574,6 +602,11 @@ ngx_http_breaker_observe(ngx_http_request_t *r)
     ctx = ngx_http_breaker_get_ctx(r);
 
     if (ctx && ctx->held) {
+
+        if (ctx->upstream && !ctx->decided && !ctx->upstream->upgrade) {
+            return NGX_OK;
+        }
+
         ngx_http_breaker_look(r, ctx, 0);
 
         if (ctx->decided) {
@@ -705,6 +738,20 @@ ngx_http_breaker_judge_upstream(ngx_http_request_t *r,
 
     state = u->state;
 
+    /* the common case: one try, a good status, in time */
+
+    if (rc == NGX_OK && state && state->peer
+        && state->status >= NGX_HTTP_OK
+        && state->status < NGX_HTTP_BAD_REQUEST
+        && r->upstream_states->nelts == ctx->states + 1
+        && (ctx->policy->rules.slow_call == 0
+            || state->header_time <= ctx->policy->rules.slow_call))
+    {
+        ngx_memzero(&ctx->outcome, sizeof(brk_outcome_t));
+        ctx->decided = 1;
+        return;
+    }
+
     call.status = 0;
     call.header = 0;
     call.end = BRK_END_DONE;
@@ -826,22 +873,45 @@ ngx_http_breaker_end(ngx_http_breaker_ctx_t *ctx, ngx_log_t *log)
 }
 
 
+/*
+ * From a list of free ones and not from the request's pool, where it could be
+ * what makes the pool take one more block.
+ */
+
 static ngx_http_breaker_ctx_t *
 ngx_http_breaker_create_ctx(ngx_http_request_t *r)
 {
     ngx_pool_cleanup_t      *cln;
     ngx_http_breaker_ctx_t  *ctx;
 
-    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_breaker_ctx_t));
+    cln = ngx_pool_cleanup_add(r->pool, 0);
     if (cln == NULL) {
         return NULL;
     }
 
-    ctx = cln->data;
-    ngx_memzero(ctx, sizeof(ngx_http_breaker_ctx_t));
+    ctx = ngx_http_breaker_free;
+
+    if (ctx) {
+        ngx_http_breaker_free = ctx->next;
+
+    } else {
+        ctx = ngx_alloc(sizeof(ngx_http_breaker_ctx_t), r->connection->log);
+        if (ctx == NULL) {
+            return NULL;
+        }
+    }
+
     ctx->request = r;
+    ctx->handler = NULL;
+    ctx->round = 0;
+    ctx->result = NGX_HTTP_BREAKER_NONE;
+
+    ctx->held = 0;
+    ctx->rejected = 0;
+    ctx->fallen = 0;
 
     cln->handler = ngx_http_breaker_cleanup;
+    cln->data = ctx;
     ngx_http_set_ctx(r, ctx, ngx_http_breaker_module);
 
     return ctx;
@@ -908,4 +978,8 @@ ngx_http_breaker_cleanup(void *data)
     if (ctx->held) {
         ngx_http_breaker_end(ctx, ngx_cycle->log);
     }
+
+    ctx->request = NULL;
+    ctx->next = ngx_http_breaker_free;
+    ngx_http_breaker_free = ctx;
 }

@@ -107,6 +107,13 @@ ngx_http_breaker_settle(ngx_http_breaker_zone_t *zone,
 {
     brk_moment_t  moment;
 
+    if (!outcome.neutral && !outcome.failure && !outcome.slow
+        && brk_table_pass(zone->table, permit, &policy->policy,
+                          ngx_current_msec))
+    {
+        return;
+    }
+
     ngx_http_breaker_moment(&moment, policy);
 
     ngx_http_breaker_lock(zone);
@@ -240,11 +247,23 @@ static void
 ngx_http_breaker_moment(brk_moment_t *moment,
     ngx_http_breaker_policy_t *policy)
 {
-    ngx_memzero(moment, sizeof(brk_moment_t));
+    /* xorshift: random() for each call would cost more than the breaker */
+
+    static uint32_t  state;
+
+    if (state == 0) {
+        state = (uint32_t) ngx_random() | 1;
+    }
+
+    state ^= state << 13;
+    state ^= state >> 17;
+    state ^= state << 5;
 
     moment->policy = policy ? &policy->policy : NULL;
     moment->now = ngx_current_msec;
-    moment->random = (uint32_t) ngx_random() << 1;
+    moment->random = state;
+    moment->event.from = 0;
+    moment->event.to = 0;
 }
 
 
@@ -253,7 +272,7 @@ ngx_http_breaker_lock(ngx_http_breaker_zone_t *zone)
 {
     ngx_shmtx_lock(&zone->shpool->mutex);
 
-    (void) brk_table_enter(zone->table);
+    brk_table_enter(zone->table);
 }
 
 

@@ -294,6 +294,8 @@ $r = http_get('/page/x?key=a');
 is($r->status . $r->body, '200the page', 'error_page: static');
 is(http_get('/proxied/x?key=a')->body, 'fine', 'error_page: proxied');
 
+wait_for(sub { $t->read_file('b.log') =~ m{^/proxied/}m }, slow(5));
+
 my $log = $t->read_file('b.log');
 like($log, qr{^/page/x\?key=a 200 a reject$}m, 'error_page: result in the log');
 like($log, qr{^/proxied/x\?key=a 200 a reject$}m, 'and for the proxied one');

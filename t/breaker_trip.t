@@ -204,6 +204,8 @@ is("$row->{state} $row->{rejections} $row->{dry_rejections}", 'open 0 1',
 
 is(http_get('/free/ok')->header('X-Vars'), '-,-,-', 'not guarded');
 
+wait_for(sub { $t->read_file('b.log') =~ m{^/dry/ok}m }, slow(5));
+
 my $log = $t->read_file('b.log');
 like($log, qr{^/row/err 500 row closed pass$}m, 'logged: pass');
 like($log, qr{^/row/ok 503 row open reject$}m, 'logged: reject');

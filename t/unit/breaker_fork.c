@@ -30,6 +30,8 @@ typedef struct {
     uint32_t      stop;
     brk_msec_t    now;
     uint64_t      calls;
+    uint64_t      glances;
+    uint64_t      passes;
     uint64_t      probes;
     uint64_t      trips;
     uint64_t      failed;             /* a line of a failed check */
@@ -93,7 +95,7 @@ worker(uint64_t seed)
     brk_slot_t     *slot;
     brk_table_t    *t;
     brk_moment_t    m;
-    brk_permit_t    held[HELD];
+    brk_permit_t    hint, held[HELD];
     brk_verdict_e   verdict;
     brk_outcome_t   outcome;
     brk_breaker_t   was;
@@ -103,6 +105,7 @@ worker(uint64_t seed)
     n = 0;
 
     memset(&was, 0, sizeof(brk_breaker_t));
+    memset(&hint, 0, sizeof(brk_permit_t));
 
     while (!shared->stop) {
 
@@ -117,6 +120,24 @@ worker(uint64_t seed)
                                    __ATOMIC_RELAXED) - below(&seed, 5);
         m.random = random32(&seed);
         m.event.from = m.event.to = BRK_CLOSED;
+
+        if (n < HELD && below(&seed, 4) == 0
+            && brk_table_glance(t, &key, &hint, &held[n]))
+        {
+
+            hold(held[n].token.gen && held[n].token.lease == 0);
+            shared->glances++;
+            n++;
+            continue;
+        }
+
+        if (n && below(&seed, 8) == 0
+            && brk_table_pass(t, &held[n - 1], &policy, m.now))
+        {
+            shared->passes++;
+            n--;
+            continue;
+        }
 
         lock();
         brk_table_enter(t);
@@ -266,14 +287,15 @@ main(void)
     check(t->repaired <= in_lock && t->repaired > 0,
           "%lu repairs after %lu deaths in the lock", (long) t->repaired,
           (long) in_lock);
-    check(shared->trips > 20 && shared->probes > 20
+    check(shared->glances > 20 && shared->passes > 20
+          && shared->trips > 20 && shared->probes > 20
           && t->evicted > 20, "enough has happened");
 
-    printf("%lu calls, %lu probes, %lu trips, %lu evictions, %lu killed, "
-           "%lu of them in the lock, %lu repairs\n", (long) shared->calls,
-           (long) shared->probes, (long) shared->trips, (long) t->evicted,
-           (long) n, (long) in_lock,
-           (long) t->repaired);
+    printf("%lu calls, %lu glances, %lu passes, %lu probes, %lu trips, "
+           "%lu evictions, %lu killed, %lu of them in the lock, "
+           "%lu repairs\n", (long) shared->calls, (long) shared->glances,
+           (long) shared->passes, (long) shared->probes, (long) shared->trips,
+           (long) t->evicted, (long) n, (long) in_lock, (long) t->repaired);
     printf("ok breaker_fork: %lu checks\n", checks + (long) shared->calls);
 
     return 0;

@@ -79,7 +79,7 @@ sub settled {
     my ($n) = @_;
     return wait_for(sub {
         my $s = $b->stats;
-        $s->{aborted} == $n && $s->{active} == 0 }, slow(1.5));
+        $s->{aborted} >= $n && $s->{active} == 0 }, slow(1.5));
 }
 
 

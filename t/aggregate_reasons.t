@@ -49,6 +49,12 @@ my $b = $t->backend('b',
                             . "7\r\n{\"a\":1}\r\nzz\r\n" },
     '/firstbadchunk' => { raw => $ok . "Transfer-Encoding: chunked\r\n\r\n"
                             . "SECRET\r\n{\"a\":1}\r\n" },
+    '/resetclose' => { steps => [ [ send => $ok . "\r\n12" ], [ wait => 0.03 ],
+                                  [ 'reset' ] ] },
+    '/resetchunk' => { steps => [ [ send => $ok . "Transfer-Encoding: chunked"
+                                            . "\r\n\r\n2\r\n12\r\n" ],
+                                  [ wait => 0.03 ], [ 'reset' ] ] },
+    '/stall' => { steps => [ [ send => $ok . "\r\n12" ], [ 'hang' ] ] },
     '/nolength' => { body => '{"a":1}', length => undef },
     '/toolong' => { body => '{"a":1}SECRET', length => 7 },
     '/http09' => { raw => '{"a":1}' },
@@ -98,6 +104,16 @@ my @table = (
     [ 'cut', q{ backend x /b/cut { } }, 'truncated' ],
     [ 'cut, a whole document', q{ backend x /b/cutvalid { } }, 'truncated' ],
     [ 'cut by a reset', q{ backend x /b/cutreset { } }, 'truncated' ],
+    [ 'reset, no length', q{ backend x /b/resetclose { } }, 'truncated' ],
+    [ 'reset, chunked', q{ backend x /b/resetchunk { } }, 'truncated' ],
+    [ 'reset, no length, buffered and stored',
+      q{ backend x /stored/resetclose { } }, 'truncated' ],
+    [ 'reset, no length, cached', q{ backend x /cached/resetclose { } },
+      'truncated' ],
+    [ 'reset, no length, after SSI', q{ backend x /ssi/resetclose { } },
+      'truncated' ],
+    [ 'nothing more comes, no length', q{ backend x /short/stall { } },
+      '(?:timeout|truncated)' ],
     [ 'no last chunk', q{ backend x /b/cutchunked { } }, 'truncated' ],
     [ 'half a chunk', q{ backend x /b/cutchunk { } }, 'truncated' ],
     [ 'a bad chunk', q{ backend x /b/badchunk { } }, 'truncated' ],
@@ -134,12 +150,12 @@ my @cases = map {
 
 my @required = map {
     my ($name, $block, $reason) = @$_;
-    my $status = $reason eq 'timeout' ? 504 : $name =~ /nosuch|no such/ ? 404
+    my $status = $reason =~ /timeout/ ? '50[24]' : $name =~ /nosuch|no such/ ? 404
         : $name =~ /refused here/ ? 403 : 502;
 
     [ "$name, required", 'backend one /b/1 { } '
         . $block =~ s/(backend x \S+ \{)/$1 required;/r,
-      "$status {\"x\":\"$reason\"}",
+      qr/^$status \{"x":"$reason"\}$/,
       args => 'dots=..' ];
 } @table;
 
@@ -168,6 +184,7 @@ $t->plan(@cases + @required + @taken + 7);
 
 serve($t, cases => [ @cases, @required, @taken ],
     http => q{
+        proxy_cache_path %%TESTDIR%%/cache keys_zone=c:1m;
         upstream down { server 127.0.0.1:%%PORT_b%% down; }
     },
     server => q{
@@ -176,6 +193,12 @@ serve($t, cases => [ @cases, @required, @taken ],
             proxy_read_timeout 60ms;
             proxy_pass http://127.0.0.1:%%PORT_b%%/;
         }
+        location /stored/ { internal; proxy_store %%TESTDIR%%/stored;
+            proxy_pass http://127.0.0.1:%%PORT_b%%/; }
+        location /cached/ { internal; proxy_cache c; proxy_cache_valid 1m;
+            proxy_pass http://127.0.0.1:%%PORT_b%%/; }
+        location /ssi/ { internal; ssi on; ssi_types *;
+            proxy_pass http://127.0.0.1:%%PORT_b%%/; }
         location /down/ { internal; proxy_pass http://down/; }
         location /noname/ {
             internal;

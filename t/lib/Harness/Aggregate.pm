@@ -299,7 +299,7 @@ sub check_errors {
         # the line is one of those that are marked
         my @lines = split /\n/, $t->expand("%%GLOBALS%%\n$text");
         my @marked = grep { $lines[$_ - 1] =~ /#!/ } 1 .. @lines;
-        my ($told) = $output =~ /\[emerg\].* in \S*test\.conf:(\d+)$/sm;
+        my ($told) = $output =~ /\[emerg\].*? in \S*test\.conf:(\d+)$/sm;
 
         push @missing, 'the file and a line' if !$told;
         push @missing, "the line, one of @marked"

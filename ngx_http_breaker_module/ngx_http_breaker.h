@@ -254,8 +254,10 @@ typedef struct {
 } ngx_http_breaker_text_t;
 
 
+/* of one zone or of all, of one key or of all */
 ngx_int_t ngx_http_breaker_collect(ngx_http_request_t *r,
-    ngx_http_breaker_zone_t *zone, ngx_http_breaker_report_t *report);
+    ngx_http_breaker_zone_t *zone, ngx_str_t *key,
+    ngx_http_breaker_report_t *report);
 
 void ngx_http_breaker_write(ngx_http_breaker_text_t *text, const char *fmt,
     ...);

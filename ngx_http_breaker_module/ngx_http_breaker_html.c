@@ -186,8 +186,13 @@ ngx_http_breaker_html_row(ngx_http_breaker_text_t *text,
     }
 
     if (row->state == BRK_OPEN) {
-        ngx_http_breaker_write(text, "; probes in ");
-        ngx_http_breaker_html_time(text, row->left);
+        if (row->left) {
+            ngx_http_breaker_write(text, "; probes in ");
+            ngx_http_breaker_html_time(text, row->left);
+
+        } else {
+            ngx_http_breaker_write(text, "; the next call is a probe");
+        }
 
     } else if (row->state == BRK_HALF_OPEN) {
         ngx_http_breaker_write(text, "; %uD probes under way, "
@@ -294,12 +299,12 @@ ngx_http_breaker_html_time(ngx_http_breaker_text_t *text, int64_t ms)
     s = (ms + 999) / 1000;
 
     if (s < 120) {
-        ngx_http_breaker_write(text, "%L s", s);
+        ngx_http_breaker_write(text, "%L&nbsp;s", s);
 
     } else if (s < 2 * 60 * 60) {
-        ngx_http_breaker_write(text, "%L min", s / 60);
+        ngx_http_breaker_write(text, "%L&nbsp;min", s / 60);
 
     } else {
-        ngx_http_breaker_write(text, "%L h", s / 3600);
+        ngx_http_breaker_write(text, "%L&nbsp;h", s / 3600);
     }
 }

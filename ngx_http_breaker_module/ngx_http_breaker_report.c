@@ -10,6 +10,9 @@
 #define NGX_HTTP_BREAKER_PIECE  8192
 
 
+static ngx_int_t ngx_http_breaker_collect_key(ngx_http_request_t *r,
+    ngx_http_breaker_zone_t *zone, ngx_str_t *text,
+    ngx_http_breaker_report_t *report);
 static ngx_int_t ngx_http_breaker_collect_zone(ngx_http_request_t *r,
     ngx_http_breaker_zone_t *zone, ngx_uint_t closed,
     ngx_http_breaker_report_t *report);
@@ -24,7 +27,7 @@ static int ngx_libc_cdecl ngx_http_breaker_cmp_rows(const void *one,
 
 ngx_int_t
 ngx_http_breaker_collect(ngx_http_request_t *r, ngx_http_breaker_zone_t *zone,
-    ngx_http_breaker_report_t *report)
+    ngx_str_t *key, ngx_http_breaker_report_t *report)
 {
     ngx_uint_t                      i, closed;
     ngx_http_breaker_zone_t       **zones, **told;
@@ -62,6 +65,16 @@ ngx_http_breaker_collect(ngx_http_request_t *r, ngx_http_breaker_zone_t *zone,
 
     told = report->zones.elts;
 
+    for (i = 0; key && i < report->zones.nelts; i++) {
+        if (ngx_http_breaker_collect_key(r, told[i], key, report) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    if (key) {
+        return NGX_OK;
+    }
+
     for (closed = 0; closed < 2; closed++) {
         for (i = 0; i < report->zones.nelts; i++) {
             if (ngx_http_breaker_collect_zone(r, told[i], closed, report)
@@ -76,6 +89,43 @@ ngx_http_breaker_collect(ngx_http_request_t *r, ngx_http_breaker_zone_t *zone,
               sizeof(ngx_http_breaker_row_t), ngx_http_breaker_cmp_rows);
 
     return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_breaker_collect_key(ngx_http_request_t *r,
+    ngx_http_breaker_zone_t *zone, ngx_str_t *text,
+    ngx_http_breaker_report_t *report)
+{
+    ngx_int_t                rc;
+    brk_key_t                key;
+    brk_slot_t               slot;
+    ngx_http_breaker_row_t  *row;
+
+    if (ngx_http_breaker_make_key(r->pool, zone, text, &key) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_http_breaker_peek(zone, &key, &slot, r->connection->log);
+
+    if (rc == NGX_DECLINED && key.len == BRK_KEY_MAX && !key.digest) {
+
+        /* a long key in the form in which it is shown */
+
+        key.digest = 1;
+        rc = ngx_http_breaker_peek(zone, &key, &slot, r->connection->log);
+    }
+
+    if (rc != NGX_OK) {
+        return NGX_OK;
+    }
+
+    row = ngx_array_push(&report->rows);
+    if (row == NULL) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_breaker_fill_row(r, zone, &slot, row);
 }
 
 

@@ -86,7 +86,7 @@ ngx_http_breaker_status_handler(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_breaker_get(ngx_http_request_t *r)
 {
-    ngx_str_t                  format, *type;
+    ngx_str_t                  format, key, *type;
     const char                *error;
     ngx_http_breaker_text_t    text;
     ngx_http_breaker_zone_t   *zone;
@@ -96,7 +96,9 @@ ngx_http_breaker_get(ngx_http_request_t *r)
                     ngx_http_breaker_report_t *report);
 
     if (ngx_http_breaker_arg(r, &ngx_http_breaker_arg_format, &format)
-        == NGX_ERROR)
+        == NGX_ERROR
+        || ngx_http_breaker_arg(r, &ngx_http_breaker_arg_key, &key)
+           == NGX_ERROR)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -122,7 +124,9 @@ ngx_http_breaker_get(ngx_http_request_t *r)
         return ngx_http_breaker_fail(r, NGX_HTTP_NOT_FOUND, error);
     }
 
-    if (ngx_http_breaker_collect(r, zone, &report) != NGX_OK) {
+    if (ngx_http_breaker_collect(r, zone, key.len ? &key : NULL, &report)
+        != NGX_OK)
+    {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 

@@ -348,7 +348,8 @@ sub foretell {
         my @clash = grep { $owner{ $_->[0] } } @own;
 
         if (@clash && $block->{conflict} eq 'error') {
-            return if $x->{default} || defined $p->{default} || needed($block, $p);
+            return if $x->{default} || defined $p->{default}
+                || needed($block, $p);
             $x->{reason} = 'conflict';
             $x->{gone} = 1;
             next;
@@ -369,7 +370,8 @@ sub foretell {
 
     for my $p (@{ $block->{parts} }) {
         my $x = $r->{ $p->{name} };
-        push @failed, [ $p, $x ] if !$x->{skipped} && ($x->{reason} || $x->{bad});
+        push @failed, [ $p, $x ]
+            if !$x->{skipped} && ($x->{reason} || $x->{bad});
     }
 
     return verdict($block, $r, \@members, \@failed);

@@ -150,7 +150,8 @@ my @cases = map {
 
 my @required = map {
     my ($name, $block, $reason) = @$_;
-    my $status = $reason =~ /timeout/ ? '50[24]' : $name =~ /nosuch|no such/ ? 404
+    my $status = $reason =~ /timeout/ ? '50[24]'
+        : $name =~ /nosuch|no such/ ? 404
         : $name =~ /refused here/ ? 403 : 502;
 
     [ "$name, required", 'backend one /b/1 { } '

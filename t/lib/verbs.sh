@@ -314,7 +314,8 @@ analyze_analyzer()
 
 analyze_clang()
 {
-    clang -Wall -Wextra -Werror -Wno-unknown-warning-option -fsyntax-only "$@"
+    clang -Wall -Wextra -Werror -Wno-unknown-warning-option \
+        -Wno-string-plus-int -fsyntax-only "$@"
 }
 
 
@@ -353,6 +354,7 @@ analyze_cppcheck()
         --enable=warning,performance,portability \
         --suppress=missingInclude --suppress=missingIncludeSystem \
         --suppress=autoVariables --suppress=ctunullpointer \
+        --suppress=ctuuninitvar \
         -Dngx_inline=inline -DNGX_HTTP_SSL=1 -DNGX_THREADS=1 \
         $(include_flags unit) "${sources[@]}"
 }

@@ -12,6 +12,7 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 
 use JSON::PP ();
+use List::Util qw(shuffle);
 use Time::HiRes qw(time);
 
 use Harness;
@@ -139,8 +140,7 @@ sub block {
     }
 
     # what needs what: along a random order, so that there is no cycle
-    my @order = sort { $a->{rank} <=> $b->{rank} }
-        map { $_->{rank} = rand; $_ } @parts;
+    my @order = shuffle(@parts);
 
     for my $i (1 .. $#order) {
         my $p = $order[$i];

@@ -223,7 +223,7 @@ sub squeeze {
 
     my $out = '';
 
-    while ($text =~ /\G(?:("(?:[^"\\]|\\.)*")|[ \t\r\n]+|([^" \t\r\n]+)|(.))/gs)
+    while ($text =~ /\G(?:("(?:[^"\\]++|\\.)*+")|[ \t\r\n]+|([^" \t\r\n]+)|(.))/gs)
     {
         $out .= defined $1 ? $1 : defined $2 ? $2 : defined $3 ? $3 : '';
     }

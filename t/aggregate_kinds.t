@@ -186,7 +186,7 @@ my @cases = (
       . ',"i":"' . 'z' x 5000 . '"}' ],
 );
 
-$t->plan(@cases + 24);
+$t->plan(@cases + 25);
 
 $t->write_file('html/files/a.json', '{"file":1}');
 $t->write_file('html/files/empty.json', '');
@@ -472,4 +472,8 @@ matches(outcome(http_get('/aggerror')), [ '502 {"a":"status"}',
         '502 application/json {"file":1}' ], 'error_page of its own location');
 
 # nothing is held
+$_->close for @clients;
+$c->close;
+ok(wait_for(sub { http_get('/stub')->body =~ /Active connections: 1\b/ },
+            slow(3)), 'no connection is left');
 ok(wait_for(sub { $b->stats->{active} == 0 }, slow(3)), 'nothing goes on');

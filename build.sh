@@ -595,15 +595,19 @@ run_user()
 
 
 # the example as it stands, with the paths made whole; another port moves
-# the backends too, to the ports that follow it
+# the backends too, as far from it as 18080 is from 8080
 run_conf()
 {
-    local port=$1 sed=(-e "s|build/|$build/|g")
+    local port=$1 base n sed=(-e "s|build/|$build/|g")
 
-    [ "$port" -eq 8080 ] || sed+=(
-        -e "s/127\.0\.0\.1:8080\b/127.0.0.1:$port/g"
-        -e "s/127\.0\.0\.1:1808\([0-9]\)\b/127.0.0.1:$((port / 10))\1/g"
-    )
+    base=$((port + 10000))
+    [ "$base" -le 65500 ] || base=$((port - 10000))
+
+    [ "$port" -eq 8080 ] || for n in 1 2 3 4 5 6 7 8 9; do
+        sed+=(-e "s/127\.0\.0\.1:1808$n\b/127.0.0.1:$((base + n))/g")
+    done
+
+    sed+=(-e "s/127\.0\.0\.1:8080\b/127.0.0.1:$port/g")
 
     sed "${sed[@]}" "$top/conf.example/nginx.conf"
 }

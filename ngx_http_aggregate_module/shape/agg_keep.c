@@ -194,7 +194,7 @@ agg_run_keep_member(agg_shape_run_t *run, const u_char *p)
         agg_run_try(agg_buf_append(run->out, text->data, text->len));
 
     } else {
-        agg_run_try(agg_buf_append(run->out, ",\"" + !f->comma,
+        agg_run_try(agg_buf_append(run->out, &",\""[!f->comma],
                                    1u + f->comma));
         agg_run_try(agg_buf_append(run->out, run->names, run->length));
         agg_run_try(agg_buf_append(run->out, "\":", 2));

@@ -120,7 +120,7 @@ agg_run_save(agg_shape_run_t *run, const u_char *p, size_t n)
         run->spilled = (f->state->other == &agg_state_drop)
                        ? AGG_SPILLED_GONE : AGG_SPILLED;
 
-        agg_run_try(agg_run_spill(run, ",\"" + !f->comma, 1u + f->comma));
+        agg_run_try(agg_run_spill(run, &",\""[!f->comma], 1u + f->comma));
         agg_run_try(agg_run_spill(run, run->names, run->length));
     }
 

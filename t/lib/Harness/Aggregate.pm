@@ -223,8 +223,9 @@ sub squeeze {
 
     my $out = '';
 
-    while ($text =~ /\G(?:("(?:[^"\\]++|\\.)*+")|[ \t\r\n]+|([^" \t\r\n]+)|(.))/gs)
-    {
+    my $string = qr/"(?:[^"\\]++|\\.)*+"/s;
+
+    while ($text =~ /\G(?:($string)|[ \t\r\n]+|([^" \t\r\n]+)|(.))/gs) {
         $out .= defined $1 ? $1 : defined $2 ? $2 : defined $3 ? $3 : '';
     }
 

@@ -24,7 +24,7 @@
 static uint32_t *brk_buckets(brk_table_t *t);
 static brk_slot_t *brk_slots(brk_table_t *t);
 static uint32_t *brk_chain(brk_table_t *t, uint64_t hash);
-static int brk_glance(brk_slot_t *slot, uint32_t index, uint64_t born,
+static inline int brk_glance(brk_slot_t *slot, uint32_t index, uint64_t born,
     brk_permit_t *permit);
 static brk_slot_t *brk_table_take(brk_table_t *t);
 static brk_slot_t *brk_table_evict(brk_table_t *t);
@@ -146,26 +146,31 @@ brk_table_glance(brk_table_t *t, const brk_key_t *key,
             && slot->digest == key->digest
             && memcmp(slot->key, key->data, key->len) == 0)
         {
-            return born ? brk_glance(slot, i, born, permit) : 0;
+            return brk_glance(slot, i, born, permit);
         }
 
         i = brk_read(slot->next);
     }
 
+    permit->born = 0;
+
     return 0;
 }
 
 
-static int
+static inline int
 brk_glance(brk_slot_t *slot, uint32_t index, uint64_t born,
     brk_permit_t *permit)
 {
-    uint64_t  gen;
+    permit->born = born;
+    permit->index = index;
+    permit->state = BRK_CLOSED;
+    permit->token.gen = brk_read(slot->breaker.gen);
+    permit->token.lease = 0;
 
-    gen = brk_read(slot->breaker.gen);
-
-    if (brk_read(slot->breaker.state) != BRK_CLOSED
-        || brk_read(slot->breaker.gen) != gen
+    if (born == 0
+        || brk_read(slot->breaker.state) != BRK_CLOSED
+        || brk_read(slot->breaker.gen) != permit->token.gen
         || brk_read(slot->born) != born)
     {
         return 0;
@@ -173,11 +178,60 @@ brk_glance(brk_slot_t *slot, uint32_t index, uint64_t born,
 
     __atomic_fetch_add(&slot->inflight, 1, __ATOMIC_RELAXED);
 
-    permit->born = born;
-    permit->index = index;
-    permit->state = BRK_CLOSED;
-    permit->token.gen = gen;
-    permit->token.lease = 0;
+    return 1;
+}
+
+
+int
+brk_table_refuse(brk_table_t *t, brk_permit_t *permit,
+    const brk_policy_t *policy, brk_msec_t now, unsigned dry)
+{
+    uint64_t        gen;
+    brk_slot_t     *slot;
+    brk_breaker_t  *b;
+
+    if (permit->born == 0) {
+        return 0;
+    }
+
+    slot = &brk_slots(t)[permit->index];
+    b = &slot->breaker;
+
+    gen = brk_read(b->gen);
+
+    permit->state = brk_read(b->state);
+
+    if (permit->state == BRK_OPEN) {
+        permit->wait = brk_read(b->open_until) - now;
+
+        /* the time to change, or to doubt the clock */
+
+        if ((int64_t) permit->wait <= 0
+            || permit->wait > policy->max_recovery_timeout)
+        {
+            return 0;
+        }
+
+    } else if (permit->state == BRK_FORCED_OPEN) {
+        permit->wait = policy->recovery_timeout;
+
+    } else {
+        return 0;
+    }
+
+    if (brk_read(b->gen) != gen || brk_read(slot->born) != permit->born) {
+        return 0;
+    }
+
+    permit->token.gen = 0;
+
+    if (dry) {
+        __atomic_fetch_add(&slot->inflight, 1, __ATOMIC_RELAXED);
+        __atomic_fetch_add(&b->totals.dry_rejected, 1, __ATOMIC_RELAXED);
+
+    } else {
+        __atomic_fetch_add(&b->totals.rejected, 1, __ATOMIC_RELAXED);
+    }
 
     return 1;
 }

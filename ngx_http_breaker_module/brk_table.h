@@ -107,13 +107,19 @@ void brk_table_enter(brk_table_t *t);
 void brk_table_leave(brk_table_t *t);
 
 /*
- * The common case without the lock: 1 and a permit if the breaker of this key
- * is closed.  What is read may be of the past, and then the permit is of an
- * earlier generation, as that of a call which came a little earlier.  With
- * "hint", where the key was found the last time, no search is needed.
+ * The common cases without the lock.  What is read may be of the past, and
+ * then a permit is of an earlier generation, as that of a call which came a
+ * little earlier.
+ *
+ * brk_table_glance() gives 1 and a permit if the breaker of this key is closed.
+ * With "hint", where the key was found the last time, no search is needed.
+ * After a 0 brk_table_refuse() gives 1 and a time to wait if it is open, else
+ * brk_table_acquire() has to be asked.
  */
 int brk_table_glance(brk_table_t *t, const brk_key_t *key,
     const brk_permit_t *hint, brk_permit_t *permit);
+int brk_table_refuse(brk_table_t *t, brk_permit_t *permit,
+    const brk_policy_t *policy, brk_msec_t now, unsigned dry);
 
 /* the same for the end of a successful call; 0: brk_table_settle() has to */
 int brk_table_pass(brk_table_t *t, brk_permit_t *permit,

@@ -261,10 +261,14 @@ ngx_http_breaker_decide(ngx_http_request_t *r, ngx_http_breaker_ctx_t *ctx,
 
     permit = &ctx->permit;
 
-    /* most calls meet a closed breaker */
-
     if (brk_table_glance(guard->zone->table, key, &guard->hint, permit)) {
         verdict = BRK_PASS;
+
+    } else if (brk_table_refuse(guard->zone->table, permit,
+                                &guard->policy->policy, ngx_current_msec,
+                                guard->dry_run))
+    {
+        verdict = BRK_REJECT;
 
     } else {
         verdict = ngx_http_breaker_acquire(guard->zone, guard->policy, key,

@@ -32,6 +32,7 @@ typedef struct {
     uint64_t      calls;
     uint64_t      glances;
     uint64_t      passes;
+    uint64_t      refused;
     uint64_t      probes;
     uint64_t      trips;
     uint64_t      failed;             /* a line of a failed check */
@@ -128,6 +129,15 @@ worker(uint64_t seed)
             hold(held[n].token.gen && held[n].token.lease == 0);
             shared->glances++;
             n++;
+            continue;
+        }
+
+        if (n < HELD && below(&seed, 4) == 0
+            && !brk_table_glance(t, &key, &hint, &held[n])
+            && brk_table_refuse(t, &held[n], &policy, m.now, 0))
+        {
+            hold(held[n].token.gen == 0 && held[n].wait <= 1000);
+            shared->refused++;
             continue;
         }
 
@@ -287,7 +297,7 @@ main(void)
     check(t->repaired <= in_lock && t->repaired > 0,
           "%lu repairs after %lu deaths in the lock", (long) t->repaired,
           (long) in_lock);
-    check(shared->glances > 20 && shared->passes > 20
+    check(shared->glances > 20 && shared->passes > 20 && shared->refused > 20
           && shared->trips > 20 && shared->probes > 20
           && t->evicted > 20, "enough has happened");
 

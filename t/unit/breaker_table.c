@@ -121,6 +121,19 @@ test_size(void)
 }
 
 
+static brk_verdict_e
+glance(brk_table_t *t, const brk_key_t *key, const brk_permit_t *hint,
+    brk_msec_t now, brk_permit_t *permit)
+{
+    if (brk_table_glance(t, key, hint, permit)) {
+        return BRK_PASS;
+    }
+
+    return brk_table_refuse(t, permit, &policy, now, 0) ? BRK_REJECT
+                                                        : BRK_FULL;
+}
+
+
 /* the reference value of SipHash-1-3 for this key and 0, 1, 2 ... */
 
 static void
@@ -305,10 +318,10 @@ test_glance(void)
     key = key_of(t, 7, text);
     memset(&none, 0, sizeof(brk_permit_t));
 
-    check(brk_table_glance(t, &key, &none, &permit) == 0, "no such key");
+    check(glance(t, &key, &none, 1000, &permit) == BRK_FULL, "no such key");
 
     acquire(t, 7, 1000, &first);
-    check(brk_table_glance(t, &key, &none, &permit) == 1, "closed");
+    check(glance(t, &key, &none, 1000, &permit) == BRK_PASS, "closed");
     check(permit.born == first.born && permit.index == first.index
           && permit.token.gen == first.token.gen && permit.token.lease == 0,
           "the same permit");
@@ -316,10 +329,10 @@ test_glance(void)
 
     /* a place where it was found, and where it is no longer */
 
-    check(brk_table_glance(t, &key, &first, &permit) == 1
+    check(glance(t, &key, &first, 1000, &permit) == BRK_PASS
           && permit.born == first.born, "with a hint");
     first.born++;
-    check(brk_table_glance(t, &key, &first, &permit) == 1
+    check(glance(t, &key, &first, 1000, &permit) == BRK_PASS
           && permit.born != first.born, "with a wrong one");
     first.born--;
 
@@ -327,12 +340,12 @@ test_glance(void)
 
     check(brk_table_pass(t, &permit, &policy, 1000) == 0, "no window yet");
     settle(t, &permit, 1000, success);
-    brk_table_glance(t, &key, &none, &permit);
+    glance(t, &key, &none, 1000, &permit);
     check(brk_table_pass(t, &permit, &policy, 1999) == 1, "a success");
     check(find(t, 7)->breaker.totals.success == 2
           && find(t, 7)->breaker.window.all.calls == 2
           && find(t, 7)->inflight == 3, "counted");
-    brk_table_glance(t, &key, &none, &permit);
+    glance(t, &key, &none, 1000, &permit);
     check(brk_table_pass(t, &permit, &policy, 2000) == 0, "a new slice");
     permit.token.gen++;
     check(brk_table_pass(t, &permit, &policy, 1500) == 0, "an old one");
@@ -347,19 +360,33 @@ test_glance(void)
 
     settle(t, &permit, 1000, failure);
     check(find(t, 7)->breaker.state == BRK_OPEN, "its result counts");
-    check(brk_table_glance(t, &key, &none, &permit) == 0, "open");
     check(find(t, 7)->inflight == 1, "one call");
+
+    /* an open one rejects without the lock, until it is time */
+
+    check(glance(t, &key, &none, 1000, &permit) == BRK_REJECT
+          && permit.wait == 60000 && permit.token.gen == 0, "open");
+    check(glance(t, &key, &none, 60999, &permit) == BRK_REJECT
+          && permit.wait == 1, "to the last moment");
+    check(find(t, 7)->breaker.totals.rejected == 2
+          && find(t, 7)->inflight == 1, "counted");
+    check(glance(t, &key, &none, 61000, &permit) == BRK_FULL, "half-open");
+    check(glance(t, &key, &none, 0, &permit) == BRK_FULL, "a doubtful clock");
+    brk_table_glance(t, &key, &none, &permit);
+    check(brk_table_refuse(t, &permit, &policy, 1000, 1) == 1
+          && find(t, 7)->breaker.totals.dry_rejected == 1
+          && find(t, 7)->inflight == 2, "dry run");
 
     /* links that lead nowhere, or round and round */
 
     links = (uint32_t *) (t + 1);
     key = key_of(t, 8, text);
     memset(links, 0x7f, t->buckets * sizeof(uint32_t));
-    check(brk_table_glance(t, &key, &none, &permit) == 0, "nowhere");
+    check(glance(t, &key, &none, 1000, &permit) == BRK_FULL, "nowhere");
 
     memset(links, 0, t->buckets * sizeof(uint32_t));
     brk_table_at(t, first.index)->next = first.index;
-    check(brk_table_glance(t, &key, &none, &permit) == 0, "round and round");
+    check(glance(t, &key, &none, 1000, &permit) == BRK_FULL, "round and round");
 
     free(t);
 }

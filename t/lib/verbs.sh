@@ -314,8 +314,8 @@ analyze_analyzer()
 
 analyze_clang()
 {
-    clang "$@" -Wall -Wextra -Werror -Wno-unknown-warning-option \
-        -Wno-string-plus-int -fsyntax-only
+    clang "$@" -Wall -Wextra -Werror -Wno-unused-parameter \
+        -Wno-unknown-warning-option -Wno-string-plus-int -fsyntax-only
 }
 
 

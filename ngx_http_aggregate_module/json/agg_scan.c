@@ -19,17 +19,8 @@ static const u_char *agg_scan_fast(agg_scan_t *s, const u_char *p,
     const u_char *last);
 static inline const u_char *agg_scan_marks(const u_char *p,
     const u_char *last, u_char *state, u_char **kind);
-static inline const u_char *agg_scan_string(const u_char *p,
-    const u_char *last);
 static inline const u_char *agg_scan_mark(const u_char *p, u_char *state,
     u_char **kind);
-static inline const u_char *agg_scan_scalar(const u_char *p, u_char c);
-static const u_char *agg_long_number_end(const u_char *p);
-static const u_char *agg_fraction_end(const u_char *p);
-static inline const u_char *agg_skip_space(const u_char *p,
-    const u_char *last);
-static const u_char *agg_skip_spaces(const u_char *p, const u_char *last);
-static const u_char *agg_literal_end(const u_char *p);
 static const u_char *agg_utf8_end(const u_char *p);
 static const u_char *agg_scan_slow(agg_scan_t *s, const u_char *p,
     const u_char *end);
@@ -306,7 +297,7 @@ value:
     if (*kind == AGG_SCAN_OBJECT && *p == ',' && p <= last) {
         p = agg_skip_space(p + 1, last);
 
-        if (*p != '"') {
+        if (*p != '"' || p > last) {
             state = AGG_SCAN_NAME;
             goto marks;
         }
@@ -384,21 +375,6 @@ agg_scan_marks(const u_char *p, const u_char *last, u_char *state,
 }
 
 
-/* most strings are shorter than a block */
-
-static inline const u_char *
-agg_scan_string(const u_char *p, const u_char *last)
-{
-    const u_char  *quote;
-
-    /* behind a block without anything special may stand the quote as well */
-
-    quote = p + agg_first(agg_block_special(p) | 1u << AGG_BLOCK);
-
-    return (*quote == '"') ? quote : agg_string_end(p, last);
-}
-
-
 /*
  * Steps over a mark between names and values.  Returns p itself where an array
  * starts with a value, NULL when what stands there does not fit.
@@ -469,47 +445,7 @@ agg_scan_mark(const u_char *p, u_char *state, u_char **kind)
 }
 
 
-/*
- * The end of a number or a literal; NULL when it is none, or longer than one
- * can look.
- */
-
-static inline const u_char *
-agg_scan_scalar(const u_char *p, u_char c)
-{
-    unsigned  mask;
-
-    if (!agg_is_digit(c)) {
-
-        if (c != '-') {
-            return (c > ' ') ? agg_literal_end(p) : NULL;
-        }
-
-        p++;
-        c = *p;
-
-        if (!agg_is_digit(c)) {
-            return NULL;
-        }
-    }
-
-    mask = agg_block_not_digit(p);
-
-    if (c == '0' && (mask & 2) == 0) {
-        return NULL;
-    }
-
-    if (mask == 0) {
-        return agg_long_number_end(p + AGG_BLOCK);
-    }
-
-    p += agg_first(mask);
-
-    return (*p == '.' || (*p | 0x20) == 'e') ? agg_fraction_end(p) : p;
-}
-
-
-static const u_char *
+const u_char *
 agg_long_number_end(const u_char *p)
 {
     unsigned  mask;
@@ -526,7 +462,7 @@ agg_long_number_end(const u_char *p)
 }
 
 
-static const u_char *
+const u_char *
 agg_fraction_end(const u_char *p)
 {
     unsigned  mask, n;
@@ -580,7 +516,7 @@ agg_fraction_end(const u_char *p)
 }
 
 
-static const u_char *
+const u_char *
 agg_literal_end(const u_char *p)
 {
     if (*p == 't') {
@@ -595,26 +531,7 @@ agg_literal_end(const u_char *p)
 }
 
 
-/* most white space is a blank, or a line's end and blanks */
-
-static inline const u_char *
-agg_skip_space(const u_char *p, const u_char *last)
-{
-    if (*p > ' ') {
-        return p;
-    }
-
-    if (*p == '\n') {
-        p++;
-    }
-
-    p += agg_first(agg_block_not_blank(p) | 1u << AGG_BLOCK);
-
-    return (*p > ' ') ? p : agg_skip_spaces(p, last);
-}
-
-
-static const u_char *
+const u_char *
 agg_skip_spaces(const u_char *p, const u_char *last)
 {
     unsigned  mask;

@@ -96,6 +96,112 @@ const u_char *agg_string_special(const u_char *p);
 const u_char *agg_string_end(const u_char *p, const u_char *last);
 
 
+/*
+ * The ends of numbers whose first block has been looked at, or whose digits
+ * have, and of literals; NULL when there is none or more would have to be
+ * read.
+ */
+
+const u_char *agg_long_number_end(const u_char *p);
+const u_char *agg_fraction_end(const u_char *p);
+const u_char *agg_literal_end(const u_char *p);
+
+
+/*
+ * Looks for the end of white space, if any, at p <= last; it may give up
+ * beyond last.
+ */
+
+const u_char *agg_skip_spaces(const u_char *p, const u_char *last);
+
+
+/* most white space is a blank, or a line's end and blanks */
+
+static inline const u_char *
+agg_skip_space(const u_char *p, const u_char *last)
+{
+    if (*p > ' ') {
+        return p;
+    }
+
+    if (*p == '\n') {
+        p++;
+    }
+
+    p += agg_first(agg_block_not_blank(p) | 1u << AGG_BLOCK);
+
+    return (*p > ' ') ? p : agg_skip_spaces(p, last);
+}
+
+
+/* most strings are shorter than a block */
+
+static inline const u_char *
+agg_scan_string(const u_char *p, const u_char *last)
+{
+    const u_char  *quote;
+
+    /* behind a block without anything special may stand the quote as well */
+
+    quote = p + agg_first(agg_block_special(p) | 1u << AGG_BLOCK);
+
+    if (*quote == '"') {
+        return quote;
+    }
+
+    if (quote == p + AGG_BLOCK) {
+
+        if (quote > last) {
+            return quote;
+        }
+
+        p = quote;
+    }
+
+    return agg_string_end(p, last);
+}
+
+
+/*
+ * The end of a number or a literal; NULL when it is none, or longer than one
+ * can look.
+ */
+
+static inline const u_char *
+agg_scan_scalar(const u_char *p, u_char c)
+{
+    unsigned  mask;
+
+    if (!agg_is_digit(c)) {
+
+        if (c != '-') {
+            return (c > ' ') ? agg_literal_end(p) : NULL;
+        }
+
+        p++;
+        c = *p;
+
+        if (!agg_is_digit(c)) {
+            return NULL;
+        }
+    }
+
+    mask = agg_block_not_digit(p);
+
+    if (c == '0' && (mask & 2) == 0) {
+        return NULL;
+    }
+
+    if (mask == 0) {
+        return agg_long_number_end(p + AGG_BLOCK);
+    }
+
+    p += agg_first(mask);
+
+    return (*p == '.' || (*p | 0x20) == 'e') ? agg_fraction_end(p) : p;
+}
+
+
 #pragma GCC visibility pop
 
 

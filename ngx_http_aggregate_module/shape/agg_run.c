@@ -251,6 +251,14 @@ agg_run_token(agg_shape_run_t *run, const u_char **pos, const u_char *end)
             return AGG_INVALID;
         }
 
+        if ((size_t) (end - p) >= AGG_SCAN_AHEAD && !run->frame->silent) {
+            rc = agg_run_members(run, pos, end);
+
+            if (rc != AGG_OK || *pos != p) {
+                return rc;
+            }
+        }
+
         run->quote = p;
         run->length = 0;
         run->step = AGG_RUN_NAME_STRING;

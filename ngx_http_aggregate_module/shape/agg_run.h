@@ -79,6 +79,15 @@ agg_rc_e agg_run_name_string(agg_shape_run_t *run, const u_char **pos,
 agg_rc_e agg_run_save(agg_shape_run_t *run, const u_char *p, size_t n);
 
 
+/*
+ * Members: agg_members.c.  p is at an opening quote, AGG_SCAN_AHEAD bytes are
+ * there; where it stops the step tells.  Nothing may have been taken.
+ */
+
+agg_rc_e agg_run_members(agg_shape_run_t *run, const u_char **pos,
+    const u_char *end);
+
+
 /* what stays, and who gets a name: agg_keep.c */
 
 agg_rc_e agg_run_keep(agg_shape_run_t *run, const u_char *p);

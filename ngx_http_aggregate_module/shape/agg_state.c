@@ -237,6 +237,7 @@ agg_build_target(agg_build_t *b, unsigned from, unsigned to,
         }
 
         st->silent = 1;
+        st->busy = 1;
         st->slot = AGG_NO_SLOT;
         st->other = &agg_state_drop;
         st->element = &agg_state_drop;
@@ -382,6 +383,7 @@ agg_build_state(agg_build_t *b, agg_state_t *st)
     agg_build_array(b, st);
 
     st->scalar = st->keep ? AGG_COPY : AGG_DROP;
+    st->busy = (st->nsources != 0);
 }
 
 
@@ -580,8 +582,11 @@ agg_build_sort(agg_state_t *st)
     unsigned    i, k;
     agg_edge_t  e;
 
-    for (i = 1; i < st->nedges; i++) {
+    for (i = 0; i < st->nedges; i++) {
         e = st->edges[i];
+        e.head = (e.name.len == 0) ? '"' : e.name.data[0];
+
+        st->names |= (uint64_t) 1 << agg_name_bit(e.name.len, e.head);
 
         for (k = i; k > 0 && st->edges[k - 1].name.len > e.name.len; k--) {
             st->edges[k] = st->edges[k - 1];

@@ -25,6 +25,10 @@
 
 #define AGG_NO_SLOT     (-1)
 
+/* a name's bit, by its length and first byte, a quote for the empty one */
+
+#define agg_name_bit(len, c)  (((len) * 9 + (c)) & 63)
+
 
 /* what to do with a value of some kind */
 
@@ -67,6 +71,7 @@ struct agg_edge_s {
     const agg_str_t      *text;     /* the new name, NULL: none */
     int                   out;      /* which of the state's outs it becomes */
     unsigned              rank;     /* 0: not renamed */
+    u_char                head;     /* the name's first byte, else a quote */
 };
 
 
@@ -100,12 +105,14 @@ struct agg_state_s {
     u_char                array;
     u_char                silent;   /* on the way to the target */
     u_char                whole;    /* indexes from the end: count first */
+    u_char                busy;     /* to do for any value: silent, moves */
     int                   slot;     /* a move takes the value */
     unsigned              track;    /* place of its outs in the runner */
 
     unsigned              nsources; /* moves that find theirs from here on */
     unsigned             *sources;
 
+    uint64_t              names;    /* of the edges, a bit for each */
     unsigned              nedges;
     agg_edge_t           *edges;    /* by length */
     unsigned short        first[AGG_EDGE_LONG + 3];

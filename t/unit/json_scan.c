@@ -610,6 +610,40 @@ scan_lengths(void)
 }
 
 
+/*
+ * Names, numbers, strings and white space of every length at the very end,
+ * where the fast loop must not look too far ahead.
+ */
+
+static void
+scan_ends(void)
+{
+    char      buf[400];
+    size_t    len;
+    unsigned  name, space, digits, tail;
+
+    static const char  sevens[] = "77777777777777777777";
+    static const char  names[] = "abcdefghijklmnopqrstuvwxyz0123456789";
+
+    for (name = 0; name < 36; name += 3) {
+        for (space = 0; space < 21; space += 4) {
+            for (digits = 1; digits < 19; digits++) {
+                for (tail = 0; tail < 46; tail += 3) {
+                    len = (size_t) sprintf(buf, "{\"a\":1,%*s\"%.*s\": %s%.*s%s"
+                                           "%.*s%*s}", (int) space, "",
+                                           (int) name, names, tail % 2 ? "-"
+                                           : "\"", (int) digits, sevens,
+                                           tail % 2 ? "." : "\\n",
+                                           (int) digits, sevens, (int) tail,
+                                           tail % 2 ? "" : "\"");
+                    scan((u_char *) buf, len, 0);
+                }
+            }
+        }
+    }
+}
+
+
 /* for a value inside of others the scanner stops right behind it */
 
 static void
@@ -695,6 +729,7 @@ main(void)
     scan_documents();
     scan_depth();
     scan_lengths();
+    scan_ends();
     scan_inner();
     scan_random();
     scan_mutations();

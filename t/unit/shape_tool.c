@@ -5,7 +5,8 @@
  * the pieces, "new" to start with no statements.  Each document gives a line:
  * the result, or "!" and the reason.
  * sources: shape/agg_shape.c shape/agg_state.c shape/agg_run.c
- * sources: shape/agg_name.c shape/agg_keep.c shape/agg_place.c
+ * sources: shape/agg_members.c shape/agg_name.c shape/agg_keep.c
+ * sources: shape/agg_place.c
  * sources: json/agg_path.c json/agg_scan.c json/agg_json.c json/agg_write.c
  */
 

@@ -1,0 +1,278 @@
+
+/*
+ * The fast loop of the runner: members of an object one after the other, as
+ * long as none is cut, claimed, moved or has a frame of its own.  Where it
+ * stops the steps of agg_run.c go on.
+ */
+
+
+#include "agg_run.h"
+
+
+static inline const agg_edge_t *agg_member_find(const agg_state_t *st,
+    const u_char *p, size_t n);
+static inline const u_char *agg_members_drop(agg_shape_run_t *run,
+    const u_char *p, const u_char *end, unsigned *step);
+static inline agg_mode_e agg_member_mode(const agg_edge_t *edge,
+    const agg_state_t *child, u_char c);
+static inline agg_rc_e agg_member_keep(agg_shape_run_t *run, const u_char *p,
+    size_t n, const u_char *v);
+static const u_char *agg_member_scan(agg_shape_run_t *run, const u_char *p,
+    const u_char *end);
+
+
+agg_rc_e
+agg_run_members(agg_shape_run_t *run, const u_char **pos, const u_char *end)
+{
+    size_t              n;
+    unsigned            step;
+    agg_mode_e          mode;
+    const u_char       *p, *q, *v, *last;
+    const agg_edge_t   *edge;
+    const agg_state_t  *st;
+
+    st = run->frame->state;
+    last = end - AGG_SCAN_AHEAD;
+
+    p = *pos;
+    step = AGG_RUN_NAME;
+
+    while (*p == '"' && p <= last) {
+
+        if (st->other == &agg_state_drop) {
+            p = agg_members_drop(run, p, end, &step);
+
+            if (step != AGG_RUN_NAME || *p != '"' || p > last) {
+                break;
+            }
+        }
+
+        q = p + 1 + agg_first(agg_block_special(p + 1) | 1u << AGG_BLOCK);
+
+        if (*q != '"') {
+            q = agg_string_end(p + 1, last);
+
+            if (*q != '"' || memchr(p, '\\', (size_t) (q - p)) != NULL) {
+                break;
+            }
+        }
+
+        if (q[1] != ':') {
+            break;
+        }
+
+        v = q + 2;
+
+        if (*v == ' ') {
+            v++;
+        }
+
+        n = (size_t) (q - p) - 1;
+        edge = agg_member_find(st, p + 1, n);
+
+        if (edge == NULL && st->other == &agg_state_drop) {
+            mode = AGG_DROP;
+
+        } else {
+            mode = agg_member_mode(edge, (edge == NULL) ? st->other
+                                                        : edge->child, *v);
+            if (mode == AGG_WALK) {
+                break;
+            }
+
+            if (mode == AGG_COPY) {
+                agg_run_try(agg_member_keep(run, p, n, v));
+            }
+        }
+
+        /* from here on the member is taken */
+
+        if (*v == '"') {
+            p = agg_scan_string(v + 1, last);
+            p = (*p == '"') ? p + 1 : NULL;
+
+        } else if (*v == '{' || *v == '[') {
+            p = NULL;
+
+        } else {
+            p = agg_scan_scalar(v, *v);
+        }
+
+        if (p == NULL) {
+            p = agg_member_scan(run, v, end);
+
+            if (run->scan.state != AGG_SCAN_DONE) {
+                run->copying = (mode == AGG_COPY);
+                step = AGG_RUN_SCAN;
+                break;
+            }
+        }
+
+        if (mode == AGG_COPY) {
+            run->to = p;
+        }
+
+        if (p > last || *p != ',') {
+            step = AGG_RUN_AFTER;
+            break;
+        }
+
+        p = agg_skip_space(p + 1, last);
+    }
+
+    *pos = p;
+    run->step = step;
+
+    return (step == AGG_RUN_SCAN && run->scan.state == AGG_SCAN_ERROR)
+           ? AGG_INVALID : AGG_OK;
+}
+
+
+/*
+ * Drops members that no edge can be for, as the length and the first byte of
+ * their names tell: the bulk of what is not allowed.
+ */
+
+static inline const u_char *
+agg_members_drop(agg_shape_run_t *run, const u_char *p, const u_char *end,
+    unsigned *step)
+{
+    uint64_t       names;
+    unsigned       n;
+    const u_char  *v, *last;
+
+    names = run->frame->state->names;
+    last = end - AGG_SCAN_AHEAD;
+
+    do {
+        n = (unsigned) agg_first(agg_block_special(p + 1) | 1u << AGG_BLOCK);
+        v = p + 1 + n;
+
+        if (v[0] != '"' || v[1] != ':'
+            || (names >> agg_name_bit(n, p[1]) & 1))
+        {
+            return p;
+        }
+
+        v += (v[2] == ' ') ? 3 : 2;
+
+        if (*v == '"') {
+            v = agg_scan_string(v + 1, last);
+
+            if (*v != '"') {
+                return p;
+            }
+
+            v++;
+
+        } else if (*v == '{' || *v == '[') {
+            v = agg_member_scan(run, v, end);
+
+            if (run->scan.state != AGG_SCAN_DONE) {
+                run->copying = 0;
+                *step = AGG_RUN_SCAN;
+                return v;
+            }
+
+        } else {
+            v = agg_scan_scalar(v, *v);
+
+            if (v == NULL) {
+                return p;
+            }
+        }
+
+        if (v > last || *v != ',') {
+            *step = AGG_RUN_AFTER;
+            return v;
+        }
+
+        p = agg_skip_space(v + 1, last);
+
+    } while (*p == '"' && p <= last);
+
+    return p;
+}
+
+
+static inline const agg_edge_t *
+agg_member_find(const agg_state_t *st, const u_char *p, size_t n)
+{
+    size_t             len;
+    const agg_edge_t  *edge, *end;
+
+    len = (n > AGG_EDGE_LONG) ? AGG_EDGE_LONG + 1 : n;
+
+    edge = st->edges + st->first[len];
+    end = st->edges + st->first[len + 1];
+
+    while (edge < end) {
+
+        /* of an empty name p is the closing quote */
+
+        if (edge->head == *p && edge->name.len == n
+            && memcmp(edge->name.data, p, n) == 0)
+        {
+            return edge;
+        }
+
+        edge++;
+    }
+
+    return NULL;
+}
+
+
+/* what to do with the value that begins with c, AGG_WALK: not here */
+
+static inline agg_mode_e
+agg_member_mode(const agg_edge_t *edge, const agg_state_t *child, u_char c)
+{
+    if (child->busy || c <= ' ' || (edge != NULL && edge->out != -1)) {
+        return AGG_WALK;
+    }
+
+    return (c == '{') ? child->object : (c == '[') ? child->array
+                                                   : child->scalar;
+}
+
+
+/* a member with its name at p, of n bytes, and its value at v stays */
+
+static inline agg_rc_e
+agg_member_keep(agg_shape_run_t *run, const u_char *p, size_t n,
+    const u_char *v)
+{
+    agg_rc_e      rc;
+    agg_frame_t  *f;
+
+    f = run->frame;
+
+    if (run->from != NULL && p == run->to + f->comma && v == p + n + 3) {
+        f->comma = 1;
+        return AGG_OK;
+    }
+
+    run->quote = p;
+    run->length = n;
+    run->edge = NULL;
+    run->child = &agg_state_copy;
+
+    rc = agg_run_keep(run, v);
+
+    run->quote = NULL;
+    run->length = 0;
+
+    return rc;
+}
+
+
+/* a value that takes more than a look */
+
+static const u_char *
+agg_member_scan(agg_shape_run_t *run, const u_char *p, const u_char *end)
+{
+    agg_scan_start(&run->scan, agg_run_depth(run));
+
+    return agg_scan_value(&run->scan, p, end);
+}

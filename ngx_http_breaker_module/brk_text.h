@@ -22,10 +22,10 @@
 
 /* each returns the end of what it wrote, up to so many bytes for one */
 
-#define BRK_SHOW   4
-#define BRK_HTML   6
-#define BRK_LABEL  2
-#define BRK_QUERY  3
+#define BRK_SHOW   ((size_t) 4)
+#define BRK_HTML   ((size_t) 6)
+#define BRK_LABEL  ((size_t) 2)
+#define BRK_QUERY  ((size_t) 3)
 
 /* every byte but printable ASCII, and the backslash, as \xHH */
 uint8_t *brk_text_show(uint8_t *dst, const uint8_t *src, size_t len);

@@ -301,7 +301,7 @@ ngx_http_breaker_html_time(ngx_http_breaker_text_t *text, int64_t ms)
     if (s < 120) {
         ngx_http_breaker_write(text, "%L&nbsp;s", s);
 
-    } else if (s < 2 * 60 * 60) {
+    } else if (s < 7200) {
         ngx_http_breaker_write(text, "%L&nbsp;min", s / 60);
 
     } else {

@@ -255,7 +255,11 @@ ngx_http_breaker_seconds(int64_t ms)
 static double
 ngx_http_breaker_rate(uint64_t part, uint64_t of)
 {
-    return of ? (double) (part * BRK_RATE_FULL / of) / 100 : 0;
+    uint64_t  hundredths;
+
+    hundredths = of ? part * BRK_RATE_FULL / of : 0;
+
+    return (double) hundredths / 100;
 }
 
 

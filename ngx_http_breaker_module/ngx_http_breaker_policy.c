@@ -2,8 +2,8 @@
 #include "ngx_http_breaker.h"
 
 
-#define NGX_HTTP_BREAKER_SECOND  1000
-#define NGX_HTTP_BREAKER_DAY     (24 * 60 * 60 * 1000)
+#define NGX_HTTP_BREAKER_SECOND  ((ngx_uint_t) 1000)
+#define NGX_HTTP_BREAKER_DAY     (86400 * NGX_HTTP_BREAKER_SECOND)
 
 
 typedef enum {

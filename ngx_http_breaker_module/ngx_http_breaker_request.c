@@ -36,8 +36,8 @@ static void ngx_http_breaker_look(ngx_http_request_t *r,
     ngx_http_breaker_ctx_t *ctx, ngx_uint_t redirected);
 static ngx_uint_t ngx_http_breaker_error_page(ngx_http_request_t *r,
     ngx_http_breaker_ctx_t *ctx);
-static void ngx_http_breaker_judge_status(ngx_http_request_t *r,
-    ngx_http_breaker_ctx_t *ctx, ngx_uint_t status);
+static void ngx_http_breaker_judge_status(ngx_http_breaker_ctx_t *ctx,
+    ngx_uint_t status);
 static void ngx_http_breaker_judge_upstream(ngx_http_request_t *r,
     ngx_http_breaker_ctx_t *ctx, ngx_http_upstream_t *u, ngx_int_t rc);
 static ngx_msec_t ngx_http_breaker_time(ngx_http_request_t *r,
@@ -504,7 +504,7 @@ ngx_http_breaker_content_handler(ngx_http_request_t *r)
         ngx_http_breaker_end(ctx, r->connection->log);
 
     } else if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
-        ngx_http_breaker_judge_status(r, ctx, (ngx_uint_t) rc);
+        ngx_http_breaker_judge_status(ctx, (ngx_uint_t) rc);
     }
 
     return rc;
@@ -665,7 +665,7 @@ ngx_http_breaker_look(ngx_http_request_t *r, ngx_http_breaker_ctx_t *ctx,
                         : r->headers_out.status;
 
     if (u == NULL || u == ctx->before) {
-        ngx_http_breaker_judge_status(r, ctx, status);
+        ngx_http_breaker_judge_status(ctx, status);
         return;
     }
 
@@ -717,8 +717,7 @@ ngx_http_breaker_error_page(ngx_http_request_t *r,
 /* no upstream: the status and the time are all there is; 0: nothing is */
 
 static void
-ngx_http_breaker_judge_status(ngx_http_request_t *r,
-    ngx_http_breaker_ctx_t *ctx, ngx_uint_t status)
+ngx_http_breaker_judge_status(ngx_http_breaker_ctx_t *ctx, ngx_uint_t status)
 {
     brk_call_t  call;
 

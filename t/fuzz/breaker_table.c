@@ -75,6 +75,44 @@ verify(brk_table_t *t, brk_msec_t now)
 }
 
 
+/* with and without the lock */
+
+static brk_verdict_e
+acquire(brk_table_t *t, const brk_key_t *key, brk_moment_t *m, unsigned op,
+    brk_permit_t *permit)
+{
+    static brk_permit_t  none;
+
+    if ((op & 16) && brk_table_glance(t, key, &none, permit)) {
+        return BRK_PASS;
+    }
+
+    if ((op & 16) && brk_table_refuse(t, permit, m->policy, m->now, op & 8)) {
+        return BRK_REJECT;
+    }
+
+    return brk_table_acquire(t, key, m, op & 8, permit);
+}
+
+
+static void
+settle(brk_table_t *t, brk_permit_t *permit, brk_moment_t *m, unsigned op)
+{
+    brk_outcome_t  outcome;
+
+    memset(&outcome, 0, sizeof(brk_outcome_t));
+    outcome.neutral = (op >> 4) & 1;
+    outcome.failure = !outcome.neutral && ((op >> 5) & 1);
+    outcome.slow = !outcome.neutral && ((op >> 6) & 1);
+
+    if (outcome.neutral || outcome.failure || outcome.slow
+        || !brk_table_pass(t, permit, m->policy, m->now))
+    {
+        brk_table_settle(t, permit, m, outcome);
+    }
+}
+
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -88,7 +126,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     brk_moment_t    m;
     brk_permit_t    held[HELD];
     brk_policy_t    policy;
-    brk_outcome_t   outcome;
     brk_verdict_e   verdict;
 
     static uint64_t        memory[SIZE / 8 + 1];
@@ -122,7 +159,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             key.digest = 0;
             key.hash = brk_table_hash(t, key.data, 1);
 
-            verdict = brk_table_acquire(t, &key, &m, op & 8, &held[n]);
+            verdict = acquire(t, &key, &m, op, &held[n]);
 
             if (verdict == BRK_FULL) {
                 hold(brk_table_find(t, &key) == NULL);
@@ -148,11 +185,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             }
 
             k = next(&in) % n;
-            memset(&outcome, 0, sizeof(brk_outcome_t));
-            outcome.neutral = (op >> 4) & 1;
-            outcome.failure = !outcome.neutral && ((op >> 5) & 1);
-            outcome.slow = !outcome.neutral && ((op >> 6) & 1);
-            brk_table_settle(t, &held[k], &m, outcome);
+            settle(t, &held[k], &m, op);
             hold(held[k].born == 0 || brk_table_slot(t, held[k].index,
                                                      held[k].born) == NULL);
             held[k] = held[--n];

@@ -206,9 +206,25 @@ ngx_int_t ngx_http_breaker_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_breaker_observe(ngx_http_request_t *r);
 ngx_http_breaker_ctx_t *ngx_http_breaker_get_ctx(ngx_http_request_t *r);
 
+/* the upstream will tell how it ends, and a probe when it begins */
+void ngx_http_breaker_hook(ngx_http_request_t *r, ngx_http_breaker_ctx_t *ctx,
+    ngx_http_upstream_t *u);
+
 /* the key as it is stored: one that is too long is cut and gets a digest */
 ngx_int_t ngx_http_breaker_make_key(ngx_pool_t *pool,
     ngx_http_breaker_zone_t *zone, ngx_str_t *text, brk_key_t *key);
+
+
+/* judge: each sets the outcome */
+
+/* from outside: a header goes out, or the request has been redirected */
+void ngx_http_breaker_look(ngx_http_request_t *r, ngx_http_breaker_ctx_t *ctx,
+    ngx_uint_t redirected);
+void ngx_http_breaker_judge_status(ngx_http_breaker_ctx_t *ctx,
+    ngx_uint_t status);
+void ngx_http_breaker_judge_upstream(ngx_http_request_t *r,
+    ngx_http_breaker_ctx_t *ctx, ngx_http_upstream_t *u, ngx_int_t rc);
+void ngx_http_breaker_judge_neutral(ngx_http_breaker_ctx_t *ctx);
 
 
 /* status */

@@ -27,22 +27,9 @@ static ngx_int_t ngx_http_breaker_reject(ngx_http_request_t *r,
 static ngx_int_t ngx_http_breaker_retry_after(ngx_http_request_t *r,
     brk_msec_t wait);
 static ngx_int_t ngx_http_breaker_content_handler(ngx_http_request_t *r);
-static void ngx_http_breaker_hook(ngx_http_request_t *r,
-    ngx_http_breaker_ctx_t *ctx, ngx_http_upstream_t *u);
 static ngx_int_t ngx_http_breaker_create_request(ngx_http_request_t *r);
 static void ngx_http_breaker_finalize_request(ngx_http_request_t *r,
     ngx_int_t rc);
-static void ngx_http_breaker_look(ngx_http_request_t *r,
-    ngx_http_breaker_ctx_t *ctx, ngx_uint_t redirected);
-static ngx_uint_t ngx_http_breaker_error_page(ngx_http_request_t *r,
-    ngx_http_breaker_ctx_t *ctx);
-static void ngx_http_breaker_judge_status(ngx_http_breaker_ctx_t *ctx,
-    ngx_uint_t status);
-static void ngx_http_breaker_judge_upstream(ngx_http_request_t *r,
-    ngx_http_breaker_ctx_t *ctx, ngx_http_upstream_t *u, ngx_int_t rc);
-static ngx_msec_t ngx_http_breaker_time(ngx_http_request_t *r,
-    ngx_http_breaker_ctx_t *ctx, ngx_uint_t header);
-static void ngx_http_breaker_judge_neutral(ngx_http_breaker_ctx_t *ctx);
 static void ngx_http_breaker_end(ngx_http_breaker_ctx_t *ctx, ngx_log_t *log);
 static ngx_http_breaker_ctx_t *ngx_http_breaker_create_ctx(
     ngx_http_request_t *r);
@@ -511,9 +498,7 @@ ngx_http_breaker_content_handler(ngx_http_request_t *r)
 }
 
 
-/* the upstream will tell how it ends, and a probe when it begins */
-
-static void
+void
 ngx_http_breaker_hook(ngx_http_request_t *r, ngx_http_breaker_ctx_t *ctx,
     ngx_http_upstream_t *u)
 {
@@ -601,264 +586,33 @@ ngx_http_breaker_finalize_request(ngx_http_request_t *r, ngx_int_t rc)
 ngx_int_t
 ngx_http_breaker_observe(ngx_http_request_t *r)
 {
+    ngx_uint_t               redirected;
     ngx_http_breaker_ctx_t  *ctx;
 
-    ctx = ngx_http_breaker_get_ctx(r);
+    ctx = ngx_http_get_module_ctx(r, ngx_http_breaker_module);
+    redirected = (ctx == NULL);
 
-    if (ctx && ctx->held) {
+    if (redirected) {
+        ctx = ngx_http_breaker_get_ctx(r);
+    }
 
-        if (ctx->upstream && !ctx->decided && !ctx->upstream->upgrade) {
-            return NGX_OK;
-        }
+    if (ctx == NULL || !ctx->held) {
+        return NGX_OK;
+    }
 
-        ngx_http_breaker_look(r, ctx, 0);
+    if (ctx->upstream && !ctx->decided && !ctx->upstream->upgrade) {
+        return NGX_OK;
+    }
 
-        if (ctx->decided) {
-            ngx_http_breaker_end(ctx, r->connection->log);
-        }
+    /* a redirect to a "return" comes here without another decision */
+
+    ngx_http_breaker_look(r, ctx, redirected);
+
+    if (ctx->decided) {
+        ngx_http_breaker_end(ctx, r->connection->log);
     }
 
     return NGX_OK;
-}
-
-
-static void
-ngx_http_breaker_look(ngx_http_request_t *r, ngx_http_breaker_ctx_t *ctx,
-    ngx_uint_t redirected)
-{
-    ngx_uint_t            status;
-    ngx_http_upstream_t  *u;
-
-    if (ctx->decided) {
-        return;
-    }
-
-    if (!ctx->started) {
-        ngx_http_breaker_judge_neutral(ctx);
-        return;
-    }
-
-    u = r->upstream;
-
-    if (ctx->upstream) {
-
-        /* a connection that was upgraded may last for days */
-
-        if (u == ctx->upstream && u->upgrade) {
-            ngx_http_breaker_judge_upstream(r, ctx, u, NGX_OK);
-        }
-
-        return;
-    }
-
-    if (r->cached) {
-        ngx_http_breaker_judge_neutral(ctx);
-        return;
-    }
-
-    if (u && u != ctx->before && u->cleanup) {
-        ngx_http_breaker_hook(r, ctx, u);
-        return;
-    }
-
-    status = redirected ? ngx_http_breaker_error_page(r, ctx)
-                        : r->headers_out.status;
-
-    if (u == NULL || u == ctx->before) {
-        ngx_http_breaker_judge_status(ctx, status);
-        return;
-    }
-
-    /* it has ended already */
-
-    if (u->state && u->state->status) {
-        status = NGX_OK;
-    }
-
-    ngx_http_breaker_judge_upstream(r, ctx, u, (ngx_int_t) status);
-}
-
-
-/*
- * A handler without an upstream ended with an error which error_page changed:
- * the status that it stands for, 0 if there was no error.
- */
-
-static ngx_uint_t
-ngx_http_breaker_error_page(ngx_http_request_t *r,
-    ngx_http_breaker_ctx_t *ctx)
-{
-    ngx_uint_t            i;
-    ngx_http_err_page_t  *page;
-
-    if (r->err_status >= NGX_HTTP_BAD_REQUEST) {
-        return r->err_status;
-    }
-
-    if (!r->error_page || ctx->clcf->error_pages == NULL) {
-        return 0;
-    }
-
-    page = ctx->clcf->error_pages->elts;
-
-    for (i = 0; i < ctx->clcf->error_pages->nelts; i++) {
-        if (page[i].overwrite == (ngx_int_t) r->err_status
-            && brk_rules_match(&ctx->policy->rules,
-                               (unsigned) page[i].status))
-        {
-            return (ngx_uint_t) page[i].status;
-        }
-    }
-
-    return 0;
-}
-
-
-/* no upstream: the status and the time are all there is; 0: nothing is */
-
-static void
-ngx_http_breaker_judge_status(ngx_http_breaker_ctx_t *ctx, ngx_uint_t status)
-{
-    brk_call_t  call;
-
-    call.end = status ? BRK_END_DONE : BRK_END_LOCAL;
-    call.status = (unsigned) status;
-    call.header = 1;
-    call.time = (brk_msec_t) ngx_max((ngx_msec_int_t)
-                                     (ngx_current_msec - ctx->start), 0);
-
-    ctx->outcome = brk_outcome(&ctx->policy->rules, &call);
-    ctx->decided = 1;
-}
-
-
-static void
-ngx_http_breaker_judge_upstream(ngx_http_request_t *r,
-    ngx_http_breaker_ctx_t *ctx, ngx_http_upstream_t *u, ngx_int_t rc)
-{
-    brk_call_t                  call;
-    ngx_http_upstream_state_t  *state;
-
-    state = u->state;
-
-    /* the common case: one try, a good status, in time */
-
-    if (rc == NGX_OK && state && state->peer
-        && state->status >= NGX_HTTP_OK
-        && state->status < NGX_HTTP_BAD_REQUEST
-        && r->upstream_states->nelts == ctx->states + 1
-        && (ctx->policy->rules.slow_call == 0
-            || state->header_time <= ctx->policy->rules.slow_call))
-    {
-        ngx_memzero(&ctx->outcome, sizeof(brk_outcome_t));
-        ctx->decided = 1;
-        return;
-    }
-
-    call.status = 0;
-    call.header = 0;
-    call.end = BRK_END_DONE;
-
-    if (state) {
-        call.status = (unsigned) state->status;
-        call.header = (state->peer != NULL
-                       && state->header_time != (ngx_msec_t) -1);
-    }
-
-    switch (rc) {
-
-    case NGX_ERROR:
-    case NGX_HTTP_REQUEST_TIME_OUT:
-    case NGX_HTTP_CLIENT_CLOSED_REQUEST:
-        call.end = BRK_END_CLIENT;
-        break;
-
-    case NGX_DONE:
-        call.end = (r->connection->error && call.status == 0)
-                   ? BRK_END_CLIENT : BRK_END_CANCEL;
-        break;
-
-    case NGX_HTTP_BAD_GATEWAY:
-    case NGX_HTTP_GATEWAY_TIME_OUT:
-
-        if (call.header && call.status != (unsigned) rc) {
-            call.end = BRK_END_BROKEN;
-
-        } else if (call.status == 0) {
-            call.status = (unsigned) rc;
-        }
-
-        break;
-
-    default:
-
-        if (call.status == 0
-            || (rc == NGX_HTTP_INTERNAL_SERVER_ERROR
-                && call.status != NGX_HTTP_INTERNAL_SERVER_ERROR))
-        {
-            call.end = BRK_END_LOCAL;
-        }
-    }
-
-    call.time = ngx_http_breaker_time(r, ctx, call.header);
-
-    ctx->outcome = brk_outcome(&ctx->policy->rules, &call);
-    ctx->decided = 1;
-
-    ngx_log_debug6(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
-                   "breaker call: rc:%i end:%d status:%ui header:%d "
-                   "time:%uL neutral:%d", rc, call.end,
-                   (ngx_uint_t) call.status, call.header, call.time,
-                   ctx->outcome.neutral);
-}
-
-
-/* of the tries since the permit was given: until the last one's header */
-
-static ngx_msec_t
-ngx_http_breaker_time(ngx_http_request_t *r, ngx_http_breaker_ctx_t *ctx,
-    ngx_uint_t header)
-{
-    ngx_uint_t                  i, n;
-    ngx_msec_t                  time, ms;
-    ngx_http_upstream_state_t  *state;
-
-    if (r->upstream_states == NULL) {
-        return 0;
-    }
-
-    time = 0;
-    n = r->upstream_states->nelts;
-    state = r->upstream_states->elts;
-
-    for (i = ctx->states; i < n; i++) {
-
-        if (state[i].peer == NULL) {
-            continue;
-        }
-
-        ms = state[i].response_time;
-
-        if (i == n - 1 && header) {
-            ms = state[i].header_time;
-        }
-
-        if ((ngx_msec_int_t) ms > 0) {
-            time += ms;
-        }
-    }
-
-    return time;
-}
-
-
-static void
-ngx_http_breaker_judge_neutral(ngx_http_breaker_ctx_t *ctx)
-{
-    ngx_memzero(&ctx->outcome, sizeof(brk_outcome_t));
-
-    ctx->outcome.neutral = 1;
-    ctx->decided = 1;
 }
 
 

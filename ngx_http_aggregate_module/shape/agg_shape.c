@@ -48,10 +48,17 @@ agg_shape_create(agg_mem_t *mem)
 agg_rc_e
 agg_shape_target(agg_shape_t *s, const agg_str_t *path, agg_error_t *err)
 {
-    s->target = agg_path_parse(&s->mem, path,
-                               AGG_PATH_NO_WILDCARD|AGG_PATH_ROOT_OK, err);
+    agg_path_t  *target;
 
-    return (s->target == NULL) ? AGG_INVALID : AGG_OK;
+    target = agg_path_parse(&s->mem, path,
+                            AGG_PATH_NO_WILDCARD|AGG_PATH_ROOT_OK, err);
+    if (target == NULL) {
+        return AGG_INVALID;
+    }
+
+    s->target = target;
+
+    return AGG_OK;
 }
 
 

@@ -66,8 +66,11 @@ program()
 # the part of a log that tells: a sanitizer's report, or the end
 failure()
 {
-    grep -aE -A 15 'ERROR: |runtime error: ' "$1" | head -n 40 | grep . \
-        || tail -n 30 "$1"
+    grep -aE -B 3 -A 15 'ERROR: |runtime error: ' "$1" | head -n 40 \
+        | cut -c -1000 | grep -a . || tail -n 30 "$1"
+
+    # what a fuzzer found, to be decoded and run again
+    grep -a '^Base64: ' "$1" | head -n 1
 }
 
 

@@ -66,11 +66,36 @@ statement_values(agg_shape_into_t *into, agg_str_t *json)
 }
 
 
+/* up to eight digits, nothing else */
+
+static inline int
+statement_number(const agg_str_t *word, size_t from, size_t *number)
+{
+    size_t  i;
+
+    if (word->len <= from || word->len > from + 8) {
+        return 0;
+    }
+
+    *number = 0;
+
+    for (i = from; i < word->len; i++) {
+
+        if (word->data[i] < '0' || word->data[i] > '9') {
+            return 0;
+        }
+
+        *number = *number * 10 + (size_t) (word->data[i] - '0');
+    }
+
+    return 1;
+}
+
+
 static inline agg_rc_e
 statement_limit(statements_t *st, agg_str_t *words, unsigned n,
     agg_error_t *err)
 {
-    char        number[32];
     size_t      max;
     agg_rc_e    rc;
     unsigned    slot;
@@ -79,14 +104,15 @@ statement_limit(statements_t *st, agg_str_t *words, unsigned n,
     path = (n == 3) ? &words[1] : NULL;
     last = &words[n - 1];
 
-    snprintf(number, sizeof(number), "%.*s", (int) last->len, last->data);
-
-    if (number[0] != '$') {
-        return agg_shape_limit(st->shape, path, strtoul(number, NULL, 10),
-                               err);
+    if (statement_number(last, 0, &max)) {
+        return agg_shape_limit(st->shape, path, max, err);
     }
 
-    max = strtoul(number + 1, NULL, 10);
+    if (last->len == 0 || last->data[0] != '$'
+        || !statement_number(last, 1, &max))
+    {
+        return AGG_INVALID;
+    }
 
     rc = agg_shape_limit_arg(st->shape, path, 100000, &slot, err);
 

@@ -14,12 +14,17 @@
 #include "agg_cache_purge.h"
 #include "agg_cache_store.h"
 #include "agg_cache_flight.h"
+#include "ngx_http_aggregate_redis.h"
 
 
 #pragma GCC visibility push(hidden)
 
 
 #define NGX_HTTP_AGGREGATE_CACHE_WORKERS     64
+
+/* the names of a response by which it can be purged, at most */
+#define NGX_HTTP_AGGREGATE_CACHE_HASHES                                      \
+    (2 + AGG_CACHE_PURGE_DEPTH + AGG_CACHE_PURGE_TAGS)
 
 /* responses that could not be kept: their clients do not wait meanwhile */
 #define NGX_HTTP_AGGREGATE_CACHE_PASS        60000
@@ -65,6 +70,11 @@ typedef struct {
     ngx_atomic_t                        waits;
     ngx_atomic_t                        refreshes;
     ngx_atomic_t                        purged;
+    ngx_atomic_t                        remote_hits;
+
+    /* the stream of purges: known to its end, and last heard of */
+    ngx_atomic_t                        link_ready;
+    ngx_atomic_t                        link_seen;
 } ngx_http_aggregate_cache_sh_t;
 
 
@@ -74,6 +84,8 @@ typedef struct {
     ngx_shm_zone_t                     *shm_zone;
     ngx_str_t                           name;
     size_t                              max_object;
+    ngx_http_aggregate_redis_t         *redis;
+    ngx_http_aggregate_redis_follow_t  *link;
 } ngx_http_aggregate_cache_zone_t;
 
 
@@ -104,13 +116,20 @@ typedef struct {
     time_t                              stale_error;
     ngx_uint_t                          key_unsafe;
 
+    ngx_http_aggregate_redis_t         *redis;
+    ngx_uint_t                          lost_stale;
+    ngx_msec_t                          lost_after;
+
     ngx_http_aggregate_cache_zone_t    *purge;
+    ngx_http_aggregate_redis_t         *purge_redis;
 } ngx_http_aggregate_cache_conf_t;
 
 
 typedef enum {
     ngx_http_aggregate_cache_lookup = 0,
     ngx_http_aggregate_cache_flight,
+    ngx_http_aggregate_cache_ask,
+    ngx_http_aggregate_cache_asked,
     ngx_http_aggregate_cache_origin,
     ngx_http_aggregate_cache_done
 } ngx_http_aggregate_cache_state_e;
@@ -165,6 +184,9 @@ struct ngx_http_aggregate_cache_ctx_s {
     ngx_event_t                         timer;
     ngx_queue_t                         queue;
 
+    ngx_http_aggregate_redis_op_t      *op;
+    ngx_int_t                           remote_rc;
+
     ngx_http_upstream_t                *upstream;  /* from before the fill */
     agg_cache_verdict_e                 verdict;
     ngx_uint_t                          backend_status;
@@ -193,6 +215,7 @@ struct ngx_http_aggregate_cache_ctx_s {
     unsigned                            vary_miss:1;
     unsigned                            refresh:1;
     unsigned                            moved:1;
+    unsigned                            remote:1;
     unsigned                            counted:1;
 };
 
@@ -223,6 +246,8 @@ void ngx_http_aggregate_cache_land(ngx_http_aggregate_cache_ctx_t *ctx,
     ngx_msec_t pass);
 ngx_int_t ngx_http_aggregate_cache_wait(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
+ngx_int_t ngx_http_aggregate_cache_park(ngx_http_request_t *r);
+void ngx_http_aggregate_cache_resume(ngx_http_aggregate_cache_ctx_t *ctx);
 void ngx_http_aggregate_cache_unwait(ngx_http_aggregate_cache_ctx_t *ctx);
 
 /* request */
@@ -271,11 +296,30 @@ ngx_table_elt_t *ngx_http_aggregate_cache_header(ngx_list_t *headers,
 /* flow */
 
 ngx_int_t ngx_http_aggregate_cache_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_aggregate_cache_vary(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
+size_t ngx_http_aggregate_cache_hashes(ngx_http_aggregate_cache_ctx_t *ctx,
+    uint64_t *hashes);
 ngx_uint_t ngx_http_aggregate_cache_failed(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx, ngx_uint_t status);
 ngx_uint_t ngx_http_aggregate_cache_rejected(ngx_http_request_t *r);
 ngx_uint_t ngx_http_aggregate_cache_usable(
     ngx_http_aggregate_cache_ctx_t *ctx);
+
+/* remote */
+
+ngx_int_t ngx_http_aggregate_cache_remote_get(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
+ngx_int_t ngx_http_aggregate_cache_remote_take(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
+void ngx_http_aggregate_cache_remote_set(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx, const u_char *digest,
+    ngx_str_t *head, ngx_chain_t *body, size_t size);
+ngx_http_aggregate_redis_op_t *ngx_http_aggregate_cache_remote_purge(
+    ngx_http_aggregate_redis_t *redis, uint64_t hash, ngx_uint_t soft,
+    ngx_http_aggregate_redis_pt handler, void *data, ngx_pool_t *pool);
+ngx_int_t ngx_http_aggregate_cache_link(ngx_http_aggregate_cache_zone_t *zone,
+    ngx_cycle_t *cycle);
 
 /* filter */
 
@@ -292,6 +336,7 @@ ngx_int_t ngx_http_aggregate_cache_purge_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_aggregate_cache_status_handler(ngx_http_request_t *r);
 void ngx_http_aggregate_cache_purge(ngx_http_aggregate_cache_zone_t *zone,
     uint64_t hash, ngx_uint_t soft);
+
 
 
 extern ngx_module_t  ngx_http_aggregate_cache_module;

@@ -10,6 +10,36 @@
 #define NGX_HTTP_AGGREGATE_CACHE_URI_MAX  8192
 
 
+typedef struct ngx_http_aggregate_cache_told_s
+    ngx_http_aggregate_cache_told_t;
+
+
+typedef struct {
+    ngx_http_aggregate_cache_told_t  *told;
+    ngx_http_aggregate_redis_op_t    *op;
+} ngx_http_aggregate_cache_tell_t;
+
+
+/* purges of one request that are on their way to Redis */
+
+struct ngx_http_aggregate_cache_told_s {
+    ngx_http_request_t               *request;
+    ngx_http_aggregate_cache_tell_t   tells[5];
+    ngx_uint_t                        n;
+    ngx_uint_t                        soft;
+    ngx_uint_t                        pending;
+    ngx_uint_t                        failed;
+};
+
+
+static ngx_int_t ngx_http_aggregate_cache_purge_tell(ngx_http_request_t *r,
+    ngx_http_aggregate_redis_t *redis, uint64_t *hashes, ngx_uint_t n,
+    ngx_uint_t soft);
+static void ngx_http_aggregate_cache_purge_told(
+    ngx_http_aggregate_redis_op_t *op);
+static void ngx_http_aggregate_cache_purge_gone(void *data);
+static ngx_int_t ngx_http_aggregate_cache_purge_answer(ngx_http_request_t *r,
+    ngx_uint_t n, ngx_uint_t soft, ngx_uint_t failed);
 static ngx_int_t ngx_http_aggregate_cache_purge_all(ngx_http_request_t *r,
     uint64_t *hashes, ngx_uint_t *n);
 static ngx_int_t ngx_http_aggregate_cache_purge_arg(ngx_http_request_t *r,
@@ -52,8 +82,7 @@ ngx_http_aggregate_cache_purge_handler(ngx_http_request_t *r)
 {
     uint64_t                          hashes[5];
     ngx_int_t                         rc;
-    ngx_str_t                         type, name, value;
-    ngx_buf_t                        *b;
+    ngx_str_t                         name, value;
     ngx_uint_t                        i, n, soft;
     ngx_table_elt_t                  *h;
     ngx_http_aggregate_cache_conf_t  *conf;
@@ -96,17 +125,140 @@ ngx_http_aggregate_cache_purge_handler(ngx_http_request_t *r)
         ngx_http_aggregate_cache_purge(conf->purge, hashes[i], soft);
     }
 
-    b = ngx_create_temp_buf(r->pool, 64);
+    if (conf->purge_redis) {
+        return ngx_http_aggregate_cache_purge_tell(r, conf->purge_redis,
+                                                   hashes, n, soft);
+    }
+
+    return ngx_http_aggregate_cache_purge_answer(r, n, soft, 0);
+}
+
+
+/* done here; the answer waits until Redis has it, or has not */
+
+static ngx_int_t
+ngx_http_aggregate_cache_purge_tell(ngx_http_request_t *r,
+    ngx_http_aggregate_redis_t *redis, uint64_t *hashes, ngx_uint_t n,
+    ngx_uint_t soft)
+{
+    ngx_uint_t                        i;
+    ngx_http_cleanup_t               *cln;
+    ngx_http_aggregate_cache_told_t  *told;
+
+    told = ngx_pcalloc(r->pool, sizeof(ngx_http_aggregate_cache_told_t));
+    cln = ngx_http_cleanup_add(r, 0);
+
+    if (told == NULL || cln == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    cln->handler = ngx_http_aggregate_cache_purge_gone;
+    cln->data = told;
+
+    told->request = r;
+    told->n = n;
+    told->soft = soft;
+
+    for (i = 0; i < n; i++) {
+
+        told->tells[i].told = told;
+        told->tells[i].op = ngx_http_aggregate_cache_remote_purge(redis,
+                                         hashes[i], soft,
+                                         ngx_http_aggregate_cache_purge_told,
+                                         &told->tells[i], r->pool);
+
+        if (told->tells[i].op) {
+            told->pending++;
+
+        } else {
+            told->failed++;
+        }
+    }
+
+    if (told->pending == 0) {
+        return ngx_http_aggregate_cache_purge_answer(r, n, soft,
+                                                     told->failed);
+    }
+
+    r->main->count++;
+
+    return NGX_DONE;
+}
+
+
+static void
+ngx_http_aggregate_cache_purge_told(ngx_http_aggregate_redis_op_t *op)
+{
+    ngx_connection_t                 *c;
+    ngx_http_request_t               *r;
+    ngx_http_aggregate_cache_tell_t  *tell;
+    ngx_http_aggregate_cache_told_t  *told;
+
+    tell = op->data;
+    told = tell->told;
+
+    tell->op = NULL;
+
+    if (op->rc != NGX_OK) {
+        told->failed++;
+    }
+
+    if (--told->pending) {
+        return;
+    }
+
+    r = told->request;
+    c = r->connection;
+
+    ngx_http_set_log_request(c->log, r);
+
+    ngx_http_finalize_request(r,
+                    ngx_http_aggregate_cache_purge_answer(r, told->n,
+                                                          told->soft,
+                                                          told->failed));
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+static void
+ngx_http_aggregate_cache_purge_gone(void *data)
+{
+    ngx_http_aggregate_cache_told_t *told = data;
+
+    ngx_uint_t  i;
+
+    for (i = 0; i < told->n; i++) {
+
+        if (told->tells[i].op) {
+            ngx_http_aggregate_redis_forget(told->tells[i].op);
+            told->tells[i].op = NULL;
+        }
+    }
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_cache_purge_answer(ngx_http_request_t *r, ngx_uint_t n,
+    ngx_uint_t soft, ngx_uint_t failed)
+{
+    ngx_buf_t  *b;
+    ngx_str_t   type;
+
+    b = ngx_create_temp_buf(r->pool, 128);
     if (b == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    b->last = ngx_sprintf(b->last, "{\"purged\":%ui,\"soft\":%s}\n", n,
-                          soft ? "true" : "false");
+    b->last = ngx_sprintf(b->last, "{\"purged\":%ui,\"soft\":%s%s}\n", n,
+                          soft ? "true" : "false",
+                          failed ? ",\"redis\":\"not reached\"" : "");
 
     ngx_str_set(&type, "application/json");
 
-    return ngx_http_aggregate_cache_answer(r, NGX_HTTP_OK, &type, b);
+    return ngx_http_aggregate_cache_answer(r, failed
+                                              ? NGX_HTTP_SERVICE_UNAVAILABLE
+                                              : NGX_HTTP_OK, &type, b);
 }
 
 
@@ -524,21 +676,27 @@ ngx_http_aggregate_cache_status_json(ngx_http_request_t *r,
         b->last = ngx_sprintf(b->last,
                       "\":{\"entries\":%uD,\"bytes\":%uL,"
                       "\"chunks\":%uD,\"free\":%uD,"
-                      "\"hits\":{\"L1\":%uA},\"misses\":%uA,\"stale\":%uA,"
+                      "\"hits\":{\"L1\":%uA,\"L2\":%uA},"
+                      "\"misses\":%uA,\"stale\":%uA,"
                       "\"bypassed\":%uA,\"revalidated\":%uA,"
                       "\"stored\":%uA,\"not_stored\":%uA,\"failed\":%uA,"
                       "\"waited\":%uA,\"refreshed\":%uA,\"purges\":%uA,"
-                      "\"evictions\":%uL,\"resets\":%uL}",
+                      "\"evictions\":%uL,\"resets\":%uL,"
+                      "\"redis\":\"%s\"}",
                       agg_cache_store_count(store), store->bytes,
                       store->nelts, store->nfree,
                       sh->answers[NGX_HTTP_AGGREGATE_CACHE_HIT],
+                      sh->remote_hits,
                       sh->answers[NGX_HTTP_AGGREGATE_CACHE_MISS],
                       sh->answers[NGX_HTTP_AGGREGATE_CACHE_STALE],
                       sh->answers[NGX_HTTP_AGGREGATE_CACHE_BYPASS],
                       sh->answers[NGX_HTTP_AGGREGATE_CACHE_REVALIDATED],
                       sh->stores, sh->refused, sh->failed, sh->waits,
                       sh->refreshes, sh->purged, store->evictions,
-                      store->resets);
+                      store->resets,
+                      zones[i]->redis == NULL ? "none"
+                      : !ngx_http_aggregate_redis_up(zones[i]->redis) ? "down"
+                      : sh->link_ready ? "up" : "connecting");
     }
 
     b->last = ngx_cpymem(b->last, "}}\n", 3);

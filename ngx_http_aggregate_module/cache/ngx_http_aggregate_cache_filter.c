@@ -76,6 +76,12 @@ ngx_http_aggregate_cache_header_filter(ngx_http_request_t *r)
         ctx->invalidate = 0;
 
         ngx_http_aggregate_cache_purge(ctx->zone, ctx->names[0], 0);
+
+        if (ctx->conf->redis) {
+            (void) ngx_http_aggregate_cache_remote_purge(ctx->conf->redis,
+                                                         ctx->names[0], 0,
+                                                         NULL, NULL, NULL);
+        }
     }
 
     if (ctx->fill) {

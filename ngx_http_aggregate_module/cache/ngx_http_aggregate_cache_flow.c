@@ -19,8 +19,6 @@ static ngx_int_t ngx_http_aggregate_cache_look_up(ngx_http_request_t *r,
 static ngx_int_t ngx_http_aggregate_cache_read(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx, const u_char *digest,
     ngx_str_t *key);
-static ngx_int_t ngx_http_aggregate_cache_vary(ngx_http_request_t *r,
-    ngx_http_aggregate_cache_ctx_t *ctx);
 static agg_cache_purged_e ngx_http_aggregate_cache_purged(
     ngx_http_aggregate_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_aggregate_cache_fly(ngx_http_request_t *r,
@@ -194,6 +192,38 @@ ngx_http_aggregate_cache_run(ngx_http_request_t *r,
 
             break;
 
+        case ngx_http_aggregate_cache_ask:
+
+            rc = ngx_http_aggregate_cache_remote_get(r, ctx);
+
+            if (rc == NGX_ERROR) {
+                return NGX_ERROR;
+            }
+
+            ctx->state = ngx_http_aggregate_cache_origin;
+
+            if (rc == NGX_AGAIN) {
+                ctx->state = ngx_http_aggregate_cache_asked;
+                return NGX_AGAIN;
+            }
+
+            break;
+
+        case ngx_http_aggregate_cache_asked:
+
+            rc = ngx_http_aggregate_cache_remote_take(r, ctx);
+
+            if (rc == NGX_OK) {
+                return ngx_http_aggregate_cache_serve(r, ctx);
+            }
+
+            if (rc == NGX_ERROR || rc == NGX_AGAIN) {
+                return rc;
+            }
+
+            ctx->state = ngx_http_aggregate_cache_origin;
+            break;
+
         case ngx_http_aggregate_cache_origin:
 
             ctx->state = ngx_http_aggregate_cache_done;
@@ -245,6 +275,14 @@ ngx_http_aggregate_cache_look(ngx_http_request_t *r,
     }
 
     ctx->found = 1;
+
+    if (ctx->conf->lost_stale && ctx->conf->redis
+        && ngx_current_msec - ctx->zone->sh->link_seen > ctx->conf->lost_after)
+    {
+        /* purges may be missed */
+
+        purged = AGG_CACHE_PURGED_SOFT;
+    }
 
     age = agg_cache_age(fresh, ngx_time());
 
@@ -346,7 +384,7 @@ ngx_http_aggregate_cache_read(ngx_http_request_t *r,
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_aggregate_cache_vary(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx)
 {
@@ -375,8 +413,7 @@ static agg_cache_purged_e
 ngx_http_aggregate_cache_purged(ngx_http_aggregate_cache_ctx_t *ctx)
 {
     size_t               n;
-    uint64_t             hashes[2 + AGG_CACHE_PURGE_DEPTH
-                                + AGG_CACHE_PURGE_TAGS];
+    uint64_t             hashes[NGX_HTTP_AGGREGATE_CACHE_HASHES];
     agg_cache_purged_e   purged;
     agg_cache_purges_t  *purges;
 
@@ -388,20 +425,15 @@ ngx_http_aggregate_cache_purged(ngx_http_aggregate_cache_ctx_t *ctx)
         return AGG_CACHE_PURGED_NOT;
     }
 
-    hashes[0] = ctx->names[0];
-    hashes[1] = ctx->names[1];
+    n = ngx_http_aggregate_cache_hashes(ctx, hashes);
 
-    n = agg_cache_purge_hashes(hashes + 2,
-                               AGG_CACHE_PURGE_DEPTH + AGG_CACHE_PURGE_TAGS,
-                               &ctx->path, &ctx->entry.tags);
-
-    if (n > AGG_CACHE_PURGE_DEPTH + AGG_CACHE_PURGE_TAGS) {
+    if (n == 0) {
         return AGG_CACHE_PURGED_HARD;
     }
 
     ngx_http_aggregate_cache_enter(ctx->zone);
 
-    purged = agg_cache_purges_check(purges, hashes, n + 2, ctx->ref.checked);
+    purged = agg_cache_purges_check(purges, hashes, n, ctx->ref.checked);
 
     if (purged == AGG_CACHE_PURGED_NOT) {
         agg_cache_store_checked(ctx->zone->sh->store, &ctx->ref, purges->seq);
@@ -413,6 +445,25 @@ ngx_http_aggregate_cache_purged(ngx_http_aggregate_cache_ctx_t *ctx)
 }
 
 
+/* 0: more than can be looked for */
+
+size_t
+ngx_http_aggregate_cache_hashes(ngx_http_aggregate_cache_ctx_t *ctx,
+    uint64_t *hashes)
+{
+    size_t  n;
+
+    hashes[0] = ctx->names[0];
+    hashes[1] = ctx->names[1];
+
+    n = agg_cache_purge_hashes(hashes + 2,
+                               NGX_HTTP_AGGREGATE_CACHE_HASHES - 2,
+                               &ctx->path, &ctx->entry.tags);
+
+    return n > NGX_HTTP_AGGREGATE_CACHE_HASHES - 2 ? 0 : n + 2;
+}
+
+
 /* takes the fetch, or waits for it; NGX_OK: on with the next state */
 
 static ngx_int_t
@@ -421,12 +472,18 @@ ngx_http_aggregate_cache_fly(ngx_http_request_t *r,
 {
     ngx_int_t  rc;
 
-    ctx->state = ngx_http_aggregate_cache_origin;
-
-    if (!ctx->conf->lock || ctx->request_no_store
-        || agg_cache_pass_test(ctx->zone->sh->flights, ctx->lock,
-                               (int64_t) ngx_current_msec))
+    if (agg_cache_pass_test(ctx->zone->sh->flights, ctx->lock,
+                            (int64_t) ngx_current_msec))
     {
+        /* not kept the last time: nobody waits, and Redis has not got it */
+
+        ctx->state = ngx_http_aggregate_cache_origin;
+        return NGX_OK;
+    }
+
+    ctx->state = ngx_http_aggregate_cache_ask;
+
+    if (!ctx->conf->lock || ctx->request_no_store) {
         return NGX_OK;
     }
 

@@ -26,6 +26,12 @@ static char *ngx_http_aggregate_cache_stale(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 static char *ngx_http_aggregate_cache_purge_conf(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
+static char *ngx_http_aggregate_cache_purge_lost(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+static char *ngx_http_aggregate_cache_redis(ngx_conf_t *cf,
+    ngx_http_aggregate_cache_zone_t *zone, ngx_http_aggregate_redis_t **redis);
+static ngx_int_t ngx_http_aggregate_cache_init_process(ngx_cycle_t *cycle);
+static void ngx_http_aggregate_cache_exit_process(ngx_cycle_t *cycle);
 static char *ngx_http_aggregate_cache_status_conf(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 static int ngx_libc_cdecl ngx_http_aggregate_cache_compare_ttl(
@@ -63,7 +69,7 @@ static ngx_command_t  ngx_http_aggregate_cache_commands[] = {
       NULL },
 
     { ngx_string("aggregate_cache"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
       ngx_http_aggregate_cache,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
@@ -148,8 +154,15 @@ static ngx_command_t  ngx_http_aggregate_cache_commands[] = {
       NULL },
 
     { ngx_string("aggregate_cache_purge"),
-      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
       ngx_http_aggregate_cache_purge_conf,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("aggregate_cache_purge_lost"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
+      ngx_http_aggregate_cache_purge_lost,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -187,10 +200,10 @@ ngx_module_t  ngx_http_aggregate_cache_module = {
     NGX_HTTP_MODULE,                           /* module type */
     NULL,                                      /* init master */
     ngx_http_aggregate_cache_init_module,      /* init module */
-    ngx_http_aggregate_cache_wake_init_process, /* init process */
+    ngx_http_aggregate_cache_init_process,     /* init process */
     NULL,                                      /* init thread */
     NULL,                                      /* exit thread */
-    ngx_http_aggregate_cache_wake_exit_process, /* exit process */
+    ngx_http_aggregate_cache_exit_process,     /* exit process */
     NULL,                                      /* exit master */
     NGX_MODULE_V1_PADDING
 };
@@ -311,6 +324,68 @@ ngx_http_aggregate_cache_init_module(ngx_cycle_t *cycle)
 }
 
 
+static ngx_int_t
+ngx_http_aggregate_cache_init_process(ngx_cycle_t *cycle)
+{
+    ngx_uint_t                              i;
+    ngx_http_aggregate_cache_zone_t       **zones;
+    ngx_http_aggregate_cache_main_conf_t   *cmcf;
+
+    if (ngx_http_aggregate_cache_wake_init_process(cycle) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    cmcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                              ngx_http_aggregate_cache_module);
+
+    if (cmcf == NULL
+        || !(ngx_process == NGX_PROCESS_SINGLE
+             || (ngx_process == NGX_PROCESS_WORKER && ngx_worker == 0)))
+    {
+        return NGX_OK;
+    }
+
+    zones = cmcf->zones.elts;
+
+    for (i = 0; i < cmcf->zones.nelts; i++) {
+
+        if (zones[i]->redis
+            && ngx_http_aggregate_cache_link(zones[i], cycle) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_aggregate_cache_exit_process(ngx_cycle_t *cycle)
+{
+    ngx_uint_t                              i;
+    ngx_http_aggregate_cache_zone_t       **zones;
+    ngx_http_aggregate_cache_main_conf_t   *cmcf;
+
+    ngx_http_aggregate_cache_wake_exit_process(cycle);
+
+    cmcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                              ngx_http_aggregate_cache_module);
+    if (cmcf == NULL) {
+        return;
+    }
+
+    zones = cmcf->zones.elts;
+
+    for (i = 0; i < cmcf->zones.nelts; i++) {
+
+        if (zones[i]->link) {
+            ngx_http_aggregate_redis_unfollow(zones[i]->link);
+        }
+    }
+}
+
+
 static void *
 ngx_http_aggregate_cache_create_main_conf(ngx_conf_t *cf)
 {
@@ -371,10 +446,14 @@ ngx_http_aggregate_cache_create_loc_conf(ngx_conf_t *cf)
      *
      *     conf->ignore_headers = 0;
      *     conf->key_unsafe = 0;
+     *     conf->redis = NULL;
      *     conf->purge = NULL;
+     *     conf->purge_redis = NULL;
      */
 
     conf->zone = NGX_CONF_UNSET_PTR;
+    conf->lost_stale = NGX_CONF_UNSET_UINT;
+    conf->lost_after = NGX_CONF_UNSET_MSEC;
     conf->key = NGX_CONF_UNSET_PTR;
     conf->identity = NGX_CONF_UNSET_PTR;
     conf->tags = NGX_CONF_UNSET_PTR;
@@ -397,6 +476,10 @@ ngx_http_aggregate_cache_merge_loc_conf(ngx_conf_t *cf, void *parent,
 {
     ngx_http_aggregate_cache_conf_t *prev = parent;
     ngx_http_aggregate_cache_conf_t *conf = child;
+
+    if (conf->zone == NGX_CONF_UNSET_PTR) {
+        conf->redis = prev->redis;
+    }
 
     ngx_conf_merge_ptr_value(conf->zone, prev->zone, NULL);
 
@@ -426,6 +509,8 @@ ngx_http_aggregate_cache_merge_loc_conf(ngx_conf_t *cf, void *parent,
     ngx_conf_merge_msec_value(conf->lock_timeout, prev->lock_timeout, 5000);
     ngx_conf_merge_sec_value(conf->stale_updating, prev->stale_updating, 0);
     ngx_conf_merge_sec_value(conf->stale_error, prev->stale_error, 0);
+    ngx_conf_merge_uint_value(conf->lost_stale, prev->lost_stale, 0);
+    ngx_conf_merge_msec_value(conf->lost_after, prev->lost_after, 10000);
 
     return NGX_CONF_OK;
 }
@@ -465,7 +550,111 @@ ngx_http_aggregate_cache(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     accf->zone = ngx_http_aggregate_cache_zone_add(cf, &value[1]);
 
-    return accf->zone ? NGX_CONF_OK : NGX_CONF_ERROR;
+    if (accf->zone == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    return ngx_http_aggregate_cache_redis(cf, accf->zone, &accf->redis);
+}
+
+
+/* the parameter "redis=" of a directive that has named its zone */
+
+static char *
+ngx_http_aggregate_cache_redis(ngx_conf_t *cf,
+    ngx_http_aggregate_cache_zone_t *zone, ngx_http_aggregate_redis_t **redis)
+{
+    ngx_str_t  *value, name;
+
+    if (cf->args->nelts == 2) {
+        return NGX_CONF_OK;
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_strncmp(value[2].data, "redis=", 6) != 0 || value[2].len == 6) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid parameter \"%V\", the only one is "
+                           "\"redis=\"", &value[2]);
+        return NGX_CONF_ERROR;
+    }
+
+    name.data = value[2].data + 6;
+    name.len = value[2].len - 6;
+
+    *redis = ngx_http_aggregate_redis_add(cf, &name);
+    if (*redis == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    /* a zone follows the purges of one Redis */
+
+    if (zone->redis && zone->redis != *redis) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "zone \"%V\" is used with redis \"%V\" and "
+                           "redis \"%V\"", &zone->name, &zone->redis->name,
+                           &name);
+        return NGX_CONF_ERROR;
+    }
+
+    zone->redis = *redis;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_aggregate_cache_purge_lost(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_aggregate_cache_conf_t *accf = conf;
+
+    ngx_int_t   after;
+    ngx_str_t  *value, s;
+
+    if (accf->lost_stale != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "serve") == 0) {
+        accf->lost_stale = 0;
+
+    } else if (ngx_strcmp(value[1].data, "stale") == 0) {
+        accf->lost_stale = 1;
+
+    } else {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid value \"%V\", it must be \"serve\" or "
+                           "\"stale\"", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    accf->lost_after = 10000;
+
+    if (cf->args->nelts == 2) {
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strncmp(value[2].data, "after=", 6) == 0) {
+
+        s.data = value[2].data + 6;
+        s.len = value[2].len - 6;
+
+        after = ngx_parse_time(&s, 0);
+
+        if (after != NGX_ERROR && after >= 6000) {
+            accf->lost_after = after;
+            return NGX_CONF_OK;
+        }
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid parameter \"%V\", it must be \"after=\" and "
+                       "a time of 6s at least", &value[2]);
+
+    return NGX_CONF_ERROR;
 }
 
 
@@ -640,7 +829,8 @@ ngx_http_aggregate_cache_purge_conf(ngx_conf_t *cf, ngx_command_t *cmd,
     /* its own answers are none to keep */
     accf->zone = NULL;
 
-    return NGX_CONF_OK;
+    return ngx_http_aggregate_cache_redis(cf, accf->purge,
+                                          &accf->purge_redis);
 }
 
 
@@ -698,7 +888,7 @@ ngx_http_aggregate_cache_tier_variable(ngx_http_request_t *r,
     }
 
     if (ctx->serve) {
-        v->data = (u_char *) "L1";
+        v->data = (u_char *) (ctx->remote ? "L2" : "L1");
         v->len = 2;
 
     } else {

@@ -128,6 +128,11 @@ ngx_http_aggregate_cache_cleanup(void *data)
 
     ngx_http_aggregate_cache_unwait(ctx);
 
+    if (ctx->op) {
+        ngx_http_aggregate_redis_forget(ctx->op);
+        ctx->op = NULL;
+    }
+
     /* the client went away, or the response broke off: others may try */
 
     ngx_http_aggregate_cache_land(ctx, 0);

@@ -1076,6 +1076,8 @@ ngx_http_aggregate_cache_store_entry(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
+    ngx_http_aggregate_cache_remote_set(r, ctx, digest, &head, body, size);
+
     return ngx_http_aggregate_cache_put(ctx->zone, digest, &head, body, size,
                                         ctx->born);
 }

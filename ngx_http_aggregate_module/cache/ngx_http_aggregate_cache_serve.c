@@ -424,7 +424,10 @@ ngx_http_aggregate_cache_tell(ngx_http_request_t *r,
     if (!ctx->counted) {
         ctx->counted = 1;
 
-        (void) ngx_atomic_fetch_add(&ctx->zone->sh->answers[ctx->status], 1);
+        (void) ngx_atomic_fetch_add(ctx->remote
+                                    ? &ctx->zone->sh->remote_hits
+                                    : &ctx->zone->sh->answers[ctx->status],
+                                    1);
     }
 
     ngx_str_set(&name, "X-Cache");
@@ -448,8 +451,9 @@ ngx_http_aggregate_cache_tell(ngx_http_request_t *r,
         age = agg_cache_age(&ctx->entry.freshness, ngx_time());
 
         if (ctx->serve) {
-            p = ngx_sprintf(p, "; hit; ttl=%L; detail=L1",
-                            ctx->entry.freshness.fresh - age);
+            p = ngx_sprintf(p, "; hit; ttl=%L; detail=%s",
+                            ctx->entry.freshness.fresh - age,
+                            ctx->remote ? "L2" : "L1");
 
         } else {
             p = ngx_http_aggregate_cache_tell_fwd(ctx, p);

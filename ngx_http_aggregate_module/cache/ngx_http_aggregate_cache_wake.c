@@ -16,8 +16,6 @@
 
 static void ngx_http_aggregate_cache_parked(ngx_http_request_t *r);
 static void ngx_http_aggregate_cache_wait_handler(ngx_event_t *ev);
-static void ngx_http_aggregate_cache_resume(
-    ngx_http_aggregate_cache_ctx_t *ctx);
 static void ngx_http_aggregate_cache_wake_handler(ngx_event_t *ev);
 static void ngx_http_aggregate_cache_notify(uint64_t workers);
 static ngx_uint_t ngx_http_aggregate_cache_released(
@@ -296,7 +294,6 @@ ngx_int_t
 ngx_http_aggregate_cache_wait(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx)
 {
-    ngx_uint_t      client;
     ngx_msec_int_t  left;
 
     if (!ctx->waited) {
@@ -311,6 +308,38 @@ ngx_http_aggregate_cache_wait(ngx_http_request_t *r,
     if (left <= 0) {
         return NGX_DECLINED;
     }
+
+    if (ngx_http_aggregate_cache_park(r) == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    ctx->timer.handler = ngx_http_aggregate_cache_wait_handler;
+    ctx->timer.data = ctx;
+    ctx->timer.log = r->connection->log;
+
+    ngx_add_timer(&ctx->timer,
+                  ngx_min(left, NGX_HTTP_AGGREGATE_CACHE_POLL));
+
+    ngx_queue_insert_tail(&ngx_http_aggregate_cache_waiting, &ctx->queue);
+
+    ctx->waiting = 1;
+
+    /* it may have ended between the look and this line */
+
+    if (ngx_http_aggregate_cache_released(ctx)) {
+        ngx_post_event((&ngx_http_aggregate_cache_event), &ngx_posted_events);
+    }
+
+    return NGX_AGAIN;
+}
+
+
+/* the request stands still until it is resumed */
+
+ngx_int_t
+ngx_http_aggregate_cache_park(ngx_http_request_t *r)
+{
+    ngx_uint_t  client;
 
     if (r == r->main) {
 
@@ -331,23 +360,6 @@ ngx_http_aggregate_cache_wait(ngx_http_request_t *r,
     }
 
     r->write_event_handler = ngx_http_aggregate_cache_parked;
-
-    ctx->timer.handler = ngx_http_aggregate_cache_wait_handler;
-    ctx->timer.data = ctx;
-    ctx->timer.log = r->connection->log;
-
-    ngx_add_timer(&ctx->timer,
-                  ngx_min(left, NGX_HTTP_AGGREGATE_CACHE_POLL));
-
-    ngx_queue_insert_tail(&ngx_http_aggregate_cache_waiting, &ctx->queue);
-
-    ctx->waiting = 1;
-
-    /* it may have ended between the look and this line */
-
-    if (ngx_http_aggregate_cache_released(ctx)) {
-        ngx_post_event((&ngx_http_aggregate_cache_event), &ngx_posted_events);
-    }
 
     return NGX_AGAIN;
 }
@@ -399,7 +411,7 @@ ngx_http_aggregate_cache_unwait(ngx_http_aggregate_cache_ctx_t *ctx)
 }
 
 
-static void
+void
 ngx_http_aggregate_cache_resume(ngx_http_aggregate_cache_ctx_t *ctx)
 {
     ngx_connection_t    *c;

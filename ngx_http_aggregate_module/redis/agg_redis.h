@@ -100,7 +100,7 @@ void agg_redis_free(char *command);
  */
 void *agg_redis_reader_create(void);
 void agg_redis_reader_destroy(void *reader);
-int agg_redis_reader_feed(void *reader, const u_char *data, size_t len);
+int agg_redis_reader_feed(void *data, const u_char *buf, size_t len);
 int agg_redis_reader_next(void *reader, void **reply);
 void agg_redis_reply_free(void *reply);
 

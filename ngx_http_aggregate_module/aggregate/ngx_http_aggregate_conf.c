@@ -1,6 +1,7 @@
 
 /*
- * The statements of an "aggregate" block and of the "backend" blocks in it.
+ * The statements of an "aggregate" block, of the "backend" blocks in it, and
+ * of an "aggregate_shape" block.
  *
  * They are commands of a module type of our own, so that blocks nest and
  * "include" works in them.
@@ -293,6 +294,55 @@ static ngx_command_t  ngx_http_aggregate_block_commands[] = {
       offsetof(ngx_http_aggregate_backend_t, shape),
       NULL },
 
+    { ngx_string("target"),
+      NGX_HTTP_AGGREGATE_SHAPE_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_named_statement,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_named_t, shape),
+      NULL },
+
+    { ngx_string("limit"),
+      NGX_HTTP_AGGREGATE_SHAPE_CONF|NGX_CONF_TAKE123,
+      ngx_http_aggregate_named_statement,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_named_t, shape),
+      NULL },
+
+    { ngx_string("allow"),
+      NGX_HTTP_AGGREGATE_SHAPE_CONF|NGX_CONF_1MORE,
+      ngx_http_aggregate_named_statement,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_named_t, shape),
+      NULL },
+
+    { ngx_string("deny"),
+      NGX_HTTP_AGGREGATE_SHAPE_CONF|NGX_CONF_1MORE,
+      ngx_http_aggregate_named_statement,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_named_t, shape),
+      NULL },
+
+    { ngx_string("rename"),
+      NGX_HTTP_AGGREGATE_SHAPE_CONF|NGX_CONF_TAKE2,
+      ngx_http_aggregate_named_statement,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_named_t, shape),
+      NULL },
+
+    { ngx_string("move"),
+      NGX_HTTP_AGGREGATE_SHAPE_CONF|NGX_CONF_TAKE2,
+      ngx_http_aggregate_named_statement,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_named_t, shape),
+      NULL },
+
+    { ngx_string("set"),
+      NGX_HTTP_AGGREGATE_SHAPE_CONF|NGX_CONF_TAKE2,
+      ngx_http_aggregate_named_statement,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_named_t, shape),
+      NULL },
+
       ngx_null_command
 };
 
@@ -537,7 +587,7 @@ ngx_http_aggregate_unknown_statement(ngx_conf_t *cf, ngx_uint_t type)
             return 1;
         }
 
-        if (distance == 0) {
+        if (distance == 0 && elsewhere == NULL) {
             elsewhere = cmd;
         }
 
@@ -551,7 +601,10 @@ ngx_http_aggregate_unknown_statement(ngx_conf_t *cf, ngx_uint_t type)
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"%V\" is a statement of \"%s\"", name,
                            (elsewhere->type & NGX_HTTP_AGGREGATE_CONF)
-                           ? "aggregate" : "backend");
+                           ? "aggregate"
+                           : (elsewhere->type
+                              & NGX_HTTP_AGGREGATE_BACKEND_CONF)
+                           ? "backend" : "aggregate_shape");
 
     } else if (nearest) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,

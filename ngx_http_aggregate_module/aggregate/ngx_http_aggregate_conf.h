@@ -17,7 +17,6 @@
 
 #define NGX_HTTP_AGGREGATE_CONF          0x02000000
 #define NGX_HTTP_AGGREGATE_BACKEND_CONF  0x04000000
-#define NGX_HTTP_AGGREGATE_SHAPE_CONF    0x08000000
 
 
 /* what a statement's setter gets is the structure of its block */
@@ -81,10 +80,6 @@ char *ngx_http_aggregate_set_if(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_aggregate_set_each(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-
-/* how far one name is from another, in changed characters */
-
-ngx_uint_t ngx_http_aggregate_distance(ngx_str_t *a, ngx_str_t *b);
 
 ngx_int_t ngx_http_aggregate_set_template(ngx_conf_t *cf, agg_template_t *t,
     agg_template_e kind, ngx_str_t *text);

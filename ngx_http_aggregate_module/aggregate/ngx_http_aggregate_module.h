@@ -332,8 +332,6 @@ char *ngx_http_aggregate_block(ngx_conf_t *cf, ngx_command_t *cmd,
 ngx_int_t ngx_http_aggregate_init_variables(ngx_conf_t *cf,
     ngx_http_aggregate_main_conf_t *amcf);
 ngx_int_t ngx_http_aggregate_check_variables(ngx_conf_t *cf);
-char *ngx_http_aggregate_parse_block(ngx_conf_t *cf, ngx_uint_t type,
-    void *conf);
 
 /* ngx_http_aggregate_check.c */
 

@@ -201,6 +201,29 @@ ngx_http_aggregate_shape_statement(ngx_conf_t *cf, ngx_command_t *cmd,
 }
 
 
+char *
+ngx_http_aggregate_named_statement(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_aggregate_named_t *named = conf;
+
+    ngx_str_t   *value;
+    ngx_uint_t   i;
+
+    value = cf->args->elts;
+
+    /* with the length, so that "a b" and "ab" are told apart */
+
+    for (i = 0; i < cf->args->nelts; i++) {
+        ngx_crc32_update(&named->hash, (u_char *) &value[i].len,
+                         sizeof(size_t));
+        ngx_crc32_update(&named->hash, value[i].data, value[i].len);
+    }
+
+    return ngx_http_aggregate_shape_statement(cf, cmd, conf);
+}
+
+
 static char *
 ngx_http_aggregate_shape_paths(ngx_conf_t *cf, ngx_http_aggregate_shape_t *sh,
     ngx_uint_t deny)

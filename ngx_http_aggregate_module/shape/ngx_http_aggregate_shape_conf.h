@@ -27,6 +27,22 @@ typedef struct {
 } ngx_http_aggregate_shape_t;
 
 
+/* "aggregate_shape" */
+
+typedef struct {
+    ngx_str_t                        name;
+    ngx_str_t                        file;
+    ngx_uint_t                       line;
+    uint32_t                         hash;      /* of all that it says */
+    ngx_http_aggregate_shape_t      *shape;
+} ngx_http_aggregate_named_t;
+
+
+/* of the bits that NGX_ANY_CONF has, so that "include" works in the block */
+
+#define NGX_HTTP_AGGREGATE_SHAPE_CONF    0x08000000
+
+
 /* memory of a pool: what grows does not leave its old large blocks behind */
 
 agg_mem_t *ngx_http_aggregate_mem(ngx_pool_t *pool);
@@ -42,6 +58,12 @@ ngx_http_aggregate_shape_t *ngx_http_aggregate_shape_create(ngx_conf_t *cf);
  */
 
 char *ngx_http_aggregate_shape_statement(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+
+/* the same for a statement of "aggregate_shape", conf being its block's */
+
+char *ngx_http_aggregate_named_statement(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
 
@@ -63,6 +85,16 @@ ngx_int_t ngx_http_aggregate_shape_args(ngx_http_request_t *r,
  */
 
 ngx_int_t ngx_http_aggregate_variable_used(ngx_conf_t *cf, ngx_str_t *name);
+
+
+/*
+ * For blocks of our own: parses the one that begins, whose statements' setters
+ * get conf, and how far one name is from another, in changed characters.
+ */
+
+char *ngx_http_aggregate_parse_block(ngx_conf_t *cf, ngx_uint_t type,
+    void *conf);
+ngx_uint_t ngx_http_aggregate_distance(ngx_str_t *a, ngx_str_t *b);
 
 
 #pragma GCC visibility pop

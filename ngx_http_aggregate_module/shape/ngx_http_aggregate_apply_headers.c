@@ -1,0 +1,411 @@
+
+/* the headers of a response that is shaped, or might have been */
+
+#include "ngx_http_aggregate_shape.h"
+#include "ngx_http_aggregate_compat.h"
+
+
+static ngx_uint_t ngx_http_aggregate_apply_has_vary(ngx_http_request_t *r,
+    ngx_str_t *name);
+static ngx_uint_t ngx_http_aggregate_apply_lists(ngx_str_t *list,
+    ngx_str_t *name);
+static ngx_uint_t ngx_http_aggregate_apply_match(ngx_str_t *list,
+    ngx_str_t *etag);
+
+
+/* application/json, and any type that ends with +json */
+
+ngx_uint_t
+ngx_http_aggregate_apply_json(ngx_http_request_t *r)
+{
+    size_t   len;
+    u_char  *p;
+
+    p = r->headers_out.content_type.data;
+
+    for (len = 0; len < r->headers_out.content_type.len; len++) {
+        if (p[len] == ';' || p[len] == ' ' || p[len] == '\t') {
+            break;
+        }
+    }
+
+    if (len == 16 && ngx_strncasecmp(p, (u_char *) "application/json", 16)
+                     == 0)
+    {
+        return 1;
+    }
+
+    return len > 5
+           && ngx_strncasecmp(p + len - 5, (u_char *) "+json", 5) == 0;
+}
+
+
+/* one more line with those names that no other line has */
+
+ngx_int_t
+ngx_http_aggregate_apply_vary(ngx_http_request_t *r,
+    ngx_http_aggregate_apply_t *apply)
+{
+    u_char           *p;
+    size_t            len;
+    ngx_str_t        *names;
+    ngx_uint_t        i;
+    ngx_table_elt_t  *h;
+
+    if (apply->vary == NULL) {
+        return NGX_OK;
+    }
+
+    names = apply->vary->elts;
+    len = 0;
+
+    for (i = 0; i < apply->vary->nelts; i++) {
+        len += names[i].len + 2;
+    }
+
+    p = ngx_pnalloc(r->pool, len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    len = 0;
+
+    for (i = 0; i < apply->vary->nelts; i++) {
+
+        if (ngx_http_aggregate_apply_has_vary(r, &names[i])) {
+            continue;
+        }
+
+        if (len) {
+            p[len++] = ',';
+            p[len++] = ' ';
+        }
+
+        ngx_memcpy(p + len, names[i].data, names[i].len);
+        len += names[i].len;
+    }
+
+    if (len == 0) {
+        return NGX_OK;
+    }
+
+    h = ngx_list_push(&r->headers_out.headers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    h->hash = 1;
+    ngx_http_aggregate_header_end(h);
+    ngx_str_set(&h->key, "Vary");
+    h->value.data = p;
+    h->value.len = len;
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_aggregate_apply_has_vary(ngx_http_request_t *r, ngx_str_t *name)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    part = &r->headers_out.headers.part;
+    h = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                break;
+            }
+
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
+
+        if (h[i].hash && h[i].key.len == 4
+            && ngx_strncasecmp(h[i].key.data, (u_char *) "Vary", 4) == 0
+            && ngx_http_aggregate_apply_lists(&h[i].value, name))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* whether a comma-separated list has the name, or "*" */
+
+static ngx_uint_t
+ngx_http_aggregate_apply_lists(ngx_str_t *list, ngx_str_t *name)
+{
+    size_t   len;
+    u_char  *p, *end, *start;
+
+    p = list->data;
+    end = p + list->len;
+
+    while (p < end) {
+
+        if (*p == ' ' || *p == '\t' || *p == ',') {
+            p++;
+            continue;
+        }
+
+        start = p;
+
+        while (p < end && *p != ' ' && *p != '\t' && *p != ',') {
+            p++;
+        }
+
+        len = p - start;
+
+        if ((len == 1 && *start == '*')
+            || (len == name->len
+                && ngx_strncasecmp(start, name->data, len) == 0))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* weak, and another one for each shape and what variables gave to it */
+
+ngx_int_t
+ngx_http_aggregate_apply_etag(ngx_http_request_t *r,
+    ngx_http_aggregate_apply_ctx_t *ctx)
+{
+    u_char      *p;
+    uint32_t     hash;
+    ngx_str_t    tag, *etag;
+    ngx_uint_t   i;
+
+    if (r->headers_out.etag == NULL) {
+        return NGX_OK;
+    }
+
+    etag = &r->headers_out.etag->value;
+    tag = *etag;
+
+    if (tag.len > 2 && tag.data[0] == 'W' && tag.data[1] == '/') {
+        tag.data += 2;
+        tag.len -= 2;
+    }
+
+    if (tag.len < 2 || tag.data[0] != '"' || tag.data[tag.len - 1] != '"') {
+        ngx_http_clear_etag(r);
+        return NGX_OK;
+    }
+
+    hash = ctx->named->hash;
+
+    for (i = 0; i < ctx->named->shape->limits.nelts; i++) {
+        ngx_crc32_update(&hash, (u_char *) &ctx->args.limits[i],
+                         sizeof(size_t));
+    }
+
+    for (i = 0; i < ctx->named->shape->values.nelts; i++) {
+        ngx_crc32_update(&hash, (u_char *) &ctx->args.values[i].len,
+                         sizeof(size_t));
+        ngx_crc32_update(&hash, ctx->args.values[i].data,
+                         ctx->args.values[i].len);
+    }
+
+    ngx_crc32_final(hash);
+
+    p = ngx_pnalloc(r->pool, tag.len + sizeof("W/-12345678") - 1);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    etag->data = p;
+
+    p = ngx_cpymem(p, "W/", 2);
+    p = ngx_cpymem(p, tag.data, tag.len - 1);
+    p = ngx_sprintf(p, "-%08xD\"", hash);
+
+    etag->len = p - etag->data;
+
+    return NGX_OK;
+}
+
+
+/* what is true of the whole body only */
+
+void
+ngx_http_aggregate_apply_clear(ngx_http_request_t *r)
+{
+    ngx_uint_t        i, n;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    static ngx_str_t  names[] = {
+        ngx_string("Content-MD5"),
+        ngx_string("Digest"),
+        ngx_string("Content-Digest"),
+        ngx_string("Repr-Digest")
+    };
+
+    ngx_http_clear_content_length(r);
+    ngx_http_clear_accept_ranges(r);
+
+    part = &r->headers_out.headers.part;
+    h = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                break;
+            }
+
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
+
+        for (n = 0; n < 4; n++) {
+
+            if (h[i].key.len == names[n].len
+                && ngx_strncasecmp(h[i].key.data, names[n].data, names[n].len)
+                   == 0)
+            {
+                h[i].hash = 0;
+            }
+        }
+    }
+}
+
+
+/*
+ * Whether the client has the response already.  A shaped one has its tag
+ * only: its time would be the same with any shape.
+ */
+
+ngx_uint_t
+ngx_http_aggregate_apply_unchanged(ngx_http_request_t *r,
+    ngx_http_aggregate_apply_ctx_t *ctx, ngx_uint_t shaped)
+{
+    time_t                     since;
+    ngx_table_elt_t           *match;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    if (r != r->main || r->headers_out.status != NGX_HTTP_OK) {
+        return 0;
+    }
+
+    match = ctx->if_none_match;
+
+    if (match == NULL && shaped
+        && (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)))
+    {
+        /* of a request that was answered before its shape was chosen */
+
+        match = r->headers_in.if_none_match;
+    }
+
+    if (match) {
+        return r->headers_out.etag != NULL
+               && ngx_http_aggregate_apply_match(&match->value,
+                                              &r->headers_out.etag->value);
+    }
+
+    if (shaped || ctx->if_modified_since == NULL
+        || r->headers_out.last_modified_time == (time_t) -1)
+    {
+        return 0;
+    }
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    if (clcf->if_modified_since == NGX_HTTP_IMS_OFF) {
+        return 0;
+    }
+
+    since = ngx_parse_http_time(ctx->if_modified_since->value.data,
+                                ctx->if_modified_since->value.len);
+
+    if (since == r->headers_out.last_modified_time) {
+        return 1;
+    }
+
+    return clcf->if_modified_since == NGX_HTTP_IMS_BEFORE
+           && since > r->headers_out.last_modified_time;
+}
+
+
+/* weakly: of both sides W/ does not count */
+
+static ngx_uint_t
+ngx_http_aggregate_apply_match(ngx_str_t *list, ngx_str_t *etag)
+{
+    u_char     *p, *end, *start;
+    ngx_str_t   tag;
+
+    if (list->len == 1 && list->data[0] == '*') {
+        return 1;
+    }
+
+    tag = *etag;
+
+    if (tag.len > 2 && tag.data[0] == 'W' && tag.data[1] == '/') {
+        tag.data += 2;
+        tag.len -= 2;
+    }
+
+    p = list->data;
+    end = p + list->len;
+
+    while (p < end) {
+
+        if (*p != '"') {
+            p++;
+            continue;
+        }
+
+        start = p++;
+
+        while (p < end && *p != '"') {
+            p++;
+        }
+
+        if (p == end) {
+            break;
+        }
+
+        p++;
+
+        if ((size_t) (p - start) == tag.len
+            && ngx_strncmp(start, tag.data, tag.len) == 0
+            && (p == end || *p == ',' || *p == ' ' || *p == '\t'))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+void
+ngx_http_aggregate_apply_not_modified(ngx_http_request_t *r)
+{
+    r->headers_out.status = NGX_HTTP_NOT_MODIFIED;
+    r->headers_out.status_line.len = 0;
+    r->headers_out.content_type.len = 0;
+
+    ngx_http_clear_content_length(r);
+    ngx_http_clear_accept_ranges(r);
+
+    if (r->headers_out.content_encoding) {
+        r->headers_out.content_encoding->hash = 0;
+        r->headers_out.content_encoding = NULL;
+    }
+}

@@ -1,0 +1,806 @@
+
+/*
+ * "aggregate_shape" and "aggregate_apply": which shape a response gets is
+ * settled before its content is made, when access has been granted and the
+ * backend has not been asked.
+ */
+
+#include "ngx_http_aggregate_shape.h"
+
+
+static ngx_int_t ngx_http_aggregate_apply_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_http_aggregate_apply_strip(ngx_http_request_t *r,
+    ngx_http_aggregate_apply_ctx_t *ctx);
+static ngx_uint_t ngx_http_aggregate_apply_drops(ngx_http_request_t *r,
+    ngx_table_elt_t *h);
+static ngx_http_aggregate_named_t *ngx_http_aggregate_apply_find(
+    ngx_http_aggregate_apply_main_conf_t *mcf, ngx_str_t *name);
+static void *ngx_http_aggregate_apply_create_main_conf(ngx_conf_t *cf);
+static void *ngx_http_aggregate_apply_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_aggregate_apply_merge_loc_conf(ngx_conf_t *cf,
+    void *parent, void *child);
+static char *ngx_http_aggregate_apply_shape(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+static ngx_uint_t ngx_http_aggregate_apply_name(ngx_str_t *name);
+static char *ngx_http_aggregate_apply(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static ngx_int_t ngx_http_aggregate_apply_value(ngx_conf_t *cf,
+    ngx_http_aggregate_apply_t *apply);
+static ngx_int_t ngx_http_aggregate_apply_variables(ngx_conf_t *cf,
+    ngx_str_t *text);
+static ngx_int_t ngx_http_aggregate_apply_vary_names(ngx_conf_t *cf,
+    ngx_http_aggregate_apply_t *apply, ngx_str_t *value);
+static ngx_int_t ngx_http_aggregate_apply_init(ngx_conf_t *cf);
+static ngx_int_t ngx_http_aggregate_apply_check(ngx_conf_t *cf,
+    ngx_http_aggregate_apply_main_conf_t *mcf);
+
+
+static ngx_command_t  ngx_http_aggregate_apply_commands[] = {
+
+    { ngx_string("aggregate_shape"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_BLOCK|NGX_CONF_TAKE1,
+      ngx_http_aggregate_apply_shape,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("aggregate_apply"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_aggregate_apply,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("aggregate_shape_buffer"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_apply_loc_conf_t, buffer),
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_aggregate_apply_module_ctx = {
+    NULL,                                  /* preconfiguration */
+    ngx_http_aggregate_apply_init,         /* postconfiguration */
+
+    ngx_http_aggregate_apply_create_main_conf,
+                                           /* create main configuration */
+    NULL,                                  /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    ngx_http_aggregate_apply_create_loc_conf,
+                                           /* create location configuration */
+    ngx_http_aggregate_apply_merge_loc_conf
+                                           /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_aggregate_apply_module = {
+    NGX_MODULE_V1,
+    &ngx_http_aggregate_apply_module_ctx,  /* module context */
+    ngx_http_aggregate_apply_commands,     /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    NULL,                                  /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    NULL,                                  /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+/*
+ * The backend is asked for a whole body that is not compressed, and whether
+ * the client has it already is decided when its shape is known.
+ */
+
+static ngx_int_t
+ngx_http_aggregate_apply_handler(ngx_http_request_t *r)
+{
+    ngx_http_aggregate_apply_t           *apply;
+    ngx_http_aggregate_apply_ctx_t       *ctx;
+    ngx_http_aggregate_apply_loc_conf_t  *lcf;
+
+    lcf = ngx_http_get_module_loc_conf(r, ngx_http_aggregate_apply_module);
+    apply = lcf->apply;
+
+    if (apply->off) {
+        return NGX_DECLINED;
+    }
+
+    ctx = ngx_http_aggregate_apply_choose(r, apply);
+    if (ctx == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (ctx->off || ctx->stripped) {
+        return NGX_DECLINED;
+    }
+
+    return ngx_http_aggregate_apply_strip(r, ctx);
+}
+
+
+/* the context of the request, made with the shape in it; NULL: an error */
+
+ngx_http_aggregate_apply_ctx_t *
+ngx_http_aggregate_apply_choose(ngx_http_request_t *r,
+    ngx_http_aggregate_apply_t *apply)
+{
+    ngx_str_t                              name;
+    ngx_http_aggregate_apply_ctx_t        *ctx;
+    ngx_http_aggregate_apply_main_conf_t  *mcf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_aggregate_apply_filter_module);
+
+    if (ctx) {
+        return ctx;
+    }
+
+    ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_aggregate_apply_ctx_t));
+    if (ctx == NULL) {
+        return NULL;
+    }
+
+    ngx_http_set_ctx(r, ctx, ngx_http_aggregate_apply_filter_module);
+
+    ctx->named = apply->named;
+
+    if (apply->value == NULL) {
+        return ctx;
+    }
+
+    if (ngx_http_complex_value(r, apply->value, &name) != NGX_OK) {
+        return NULL;
+    }
+
+    if (name.len == 0 && apply->empty_off) {
+        ctx->off = 1;
+        return ctx;
+    }
+
+    mcf = ngx_http_get_module_main_conf(r, ngx_http_aggregate_apply_module);
+
+    ctx->named = ngx_http_aggregate_apply_find(mcf, &name);
+
+    return ctx;
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_apply_strip(ngx_http_request_t *r,
+    ngx_http_aggregate_apply_ctx_t *ctx)
+{
+    ngx_list_t        list;
+    ngx_uint_t        i, drops;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h, *copy;
+
+    ctx->stripped = 1;
+
+    ctx->accept_encoding = r->headers_in.accept_encoding;
+    ctx->range = r->headers_in.range;
+    ctx->if_range = r->headers_in.if_range;
+
+    r->headers_in.accept_encoding = NULL;
+    r->headers_in.range = NULL;
+    r->headers_in.if_range = NULL;
+
+    if (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)) {
+        ctx->if_none_match = r->headers_in.if_none_match;
+        ctx->if_modified_since = r->headers_in.if_modified_since;
+
+        r->headers_in.if_none_match = NULL;
+        r->headers_in.if_modified_since = NULL;
+    }
+
+    ctx->headers = r->headers_in.headers;
+
+    if (ngx_list_init(&list, r->pool, 20, sizeof(ngx_table_elt_t)) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    drops = 0;
+    part = &ctx->headers.part;
+    h = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                break;
+            }
+
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
+
+        if (ngx_http_aggregate_apply_drops(r, &h[i])) {
+            drops = 1;
+            continue;
+        }
+
+        copy = ngx_list_push(&list);
+        if (copy == NULL) {
+            return NGX_ERROR;
+        }
+
+        *copy = h[i];
+    }
+
+    if (drops) {
+        r->headers_in.headers = list;
+
+        if (list.last == &list.part) {
+            r->headers_in.headers.last = &r->headers_in.headers.part;
+        }
+
+        ctx->elts = list.part.elts;
+    }
+
+    return NGX_DECLINED;
+}
+
+
+static ngx_uint_t
+ngx_http_aggregate_apply_drops(ngx_http_request_t *r, ngx_table_elt_t *h)
+{
+    ngx_uint_t   i;
+
+    static ngx_str_t  names[] = {
+        ngx_string("accept-encoding"),
+        ngx_string("range"),
+        ngx_string("if-range"),
+
+        /* of GET and HEAD only */
+
+        ngx_string("if-none-match"),
+        ngx_string("if-modified-since")
+    };
+
+    for (i = 0; i < 5; i++) {
+
+        if (h->key.len == names[i].len
+            && ngx_strncmp(h->lowcase_key, names[i].data, names[i].len) == 0)
+        {
+            return i < 3 || (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD));
+        }
+    }
+
+    return 0;
+}
+
+
+/* the request is again as it came: for gzip, ranges of others, logs */
+
+void
+ngx_http_aggregate_apply_restore(ngx_http_request_t *r,
+    ngx_http_aggregate_apply_ctx_t *ctx)
+{
+    if (!ctx->stripped) {
+        return;
+    }
+
+    ctx->stripped = 0;
+
+    r->headers_in.accept_encoding = ctx->accept_encoding;
+    r->headers_in.range = ctx->range;
+    r->headers_in.if_range = ctx->if_range;
+
+    r->gzip_tested = 0;
+
+    if (ctx->elts && r->headers_in.headers.part.elts == ctx->elts) {
+        r->headers_in.headers = ctx->headers;
+    }
+}
+
+
+static ngx_http_aggregate_named_t *
+ngx_http_aggregate_apply_find(ngx_http_aggregate_apply_main_conf_t *mcf,
+    ngx_str_t *name)
+{
+    ngx_uint_t                    i;
+    ngx_http_aggregate_named_t  **shapes;
+
+    shapes = mcf->shapes.elts;
+
+    for (i = 0; i < mcf->shapes.nelts; i++) {
+
+        if (shapes[i]->name.len == name->len
+            && ngx_strncmp(shapes[i]->name.data, name->data, name->len) == 0)
+        {
+            return shapes[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+static void *
+ngx_http_aggregate_apply_create_main_conf(ngx_conf_t *cf)
+{
+    ngx_http_aggregate_apply_main_conf_t  *mcf;
+
+    mcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_aggregate_apply_main_conf_t));
+    if (mcf == NULL) {
+        return NULL;
+    }
+
+    if (ngx_array_init(&mcf->shapes, cf->pool, 4,
+                       sizeof(ngx_http_aggregate_named_t *))
+        != NGX_OK
+        || ngx_array_init(&mcf->applied, cf->pool, 4,
+                          sizeof(ngx_http_aggregate_apply_t *))
+           != NGX_OK)
+    {
+        return NULL;
+    }
+
+    return mcf;
+}
+
+
+static void *
+ngx_http_aggregate_apply_create_loc_conf(ngx_conf_t *cf)
+{
+    ngx_http_aggregate_apply_loc_conf_t  *lcf;
+
+    lcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_aggregate_apply_loc_conf_t));
+    if (lcf == NULL) {
+        return NULL;
+    }
+
+    lcf->apply = NGX_CONF_UNSET_PTR;
+    lcf->buffer = NGX_CONF_UNSET_SIZE;
+
+    return lcf;
+}
+
+
+static char *
+ngx_http_aggregate_apply_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child)
+{
+    ngx_http_aggregate_apply_loc_conf_t *prev = parent;
+    ngx_http_aggregate_apply_loc_conf_t *conf = child;
+
+    static ngx_http_aggregate_apply_t  off = { .off = 1 };
+
+    ngx_conf_merge_ptr_value(conf->apply, prev->apply, &off);
+    ngx_conf_merge_size_value(conf->buffer, prev->buffer, 8 * 1024 * 1024);
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_aggregate_apply_shape(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_aggregate_apply_main_conf_t *mcf = conf;
+
+    char                         *rv;
+    ngx_str_t                    *value;
+    ngx_http_aggregate_named_t   *named, **np;
+
+    value = cf->args->elts;
+
+    if (!ngx_http_aggregate_apply_name(&value[1])) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid name \"%V\" in \"aggregate_shape\", must "
+                           "be letters, digits, \"_\", \"-\" and \".\", and "
+                           "not \"off\"", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    named = ngx_http_aggregate_apply_find(mcf, &value[1]);
+
+    if (named) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "duplicate name \"%V\" in \"aggregate_shape\", the "
+                           "first is in %V:%ui", &value[1], &named->file,
+                           named->line);
+        return NGX_CONF_ERROR;
+    }
+
+    named = ngx_pcalloc(cf->pool, sizeof(ngx_http_aggregate_named_t));
+    if (named == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    named->name = value[1];
+    named->file = cf->conf_file->file.name;
+    named->line = cf->conf_file->line;
+
+    ngx_crc32_init(named->hash);
+    ngx_crc32_update(&named->hash, value[1].data, value[1].len);
+
+    np = ngx_array_push(&mcf->shapes);
+    if (np == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *np = named;
+
+    rv = ngx_http_aggregate_parse_block(cf, NGX_HTTP_AGGREGATE_SHAPE_CONF,
+                                        named);
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    if (named->shape == NULL) {
+
+        /* no statements: what is valid stays as it is */
+
+        named->shape = ngx_http_aggregate_shape_create(cf);
+        if (named->shape == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return ngx_http_aggregate_shape_complete(cf, named->shape, 0) == NGX_OK
+           ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+static ngx_uint_t
+ngx_http_aggregate_apply_name(ngx_str_t *name)
+{
+    u_char      ch, lower;
+    ngx_uint_t  i;
+
+    for (i = 0; i < name->len; i++) {
+        ch = name->data[i];
+        lower = ch | 0x20;
+
+        if (!(lower >= 'a' && lower <= 'z') && !(ch >= '0' && ch <= '9')
+            && ch != '_' && ch != '-' && ch != '.')
+        {
+            return 0;
+        }
+    }
+
+    return name->len != 0
+           && !(name->len == 3 && ngx_strncmp(name->data, "off", 3) == 0);
+}
+
+
+/* aggregate_apply NAME|$var [empty=off] [vary=HEADER...] | off */
+
+static char *
+ngx_http_aggregate_apply(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_aggregate_apply_loc_conf_t *lcf = conf;
+
+    ngx_str_t                             *value, name;
+    ngx_uint_t                             i;
+    ngx_http_aggregate_apply_t            *apply, **ap;
+    ngx_http_aggregate_apply_main_conf_t  *mcf;
+
+    if (lcf->apply != NGX_CONF_UNSET_PTR) {
+        return "is duplicate";
+    }
+
+    apply = ngx_pcalloc(cf->pool, sizeof(ngx_http_aggregate_apply_t));
+    if (apply == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    lcf->apply = apply;
+
+    value = cf->args->elts;
+
+    apply->text = value[1];
+    apply->file = cf->conf_file->file.name;
+    apply->line = cf->conf_file->line;
+
+    if (value[1].len == 3 && ngx_strncmp(value[1].data, "off", 3) == 0) {
+        apply->off = 1;
+
+        if (cf->args->nelts == 2) {
+            return NGX_CONF_OK;
+        }
+    }
+
+    for (i = 2; i < cf->args->nelts; i++) {
+
+        if (!apply->off && ngx_strcmp(value[i].data, "empty=off") == 0) {
+            apply->empty_off = 1;
+            continue;
+        }
+
+        if (!apply->off && ngx_strncmp(value[i].data, "vary=", 5) == 0) {
+            name.data = value[i].data + 5;
+            name.len = value[i].len - 5;
+
+            if (ngx_http_aggregate_apply_vary_names(cf, apply, &name)
+                != NGX_OK)
+            {
+                return NGX_CONF_ERROR;
+            }
+
+            continue;
+        }
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid parameter \"%V\" in \"aggregate_apply\", "
+                           "must be \"empty=off\" or \"vary=HEADER\"%s",
+                           &value[i], apply->off ? ", and none with \"off\""
+                                                 : "");
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_http_aggregate_apply_value(cf, apply) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    mcf = ngx_http_conf_get_module_main_conf(cf,
+                                             ngx_http_aggregate_apply_module);
+
+    ap = ngx_array_push(&mcf->applied);
+    if (ap == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *ap = apply;
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_apply_value(ngx_conf_t *cf,
+    ngx_http_aggregate_apply_t *apply)
+{
+    ngx_http_compile_complex_value_t  ccv;
+
+    if (ngx_http_script_variables_count(&apply->text) == 0) {
+
+        if (apply->empty_off) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"empty=off\" in \"aggregate_apply\" needs a "
+                               "variable, \"%V\" is none", &apply->text);
+            return NGX_ERROR;
+        }
+
+        return NGX_OK;
+    }
+
+    apply->value = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
+    if (apply->value == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
+
+    ccv.cf = cf;
+    ccv.value = &apply->text;
+    ccv.complex_value = apply->value;
+
+    if (ngx_http_compile_complex_value(&ccv) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_aggregate_apply_variables(cf, &apply->text);
+}
+
+
+/* nginx tells of an unknown one without file and line */
+
+static ngx_int_t
+ngx_http_aggregate_apply_variables(ngx_conf_t *cf, ngx_str_t *text)
+{
+    u_char     *p, *end, ch;
+    ngx_str_t   name;
+
+    p = text->data;
+    end = p + text->len;
+
+    while (p < end) {
+
+        if (*p++ != '$') {
+            continue;
+        }
+
+        if (p < end && *p == '{') {
+            p++;
+        }
+
+        name.data = p;
+
+        while (p < end) {
+            ch = *p | 0x20;
+
+            if ((ch < 'a' || ch > 'z') && (*p < '0' || *p > '9') && *p != '_')
+            {
+                break;
+            }
+
+            p++;
+        }
+
+        name.len = p - name.data;
+
+        if (name.len == 0 || (*name.data >= '1' && *name.data <= '9')) {
+            continue;
+        }
+
+        if (ngx_http_aggregate_variable_used(cf, &name) == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* one name or more, with commas between them */
+
+static ngx_int_t
+ngx_http_aggregate_apply_vary_names(ngx_conf_t *cf,
+    ngx_http_aggregate_apply_t *apply, ngx_str_t *value)
+{
+    u_char     *p, *end, *start;
+    ngx_str_t  *name;
+
+    if (apply->vary == NULL) {
+        apply->vary = ngx_array_create(cf->pool, 2, sizeof(ngx_str_t));
+        if (apply->vary == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    start = value->data;
+    end = start + value->len;
+
+    for (p = start; p <= end; p++) {
+
+        if (p < end && *p != ',') {
+
+            if ((*p | 0x20) >= 'a' && (*p | 0x20) <= 'z') {
+                continue;
+            }
+
+            if ((*p >= '0' && *p <= '9') || *p == '-' || *p == '_') {
+                continue;
+            }
+
+            break;
+        }
+
+        if (p == start) {
+            break;
+        }
+
+        name = ngx_array_push(apply->vary);
+        if (name == NULL) {
+            return NGX_ERROR;
+        }
+
+        name->data = start;
+        name->len = p - start;
+
+        start = p + 1;
+
+        if (p == end) {
+            return NGX_OK;
+        }
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid value \"%V\" of \"vary\" in "
+                       "\"aggregate_apply\", must be names of request headers "
+                       "with commas between them", value);
+
+    return NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_apply_init(ngx_conf_t *cf)
+{
+    ngx_uint_t                             i;
+    ngx_module_t                          *module;
+    ngx_http_handler_pt                   *h;
+    ngx_http_core_main_conf_t             *cmcf;
+    ngx_http_aggregate_apply_main_conf_t  *mcf;
+
+    mcf = ngx_http_conf_get_module_main_conf(cf,
+                                             ngx_http_aggregate_apply_module);
+
+    if (ngx_http_aggregate_apply_check(cf, mcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (mcf->applied.nelts == 0) {
+        return NGX_OK;
+    }
+
+    for (i = 0; cf->cycle->modules[i]; i++) {
+        module = cf->cycle->modules[i];
+
+        if (ngx_strcmp(module->name, "ngx_http_ssi_filter_module") == 0) {
+            mcf->ssi = module;
+        }
+
+        if (ngx_strcmp(module->name, "ngx_http_addition_filter_module") == 0)
+        {
+            mcf->addition = module;
+        }
+    }
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_PRECONTENT_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = ngx_http_aggregate_apply_handler;
+
+    return NGX_OK;
+}
+
+
+/* shapes may stand behind where they are applied */
+
+static ngx_int_t
+ngx_http_aggregate_apply_check(ngx_conf_t *cf,
+    ngx_http_aggregate_apply_main_conf_t *mcf)
+{
+    ngx_uint_t                    i, k, distance, best;
+    ngx_http_aggregate_named_t  **shapes, *nearest;
+    ngx_http_aggregate_apply_t  **applied, *apply;
+
+    shapes = mcf->shapes.elts;
+    applied = mcf->applied.elts;
+
+    for (i = 0; i < mcf->applied.nelts; i++) {
+        apply = applied[i];
+
+        if (apply->value) {
+            continue;
+        }
+
+        apply->named = ngx_http_aggregate_apply_find(mcf, &apply->text);
+
+        if (apply->named) {
+            continue;
+        }
+
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "unknown shape \"%V\" in \"aggregate_apply\" in %V:%ui",
+                      &apply->text, &apply->file, apply->line);
+
+        nearest = NULL;
+        best = apply->text.len / 3 + 2;
+
+        for (k = 0; k < mcf->shapes.nelts; k++) {
+            distance = ngx_http_aggregate_distance(&shapes[k]->name,
+                                                   &apply->text);
+            if (distance < best) {
+                best = distance;
+                nearest = shapes[k];
+            }
+        }
+
+        if (nearest) {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "did you mean \"%V\" instead of \"%V\" in %V:%ui?",
+                          &nearest->name, &apply->text, &apply->file,
+                          apply->line);
+        }
+
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}

@@ -131,6 +131,34 @@ agg_cache_flight_take(agg_cache_flights_t *flights, const u_char *digest,
 }
 
 
+/*
+ * A slot is never held for longer than its waiters have patience, even if its
+ * process died and another one, of something else, has got the same id
+ */
+
+int
+agg_cache_flight_take_over(agg_cache_flights_t *flights, uint32_t slot,
+    uint64_t *token, int32_t pid)
+{
+    agg_cache_flight_slot_t  *flight;
+
+    flight = agg_cache_flight_slot(flights, slot);
+
+    if (flight->token != *token) {
+        return -1;
+    }
+
+    flight->pid = pid;
+    flight->last++;
+
+    __atomic_store_n(&flight->token, flight->last, __ATOMIC_SEQ_CST);
+
+    *token = flight->last;
+
+    return 0;
+}
+
+
 uint64_t
 agg_cache_flight_end(agg_cache_flights_t *flights, uint32_t slot,
     uint64_t token)

@@ -60,6 +60,13 @@ agg_cache_flight_e agg_cache_flight_take(agg_cache_flights_t *flights,
     const u_char *digest, int32_t pid, uint64_t waiter,
     int (*alive)(int32_t pid), uint32_t *slot, uint64_t *token);
 
+/*
+ * The fetch of slot and token takes too long: process pid has it from now on,
+ * under a new token, if nobody else took it meanwhile.  Returns 0, or -1.
+ */
+int agg_cache_flight_take_over(agg_cache_flights_t *flights, uint32_t slot,
+    uint64_t *token, int32_t pid);
+
 /* ends a fetch; returns the bits of those to be woken */
 uint64_t agg_cache_flight_end(agg_cache_flights_t *flights, uint32_t slot,
     uint64_t token);

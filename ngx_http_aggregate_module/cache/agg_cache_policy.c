@@ -83,7 +83,8 @@ static const char  *agg_cache_verdicts[] = {
     "encoded",
     "partial",
     "credentials",
-    "freshness"
+    "freshness",
+    "configuration"
 };
 
 
@@ -579,7 +580,11 @@ agg_cache_judge(const agg_cache_response_t *resp,
     agg_cache_verdict_e         verdict;
     const agg_cache_control_t  *cc;
 
-    /* RFC 9213, 2.2: a valid targeted field stands for all the others */
+    /*
+     * RFC 9213, 2.2: a valid targeted field stands for all the others.  But
+     * what Cache-Control calls private, or forbids to store, is not stored
+     * even so: a mistake in one of the two must not show a user's response.
+     */
 
     cc = (resp->flags & AGG_CACHE_RESP_TARGETED) ? &resp->targeted
                                                  : &resp->control;
@@ -667,12 +672,13 @@ agg_cache_refuse(const agg_cache_response_t *resp,
     }
 
     if ((cc->flags & (AGG_CACHE_CC_NO_STORE|AGG_CACHE_CC_NO_CACHE))
+        || (resp->control.flags & AGG_CACHE_CC_NO_STORE)
         || (resp->flags & AGG_CACHE_RESP_REQ_NO_STORE))
     {
         return AGG_CACHE_NO_DIRECTIVE;
     }
 
-    if (cc->flags & AGG_CACHE_CC_PRIVATE) {
+    if ((cc->flags | resp->control.flags) & AGG_CACHE_CC_PRIVATE) {
         return AGG_CACHE_NO_PRIVATE;
     }
 

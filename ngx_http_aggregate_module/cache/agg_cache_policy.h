@@ -63,6 +63,7 @@ typedef struct {
  * What is known of a response.  CREDENTIALS: the request had Authorization
  * or Cookie, its identity is empty and the configuration ignores neither.
  * Headers that the configuration ignores are not filled in.
+ * AGG_CACHE_NO_CONFIGURATION is for the caller to use.
  */
 
 typedef struct {
@@ -99,7 +100,8 @@ typedef enum {
     AGG_CACHE_NO_ENCODED,
     AGG_CACHE_NO_PARTIAL,
     AGG_CACHE_NO_CREDENTIALS,
-    AGG_CACHE_NO_FRESHNESS
+    AGG_CACHE_NO_FRESHNESS,
+    AGG_CACHE_NO_CONFIGURATION
 } agg_cache_verdict_e;
 
 

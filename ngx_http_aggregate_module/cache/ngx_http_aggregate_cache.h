@@ -24,7 +24,7 @@
 
 /* the names of a response by which it can be purged, at most */
 #define NGX_HTTP_AGGREGATE_CACHE_HASHES                                      \
-    (2 + AGG_CACHE_PURGE_DEPTH + AGG_CACHE_PURGE_TAGS)
+    (3 + 2 * AGG_CACHE_PURGE_DEPTH + AGG_CACHE_PURGE_TAGS)
 
 /* responses that could not be kept: their clients do not wait meanwhile */
 #define NGX_HTTP_AGGREGATE_CACHE_PASS        60000
@@ -116,6 +116,9 @@ typedef struct {
     time_t                              stale_error;
     ngx_uint_t                          key_unsafe;
 
+    ngx_str_t                           route;
+    ngx_uint_t                          inner;   /* "if" blocks so far */
+
     ngx_http_aggregate_redis_t         *redis;
     ngx_uint_t                          lost_stale;
     ngx_msec_t                          lost_after;
@@ -152,7 +155,9 @@ struct ngx_http_aggregate_cache_ctx_s {
     u_char                              lock[AGG_CACHE_DIGEST];
 
     agg_cache_str_t                     path;
-    uint64_t                            names[2];  /* URI and key, hashed */
+    agg_cache_str_t                     asked;      /* before a rewrite */
+    agg_cache_str_t                     asked_path;
+    uint64_t                            names[3];   /* URI, key, asked URI */
     uint64_t                            born;
     agg_cache_id_t                      born_id;
     time_t                              requested;
@@ -191,12 +196,15 @@ struct ngx_http_aggregate_cache_ctx_s {
     agg_cache_verdict_e                 verdict;
     ngx_uint_t                          backend_status;
 
+    ngx_list_t                          headers;   /* as they came */
     ngx_table_elt_t                    *if_modified_since;
     ngx_table_elt_t                    *if_unmodified_since;
     ngx_table_elt_t                    *if_match;
     ngx_table_elt_t                    *if_none_match;
 
     unsigned                            credentials:1;
+    unsigned                            told:1;
+    unsigned                            headed:1;
     unsigned                            request_no_store:1;
     unsigned                            only_if_cached:1;
     unsigned                            invalidate:1;
@@ -242,6 +250,7 @@ ngx_int_t ngx_http_aggregate_cache_wake_init_module(ngx_cycle_t *cycle);
 ngx_int_t ngx_http_aggregate_cache_wake_init_process(ngx_cycle_t *cycle);
 void ngx_http_aggregate_cache_wake_exit_process(ngx_cycle_t *cycle);
 ngx_int_t ngx_http_aggregate_cache_take(ngx_http_aggregate_cache_ctx_t *ctx);
+void ngx_http_aggregate_cache_take_over(ngx_http_aggregate_cache_ctx_t *ctx);
 void ngx_http_aggregate_cache_land(ngx_http_aggregate_cache_ctx_t *ctx,
     ngx_msec_t pass);
 ngx_int_t ngx_http_aggregate_cache_wait(ngx_http_request_t *r,
@@ -250,24 +259,34 @@ ngx_int_t ngx_http_aggregate_cache_park(ngx_http_request_t *r);
 void ngx_http_aggregate_cache_resume(ngx_http_aggregate_cache_ctx_t *ctx);
 void ngx_http_aggregate_cache_unwait(ngx_http_aggregate_cache_ctx_t *ctx);
 
+/* key */
+
+void *ngx_http_aggregate_cache_create_srv_conf(ngx_conf_t *cf);
+void ngx_http_aggregate_cache_number_servers(ngx_conf_t *cf);
+ngx_int_t ngx_http_aggregate_cache_set_route(ngx_conf_t *cf,
+    ngx_http_aggregate_cache_conf_t *prev,
+    ngx_http_aggregate_cache_conf_t *conf);
+ngx_uint_t ngx_http_aggregate_cache_keys(const ngx_str_t *name);
+ngx_int_t ngx_http_aggregate_cache_make_key(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
+ngx_int_t ngx_http_aggregate_cache_make_variant(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx, const agg_cache_str_t *names,
+    ngx_uint_t n);
+ngx_int_t ngx_http_aggregate_cache_digest(ngx_str_t *data, u_char *digest);
+
 /* request */
 
 ngx_http_aggregate_cache_ctx_t *ngx_http_aggregate_cache_get(
     ngx_http_request_t *r);
 ngx_http_aggregate_cache_ctx_t *ngx_http_aggregate_cache_create(
     ngx_http_request_t *r, ngx_http_aggregate_cache_conf_t *conf);
-ngx_int_t ngx_http_aggregate_cache_make_key(ngx_http_request_t *r,
-    ngx_http_aggregate_cache_ctx_t *ctx);
-ngx_int_t ngx_http_aggregate_cache_make_variant(ngx_http_request_t *r,
-    ngx_http_aggregate_cache_ctx_t *ctx, const agg_cache_str_t *names,
-    ngx_uint_t n);
 void ngx_http_aggregate_cache_read_request(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
 ngx_int_t ngx_http_aggregate_cache_prepare(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
 void ngx_http_aggregate_cache_restore(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
-ngx_int_t ngx_http_aggregate_cache_digest(ngx_str_t *data, u_char *digest);
+ngx_uint_t ngx_http_aggregate_cache_drops(const u_char *data, size_t len);
 
 /* response */
 
@@ -296,6 +315,10 @@ ngx_table_elt_t *ngx_http_aggregate_cache_header(ngx_list_t *headers,
 /* flow */
 
 ngx_int_t ngx_http_aggregate_cache_handler(ngx_http_request_t *r);
+void ngx_http_aggregate_cache_drop(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
+void ngx_http_aggregate_cache_invalidate(
+    ngx_http_aggregate_cache_ctx_t *ctx);
 ngx_int_t ngx_http_aggregate_cache_vary(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
 size_t ngx_http_aggregate_cache_hashes(ngx_http_aggregate_cache_ctx_t *ctx,
@@ -318,6 +341,8 @@ void ngx_http_aggregate_cache_remote_set(ngx_http_request_t *r,
 ngx_http_aggregate_redis_op_t *ngx_http_aggregate_cache_remote_purge(
     ngx_http_aggregate_redis_t *redis, uint64_t hash, ngx_uint_t soft,
     ngx_http_aggregate_redis_pt handler, void *data, ngx_pool_t *pool);
+void ngx_http_aggregate_cache_remote_drop(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
 ngx_int_t ngx_http_aggregate_cache_link(ngx_http_aggregate_cache_zone_t *zone,
     ngx_cycle_t *cycle);
 

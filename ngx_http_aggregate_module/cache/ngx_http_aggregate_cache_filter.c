@@ -14,6 +14,8 @@ static ngx_int_t ngx_http_aggregate_cache_body_filter(ngx_http_request_t *r,
     ngx_chain_t *in);
 static ngx_int_t ngx_http_aggregate_cache_filled(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
+static void ngx_http_aggregate_cache_refused(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_aggregate_cache_capture(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_aggregate_cache_replace(ngx_http_request_t *r,
@@ -69,19 +71,24 @@ ngx_http_aggregate_cache_header_filter(ngx_http_request_t *r)
         ngx_http_set_ctx(r, ctx, ngx_http_aggregate_cache_module);
     }
 
+    if (ctx->headed) {
+
+        /* another header in place of the first: neither its body is kept */
+
+        if (ctx->capture) {
+            ngx_http_aggregate_cache_give_up(ctx, 0);
+        }
+
+        ctx->swap = 0;
+    }
+
+    ctx->headed = 1;
+
     if (ctx->invalidate
         && r->headers_out.status >= NGX_HTTP_OK
         && r->headers_out.status < NGX_HTTP_BAD_REQUEST)
     {
-        ctx->invalidate = 0;
-
-        ngx_http_aggregate_cache_purge(ctx->zone, ctx->names[0], 0);
-
-        if (ctx->conf->redis) {
-            (void) ngx_http_aggregate_cache_remote_purge(ctx->conf->redis,
-                                                         ctx->names[0], 0,
-                                                         NULL, NULL, NULL);
-        }
+        ngx_http_aggregate_cache_invalidate(ctx);
     }
 
     if (ctx->fill) {
@@ -133,8 +140,7 @@ ngx_http_aggregate_cache_filled(ngx_http_request_t *r,
         }
 
         if (rc != NGX_OK) {
-            ngx_http_aggregate_cache_land(ctx,
-                                          NGX_HTTP_AGGREGATE_CACHE_PASS);
+            ngx_http_aggregate_cache_refused(r, ctx);
         }
 
         ctx->status = NGX_HTTP_AGGREGATE_CACHE_REVALIDATED;
@@ -170,14 +176,37 @@ ngx_http_aggregate_cache_filled(ngx_http_request_t *r,
         return ngx_http_aggregate_cache_capture(r, ctx);
     }
 
-    (void) ngx_atomic_fetch_add(&ctx->zone->sh->refused, 1);
-
-    ngx_http_aggregate_cache_give_up(ctx,
-                                     status < NGX_HTTP_INTERNAL_SERVER_ERROR
-                                     ? NGX_HTTP_AGGREGATE_CACHE_PASS
-                                     : NGX_HTTP_AGGREGATE_CACHE_PASS_ERROR);
+    ngx_http_aggregate_cache_refused(r, ctx);
 
     return NGX_OK;
+}
+
+
+/*
+ * What is not stored tells of the next responses only where the reason is
+ * the origin's and not this request's
+ */
+
+static void
+ngx_http_aggregate_cache_refused(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx)
+{
+    ngx_uint_t  error;
+
+    (void) ngx_atomic_fetch_add(&ctx->zone->sh->refused, 1);
+
+    error = (ctx->backend_status >= NGX_HTTP_INTERNAL_SERVER_ERROR);
+
+    if (!error && !ctx->request_no_store && !ctx->credentials
+        && ctx->verdict != AGG_CACHE_NO_CONFIGURATION)
+    {
+        ngx_http_aggregate_cache_drop(r, ctx);
+    }
+
+    ngx_http_aggregate_cache_give_up(ctx, ctx->request_no_store ? 0
+                                  : error
+                                    ? NGX_HTTP_AGGREGATE_CACHE_PASS_ERROR
+                                    : NGX_HTTP_AGGREGATE_CACHE_PASS);
 }
 
 

@@ -8,14 +8,21 @@
 #include "ngx_http_aggregate_cache.h"
 
 
+static ngx_uint_t ngx_http_aggregate_cache_upgrades(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_aggregate_cache_succeeded(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_aggregate_cache_start(ngx_http_request_t *r,
     ngx_http_aggregate_cache_conf_t *conf);
 static ngx_int_t ngx_http_aggregate_cache_run(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_aggregate_cache_look(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
+static void ngx_http_aggregate_cache_delete(
+    ngx_http_aggregate_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_aggregate_cache_look_up(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
+static void ngx_http_aggregate_cache_set_lock(
+    ngx_http_aggregate_cache_ctx_t *ctx, const u_char *digest);
 static ngx_int_t ngx_http_aggregate_cache_read(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx, const u_char *digest,
     ngx_str_t *key);
@@ -67,6 +74,10 @@ ngx_http_aggregate_cache_handler(ngx_http_request_t *r)
 
         /* it goes to another place, under another key */
 
+        if (ctx->invalidate && ngx_http_aggregate_cache_succeeded(r, ctx)) {
+            ngx_http_aggregate_cache_invalidate(ctx);
+        }
+
         ngx_http_aggregate_cache_land(ctx, 0);
         ngx_http_aggregate_cache_restore(r, ctx);
 
@@ -79,7 +90,51 @@ ngx_http_aggregate_cache_handler(ngx_http_request_t *r)
         return NGX_DECLINED;
     }
 
+    /*
+     * An error page keeps the status of its error, so it is not what its URI
+     * stands for.  Of a subrequest for a header only, the answer decides on
+     * access: it is asked for anew with every request.
+     */
+
+    if (r->err_status || (r != r->main && r->header_only)) {
+        return NGX_DECLINED;
+    }
+
     return ngx_http_aggregate_cache_start(r, conf);
+}
+
+
+/* a WebSocket is no response that another client could have */
+
+static ngx_uint_t
+ngx_http_aggregate_cache_upgrades(ngx_http_request_t *r)
+{
+    ngx_str_t  *value;
+
+    if (r != r->main || r->headers_in.upgrade == NULL) {
+        return 0;
+    }
+
+    value = &r->headers_in.upgrade->value;
+
+    return value->len == 9
+           && ngx_strncasecmp(value->data, (u_char *) "websocket", 9) == 0;
+}
+
+
+/* what the backend said before it was redirected */
+
+static ngx_uint_t
+ngx_http_aggregate_cache_succeeded(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx)
+{
+    ngx_http_upstream_t  *u;
+
+    u = r->upstream;
+
+    return u != NULL && u != ctx->upstream && u->state != NULL
+           && u->state->status >= NGX_HTTP_OK
+           && u->state->status < NGX_HTTP_BAD_REQUEST;
 }
 
 
@@ -90,7 +145,9 @@ ngx_http_aggregate_cache_start(ngx_http_request_t *r,
     ngx_int_t                        rc;
     ngx_http_aggregate_cache_ctx_t  *ctx;
 
-    if (r->method & (NGX_HTTP_OPTIONS|NGX_HTTP_TRACE)) {
+    if ((r->method & (NGX_HTTP_OPTIONS|NGX_HTTP_TRACE))
+        || ngx_http_aggregate_cache_upgrades(r))
+    {
         return NGX_DECLINED;
     }
 
@@ -107,23 +164,13 @@ ngx_http_aggregate_cache_start(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    if (rc == NGX_DECLINED) {
-        ctx->state = ngx_http_aggregate_cache_done;
-        ctx->status = NGX_HTTP_AGGREGATE_CACHE_BYPASS;
-        return NGX_DECLINED;
-    }
+    ctx->invalidate = !(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD));
 
-    if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
-        ctx->state = ngx_http_aggregate_cache_done;
-        ctx->status = NGX_HTTP_AGGREGATE_CACHE_BYPASS;
-        ctx->invalidate = 1;
-        return NGX_DECLINED;
-    }
+    /* a body may select the response, and is not in the key */
 
-    if (r->headers_in.content_length_n > 0 || r->headers_in.chunked) {
-
-        /* a body may select the response, and is not in the key */
-
+    if (rc == NGX_DECLINED || ctx->invalidate
+        || r->headers_in.content_length_n > 0 || r->headers_in.chunked)
+    {
         ctx->state = ngx_http_aggregate_cache_done;
         ctx->status = NGX_HTTP_AGGREGATE_CACHE_BYPASS;
         return NGX_DECLINED;
@@ -138,6 +185,8 @@ ngx_http_aggregate_cache_start(ngx_http_request_t *r,
     if (rc == NGX_DECLINED) {
 
         /* not answered from the cache, but the response is for it */
+
+        ngx_http_aggregate_cache_set_lock(ctx, ctx->digest);
 
         ctx->status = NGX_HTTP_AGGREGATE_CACHE_BYPASS;
         ctx->state = ngx_http_aggregate_cache_origin;
@@ -266,11 +315,7 @@ ngx_http_aggregate_cache_look(ngx_http_request_t *r,
     purged = ngx_http_aggregate_cache_purged(ctx);
 
     if (purged == AGG_CACHE_PURGED_HARD) {
-
-        ngx_http_aggregate_cache_enter(ctx->zone);
-        agg_cache_store_delete(ctx->zone->sh->store, &ctx->ref);
-        ngx_http_aggregate_cache_leave(ctx->zone);
-
+        ngx_http_aggregate_cache_delete(ctx);
         return NGX_DECLINED;
     }
 
@@ -295,7 +340,7 @@ ngx_http_aggregate_cache_look(ngx_http_request_t *r,
 
         ctx->status = NGX_HTTP_AGGREGATE_CACHE_STALE;
 
-        if (!ctx->only_if_cached) {
+        if (!ctx->only_if_cached && !ctx->request_no_store) {
             ngx_http_aggregate_cache_refresh(r, ctx);
         }
 
@@ -303,6 +348,47 @@ ngx_http_aggregate_cache_look(ngx_http_request_t *r,
     }
 
     return NGX_DECLINED;
+}
+
+
+static void
+ngx_http_aggregate_cache_delete(ngx_http_aggregate_cache_ctx_t *ctx)
+{
+    ngx_http_aggregate_cache_enter(ctx->zone);
+    agg_cache_store_delete(ctx->zone->sh->store, &ctx->ref);
+    ngx_http_aggregate_cache_leave(ctx->zone);
+}
+
+
+/* the origin's answer is not for the cache: what was there is over */
+
+void
+ngx_http_aggregate_cache_drop(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx)
+{
+    if (!ctx->found) {
+        return;
+    }
+
+    ngx_http_aggregate_cache_delete(ctx);
+    ngx_http_aggregate_cache_remote_drop(r, ctx);
+}
+
+
+/* after a successful unsafe method */
+
+void
+ngx_http_aggregate_cache_invalidate(ngx_http_aggregate_cache_ctx_t *ctx)
+{
+    ctx->invalidate = 0;
+
+    ngx_http_aggregate_cache_purge(ctx->zone, ctx->names[2], 0);
+
+    if (ctx->conf->redis) {
+        (void) ngx_http_aggregate_cache_remote_purge(ctx->conf->redis,
+                                                     ctx->names[2], 0,
+                                                     NULL, NULL, NULL);
+    }
 }
 
 
@@ -314,7 +400,7 @@ ngx_http_aggregate_cache_look_up(ngx_http_request_t *r,
 {
     ngx_int_t  rc;
 
-    ngx_memcpy(ctx->lock, ctx->digest, AGG_CACHE_DIGEST);
+    ngx_http_aggregate_cache_set_lock(ctx, ctx->digest);
 
     ctx->vary_miss = 0;
 
@@ -325,7 +411,7 @@ ngx_http_aggregate_cache_look_up(ngx_http_request_t *r,
         rc = ngx_http_aggregate_cache_vary(r, ctx);
 
         if (rc == NGX_OK) {
-            ngx_memcpy(ctx->lock, ctx->variant, AGG_CACHE_DIGEST);
+            ngx_http_aggregate_cache_set_lock(ctx, ctx->variant);
 
             rc = ngx_http_aggregate_cache_read(r, ctx, ctx->variant,
                                                &ctx->full);
@@ -340,15 +426,23 @@ ngx_http_aggregate_cache_look_up(ngx_http_request_t *r,
         }
     }
 
-    /*
-     * those whose response may not be shared do not wait for, nor hold up,
-     * those whose response may
-     */
+    return rc;
+}
+
+
+/*
+ * Those whose response may not be shared do not wait for, nor hold up, those
+ * whose response may
+ */
+
+static void
+ngx_http_aggregate_cache_set_lock(ngx_http_aggregate_cache_ctx_t *ctx,
+    const u_char *digest)
+{
+    ngx_memcpy(ctx->lock, digest, AGG_CACHE_DIGEST);
 
     ctx->lock[AGG_CACHE_DIGEST - 1] ^= (u_char) ctx->credentials;
     ctx->lock[8] ^= (u_char) ctx->credentials;
-
-    return rc;
 }
 
 
@@ -451,16 +545,26 @@ size_t
 ngx_http_aggregate_cache_hashes(ngx_http_aggregate_cache_ctx_t *ctx,
     uint64_t *hashes)
 {
-    size_t  n;
+    size_t           n;
+    agg_cache_str_t  tags;
 
-    hashes[0] = ctx->names[0];
-    hashes[1] = ctx->names[1];
+    ngx_memcpy(hashes, ctx->names, sizeof(ctx->names));
 
-    n = agg_cache_purge_hashes(hashes + 2,
-                               NGX_HTTP_AGGREGATE_CACHE_HASHES - 2,
-                               &ctx->path, &ctx->entry.tags);
+    n = 3;
 
-    return n > NGX_HTTP_AGGREGATE_CACHE_HASHES - 2 ? 0 : n + 2;
+    if (ctx->asked_path.len) {
+        tags.data = NULL;
+        tags.len = 0;
+
+        n += agg_cache_purge_hashes(hashes + n, AGG_CACHE_PURGE_DEPTH,
+                                    &ctx->asked_path, &tags);
+    }
+
+    n += agg_cache_purge_hashes(hashes + n,
+                                NGX_HTTP_AGGREGATE_CACHE_HASHES - n,
+                                &ctx->path, &ctx->entry.tags);
+
+    return n > NGX_HTTP_AGGREGATE_CACHE_HASHES ? 0 : n;
 }
 
 
@@ -496,6 +600,7 @@ ngx_http_aggregate_cache_fly(ngx_http_request_t *r,
     rc = ngx_http_aggregate_cache_wait(r, ctx);
 
     if (rc == NGX_DECLINED) {
+        ngx_http_aggregate_cache_take_over(ctx);
         return NGX_OK;
     }
 

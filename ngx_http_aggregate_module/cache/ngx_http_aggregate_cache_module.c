@@ -185,7 +185,7 @@ static ngx_http_module_t  ngx_http_aggregate_cache_module_ctx = {
     ngx_http_aggregate_cache_create_main_conf, /* create main conf */
     ngx_http_aggregate_cache_init_main_conf,   /* init main conf */
 
-    NULL,                                      /* create server conf */
+    ngx_http_aggregate_cache_create_srv_conf,  /* create server conf */
     NULL,                                      /* merge server conf */
 
     ngx_http_aggregate_cache_create_loc_conf,  /* create location conf */
@@ -273,6 +273,8 @@ ngx_http_aggregate_cache_init(ngx_conf_t *cf)
     }
 
     *h = ngx_http_aggregate_cache_handler;
+
+    ngx_http_aggregate_cache_number_servers(cf);
 
     return ngx_http_aggregate_cache_filter_init(cf);
 }
@@ -511,6 +513,10 @@ ngx_http_aggregate_cache_merge_loc_conf(ngx_conf_t *cf, void *parent,
     ngx_conf_merge_sec_value(conf->stale_error, prev->stale_error, 0);
     ngx_conf_merge_uint_value(conf->lost_stale, prev->lost_stale, 0);
     ngx_conf_merge_msec_value(conf->lost_after, prev->lost_after, 10000);
+
+    if (ngx_http_aggregate_cache_set_route(cf, prev, conf) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
 
     return NGX_CONF_OK;
 }

@@ -595,8 +595,9 @@ ngx_http_aggregate_cache_refresh_ctx(ngx_http_request_t *fr,
     ngx_memcpy(fctx->variant, ctx->variant, AGG_CACHE_DIGEST);
     ngx_memcpy(fctx->lock, ctx->lock, AGG_CACHE_DIGEST);
 
-    fctx->names[0] = ctx->names[0];
-    fctx->names[1] = ctx->names[1];
+    ngx_memcpy(fctx->names, ctx->names, sizeof(ctx->names));
+
+    fctx->ref = ctx->ref;
     fctx->credentials = ctx->credentials;
     fctx->slot = ctx->slot;
     fctx->token = ctx->token;

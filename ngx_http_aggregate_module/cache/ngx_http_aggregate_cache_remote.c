@@ -260,7 +260,10 @@ ngx_http_aggregate_cache_remote_check(ngx_http_request_t *r,
     if (fresh->updating && age < fresh->fresh + fresh->updating) {
 
         ngx_http_aggregate_cache_land(ctx, 0);
-        ngx_http_aggregate_cache_refresh(r, ctx);
+
+        if (!ctx->request_no_store) {
+            ngx_http_aggregate_cache_refresh(r, ctx);
+        }
 
         ctx->remote = 1;
         ctx->status = NGX_HTTP_AGGREGATE_CACHE_STALE;
@@ -338,6 +341,32 @@ ngx_http_aggregate_cache_remote_set(ngx_http_request_t *r,
                                          NULL, NULL, 0);
 
     ngx_free(argv[2].data);
+}
+
+
+/* takes an entry back that the origin does not stand for any more */
+
+void
+ngx_http_aggregate_cache_remote_drop(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx)
+{
+    ngx_str_t  argv[2];
+
+    if (!ngx_http_aggregate_cache_remote_usable(ctx)) {
+        return;
+    }
+
+    ngx_str_set(&argv[0], "UNLINK");
+
+    if (ngx_http_aggregate_cache_remote_key(ctx, r->pool, ctx->variant,
+                                            &argv[1])
+        != NGX_OK)
+    {
+        return;
+    }
+
+    (void) ngx_http_aggregate_redis_send(ctx->conf->redis, 2, argv, NULL,
+                                         NULL, NULL, 0);
 }
 
 

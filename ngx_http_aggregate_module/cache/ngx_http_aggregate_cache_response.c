@@ -365,7 +365,7 @@ ngx_http_aggregate_cache_verdict(ngx_http_request_t *r,
     rc = ngx_http_test_predicates(r, ctx->conf->no_store);
 
     if (rc != NGX_OK) {
-        ctx->verdict = AGG_CACHE_NO_DIRECTIVE;
+        ctx->verdict = AGG_CACHE_NO_CONFIGURATION;
         return rc;
     }
 

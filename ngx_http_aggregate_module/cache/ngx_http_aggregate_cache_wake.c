@@ -173,6 +173,25 @@ ngx_http_aggregate_cache_take(ngx_http_aggregate_cache_ctx_t *ctx)
 }
 
 
+/* waited long enough: the next ones wait for this one */
+
+void
+ngx_http_aggregate_cache_take_over(ngx_http_aggregate_cache_ctx_t *ctx)
+{
+    ngx_http_aggregate_cache_zone_t  *zone;
+
+    zone = ctx->zone;
+
+    ngx_http_aggregate_cache_enter(zone);
+
+    ctx->leader = (agg_cache_flight_take_over(zone->sh->flights, ctx->slot,
+                                              &ctx->token, (int32_t) ngx_pid)
+                   == 0);
+
+    ngx_http_aggregate_cache_leave(zone);
+}
+
+
 /* the fetch is over; with pass, its waiters need not wait for each other */
 
 void

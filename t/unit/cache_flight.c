@@ -85,6 +85,21 @@ main(void)
     dead = 0;
     (void) agg_cache_flight_end(f, slot, token);
 
+    check(agg_cache_flight_take(f, digest, 14, 1, alive, &slot, &token)
+          == AGG_CACHE_FLIGHT_MINE
+          && agg_cache_flight_take(f, digest, 15, 2, alive, &other, &second)
+             == AGG_CACHE_FLIGHT_WAIT, "one that takes long");
+    check(agg_cache_flight_take_over(f, other, &second, 15) == 0
+          && second != token, "a waiter takes it over");
+    check(!agg_cache_flight_held(f, slot, token, alive)
+          && agg_cache_flight_held(f, other, second, alive),
+          "the others of it look again");
+    check(agg_cache_flight_take_over(f, slot, &token, 16) != 0, "once");
+    check(agg_cache_flight_end(f, slot, token) == 0, "the first ends nothing");
+    check(agg_cache_flight_end(f, other, second) == 2, "the second does");
+    check(agg_cache_flight_take_over(f, other, &second, 15) != 0,
+          "nothing to take over");
+
     mine = 0;
 
     for (i = 0; i < 200; i++) {

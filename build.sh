@@ -50,7 +50,11 @@ usage: ./build.sh VERB [ARGUMENTS]
                                from the source tree in DIR
 
   install                      put the modules into the installed nginx
+  bench [ROUNDS]               this gateway and its peers on the same work,
+                               2 rounds of about two minutes and a half each
   bench-json                   our JSON code and cJSON, one after the other
+  bench-scale [DIR]            how it grows with workers, parts, bodies, keys
+  bench-guard [-u]             instructions a request against the kept ones
   help                         this text
 
 environment: BUILD_DIR ($build)
@@ -698,6 +702,9 @@ verb_install()
 # shellcheck source=t/lib/verbs.sh
 . "$top/t/lib/verbs.sh"
 
+# shellcheck source=bench/verbs.sh
+. "$top/bench/verbs.sh"
+
 
 verb=${1:-help}
 [ $# -eq 0 ] || shift
@@ -705,7 +712,7 @@ verb=${1:-help}
 case $verb in
 
 run|stop|test|modules|lint|unit|tool|fuzz|asan|compat|install|\
-bench-json)
+bench|bench-json|bench-scale|bench-guard)
     case $top$build in
     *[[:space:]]*)
         die "nginx's build system takes no blanks in paths: $top"

@@ -255,9 +255,11 @@ perl_syntax()
     local file failed=0
 
     for file in "$top"/t/*.t "$top"/t/*.pl "$top"/t/lib/*.pm \
-                "$top"/t/lib/*/*.pm
+                "$top"/t/lib/*/*.pm "$top"/bench/*.pl "$top"/bench/lib/*.pm \
+                "$top"/bench/lib/*/*.pm
     do
-        [ ! -f "$file" ] || perl -I "$top/t/lib" -wc "$file" || failed=1
+        [ ! -f "$file" ] || perl -I "$top/t/lib" -I "$top/bench/lib" -wc \
+            "$file" || failed=1
     done
 
     return $failed

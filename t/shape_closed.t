@@ -34,6 +34,11 @@ my $b = $t->backend('b',
                 [ 'Content-Range' => 'bytes 0-9/10' ] },
     '/range' => { body => $doc, headers =>
                   [ 'Content-Range' => 'bytes 0-9/10' ] },
+    '/206text' => { status => 206, body => $doc, type => 'text/plain' },
+    '/206none' => { status => 206, body => $doc, type => undef },
+    '/206parts' => { status => 206, type => 'multipart/byteranges; boundary=x',
+        body => "--x\r\nContent-Type: application/json\r\nContent-Range: "
+                . "bytes 0-9/10\r\n\r\n$secret\r\n--x--\r\n" },
     '/large' => { body => qq({"name":"Ann","ssn":") . $secret x 300 . '"}' },
     '/largechunks' => { body => qq({"name":"Ann","ssn":") . $secret x 300
                         . '"}', chunked => 1 },
@@ -121,7 +126,7 @@ http {
 }
 EOC
 
-$t->plan(146);
+$t->plan(158);
 $t->run($conf);
 
 sub refused {
@@ -151,7 +156,10 @@ refused(http_get('/ask/gzip'), 502, 'gzip asked for in the configuration',
 is(http_get('/gun/gzip')->body, '{"name":"Ann"}', 'gunzip helps');
 is(http_get('/m/identity')->body, '{"name":"Ann"}', 'identity is none');
 
-refused(http_get('/m/206'), 502, '206', 'it is a part of one');
+refused(http_get("/m/$_"), 502, $_, 'it is a part of one')
+    for qw(206 206text 206none 206parts);
+refused(http_get("/m/206parts", headers => [ Range => 'bytes=0-1,5-9' ]), 502,
+        '206 of parts, asked for', 'it is a part of one');
 refused(http_get('/m/range'), 502, 'a range', 'it is a part of one');
 
 refused(http_get("/$_/large"), 502, "large $_",

@@ -85,7 +85,7 @@ ngx_http_aggregate_apply_header_filter(ngx_http_request_t *r)
         return ngx_http_next_header_filter(r);
     }
 
-    ctx = ngx_http_aggregate_apply_choose(r, lcf->apply);
+    ctx = ngx_http_aggregate_apply_get(r);
     if (ctx == NULL) {
         return NGX_ERROR;
     }
@@ -94,8 +94,22 @@ ngx_http_aggregate_apply_header_filter(ngx_http_request_t *r)
 
     if (r->headers_out.status < NGX_HTTP_OK
         || r->headers_out.status >= NGX_HTTP_SPECIAL_RESPONSE
-        || r->headers_out.status == NGX_HTTP_NO_CONTENT
-        || !ngx_http_aggregate_apply_json(r))
+        || r->headers_out.status == NGX_HTTP_NO_CONTENT)
+    {
+        return ngx_http_aggregate_apply_unshaped(r, ctx);
+    }
+
+    if (ngx_http_aggregate_apply_choose(r, ctx, lcf->apply) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    /*
+     * Nobody asked for a 206, and its type is not always that of what it is
+     * a part of
+     */
+
+    if (!ngx_http_aggregate_apply_json(r)
+        && (ctx->off || r->headers_out.status != NGX_HTTP_PARTIAL_CONTENT))
     {
         return ngx_http_aggregate_apply_unshaped(r, ctx);
     }
@@ -105,7 +119,7 @@ ngx_http_aggregate_apply_header_filter(ngx_http_request_t *r)
     }
 
     if (ctx->off) {
-        return ngx_http_next_header_filter(r);
+        return ngx_http_aggregate_apply_unshaped(r, ctx);
     }
 
     if (ctx->named == NULL) {

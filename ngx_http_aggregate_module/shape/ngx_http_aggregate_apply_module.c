@@ -1,8 +1,8 @@
 
 /*
- * "aggregate_shape" and "aggregate_apply": which shape a response gets is
- * settled before its content is made, when access has been granted and the
- * backend has not been asked.
+ * "aggregate_shape" and "aggregate_apply".  The backend is asked for what can
+ * be shaped before it is known whether it will be: a variable may depend on
+ * the response, so that it is read when the response is there.
  */
 
 #include "ngx_http_aggregate_shape.h"
@@ -104,23 +104,21 @@ ngx_module_t  ngx_http_aggregate_apply_module = {
 static ngx_int_t
 ngx_http_aggregate_apply_handler(ngx_http_request_t *r)
 {
-    ngx_http_aggregate_apply_t           *apply;
     ngx_http_aggregate_apply_ctx_t       *ctx;
     ngx_http_aggregate_apply_loc_conf_t  *lcf;
 
     lcf = ngx_http_get_module_loc_conf(r, ngx_http_aggregate_apply_module);
-    apply = lcf->apply;
 
-    if (apply->off) {
+    if (lcf->apply->off) {
         return NGX_DECLINED;
     }
 
-    ctx = ngx_http_aggregate_apply_choose(r, apply);
+    ctx = ngx_http_aggregate_apply_get(r);
     if (ctx == NULL) {
         return NGX_ERROR;
     }
 
-    if (ctx->off || ctx->stripped) {
+    if (ctx->stripped) {
         return NGX_DECLINED;
     }
 
@@ -128,15 +126,12 @@ ngx_http_aggregate_apply_handler(ngx_http_request_t *r)
 }
 
 
-/* the context of the request, made with the shape in it; NULL: an error */
+/* the context of the request, made where there is none; NULL: an error */
 
 ngx_http_aggregate_apply_ctx_t *
-ngx_http_aggregate_apply_choose(ngx_http_request_t *r,
-    ngx_http_aggregate_apply_t *apply)
+ngx_http_aggregate_apply_get(ngx_http_request_t *r)
 {
-    ngx_str_t                              name;
-    ngx_http_aggregate_apply_ctx_t        *ctx;
-    ngx_http_aggregate_apply_main_conf_t  *mcf;
+    ngx_http_aggregate_apply_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_aggregate_apply_filter_module);
 
@@ -151,26 +146,40 @@ ngx_http_aggregate_apply_choose(ngx_http_request_t *r,
 
     ngx_http_set_ctx(r, ctx, ngx_http_aggregate_apply_filter_module);
 
+    return ctx;
+}
+
+
+/* which shape the response gets, by its own headers too */
+
+ngx_int_t
+ngx_http_aggregate_apply_choose(ngx_http_request_t *r,
+    ngx_http_aggregate_apply_ctx_t *ctx, ngx_http_aggregate_apply_t *apply)
+{
+    ngx_str_t                              name;
+    ngx_http_aggregate_apply_main_conf_t  *mcf;
+
+    ctx->off = 0;
     ctx->named = apply->named;
 
     if (apply->value == NULL) {
-        return ctx;
+        return NGX_OK;
     }
 
     if (ngx_http_complex_value(r, apply->value, &name) != NGX_OK) {
-        return NULL;
+        return NGX_ERROR;
     }
 
     if (name.len == 0 && apply->empty_off) {
         ctx->off = 1;
-        return ctx;
+        return NGX_OK;
     }
 
     mcf = ngx_http_get_module_main_conf(r, ngx_http_aggregate_apply_module);
 
     ctx->named = ngx_http_aggregate_apply_find(mcf, &name);
 
-    return ctx;
+    return NGX_OK;
 }
 
 

@@ -69,8 +69,10 @@ typedef struct {
 
 /* ngx_http_aggregate_apply_module.c */
 
-ngx_http_aggregate_apply_ctx_t *ngx_http_aggregate_apply_choose(
-    ngx_http_request_t *r, ngx_http_aggregate_apply_t *apply);
+ngx_http_aggregate_apply_ctx_t *ngx_http_aggregate_apply_get(
+    ngx_http_request_t *r);
+ngx_int_t ngx_http_aggregate_apply_choose(ngx_http_request_t *r,
+    ngx_http_aggregate_apply_ctx_t *ctx, ngx_http_aggregate_apply_t *apply);
 void ngx_http_aggregate_apply_restore(ngx_http_request_t *r,
     ngx_http_aggregate_apply_ctx_t *ctx);
 

@@ -86,6 +86,7 @@ typedef struct {
     size_t                              max_object;
     ngx_http_aggregate_redis_t         *redis;
     ngx_http_aggregate_redis_follow_t  *link;
+    ngx_msec_t                          heartbeat;
 } ngx_http_aggregate_cache_zone_t;
 
 
@@ -345,6 +346,8 @@ void ngx_http_aggregate_cache_remote_drop(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
 ngx_int_t ngx_http_aggregate_cache_link(ngx_http_aggregate_cache_zone_t *zone,
     ngx_cycle_t *cycle);
+const char *ngx_http_aggregate_cache_remote_state(
+    ngx_http_aggregate_cache_zone_t *zone);
 
 /* filter */
 

@@ -694,9 +694,7 @@ ngx_http_aggregate_cache_status_json(ngx_http_request_t *r,
                       sh->stores, sh->refused, sh->failed, sh->waits,
                       sh->refreshes, sh->purged, store->evictions,
                       store->resets,
-                      zones[i]->redis == NULL ? "none"
-                      : !ngx_http_aggregate_redis_up(zones[i]->redis) ? "down"
-                      : sh->link_ready ? "up" : "connecting");
+                      ngx_http_aggregate_cache_remote_state(zones[i]));
     }
 
     b->last = ngx_cpymem(b->last, "}}\n", 3);

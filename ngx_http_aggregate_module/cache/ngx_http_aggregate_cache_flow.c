@@ -322,7 +322,8 @@ ngx_http_aggregate_cache_look(ngx_http_request_t *r,
     ctx->found = 1;
 
     if (ctx->conf->lost_stale && ctx->conf->redis
-        && ngx_current_msec - ctx->zone->sh->link_seen > ctx->conf->lost_after)
+        && (ngx_msec_int_t) (ngx_current_msec - ctx->zone->sh->link_seen)
+           > (ngx_msec_int_t) ctx->conf->lost_after)
     {
         /* purges may be missed */
 

@@ -518,6 +518,11 @@ ngx_http_aggregate_cache_merge_loc_conf(ngx_conf_t *cf, void *parent,
         return NGX_CONF_ERROR;
     }
 
+    if (conf->zone && conf->redis && conf->lost_stale) {
+        conf->zone->heartbeat = ngx_min(conf->zone->heartbeat,
+                                        conf->lost_after / 2);
+    }
+
     return NGX_CONF_OK;
 }
 
@@ -650,7 +655,7 @@ ngx_http_aggregate_cache_purge_lost(ngx_conf_t *cf, ngx_command_t *cmd,
 
         after = ngx_parse_time(&s, 0);
 
-        if (after != NGX_ERROR && after >= 6000) {
+        if (after != NGX_ERROR && after >= 1000) {
             accf->lost_after = after;
             return NGX_CONF_OK;
         }
@@ -658,7 +663,7 @@ ngx_http_aggregate_cache_purge_lost(ngx_conf_t *cf, ngx_command_t *cmd,
 
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                        "invalid parameter \"%V\", it must be \"after=\" and "
-                       "a time of 6s at least", &value[2]);
+                       "a time of 1s at least", &value[2]);
 
     return NGX_CONF_ERROR;
 }

@@ -34,17 +34,8 @@ static void ngx_http_aggregate_cache_link_entry(
     const agg_redis_entry_t *entry);
 static void ngx_http_aggregate_cache_link_alive(
     ngx_http_aggregate_redis_follow_t *follow);
-
-
-static ngx_uint_t
-ngx_http_aggregate_cache_remote_usable(ngx_http_aggregate_cache_ctx_t *ctx)
-{
-    /* without the purges that have been, an entry tells nothing */
-
-    return ctx->conf->redis != NULL
-           && ctx->zone->sh->link_ready
-           && ngx_http_aggregate_redis_up(ctx->conf->redis);
-}
+static void ngx_http_aggregate_cache_link_lost(
+    ngx_http_aggregate_redis_follow_t *follow);
 
 
 /* NGX_AGAIN: asked; NGX_DECLINED: not */
@@ -59,14 +50,6 @@ ngx_http_aggregate_cache_remote_get(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
-    /* while it is down, the sender looks now and then if it is back */
-
-    if (!ngx_http_aggregate_cache_remote_usable(ctx)
-        && ngx_http_aggregate_redis_up(ctx->conf->redis))
-    {
-        return NGX_DECLINED;
-    }
-
     ngx_str_set(&argv[0], "GET");
 
     if (ngx_http_aggregate_cache_remote_key(ctx, r->pool, ctx->variant,
@@ -76,7 +59,15 @@ ngx_http_aggregate_cache_remote_get(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    ctx->op = ngx_http_aggregate_redis_send(ctx->conf->redis, 2, argv,
+    /* without the purges that have been, an entry tells nothing */
+
+    if (!ctx->zone->sh->link_ready) {
+        (void) ngx_http_aggregate_redis_probe(ctx->conf->redis, &argv[1]);
+        return NGX_DECLINED;
+    }
+
+    ctx->op = ngx_http_aggregate_redis_send(ctx->conf->redis, &argv[1], 2,
+                                     argv,
                                      ngx_http_aggregate_cache_remote_handler,
                                      ctx, r->pool,
                                      NGX_HTTP_AGGREGATE_CACHE_REMOTE_MAX
@@ -302,7 +293,7 @@ ngx_http_aggregate_cache_remote_set(ngx_http_request_t *r,
     ngx_str_t     argv[5];
     ngx_chain_t  *cl;
 
-    if (!ngx_http_aggregate_cache_remote_usable(ctx)
+    if (ctx->conf->redis == NULL || !ctx->zone->sh->link_ready
         || head->len + size > NGX_HTTP_AGGREGATE_CACHE_REMOTE_MAX)
     {
         return;
@@ -337,8 +328,8 @@ ngx_http_aggregate_cache_remote_set(ngx_http_request_t *r,
     argv[4].data = px;
     argv[4].len = ngx_sprintf(px, "%L", retention) - px;
 
-    (void) ngx_http_aggregate_redis_send(ctx->conf->redis, 5, argv, NULL,
-                                         NULL, NULL, 0);
+    (void) ngx_http_aggregate_redis_send(ctx->conf->redis, &argv[1], 5, argv,
+                                         NULL, NULL, NULL, 0);
 
     ngx_free(argv[2].data);
 }
@@ -352,7 +343,7 @@ ngx_http_aggregate_cache_remote_drop(ngx_http_request_t *r,
 {
     ngx_str_t  argv[2];
 
-    if (!ngx_http_aggregate_cache_remote_usable(ctx)) {
+    if (ctx->conf->redis == NULL || !ctx->zone->sh->link_ready) {
         return;
     }
 
@@ -365,8 +356,8 @@ ngx_http_aggregate_cache_remote_drop(ngx_http_request_t *r,
         return;
     }
 
-    (void) ngx_http_aggregate_redis_send(ctx->conf->redis, 2, argv, NULL,
-                                         NULL, NULL, 0);
+    (void) ngx_http_aggregate_redis_send(ctx->conf->redis, &argv[1], 2, argv,
+                                         NULL, NULL, NULL, 0);
 }
 
 
@@ -421,8 +412,8 @@ ngx_http_aggregate_cache_remote_purge(ngx_http_aggregate_redis_t *redis,
     argv[9].data = (u_char *) (soft ? "1" : "0");
     argv[9].len = 1;
 
-    return ngx_http_aggregate_redis_send(redis, 10, argv, handler, data, pool,
-                                         256);
+    return ngx_http_aggregate_redis_send(redis, &argv[1], 10, argv, handler,
+                                         data, pool, 256);
 }
 
 
@@ -449,10 +440,12 @@ ngx_http_aggregate_cache_link(ngx_http_aggregate_cache_zone_t *zone,
                                   &zone->redis->prefix)
                       - follow->key.data;
     follow->redis = zone->redis;
+    follow->wait = zone->heartbeat;
     follow->data = zone;
     follow->linked = ngx_http_aggregate_cache_link_linked;
     follow->entry = ngx_http_aggregate_cache_link_entry;
     follow->alive = ngx_http_aggregate_cache_link_alive;
+    follow->lost = ngx_http_aggregate_cache_link_lost;
 
     zone->link = follow;
 
@@ -585,4 +578,40 @@ ngx_http_aggregate_cache_link_alive(ngx_http_aggregate_redis_follow_t *follow)
     {
         zone->sh->link_ready = 1;
     }
+}
+
+
+/* purges may come that are not heard of: what is in Redis is not used */
+
+static void
+ngx_http_aggregate_cache_link_lost(ngx_http_aggregate_redis_follow_t *follow)
+{
+    ngx_http_aggregate_cache_zone_t  *zone;
+
+    zone = follow->data;
+
+    zone->sh->link_ready = 0;
+}
+
+
+const char *
+ngx_http_aggregate_cache_remote_state(ngx_http_aggregate_cache_zone_t *zone)
+{
+    ngx_uint_t  down, known;
+
+    if (zone->redis == NULL) {
+        return "none";
+    }
+
+    down = ngx_http_aggregate_redis_down(zone->redis, &known);
+
+    if (down && down == known) {
+        return "down";
+    }
+
+    if (known == 0 || !zone->sh->link_ready) {
+        return "connecting";
+    }
+
+    return down ? "partial" : "up";
 }

@@ -144,6 +144,7 @@ ngx_http_aggregate_cache_zone_add(ngx_conf_t *cf, ngx_str_t *name)
     }
 
     zone->name = *name;
+    zone->heartbeat = 5000;
 
     zonep = ngx_array_push(&cmcf->zones);
     if (zonep == NULL) {

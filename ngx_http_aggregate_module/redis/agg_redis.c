@@ -31,14 +31,26 @@
 #define AGG_REDIS_IN_ERROR  3
 
 
+#if (HIREDIS_MAJOR >= 1)
+typedef size_t  agg_redis_count_t;
+#else
+typedef int     agg_redis_count_t;
+#endif
+
+
 typedef struct {
-    redisReader             *reader;
-    size_t                   pending;
+    redisReader                 *reader;
+    redisReplyObjectFunctions    functions;
+    void                      *(*create_array)(const redisReadTask *task,
+                                               agg_redis_count_t n);
+    size_t                       pending;
 } agg_redis_reader_t;
 
 
 static agg_redis_event_e agg_redis_line(agg_redis_parser_t *parser);
 static agg_redis_event_e agg_redis_fail(agg_redis_parser_t *parser);
+static void *agg_redis_create_array(const redisReadTask *task,
+    agg_redis_count_t n);
 static int agg_redis_length(const u_char *p, size_t len, int64_t *length);
 
 
@@ -335,7 +347,31 @@ agg_redis_reader_create(void)
     /* its buffer is not given back and made anew with each reply */
     reader->reader->maxbuf = 0;
 
+    reader->functions = *reader->reader->fn;
+    reader->create_array = reader->functions.createArray;
+    reader->functions.createArray = agg_redis_create_array;
+
+    reader->reader->fn = &reader->functions;
+    reader->reader->privdata = reader;
+
     return reader;
+}
+
+
+/* the other side does not say how much memory is taken */
+
+static void *
+agg_redis_create_array(const redisReadTask *task, agg_redis_count_t n)
+{
+    agg_redis_reader_t  *reader;
+
+    if (n > AGG_REDIS_ELEMENTS_MAX) {
+        return NULL;
+    }
+
+    reader = task->privdata;
+
+    return reader->create_array(task, n);
 }
 
 
@@ -432,6 +468,28 @@ agg_redis_reply_type(void *data, const char **text, size_t *len,
     default:
         return AGG_REDIS_ARRAY;
     }
+}
+
+
+size_t
+agg_redis_elements(void *data)
+{
+    redisReply  *reply;
+
+    reply = data;
+
+    return reply->type == REDIS_REPLY_ARRAY ? (size_t) reply->elements : 0;
+}
+
+
+void *
+agg_redis_element(void *data, size_t i)
+{
+    redisReply  *reply;
+
+    reply = data;
+
+    return reply->element[i];
 }
 
 

@@ -19,6 +19,9 @@
 #define AGG_REDIS_LINE_MAX    512
 #define AGG_REDIS_STREAM_MAX  (1024 * 1024)
 
+/* of an array that a reader takes */
+#define AGG_REDIS_ELEMENTS_MAX  20000
+
 
 typedef enum {
     AGG_REDIS_AGAIN = 0,     /* all is consumed, more is needed */
@@ -111,6 +114,10 @@ void agg_redis_reply_free(void *reply);
 #define AGG_REDIS_ARRAY  (AGG_REDIS_BULK + 1)
 int agg_redis_reply_type(void *reply, const char **text, size_t *len,
     int64_t *integer);
+
+/* the elements of an array, 0 for all else; element i of it */
+size_t agg_redis_elements(void *reply);
+void *agg_redis_element(void *reply, size_t i);
 
 /*
  * The entries of a reply to XRANGE or XREVRANGE (depth 0) or to XREAD of one

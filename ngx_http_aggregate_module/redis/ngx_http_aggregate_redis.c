@@ -14,31 +14,40 @@
 
 
 struct ngx_http_aggregate_redis_conn_s {
-    ngx_http_aggregate_redis_t     *redis;
-    ngx_peer_connection_t           peer;
-    agg_redis_parser_t              parser;
-    ngx_queue_t                     ops;         /* in the order of replies */
-    ngx_uint_t                      nops;
-    u_char                         *out;         /* what is to be sent */
-    size_t                          out_len;
-    size_t                          out_sent;
-    size_t                          out_size;
-    ngx_event_t                     timer;
-    ngx_msec_t                      heard;
-    ngx_msec_t                      connect_by;
-    unsigned                        connected:1;
-    unsigned                        setup:1;     /* greeted, and accepted */
+    ngx_http_aggregate_redis_t       *redis;
+    ngx_http_aggregate_redis_node_t  *node;
+    ngx_http_aggregate_redis_link_t   link;
+    agg_redis_parser_t                parser;
+    ngx_queue_t                       ops;       /* in the order of replies */
+    ngx_uint_t                        nops;
+    u_char                           *out;       /* what is to be sent */
+    size_t                            out_len;
+    size_t                            out_sent;
+    size_t                            out_size;
+    ngx_event_t                       timer;
+    ngx_msec_t                        heard;
+    ngx_msec_t                        connect_by;
 };
 
 
 static ngx_http_aggregate_redis_conn_t *ngx_http_aggregate_redis_open(
-    ngx_http_aggregate_redis_t *redis);
+    ngx_http_aggregate_redis_node_t *node);
 static void ngx_http_aggregate_redis_close(
     ngx_http_aggregate_redis_conn_t *conn, const char *why);
 static ngx_int_t ngx_http_aggregate_redis_greet(
     ngx_http_aggregate_redis_conn_t *conn);
+static void ngx_http_aggregate_redis_ready(
+    ngx_http_aggregate_redis_link_t *link);
+static void ngx_http_aggregate_redis_unready(
+    ngx_http_aggregate_redis_link_t *link, const char *why);
+static void ngx_http_aggregate_redis_ping(
+    ngx_http_aggregate_redis_node_t *node);
 static ngx_http_aggregate_redis_op_t *ngx_http_aggregate_redis_push(
     ngx_http_aggregate_redis_conn_t *conn, ngx_uint_t setup);
+static void ngx_http_aggregate_redis_queue(
+    ngx_http_aggregate_redis_conn_t *conn, ngx_http_aggregate_redis_op_t *op);
+static void ngx_http_aggregate_redis_unqueue(
+    ngx_http_aggregate_redis_op_t *op);
 static ngx_int_t ngx_http_aggregate_redis_append(
     ngx_http_aggregate_redis_conn_t *conn, const char *command, size_t len);
 static void ngx_http_aggregate_redis_write(ngx_event_t *wev);
@@ -52,33 +61,51 @@ static void ngx_http_aggregate_redis_value(
     ngx_http_aggregate_redis_conn_t *conn);
 static ngx_int_t ngx_http_aggregate_redis_reply(
     ngx_http_aggregate_redis_conn_t *conn);
+static void ngx_http_aggregate_redis_refused(
+    ngx_http_aggregate_redis_conn_t *conn);
+static ngx_int_t ngx_http_aggregate_redis_redirect(
+    ngx_http_aggregate_redis_conn_t *conn, ngx_http_aggregate_redis_op_t *op);
+static ngx_int_t ngx_http_aggregate_redis_hop(
+    ngx_http_aggregate_redis_node_t *node, ngx_http_aggregate_redis_op_t *op,
+    ngx_uint_t ask);
 static void ngx_http_aggregate_redis_done(ngx_http_aggregate_redis_op_t *op,
     ngx_int_t rc);
 static void ngx_http_aggregate_redis_timer(ngx_event_t *ev);
-static ngx_uint_t ngx_http_aggregate_redis_may_ask(
-    ngx_http_aggregate_redis_t *redis);
-static void ngx_http_aggregate_redis_ping(
+static ngx_msec_t ngx_http_aggregate_redis_give_up(
     ngx_http_aggregate_redis_conn_t *conn);
 
 
 ngx_http_aggregate_redis_op_t *
 ngx_http_aggregate_redis_send(ngx_http_aggregate_redis_t *redis,
-    ngx_uint_t argc, ngx_str_t *argv, ngx_http_aggregate_redis_pt handler,
-    void *data, ngx_pool_t *pool, size_t limit)
+    ngx_str_t *key, ngx_uint_t argc, ngx_str_t *argv,
+    ngx_http_aggregate_redis_pt handler, void *data, ngx_pool_t *pool,
+    size_t limit)
 {
     char                             *command;
     size_t                            len, lens[16];
     ngx_int_t                         rc;
-    ngx_uint_t                        i;
+    ngx_uint_t                        i, probe;
     const u_char                     *args[16];
     ngx_http_aggregate_redis_op_t    *op;
+    ngx_http_aggregate_redis_node_t  *node;
     ngx_http_aggregate_redis_conn_t  *conn;
 
-    if (argc > 16 || !ngx_http_aggregate_redis_may_ask(redis)) {
+    node = ngx_http_aggregate_redis_route(redis, key);
+
+    if (argc > 16 || node == NULL) {
         return NULL;
     }
 
-    conn = redis->conn ? redis->conn : ngx_http_aggregate_redis_open(redis);
+    if (!ngx_http_aggregate_redis_may_ask(node, &probe)) {
+
+        if (probe) {
+            ngx_http_aggregate_redis_ping(node);
+        }
+
+        return NULL;
+    }
+
+    conn = node->conn ? node->conn : ngx_http_aggregate_redis_open(node);
 
     if (conn == NULL || conn->nops >= NGX_HTTP_AGGREGATE_REDIS_FLIGHT) {
         return NULL;
@@ -99,17 +126,23 @@ ngx_http_aggregate_redis_send(ngx_http_aggregate_redis_t *redis,
     rc = (op == NULL) ? NGX_ERROR
                       : ngx_http_aggregate_redis_append(conn, command, len);
 
-    agg_redis_free(command);
-
     if (rc != NGX_OK) {
+        agg_redis_free(command);
 
         if (op) {
-            ngx_queue_remove(&op->queue);
-            conn->nops--;
+            ngx_http_aggregate_redis_unqueue(op);
             ngx_free(op);
         }
 
         return NULL;
+    }
+
+    if (redis->cluster && len <= NGX_HTTP_AGGREGATE_REDIS_HOP_SIZE) {
+        op->command = command;
+        op->length = len;
+
+    } else {
+        agg_redis_free(command);
     }
 
     op->handler = handler;
@@ -118,12 +151,6 @@ ngx_http_aggregate_redis_send(ngx_http_aggregate_redis_t *redis,
     op->limit = limit;
 
     (void) ngx_atomic_fetch_add(&redis->sh->commands, 1);
-
-    /* sent after this event, together with what else comes up in it */
-
-    if (conn->connected) {
-        ngx_post_event(conn->peer.connection->write, &ngx_posted_events);
-    }
 
     return op;
 }
@@ -148,142 +175,65 @@ ngx_http_aggregate_redis_forget(ngx_http_aggregate_redis_op_t *op)
 
 
 ngx_uint_t
-ngx_http_aggregate_redis_up(ngx_http_aggregate_redis_t *redis)
+ngx_http_aggregate_redis_probe(ngx_http_aggregate_redis_t *redis,
+    ngx_str_t *key)
 {
-    return redis->sh->down == 0;
-}
+    ngx_uint_t                        probe;
+    ngx_http_aggregate_redis_node_t  *node;
 
+    node = ngx_http_aggregate_redis_route(redis, key);
 
-static ngx_uint_t
-ngx_http_aggregate_redis_may_ask(ngx_http_aggregate_redis_t *redis)
-{
-    ngx_atomic_uint_t               at, now;
-    ngx_http_aggregate_redis_sh_t  *sh;
-
-    sh = redis->sh;
-
-    if (sh->down == 0) {
-        return 1;
-    }
-
-    at = sh->probe_at;
-    now = (ngx_atomic_uint_t) ngx_current_msec;
-
-    if ((ngx_atomic_int_t) (at - now) > 0) {
+    if (node == NULL) {
         return 0;
     }
 
-    /* one of all workers finds out, by the PING that begins a connection */
+    if (ngx_http_aggregate_redis_may_ask(node, &probe)) {
+        return 1;
+    }
 
-    if (ngx_atomic_cmp_set(&sh->probe_at, at, now + sh->backoff)) {
-
-        sh->backoff = ngx_min(sh->backoff * 2,
-                              NGX_HTTP_AGGREGATE_REDIS_BACKOFF_MAX);
-
-        if (redis->conn == NULL) {
-            (void) ngx_http_aggregate_redis_open(redis);
-
-        } else {
-            ngx_http_aggregate_redis_ping(redis->conn);
-        }
+    if (probe) {
+        ngx_http_aggregate_redis_ping(node);
     }
 
     return 0;
 }
 
 
+/* a connection begins with a PING; one that is there gets another one */
+
 static void
-ngx_http_aggregate_redis_ping(ngx_http_aggregate_redis_conn_t *conn)
+ngx_http_aggregate_redis_ping(ngx_http_aggregate_redis_node_t *node)
 {
-    if (ngx_http_aggregate_redis_push(conn, 1) == NULL) {
+    ngx_http_aggregate_redis_op_t  *op;
+
+    if (node->conn == NULL) {
+        (void) ngx_http_aggregate_redis_open(node);
         return;
     }
 
-    if (ngx_http_aggregate_redis_append(conn, "*1\r\n$4\r\nPING\r\n", 14)
-        != NGX_OK)
+    op = ngx_http_aggregate_redis_push(node->conn, 1);
+
+    if (op && ngx_http_aggregate_redis_append(node->conn,
+                                              "*1\r\n$4\r\nPING\r\n", 14)
+              != NGX_OK)
     {
-        ngx_http_aggregate_redis_close(conn, "no memory");
-        return;
+        ngx_http_aggregate_redis_unqueue(op);
+        ngx_free(op);
     }
-
-    if (conn->connected) {
-        ngx_post_event(conn->peer.connection->write, &ngx_posted_events);
-    }
-}
-
-
-void
-ngx_http_aggregate_redis_failed(ngx_http_aggregate_redis_t *redis,
-    const char *what)
-{
-    ngx_http_aggregate_redis_sh_t  *sh;
-
-    sh = redis->sh;
-
-    if (ngx_atomic_fetch_add(&sh->fails, 1) + 1
-        < NGX_HTTP_AGGREGATE_REDIS_FAILS)
-    {
-        return;
-    }
-
-    if (ngx_atomic_cmp_set(&sh->down, 0, 1)) {
-
-        sh->backoff = NGX_HTTP_AGGREGATE_REDIS_BACKOFF_MIN;
-        sh->probe_at = ngx_current_msec + sh->backoff
-                       + ngx_random() % NGX_HTTP_AGGREGATE_REDIS_BACKOFF_MIN;
-
-        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                      "redis \"%V\" is not asked for a while: %s",
-                      &redis->name, what);
-    }
-}
-
-
-void
-ngx_http_aggregate_redis_worked(ngx_http_aggregate_redis_t *redis)
-{
-    if (redis->sh->fails) {
-        redis->sh->fails = 0;
-    }
-
-    if (redis->sh->down && ngx_atomic_cmp_set(&redis->sh->down, 1, 0)) {
-        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                      "redis \"%V\" is back", &redis->name);
-    }
-}
-
-
-ngx_int_t
-ngx_http_aggregate_redis_peer(ngx_peer_connection_t *pc,
-    ngx_http_aggregate_redis_t *redis, ngx_log_t *log)
-{
-    ngx_addr_t  *addr;
-
-    ngx_memzero(pc, sizeof(ngx_peer_connection_t));
-
-    addr = &redis->addrs[ngx_random() % redis->naddrs];
-
-    pc->sockaddr = addr->sockaddr;
-    pc->socklen = addr->socklen;
-    pc->name = &addr->name;
-    pc->get = ngx_event_get_peer;
-    pc->log = log;
-    pc->log_error = NGX_ERROR_INFO;
-
-    return ngx_event_connect_peer(pc);
 }
 
 
 static ngx_http_aggregate_redis_conn_t *
-ngx_http_aggregate_redis_open(ngx_http_aggregate_redis_t *redis)
+ngx_http_aggregate_redis_open(ngx_http_aggregate_redis_node_t *node)
 {
-    ngx_int_t                         rc;
-    ngx_connection_t                 *c;
+    ngx_http_aggregate_redis_t       *redis;
     ngx_http_aggregate_redis_conn_t  *conn;
 
     if (ngx_exiting || ngx_terminate) {
         return NULL;
     }
+
+    redis = node->redis;
 
     conn = ngx_calloc(sizeof(ngx_http_aggregate_redis_conn_t),
                       ngx_cycle->log);
@@ -297,6 +247,7 @@ ngx_http_aggregate_redis_open(ngx_http_aggregate_redis_t *redis)
     }
 
     conn->redis = redis;
+    conn->node = node;
     conn->connect_by = ngx_current_msec + redis->connect_timeout;
     conn->heard = ngx_current_msec;
 
@@ -307,139 +258,70 @@ ngx_http_aggregate_redis_open(ngx_http_aggregate_redis_t *redis)
     conn->timer.log = ngx_cycle->log;
     conn->timer.cancelable = 1;
 
-    redis->conn = conn;
+    conn->link.data = conn;
+    conn->link.ready = ngx_http_aggregate_redis_ready;
+    conn->link.failed = ngx_http_aggregate_redis_unready;
 
-    rc = ngx_http_aggregate_redis_peer(&conn->peer, redis, ngx_cycle->log);
+    node->conn = conn;
 
-    if (rc == NGX_ERROR || rc == NGX_BUSY || rc == NGX_DECLINED) {
+    if (ngx_http_aggregate_redis_link_open(&conn->link, node) != NGX_OK) {
         ngx_http_aggregate_redis_close(conn, "connect() failed");
         return NULL;
     }
-
-    c = conn->peer.connection;
-
-    c->data = conn;
-    c->log = ngx_cycle->log;
-    c->read->log = c->log;
-    c->write->log = c->log;
-    c->read->handler = ngx_http_aggregate_redis_read;
-    c->write->handler = ngx_http_aggregate_redis_write;
-
-    /* an old worker does not wait for it */
-    c->idle = 1;
-
-    conn->connected = (rc == NGX_OK);
 
     if (ngx_http_aggregate_redis_greet(conn) != NGX_OK) {
         ngx_http_aggregate_redis_close(conn, "no memory");
         return NULL;
     }
 
-    if (conn->connected) {
-        ngx_post_event(c->write, &ngx_posted_events);
-    }
-
     return conn;
 }
 
 
-/* AUTH, SELECT, and a PING, which tells that all is well */
-
-char *
-ngx_http_aggregate_redis_greeting(ngx_http_aggregate_redis_t *redis,
-    size_t *len, ngx_uint_t *n)
+static void
+ngx_http_aggregate_redis_unready(ngx_http_aggregate_redis_link_t *link,
+    const char *why)
 {
-    char        *all, *command;
-    size_t       size, lens[3];
-    u_char       number[NGX_INT_T_LEN];
-    ngx_uint_t   i, argc;
-    const u_char  *args[3];
+    ngx_http_aggregate_redis_close(link->data, why);
+}
 
-    all = NULL;
-    *len = 0;
-    *n = 0;
 
-    for (i = 0; i < 3; i++) {
+static void
+ngx_http_aggregate_redis_ready(ngx_http_aggregate_redis_link_t *link)
+{
+    ngx_connection_t                 *c;
+    ngx_http_aggregate_redis_conn_t  *conn;
 
-        argc = 0;
+    conn = link->data;
+    c = link->connection;
 
-        if (i == 0 && redis->password.len) {
-            args[argc] = (u_char *) "AUTH";
-            lens[argc++] = 4;
+    c->data = conn;
+    c->read->handler = ngx_http_aggregate_redis_read;
+    c->write->handler = ngx_http_aggregate_redis_write;
 
-            if (redis->user.len) {
-                args[argc] = redis->user.data;
-                lens[argc++] = redis->user.len;
-            }
+    conn->heard = ngx_current_msec;
 
-            args[argc] = redis->password.data;
-            lens[argc++] = redis->password.len;
-
-        } else if (i == 1 && redis->database) {
-            args[argc] = (u_char *) "SELECT";
-            lens[argc++] = 6;
-            args[argc] = number;
-            lens[argc++] = ngx_sprintf(number, "%i", redis->database)
-                           - number;
-
-        } else if (i == 2) {
-            args[argc] = (u_char *) "PING";
-            lens[argc++] = 4;
-        }
-
-        if (argc == 0) {
-            continue;
-        }
-
-        command = agg_redis_command(argc, args, lens, &size);
-
-        if (command == NULL) {
-            ngx_free(all);
-            return NULL;
-        }
-
-        args[0] = (u_char *) all;
-        all = ngx_alloc(*len + size, ngx_cycle->log);
-
-        if (all != NULL) {
-
-            if (*len) {
-                ngx_memcpy(all, args[0], *len);
-            }
-
-            ngx_memcpy(all + *len, command, size);
-        }
-
-        ngx_free((void *) args[0]);
-        agg_redis_free(command);
-
-        if (all == NULL) {
-            return NULL;
-        }
-
-        *len += size;
-        (*n)++;
-    }
-
-    return all;
+    ngx_http_aggregate_redis_flush(conn);
 }
 
 
 static ngx_int_t
 ngx_http_aggregate_redis_greet(ngx_http_aggregate_redis_conn_t *conn)
 {
-    char        *commands;
     size_t       len;
+    u_char      *commands;
     ngx_int_t    rc;
     ngx_uint_t   n;
 
-    commands = ngx_http_aggregate_redis_greeting(conn->redis, &len, &n);
-
+    commands = ngx_http_aggregate_redis_greeting(conn->redis,
+                                                 &conn->redis->user,
+                                                 &conn->redis->password, 1,
+                                                 &len, &n);
     if (commands == NULL) {
         return NGX_ERROR;
     }
 
-    rc = ngx_http_aggregate_redis_append(conn, commands, len);
+    rc = ngx_http_aggregate_redis_append(conn, (char *) commands, len);
 
     ngx_free(commands);
 
@@ -468,9 +350,20 @@ ngx_http_aggregate_redis_push(ngx_http_aggregate_redis_conn_t *conn,
         return NULL;
     }
 
-    op->conn = conn;
     op->setup = setup;
     op->deadline = ngx_current_msec + conn->redis->timeout;
+
+    ngx_http_aggregate_redis_queue(conn, op);
+
+    return op;
+}
+
+
+static void
+ngx_http_aggregate_redis_queue(ngx_http_aggregate_redis_conn_t *conn,
+    ngx_http_aggregate_redis_op_t *op)
+{
+    op->conn = conn;
 
     if (conn->nops == 0) {
         conn->heard = ngx_current_msec;
@@ -483,8 +376,14 @@ ngx_http_aggregate_redis_push(ngx_http_aggregate_redis_conn_t *conn,
         ngx_add_timer(&conn->timer, ngx_min(conn->redis->timeout,
                                             conn->redis->connect_timeout));
     }
+}
 
-    return op;
+
+static void
+ngx_http_aggregate_redis_unqueue(ngx_http_aggregate_redis_op_t *op)
+{
+    ngx_queue_remove(&op->queue);
+    op->conn->nops--;
 }
 
 
@@ -533,6 +432,12 @@ ngx_http_aggregate_redis_append(ngx_http_aggregate_redis_conn_t *conn,
     ngx_memcpy(conn->out + conn->out_len, command, len);
     conn->out_len += len;
 
+    /* sent after this event, together with what else comes up in it */
+
+    if (conn->link.complete) {
+        ngx_post_event(conn->link.connection->write, &ngx_posted_events);
+    }
+
     return NGX_OK;
 }
 
@@ -540,8 +445,6 @@ ngx_http_aggregate_redis_append(ngx_http_aggregate_redis_conn_t *conn,
 static void
 ngx_http_aggregate_redis_write(ngx_event_t *wev)
 {
-    int                               err;
-    socklen_t                         len;
     ngx_connection_t                 *c;
     ngx_http_aggregate_redis_conn_t  *conn;
 
@@ -551,29 +454,6 @@ ngx_http_aggregate_redis_write(ngx_event_t *wev)
     if (c->close) {
         ngx_http_aggregate_redis_close(conn, "the worker ends");
         return;
-    }
-
-    if (!conn->connected) {
-
-        err = 0;
-        len = sizeof(int);
-
-        if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, (void *) &err, &len)
-            == -1)
-        {
-            err = ngx_socket_errno;
-        }
-
-        if (err) {
-            ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, err,
-                          "connect() to redis \"%V\" (%V) failed",
-                          &conn->redis->name, conn->peer.name);
-            ngx_http_aggregate_redis_close(conn, "connect() failed");
-            return;
-        }
-
-        conn->connected = 1;
-        conn->heard = ngx_current_msec;
     }
 
     ngx_http_aggregate_redis_flush(conn);
@@ -586,7 +466,7 @@ ngx_http_aggregate_redis_flush(ngx_http_aggregate_redis_conn_t *conn)
     ssize_t            n;
     ngx_connection_t  *c;
 
-    c = conn->peer.connection;
+    c = conn->link.connection;
 
     while (conn->out_sent < conn->out_len) {
 
@@ -617,7 +497,9 @@ ngx_http_aggregate_redis_flush(ngx_http_aggregate_redis_conn_t *conn)
         }
     }
 
-    if (ngx_handle_write_event(c->write, 0) != NGX_OK) {
+    if (ngx_handle_write_event(c->write, 0) != NGX_OK
+        || ngx_handle_read_event(c->read, 0) != NGX_OK)
+    {
         ngx_http_aggregate_redis_close(conn, "an event failed");
     }
 }
@@ -759,14 +641,20 @@ ngx_http_aggregate_redis_reply(ngx_http_aggregate_redis_conn_t *conn)
     q = ngx_queue_head(&conn->ops);
     op = ngx_queue_data(q, ngx_http_aggregate_redis_op_t, queue);
 
+    ngx_http_aggregate_redis_unqueue(op);
+
     if (parser->type == AGG_REDIS_ERROR) {
 
-        (void) ngx_atomic_fetch_add(&conn->redis->sh->errors, 1);
+        if (op->command && !op->late
+            && ngx_http_aggregate_redis_redirect(conn, op) == NGX_OK)
+        {
+            return NGX_OK;
+        }
 
-        ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
-                      "redis \"%V\" answered an error", &conn->redis->name);
+        ngx_http_aggregate_redis_refused(conn);
 
-        if (op->setup) {
+        if (op->setup && !op->asking) {
+            ngx_free(op);
             ngx_http_aggregate_redis_close(conn, "access was refused");
             return NGX_ERROR;
         }
@@ -784,9 +672,6 @@ ngx_http_aggregate_redis_reply(ngx_http_aggregate_redis_conn_t *conn)
         rc = NGX_OK;
     }
 
-    ngx_queue_remove(&op->queue);
-    conn->nops--;
-
     op->reading = 0;
 
     if (rc != NGX_ERROR) {
@@ -794,11 +679,154 @@ ngx_http_aggregate_redis_reply(ngx_http_aggregate_redis_conn_t *conn)
         /* greeted at last, or simply alive */
 
         if (!op->setup || conn->nops == 0) {
-            ngx_http_aggregate_redis_worked(conn->redis);
+            ngx_http_aggregate_redis_worked(conn->node);
         }
     }
 
     ngx_http_aggregate_redis_done(op, rc);
+
+    return NGX_OK;
+}
+
+
+/* an error that is not for the one who asked alone */
+
+static void
+ngx_http_aggregate_redis_refused(ngx_http_aggregate_redis_conn_t *conn)
+{
+    ngx_str_t                    word;
+    ngx_http_aggregate_redis_t  *redis;
+
+    redis = conn->redis;
+
+    (void) ngx_atomic_fetch_add(&redis->sh->errors, 1);
+
+    /* of the text, what kind of error it is */
+
+    word.data = conn->parser.line;
+
+    for (word.len = 0; word.len < ngx_min(conn->parser.length, 32); word.len++)
+    {
+        if (word.data[word.len] < 'A' || word.data[word.len] > 'Z') {
+            break;
+        }
+    }
+
+    ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
+                  "redis \"%V\" (%V) answered an error \"%V\"", &redis->name,
+                  &conn->node->name, &word);
+
+    if (redis->sentinel && word.len == 8
+        && ngx_memcmp(word.data, "READONLY", 8) == 0)
+    {
+        ngx_http_aggregate_redis_sentinel_doubt(redis);
+    }
+}
+
+
+/* NGX_OK: another node of the cluster is asked */
+
+static ngx_int_t
+ngx_http_aggregate_redis_redirect(ngx_http_aggregate_redis_conn_t *conn,
+    ngx_http_aggregate_redis_op_t *op)
+{
+    char                             *text;
+    size_t                            len;
+    unsigned                          slot;
+    ngx_uint_t                        ask;
+    agg_redis_address_t               address;
+    ngx_http_aggregate_redis_node_t  *node;
+
+    text = (char *) conn->parser.line;
+    len = conn->parser.length;
+
+    if (len > 6 && ngx_memcmp(text, "MOVED ", 6) == 0) {
+        ask = 0;
+        text += 6;
+        len -= 6;
+
+    } else if (len > 4 && ngx_memcmp(text, "ASK ", 4) == 0) {
+        ask = 1;
+        text += 4;
+        len -= 4;
+
+    } else {
+        return NGX_DECLINED;
+    }
+
+    if (agg_redis_moved(text, len, &slot, &address) != 0) {
+        return NGX_DECLINED;
+    }
+
+    if (address.length == 0) {
+        address.host = (char *) conn->node->host.data;
+        address.length = conn->node->host.len;
+    }
+
+    node = ngx_http_aggregate_redis_node(conn->redis, &address);
+
+    if (node == NULL) {
+        return NGX_DECLINED;
+    }
+
+    if (!ask) {
+        ngx_http_aggregate_redis_cluster_moved(conn->redis, slot, node);
+    }
+
+    if (op->hops++ == NGX_HTTP_AGGREGATE_REDIS_HOPS) {
+        return NGX_DECLINED;
+    }
+
+    (void) ngx_atomic_fetch_add(&conn->redis->sh->redirects, 1);
+
+    return ngx_http_aggregate_redis_hop(node, op, ask);
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_redis_hop(ngx_http_aggregate_redis_node_t *node,
+    ngx_http_aggregate_redis_op_t *op, ngx_uint_t ask)
+{
+    ngx_uint_t                        probe;
+    ngx_http_aggregate_redis_op_t    *asking;
+    ngx_http_aggregate_redis_conn_t  *conn;
+
+    if (!ngx_http_aggregate_redis_may_ask(node, &probe) && !probe) {
+        return NGX_DECLINED;
+    }
+
+    conn = node->conn ? node->conn : ngx_http_aggregate_redis_open(node);
+
+    if (conn == NULL || conn->nops >= NGX_HTTP_AGGREGATE_REDIS_FLIGHT) {
+        return NGX_DECLINED;
+    }
+
+    if (ask) {
+        asking = ngx_http_aggregate_redis_push(conn, 1);
+
+        if (asking == NULL) {
+            return NGX_DECLINED;
+        }
+
+        asking->asking = 1;
+
+        if (ngx_http_aggregate_redis_append(conn,
+                                            "*1\r\n$6\r\nASKING\r\n", 16)
+            != NGX_OK)
+        {
+            ngx_http_aggregate_redis_unqueue(asking);
+            ngx_free(asking);
+            return NGX_DECLINED;
+        }
+    }
+
+    if (ngx_http_aggregate_redis_append(conn, op->command, op->length)
+        != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    ngx_http_aggregate_redis_queue(conn, op);
 
     return NGX_OK;
 }
@@ -818,6 +846,10 @@ ngx_http_aggregate_redis_done(ngx_http_aggregate_redis_op_t *op, ngx_int_t rc)
         handler(op);
     }
 
+    if (op->command) {
+        agg_redis_free(op->command);
+    }
+
     ngx_free(op);
 }
 
@@ -828,15 +860,11 @@ static void
 ngx_http_aggregate_redis_timer(ngx_event_t *ev)
 {
     ngx_msec_t                        next;
-    ngx_queue_t                      *q;
-    ngx_msec_int_t                    left;
-    ngx_http_aggregate_redis_op_t    *op;
-    ngx_http_aggregate_redis_pt       handler;
     ngx_http_aggregate_redis_conn_t  *conn;
 
     conn = ev->data;
 
-    if (!conn->connected
+    if (!conn->link.complete
         && (ngx_msec_int_t) (conn->connect_by - ngx_current_msec) <= 0)
     {
         ngx_http_aggregate_redis_close(conn, "connecting timed out");
@@ -847,18 +875,35 @@ ngx_http_aggregate_redis_timer(ngx_event_t *ev)
         return;
     }
 
-    if (conn->connected
+    if (conn->link.complete
         && ngx_current_msec - conn->heard >= NGX_HTTP_AGGREGATE_REDIS_SILENCE)
     {
         ngx_http_aggregate_redis_close(conn, "it is silent");
         return;
     }
 
-    next = conn->redis->timeout;
+    next = ngx_http_aggregate_redis_give_up(conn);
 
-    if (!conn->connected) {
+    if (!conn->link.complete) {
         next = ngx_min(next, conn->connect_by - ngx_current_msec);
     }
+
+    ngx_add_timer(&conn->timer, ngx_max(next, 1));
+}
+
+
+/* the time until the next one is late */
+
+static ngx_msec_t
+ngx_http_aggregate_redis_give_up(ngx_http_aggregate_redis_conn_t *conn)
+{
+    ngx_msec_t                      next;
+    ngx_queue_t                    *q;
+    ngx_msec_int_t                  left;
+    ngx_http_aggregate_redis_pt     handler;
+    ngx_http_aggregate_redis_op_t  *op;
+
+    next = conn->redis->timeout;
 
     for (q = ngx_queue_head(&conn->ops);
          q != ngx_queue_sentinel(&conn->ops);
@@ -869,8 +914,10 @@ ngx_http_aggregate_redis_timer(ngx_event_t *ev)
 
         if (left > 0) {
             next = ngx_min(next, (ngx_msec_t) left);
-            break;
+            continue;
         }
+
+        op->late = 1;
 
         handler = op->handler;
 
@@ -880,7 +927,7 @@ ngx_http_aggregate_redis_timer(ngx_event_t *ev)
 
         (void) ngx_atomic_fetch_add(&conn->redis->sh->timeouts, 1);
 
-        ngx_http_aggregate_redis_failed(conn->redis, "it is slow");
+        ngx_http_aggregate_redis_failed(conn->node, "it is slow");
 
         if (op->reading) {
             conn->parser.dst = NULL;
@@ -895,15 +942,16 @@ ngx_http_aggregate_redis_timer(ngx_event_t *ev)
         handler(op);
     }
 
-    ngx_add_timer(&conn->timer, ngx_max(next, 1));
+    return next;
 }
 
 
 void
-ngx_http_aggregate_redis_end(ngx_http_aggregate_redis_t *redis)
+ngx_http_aggregate_redis_leave(ngx_http_aggregate_redis_node_t *node,
+    const char *why)
 {
-    if (redis->conn) {
-        ngx_http_aggregate_redis_close(redis->conn, "the worker ends");
+    if (node->conn) {
+        ngx_http_aggregate_redis_close(node->conn, why);
     }
 }
 
@@ -912,31 +960,31 @@ static void
 ngx_http_aggregate_redis_close(ngx_http_aggregate_redis_conn_t *conn,
     const char *why)
 {
-    ngx_queue_t                    *q;
-    ngx_http_aggregate_redis_t     *redis;
-    ngx_http_aggregate_redis_op_t  *op;
+    ngx_queue_t                      *q;
+    ngx_http_aggregate_redis_op_t    *op;
+    ngx_http_aggregate_redis_node_t  *node;
 
-    redis = conn->redis;
+    node = conn->node;
 
     /* what handlers send now goes to another connection */
 
-    redis->conn = NULL;
+    node->conn = NULL;
 
     if (conn->timer.timer_set) {
         ngx_del_timer(&conn->timer);
     }
 
-    if (conn->peer.connection) {
-        ngx_close_connection(conn->peer.connection);
-        conn->peer.connection = NULL;
+    if (!ngx_exiting && !ngx_terminate
+        && (conn->nops || !conn->link.complete))
+    {
+        ngx_http_aggregate_redis_failed(node, why);
     }
 
-    if (!ngx_exiting && !ngx_terminate && (conn->nops || !conn->connected)) {
-        ngx_http_aggregate_redis_failed(redis, why);
-    }
+    ngx_http_aggregate_redis_link_close(&conn->link);
 
     ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
-                  "connection to redis \"%V\" closed: %s", &redis->name, why);
+                  "connection to redis \"%V\" (%V) closed: %s",
+                  &conn->redis->name, &node->name, why);
 
     while (!ngx_queue_empty(&conn->ops)) {
 

@@ -10,30 +10,49 @@
 #include <ngx_http.h>
 
 #include "agg_redis.h"
+#include "agg_redis_cluster.h"
 
 
 #pragma GCC visibility push(hidden)
 
 
 /* bytes of commands that wait to be sent on one connection, at most */
-#define NGX_HTTP_AGGREGATE_REDIS_QUEUE  (8 * 1024 * 1024)
+#define NGX_HTTP_AGGREGATE_REDIS_QUEUE     (8 * 1024 * 1024)
 
 /* commands without a reply on one connection, at most */
-#define NGX_HTTP_AGGREGATE_REDIS_FLIGHT  1024
+#define NGX_HTTP_AGGREGATE_REDIS_FLIGHT    1024
 
 /* a connection that is silent for so long, while it owes replies, is closed */
-#define NGX_HTTP_AGGREGATE_REDIS_SILENCE  1000
+#define NGX_HTTP_AGGREGATE_REDIS_SILENCE   1000
 
 /* failures in a row, of all workers, after which nobody asks for a while */
-#define NGX_HTTP_AGGREGATE_REDIS_FAILS  3
+#define NGX_HTTP_AGGREGATE_REDIS_FAILS     3
 
 #define NGX_HTTP_AGGREGATE_REDIS_BACKOFF_MIN  100
 #define NGX_HTTP_AGGREGATE_REDIS_BACKOFF_MAX  5000
 
+/* servers that a worker knows of at once, and whose health is shared */
+#define NGX_HTTP_AGGREGATE_REDIS_NODES     256
+#define NGX_HTTP_AGGREGATE_REDIS_HEALTHS   64
+
+/* a command goes to another node so often, and is kept for it up to here */
+#define NGX_HTTP_AGGREGATE_REDIS_HOPS      3
+#define NGX_HTTP_AGGREGATE_REDIS_HOP_SIZE  4096
+
 
 typedef struct ngx_http_aggregate_redis_s       ngx_http_aggregate_redis_t;
+typedef struct ngx_http_aggregate_redis_node_s  ngx_http_aggregate_redis_node_t;
+typedef struct ngx_http_aggregate_redis_link_s  ngx_http_aggregate_redis_link_t;
+typedef struct ngx_http_aggregate_redis_talk_s  ngx_http_aggregate_redis_talk_t;
 typedef struct ngx_http_aggregate_redis_conn_s  ngx_http_aggregate_redis_conn_t;
 typedef struct ngx_http_aggregate_redis_op_s    ngx_http_aggregate_redis_op_t;
+
+typedef struct ngx_http_aggregate_redis_cluster_s
+    ngx_http_aggregate_redis_cluster_t;
+typedef struct ngx_http_aggregate_redis_sentinel_s
+    ngx_http_aggregate_redis_sentinel_t;
+typedef struct ngx_http_aggregate_redis_follow_s
+    ngx_http_aggregate_redis_follow_t;
 
 typedef void (*ngx_http_aggregate_redis_pt)(
     ngx_http_aggregate_redis_op_t *op);
@@ -42,33 +61,147 @@ typedef void (*ngx_http_aggregate_redis_pt)(
 /* in shared memory: what a worker has learned, the others know */
 
 typedef struct {
-    ngx_atomic_t                        fails;      /* in a row */
-    ngx_atomic_t                        down;
-    ngx_atomic_t                        probe_at;   /* milliseconds */
-    ngx_atomic_t                        backoff;
-    ngx_atomic_t                        timeouts;
-    ngx_atomic_t                        errors;
-    ngx_atomic_t                        commands;
+    ngx_atomic_t                          hash;     /* of the server's name */
+    ngx_atomic_t                          fails;    /* in a row */
+    ngx_atomic_t                          down;
+    ngx_atomic_t                          probe_at; /* milliseconds */
+    ngx_atomic_t                          backoff;
+} ngx_http_aggregate_redis_health_t;
+
+
+typedef struct {
+    ngx_atomic_t                          timeouts;
+    ngx_atomic_t                          errors;
+    ngx_atomic_t                          commands;
+    ngx_atomic_t                          redirects;
+    ngx_http_aggregate_redis_health_t     healths
+                                           [NGX_HTTP_AGGREGATE_REDIS_HEALTHS];
 } ngx_http_aggregate_redis_sh_t;
 
 
+/* a server, with this worker's connection to it */
+
+struct ngx_http_aggregate_redis_node_s {
+    ngx_http_aggregate_redis_t           *redis;
+    ngx_str_t                             name;     /* for the log */
+    ngx_str_t                             host;
+    in_port_t                             port;
+    ngx_addr_t                           *addrs;    /* NULL: to be resolved */
+    ngx_uint_t                            naddrs;
+    ngx_http_aggregate_redis_health_t    *health;
+    ngx_http_aggregate_redis_conn_t      *conn;
+    ngx_uint_t                            links;    /* that refer to it */
+};
+
+
 struct ngx_http_aggregate_redis_s {
-    ngx_str_t                           name;
-    ngx_addr_t                         *addrs;
-    ngx_uint_t                          naddrs;
-    ngx_str_t                           user;
-    ngx_str_t                           password;
-    ngx_str_t                           prefix;
-    ngx_int_t                           database;
-    ngx_msec_t                          connect_timeout;
-    ngx_msec_t                          timeout;
+    ngx_str_t                             name;
+    ngx_array_t                           servers;  /* node pointers */
+    ngx_array_t                           sentinels;
+    ngx_str_t                             master;   /* its name there */
+    ngx_str_t                             user;
+    ngx_str_t                             password;
+    ngx_str_t                             sentinel_user;
+    ngx_str_t                             sentinel_password;
+    ngx_str_t                             prefix;
+    ngx_int_t                             database;
+    ngx_msec_t                            connect_timeout;
+    ngx_msec_t                            timeout;
+    ngx_flag_t                            clustered;
 
-    ngx_shm_zone_t                     *shm_zone;
-    ngx_http_aggregate_redis_sh_t      *sh;
+    ngx_flag_t                            tls;
+    ngx_flag_t                            tls_verify;
+    ngx_str_t                             tls_ca;
+    ngx_str_t                             tls_name;
+    ngx_str_t                             tls_certificate;
+    ngx_str_t                             tls_certificate_key;
 
-    ngx_http_aggregate_redis_conn_t    *conn;       /* of this worker */
+#if (NGX_SSL)
+    ngx_ssl_t                            *ssl;
+#endif
 
-    unsigned                            defined:1;
+    ngx_resolver_t                       *resolver;
+    ngx_msec_t                            resolver_timeout;
+
+    ngx_shm_zone_t                       *shm_zone;
+    ngx_http_aggregate_redis_sh_t        *sh;
+
+    /* of this worker */
+
+    ngx_http_aggregate_redis_node_t     **nodes;
+    ngx_uint_t                            nnodes;
+    ngx_http_aggregate_redis_node_t      *node;     /* the one to be asked */
+    ngx_http_aggregate_redis_cluster_t   *cluster;
+    ngx_http_aggregate_redis_sentinel_t  *sentinel;
+    ngx_queue_t                           follows;
+
+    unsigned                              defined:1;
+    unsigned                              started:1;
+};
+
+
+/*
+ * A connection that is being made: the name resolved, connected, TLS.  One of
+ * ready and failed is called, and never from open(); after ready the events
+ * are the owner's, with data as that of the connection.
+ */
+
+struct ngx_http_aggregate_redis_link_s {
+    ngx_http_aggregate_redis_node_t      *node;
+    ngx_connection_t                     *connection;
+    ngx_resolver_ctx_t                   *resolve;
+    ngx_sockaddr_t                        sockaddr;
+    ngx_str_t                             address;
+    u_char                                text[NGX_SOCKADDR_STRLEN];
+    const char                           *broken;
+    void                                 *data;
+
+    void                                (*ready)(
+                                     ngx_http_aggregate_redis_link_t *link);
+    void                                (*failed)(
+                                     ngx_http_aggregate_redis_link_t *link,
+                                     const char *why);
+
+    unsigned                              opening:1;
+    unsigned                              complete:1;
+};
+
+
+/*
+ * A conversation: one question, one reply of any form, read by hiredis.  The
+ * owner sets what stands first.  ready is called when the greetings are
+ * answered, reply for each reply; they return NGX_OK, or something else and
+ * the conversation ends.  closed is called once, last, and never from open().
+ */
+
+struct ngx_http_aggregate_redis_talk_s {
+    ngx_http_aggregate_redis_t           *redis;
+    ngx_str_t                            *user;
+    ngx_str_t                            *password;
+    void                                 *data;
+
+    ngx_int_t                           (*ready)(
+                                     ngx_http_aggregate_redis_talk_t *talk);
+    ngx_int_t                           (*reply)(
+                                     ngx_http_aggregate_redis_talk_t *talk,
+                                     void *reply);
+    void                                (*closed)(
+                                     ngx_http_aggregate_redis_talk_t *talk,
+                                     const char *why);
+    /* no answer in time; NGX_OK: it asked something */
+    ngx_int_t                           (*silent)(
+                                     ngx_http_aggregate_redis_talk_t *talk);
+
+    ngx_http_aggregate_redis_link_t       link;
+    ngx_event_t                           timer;
+    void                                 *reader;
+    u_char                               *out;
+    size_t                                out_len;
+    size_t                                out_sent;
+    ngx_uint_t                            greetings;
+
+    unsigned                              select:1; /* the database */
+    unsigned                              open:1;
 };
 
 
@@ -79,69 +212,168 @@ struct ngx_http_aggregate_redis_s {
  */
 
 struct ngx_http_aggregate_redis_op_s {
-    ngx_queue_t                         queue;
-    ngx_http_aggregate_redis_conn_t    *conn;
-    ngx_http_aggregate_redis_pt         handler;
-    void                               *data;
-    ngx_pool_t                         *pool;
-    size_t                              limit;      /* of the value */
-    ngx_msec_t                          deadline;
-    ngx_int_t                           rc;
-    ngx_str_t                           value;
-    int64_t                             integer;
-    unsigned                            setup:1;
-    unsigned                            reading:1;
+    ngx_queue_t                           queue;
+    ngx_http_aggregate_redis_conn_t      *conn;
+    ngx_http_aggregate_redis_pt           handler;
+    void                                 *data;
+    ngx_pool_t                           *pool;
+    size_t                                limit;    /* of the value */
+    ngx_msec_t                            deadline;
+    ngx_int_t                             rc;
+    ngx_str_t                             value;
+    int64_t                               integer;
+    char                                 *command;  /* for another node */
+    size_t                                length;
+    ngx_uint_t                            hops;
+    unsigned                              setup:1;
+    unsigned                              asking:1;
+    unsigned                              reading:1;
+    unsigned                              late:1;
 };
 
 
 /*
- * A stream that is followed.  The owner sets redis, key, last_* and the
+ * A stream that is followed.  The owner sets redis, key, last_*, wait and
  * handlers: linked is called with the bounds of what the stream holds, first_*
  * and bound_* (zeroes: nothing), and may change last_*; entry for each new
- * entry; alive after each answer.  Where linked sets raise_*, an entry of that
- * id without a meaning is put into the stream first, so that what comes later
- * is later.
+ * entry; alive after each answer, which comes every wait milliseconds at
+ * least; lost when there will be none for a while.  Where linked sets
+ * raise_*, an entry of that id without a meaning is put into the stream
+ * first, so that what comes later is later.
  */
 
-typedef struct ngx_http_aggregate_redis_follow_s
-    ngx_http_aggregate_redis_follow_t;
-
 struct ngx_http_aggregate_redis_follow_s {
-    ngx_http_aggregate_redis_t         *redis;
-    ngx_str_t                           key;
-    uint64_t                            last_ms;
-    uint64_t                            last_seq;
-    uint64_t                            first_ms;
-    uint64_t                            first_seq;
-    uint64_t                            bound_ms;
-    uint64_t                            bound_seq;
-    uint64_t                            raise_ms;
-    uint64_t                            raise_seq;
-    void                               *data;
+    ngx_http_aggregate_redis_t           *redis;
+    ngx_str_t                             key;
+    ngx_msec_t                            wait;
+    uint64_t                              last_ms;
+    uint64_t                              last_seq;
+    uint64_t                              first_ms;
+    uint64_t                              first_seq;
+    uint64_t                              bound_ms;
+    uint64_t                              bound_seq;
+    uint64_t                              raise_ms;
+    uint64_t                              raise_seq;
+    void                                 *data;
 
-    void                              (*linked)(
+    void                                (*linked)(
                                    ngx_http_aggregate_redis_follow_t *follow);
-    void                              (*entry)(
+    void                                (*entry)(
                                    ngx_http_aggregate_redis_follow_t *follow,
                                    const agg_redis_entry_t *entry);
-    void                              (*alive)(
+    void                                (*alive)(
+                                   ngx_http_aggregate_redis_follow_t *follow);
+    void                                (*lost)(
                                    ngx_http_aggregate_redis_follow_t *follow);
 
-    ngx_peer_connection_t               peer;
-    ngx_event_t                         timer;
-    void                               *reader;
-    char                               *out;
-    size_t                              out_len;
-    size_t                              out_sent;
-    ngx_msec_t                          delay;
-    ngx_uint_t                          greetings;
-    ngx_uint_t                          step;
+    ngx_http_aggregate_redis_talk_t       talk;
+    ngx_http_aggregate_redis_node_t      *node;
+    ngx_queue_t                           queue;
+    ngx_event_t                           timer;
+    ngx_msec_t                            delay;
+    ngx_uint_t                            step;
 };
 
+
+/* module */
 
 /* finds the block of that name, or adds one that is still to be defined */
 ngx_http_aggregate_redis_t *ngx_http_aggregate_redis_add(ngx_conf_t *cf,
     ngx_str_t *name);
+
+/* conf */
+
+char *ngx_http_aggregate_redis_statement(ngx_conf_t *cf,
+    ngx_command_t *dummy, void *conf);
+char *ngx_http_aggregate_redis_check(ngx_conf_t *cf,
+    ngx_http_aggregate_redis_t *redis);
+char *ngx_http_aggregate_redis_resolve(ngx_conf_t *cf,
+    ngx_http_aggregate_redis_t *redis);
+
+/* node */
+
+ngx_int_t ngx_http_aggregate_redis_start(ngx_http_aggregate_redis_t *redis,
+    ngx_cycle_t *cycle);
+void ngx_http_aggregate_redis_end(ngx_http_aggregate_redis_t *redis);
+
+/* NULL: there are too many, or no memory */
+ngx_http_aggregate_redis_node_t *ngx_http_aggregate_redis_node(
+    ngx_http_aggregate_redis_t *redis, const agg_redis_address_t *address);
+
+/* the node for a key; NULL: not known yet */
+ngx_http_aggregate_redis_node_t *ngx_http_aggregate_redis_route(
+    ngx_http_aggregate_redis_t *redis, ngx_str_t *key);
+
+/* all is asked of this node from now on */
+void ngx_http_aggregate_redis_switch(ngx_http_aggregate_redis_t *redis,
+    ngx_http_aggregate_redis_node_t *node);
+
+/* failures and successes, counted for all workers */
+void ngx_http_aggregate_redis_failed(ngx_http_aggregate_redis_node_t *node,
+    const char *what);
+void ngx_http_aggregate_redis_worked(ngx_http_aggregate_redis_node_t *node);
+
+/* 1: commands are sent; probe: this worker is to find out */
+ngx_uint_t ngx_http_aggregate_redis_may_ask(
+    ngx_http_aggregate_redis_node_t *node, ngx_uint_t *probe);
+
+/* servers that are not asked at this moment, of those that are known */
+ngx_uint_t ngx_http_aggregate_redis_down(ngx_http_aggregate_redis_t *redis,
+    ngx_uint_t *known);
+
+/* the commands that begin a connection; NULL: no memory */
+u_char *ngx_http_aggregate_redis_greeting(ngx_http_aggregate_redis_t *redis,
+    ngx_str_t *user, ngx_str_t *password, ngx_uint_t select, size_t *len,
+    ngx_uint_t *n);
+
+/* link */
+
+ngx_int_t ngx_http_aggregate_redis_link_open(
+    ngx_http_aggregate_redis_link_t *link,
+    ngx_http_aggregate_redis_node_t *node);
+void ngx_http_aggregate_redis_link_close(
+    ngx_http_aggregate_redis_link_t *link);
+
+/* talk */
+
+ngx_int_t ngx_http_aggregate_redis_talk_open(
+    ngx_http_aggregate_redis_talk_t *talk,
+    ngx_http_aggregate_redis_node_t *node);
+ngx_int_t ngx_http_aggregate_redis_talk_ask(
+    ngx_http_aggregate_redis_talk_t *talk, ngx_uint_t argc, ngx_str_t *argv,
+    ngx_msec_t timeout);
+void ngx_http_aggregate_redis_talk_close(
+    ngx_http_aggregate_redis_talk_t *talk, const char *why);
+
+/* cluster */
+
+ngx_int_t ngx_http_aggregate_redis_cluster_start(
+    ngx_http_aggregate_redis_t *redis, ngx_cycle_t *cycle);
+void ngx_http_aggregate_redis_cluster_end(ngx_http_aggregate_redis_t *redis);
+ngx_http_aggregate_redis_node_t *ngx_http_aggregate_redis_cluster_route(
+    ngx_http_aggregate_redis_t *redis, ngx_str_t *key);
+void ngx_http_aggregate_redis_cluster_moved(
+    ngx_http_aggregate_redis_t *redis, ngx_uint_t slot,
+    ngx_http_aggregate_redis_node_t *node);
+ngx_uint_t ngx_http_aggregate_redis_cluster_uses(
+    ngx_http_aggregate_redis_t *redis, ngx_http_aggregate_redis_node_t *node);
+
+/* the map may be wrong: it is asked for soon */
+void ngx_http_aggregate_redis_cluster_doubt(
+    ngx_http_aggregate_redis_t *redis);
+
+/* sentinel */
+
+ngx_int_t ngx_http_aggregate_redis_sentinel_start(
+    ngx_http_aggregate_redis_t *redis, ngx_cycle_t *cycle);
+void ngx_http_aggregate_redis_sentinel_end(
+    ngx_http_aggregate_redis_t *redis);
+
+/* the master is none: they are asked again */
+void ngx_http_aggregate_redis_sentinel_doubt(
+    ngx_http_aggregate_redis_t *redis);
+
+/* commands */
 
 /*
  * Sends a command; the handler is called later, never from here.  NULL: not
@@ -149,35 +381,27 @@ ngx_http_aggregate_redis_t *ngx_http_aggregate_redis_add(ngx_conf_t *cf,
  * waits for the reply.
  */
 ngx_http_aggregate_redis_op_t *ngx_http_aggregate_redis_send(
-    ngx_http_aggregate_redis_t *redis, ngx_uint_t argc, ngx_str_t *argv,
-    ngx_http_aggregate_redis_pt handler, void *data, ngx_pool_t *pool,
-    size_t limit);
+    ngx_http_aggregate_redis_t *redis, ngx_str_t *key, ngx_uint_t argc,
+    ngx_str_t *argv, ngx_http_aggregate_redis_pt handler, void *data,
+    ngx_pool_t *pool, size_t limit);
 
 /* nobody waits for it any more; its reply is passed over when it comes */
 void ngx_http_aggregate_redis_forget(ngx_http_aggregate_redis_op_t *op);
 
-/* are commands sent at all at this moment */
-ngx_uint_t ngx_http_aggregate_redis_up(ngx_http_aggregate_redis_t *redis);
+/* finds out now and then whether the key's server is back; 1: it is up */
+ngx_uint_t ngx_http_aggregate_redis_probe(ngx_http_aggregate_redis_t *redis,
+    ngx_str_t *key);
 
-/* failures and successes, counted for all workers */
-void ngx_http_aggregate_redis_failed(ngx_http_aggregate_redis_t *redis,
-    const char *what);
-void ngx_http_aggregate_redis_worked(ngx_http_aggregate_redis_t *redis);
+/* closes this worker's connection to the node */
+void ngx_http_aggregate_redis_leave(ngx_http_aggregate_redis_node_t *node,
+    const char *why);
 
-/* the commands that begin a connection; NULL: no memory */
-char *ngx_http_aggregate_redis_greeting(ngx_http_aggregate_redis_t *redis,
-    size_t *len, ngx_uint_t *n);
-
-/* closes this worker's connection */
-void ngx_http_aggregate_redis_end(ngx_http_aggregate_redis_t *redis);
+/* follow */
 
 void ngx_http_aggregate_redis_follow(
     ngx_http_aggregate_redis_follow_t *follow);
 void ngx_http_aggregate_redis_unfollow(
     ngx_http_aggregate_redis_follow_t *follow);
-
-ngx_int_t ngx_http_aggregate_redis_peer(ngx_peer_connection_t *pc,
-    ngx_http_aggregate_redis_t *redis, ngx_log_t *log);
 
 
 extern ngx_module_t  ngx_http_aggregate_redis_module;

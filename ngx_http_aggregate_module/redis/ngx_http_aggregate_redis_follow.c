@@ -10,17 +10,21 @@
 #include "ngx_http_aggregate_redis.h"
 
 
-static void ngx_http_aggregate_redis_follow_open(
+static void ngx_http_aggregate_redis_follow_timer(ngx_event_t *ev);
+static void ngx_http_aggregate_redis_follow_again(
     ngx_http_aggregate_redis_follow_t *follow);
-static void ngx_http_aggregate_redis_follow_close(
-    ngx_http_aggregate_redis_follow_t *follow, const char *why);
-static ngx_int_t ngx_http_aggregate_redis_follow_ask(
-    ngx_http_aggregate_redis_follow_t *follow, ngx_uint_t argc,
-    ngx_str_t *argv);
-static void ngx_http_aggregate_redis_follow_write(ngx_event_t *wev);
-static void ngx_http_aggregate_redis_follow_read(ngx_event_t *rev);
+static ngx_int_t ngx_http_aggregate_redis_follow_ready(
+    ngx_http_aggregate_redis_talk_t *talk);
+static void ngx_http_aggregate_redis_follow_closed(
+    ngx_http_aggregate_redis_talk_t *talk, const char *why);
 static ngx_int_t ngx_http_aggregate_redis_follow_reply(
-    ngx_http_aggregate_redis_follow_t *follow, void *reply);
+    ngx_http_aggregate_redis_talk_t *talk, void *reply);
+static ngx_int_t ngx_http_aggregate_redis_follow_error(
+    ngx_http_aggregate_redis_follow_t *follow, const char *text, size_t len);
+static ngx_int_t ngx_http_aggregate_redis_follow_range(
+    ngx_http_aggregate_redis_follow_t *follow, ngx_uint_t last);
+static ngx_int_t ngx_http_aggregate_redis_follow_linked(
+    ngx_http_aggregate_redis_follow_t *follow);
 static ngx_int_t ngx_http_aggregate_redis_follow_raise(
     ngx_http_aggregate_redis_follow_t *follow);
 static ngx_int_t ngx_http_aggregate_redis_follow_next(
@@ -29,12 +33,22 @@ static int ngx_http_aggregate_redis_follow_bound(void *data,
     const agg_redis_entry_t *entry);
 static int ngx_http_aggregate_redis_follow_entry(void *data,
     const agg_redis_entry_t *entry);
-static void ngx_http_aggregate_redis_follow_timer(ngx_event_t *ev);
 
 
-#define NGX_HTTP_AGGREGATE_REDIS_FOLLOW_WAIT   7000
+/* for an answer, beyond the time that it may be waited with */
+#define NGX_HTTP_AGGREGATE_REDIS_FOLLOW_WAIT   2000
+
 #define NGX_HTTP_AGGREGATE_REDIS_FOLLOW_AGAIN  100
 #define NGX_HTTP_AGGREGATE_REDIS_FOLLOW_MAX    1600
+
+
+typedef enum {
+    ngx_http_aggregate_redis_follow_role = 0,
+    ngx_http_aggregate_redis_follow_first,
+    ngx_http_aggregate_redis_follow_last,
+    ngx_http_aggregate_redis_follow_raised,
+    ngx_http_aggregate_redis_follow_read
+} ngx_http_aggregate_redis_follow_e;
 
 
 void
@@ -45,13 +59,38 @@ ngx_http_aggregate_redis_follow(ngx_http_aggregate_redis_follow_t *follow)
     follow->timer.log = ngx_cycle->log;
     follow->timer.cancelable = 1;
 
+    follow->talk.redis = follow->redis;
+    follow->talk.user = &follow->redis->user;
+    follow->talk.password = &follow->redis->password;
+    follow->talk.select = 1;
+    follow->talk.data = follow;
+    follow->talk.ready = ngx_http_aggregate_redis_follow_ready;
+    follow->talk.reply = ngx_http_aggregate_redis_follow_reply;
+    follow->talk.closed = ngx_http_aggregate_redis_follow_closed;
+
+    ngx_queue_insert_tail(&follow->redis->follows, &follow->queue);
+
     ngx_add_timer(&follow->timer, 1);
+}
+
+
+void
+ngx_http_aggregate_redis_unfollow(ngx_http_aggregate_redis_follow_t *follow)
+{
+    ngx_queue_remove(&follow->queue);
+
+    ngx_http_aggregate_redis_talk_close(&follow->talk, "the worker ends");
+
+    if (follow->timer.timer_set) {
+        ngx_del_timer(&follow->timer);
+    }
 }
 
 
 static void
 ngx_http_aggregate_redis_follow_timer(ngx_event_t *ev)
 {
+    ngx_http_aggregate_redis_node_t    *node;
     ngx_http_aggregate_redis_follow_t  *follow;
 
     follow = ev->data;
@@ -60,294 +99,139 @@ ngx_http_aggregate_redis_follow_timer(ngx_event_t *ev)
         return;
     }
 
-    if (follow->peer.connection) {
-        ngx_http_aggregate_redis_follow_close(follow, "it is silent");
+    node = ngx_http_aggregate_redis_route(follow->redis, &follow->key);
+
+    if (node == NULL) {
+        ngx_http_aggregate_redis_follow_again(follow);
         return;
     }
 
-    ngx_http_aggregate_redis_follow_open(follow);
+    follow->node = node;
+
+    if (ngx_http_aggregate_redis_talk_open(&follow->talk, node) != NGX_OK) {
+        ngx_http_aggregate_redis_failed(node, "connect() failed");
+        ngx_http_aggregate_redis_follow_again(follow);
+    }
 }
 
 
 static void
-ngx_http_aggregate_redis_follow_open(
+ngx_http_aggregate_redis_follow_again(
     ngx_http_aggregate_redis_follow_t *follow)
 {
-    ngx_int_t          rc;
-    ngx_connection_t  *c;
-
-    follow->reader = agg_redis_reader_create();
-
-    rc = ngx_http_aggregate_redis_peer(&follow->peer, follow->redis,
-                                       ngx_cycle->log);
-
-    if (follow->reader == NULL || rc == NGX_ERROR || rc == NGX_BUSY
-        || rc == NGX_DECLINED)
-    {
-        ngx_http_aggregate_redis_follow_close(follow, "connect() failed");
+    if (ngx_exiting || ngx_terminate) {
         return;
     }
 
-    c = follow->peer.connection;
+    follow->delay = ngx_min(ngx_max(follow->delay * 2,
+                                    NGX_HTTP_AGGREGATE_REDIS_FOLLOW_AGAIN),
+                            NGX_HTTP_AGGREGATE_REDIS_FOLLOW_MAX);
 
-    c->data = follow;
-    c->log = ngx_cycle->log;
-    c->read->log = c->log;
-    c->write->log = c->log;
-    c->read->handler = ngx_http_aggregate_redis_follow_read;
-    c->write->handler = ngx_http_aggregate_redis_follow_write;
-    c->idle = 1;
-
-    follow->out = ngx_http_aggregate_redis_greeting(follow->redis,
-                                                    &follow->out_len,
-                                                    &follow->greetings);
-    follow->out_sent = 0;
-    follow->step = 0;
-
-    if (follow->out == NULL) {
-        ngx_http_aggregate_redis_follow_close(follow, "no memory");
-        return;
-    }
-
-    ngx_add_timer(&follow->timer, follow->redis->connect_timeout + 1000);
-
-    if (rc == NGX_OK) {
-        ngx_post_event(c->write, &ngx_posted_events);
-    }
+    ngx_add_timer(&follow->timer, follow->delay + ngx_random() % 100);
 }
 
 
 static void
-ngx_http_aggregate_redis_follow_close(
-    ngx_http_aggregate_redis_follow_t *follow, const char *why)
+ngx_http_aggregate_redis_follow_closed(ngx_http_aggregate_redis_talk_t *talk,
+    const char *why)
 {
-    if (follow->peer.connection) {
-        ngx_close_connection(follow->peer.connection);
-        follow->peer.connection = NULL;
+    ngx_http_aggregate_redis_t         *redis;
+    ngx_http_aggregate_redis_follow_t  *follow;
+
+    follow = talk->data;
+    redis = follow->redis;
+
+    if (ngx_exiting || ngx_terminate) {
+        return;
     }
 
-    if (follow->timer.timer_set) {
-        ngx_del_timer(&follow->timer);
-    }
-
-    agg_redis_reader_destroy(follow->reader);
-    follow->reader = NULL;
-
-    ngx_free(follow->out);
-    follow->out = NULL;
+    follow->lost(follow);
 
     ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
-                  "link to redis \"%V\" closed: %s", &follow->redis->name,
-                  why);
+                  "link to redis \"%V\" closed: %s", &redis->name, why);
 
-    if (!ngx_exiting && !ngx_terminate) {
-        follow->delay = ngx_min(ngx_max(follow->delay * 2,
-                                    NGX_HTTP_AGGREGATE_REDIS_FOLLOW_AGAIN),
-                                NGX_HTTP_AGGREGATE_REDIS_FOLLOW_MAX);
+    if (talk->greetings) {
+        ngx_http_aggregate_redis_failed(follow->node, why);
 
-        ngx_add_timer(&follow->timer, follow->delay + ngx_random() % 100);
-    }
-}
-
-
-void
-ngx_http_aggregate_redis_unfollow(ngx_http_aggregate_redis_follow_t *follow)
-{
-    ngx_http_aggregate_redis_follow_close(follow, "the worker ends");
-
-    if (follow->timer.timer_set) {
-        ngx_del_timer(&follow->timer);
-    }
-}
-
-
-static ngx_int_t
-ngx_http_aggregate_redis_follow_ask(
-    ngx_http_aggregate_redis_follow_t *follow, ngx_uint_t argc,
-    ngx_str_t *argv)
-{
-    char          *command;
-    size_t         len, lens[8];
-    ngx_uint_t     i;
-    const u_char  *args[8];
-
-    for (i = 0; i < argc; i++) {
-        args[i] = argv[i].data;
-        lens[i] = argv[i].len;
+    } else if (redis->clustered) {
+        ngx_http_aggregate_redis_cluster_doubt(redis);
     }
 
-    command = agg_redis_command(argc, args, lens, &len);
-    if (command == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_free(follow->out);
-
-    follow->out = ngx_alloc(len, ngx_cycle->log);
-    follow->out_len = len;
-    follow->out_sent = 0;
-
-    if (follow->out) {
-        ngx_memcpy(follow->out, command, len);
-    }
-
-    agg_redis_free(command);
-
-    if (follow->out == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_post_event(follow->peer.connection->write, &ngx_posted_events);
-
-    return NGX_OK;
-}
-
-
-static void
-ngx_http_aggregate_redis_follow_write(ngx_event_t *wev)
-{
-    ssize_t                             n;
-    ngx_connection_t                   *c;
-    ngx_http_aggregate_redis_follow_t  *follow;
-
-    c = wev->data;
-    follow = c->data;
-
-    if (c->close) {
-        ngx_http_aggregate_redis_follow_close(follow, "the worker ends");
-        return;
-    }
-
-    while (follow->out && follow->out_sent < follow->out_len) {
-
-        n = c->send(c, (u_char *) follow->out + follow->out_sent,
-                    follow->out_len - follow->out_sent);
-
-        if (n == NGX_AGAIN) {
-            break;
-        }
-
-        if (n == NGX_ERROR) {
-            ngx_http_aggregate_redis_follow_close(follow, "send() failed");
-            return;
-        }
-
-        follow->out_sent += n;
-    }
-
-    if (ngx_handle_write_event(wev, 0) != NGX_OK) {
-        ngx_http_aggregate_redis_follow_close(follow, "an event failed");
-    }
-}
-
-
-static void
-ngx_http_aggregate_redis_follow_read(ngx_event_t *rev)
-{
-    int                                 rc;
-    void                               *reply;
-    u_char                              buf[16384];
-    ssize_t                             n;
-    ngx_int_t                           result;
-    ngx_connection_t                   *c;
-    ngx_http_aggregate_redis_follow_t  *follow;
-
-    c = rev->data;
-    follow = c->data;
-
-    if (c->close) {
-        ngx_http_aggregate_redis_follow_close(follow, "the worker ends");
-        return;
-    }
-
-    for ( ;; ) {
-
-        n = c->recv(c, buf, sizeof(buf));
-
-        if (n == NGX_AGAIN) {
-            break;
-        }
-
-        if (n == NGX_ERROR || n == 0
-            || agg_redis_reader_feed(follow->reader, buf, n) != 0)
-        {
-            ngx_http_aggregate_redis_follow_close(follow, "it broke off");
-            return;
-        }
-
-        for ( ;; ) {
-
-            rc = agg_redis_reader_next(follow->reader, &reply);
-
-            if (rc == 0) {
-                break;
-            }
-
-            result = NGX_ERROR;
-
-            if (rc == 1) {
-                result = ngx_http_aggregate_redis_follow_reply(follow, reply);
-                agg_redis_reply_free(reply);
-            }
-
-            if (result != NGX_OK) {
-                ngx_http_aggregate_redis_follow_close(follow,
-                                                      "a reply was refused");
-                return;
-            }
-        }
-    }
-
-    if (ngx_handle_read_event(rev, 0) != NGX_OK) {
-        ngx_http_aggregate_redis_follow_close(follow, "an event failed");
-    }
+    ngx_http_aggregate_redis_follow_again(follow);
 }
 
 
 /*
- * The steps: the greeting, the first and the last entry of the stream, and
- * then what comes after the last one known, again and again
+ * The steps: the role of the server, where sentinels may be wrong about it,
+ * the first and the last entry of the stream, and then what comes after the
+ * last one known, again and again
  */
 
 static ngx_int_t
-ngx_http_aggregate_redis_follow_reply(
-    ngx_http_aggregate_redis_follow_t *follow, void *reply)
+ngx_http_aggregate_redis_follow_ready(ngx_http_aggregate_redis_talk_t *talk)
 {
-    int          type;
-    size_t       len;
-    int64_t      integer;
-    ngx_str_t    argv[6];
-    const char  *text;
+    ngx_str_t                           argv[2];
+    ngx_http_aggregate_redis_follow_t  *follow;
+
+    follow = talk->data;
+
+    ngx_http_aggregate_redis_worked(follow->node);
+
+    if (follow->redis->sentinels.nelts) {
+
+        follow->step = ngx_http_aggregate_redis_follow_role;
+
+        ngx_str_set(&argv[0], "ROLE");
+
+        return ngx_http_aggregate_redis_talk_ask(talk, 1, argv,
+                                      NGX_HTTP_AGGREGATE_REDIS_FOLLOW_WAIT);
+    }
+
+    return ngx_http_aggregate_redis_follow_range(follow, 0);
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_redis_follow_reply(ngx_http_aggregate_redis_talk_t *talk,
+    void *reply)
+{
+    int                                 type;
+    size_t                              len;
+    int64_t                             integer;
+    const char                         *text;
+    ngx_http_aggregate_redis_follow_t  *follow;
+
+    follow = talk->data;
 
     type = agg_redis_reply_type(reply, &text, &len, &integer);
 
     /* another node may have raised the stream already */
 
-    if (type == AGG_REDIS_ERROR && follow->step != 3) {
-        return NGX_ERROR;
-    }
-
-    if (follow->greetings) {
-
-        if (--follow->greetings) {
-            return NGX_OK;
-        }
-
-        ngx_str_set(&argv[0], "XRANGE");
-        argv[1] = follow->key;
-        ngx_str_set(&argv[2], "-");
-        ngx_str_set(&argv[3], "+");
-        ngx_str_set(&argv[4], "COUNT");
-        ngx_str_set(&argv[5], "1");
-
-        follow->step = 1;
-
-        return ngx_http_aggregate_redis_follow_ask(follow, 6, argv);
+    if (type == AGG_REDIS_ERROR
+        && follow->step != ngx_http_aggregate_redis_follow_raised)
+    {
+        return ngx_http_aggregate_redis_follow_error(follow, text, len);
     }
 
     switch (follow->step) {
 
-    case 1:
+    case ngx_http_aggregate_redis_follow_role:
+
+        if (agg_redis_elements(reply) == 0
+            || agg_redis_reply_type(agg_redis_element(reply, 0), &text, &len,
+                                    &integer)
+               != AGG_REDIS_BULK
+            || len != 6 || ngx_memcmp(text, "master", 6) != 0)
+        {
+            ngx_http_aggregate_redis_sentinel_doubt(follow->redis);
+            return NGX_ERROR;
+        }
+
+        return ngx_http_aggregate_redis_follow_range(follow, 0);
+
+    case ngx_http_aggregate_redis_follow_first:
+    case ngx_http_aggregate_redis_follow_last:
+
         follow->bound_ms = 0;
         follow->bound_seq = 0;
 
@@ -356,54 +240,22 @@ ngx_http_aggregate_redis_follow_reply(
             < 0)
         {
             return NGX_ERROR;
+        }
+
+        if (follow->step == ngx_http_aggregate_redis_follow_last) {
+            return ngx_http_aggregate_redis_follow_linked(follow);
         }
 
         follow->first_ms = follow->bound_ms;
         follow->first_seq = follow->bound_seq;
 
-        ngx_str_set(&argv[0], "XREVRANGE");
-        argv[1] = follow->key;
-        ngx_str_set(&argv[2], "+");
-        ngx_str_set(&argv[3], "-");
-        ngx_str_set(&argv[4], "COUNT");
-        ngx_str_set(&argv[5], "1");
+        return ngx_http_aggregate_redis_follow_range(follow, 1);
 
-        follow->step = 2;
-
-        return ngx_http_aggregate_redis_follow_ask(follow, 6, argv);
-
-    case 2:
-        follow->bound_ms = 0;
-        follow->bound_seq = 0;
-
-        if (agg_redis_entries(reply, 0, ngx_http_aggregate_redis_follow_bound,
-                              follow)
-            < 0)
-        {
-            return NGX_ERROR;
-        }
-
-        follow->raise_ms = 0;
-        follow->raise_seq = 0;
-
-        follow->linked(follow);
-        follow->delay = 0;
-
-        if (follow->raise_ms || follow->raise_seq) {
-            follow->step = 3;
-            return ngx_http_aggregate_redis_follow_raise(follow);
-        }
-
-        follow->step = 4;
+    case ngx_http_aggregate_redis_follow_raised:
 
         return ngx_http_aggregate_redis_follow_next(follow);
 
-    case 3:
-        follow->step = 4;
-
-        return ngx_http_aggregate_redis_follow_next(follow);
-
-    default:
+    default: /* ngx_http_aggregate_redis_follow_read */
 
         if (agg_redis_entries(reply, 1, ngx_http_aggregate_redis_follow_entry,
                               follow)
@@ -419,28 +271,83 @@ ngx_http_aggregate_redis_follow_reply(
 }
 
 
+/* in a cluster, the stream may be elsewhere now */
+
 static ngx_int_t
-ngx_http_aggregate_redis_follow_next(
+ngx_http_aggregate_redis_follow_error(
+    ngx_http_aggregate_redis_follow_t *follow, const char *text, size_t len)
+{
+    unsigned                          slot;
+    agg_redis_address_t               address;
+    ngx_http_aggregate_redis_t       *redis;
+    ngx_http_aggregate_redis_node_t  *node;
+
+    redis = follow->redis;
+
+    if (!redis->clustered || len < 6 || ngx_memcmp(text, "MOVED ", 6) != 0
+        || agg_redis_moved(text + 6, len - 6, &slot, &address) != 0)
+    {
+        return NGX_ERROR;
+    }
+
+    node = address.length ? ngx_http_aggregate_redis_node(redis, &address)
+                          : NULL;
+
+    if (node) {
+        ngx_http_aggregate_redis_cluster_moved(redis, slot, node);
+    }
+
+    return NGX_ERROR;
+}
+
+
+/* the first entry of the stream, or the last one */
+
+static ngx_int_t
+ngx_http_aggregate_redis_follow_range(
+    ngx_http_aggregate_redis_follow_t *follow, ngx_uint_t last)
+{
+    ngx_str_t  argv[6];
+
+    if (last) {
+        ngx_str_set(&argv[0], "XREVRANGE");
+        ngx_str_set(&argv[2], "+");
+        ngx_str_set(&argv[3], "-");
+
+        follow->step = ngx_http_aggregate_redis_follow_last;
+
+    } else {
+        ngx_str_set(&argv[0], "XRANGE");
+        ngx_str_set(&argv[2], "-");
+        ngx_str_set(&argv[3], "+");
+
+        follow->step = ngx_http_aggregate_redis_follow_first;
+    }
+
+    argv[1] = follow->key;
+    ngx_str_set(&argv[4], "COUNT");
+    ngx_str_set(&argv[5], "1");
+
+    return ngx_http_aggregate_redis_talk_ask(&follow->talk, 6, argv,
+                                       NGX_HTTP_AGGREGATE_REDIS_FOLLOW_WAIT);
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_redis_follow_linked(
     ngx_http_aggregate_redis_follow_t *follow)
 {
-    u_char     id[2 * NGX_INT64_LEN + 1];
-    ngx_str_t  argv[8];
+    follow->raise_ms = 0;
+    follow->raise_seq = 0;
 
-    ngx_str_set(&argv[0], "XREAD");
-    ngx_str_set(&argv[1], "COUNT");
-    ngx_str_set(&argv[2], "500");
-    ngx_str_set(&argv[3], "BLOCK");
-    ngx_str_set(&argv[4], "5000");
-    ngx_str_set(&argv[5], "STREAMS");
-    argv[6] = follow->key;
-    argv[7].data = id;
-    argv[7].len = ngx_sprintf(id, "%uL-%uL", follow->last_ms,
-                              follow->last_seq)
-                  - id;
+    follow->linked(follow);
+    follow->delay = 0;
 
-    ngx_add_timer(&follow->timer, NGX_HTTP_AGGREGATE_REDIS_FOLLOW_WAIT);
+    if (follow->raise_ms || follow->raise_seq) {
+        return ngx_http_aggregate_redis_follow_raise(follow);
+    }
 
-    return ngx_http_aggregate_redis_follow_ask(follow, 8, argv);
+    return ngx_http_aggregate_redis_follow_next(follow);
 }
 
 
@@ -462,7 +369,37 @@ ngx_http_aggregate_redis_follow_raise(
     ngx_str_set(&argv[5], "soft");
     ngx_str_set(&argv[6], "1");
 
-    return ngx_http_aggregate_redis_follow_ask(follow, 7, argv);
+    follow->step = ngx_http_aggregate_redis_follow_raised;
+
+    return ngx_http_aggregate_redis_talk_ask(&follow->talk, 7, argv,
+                                       NGX_HTTP_AGGREGATE_REDIS_FOLLOW_WAIT);
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_redis_follow_next(
+    ngx_http_aggregate_redis_follow_t *follow)
+{
+    u_char     id[2 * NGX_INT64_LEN + 1], wait[NGX_INT64_LEN];
+    ngx_str_t  argv[8];
+
+    ngx_str_set(&argv[0], "XREAD");
+    ngx_str_set(&argv[1], "COUNT");
+    ngx_str_set(&argv[2], "500");
+    ngx_str_set(&argv[3], "BLOCK");
+    argv[4].data = wait;
+    argv[4].len = ngx_sprintf(wait, "%M", follow->wait) - wait;
+    ngx_str_set(&argv[5], "STREAMS");
+    argv[6] = follow->key;
+    argv[7].data = id;
+    argv[7].len = ngx_sprintf(id, "%uL-%uL", follow->last_ms,
+                              follow->last_seq)
+                  - id;
+
+    follow->step = ngx_http_aggregate_redis_follow_read;
+
+    return ngx_http_aggregate_redis_talk_ask(&follow->talk, 8, argv,
+                        follow->wait + NGX_HTTP_AGGREGATE_REDIS_FOLLOW_WAIT);
 }
 
 

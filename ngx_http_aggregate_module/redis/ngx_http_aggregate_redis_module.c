@@ -12,60 +12,15 @@ typedef struct {
 } ngx_http_aggregate_redis_main_conf_t;
 
 
-typedef char *(*ngx_http_aggregate_redis_statement_pt)(ngx_conf_t *cf,
-    ngx_http_aggregate_redis_t *redis, ngx_str_t *value);
-
-
-typedef struct {
-    ngx_str_t                              name;
-    ngx_http_aggregate_redis_statement_pt  handler;
-} ngx_http_aggregate_redis_statement_t;
-
-
 static void *ngx_http_aggregate_redis_create_main_conf(ngx_conf_t *cf);
 static char *ngx_http_aggregate_redis_init_main_conf(ngx_conf_t *cf,
     void *conf);
+static ngx_int_t ngx_http_aggregate_redis_init_process(ngx_cycle_t *cycle);
 static void ngx_http_aggregate_redis_exit_process(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_aggregate_redis_init_zone(ngx_shm_zone_t *shm_zone,
     void *data);
 static char *ngx_http_aggregate_redis_block(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
-static char *ngx_http_aggregate_redis_statement(ngx_conf_t *cf,
-    ngx_command_t *dummy, void *conf);
-static char *ngx_http_aggregate_redis_server(ngx_conf_t *cf,
-    ngx_http_aggregate_redis_t *redis, ngx_str_t *value);
-static char *ngx_http_aggregate_redis_user(ngx_conf_t *cf,
-    ngx_http_aggregate_redis_t *redis, ngx_str_t *value);
-static char *ngx_http_aggregate_redis_password(ngx_conf_t *cf,
-    ngx_http_aggregate_redis_t *redis, ngx_str_t *value);
-static char *ngx_http_aggregate_redis_password_file(ngx_conf_t *cf,
-    ngx_http_aggregate_redis_t *redis, ngx_str_t *name);
-static char *ngx_http_aggregate_redis_database(ngx_conf_t *cf,
-    ngx_http_aggregate_redis_t *redis, ngx_str_t *value);
-static char *ngx_http_aggregate_redis_prefix(ngx_conf_t *cf,
-    ngx_http_aggregate_redis_t *redis, ngx_str_t *value);
-static char *ngx_http_aggregate_redis_connect_timeout(ngx_conf_t *cf,
-    ngx_http_aggregate_redis_t *redis, ngx_str_t *value);
-static char *ngx_http_aggregate_redis_timeout(ngx_conf_t *cf,
-    ngx_http_aggregate_redis_t *redis, ngx_str_t *value);
-static char *ngx_http_aggregate_redis_msec(ngx_conf_t *cf, ngx_str_t *value,
-    ngx_msec_t *msec);
-
-
-static ngx_http_aggregate_redis_statement_t
-    ngx_http_aggregate_redis_statements[] =
-{
-    { ngx_string("server"), ngx_http_aggregate_redis_server },
-    { ngx_string("user"), ngx_http_aggregate_redis_user },
-    { ngx_string("password"), ngx_http_aggregate_redis_password },
-    { ngx_string("database"), ngx_http_aggregate_redis_database },
-    { ngx_string("prefix"), ngx_http_aggregate_redis_prefix },
-    { ngx_string("connect_timeout"),
-      ngx_http_aggregate_redis_connect_timeout },
-    { ngx_string("timeout"), ngx_http_aggregate_redis_timeout },
-    { ngx_null_string, NULL }
-};
-
 
 static ngx_command_t  ngx_http_aggregate_redis_commands[] = {
 
@@ -102,7 +57,7 @@ ngx_module_t  ngx_http_aggregate_redis_module = {
     NGX_HTTP_MODULE,                           /* module type */
     NULL,                                      /* init master */
     NULL,                                      /* init module */
-    NULL,                                      /* init process */
+    ngx_http_aggregate_redis_init_process,     /* init process */
     NULL,                                      /* init thread */
     NULL,                                      /* exit thread */
     ngx_http_aggregate_redis_exit_process,     /* exit process */
@@ -150,9 +105,42 @@ ngx_http_aggregate_redis_init_main_conf(ngx_conf_t *cf, void *conf)
                                "\"aggregate_redis\"", &redis[i]->name);
             return NGX_CONF_ERROR;
         }
+
+        if (ngx_http_aggregate_redis_resolve(cf, redis[i]) != NGX_CONF_OK) {
+            return NGX_CONF_ERROR;
+        }
     }
 
     return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_redis_init_process(ngx_cycle_t *cycle)
+{
+    ngx_uint_t                              i;
+    ngx_http_aggregate_redis_t            **redis;
+    ngx_http_aggregate_redis_main_conf_t   *rmcf;
+
+    rmcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                              ngx_http_aggregate_redis_module);
+
+    if (rmcf == NULL
+        || (ngx_process != NGX_PROCESS_WORKER
+            && ngx_process != NGX_PROCESS_SINGLE))
+    {
+        return NGX_OK;
+    }
+
+    redis = rmcf->redis.elts;
+
+    for (i = 0; i < rmcf->redis.nelts; i++) {
+        if (ngx_http_aggregate_redis_start(redis[i], cycle) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
 }
 
 
@@ -204,11 +192,25 @@ ngx_http_aggregate_redis_add(ngx_conf_t *cf, ngx_str_t *name)
         return NULL;
     }
 
-    redis->name = *name;
-    redis->connect_timeout = 100;
-    redis->timeout = 50;
+    if (ngx_array_init(&redis->servers, cf->pool, 1,
+                       sizeof(ngx_http_aggregate_redis_node_t *))
+        != NGX_OK
+        || ngx_array_init(&redis->sentinels, cf->pool, 3,
+                          sizeof(ngx_http_aggregate_redis_node_t *))
+           != NGX_OK)
+    {
+        return NULL;
+    }
 
-    ngx_str_set(&redis->prefix, "gw:");
+    redis->name = *name;
+    redis->connect_timeout = NGX_CONF_UNSET_MSEC;
+    redis->timeout = NGX_CONF_UNSET_MSEC;
+    redis->database = NGX_CONF_UNSET;
+    redis->clustered = NGX_CONF_UNSET;
+    redis->tls = NGX_CONF_UNSET;
+    redis->tls_verify = NGX_CONF_UNSET;
+
+    ngx_queue_init(&redis->follows);
 
     *redisp = redis;
 
@@ -269,20 +271,7 @@ ngx_http_aggregate_redis_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return rv;
     }
 
-    if (redis->naddrs == 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "no \"server\" in redis \"%V\"", &redis->name);
-        return NGX_CONF_ERROR;
-    }
-
-    if (redis->user.len && redis->password.len == 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"user\" without \"password\" in redis \"%V\"",
-                           &redis->name);
-        return NGX_CONF_ERROR;
-    }
-
-    return NGX_CONF_OK;
+    return ngx_http_aggregate_redis_check(cf, redis);
 }
 
 
@@ -316,242 +305,4 @@ ngx_http_aggregate_redis_init_zone(ngx_shm_zone_t *shm_zone, void *data)
     shpool->data = redis->sh;
 
     return NGX_OK;
-}
-
-
-static char *
-ngx_http_aggregate_redis_statement(ngx_conf_t *cf, ngx_command_t *dummy,
-    void *conf)
-{
-    ngx_str_t                             *value;
-    ngx_uint_t                             i;
-    ngx_http_aggregate_redis_statement_t  *statement;
-
-    value = cf->args->elts;
-
-    for (i = 0; ngx_http_aggregate_redis_statements[i].name.len; i++) {
-
-        statement = &ngx_http_aggregate_redis_statements[i];
-
-        if (statement->name.len != value[0].len
-            || ngx_strcmp(statement->name.data, value[0].data) != 0)
-        {
-            continue;
-        }
-
-        if (cf->args->nelts != 2) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid number of arguments in \"%V\"",
-                               &value[0]);
-            return NGX_CONF_ERROR;
-        }
-
-        return statement->handler(cf, cf->handler_conf, &value[1]);
-    }
-
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "unknown statement \"%V\" in \"aggregate_redis\", it "
-                       "must be server, user, password, database, prefix, "
-                       "connect_timeout or timeout", &value[0]);
-
-    return NGX_CONF_ERROR;
-}
-
-
-static char *
-ngx_http_aggregate_redis_server(ngx_conf_t *cf,
-    ngx_http_aggregate_redis_t *redis, ngx_str_t *value)
-{
-    ngx_url_t  u;
-
-    if (redis->naddrs) {
-        return "is duplicate";
-    }
-
-    ngx_memzero(&u, sizeof(ngx_url_t));
-
-    u.url = *value;
-    u.default_port = 6379;
-
-    if (ngx_parse_url(cf->pool, &u) != NGX_OK) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%s in \"server\" \"%V\"",
-                           u.err ? u.err : "invalid address", value);
-        return NGX_CONF_ERROR;
-    }
-
-    redis->addrs = u.addrs;
-    redis->naddrs = u.naddrs;
-
-    return NGX_CONF_OK;
-}
-
-
-static char *
-ngx_http_aggregate_redis_user(ngx_conf_t *cf,
-    ngx_http_aggregate_redis_t *redis, ngx_str_t *value)
-{
-    redis->user = *value;
-
-    return NGX_CONF_OK;
-}
-
-
-static char *
-ngx_http_aggregate_redis_password(ngx_conf_t *cf,
-    ngx_http_aggregate_redis_t *redis, ngx_str_t *value)
-{
-    u_char     *env;
-    ngx_str_t   name;
-
-    if (ngx_strncmp(value->data, "env:", 4) == 0) {
-
-        env = (u_char *) getenv((char *) value->data + 4);
-
-        if (env == NULL || *env == '\0') {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "no environment variable \"%s\" for "
-                               "\"password\"", value->data + 4);
-            return NGX_CONF_ERROR;
-        }
-
-        redis->password.len = ngx_strlen(env);
-        redis->password.data = ngx_pnalloc(cf->pool, redis->password.len);
-
-        if (redis->password.data == NULL) {
-            return NGX_CONF_ERROR;
-        }
-
-        ngx_memcpy(redis->password.data, env, redis->password.len);
-
-        return NGX_CONF_OK;
-    }
-
-    if (ngx_strncmp(value->data, "file:", 5) == 0) {
-
-        name.data = value->data + 5;
-        name.len = value->len - 5;
-
-        return ngx_http_aggregate_redis_password_file(cf, redis, &name);
-    }
-
-    redis->password = *value;
-
-    return NGX_CONF_OK;
-}
-
-
-static char *
-ngx_http_aggregate_redis_password_file(ngx_conf_t *cf,
-    ngx_http_aggregate_redis_t *redis, ngx_str_t *name)
-{
-    u_char    *buf;
-    ssize_t    n;
-    ngx_fd_t   fd;
-
-    if (ngx_conf_full_name(cf->cycle, name, 1) != NGX_OK) {
-        return NGX_CONF_ERROR;
-    }
-
-    buf = ngx_pnalloc(cf->pool, 1024);
-    if (buf == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    fd = ngx_open_file(name->data, NGX_FILE_RDONLY, NGX_FILE_OPEN, 0);
-
-    if (fd == NGX_INVALID_FILE) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
-                           ngx_open_file_n " \"%V\" failed", name);
-        return NGX_CONF_ERROR;
-    }
-
-    n = ngx_read_fd(fd, buf, 1024);
-
-    (void) ngx_close_file(fd);
-
-    while (n > 0 && (buf[n - 1] == LF || buf[n - 1] == CR)) {
-        n--;
-    }
-
-    if (n <= 0 || n == 1024) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" holds no password of 1 to 1023 bytes",
-                           name);
-        return NGX_CONF_ERROR;
-    }
-
-    redis->password.data = buf;
-    redis->password.len = n;
-
-    return NGX_CONF_OK;
-}
-
-
-static char *
-ngx_http_aggregate_redis_database(ngx_conf_t *cf,
-    ngx_http_aggregate_redis_t *redis, ngx_str_t *value)
-{
-    redis->database = ngx_atoi(value->data, value->len);
-
-    if (redis->database == NGX_ERROR) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid number \"%V\" in \"database\"", value);
-        return NGX_CONF_ERROR;
-    }
-
-    return NGX_CONF_OK;
-}
-
-
-static char *
-ngx_http_aggregate_redis_prefix(ngx_conf_t *cf,
-    ngx_http_aggregate_redis_t *redis, ngx_str_t *value)
-{
-    if (value->len > 128) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"prefix\" \"%V\" is longer than 128 bytes",
-                           value);
-        return NGX_CONF_ERROR;
-    }
-
-    redis->prefix = *value;
-
-    return NGX_CONF_OK;
-}
-
-
-static char *
-ngx_http_aggregate_redis_connect_timeout(ngx_conf_t *cf,
-    ngx_http_aggregate_redis_t *redis, ngx_str_t *value)
-{
-    return ngx_http_aggregate_redis_msec(cf, value, &redis->connect_timeout);
-}
-
-
-static char *
-ngx_http_aggregate_redis_timeout(ngx_conf_t *cf,
-    ngx_http_aggregate_redis_t *redis, ngx_str_t *value)
-{
-    return ngx_http_aggregate_redis_msec(cf, value, &redis->timeout);
-}
-
-
-static char *
-ngx_http_aggregate_redis_msec(ngx_conf_t *cf, ngx_str_t *value,
-    ngx_msec_t *msec)
-{
-    ngx_int_t  time;
-
-    time = ngx_parse_time(value, 0);
-
-    if (time == NGX_ERROR || time < 1 || time > 60000) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid time \"%V\", it must be from 1ms to 60s",
-                           value);
-        return NGX_CONF_ERROR;
-    }
-
-    *msec = (ngx_msec_t) time;
-
-    return NGX_CONF_OK;
 }

@@ -1,0 +1,509 @@
+
+/*
+ * The servers that a worker knows: which of them is asked, and what all
+ * workers have learned about it.
+ */
+
+
+#include "ngx_http_aggregate_redis.h"
+
+
+static ngx_http_aggregate_redis_node_t *ngx_http_aggregate_redis_make(
+    ngx_http_aggregate_redis_t *redis, const agg_redis_address_t *address);
+static ngx_int_t ngx_http_aggregate_redis_literal(
+    ngx_http_aggregate_redis_node_t *node);
+static ngx_http_aggregate_redis_health_t *ngx_http_aggregate_redis_health(
+    ngx_http_aggregate_redis_t *redis, ngx_str_t *name);
+
+
+ngx_int_t
+ngx_http_aggregate_redis_start(ngx_http_aggregate_redis_t *redis,
+    ngx_cycle_t *cycle)
+{
+    ngx_uint_t                         i;
+    ngx_http_aggregate_redis_node_t  **servers;
+
+    redis->nodes = ngx_pcalloc(cycle->pool,
+                               NGX_HTTP_AGGREGATE_REDIS_NODES
+                               * sizeof(ngx_http_aggregate_redis_node_t *));
+    if (redis->nodes == NULL) {
+        return NGX_ERROR;
+    }
+
+    servers = redis->servers.elts;
+
+    for (i = 0; i < redis->servers.nelts; i++) {
+        servers[i]->health = ngx_http_aggregate_redis_health(redis,
+                                                          &servers[i]->name);
+        redis->nodes[i] = servers[i];
+    }
+
+    redis->nnodes = redis->servers.nelts;
+    redis->started = 1;
+
+    if (redis->clustered) {
+        return ngx_http_aggregate_redis_cluster_start(redis, cycle);
+    }
+
+    if (redis->sentinels.nelts) {
+        return ngx_http_aggregate_redis_sentinel_start(redis, cycle);
+    }
+
+    redis->node = servers[0];
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_aggregate_redis_end(ngx_http_aggregate_redis_t *redis)
+{
+    ngx_uint_t  i;
+
+    if (!redis->started) {
+        return;
+    }
+
+    if (redis->cluster) {
+        ngx_http_aggregate_redis_cluster_end(redis);
+    }
+
+    if (redis->sentinel) {
+        ngx_http_aggregate_redis_sentinel_end(redis);
+    }
+
+    for (i = 0; i < redis->nnodes; i++) {
+        ngx_http_aggregate_redis_leave(redis->nodes[i], "the worker ends");
+    }
+}
+
+
+ngx_http_aggregate_redis_node_t *
+ngx_http_aggregate_redis_node(ngx_http_aggregate_redis_t *redis,
+    const agg_redis_address_t *address)
+{
+    ngx_uint_t                        i;
+    ngx_http_aggregate_redis_node_t  *node;
+
+    for (i = 0; i < redis->nnodes; i++) {
+
+        node = redis->nodes[i];
+
+        if (node->port == address->port
+            && node->host.len == address->length
+            && ngx_memcmp(node->host.data, address->host, address->length)
+               == 0)
+        {
+            return node;
+        }
+    }
+
+    if (redis->nnodes < NGX_HTTP_AGGREGATE_REDIS_NODES) {
+
+        node = ngx_http_aggregate_redis_make(redis, address);
+
+        if (node) {
+            redis->nodes[redis->nnodes++] = node;
+        }
+
+        return node;
+    }
+
+    /* the place of one that nobody needs; those of the configuration stay */
+
+    for (i = redis->servers.nelts; i < redis->nnodes; i++) {
+
+        node = redis->nodes[i];
+
+        if (node->conn || node->links || node == redis->node
+            || (redis->cluster
+                && ngx_http_aggregate_redis_cluster_uses(redis, node)))
+        {
+            continue;
+        }
+
+        node = ngx_http_aggregate_redis_make(redis, address);
+
+        if (node) {
+            ngx_free(redis->nodes[i]);
+            redis->nodes[i] = node;
+        }
+
+        return node;
+    }
+
+    return NULL;
+}
+
+
+static ngx_http_aggregate_redis_node_t *
+ngx_http_aggregate_redis_make(ngx_http_aggregate_redis_t *redis,
+    const agg_redis_address_t *address)
+{
+    u_char                           *p;
+    ngx_http_aggregate_redis_node_t  *node;
+
+    if (address->length == 0 || address->length > AGG_REDIS_HOST_MAX) {
+        return NULL;
+    }
+
+    /* one piece: the node, its address, its host, its name */
+
+    node = ngx_calloc(sizeof(ngx_http_aggregate_redis_node_t)
+                      + sizeof(ngx_addr_t) + sizeof(ngx_sockaddr_t)
+                      + 2 * address->length + sizeof("[]:65535"),
+                      ngx_cycle->log);
+    if (node == NULL) {
+        return NULL;
+    }
+
+    p = (u_char *) (node + 1) + sizeof(ngx_addr_t) + sizeof(ngx_sockaddr_t);
+
+    node->redis = redis;
+    node->port = (in_port_t) address->port;
+    node->host.data = p;
+    node->host.len = address->length;
+
+    p = ngx_cpymem(p, address->host, address->length);
+
+    node->name.data = p;
+    node->name.len = ngx_sprintf(p, ngx_strlchr(node->host.data, p, ':')
+                                    ? "[%V]:%ui" : "%V:%ui",
+                                 &node->host, (ngx_uint_t) address->port)
+                     - p;
+
+    node->health = ngx_http_aggregate_redis_health(redis, &node->name);
+
+    (void) ngx_http_aggregate_redis_literal(node);
+
+    return node;
+}
+
+
+/* an address needs no resolver */
+
+static ngx_int_t
+ngx_http_aggregate_redis_literal(ngx_http_aggregate_redis_node_t *node)
+{
+    in_addr_t             inaddr;
+    ngx_addr_t           *addr;
+    struct sockaddr_in   *sin;
+#if (NGX_HAVE_INET6)
+    struct sockaddr_in6  *sin6;
+#endif
+
+    addr = (ngx_addr_t *) (node + 1);
+    addr->sockaddr = (struct sockaddr *) (addr + 1);
+    addr->name = node->name;
+
+    inaddr = ngx_inet_addr(node->host.data, node->host.len);
+
+    if (inaddr != INADDR_NONE) {
+        sin = (struct sockaddr_in *) addr->sockaddr;
+
+        sin->sin_family = AF_INET;
+        sin->sin_port = htons(node->port);
+        sin->sin_addr.s_addr = inaddr;
+
+        addr->socklen = sizeof(struct sockaddr_in);
+        node->addrs = addr;
+        node->naddrs = 1;
+
+        return NGX_OK;
+    }
+
+#if (NGX_HAVE_INET6)
+
+    sin6 = (struct sockaddr_in6 *) addr->sockaddr;
+
+    if (ngx_inet6_addr(node->host.data, node->host.len,
+                       sin6->sin6_addr.s6_addr)
+        == NGX_OK)
+    {
+        sin6->sin6_family = AF_INET6;
+        sin6->sin6_port = htons(node->port);
+
+        addr->socklen = sizeof(struct sockaddr_in6);
+        node->addrs = addr;
+        node->naddrs = 1;
+
+        return NGX_OK;
+    }
+
+#endif
+
+    return NGX_DECLINED;
+}
+
+
+/* a place in shared memory by the name; with too many, some share one */
+
+static ngx_http_aggregate_redis_health_t *
+ngx_http_aggregate_redis_health(ngx_http_aggregate_redis_t *redis,
+    ngx_str_t *name)
+{
+    ngx_uint_t                          i, n;
+    ngx_atomic_uint_t                   hash;
+    ngx_http_aggregate_redis_health_t  *health;
+
+    hash = ngx_crc32_long(name->data, name->len) | 1;
+    n = NGX_HTTP_AGGREGATE_REDIS_HEALTHS;
+
+    for (i = 0; i < n; i++) {
+
+        health = &redis->sh->healths[(hash + i) % n];
+
+        if (health->hash == hash
+            || (health->hash == 0
+                && (ngx_atomic_cmp_set(&health->hash, 0, hash)
+                    || health->hash == hash)))
+        {
+            return health;
+        }
+    }
+
+    return &redis->sh->healths[hash % n];
+}
+
+
+ngx_http_aggregate_redis_node_t *
+ngx_http_aggregate_redis_route(ngx_http_aggregate_redis_t *redis,
+    ngx_str_t *key)
+{
+    return redis->cluster ? ngx_http_aggregate_redis_cluster_route(redis, key)
+                          : redis->node;
+}
+
+
+void
+ngx_http_aggregate_redis_switch(ngx_http_aggregate_redis_t *redis,
+    ngx_http_aggregate_redis_node_t *node)
+{
+    ngx_queue_t                        *q;
+    ngx_http_aggregate_redis_node_t    *old;
+    ngx_http_aggregate_redis_follow_t  *follow;
+
+    old = redis->node;
+
+    if (old == node) {
+        return;
+    }
+
+    redis->node = node;
+
+    ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
+                  "redis \"%V\" is %V now", &redis->name, &node->name);
+
+    /* it may have been out of use for other reasons than those of now */
+
+    node->health->fails = 0;
+    (void) ngx_atomic_cmp_set(&node->health->down, 1, 0);
+
+    if (old == NULL) {
+        return;
+    }
+
+    ngx_http_aggregate_redis_leave(old, "another server took its place");
+
+    for (q = ngx_queue_head(&redis->follows);
+         q != ngx_queue_sentinel(&redis->follows);
+         q = ngx_queue_next(q))
+    {
+        follow = ngx_queue_data(q, ngx_http_aggregate_redis_follow_t, queue);
+
+        ngx_http_aggregate_redis_talk_close(&follow->talk,
+                                            "another server took its place");
+    }
+}
+
+
+ngx_uint_t
+ngx_http_aggregate_redis_may_ask(ngx_http_aggregate_redis_node_t *node,
+    ngx_uint_t *probe)
+{
+    ngx_atomic_uint_t                   at, now;
+    ngx_http_aggregate_redis_health_t  *health;
+
+    *probe = 0;
+    health = node->health;
+
+    if (health->down == 0) {
+        return 1;
+    }
+
+    at = health->probe_at;
+    now = (ngx_atomic_uint_t) ngx_current_msec;
+
+    if ((ngx_atomic_int_t) (at - now) > 0) {
+        return 0;
+    }
+
+    /* one of all workers */
+
+    if (ngx_atomic_cmp_set(&health->probe_at, at, now + health->backoff)) {
+
+        health->backoff = ngx_min(health->backoff * 2,
+                                  NGX_HTTP_AGGREGATE_REDIS_BACKOFF_MAX);
+        *probe = 1;
+    }
+
+    return 0;
+}
+
+
+void
+ngx_http_aggregate_redis_failed(ngx_http_aggregate_redis_node_t *node,
+    const char *what)
+{
+    ngx_http_aggregate_redis_t         *redis;
+    ngx_http_aggregate_redis_health_t  *health;
+
+    redis = node->redis;
+    health = node->health;
+
+    if (redis->clustered) {
+        ngx_http_aggregate_redis_cluster_doubt(redis);
+    }
+
+    if (ngx_atomic_fetch_add(&health->fails, 1) + 1
+        < NGX_HTTP_AGGREGATE_REDIS_FAILS)
+    {
+        return;
+    }
+
+    if (ngx_atomic_cmp_set(&health->down, 0, 1)) {
+
+        health->backoff = NGX_HTTP_AGGREGATE_REDIS_BACKOFF_MIN;
+        health->probe_at = ngx_current_msec + health->backoff
+                         + ngx_random() % NGX_HTTP_AGGREGATE_REDIS_BACKOFF_MIN;
+
+        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                      "redis \"%V\" (%V) is not asked for a while: %s",
+                      &redis->name, &node->name, what);
+    }
+}
+
+
+void
+ngx_http_aggregate_redis_worked(ngx_http_aggregate_redis_node_t *node)
+{
+    ngx_http_aggregate_redis_health_t  *health;
+
+    health = node->health;
+
+    if (health->fails) {
+        health->fails = 0;
+    }
+
+    if (health->down && ngx_atomic_cmp_set(&health->down, 1, 0)) {
+        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                      "redis \"%V\" (%V) is back", &node->redis->name,
+                      &node->name);
+    }
+}
+
+
+ngx_uint_t
+ngx_http_aggregate_redis_down(ngx_http_aggregate_redis_t *redis,
+    ngx_uint_t *known)
+{
+    ngx_uint_t                        i, n;
+    ngx_http_aggregate_redis_node_t  *node;
+
+    if (redis->cluster == NULL) {
+        *known = (redis->node != NULL);
+
+        return redis->node && redis->node->health->down;
+    }
+
+    n = 0;
+    *known = 0;
+
+    for (i = 0; i < redis->nnodes; i++) {
+
+        node = redis->nodes[i];
+
+        if (ngx_http_aggregate_redis_cluster_uses(redis, node)) {
+            (*known)++;
+            n += (node->health->down != 0);
+        }
+    }
+
+    return n;
+}
+
+
+u_char *
+ngx_http_aggregate_redis_greeting(ngx_http_aggregate_redis_t *redis,
+    ngx_str_t *user, ngx_str_t *password, ngx_uint_t select, size_t *len,
+    ngx_uint_t *n)
+{
+    char          *commands[3];
+    size_t         lens[3], sizes[3];
+    u_char        *all, *p, number[NGX_INT_T_LEN];
+    ngx_uint_t     i, argc;
+    const u_char  *args[3];
+
+    i = 0;
+    *len = 0;
+
+    if (password->len) {
+
+        argc = 0;
+        args[argc] = (u_char *) "AUTH";
+        lens[argc++] = 4;
+
+        if (user->len) {
+            args[argc] = user->data;
+            lens[argc++] = user->len;
+        }
+
+        args[argc] = password->data;
+        lens[argc++] = password->len;
+
+        commands[i] = agg_redis_command(argc, args, lens, &sizes[i]);
+        i++;
+    }
+
+    if (select && redis->database) {
+
+        args[0] = (u_char *) "SELECT";
+        lens[0] = 6;
+        args[1] = number;
+        lens[1] = ngx_sprintf(number, "%i", redis->database) - number;
+
+        commands[i] = agg_redis_command(2, args, lens, &sizes[i]);
+        i++;
+    }
+
+    args[0] = (u_char *) "PING";
+    lens[0] = 4;
+
+    commands[i] = agg_redis_command(1, args, lens, &sizes[i]);
+
+    *n = i + 1;
+
+    for (i = 0; i < *n; i++) {
+        *len += commands[i] ? sizes[i] : 0;
+    }
+
+    all = ngx_alloc(*len + 1, ngx_cycle->log);
+    p = all;
+
+    for (i = 0; i < *n; i++) {
+
+        if (commands[i] == NULL) {
+            ngx_free(all);
+            all = NULL;
+            continue;
+        }
+
+        if (all) {
+            p = ngx_cpymem(p, commands[i], sizes[i]);
+        }
+
+        agg_redis_free(commands[i]);
+    }
+
+    return all;
+}

@@ -110,7 +110,7 @@ like($l->{time}, qr/^\d+\.\d{3},\d+\.\d{3},\d+\.\d{3}$/, 'times');
 is($l->{reason}, '-,-,-', 'no reasons');
 my @times = split /,/, $l->{time};
 cmp_ok($times[1], '>=', slow(0.095), 'the time of a slow one');
-cmp_ok($times[0], '<', slow(0.09), 'and of a quick one');
+cmp_ok($times[0], '<', $times[1], 'and of a quick one');
 is($l->{tags}, '-', 'no tags') if length $l->{tags};
 ok(1, 'no tags') if !length $l->{tags};
 

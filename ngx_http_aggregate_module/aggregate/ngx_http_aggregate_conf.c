@@ -368,9 +368,10 @@ ngx_http_aggregate_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_aggregate_loc_conf_t *alcf = conf;
 
-    char                        *rv;
-    ngx_http_core_loc_conf_t    *clcf;
-    ngx_http_aggregate_block_t  *block;
+    char                            *rv;
+    ngx_http_core_loc_conf_t        *clcf;
+    ngx_http_aggregate_block_t      *block;
+    ngx_http_aggregate_main_conf_t  *amcf;
 
     if (alcf->block) {
         return "is duplicate";
@@ -396,6 +397,9 @@ ngx_http_aggregate_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     alcf->block = block;
+
+    amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_aggregate_module);
+    amcf->used = 1;
 
     rv = ngx_http_aggregate_parse_block(cf, NGX_HTTP_AGGREGATE_CONF, block);
     if (rv != NGX_CONF_OK) {

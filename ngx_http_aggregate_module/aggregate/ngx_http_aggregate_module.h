@@ -168,6 +168,7 @@ typedef struct {
                                        /* ngx_http_aggregate_variable_t */
     ngx_int_t                        breaker_index;
     uint64_t                         key[2];
+    ngx_uint_t                       used;   /* unsigned  used:1; */
 } ngx_http_aggregate_main_conf_t;
 
 

@@ -42,6 +42,17 @@ typedef struct {
 } ngx_http_breaker_place_t;
 
 
+/* a key that was met lately, what it costs to find it saved */
+
+#define NGX_HTTP_BREAKER_KNOWN  8
+
+typedef struct {
+    brk_key_t                    key;
+    brk_permit_t                 hint;        /* where it was found */
+    u_char                       text[BRK_KEY_MAX];
+} ngx_http_breaker_known_t;
+
+
 /* a "breaker" directive */
 
 typedef struct {
@@ -52,9 +63,8 @@ typedef struct {
     ngx_str_t                    zone_name;
     ngx_str_t                    policy_name;
     ngx_http_breaker_place_t     place;
-    brk_key_t                    literal;     /* once it is known */
-    brk_permit_t                 hint;        /* where that was found */
-    unsigned                     hashed:1;
+    ngx_http_breaker_known_t    *known;       /* one, if it is a literal */
+    unsigned                     hashed:1;    /* a literal, and known */
     unsigned                     dry_run:1;
 } ngx_http_breaker_guard_t;
 

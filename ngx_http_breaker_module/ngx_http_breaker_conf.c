@@ -98,6 +98,7 @@ ngx_http_breaker(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_http_breaker_loc_conf_t *blcf = conf;
 
     ngx_str_t                          *value;
+    ngx_uint_t                          n;
     ngx_http_breaker_guard_t           *guard, **guards;
     ngx_http_breaker_main_conf_t       *bmcf;
     ngx_http_compile_complex_value_t    ccv;
@@ -135,6 +136,13 @@ ngx_http_breaker(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     guard->index = ngx_http_breaker_variable(cf, &value[1]);
+
+    n = guard->key.lengths ? NGX_HTTP_BREAKER_KNOWN : 1;
+
+    guard->known = ngx_pcalloc(cf->pool, n * sizeof(ngx_http_breaker_known_t));
+    if (guard->known == NULL) {
+        return NGX_CONF_ERROR;
+    }
 
     ngx_http_breaker_get_place(cf, &guard->place);
 

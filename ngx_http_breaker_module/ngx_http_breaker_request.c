@@ -12,14 +12,16 @@
 
 
 static brk_key_t *ngx_http_breaker_get_key(ngx_http_request_t *r,
-    ngx_http_breaker_guard_t *guard, brk_key_t *room);
+    ngx_http_breaker_guard_t *guard, brk_key_t *room, brk_permit_t **hint);
+static ngx_http_breaker_known_t *ngx_http_breaker_known(
+    ngx_http_breaker_guard_t *guard, ngx_str_t *text);
 static ngx_uint_t ngx_http_breaker_same(ngx_http_breaker_subject_t *subject,
     ngx_http_breaker_zone_t *zone, brk_key_t *key);
 static ngx_uint_t ngx_http_breaker_covered(ngx_http_request_t *r,
     ngx_http_breaker_zone_t *zone, brk_key_t *key);
 static ngx_int_t ngx_http_breaker_decide(ngx_http_request_t *r,
     ngx_http_breaker_ctx_t *ctx, ngx_http_breaker_guard_t *guard,
-    brk_key_t *key);
+    brk_key_t *key, brk_permit_t *hint);
 static void ngx_http_breaker_wrap(ngx_http_request_t *r,
     ngx_http_breaker_ctx_t *ctx);
 static ngx_int_t ngx_http_breaker_reject(ngx_http_request_t *r,
@@ -45,6 +47,7 @@ ngx_int_t
 ngx_http_breaker_handler(ngx_http_request_t *r)
 {
     brk_key_t                     room, *key;
+    brk_permit_t                 *hint;
     ngx_http_breaker_ctx_t       *ctx;
     ngx_http_breaker_guard_t     *guard;
     ngx_http_breaker_loc_conf_t  *blcf;
@@ -54,13 +57,14 @@ ngx_http_breaker_handler(ngx_http_request_t *r)
     guard = blcf->guard;
     ctx = ngx_http_breaker_get_ctx(r);
     key = NULL;
+    hint = NULL;
 
     if (guard
         && r->content_handler
         && r->content_handler != ngx_http_breaker_status_handler
         && r->content_handler != ngx_http_breaker_content_handler)
     {
-        key = ngx_http_breaker_get_key(r, guard, &room);
+        key = ngx_http_breaker_get_key(r, guard, &room, &hint);
     }
 
     if (ctx && ctx->held) {
@@ -106,7 +110,7 @@ ngx_http_breaker_handler(ngx_http_request_t *r)
         }
     }
 
-    return ngx_http_breaker_decide(r, ctx, guard, key);
+    return ngx_http_breaker_decide(r, ctx, guard, key, hint);
 }
 
 
@@ -114,13 +118,15 @@ ngx_http_breaker_handler(ngx_http_request_t *r)
 
 static brk_key_t *
 ngx_http_breaker_get_key(ngx_http_request_t *r,
-    ngx_http_breaker_guard_t *guard, brk_key_t *room)
+    ngx_http_breaker_guard_t *guard, brk_key_t *room, brk_permit_t **hint)
 {
     ngx_str_t                   text;
+    ngx_http_breaker_known_t   *known;
     ngx_http_variable_value_t  *v;
 
     if (guard->hashed) {
-        return &guard->literal;
+        *hint = &guard->known->hint;
+        return &guard->known->key;
     }
 
     if (guard->index != NGX_ERROR) {
@@ -141,15 +147,36 @@ ngx_http_breaker_get_key(ngx_http_request_t *r,
         return NULL;
     }
 
+    known = ngx_http_breaker_known(guard, &text);
+    *hint = &known->hint;
+
+    if (known->key.len == text.len
+        && ngx_memcmp(known->text, text.data, text.len) == 0)
+    {
+        *room = known->key;
+        room->data = text.data;
+
+        return room;
+    }
+
     if (ngx_http_breaker_make_key(r->pool, guard->zone, &text, room)
         != NGX_OK)
     {
         goto failed;
     }
 
-    if (guard->key.lengths == NULL && !room->digest) {
-        guard->literal = *room;
-        guard->hashed = 1;
+    known->key = *room;
+    known->hint.born = 0;
+
+    if (room->digest) {
+
+        /* no text is as short */
+
+        known->key.len = 0;
+
+    } else {
+        ngx_memcpy(known->text, text.data, text.len);
+        guard->hashed = (guard->key.lengths == NULL);
     }
 
     return room;
@@ -160,6 +187,24 @@ failed:
                   "cannot make a breaker's key, request is not guarded");
 
     return NULL;
+}
+
+
+/* the place of a text among those that were met lately */
+
+static ngx_http_breaker_known_t *
+ngx_http_breaker_known(ngx_http_breaker_guard_t *guard, ngx_str_t *text)
+{
+    ngx_uint_t  i;
+
+    if (guard->key.lengths == NULL) {
+        return guard->known;
+    }
+
+    i = text->len + text->data[0] + text->data[text->len / 2]
+        + text->data[text->len - 1];
+
+    return &guard->known[i % NGX_HTTP_BREAKER_KNOWN];
 }
 
 
@@ -240,7 +285,7 @@ ngx_http_breaker_covered(ngx_http_request_t *r, ngx_http_breaker_zone_t *zone,
 
 static ngx_int_t
 ngx_http_breaker_decide(ngx_http_request_t *r, ngx_http_breaker_ctx_t *ctx,
-    ngx_http_breaker_guard_t *guard, brk_key_t *key)
+    ngx_http_breaker_guard_t *guard, brk_key_t *key, brk_permit_t *hint)
 {
     brk_permit_t               *permit;
     brk_verdict_e               verdict;
@@ -248,7 +293,7 @@ ngx_http_breaker_decide(ngx_http_request_t *r, ngx_http_breaker_ctx_t *ctx,
 
     permit = &ctx->permit;
 
-    if (brk_table_glance(guard->zone->table, key, &guard->hint, permit)) {
+    if (brk_table_glance(guard->zone->table, key, hint, permit)) {
         verdict = BRK_PASS;
 
     } else if (brk_table_refuse(guard->zone->table, permit,
@@ -286,10 +331,8 @@ ngx_http_breaker_decide(ngx_http_request_t *r, ngx_http_breaker_ctx_t *ctx,
                    "breaker verdict: %d, state: %uD, slot: %uD",
                    verdict, permit->state, permit->index);
 
-    if (guard->hashed) {
-        guard->hint.born = permit->born;
-        guard->hint.index = permit->index;
-    }
+    hint->born = permit->born;
+    hint->index = permit->index;
 
     ctx->policy = guard->policy;
     ctx->subject.zone = guard->zone;

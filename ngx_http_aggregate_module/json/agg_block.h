@@ -129,6 +129,20 @@ agg_block_bracket(const u_char *p)
     return agg_block_mask(found);
 }
 
+
+/* whether the first n bytes of two blocks are the same */
+
+static inline int
+agg_block_same(const u_char *p, const u_char *q, size_t n)
+{
+    unsigned  mask;
+
+    mask = agg_block_mask(_mm_cmpeq_epi8(agg_block_load(p),
+                                         agg_block_load(q)));
+
+    return (~mask & ((1u << n) - 1)) == 0;
+}
+
 #else
 
 #define AGG_ONES  0x0101010101010101ULL
@@ -222,6 +236,8 @@ agg_word_bracket(uint64_t w)
            | agg_word_equal(lower, '}');
 }
 
+
+#define agg_block_same(p, q, n)  (memcmp(p, q, n) == 0)
 
 #define agg_block_special(p)                                                 \
     agg_word_mask(agg_word_special(agg_word_load(p)),                        \

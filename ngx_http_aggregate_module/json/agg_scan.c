@@ -32,10 +32,6 @@ static int agg_scan_lead_byte(agg_scan_t *s, u_char c);
 static int agg_scan_number_byte(agg_scan_t *s, u_char c);
 
 
-/* p[0] and p[1] against a string of two */
-
-#define agg_is2(p, text)  (memcmp(p, text, 2) == 0)
-
 #define agg_is_hex(c)                                                        \
     (agg_is_digit(c) || (u_char) (((c) | 0x20) - 'a') <= 5)
 
@@ -52,6 +48,14 @@ static int agg_scan_number_byte(agg_scan_t *s, u_char c);
 
 #define agg_scan_after(kind)                                                 \
     (((kind) == AGG_SCAN_STOP) ? AGG_SCAN_DONE : AGG_SCAN_AFTER)
+
+
+/* what may stand behind a backslash, but for u */
+
+static const u_char  agg_escapes[256] = {
+    ['"'] = 1, ['\\'] = 1, ['/'] = 1, ['b'] = 1, ['f'] = 1, ['n'] = 1,
+    ['r'] = 1, ['t'] = 1
+};
 
 
 void
@@ -572,6 +576,11 @@ agg_string_end(const u_char *p, const u_char *last)
             return p;
         }
 
+        if (*p == '\\' && agg_escapes[p[1]]) {
+            p += 2;
+            continue;
+        }
+
         next = agg_string_special(p);
         if (next == NULL) {
             return p;
@@ -592,30 +601,13 @@ agg_string_special(const u_char *p)
 
     if (*p == '\\') {
 
-        switch (p[1]) {
-
-        case '"':
-        case '\\':
-        case '/':
-        case 'b':
-        case 'f':
-        case 'n':
-        case 'r':
-        case 't':
+        if (agg_escapes[p[1]]) {
             return p + 2;
-
-        case 'u':
-            if (agg_is_hex(p[2]) && agg_is_hex(p[3]) && agg_is_hex(p[4])
-                && agg_is_hex(p[5]))
-            {
-                return p + 6;
-            }
-
-            /* fall through */
-
-        default:
-            return NULL;
         }
+
+        return (p[1] == 'u' && agg_is_hex(p[2]) && agg_is_hex(p[3])
+                && agg_is_hex(p[4]) && agg_is_hex(p[5]))
+               ? p + 6 : NULL;
     }
 
     /* such characters seldom come alone */
@@ -880,7 +872,7 @@ agg_scan_escape_byte(agg_scan_t *s, u_char c)
 
     s->state = s->string;
 
-    return (c != '\0' && strchr("\"\\/bfnrt", c) != NULL) ? 1 : -1;
+    return agg_escapes[c] ? 1 : -1;
 }
 
 

@@ -20,6 +20,10 @@
 
 #define AGG_SCAN_AHEAD  64
 
+/* p[0] and p[1] against a string of two */
+
+#define agg_is2(p, text)  (memcmp(p, text, 2) == 0)
+
 
 /*
  * agg_scan_t.kinds: what closes the containers around, two above what opens

@@ -9,6 +9,10 @@
 #include "agg_run.h"
 
 
+static agg_rc_e agg_members_object(agg_shape_run_t *run, const u_char **pos,
+    const u_char *end);
+static agg_rc_e agg_members_next(agg_shape_run_t *run, const u_char **pos,
+    const u_char *last);
 static inline const agg_edge_t *agg_member_find(const agg_state_t *st,
     const u_char *p, size_t n);
 static inline const u_char *agg_members_drop(agg_shape_run_t *run,
@@ -23,6 +27,92 @@ static const u_char *agg_member_scan(agg_shape_run_t *run, const u_char *p,
 
 agg_rc_e
 agg_run_members(agg_shape_run_t *run, const u_char **pos, const u_char *end)
+{
+    const u_char  *p, *last;
+
+    last = end - AGG_SCAN_AHEAD;
+
+    do {
+        agg_run_try(agg_members_object(run, pos, end));
+
+        if (run->step != AGG_RUN_AFTER || *pos > last) {
+            break;
+        }
+
+        p = *pos;
+
+        agg_run_try(agg_members_next(run, pos, last));
+
+    } while (*pos != p);
+
+    return AGG_OK;
+}
+
+
+/*
+ * Where the object at its end is an element, and the next one is an object
+ * that is treated alike, its frame serves for that one.
+ */
+
+static agg_rc_e
+agg_members_next(agg_shape_run_t *run, const u_char **pos, const u_char *last)
+{
+    agg_frame_t        *f, *array;
+    const u_char       *p, *q;
+    const agg_state_t  *st;
+
+    f = run->frame;
+    st = f->state;
+    array = f - 1;
+
+    p = *pos;
+
+    if (!agg_is2(p, "},") || array->close != ']' || array->silent
+        || array->slot != AGG_NO_SLOT || array->index + 1 >= array->limit
+        || array->state->nelements != 0 || array->state->whole
+        || array->state->element != st || st->busy || st->nouts != 0)
+    {
+        return AGG_OK;
+    }
+
+    q = agg_skip_space(p + 2, last);
+
+    if (q > last || !agg_is2(q, "{\"")) {
+        return AGG_OK;
+    }
+
+    if (run->from == NULL || p != run->to) {
+        agg_run_try(agg_run_flush(run));
+        run->from = p;
+    }
+
+    run->to = p + 1;
+
+    if (q != p + 2) {
+        agg_run_try(agg_run_flush(run));
+        agg_run_try(agg_buf_append(run->out, ",", 1));
+        run->from = q;
+    }
+
+    run->to = q;
+
+    array->index++;
+
+    f->start = agg_buf_used(run->out) + agg_run_due(run);
+    f->comma = 0;
+
+    run->to = q + 1;
+    run->step = AGG_RUN_NAME;
+
+    *pos = q + 1;
+
+    return AGG_OK;
+}
+
+
+static agg_rc_e
+agg_members_object(agg_shape_run_t *run, const u_char **pos,
+    const u_char *end)
 {
     size_t              n;
     unsigned            step;
@@ -144,13 +234,11 @@ agg_members_drop(agg_shape_run_t *run, const u_char *p, const u_char *end,
     names = run->frame->state->names;
     last = end - AGG_SCAN_AHEAD;
 
-    do {
+    for ( ;; ) {
         n = (unsigned) agg_first(agg_block_special(p + 1) | 1u << AGG_BLOCK);
         v = p + 1 + n;
 
-        if (v[0] != '"' || v[1] != ':'
-            || (names >> agg_name_bit(n, p[1]) & 1))
-        {
+        if (!agg_is2(v, "\":") || (names >> agg_name_bit(n, p[1]) & 1)) {
             return p;
         }
 
@@ -182,6 +270,11 @@ agg_members_drop(agg_shape_run_t *run, const u_char *p, const u_char *end,
             }
         }
 
+        if (v <= last && agg_is2(v, ",\"")) {
+            p = v + 1;
+            continue;
+        }
+
         if (v > last || *v != ',') {
             *step = AGG_RUN_AFTER;
             return v;
@@ -189,9 +282,10 @@ agg_members_drop(agg_shape_run_t *run, const u_char *p, const u_char *end,
 
         p = agg_skip_space(v + 1, last);
 
-    } while (*p == '"' && p <= last);
-
-    return p;
+        if (*p != '"' || p > last) {
+            return p;
+        }
+    }
 }
 
 
@@ -210,8 +304,10 @@ agg_member_find(const agg_state_t *st, const u_char *p, size_t n)
 
         /* of an empty name p is the closing quote */
 
-        if (edge->head == *p && edge->name.len == n
-            && memcmp(edge->name.data, p, n) == 0)
+        if (edge->head == *p
+            && ((n <= AGG_BLOCK) ? agg_block_same(p, edge->start, n)
+                                 : edge->name.len == n
+                                   && memcmp(edge->name.data, p, n) == 0))
         {
             return edge;
         }

@@ -586,6 +586,13 @@ agg_build_sort(agg_state_t *st)
         e = st->edges[i];
         e.head = (e.name.len == 0) ? '"' : e.name.data[0];
 
+        len = (e.name.len < sizeof(e.start)) ? e.name.len : sizeof(e.start);
+        memset(e.start, 0, sizeof(e.start));
+
+        if (len != 0) {
+            memcpy(e.start, e.name.data, len);
+        }
+
         st->names |= (uint64_t) 1 << agg_name_bit(e.name.len, e.head);
 
         for (k = i; k > 0 && st->edges[k - 1].name.len > e.name.len; k--) {

@@ -14,6 +14,7 @@
 
 
 #include "agg_shape.h"
+#include "agg_block.h"
 
 
 #pragma GCC visibility push(hidden)
@@ -72,6 +73,7 @@ struct agg_edge_s {
     int                   out;      /* which of the state's outs it becomes */
     unsigned              rank;     /* 0: not renamed */
     u_char                head;     /* the name's first byte, else a quote */
+    u_char                start[AGG_BLOCK];    /* of the name */
 };
 
 

@@ -4,6 +4,11 @@
  * and gunzip among them, and before gzip.  The body is shaped as it arrives;
  * the header and what is left of the body are held until its last byte, so
  * that a body that cannot be shaped is an error and never gets out.
+ *
+ * What is wrong is only marked.  The rest of the body is let go, so that the
+ * caches and breakers before this filter see the end of a response like any
+ * other, and it is the call with its last byte that returns the status, which
+ * nginx then takes for the outcome of the request, "error_page" and all.
  */
 
 #include "ngx_http_aggregate_shape.h"
@@ -11,7 +16,7 @@
 
 static ngx_int_t ngx_http_aggregate_apply_header_filter(
     ngx_http_request_t *r);
-static ngx_int_t ngx_http_aggregate_apply_unshaped(ngx_http_request_t *r,
+static ngx_uint_t ngx_http_aggregate_apply_slice(ngx_http_request_t *r,
     ngx_http_aggregate_apply_ctx_t *ctx);
 static ngx_int_t ngx_http_aggregate_apply_shaped(ngx_http_request_t *r,
     ngx_http_aggregate_apply_ctx_t *ctx,
@@ -21,20 +26,39 @@ static const char *ngx_http_aggregate_apply_refuses(ngx_http_request_t *r,
 static ngx_int_t ngx_http_aggregate_apply_start(ngx_http_request_t *r,
     ngx_http_aggregate_apply_ctx_t *ctx,
     ngx_http_aggregate_apply_loc_conf_t *lcf);
+static ngx_uint_t ngx_http_aggregate_apply_detached(ngx_http_request_t *r);
 static ngx_int_t ngx_http_aggregate_apply_body_filter(ngx_http_request_t *r,
     ngx_chain_t *in);
-static agg_rc_e ngx_http_aggregate_apply_take(ngx_http_request_t *r,
-    ngx_http_aggregate_apply_ctx_t *ctx, ngx_chain_t *in, ngx_uint_t *last);
+static ngx_int_t ngx_http_aggregate_apply_take_slice(ngx_http_request_t *r,
+    ngx_chain_t *in);
+static agg_rc_e ngx_http_aggregate_apply_take(
+    ngx_http_aggregate_apply_ctx_t *ctx, ngx_chain_t *in);
+static off_t ngx_http_aggregate_apply_skip(ngx_chain_t *in);
+static ngx_uint_t ngx_http_aggregate_apply_last(ngx_http_request_t *r,
+    ngx_chain_t *in);
+static ngx_uint_t ngx_http_aggregate_apply_truncated(ngx_http_request_t *r,
+    ngx_chain_t *in);
+static ngx_int_t ngx_http_aggregate_apply_children(ngx_http_request_t *r,
+    ngx_http_aggregate_apply_ctx_t *ctx);
+static ngx_int_t ngx_http_aggregate_apply_end(ngx_http_request_t *r,
+    ngx_http_aggregate_apply_ctx_t *ctx);
 static ngx_int_t ngx_http_aggregate_apply_finish(ngx_http_request_t *r,
     ngx_http_aggregate_apply_ctx_t *ctx);
-static ngx_int_t ngx_http_aggregate_apply_truncated(ngx_http_request_t *r,
-    ngx_http_aggregate_apply_ctx_t *ctx);
+static ngx_int_t ngx_http_aggregate_apply_output(ngx_http_request_t *r,
+    ngx_chain_t *in);
 static ngx_int_t ngx_http_aggregate_apply_bad(ngx_http_request_t *r,
     ngx_http_aggregate_apply_ctx_t *ctx, agg_rc_e rc);
+static ngx_int_t ngx_http_aggregate_apply_cut(ngx_http_request_t *r,
+    ngx_http_aggregate_apply_ctx_t *ctx);
 static ngx_int_t ngx_http_aggregate_apply_fail(ngx_http_request_t *r,
     ngx_http_aggregate_apply_ctx_t *ctx, ngx_int_t status, const char *text);
-static void ngx_http_aggregate_apply_skip(ngx_chain_t *in);
-static ngx_uint_t ngx_http_aggregate_apply_held(ngx_http_request_t *r);
+static ngx_int_t ngx_http_aggregate_apply_fail_part(ngx_http_request_t *r,
+    ngx_int_t status);
+static ngx_int_t ngx_http_aggregate_apply_answer(ngx_http_request_t *r,
+    ngx_http_aggregate_apply_ctx_t *ctx);
+static void ngx_http_aggregate_apply_stop(ngx_http_request_t *r,
+    ngx_http_aggregate_apply_ctx_t *ctx);
+static void ngx_http_aggregate_apply_cancel(ngx_http_request_t *r);
 static ngx_int_t ngx_http_aggregate_apply_filter_init(ngx_conf_t *cf);
 
 
@@ -81,7 +105,7 @@ ngx_http_aggregate_apply_header_filter(ngx_http_request_t *r)
 
     lcf = ngx_http_get_module_loc_conf(r, ngx_http_aggregate_apply_module);
 
-    if (lcf->apply->off) {
+    if (lcf->apply->off || (r != r->main && r->header_only)) {
         return ngx_http_next_header_filter(r);
     }
 
@@ -90,28 +114,26 @@ ngx_http_aggregate_apply_header_filter(ngx_http_request_t *r)
         return NGX_ERROR;
     }
 
-    ngx_http_aggregate_apply_restore(r, ctx);
+    ctx->failed = 0;
+    ctx->holding = 0;
 
-    if (r->headers_out.status < NGX_HTTP_OK
-        || r->headers_out.status >= NGX_HTTP_SPECIAL_RESPONSE
-        || r->headers_out.status == NGX_HTTP_NO_CONTENT)
-    {
-        return ngx_http_aggregate_apply_unshaped(r, ctx);
+    if (ngx_http_aggregate_apply_slice(r, ctx)) {
+        r->header_sent = 1;
+        return NGX_OK;
     }
 
-    if (ngx_http_aggregate_apply_choose(r, ctx, lcf->apply) != NGX_OK) {
+    ngx_http_aggregate_apply_restore(r, ctx);
+
+    if (!ctx->chosen
+        && ngx_http_aggregate_apply_choose(r, ctx, lcf->apply) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
-    /*
-     * Nobody asked for a 206, and its type is not always that of what it is
-     * a part of
-     */
+    ctx->chosen = 0;
 
-    if (!ngx_http_aggregate_apply_json(r)
-        && (ctx->off || r->headers_out.status != NGX_HTTP_PARTIAL_CONTENT))
-    {
-        return ngx_http_aggregate_apply_unshaped(r, ctx);
+    if (!ngx_http_aggregate_apply_meant(r, ctx)) {
+        return ngx_http_next_header_filter(r);
     }
 
     if (ngx_http_aggregate_apply_vary(r, lcf->apply) != NGX_OK) {
@@ -119,30 +141,37 @@ ngx_http_aggregate_apply_header_filter(ngx_http_request_t *r)
     }
 
     if (ctx->off) {
-        return ngx_http_aggregate_apply_unshaped(r, ctx);
-    }
-
-    if (ctx->named == NULL) {
-        return ngx_http_aggregate_apply_fail(r, ctx,
-                                             NGX_HTTP_INTERNAL_SERVER_ERROR,
-                                             "no shape has the name");
+        return ngx_http_next_header_filter(r);
     }
 
     return ngx_http_aggregate_apply_shaped(r, ctx, lcf);
 }
 
 
-/* for what the shape is not meant the conditions count as for any content */
+/* the next slice of a response that is held goes where the first one went */
 
-static ngx_int_t
-ngx_http_aggregate_apply_unshaped(ngx_http_request_t *r,
+static ngx_uint_t
+ngx_http_aggregate_apply_slice(ngx_http_request_t *r,
     ngx_http_aggregate_apply_ctx_t *ctx)
 {
-    if (ngx_http_aggregate_apply_unchanged(r, ctx, 0)) {
-        ngx_http_aggregate_apply_not_modified(r);
+    ngx_http_aggregate_apply_ctx_t  *main;
+
+    if (r == r->main || !r->subrequest_ranges) {
+        return 0;
     }
 
-    return ngx_http_next_header_filter(r);
+    main = ngx_http_get_module_ctx(r->main,
+                                   ngx_http_aggregate_apply_filter_module);
+
+    if (main == NULL || (!main->holding && !main->failed)) {
+        return 0;
+    }
+
+    ctx->slice = 1;
+
+    r->filter_need_in_memory = 1;
+
+    return 1;
 }
 
 
@@ -151,27 +180,19 @@ ngx_http_aggregate_apply_shaped(ngx_http_request_t *r,
     ngx_http_aggregate_apply_ctx_t *ctx,
     ngx_http_aggregate_apply_loc_conf_t *lcf)
 {
-    const char                            *text;
-    ngx_http_aggregate_apply_main_conf_t  *mcf;
+    const char  *text;
+
+    if (ctx->named == NULL) {
+        return ngx_http_aggregate_apply_fail(r, ctx,
+                                             NGX_HTTP_INTERNAL_SERVER_ERROR,
+                                             "no shape has the name");
+    }
 
     text = ngx_http_aggregate_apply_refuses(r, lcf);
 
     if (text) {
         return ngx_http_aggregate_apply_fail(r, ctx, NGX_HTTP_BAD_GATEWAY,
                                              text);
-    }
-
-    mcf = ngx_http_get_module_main_conf(r, ngx_http_aggregate_apply_module);
-
-    if ((mcf->ssi && ngx_http_get_module_ctx(r, (*mcf->ssi)))
-        || (mcf->addition && ngx_http_get_module_ctx(r, (*mcf->addition))))
-    {
-        /* what they add comes from other requests and would pass by */
-
-        return ngx_http_aggregate_apply_fail(r, ctx,
-                                             NGX_HTTP_INTERNAL_SERVER_ERROR,
-                                             "it has parts of SSI or of the "
-                                             "addition filter");
     }
 
     if (ngx_http_aggregate_shape_args(r, ctx->named->shape, &ctx->args)
@@ -183,7 +204,7 @@ ngx_http_aggregate_apply_shaped(ngx_http_request_t *r,
 
     ngx_http_aggregate_apply_clear(r);
 
-    if (ngx_http_aggregate_apply_unchanged(r, ctx, 1)) {
+    if (ngx_http_aggregate_apply_unchanged(r)) {
         ngx_http_aggregate_apply_not_modified(r);
         return ngx_http_next_header_filter(r);
     }
@@ -248,18 +269,48 @@ ngx_http_aggregate_apply_start(ngx_http_request_t *r,
     agg_shape_run_init(ctx->run, shape, &ctx->out, &ctx->args);
 
     ctx->holding = 1;
+    ctx->received = 0;
+    ctx->ended = 0;
+    ctx->added = 0;
 
     r->filter_need_in_memory = 1;
 
-    if (r != r->main && r->upstream && !r->upstream->cacheable
-        && !r->upstream->store)
-    {
+    if (r == r->main) {
+        return NGX_OK;
+    }
+
+    if (r->upstream && !r->upstream->cacheable && !r->upstream->store) {
+
         /* else the body of a part comes at its end only, by way of a file */
 
         r->upstream->buffering = 0;
     }
 
+    if (ngx_http_aggregate_apply_detached(r)) {
+
+        /* its own subrequests, as of SSI, would never have their turn */
+
+        r->subrequest_in_memory = 1;
+    }
+
     return NGX_OK;
+}
+
+
+/* whether nginx gives it no place in the client's stream */
+
+static ngx_uint_t
+ngx_http_aggregate_apply_detached(ngx_http_request_t *r)
+{
+    ngx_http_postponed_request_t  *pr;
+
+    for (pr = r->parent->postponed; pr; pr = pr->next) {
+        if (pr->request == r) {
+            return 0;
+        }
+    }
+
+    return r != r->connection->data;
 }
 
 
@@ -268,93 +319,234 @@ ngx_http_aggregate_apply_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 {
     agg_rc_e                         rc;
     ngx_uint_t                       last;
-    ngx_chain_t                     *cl;
     ngx_http_aggregate_apply_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_aggregate_apply_filter_module);
 
+    if (ctx && ctx->slice) {
+        return ngx_http_aggregate_apply_take_slice(r, in);
+    }
+
     if (ctx == NULL || (!ctx->holding && !ctx->failed)) {
+        return ngx_http_aggregate_apply_output(r, in);
+    }
 
-        if (r != r->main && ngx_http_aggregate_apply_held(r)) {
+    last = ngx_http_aggregate_apply_last(r, in);
 
-            /* its place is in a response that is not there yet */
+    if (ctx->holding) {
+        rc = ngx_http_aggregate_apply_take(ctx, in);
 
-            ngx_http_aggregate_apply_skip(in);
-            return NGX_OK;
+        if (rc != AGG_OK
+            && ngx_http_aggregate_apply_bad(r, ctx, rc) != NGX_OK)
+        {
+            return NGX_ERROR;
         }
 
-        return ngx_http_next_body_filter(r, in);
+        if (ctx->holding && ngx_http_aggregate_apply_truncated(r, in)
+            && ngx_http_aggregate_apply_cut(r, ctx) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
     }
+
+    ctx->received += ngx_http_aggregate_apply_skip(in);
 
     if (ctx->failed) {
-        ngx_http_aggregate_apply_skip(in);
-        return NGX_OK;
-    }
+        ngx_http_aggregate_apply_stop(r, ctx);
 
-    rc = ngx_http_aggregate_apply_take(r, ctx, in, &last);
-
-    if (rc != AGG_OK) {
-        return ngx_http_aggregate_apply_bad(r, ctx, rc);
+        last |= ngx_http_aggregate_apply_truncated(r, in);
     }
 
     if (last) {
-        return ngx_http_aggregate_apply_finish(r, ctx);
+        ctx->ended = 1;
     }
 
-    for (cl = in; cl; cl = cl->next) {
+    return ngx_http_aggregate_apply_end(r, ctx);
+}
 
-        /* what nginx sends when an upstream ended before its time */
 
-        if (cl->buf->flush && r->upstream && r->upstream->cleanup == NULL) {
-            return ngx_http_aggregate_apply_truncated(r, ctx);
+static ngx_int_t
+ngx_http_aggregate_apply_take_slice(ngx_http_request_t *r, ngx_chain_t *in)
+{
+    agg_rc_e                         rc;
+    ngx_http_aggregate_apply_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r->main,
+                                  ngx_http_aggregate_apply_filter_module);
+
+    if (ctx && ctx->holding) {
+        rc = ngx_http_aggregate_apply_take(ctx, in);
+
+        if (rc != AGG_OK
+            && ngx_http_aggregate_apply_bad(r->main, ctx, rc) != NGX_OK)
+        {
+            return NGX_ERROR;
         }
     }
+
+    (void) ngx_http_aggregate_apply_skip(in);
 
     return NGX_OK;
 }
 
 
 static agg_rc_e
-ngx_http_aggregate_apply_take(ngx_http_request_t *r,
-    ngx_http_aggregate_apply_ctx_t *ctx, ngx_chain_t *in, ngx_uint_t *last)
+ngx_http_aggregate_apply_take(ngx_http_aggregate_apply_ctx_t *ctx,
+    ngx_chain_t *in)
 {
+    off_t         taken;
     size_t        size;
     agg_rc_e      rc;
     ngx_buf_t    *b;
-    ngx_chain_t  *cl;
 
-    *last = 0;
-    rc = AGG_OK;
+    taken = ctx->received;
 
-    for (cl = in; cl; cl = cl->next) {
-        b = cl->buf;
+    for ( /* void */ ; in; in = in->next) {
+        b = in->buf;
 
-        size = ngx_buf_in_memory(b) ? (size_t) (b->last - b->pos) : 0;
+        if (ngx_buf_special(b)) {
+            continue;
+        }
 
-        if (size == 0 && b->in_file && b->file_last > b->file_pos) {
+        if (!ngx_buf_in_memory(b)) {
 
             /* it was asked for in memory */
 
             return AGG_NOMEM;
         }
 
-        if (size && rc == AGG_OK) {
-            ctx->received += size;
+        size = b->last - b->pos;
+        taken += size;
 
-            rc = (ctx->received > (off_t) ctx->out.max)
-                 ? AGG_TOO_LARGE
-                 : agg_shape_run_push(ctx->run, b->pos, size);
+        if (taken > (off_t) ctx->out.max) {
+            return AGG_TOO_LARGE;
         }
 
-        b->pos = b->last;
-        b->file_pos = b->file_last;
+        rc = agg_shape_run_push(ctx->run, b->pos, size);
 
-        if (b->last_buf || (r != r->main && b->last_in_chain)) {
-            *last = 1;
+        if (rc != AGG_OK) {
+            return rc;
         }
     }
 
-    return rc;
+    return AGG_OK;
+}
+
+
+/* lets go of it; how much it was */
+
+static off_t
+ngx_http_aggregate_apply_skip(ngx_chain_t *in)
+{
+    off_t       size;
+    ngx_buf_t  *b;
+
+    size = 0;
+
+    for ( /* void */ ; in; in = in->next) {
+        b = in->buf;
+
+        size += ngx_buf_size(b);
+
+        b->pos = b->last;
+        b->file_pos = b->file_last;
+    }
+
+    return size;
+}
+
+
+static ngx_uint_t
+ngx_http_aggregate_apply_last(ngx_http_request_t *r, ngx_chain_t *in)
+{
+    for ( /* void */ ; in; in = in->next) {
+
+        if (in->buf->last_buf || (r != r->main && in->buf->last_in_chain)) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* what nginx sends when an upstream ended before its time */
+
+static ngx_uint_t
+ngx_http_aggregate_apply_truncated(ngx_http_request_t *r, ngx_chain_t *in)
+{
+    for ( /* void */ ; in; in = in->next) {
+
+        if (in->buf->flush && r->upstream && r->upstream->cleanup == NULL) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/*
+ * Subrequests of one whose body is held, as of SSI, have their turns when the
+ * postpone filter gives them one.  NGX_AGAIN: not all have had theirs.
+ */
+
+static ngx_int_t
+ngx_http_aggregate_apply_children(ngx_http_request_t *r,
+    ngx_http_aggregate_apply_ctx_t *ctx)
+{
+    ngx_connection_t  *c;
+
+    c = r->connection;
+
+    if (r == c->data) {
+        ctx->child = 0;
+
+        if (r->postponed) {
+            if (ngx_http_next_body_filter(r, NULL) == NGX_ERROR) {
+                return NGX_ERROR;
+            }
+
+            ctx->child = (r != c->data);
+        }
+    }
+
+    if (r->postponed || ctx->child) {
+        r->buffered |= NGX_HTTP_AGGREGATE_APPLY_BUFFERED;
+        return NGX_AGAIN;
+    }
+
+    r->buffered &= ~NGX_HTTP_AGGREGATE_APPLY_BUFFERED;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_apply_end(ngx_http_request_t *r,
+    ngx_http_aggregate_apply_ctx_t *ctx)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_aggregate_apply_children(r, ctx);
+
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    if (rc == NGX_AGAIN || !ctx->ended) {
+        return NGX_OK;
+    }
+
+    if (ctx->holding) {
+        rc = ngx_http_aggregate_apply_finish(r, ctx);
+
+        if (!ctx->failed) {
+            return rc;
+        }
+    }
+
+    return (r == r->main) ? ngx_http_aggregate_apply_answer(r, ctx) : NGX_OK;
 }
 
 
@@ -368,7 +560,7 @@ ngx_http_aggregate_apply_finish(ngx_http_request_t *r,
     ngx_buf_t    *b;
     ngx_chain_t   out;
 
-    rc = agg_shape_run_finish(ctx->run);
+    rc = ctx->added ? AGG_INVALID : agg_shape_run_finish(ctx->run);
 
     if (rc == AGG_NOT_FOUND) {
         null.data = (u_char *) "null";
@@ -379,12 +571,6 @@ ngx_http_aggregate_apply_finish(ngx_http_request_t *r,
 
     if (rc != AGG_OK) {
         return ngx_http_aggregate_apply_bad(r, ctx, rc);
-    }
-
-    if (r->postponed) {
-        return ngx_http_aggregate_apply_fail(r, ctx,
-                                             NGX_HTTP_INTERNAL_SERVER_ERROR,
-                                             "other requests add to it");
     }
 
     ctx->holding = 0;
@@ -413,29 +599,44 @@ ngx_http_aggregate_apply_finish(ngx_http_request_t *r,
     out.buf = b;
     out.next = NULL;
 
-    return ngx_http_next_body_filter(r, &out);
+    return ngx_http_aggregate_apply_output(r, &out);
 }
 
 
-/* an aggregate sees itself that the last byte of one of its parts is missing */
+/*
+ * What comes from a part of a response that is held has no place yet, and
+ * would get out without a shape
+ */
 
 static ngx_int_t
-ngx_http_aggregate_apply_truncated(ngx_http_request_t *r,
-    ngx_http_aggregate_apply_ctx_t *ctx)
+ngx_http_aggregate_apply_output(ngx_http_request_t *r, ngx_chain_t *in)
 {
-    ngx_int_t  rc;
+    ngx_http_request_t              *pr;
+    ngx_http_aggregate_apply_ctx_t  *ctx;
 
-    if (r == r->main) {
-        return ngx_http_aggregate_apply_fail(r, ctx, NGX_HTTP_BAD_GATEWAY,
-                                             "it is not whole");
+    if (r->subrequest_in_memory) {
+        return ngx_http_next_body_filter(r, in);
     }
 
-    ctx->holding = 0;
-    ctx->failed = 1;
+    for (pr = r->parent; pr; pr = pr->parent) {
+        ctx = ngx_http_get_module_ctx(pr,
+                                      ngx_http_aggregate_apply_filter_module);
 
-    rc = ngx_http_next_header_filter(r);
+        if (ctx == NULL || (!ctx->holding && !ctx->failed)) {
+            continue;
+        }
 
-    return (rc == NGX_ERROR) ? NGX_ERROR : NGX_OK;
+        if (ngx_http_aggregate_apply_skip(in)) {
+            ctx->added = 1;
+        }
+
+        /* its own subrequests have their turns all the same */
+
+        return (r->postponed && r == r->connection->data)
+               ? ngx_http_next_body_filter(r, NULL) : NGX_OK;
+    }
+
+    return ngx_http_next_body_filter(r, in);
 }
 
 
@@ -456,26 +657,45 @@ ngx_http_aggregate_apply_bad(ngx_http_request_t *r,
                                              "\"aggregate_shape_buffer\"");
 
     default:
+
+        if (ctx->added || r->postponed) {
+            return ngx_http_aggregate_apply_fail(r, ctx,
+                                             NGX_HTTP_INTERNAL_SERVER_ERROR,
+                                             "other responses are in it");
+        }
+
         return ngx_http_aggregate_apply_fail(r, ctx, NGX_HTTP_BAD_GATEWAY,
                                              "it is no valid JSON");
     }
 }
 
 
-/*
- * A main request is answered as nginx does it from a filter, "error_page"
- * included.  For a subrequest that would be the end of the main request, so it
- * becomes an empty response with the status.
- */
+/* an aggregate sees itself that the last byte of one of its parts is missing */
+
+static ngx_int_t
+ngx_http_aggregate_apply_cut(ngx_http_request_t *r,
+    ngx_http_aggregate_apply_ctx_t *ctx)
+{
+    ngx_int_t  rc;
+
+    if (r == r->main) {
+        return ngx_http_aggregate_apply_fail(r, ctx, NGX_HTTP_BAD_GATEWAY,
+                                             "it is not whole");
+    }
+
+    ctx->holding = 0;
+    ctx->failed = NGX_HTTP_BAD_GATEWAY;
+
+    rc = ngx_http_next_header_filter(r);
+
+    return (rc == NGX_ERROR) ? NGX_ERROR : NGX_OK;
+}
+
 
 static ngx_int_t
 ngx_http_aggregate_apply_fail(ngx_http_request_t *r,
     ngx_http_aggregate_apply_ctx_t *ctx, ngx_int_t status, const char *text)
 {
-    ngx_int_t                             rc;
-    ngx_buf_t                            *b;
-    ngx_uint_t                            changes;
-    ngx_chain_t                           out;
     ngx_http_core_loc_conf_t             *clcf;
     ngx_http_aggregate_apply_loc_conf_t  *lcf;
 
@@ -487,23 +707,38 @@ ngx_http_aggregate_apply_fail(ngx_http_request_t *r,
                   "%s", &clcf->name,
                   ctx->named ? &ctx->named->name : &lcf->apply->text, text);
 
-    ctx->holding = 0;
-    ctx->failed = 1;
+    if (!ctx->holding) {
 
-    if (r == r->main) {
-        changes = r->uri_changes;
+        /* it is the header that is wrong */
 
-        rc = ngx_http_filter_finalize_request(r, NULL, status);
-
-        if (r->uri_changes == changes) {
-
-            /* nothing of the body follows the error page */
-
-            ngx_http_set_ctx(r, ctx, ngx_http_aggregate_apply_filter_module);
-        }
-
-        return rc;
+        ctx->received = 0;
+        ctx->ended = 0;
     }
+
+    ctx->holding = 0;
+    ctx->failed = status;
+    ctx->answered = 0;
+    ctx->out.max = lcf->buffer;
+
+    if (r != r->main) {
+        return ngx_http_aggregate_apply_fail_part(r, status);
+    }
+
+    return r->header_only ? ngx_http_aggregate_apply_answer(r, ctx) : NGX_OK;
+}
+
+
+/*
+ * The status of a subrequest would be the end of the main request, so that it
+ * becomes an empty response with that status
+ */
+
+static ngx_int_t
+ngx_http_aggregate_apply_fail_part(ngx_http_request_t *r, ngx_int_t status)
+{
+    ngx_int_t     rc;
+    ngx_buf_t    *b;
+    ngx_chain_t   out;
 
     ngx_http_clean_header(r);
 
@@ -527,46 +762,102 @@ ngx_http_aggregate_apply_fail(ngx_http_request_t *r,
     out.buf = b;
     out.next = NULL;
 
-    rc = ngx_http_next_body_filter(r, &out);
+    rc = ngx_http_aggregate_apply_output(r, &out);
 
     return (rc == NGX_ERROR) ? NGX_ERROR : NGX_OK;
 }
 
 
-static void
-ngx_http_aggregate_apply_skip(ngx_chain_t *in)
-{
-    ngx_chain_t  *cl;
+/*
+ * Nothing is left of the response, as where nginx's own filters refuse one.
+ * Who sends the last byte may not look at what it comes to; then nginx asks
+ * again.
+ */
 
-    for (cl = in; cl; cl = cl->next) {
-        cl->buf->pos = cl->buf->last;
-        cl->buf->file_pos = cl->buf->file_last;
+static ngx_int_t
+ngx_http_aggregate_apply_answer(ngx_http_request_t *r,
+    ngx_http_aggregate_apply_ctx_t *ctx)
+{
+    ngx_http_clean_header(r);
+
+    ngx_memzero(r->ctx, sizeof(void *) * ngx_http_max_module);
+
+    /* until the header of the error comes, the rest of the body may */
+
+    ngx_http_set_ctx(r, ctx, ngx_http_aggregate_apply_filter_module);
+
+    if (ctx->answered) {
+        r->buffered &= ~NGX_HTTP_AGGREGATE_APPLY_BUFFERED;
+        return ctx->failed;
     }
+
+    ctx->answered = 1;
+
+    r->buffered |= NGX_HTTP_AGGREGATE_APPLY_BUFFERED;
+
+    if (ngx_http_post_request(r, NULL) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ctx->failed;
 }
 
 
-/* whether it is a part of a response that is held; aggregates take theirs */
+/* the rest of a body is let go, but not for ever */
 
-static ngx_uint_t
-ngx_http_aggregate_apply_held(ngx_http_request_t *r)
+static void
+ngx_http_aggregate_apply_stop(ngx_http_request_t *r,
+    ngx_http_aggregate_apply_ctx_t *ctx)
 {
-    ngx_http_request_t              *pr;
+    ngx_http_upstream_t  *u;
+
+    u = r->upstream;
+
+    if (ctx->received <= (off_t) ctx->out.max || ctx->cancelled
+        || u == NULL || u->cleanup == NULL || r->post_subrequest)
+    {
+        return;
+    }
+
+    if (ngx_http_post_request(r, NULL) != NGX_OK) {
+        return;
+    }
+
+    ctx->cancelled = 1;
+
+    r->write_event_handler = ngx_http_aggregate_apply_cancel;
+}
+
+
+static void
+ngx_http_aggregate_apply_cancel(ngx_http_request_t *r)
+{
+    ngx_int_t                        rc;
+    ngx_http_upstream_t             *u;
     ngx_http_aggregate_apply_ctx_t  *ctx;
 
-    if (r->background || r->post_subrequest) {
-        return 0;
+    ctx = ngx_http_get_module_ctx(r, ngx_http_aggregate_apply_filter_module);
+
+    u = r->upstream;
+
+    if (r->aio || ctx == NULL || u == NULL || u->cleanup == NULL) {
+
+        /* a thread that is at work calls this when it is done */
+
+        return;
     }
 
-    for (pr = r->parent; pr; pr = pr->parent) {
-        ctx = ngx_http_get_module_ctx(pr,
-                                      ngx_http_aggregate_apply_filter_module);
+    r->write_event_handler = ngx_http_request_empty_handler;
 
-        if (ctx && ctx->holding) {
-            return 1;
-        }
-    }
+    r->main->count++;
 
-    return 0;
+    (*u->cleanup)(r);
+
+    ctx->ended = 1;
+
+    rc = ngx_http_aggregate_apply_end(r, ctx);
+
+    ngx_http_finalize_request(r, rc);
 }
 
 

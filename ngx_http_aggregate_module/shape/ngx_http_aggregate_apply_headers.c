@@ -182,8 +182,8 @@ ngx_int_t
 ngx_http_aggregate_apply_etag(ngx_http_request_t *r,
     ngx_http_aggregate_apply_ctx_t *ctx)
 {
-    u_char      *p;
-    uint32_t     hash;
+    u_char      *p, digest[16];
+    ngx_md5_t    md5;
     ngx_str_t    tag, *etag;
     ngx_uint_t   i;
 
@@ -204,23 +204,21 @@ ngx_http_aggregate_apply_etag(ngx_http_request_t *r,
         return NGX_OK;
     }
 
-    hash = ctx->named->hash;
+    md5 = ctx->named->md5;
 
     for (i = 0; i < ctx->named->shape->limits.nelts; i++) {
-        ngx_crc32_update(&hash, (u_char *) &ctx->args.limits[i],
-                         sizeof(size_t));
+        ngx_md5_update(&md5, &ctx->args.limits[i], sizeof(size_t));
     }
 
     for (i = 0; i < ctx->named->shape->values.nelts; i++) {
-        ngx_crc32_update(&hash, (u_char *) &ctx->args.values[i].len,
-                         sizeof(size_t));
-        ngx_crc32_update(&hash, ctx->args.values[i].data,
-                         ctx->args.values[i].len);
+        ngx_md5_update(&md5, &ctx->args.values[i].len, sizeof(size_t));
+        ngx_md5_update(&md5, ctx->args.values[i].data,
+                       ctx->args.values[i].len);
     }
 
-    ngx_crc32_final(hash);
+    ngx_md5_final(digest, &md5);
 
-    p = ngx_pnalloc(r->pool, tag.len + sizeof("W/-12345678") - 1);
+    p = ngx_pnalloc(r->pool, tag.len + sizeof("W/-0123456789abcdef") - 1);
     if (p == NULL) {
         return NGX_ERROR;
     }
@@ -229,7 +227,9 @@ ngx_http_aggregate_apply_etag(ngx_http_request_t *r,
 
     p = ngx_cpymem(p, "W/", 2);
     p = ngx_cpymem(p, tag.data, tag.len - 1);
-    p = ngx_sprintf(p, "-%08xD\"", hash);
+    *p++ = '-';
+    p = ngx_hex_dump(p, digest, 8);
+    *p++ = '"';
 
     etag->len = p - etag->data;
 
@@ -290,54 +290,16 @@ ngx_http_aggregate_apply_clear(ngx_http_request_t *r)
  */
 
 ngx_uint_t
-ngx_http_aggregate_apply_unchanged(ngx_http_request_t *r,
-    ngx_http_aggregate_apply_ctx_t *ctx, ngx_uint_t shaped)
+ngx_http_aggregate_apply_unchanged(ngx_http_request_t *r)
 {
-    time_t                     since;
-    ngx_table_elt_t           *match;
-    ngx_http_core_loc_conf_t  *clcf;
-
-    if (r != r->main || r->headers_out.status != NGX_HTTP_OK) {
-        return 0;
-    }
-
-    match = ctx->if_none_match;
-
-    if (match == NULL && shaped
-        && (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)))
-    {
-        /* of a request that was answered before its shape was chosen */
-
-        match = r->headers_in.if_none_match;
-    }
-
-    if (match) {
-        return r->headers_out.etag != NULL
-               && ngx_http_aggregate_apply_match(&match->value,
-                                              &r->headers_out.etag->value);
-    }
-
-    if (shaped || ctx->if_modified_since == NULL
-        || r->headers_out.last_modified_time == (time_t) -1)
-    {
-        return 0;
-    }
-
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
-
-    if (clcf->if_modified_since == NGX_HTTP_IMS_OFF) {
-        return 0;
-    }
-
-    since = ngx_parse_http_time(ctx->if_modified_since->value.data,
-                                ctx->if_modified_since->value.len);
-
-    if (since == r->headers_out.last_modified_time) {
-        return 1;
-    }
-
-    return clcf->if_modified_since == NGX_HTTP_IMS_BEFORE
-           && since > r->headers_out.last_modified_time;
+    return r == r->main
+           && r->headers_out.status == NGX_HTTP_OK
+           && (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))
+           && r->headers_in.if_none_match != NULL
+           && r->headers_out.etag != NULL
+           && ngx_http_aggregate_apply_match(
+                                        &r->headers_in.if_none_match->value,
+                                        &r->headers_out.etag->value);
 }
 
 

@@ -1,20 +1,9 @@
 
-/*
- * "aggregate_shape" and "aggregate_apply".  The backend is asked for what can
- * be shaped before it is known whether it will be: a variable may depend on
- * the response, so that it is read when the response is there.
- */
+/* "aggregate_shape", "aggregate_apply" and "aggregate_shape_buffer" */
 
 #include "ngx_http_aggregate_shape.h"
 
 
-static ngx_int_t ngx_http_aggregate_apply_handler(ngx_http_request_t *r);
-static ngx_int_t ngx_http_aggregate_apply_strip(ngx_http_request_t *r,
-    ngx_http_aggregate_apply_ctx_t *ctx);
-static ngx_uint_t ngx_http_aggregate_apply_drops(ngx_http_request_t *r,
-    ngx_table_elt_t *h);
-static ngx_http_aggregate_named_t *ngx_http_aggregate_apply_find(
-    ngx_http_aggregate_apply_main_conf_t *mcf, ngx_str_t *name);
 static void *ngx_http_aggregate_apply_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_aggregate_apply_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_aggregate_apply_merge_loc_conf(ngx_conf_t *cf,
@@ -96,223 +85,7 @@ ngx_module_t  ngx_http_aggregate_apply_module = {
 };
 
 
-/*
- * The backend is asked for a whole body that is not compressed, and whether
- * the client has it already is decided when its shape is known.
- */
-
-static ngx_int_t
-ngx_http_aggregate_apply_handler(ngx_http_request_t *r)
-{
-    ngx_http_aggregate_apply_ctx_t       *ctx;
-    ngx_http_aggregate_apply_loc_conf_t  *lcf;
-
-    lcf = ngx_http_get_module_loc_conf(r, ngx_http_aggregate_apply_module);
-
-    if (lcf->apply->off) {
-        return NGX_DECLINED;
-    }
-
-    ctx = ngx_http_aggregate_apply_get(r);
-    if (ctx == NULL) {
-        return NGX_ERROR;
-    }
-
-    if (ctx->stripped) {
-        return NGX_DECLINED;
-    }
-
-    return ngx_http_aggregate_apply_strip(r, ctx);
-}
-
-
-/* the context of the request, made where there is none; NULL: an error */
-
-ngx_http_aggregate_apply_ctx_t *
-ngx_http_aggregate_apply_get(ngx_http_request_t *r)
-{
-    ngx_http_aggregate_apply_ctx_t  *ctx;
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_aggregate_apply_filter_module);
-
-    if (ctx) {
-        return ctx;
-    }
-
-    ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_aggregate_apply_ctx_t));
-    if (ctx == NULL) {
-        return NULL;
-    }
-
-    ngx_http_set_ctx(r, ctx, ngx_http_aggregate_apply_filter_module);
-
-    return ctx;
-}
-
-
-/* which shape the response gets, by its own headers too */
-
-ngx_int_t
-ngx_http_aggregate_apply_choose(ngx_http_request_t *r,
-    ngx_http_aggregate_apply_ctx_t *ctx, ngx_http_aggregate_apply_t *apply)
-{
-    ngx_str_t                              name;
-    ngx_http_aggregate_apply_main_conf_t  *mcf;
-
-    ctx->off = 0;
-    ctx->named = apply->named;
-
-    if (apply->value == NULL) {
-        return NGX_OK;
-    }
-
-    if (ngx_http_complex_value(r, apply->value, &name) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    if (name.len == 0 && apply->empty_off) {
-        ctx->off = 1;
-        return NGX_OK;
-    }
-
-    mcf = ngx_http_get_module_main_conf(r, ngx_http_aggregate_apply_module);
-
-    ctx->named = ngx_http_aggregate_apply_find(mcf, &name);
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_aggregate_apply_strip(ngx_http_request_t *r,
-    ngx_http_aggregate_apply_ctx_t *ctx)
-{
-    ngx_list_t        list;
-    ngx_uint_t        i, drops;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h, *copy;
-
-    ctx->stripped = 1;
-
-    ctx->accept_encoding = r->headers_in.accept_encoding;
-    ctx->range = r->headers_in.range;
-    ctx->if_range = r->headers_in.if_range;
-
-    r->headers_in.accept_encoding = NULL;
-    r->headers_in.range = NULL;
-    r->headers_in.if_range = NULL;
-
-    if (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)) {
-        ctx->if_none_match = r->headers_in.if_none_match;
-        ctx->if_modified_since = r->headers_in.if_modified_since;
-
-        r->headers_in.if_none_match = NULL;
-        r->headers_in.if_modified_since = NULL;
-    }
-
-    ctx->headers = r->headers_in.headers;
-
-    if (ngx_list_init(&list, r->pool, 20, sizeof(ngx_table_elt_t)) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    drops = 0;
-    part = &ctx->headers.part;
-    h = part->elts;
-
-    for (i = 0; /* void */ ; i++) {
-
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                break;
-            }
-
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
-
-        if (ngx_http_aggregate_apply_drops(r, &h[i])) {
-            drops = 1;
-            continue;
-        }
-
-        copy = ngx_list_push(&list);
-        if (copy == NULL) {
-            return NGX_ERROR;
-        }
-
-        *copy = h[i];
-    }
-
-    if (drops) {
-        r->headers_in.headers = list;
-
-        if (list.last == &list.part) {
-            r->headers_in.headers.last = &r->headers_in.headers.part;
-        }
-
-        ctx->elts = list.part.elts;
-    }
-
-    return NGX_DECLINED;
-}
-
-
-static ngx_uint_t
-ngx_http_aggregate_apply_drops(ngx_http_request_t *r, ngx_table_elt_t *h)
-{
-    ngx_uint_t   i;
-
-    static ngx_str_t  names[] = {
-        ngx_string("accept-encoding"),
-        ngx_string("range"),
-        ngx_string("if-range"),
-
-        /* of GET and HEAD only */
-
-        ngx_string("if-none-match"),
-        ngx_string("if-modified-since")
-    };
-
-    for (i = 0; i < 5; i++) {
-
-        if (h->key.len == names[i].len
-            && ngx_strncmp(h->lowcase_key, names[i].data, names[i].len) == 0)
-        {
-            return i < 3 || (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD));
-        }
-    }
-
-    return 0;
-}
-
-
-/* the request is again as it came: for gzip, ranges of others, logs */
-
-void
-ngx_http_aggregate_apply_restore(ngx_http_request_t *r,
-    ngx_http_aggregate_apply_ctx_t *ctx)
-{
-    if (!ctx->stripped) {
-        return;
-    }
-
-    ctx->stripped = 0;
-
-    r->headers_in.accept_encoding = ctx->accept_encoding;
-    r->headers_in.range = ctx->range;
-    r->headers_in.if_range = ctx->if_range;
-
-    r->gzip_tested = 0;
-
-    if (ctx->elts && r->headers_in.headers.part.elts == ctx->elts) {
-        r->headers_in.headers = ctx->headers;
-    }
-}
-
-
-static ngx_http_aggregate_named_t *
+ngx_http_aggregate_named_t *
 ngx_http_aggregate_apply_find(ngx_http_aggregate_apply_main_conf_t *mcf,
     ngx_str_t *name)
 {
@@ -385,7 +158,8 @@ ngx_http_aggregate_apply_merge_loc_conf(ngx_conf_t *cf, void *parent,
     static ngx_http_aggregate_apply_t  off = { .off = 1 };
 
     ngx_conf_merge_ptr_value(conf->apply, prev->apply, &off);
-    ngx_conf_merge_size_value(conf->buffer, prev->buffer, 8 * 1024 * 1024);
+    ngx_conf_merge_size_value(conf->buffer, prev->buffer,
+                              (size_t) 8 * 1024 * 1024);
 
     return NGX_CONF_OK;
 }
@@ -429,8 +203,8 @@ ngx_http_aggregate_apply_shape(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     named->file = cf->conf_file->file.name;
     named->line = cf->conf_file->line;
 
-    ngx_crc32_init(named->hash);
-    ngx_crc32_update(&named->hash, value[1].data, value[1].len);
+    ngx_md5_init(&named->md5);
+    ngx_md5_update(&named->md5, value[1].data, value[1].len);
 
     np = ngx_array_push(&mcf->shapes);
     if (np == NULL) {
@@ -716,10 +490,6 @@ ngx_http_aggregate_apply_vary_names(ngx_conf_t *cf,
 static ngx_int_t
 ngx_http_aggregate_apply_init(ngx_conf_t *cf)
 {
-    ngx_uint_t                             i;
-    ngx_module_t                          *module;
-    ngx_http_handler_pt                   *h;
-    ngx_http_core_main_conf_t             *cmcf;
     ngx_http_aggregate_apply_main_conf_t  *mcf;
 
     mcf = ngx_http_conf_get_module_main_conf(cf,
@@ -733,29 +503,7 @@ ngx_http_aggregate_apply_init(ngx_conf_t *cf)
         return NGX_OK;
     }
 
-    for (i = 0; cf->cycle->modules[i]; i++) {
-        module = cf->cycle->modules[i];
-
-        if (ngx_strcmp(module->name, "ngx_http_ssi_filter_module") == 0) {
-            mcf->ssi = module;
-        }
-
-        if (ngx_strcmp(module->name, "ngx_http_addition_filter_module") == 0)
-        {
-            mcf->addition = module;
-        }
-    }
-
-    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
-
-    h = ngx_array_push(&cmcf->phases[NGX_HTTP_PRECONTENT_PHASE].handlers);
-    if (h == NULL) {
-        return NGX_ERROR;
-    }
-
-    *h = ngx_http_aggregate_apply_handler;
-
-    return NGX_OK;
+    return ngx_http_aggregate_apply_request_init(cf);
 }
 
 

@@ -31,8 +31,6 @@ typedef struct {
                                         /* ngx_http_aggregate_named_t * */
     ngx_array_t                      applied;
                                         /* ngx_http_aggregate_apply_t * */
-    ngx_module_t                    *ssi;       /* NULL: nginx has it not */
-    ngx_module_t                    *addition;
 } ngx_http_aggregate_apply_main_conf_t;
 
 
@@ -42,10 +40,15 @@ typedef struct {
 } ngx_http_aggregate_apply_loc_conf_t;
 
 
-/* what a request is given for its response */
+/* none of nginx's filters that stand before ours has it for JSON */
+
+#define NGX_HTTP_AGGREGATE_APPLY_BUFFERED    0x08
+
+
+/* what a request is given for its response; it is kept in redirects */
 
 typedef struct {
-    ngx_http_aggregate_named_t      *named;     /* NULL: none has that name */
+    ngx_http_request_t              *request;
 
     ngx_list_t                       headers;   /* as the client sent them */
     void                            *elts;      /* of those that are sent */
@@ -55,24 +58,39 @@ typedef struct {
     ngx_table_elt_t                 *if_none_match;
     ngx_table_elt_t                 *if_modified_since;
 
+    ngx_http_aggregate_named_t      *named;     /* NULL: none has that name */
     agg_shape_args_t                 args;
     agg_shape_run_t                 *run;
     agg_buf_t                        out;
     off_t                            received;
+    ngx_int_t                        failed;    /* the status instead */
 
+    unsigned                         chosen:1;
     unsigned                         off:1;     /* an empty value */
-    unsigned                         stripped:1;
     unsigned                         holding:1;
-    unsigned                         failed:1;
+    unsigned                         slice:1;   /* a part of its parent's */
+    unsigned                         ended:1;
+    unsigned                         added:1;   /* by its own subrequests */
+    unsigned                         child:1;   /* one of them is at work */
+    unsigned                         cancelled:1;
+    unsigned                         answered:1;
 } ngx_http_aggregate_apply_ctx_t;
 
 
 /* ngx_http_aggregate_apply_module.c */
 
+ngx_http_aggregate_named_t *ngx_http_aggregate_apply_find(
+    ngx_http_aggregate_apply_main_conf_t *mcf, ngx_str_t *name);
+
+/* ngx_http_aggregate_apply_request.c */
+
+ngx_int_t ngx_http_aggregate_apply_request_init(ngx_conf_t *cf);
 ngx_http_aggregate_apply_ctx_t *ngx_http_aggregate_apply_get(
     ngx_http_request_t *r);
 ngx_int_t ngx_http_aggregate_apply_choose(ngx_http_request_t *r,
     ngx_http_aggregate_apply_ctx_t *ctx, ngx_http_aggregate_apply_t *apply);
+ngx_uint_t ngx_http_aggregate_apply_meant(ngx_http_request_t *r,
+    ngx_http_aggregate_apply_ctx_t *ctx);
 void ngx_http_aggregate_apply_restore(ngx_http_request_t *r,
     ngx_http_aggregate_apply_ctx_t *ctx);
 
@@ -84,8 +102,7 @@ ngx_int_t ngx_http_aggregate_apply_vary(ngx_http_request_t *r,
 ngx_int_t ngx_http_aggregate_apply_etag(ngx_http_request_t *r,
     ngx_http_aggregate_apply_ctx_t *ctx);
 void ngx_http_aggregate_apply_clear(ngx_http_request_t *r);
-ngx_uint_t ngx_http_aggregate_apply_unchanged(ngx_http_request_t *r,
-    ngx_http_aggregate_apply_ctx_t *ctx, ngx_uint_t shaped);
+ngx_uint_t ngx_http_aggregate_apply_unchanged(ngx_http_request_t *r);
 void ngx_http_aggregate_apply_not_modified(ngx_http_request_t *r);
 
 

@@ -215,9 +215,8 @@ ngx_http_aggregate_named_statement(ngx_conf_t *cf, ngx_command_t *cmd,
     /* with the length, so that "a b" and "ab" are told apart */
 
     for (i = 0; i < cf->args->nelts; i++) {
-        ngx_crc32_update(&named->hash, (u_char *) &value[i].len,
-                         sizeof(size_t));
-        ngx_crc32_update(&named->hash, value[i].data, value[i].len);
+        ngx_md5_update(&named->md5, &value[i].len, sizeof(size_t));
+        ngx_md5_update(&named->md5, value[i].data, value[i].len);
     }
 
     return ngx_http_aggregate_shape_statement(cf, cmd, conf);

@@ -8,6 +8,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http.h>
+#include <ngx_md5.h>
 
 #include "agg_json.h"
 #include "agg_path.h"
@@ -33,7 +34,7 @@ typedef struct {
     ngx_str_t                        name;
     ngx_str_t                        file;
     ngx_uint_t                       line;
-    uint32_t                         hash;      /* of all that it says */
+    ngx_md5_t                        md5;       /* of all that it says */
     ngx_http_aggregate_shape_t      *shape;
 } ngx_http_aggregate_named_t;
 

@@ -1,0 +1,456 @@
+
+/*
+ * What "aggregate_apply" does to a request.  Its backend is asked for what can
+ * be shaped before it is known whether it will be: a variable may depend on
+ * the response, so that it is read when the response is there.
+ */
+
+#include "ngx_http_aggregate_shape.h"
+
+
+static ngx_int_t ngx_http_aggregate_apply_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_http_aggregate_apply_strip(ngx_http_request_t *r,
+    ngx_http_aggregate_apply_ctx_t *ctx);
+static ngx_uint_t ngx_http_aggregate_apply_drops(ngx_http_request_t *r,
+    ngx_table_elt_t *h);
+static void ngx_http_aggregate_apply_hide(ngx_http_request_t *r,
+    ngx_http_aggregate_apply_ctx_t *ctx);
+static void ngx_http_aggregate_apply_move(ngx_table_elt_t **to,
+    ngx_table_elt_t **from);
+static ngx_http_aggregate_apply_ctx_t *ngx_http_aggregate_apply_known(
+    ngx_http_request_t *r);
+static void ngx_http_aggregate_apply_cleanup(void *data);
+static ngx_int_t ngx_http_aggregate_apply_early_filter(ngx_http_request_t *r);
+static void ngx_http_aggregate_apply_stand_in(ngx_http_request_t *r,
+    ngx_http_aggregate_apply_ctx_t *ctx);
+
+
+static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
+
+
+/*
+ * The backend is asked for a whole body that is not compressed, and whether
+ * the client has it already is decided when its shape is known.
+ */
+
+static ngx_int_t
+ngx_http_aggregate_apply_handler(ngx_http_request_t *r)
+{
+    ngx_http_aggregate_apply_ctx_t       *ctx;
+    ngx_http_aggregate_apply_loc_conf_t  *lcf;
+
+    lcf = ngx_http_get_module_loc_conf(r, ngx_http_aggregate_apply_module);
+
+    if (lcf->apply->off) {
+
+        /* a redirect may have led out of where it was on */
+
+        ctx = ngx_http_aggregate_apply_known(r);
+
+        if (ctx) {
+            ngx_http_aggregate_apply_restore(r, ctx);
+        }
+
+        return NGX_DECLINED;
+    }
+
+    if (r != r->main && r->header_only) {
+        return NGX_DECLINED;
+    }
+
+    ctx = ngx_http_aggregate_apply_get(r);
+    if (ctx == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (ctx->elts && ctx->elts == r->headers_in.headers.part.elts) {
+        return NGX_DECLINED;
+    }
+
+    return ngx_http_aggregate_apply_strip(r, ctx);
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_apply_strip(ngx_http_request_t *r,
+    ngx_http_aggregate_apply_ctx_t *ctx)
+{
+    ngx_list_t        list;
+    ngx_uint_t        i, drops;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h, *copy;
+
+    if (ngx_list_init(&list, r->pool, 20, sizeof(ngx_table_elt_t)) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    drops = 0;
+    part = &r->headers_in.headers.part;
+    h = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                break;
+            }
+
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
+
+        if (ngx_http_aggregate_apply_drops(r, &h[i])) {
+            drops = 1;
+            continue;
+        }
+
+        copy = ngx_list_push(&list);
+        if (copy == NULL) {
+            return NGX_ERROR;
+        }
+
+        *copy = h[i];
+    }
+
+    if (!drops) {
+        return NGX_DECLINED;
+    }
+
+    ctx->headers = r->headers_in.headers;
+    ctx->elts = list.part.elts;
+
+    r->headers_in.headers = list;
+
+    if (list.last == &list.part) {
+        r->headers_in.headers.last = &r->headers_in.headers.part;
+    }
+
+    ngx_http_aggregate_apply_hide(r, ctx);
+
+    return NGX_DECLINED;
+}
+
+
+static ngx_uint_t
+ngx_http_aggregate_apply_drops(ngx_http_request_t *r, ngx_table_elt_t *h)
+{
+    ngx_uint_t   i;
+
+    static ngx_str_t  names[] = {
+        ngx_string("accept-encoding"),
+        ngx_string("range"),
+        ngx_string("if-range"),
+
+        /* of GET and HEAD only */
+
+        ngx_string("if-none-match"),
+        ngx_string("if-modified-since")
+    };
+
+    for (i = 0; i < 5; i++) {
+
+        if (h->key.len == names[i].len
+            && ngx_strncmp(h->lowcase_key, names[i].data, names[i].len) == 0)
+        {
+            return i < 3 || (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD));
+        }
+    }
+
+    return 0;
+}
+
+
+/* the same for nginx's own filters */
+
+static void
+ngx_http_aggregate_apply_hide(ngx_http_request_t *r,
+    ngx_http_aggregate_apply_ctx_t *ctx)
+{
+    ngx_http_headers_in_t  *in;
+
+    in = &r->headers_in;
+
+    ngx_http_aggregate_apply_move(&ctx->accept_encoding, &in->accept_encoding);
+    ngx_http_aggregate_apply_move(&ctx->range, &in->range);
+    ngx_http_aggregate_apply_move(&ctx->if_range, &in->if_range);
+
+    if (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)) {
+        ngx_http_aggregate_apply_move(&ctx->if_none_match,
+                                      &in->if_none_match);
+        ngx_http_aggregate_apply_move(&ctx->if_modified_since,
+                                      &in->if_modified_since);
+    }
+}
+
+
+static void
+ngx_http_aggregate_apply_move(ngx_table_elt_t **to, ngx_table_elt_t **from)
+{
+    if (*from) {
+        *to = *from;
+        *from = NULL;
+    }
+}
+
+
+/* the request is again as it came to us, if nobody has changed it since */
+
+void
+ngx_http_aggregate_apply_restore(ngx_http_request_t *r,
+    ngx_http_aggregate_apply_ctx_t *ctx)
+{
+    ngx_http_headers_in_t  *in;
+
+    in = &r->headers_in;
+
+    if (ctx->elts && in->headers.part.elts == ctx->elts) {
+        in->headers = ctx->headers;
+    }
+
+    ctx->elts = NULL;
+
+    ngx_http_aggregate_apply_move(&in->accept_encoding, &ctx->accept_encoding);
+    ngx_http_aggregate_apply_move(&in->range, &ctx->range);
+    ngx_http_aggregate_apply_move(&in->if_range, &ctx->if_range);
+    ngx_http_aggregate_apply_move(&in->if_none_match, &ctx->if_none_match);
+    ngx_http_aggregate_apply_move(&in->if_modified_since,
+                                  &ctx->if_modified_since);
+
+    r->gzip_tested = 0;
+}
+
+
+/* the context of the request, made where there is none; NULL: an error */
+
+ngx_http_aggregate_apply_ctx_t *
+ngx_http_aggregate_apply_get(ngx_http_request_t *r)
+{
+    ngx_http_cleanup_t              *cln;
+    ngx_http_aggregate_apply_ctx_t  *ctx;
+
+    ctx = ngx_http_aggregate_apply_known(r);
+
+    if (ctx == NULL) {
+        cln = ngx_http_cleanup_add(r, sizeof(ngx_http_aggregate_apply_ctx_t));
+        if (cln == NULL) {
+            return NULL;
+        }
+
+        cln->handler = ngx_http_aggregate_apply_cleanup;
+
+        ctx = cln->data;
+        ngx_memzero(ctx, sizeof(ngx_http_aggregate_apply_ctx_t));
+
+        ctx->request = r;
+    }
+
+    ngx_http_set_ctx(r, ctx, ngx_http_aggregate_apply_filter_module);
+
+    return ctx;
+}
+
+
+/* a redirect takes the contexts away, but no cleanups */
+
+static ngx_http_aggregate_apply_ctx_t *
+ngx_http_aggregate_apply_known(ngx_http_request_t *r)
+{
+    ngx_http_cleanup_t              *cln;
+    ngx_http_aggregate_apply_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_aggregate_apply_filter_module);
+
+    if (ctx || r->uri_changes == NGX_HTTP_MAX_URI_CHANGES + 1) {
+        return ctx;
+    }
+
+    for (cln = r->main->cleanup; cln; cln = cln->next) {
+
+        if (cln->handler != ngx_http_aggregate_apply_cleanup) {
+            continue;
+        }
+
+        ctx = cln->data;
+
+        if (ctx->request == r) {
+            return ctx;
+        }
+    }
+
+    return NULL;
+}
+
+
+static void
+ngx_http_aggregate_apply_cleanup(void *data)
+{
+    /* the context is what it stands for */
+}
+
+
+/*
+ * Before all filters of nginx's, behind the cache: the conditions and ranges
+ * of what is not shaped are theirs, those of what is shaped are not
+ */
+
+static ngx_int_t
+ngx_http_aggregate_apply_early_filter(ngx_http_request_t *r)
+{
+    ngx_http_aggregate_apply_ctx_t       *ctx;
+    ngx_http_aggregate_apply_loc_conf_t  *lcf;
+
+    lcf = ngx_http_get_module_loc_conf(r, ngx_http_aggregate_apply_module);
+
+    if (lcf->apply->off || (r != r->main && r->header_only)) {
+        ctx = ngx_http_aggregate_apply_known(r);
+
+        if (ctx) {
+            r->buffered &= ~NGX_HTTP_AGGREGATE_APPLY_BUFFERED;
+
+            ngx_http_aggregate_apply_restore(r, ctx);
+        }
+
+        return ngx_http_next_header_filter(r);
+    }
+
+    ctx = ngx_http_aggregate_apply_get(r);
+    if (ctx == NULL) {
+        return NGX_ERROR;
+    }
+
+    r->buffered &= ~NGX_HTTP_AGGREGATE_APPLY_BUFFERED;
+
+    ctx->chosen = 0;
+
+    if (r->headers_out.status >= NGX_HTTP_OK
+        && r->headers_out.status < NGX_HTTP_SPECIAL_RESPONSE)
+    {
+        if (ngx_http_aggregate_apply_choose(r, ctx, lcf->apply) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        if (!ctx->off && ngx_http_aggregate_apply_meant(r, ctx)) {
+            ngx_http_aggregate_apply_hide(r, ctx);
+
+            return ngx_http_next_header_filter(r);
+        }
+    }
+
+    if (ctx->elts) {
+        ngx_http_aggregate_apply_stand_in(r, ctx);
+    }
+
+    ngx_http_aggregate_apply_restore(r, ctx);
+
+    return ngx_http_next_header_filter(r);
+}
+
+
+/* what the backend would have done with the headers that it has not got */
+
+static void
+ngx_http_aggregate_apply_stand_in(ngx_http_request_t *r,
+    ngx_http_aggregate_apply_ctx_t *ctx)
+{
+    ngx_table_elt_t  *h;
+
+    if (r->headers_out.status != NGX_HTTP_OK) {
+        return;
+    }
+
+    h = r->headers_out.accept_ranges;
+
+    if (ctx->range && h && h->hash && h->value.len == 5
+        && ngx_strncasecmp(h->value.data, (u_char *) "bytes", 5) == 0)
+    {
+        ngx_http_clear_accept_ranges(r);
+
+        r->allow_ranges = 1;
+        r->single_range = 1;
+    }
+
+    if (r->headers_in.if_match == NULL
+        && r->headers_in.if_unmodified_since == NULL)
+    {
+        r->disable_not_modified = 0;
+    }
+}
+
+
+/* which shape the response gets, by its own headers too */
+
+ngx_int_t
+ngx_http_aggregate_apply_choose(ngx_http_request_t *r,
+    ngx_http_aggregate_apply_ctx_t *ctx, ngx_http_aggregate_apply_t *apply)
+{
+    ngx_str_t                              name;
+    ngx_http_aggregate_apply_main_conf_t  *mcf;
+
+    ctx->chosen = 1;
+    ctx->off = 0;
+    ctx->named = apply->named;
+
+    if (apply->value == NULL) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_complex_value(r, apply->value, &name) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (name.len == 0 && apply->empty_off) {
+        ctx->off = 1;
+        return NGX_OK;
+    }
+
+    mcf = ngx_http_get_module_main_conf(r, ngx_http_aggregate_apply_module);
+
+    ctx->named = ngx_http_aggregate_apply_find(mcf, &name);
+
+    return NGX_OK;
+}
+
+
+/*
+ * Whether the response is one of those that are shaped.  Nobody asked for a
+ * 206, and its type is not always that of what it is a part of.
+ */
+
+ngx_uint_t
+ngx_http_aggregate_apply_meant(ngx_http_request_t *r,
+    ngx_http_aggregate_apply_ctx_t *ctx)
+{
+    if (r->headers_out.status < NGX_HTTP_OK
+        || r->headers_out.status >= NGX_HTTP_SPECIAL_RESPONSE
+        || r->headers_out.status == NGX_HTTP_NO_CONTENT)
+    {
+        return 0;
+    }
+
+    return ngx_http_aggregate_apply_json(r)
+           || (r->headers_out.status == NGX_HTTP_PARTIAL_CONTENT
+               && !ctx->off);
+}
+
+
+ngx_int_t
+ngx_http_aggregate_apply_request_init(ngx_conf_t *cf)
+{
+    ngx_http_handler_pt        *h;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_PRECONTENT_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = ngx_http_aggregate_apply_handler;
+
+    ngx_http_next_header_filter = ngx_http_top_header_filter;
+    ngx_http_top_header_filter = ngx_http_aggregate_apply_early_filter;
+
+    return NGX_OK;
+}

@@ -33,6 +33,13 @@
 /* how often a waiter looks whether the process it waits for lives */
 #define NGX_HTTP_AGGREGATE_CACHE_POLL        100
 
+/* a key in Redis, with the longest prefix */
+#define NGX_HTTP_AGGREGATE_CACHE_REMOTE_KEY                                  \
+    (NGX_HTTP_AGGREGATE_REDIS_PREFIX_MAX + 2 * AGG_CACHE_DIGEST + 2)
+
+/* of an entry in Redis, what tells it from the next one */
+#define NGX_HTTP_AGGREGATE_CACHE_SEEN        (AGG_CACHE_ENTRY_HEADER - 16)
+
 /* background refreshes of a worker, at most */
 #define NGX_HTTP_AGGREGATE_CACHE_REFRESHES   64
 
@@ -134,6 +141,8 @@ typedef enum {
     ngx_http_aggregate_cache_flight,
     ngx_http_aggregate_cache_ask,
     ngx_http_aggregate_cache_asked,
+    ngx_http_aggregate_cache_claim,
+    ngx_http_aggregate_cache_claimed,
     ngx_http_aggregate_cache_origin,
     ngx_http_aggregate_cache_done
 } ngx_http_aggregate_cache_state_e;
@@ -192,6 +201,16 @@ struct ngx_http_aggregate_cache_ctx_s {
 
     ngx_http_aggregate_redis_op_t      *op;
     ngx_int_t                           remote_rc;
+    ngx_str_t                           reply;
+    int64_t                             reply_integer;
+
+    /* the lock of the fleet, and the last entry that was of no use */
+
+    uint64_t                            fleet_node;
+    uint64_t                            fleet_count;
+    ngx_msec_t                          pause;
+    size_t                              nseen;
+    u_char                              seen[NGX_HTTP_AGGREGATE_CACHE_SEEN];
 
     ngx_http_upstream_t                *upstream;  /* from before the fill */
     agg_cache_verdict_e                 verdict;
@@ -226,6 +245,7 @@ struct ngx_http_aggregate_cache_ctx_s {
     unsigned                            moved:1;
     unsigned                            remote:1;
     unsigned                            counted:1;
+    unsigned                            fleet:1;
 };
 
 
@@ -255,6 +275,8 @@ void ngx_http_aggregate_cache_take_over(ngx_http_aggregate_cache_ctx_t *ctx);
 void ngx_http_aggregate_cache_land(ngx_http_aggregate_cache_ctx_t *ctx,
     ngx_msec_t pass);
 ngx_int_t ngx_http_aggregate_cache_wait(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
+ngx_msec_int_t ngx_http_aggregate_cache_patience(
     ngx_http_aggregate_cache_ctx_t *ctx);
 ngx_int_t ngx_http_aggregate_cache_park(ngx_http_request_t *r);
 void ngx_http_aggregate_cache_resume(ngx_http_aggregate_cache_ctx_t *ctx);
@@ -336,6 +358,13 @@ ngx_int_t ngx_http_aggregate_cache_remote_get(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
 ngx_int_t ngx_http_aggregate_cache_remote_take(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
+void ngx_http_aggregate_cache_remote_seen(
+    ngx_http_aggregate_cache_ctx_t *ctx);
+u_char *ngx_http_aggregate_cache_remote_write_key(
+    ngx_http_aggregate_cache_ctx_t *ctx, u_char *p, const u_char *digest);
+ngx_http_aggregate_redis_op_t *ngx_http_aggregate_cache_remote_send(
+    ngx_http_aggregate_cache_ctx_t *ctx, ngx_str_t *key, ngx_uint_t argc,
+    ngx_str_t *argv, ngx_uint_t wait);
 void ngx_http_aggregate_cache_remote_set(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx, const u_char *digest,
     ngx_str_t *head, ngx_chain_t *body, size_t size);
@@ -348,6 +377,15 @@ ngx_int_t ngx_http_aggregate_cache_link(ngx_http_aggregate_cache_zone_t *zone,
     ngx_cycle_t *cycle);
 const char *ngx_http_aggregate_cache_remote_state(
     ngx_http_aggregate_cache_zone_t *zone);
+
+/* fleet */
+
+ngx_int_t ngx_http_aggregate_cache_fleet_claim(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
+ngx_int_t ngx_http_aggregate_cache_fleet_claimed(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
+void ngx_http_aggregate_cache_fleet_release(
+    ngx_http_aggregate_cache_ctx_t *ctx, ngx_msec_t pass);
 
 /* filter */
 

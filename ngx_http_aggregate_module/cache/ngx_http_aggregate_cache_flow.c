@@ -15,6 +15,8 @@ static ngx_int_t ngx_http_aggregate_cache_start(ngx_http_request_t *r,
     ngx_http_aggregate_cache_conf_t *conf);
 static ngx_int_t ngx_http_aggregate_cache_run(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
+static ngx_int_t ngx_http_aggregate_cache_look_remote(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_aggregate_cache_look(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
 static void ngx_http_aggregate_cache_delete(
@@ -242,35 +244,24 @@ ngx_http_aggregate_cache_run(ngx_http_request_t *r,
             break;
 
         case ngx_http_aggregate_cache_ask:
-
-            rc = ngx_http_aggregate_cache_remote_get(r, ctx);
-
-            if (rc == NGX_ERROR) {
-                return NGX_ERROR;
-            }
-
-            ctx->state = ngx_http_aggregate_cache_origin;
-
-            if (rc == NGX_AGAIN) {
-                ctx->state = ngx_http_aggregate_cache_asked;
-                return NGX_AGAIN;
-            }
-
-            break;
-
         case ngx_http_aggregate_cache_asked:
+        case ngx_http_aggregate_cache_claim:
+        case ngx_http_aggregate_cache_claimed:
 
-            rc = ngx_http_aggregate_cache_remote_take(r, ctx);
+            rc = ngx_http_aggregate_cache_look_remote(r, ctx);
 
             if (rc == NGX_OK) {
-                return ngx_http_aggregate_cache_serve(r, ctx);
+
+                /* a refresh ends here: another node has done it */
+
+                return ctx->refresh ? NGX_HTTP_CLOSE
+                                    : ngx_http_aggregate_cache_serve(r, ctx);
             }
 
-            if (rc == NGX_ERROR || rc == NGX_AGAIN) {
+            if (rc != NGX_DECLINED) {
                 return rc;
             }
 
-            ctx->state = ngx_http_aggregate_cache_origin;
             break;
 
         case ngx_http_aggregate_cache_origin:
@@ -283,6 +274,63 @@ ngx_http_aggregate_cache_run(ngx_http_request_t *r,
         default: /* ngx_http_aggregate_cache_done */
             return NGX_DECLINED;
         }
+    }
+}
+
+
+/* NGX_OK: there is an answer; NGX_DECLINED: on with the next state */
+
+static ngx_int_t
+ngx_http_aggregate_cache_look_remote(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx)
+{
+    ngx_int_t  rc;
+
+    switch (ctx->state) {
+
+    case ngx_http_aggregate_cache_ask:
+
+        rc = ngx_http_aggregate_cache_remote_get(r, ctx);
+
+        ctx->state = (rc == NGX_AGAIN) ? ngx_http_aggregate_cache_asked
+                                       : ngx_http_aggregate_cache_origin;
+        return rc;
+
+    case ngx_http_aggregate_cache_asked:
+
+        rc = ngx_http_aggregate_cache_remote_take(r, ctx);
+
+        if (rc == NGX_DECLINED) {
+
+            /* one time-out at most for a request */
+
+            ctx->state = (ctx->remote_rc == NGX_ERROR)
+                         ? ngx_http_aggregate_cache_origin
+                         : ngx_http_aggregate_cache_claim;
+        }
+
+        return rc;
+
+    case ngx_http_aggregate_cache_claim:
+
+        rc = ngx_http_aggregate_cache_fleet_claim(r, ctx);
+
+        ctx->state = (rc == NGX_AGAIN) ? ngx_http_aggregate_cache_claimed
+                                       : ngx_http_aggregate_cache_origin;
+        return rc;
+
+    default: /* ngx_http_aggregate_cache_claimed */
+
+        rc = ngx_http_aggregate_cache_fleet_claimed(r, ctx);
+
+        if (rc == NGX_OK) {
+            ctx->state = ngx_http_aggregate_cache_asked;
+            return NGX_DECLINED;
+        }
+
+        ctx->state = (rc == NGX_AGAIN) ? ngx_http_aggregate_cache_claim
+                                       : ngx_http_aggregate_cache_origin;
+        return rc;
     }
 }
 

@@ -604,7 +604,9 @@ ngx_http_aggregate_cache_refresh_ctx(ngx_http_request_t *fr,
     fctx->leader = 1;
     fctx->found = 1;
     fctx->refresh = 1;
-    fctx->state = ngx_http_aggregate_cache_origin;
+    fctx->state = ngx_http_aggregate_cache_claim;
+
+    ngx_http_aggregate_cache_remote_seen(fctx);
 
     return NGX_OK;
 }

@@ -66,12 +66,8 @@ ngx_http_aggregate_cache_remote_get(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
-    ctx->op = ngx_http_aggregate_redis_send(ctx->conf->redis, &argv[1], 2,
-                                     argv,
-                                     ngx_http_aggregate_cache_remote_handler,
-                                     ctx, r->pool,
-                                     NGX_HTTP_AGGREGATE_CACHE_REMOTE_MAX
-                                     + AGG_CACHE_ENTRY_KEY_MAX);
+    ctx->op = ngx_http_aggregate_cache_remote_send(ctx, &argv[1], 2, argv, 1);
+
     if (ctx->op == NULL) {
         return NGX_DECLINED;
     }
@@ -84,24 +80,52 @@ static ngx_int_t
 ngx_http_aggregate_cache_remote_key(ngx_http_aggregate_cache_ctx_t *ctx,
     ngx_pool_t *pool, const u_char *digest, ngx_str_t *key)
 {
-    u_char     *p;
-    ngx_str_t  *prefix;
-
-    prefix = &ctx->conf->redis->prefix;
-
-    key->len = prefix->len + 2 * AGG_CACHE_DIGEST + 2;
-    key->data = ngx_pnalloc(pool, key->len);
-
+    key->data = ngx_pnalloc(pool, NGX_HTTP_AGGREGATE_CACHE_REMOTE_KEY);
     if (key->data == NULL) {
         return NGX_ERROR;
     }
 
-    p = ngx_cpymem(key->data, prefix->data, prefix->len);
-    *p++ = '{';
-    p = ngx_hex_dump(p, (u_char *) digest, AGG_CACHE_DIGEST);
-    *p = '}';
+    key->len = ngx_http_aggregate_cache_remote_write_key(ctx, key->data,
+                                                         digest)
+               - key->data;
 
     return NGX_OK;
+}
+
+
+u_char *
+ngx_http_aggregate_cache_remote_write_key(ngx_http_aggregate_cache_ctx_t *ctx,
+    u_char *p, const u_char *digest)
+{
+    ngx_str_t  *prefix;
+
+    prefix = &ctx->conf->redis->prefix;
+
+    p = ngx_cpymem(p, prefix->data, prefix->len);
+    *p++ = '{';
+    p = ngx_hex_dump(p, (u_char *) digest, AGG_CACHE_DIGEST);
+    *p++ = '}';
+
+    return p;
+}
+
+
+/* NULL: not now; with wait the request is resumed with the reply */
+
+ngx_http_aggregate_redis_op_t *
+ngx_http_aggregate_cache_remote_send(ngx_http_aggregate_cache_ctx_t *ctx,
+    ngx_str_t *key, ngx_uint_t argc, ngx_str_t *argv, ngx_uint_t wait)
+{
+    if (!wait) {
+        return ngx_http_aggregate_redis_send(ctx->conf->redis, key, argc,
+                                             argv, NULL, NULL, NULL, 0);
+    }
+
+    return ngx_http_aggregate_redis_send(ctx->conf->redis, key, argc, argv,
+                                     ngx_http_aggregate_cache_remote_handler,
+                                     ctx, ctx->request->pool,
+                                     NGX_HTTP_AGGREGATE_CACHE_REMOTE_MAX
+                                     + AGG_CACHE_ENTRY_KEY_MAX);
 }
 
 
@@ -114,7 +138,8 @@ ngx_http_aggregate_cache_remote_handler(ngx_http_aggregate_redis_op_t *op)
 
     ctx->op = NULL;
     ctx->remote_rc = op->rc;
-    ctx->data = op->value;
+    ctx->reply = op->value;
+    ctx->reply_integer = op->integer;
 
     ngx_http_aggregate_cache_resume(ctx);
 }
@@ -131,9 +156,13 @@ ngx_http_aggregate_cache_remote_take(ngx_http_request_t *r,
 {
     ngx_int_t  rc;
 
-    if (ctx->remote_rc != NGX_OK) {
+    if (ctx->remote_rc != NGX_OK || ctx->reply.data == NULL) {
         return NGX_DECLINED;
     }
+
+    ctx->data = ctx->reply;
+
+    ngx_http_aggregate_cache_remote_seen(ctx);
 
     rc = ngx_http_aggregate_cache_remote_read(r, ctx);
 
@@ -142,6 +171,26 @@ ngx_http_aggregate_cache_remote_take(ngx_http_request_t *r,
     }
 
     return ngx_http_aggregate_cache_remote_check(r, ctx);
+}
+
+
+/* if it is of no use, it is not to come again */
+
+void
+ngx_http_aggregate_cache_remote_seen(ngx_http_aggregate_cache_ctx_t *ctx)
+{
+    size_t  skip;
+
+    skip = AGG_CACHE_ENTRY_HEADER - NGX_HTTP_AGGREGATE_CACHE_SEEN;
+
+    ctx->nseen = 0;
+
+    if (ctx->data.len > skip) {
+        ctx->nseen = ngx_min(ctx->data.len - skip,
+                             NGX_HTTP_AGGREGATE_CACHE_SEEN);
+
+        ngx_memcpy(ctx->seen, ctx->data.data + skip, ctx->nseen);
+    }
 }
 
 
@@ -248,8 +297,9 @@ ngx_http_aggregate_cache_remote_check(ngx_http_request_t *r,
         return NGX_OK;
     }
 
-    if (fresh->updating && age < fresh->fresh + fresh->updating) {
-
+    if (fresh->updating && age < fresh->fresh + fresh->updating
+        && !ctx->refresh)
+    {
         ngx_http_aggregate_cache_land(ctx, 0);
 
         if (!ctx->request_no_store) {

@@ -203,6 +203,10 @@ ngx_http_aggregate_cache_land(ngx_http_aggregate_cache_ctx_t *ctx,
 
     zone = ctx->zone;
 
+    if (ctx->fleet) {
+        ngx_http_aggregate_cache_fleet_release(ctx, pass);
+    }
+
     if (!ctx->leader && pass == 0) {
         return;
     }
@@ -315,14 +319,7 @@ ngx_http_aggregate_cache_wait(ngx_http_request_t *r,
 {
     ngx_msec_int_t  left;
 
-    if (!ctx->waited) {
-        ctx->waited = 1;
-        ctx->deadline = ngx_current_msec + ctx->conf->lock_timeout;
-
-        (void) ngx_atomic_fetch_add(&ctx->zone->sh->waits, 1);
-    }
-
-    left = (ngx_msec_int_t) (ctx->deadline - ngx_current_msec);
+    left = ngx_http_aggregate_cache_patience(ctx);
 
     if (left <= 0) {
         return NGX_DECLINED;
@@ -350,6 +347,22 @@ ngx_http_aggregate_cache_wait(ngx_http_request_t *r,
     }
 
     return NGX_AGAIN;
+}
+
+
+/* the time for which the request may still wait for others */
+
+ngx_msec_int_t
+ngx_http_aggregate_cache_patience(ngx_http_aggregate_cache_ctx_t *ctx)
+{
+    if (!ctx->waited) {
+        ctx->waited = 1;
+        ctx->deadline = ngx_current_msec + ctx->conf->lock_timeout;
+
+        (void) ngx_atomic_fetch_add(&ctx->zone->sh->waits, 1);
+    }
+
+    return (ngx_msec_int_t) (ctx->deadline - ngx_current_msec);
 }
 
 
@@ -416,16 +429,13 @@ ngx_http_aggregate_cache_wait_handler(ngx_event_t *ev)
 void
 ngx_http_aggregate_cache_unwait(ngx_http_aggregate_cache_ctx_t *ctx)
 {
-    if (!ctx->waiting) {
-        return;
-    }
-
-    ctx->waiting = 0;
-
-    ngx_queue_remove(&ctx->queue);
-
     if (ctx->timer.timer_set) {
         ngx_del_timer(&ctx->timer);
+    }
+
+    if (ctx->waiting) {
+        ctx->waiting = 0;
+        ngx_queue_remove(&ctx->queue);
     }
 }
 

@@ -16,6 +16,8 @@
 #pragma GCC visibility push(hidden)
 
 
+#define NGX_HTTP_AGGREGATE_REDIS_PREFIX_MAX  128
+
 /* bytes of commands that wait to be sent on one connection, at most */
 #define NGX_HTTP_AGGREGATE_REDIS_QUEUE     (8 * 1024 * 1024)
 

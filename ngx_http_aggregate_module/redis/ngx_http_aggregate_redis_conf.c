@@ -531,10 +531,10 @@ ngx_http_aggregate_redis_conf_prefix(ngx_conf_t *cf,
 
     value = cf->args->elts;
 
-    if (value[1].len > 128) {
+    if (value[1].len > NGX_HTTP_AGGREGATE_REDIS_PREFIX_MAX) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"prefix\" \"%V\" is longer than 128 bytes",
-                           &value[1]);
+                           "\"prefix\" \"%V\" is longer than %d bytes",
+                           &value[1], NGX_HTTP_AGGREGATE_REDIS_PREFIX_MAX);
         return NGX_CONF_ERROR;
     }
 

@@ -1,0 +1,180 @@
+package Harness::Fleet;
+
+# Two gateways, each an nginx of its own, on one backend and one real Redis.
+#
+#     my $f = Harness::Fleet->new(
+#         plan    => 12,
+#         backend => [ '/a' => 'b', ... ],     see Harness/Backend.pm
+#         redis   => [ '--maxmemory', '1mb' ], options of redis-server
+#         block   => 'timeout 100ms;',         statements of aggregate_redis
+#         server  => 'location ...',           more of the server
+#         workers => 2,
+#     );
+#     $f->get(0, '/a', headers => [ ... ]);    the response of a gateway
+#     $f->many([ 50, 50 ], '/a')               so many clients of each, at
+#                                              once: the responses, and the
+#                                              seconds that it took
+#     $f->state(0)                             what aggregate_cache_status says
+#     $f->linked                               waits until both have Redis
+#     $f->gateway(0), ->gateways, ->backend, ->redis
+#
+# The password of Redis is "s3cret", "location /" is cached.  For both
+# gateways come the checks of Harness.pm at the end.
+
+use strict;
+use warnings;
+
+use Time::HiRes qw(time);
+
+use Harness;
+use Harness::Redis;
+
+my $conf = <<'EOC';
+
+%%GLOBALS%%
+
+worker_processes  WORKERS;
+
+events {
+    worker_connections  1024;
+}
+
+http {
+    %%HTTP%%
+
+    aggregate_cache_zone  api 8m;
+
+    aggregate_redis fleet {
+        server    127.0.0.1:REDIS;
+        password  s3cret;
+        prefix    f:;
+        BLOCK
+    }
+
+    server {
+        listen       127.0.0.1:%%PORT_0%% backlog=1024;
+        server_name  localhost;
+
+        aggregate_cache           api redis=fleet;
+        aggregate_cache_key       $uri$is_args$args;
+        aggregate_cache_identity  $http_x_user;
+        add_header                X-Key $aggregate_cache_key;
+
+        location / {
+            proxy_pass  http://127.0.0.1:BACKEND;
+        }
+
+        location = /purge {
+            aggregate_cache_purge  api redis=fleet;
+        }
+
+        location = /state {
+            aggregate_cache_status;
+        }
+
+        SERVER
+    }
+
+    MORE
+}
+
+EOC
+
+
+sub new {
+    my ($class, %o) = @_;
+
+    my @gateways = map { Harness->new(%{ $o{harness} || {} }) } 0, 1;
+    my $t = $gateways[0];
+
+    # five checks for the other one
+    $t->plan($o{plan} + 5);
+    $gateways[1]{counted} = 1;
+
+    my $backend = $t->backend('api', @{ $o{backend} || [] });
+    my $redis = Harness::Redis->new($t, 'redis', '--requirepass', 's3cret',
+                                    @{ $o{redis} || [] });
+    $redis->login([ AUTH => 's3cret' ]);
+
+    my $text = $conf;
+    my %v = (
+        WORKERS => $o{workers} || 2,
+        REDIS   => $redis->port,
+        BACKEND => $backend->port,
+        BLOCK   => $o{block} || 'timeout 200ms;',
+        SERVER  => $o{server} || '',
+        MORE    => $o{http} || '',
+    );
+
+    $text =~ s/\b(SERVER|MORE)\b/$v{$1}/g;
+    $text =~ s/\b(WORKERS|REDIS|BACKEND|BLOCK)\b/$v{$1}/g;
+
+    my $self = bless {
+        gateways => \@gateways,
+        backend  => $backend,
+        redis    => $redis,
+        text     => $text,
+        ports    => [ map { $_->port(0) } @gateways ],
+    }, $class;
+
+    $redis->start or die "redis-server did not start\n";
+    $_->run($text) for @gateways;
+
+    return $self;
+}
+
+
+sub gateways { return @{ $_[0]{gateways} } }
+sub gateway  { return $_[0]{gateways}[$_[1]] }
+sub backend  { return $_[0]{backend} }
+sub redis    { return $_[0]{redis} }
+sub text     { return $_[0]{text} }
+sub port     { return $_[0]{ports}[$_[1]] }
+
+
+sub get {
+    my ($self, $i, $uri, %o) = @_;
+    return http_get($uri, port => $self->{ports}[$i], %o);
+}
+
+
+sub state {
+    my ($self, $i) = @_;
+    my $json = $self->get($i, '/state')->json or return {};
+    return $json->{zones}{api};
+}
+
+
+sub linked {
+    my ($self) = @_;
+
+    return wait_for(sub {
+        $self->get($_, '/linked/' . rand()) for 0, 1;
+        return !grep { $self->state($_)->{redis} ne 'up' } 0, 1;
+    }, slow(20));
+}
+
+
+sub clients {
+    my ($self, $i, $n, $uri, %o) = @_;
+
+    return map {
+        my $c = $self->{gateways}[$i]->connect(port => $self->{ports}[$i],
+                                               timeout => slow(30));
+        $c->request(GET => $uri, close => 1, %o);
+        $c;
+    } 1 .. $n;
+}
+
+
+sub many {
+    my ($self, $n, $uri, %o) = @_;
+
+    my $start = time();
+    my @clients = map { $self->clients($_, $n->[$_], $uri, %o) } 0, 1;
+    my @responses = map { $_->response } @clients;
+
+    return (time() - $start, @responses);
+}
+
+1;

@@ -399,10 +399,11 @@ void ngx_http_aggregate_cache_refresh(ngx_http_request_t *r,
 /* purge, status */
 
 ngx_int_t ngx_http_aggregate_cache_purge_handler(ngx_http_request_t *r);
-ngx_int_t ngx_http_aggregate_cache_status_handler(ngx_http_request_t *r);
 void ngx_http_aggregate_cache_purge(ngx_http_aggregate_cache_zone_t *zone,
     uint64_t hash, ngx_uint_t soft);
-
+ngx_int_t ngx_http_aggregate_cache_status_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_aggregate_cache_answer(ngx_http_request_t *r,
+    ngx_uint_t status, ngx_str_t *type, ngx_buf_t *b);
 
 
 extern ngx_module_t  ngx_http_aggregate_cache_module;

@@ -1,6 +1,6 @@
 
 /*
- * Purges and the state of the zones, for those who run the gateway.
+ * Purges, for those who run the gateway.
  */
 
 
@@ -53,14 +53,6 @@ static ngx_int_t ngx_http_aggregate_cache_purge_prefix(ngx_str_t *value,
 static ngx_uint_t ngx_http_aggregate_cache_foreign(ngx_http_request_t *r);
 static ngx_str_t *ngx_http_aggregate_cache_request_header(
     ngx_http_request_t *r, ngx_str_t *name);
-static ngx_int_t ngx_http_aggregate_cache_answer(ngx_http_request_t *r,
-    ngx_uint_t status, ngx_str_t *type, ngx_buf_t *b);
-static ngx_buf_t *ngx_http_aggregate_cache_status_json(ngx_http_request_t *r,
-    ngx_http_aggregate_cache_main_conf_t *cmcf);
-static ngx_buf_t *ngx_http_aggregate_cache_status_prometheus(
-    ngx_http_request_t *r, ngx_http_aggregate_cache_main_conf_t *cmcf);
-static u_char *ngx_http_aggregate_cache_status_name(u_char *p,
-    ngx_str_t *name);
 
 
 void
@@ -555,7 +547,7 @@ ngx_http_aggregate_cache_request_header(ngx_http_request_t *r,
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_aggregate_cache_answer(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t *type, ngx_buf_t *b)
 {
@@ -592,204 +584,4 @@ ngx_http_aggregate_cache_answer(ngx_http_request_t *r, ngx_uint_t status,
     out.next = NULL;
 
     return ngx_http_output_filter(r, &out);
-}
-
-
-ngx_int_t
-ngx_http_aggregate_cache_status_handler(ngx_http_request_t *r)
-{
-    ngx_int_t                              rc;
-    ngx_buf_t                             *b;
-    ngx_str_t                              type, value;
-    ngx_http_aggregate_cache_main_conf_t  *cmcf;
-
-    if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
-        return NGX_HTTP_NOT_ALLOWED;
-    }
-
-    rc = ngx_http_discard_request_body(r);
-
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    cmcf = ngx_http_get_module_main_conf(r, ngx_http_aggregate_cache_module);
-
-    if (ngx_http_arg(r, (u_char *) "format", 6, &value) == NGX_OK
-        && value.len == 10
-        && ngx_strncmp(value.data, "prometheus", 10) == 0)
-    {
-        ngx_str_set(&type, "text/plain; version=0.0.4");
-        b = ngx_http_aggregate_cache_status_prometheus(r, cmcf);
-
-    } else {
-        ngx_str_set(&type, "application/json");
-        b = ngx_http_aggregate_cache_status_json(r, cmcf);
-    }
-
-    if (b == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    return ngx_http_aggregate_cache_answer(r, NGX_HTTP_OK, &type, b);
-}
-
-
-static ngx_buf_t *
-ngx_http_aggregate_cache_status_json(ngx_http_request_t *r,
-    ngx_http_aggregate_cache_main_conf_t *cmcf)
-{
-    size_t                             len;
-    ngx_buf_t                         *b;
-    ngx_uint_t                         i;
-    agg_cache_store_t                 *store;
-    ngx_http_aggregate_cache_sh_t     *sh;
-    ngx_http_aggregate_cache_zone_t  **zones;
-
-    zones = cmcf->zones.elts;
-    len = 32;
-
-    for (i = 0; i < cmcf->zones.nelts; i++) {
-        len += 6 * zones[i]->name.len + 512 + 16 * NGX_INT64_LEN;
-    }
-
-    b = ngx_create_temp_buf(r->pool, len);
-    if (b == NULL) {
-        return NULL;
-    }
-
-    b->last = ngx_cpymem(b->last, "{\"zones\":{", 10);
-
-    for (i = 0; i < cmcf->zones.nelts; i++) {
-
-        sh = zones[i]->sh;
-        store = sh->store;
-
-        if (i) {
-            *b->last++ = ',';
-        }
-
-        *b->last++ = '"';
-        b->last = ngx_http_aggregate_cache_status_name(b->last,
-                                                       &zones[i]->name);
-
-        b->last = ngx_sprintf(b->last,
-                      "\":{\"entries\":%uD,\"bytes\":%uL,"
-                      "\"chunks\":%uD,\"free\":%uD,"
-                      "\"hits\":{\"L1\":%uA,\"L2\":%uA},"
-                      "\"misses\":%uA,\"stale\":%uA,"
-                      "\"bypassed\":%uA,\"revalidated\":%uA,"
-                      "\"stored\":%uA,\"not_stored\":%uA,\"failed\":%uA,"
-                      "\"waited\":%uA,\"refreshed\":%uA,\"purges\":%uA,"
-                      "\"evictions\":%uL,\"resets\":%uL,"
-                      "\"redis\":\"%s\"}",
-                      agg_cache_store_count(store), store->bytes,
-                      store->nelts, store->nfree,
-                      sh->answers[NGX_HTTP_AGGREGATE_CACHE_HIT],
-                      sh->remote_hits,
-                      sh->answers[NGX_HTTP_AGGREGATE_CACHE_MISS],
-                      sh->answers[NGX_HTTP_AGGREGATE_CACHE_STALE],
-                      sh->answers[NGX_HTTP_AGGREGATE_CACHE_BYPASS],
-                      sh->answers[NGX_HTTP_AGGREGATE_CACHE_REVALIDATED],
-                      sh->stores, sh->refused, sh->failed, sh->waits,
-                      sh->refreshes, sh->purged, store->evictions,
-                      store->resets,
-                      ngx_http_aggregate_cache_remote_state(zones[i]));
-    }
-
-    b->last = ngx_cpymem(b->last, "}}\n", 3);
-
-    return b;
-}
-
-
-/* a name is the configuration's, but may hold anything */
-
-static u_char *
-ngx_http_aggregate_cache_status_name(u_char *p, ngx_str_t *name)
-{
-    size_t  i;
-    u_char  c;
-
-    for (i = 0; i < name->len; i++) {
-        c = name->data[i];
-
-        if (c < 0x20 || c == '"' || c == '\\' || c >= 0x7f) {
-            p = ngx_sprintf(p, "\\u00%02xi", (ngx_uint_t) c);
-            continue;
-        }
-
-        *p++ = c;
-    }
-
-    return p;
-}
-
-
-static ngx_buf_t *
-ngx_http_aggregate_cache_status_prometheus(ngx_http_request_t *r,
-    ngx_http_aggregate_cache_main_conf_t *cmcf)
-{
-    size_t                             len;
-    uint64_t                           value;
-    ngx_buf_t                         *b;
-    ngx_uint_t                         i, n;
-    ngx_http_aggregate_cache_sh_t     *sh;
-    ngx_http_aggregate_cache_zone_t  **zones;
-
-    static const char  *metrics[][2] = {
-        { "entries", "gauge" }, { "bytes", "gauge" },
-        { "hits_total", "counter" }, { "misses_total", "counter" },
-        { "stale_total", "counter" }, { "bypassed_total", "counter" },
-        { "revalidated_total", "counter" }, { "stored_total", "counter" },
-        { "not_stored_total", "counter" }, { "waited_total", "counter" },
-        { "refreshed_total", "counter" }, { "purges_total", "counter" },
-        { "evictions_total", "counter" }
-    };
-
-    zones = cmcf->zones.elts;
-    len = 2048;
-
-    for (i = 0; i < cmcf->zones.nelts; i++) {
-        len += 13 * (6 * zones[i]->name.len + 128);
-    }
-
-    b = ngx_create_temp_buf(r->pool, len);
-    if (b == NULL) {
-        return NULL;
-    }
-
-    for (n = 0; n < 13; n++) {
-
-        b->last = ngx_sprintf(b->last, "# TYPE aggregate_cache_%s %s\n",
-                              metrics[n][0], metrics[n][1]);
-
-        for (i = 0; i < cmcf->zones.nelts; i++) {
-
-            sh = zones[i]->sh;
-
-            {
-                uint64_t  values[] = {
-                    agg_cache_store_count(sh->store), sh->store->bytes,
-                    sh->answers[NGX_HTTP_AGGREGATE_CACHE_HIT],
-                    sh->answers[NGX_HTTP_AGGREGATE_CACHE_MISS],
-                    sh->answers[NGX_HTTP_AGGREGATE_CACHE_STALE],
-                    sh->answers[NGX_HTTP_AGGREGATE_CACHE_BYPASS],
-                    sh->answers[NGX_HTTP_AGGREGATE_CACHE_REVALIDATED],
-                    sh->stores, sh->refused, sh->waits, sh->refreshes,
-                    sh->purged, sh->store->evictions
-                };
-
-                value = values[n];
-            }
-
-            b->last = ngx_sprintf(b->last, "aggregate_cache_%s{zone=\"",
-                                  metrics[n][0]);
-            b->last = ngx_http_aggregate_cache_status_name(b->last,
-                                                           &zones[i]->name);
-            b->last = ngx_sprintf(b->last, "\"} %uL\n", value);
-        }
-    }
-
-    return b;
 }

@@ -274,6 +274,10 @@ ngx_http_aggregate_cache_replace(ngx_http_request_t *r,
         return NGX_OK;
     }
 
+    /* for the access log, too, the answer is what the client gets */
+
+    r->err_status = 0;
+
     ngx_http_aggregate_cache_restore(r, ctx);
 
     return ngx_http_aggregate_cache_set_headers(r, ctx);

@@ -51,7 +51,7 @@ usage: ./build.sh VERB [ARGUMENTS]
 
   install                      put the modules into the installed nginx
   bench [ROUNDS]               this gateway and its peers on the same work,
-                               2 rounds of about two minutes and a half each
+                               a round of about five minutes
   bench-json                   our JSON code and cJSON, one after the other
   bench-scale [DIR]            how it grows with workers, parts, bodies, keys
   bench-guard [-u]             instructions a request against the kept ones

@@ -100,11 +100,12 @@ sub measure {
     my ($peer, $scenario, $round, $pid) = @_;
 
     my $kind = $scenario->{kind};
+    my $seconds = $scenario->{seconds} || $o{t};
     my $conns = $kind eq 'slow' ? $env{SLOW_CONNS} : $env{CONNS};
 
     Bench::load($scenario, $peer->{warm}, $conns);
 
-    my $got = sample($pid, $scenario, $o{t}, $conns);
+    my $got = sample($pid, $scenario, $seconds, $conns);
     emit($got, $peer, $scenario, $round, $kind);
 
     return if !$o{H} || $kind ne 'sat';
@@ -112,7 +113,7 @@ sub measure {
     my $half = $got->{rps} / 2;
     $conns = int($half * 0.01);
     $conns = $conns < 16 ? 16 : $conns > 150 ? 150 : $conns;
-    $got = sample($pid, $scenario, $o{t}, $conns, $conns * 1000 / $half);
+    $got = sample($pid, $scenario, $seconds, $conns, $conns * 1000 / $half);
     emit($got, $peer, $scenario, $round, 'half');
     return;
 }

@@ -69,7 +69,8 @@ sub fixtures {
 sub measure {
     my ($kind, $x, $scenario, %o) = @_;
 
-    my $pid = gateway($peer, $scenario, %o) or return;
+    my $pid = gateway($peer, $scenario, %o)
+        or die "$kind $x: no gateway\n";
     my ($status) = hit($scenario, 1);
     die "$kind $x: " . ($status || 'no answer') . "\n"
         if !$status || $status != 200;
@@ -131,11 +132,11 @@ sub many_keys {
     local $ENV{KEYS} = $n;
     measure('keys', $n, { %{ scenario('L1', $peer) }, lua => 'keys.lua',
                           uri => '/keys/1' },
-        warm => 2 + $n / 10000,
+        warm => 2 + int($n / 10000),
         with('location ^~ /keys/ { aggregate_cache keys; '
              . 'aggregate_cache_valid 1d; '
              . 'proxy_pass http://parts/cache/; }'),
-        http => 'aggregate_cache_zone keys 1g;');
+        http => 'aggregate_cache_zone keys 1024m;');
     return;
 }
 

@@ -47,11 +47,10 @@ bench_nice()
 }
 
 
-# bench [ROUNDS]: ours and its peers on the same work, about two and a half
-# minutes a round
+# bench [ROUNDS]: ours and its peers on the same work, about five minutes a round
 verb_bench()
 {
-    local rounds=${1:-2} out=$build/bench/last
+    local rounds=${1:-1} out=$build/bench/last
 
     bench_packages || exit 1
     (lock; modules_stock) || exit 1

@@ -59,13 +59,15 @@ $ENV{LC_ALL} = 'C';
 
 
 # name, URI, expected document, further values: kind (sat: as fast as it goes;
-# slow: SLOW_CONNS connections), needs, lua (the load's script), workers
+# slow: SLOW_CONNS connections), needs, lua (the load's script), workers, and
+# seconds, where a second is too short for all connections to be answered
 my @table = (
     [ 'AGG3', '/api/user/42', 'agg3' ],
     [ 'PROXY', '/proxy/recommendations/42', 'recommendations' ],
     [ 'PROXYu', '/proxy/users/42', 'users' ],
     [ 'PROXYo', '/proxy/orders/42', 'orders' ],
     [ 'GUARD', '/guarded/recommendations/42', 'recommendations' ],
+    [ 'GUARDv', '/guardedv/recommendations/42', 'recommendations' ],
     [ 'AGG3P', '/passthru/user/42', 'agg3p' ],
     [ 'AGG10', '/agg10', 'agg10' ],
     [ 'SHAPE', '/shape', 'shape' ],
@@ -80,10 +82,12 @@ my @table = (
     [ 'L1x2', '/l1', 'cache', workers => 2 ],
     [ 'SLOW', '/slow/user/42', 'agg3', kind => 'slow' ],
     [ 'SLOWP', '/slowp/user/42', 'agg3p', kind => 'slow' ],
+    [ 'LIVE', '/api/user/42', 'agg3', kind => 'slow' ],
     [ 'DEAD', '/dead/user/42', 'agg3-degraded', kind => 'slow' ],
+    [ 'DEADb', '/deadb/user/42', 'agg3-degraded', kind => 'slow' ],
     [ 'HANG', '/hang/user/42', 'agg3-degraded', kind => 'slow' ],
     [ 'SYN', '/syn/user/42', 'agg3-degraded', kind => 'slow' ],
-    [ 'MEM', '/mem', 'mem', kind => 'slow' ],
+    [ 'MEM', '/mem', 'mem', kind => 'slow', seconds => 4 ],
 );
 
 our @scenarios = map { $_->[0] } @table;

@@ -8,7 +8,13 @@
 #include "ngx_http_aggregate_module.h"
 
 
+/* of a large body so much is read at once */
+
+#define NGX_HTTP_AGGREGATE_READ_SIZE  32768
+
+
 static ngx_int_t ngx_http_aggregate_header_filter(ngx_http_request_t *r);
+static void ngx_http_aggregate_widen(ngx_http_request_t *r);
 static ngx_http_aggregate_reason_e ngx_http_aggregate_expect_body(
     ngx_http_aggregate_sub_t *sub);
 static ngx_uint_t ngx_http_aggregate_accepts(
@@ -96,6 +102,8 @@ ngx_http_aggregate_header_filter(ngx_http_request_t *r)
             /* else the body comes at its end only, or never */
 
             r->upstream->buffering = 0;
+
+            ngx_http_aggregate_widen(r);
         }
 
         sub->cached = r->cached;
@@ -125,6 +133,49 @@ ngx_http_aggregate_header_filter(ngx_http_request_t *r)
     }
 
     return NGX_OK;
+}
+
+
+/*
+ * Without buffering nginx reads a body into the buffer of the header, whose
+ * size is "proxy_buffer_size".  What came with the header moves along.
+ */
+
+static void
+ngx_http_aggregate_widen(ngx_http_request_t *r)
+{
+    off_t       length;
+    u_char     *p;
+    size_t      n, size;
+    ngx_buf_t  *b;
+
+    b = &r->upstream->buffer;
+    length = r->headers_out.content_length_n;
+    size = b->end - b->start;
+
+    /* none: no header was read, and an error page is sent */
+
+    if (size == 0
+        || size >= NGX_HTTP_AGGREGATE_READ_SIZE
+        || length < (off_t) (2 * size))
+    {
+        return;
+    }
+
+    size = ngx_min(length, NGX_HTTP_AGGREGATE_READ_SIZE);
+
+    p = ngx_palloc(r->pool, size);
+    if (p == NULL) {
+        return;
+    }
+
+    n = b->last - b->pos;
+    ngx_memcpy(p, b->pos, n);
+
+    b->start = p;
+    b->pos = p;
+    b->last = p + n;
+    b->end = p + size;
 }
 
 

@@ -166,6 +166,7 @@ ngx_http_aggregate_create_ctx(ngx_http_request_t *r)
     ctx->request = r;
     ctx->block = alcf->block;
     ctx->nparts = alcf->block->backends.nelts;
+    ctx->waiting = ctx->nparts;
     ctx->queue_last = &ctx->queue;
 
     ctx->parts = ngx_pcalloc(r->pool,
@@ -408,6 +409,12 @@ ngx_http_aggregate_start_parts(ngx_http_aggregate_ctx_t *ctx)
     ngx_http_aggregate_part_t     *part;
     ngx_http_aggregate_backend_t  *conf;
 
+    if (ctx->waiting == 0) {
+        return;
+    }
+
+    ctx->waiting = 0;
+
     for (i = 0; i < ctx->nparts && !ctx->failed; i++) {
         part = &ctx->parts[i];
         conf = part->conf;
@@ -426,6 +433,9 @@ ngx_http_aggregate_start_parts(ngx_http_aggregate_ctx_t *ctx)
 
         if (k == conf->needs.nelts) {
             ngx_http_aggregate_part_start(part);
+
+        } else {
+            ctx->waiting++;
         }
     }
 }

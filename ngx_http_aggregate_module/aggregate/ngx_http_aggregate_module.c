@@ -171,7 +171,7 @@ ngx_http_aggregate_postconfiguration(ngx_conf_t *cf)
  * A request's memory is freed at once, at the end, and in pieces of up to
  * max_body_size.  By default glibc gives such memory back to the system and
  * asks for it again with the next request, which costs a page fault for each
- * 4k: up to a third of a worker's time.
+ * 4k: up to a quarter of a worker's time.
  */
 
 static ngx_int_t

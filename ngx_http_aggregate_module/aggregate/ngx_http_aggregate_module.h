@@ -294,6 +294,7 @@ struct ngx_http_aggregate_ctx_s {
 
     ngx_http_aggregate_part_t       *parts;
     ngx_uint_t                       nparts;
+    ngx_uint_t                       waiting;       /* parts, for others */
     ngx_uint_t                       done;          /* parts */
     ngx_uint_t                       running;       /* subrequests */
 

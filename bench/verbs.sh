@@ -47,7 +47,7 @@ bench_nice()
 }
 
 
-# bench [ROUNDS]: ours and its peers on the same work, about five minutes a round
+# bench [ROUNDS]: ours and its peers on the same work, five minutes a round
 verb_bench()
 {
     local rounds=${1:-1} out=$build/bench/last

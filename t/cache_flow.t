@@ -13,7 +13,7 @@ use Time::HiRes qw(time sleep);
 
 use Harness;
 
-my $t = Harness->new(plan => 58);
+my $t = Harness->new(plan => 62);
 
 my %n;
 
@@ -105,6 +105,14 @@ http {
         location /swr/ {
             proxy_read_timeout  5s;
             proxy_pass  http://127.0.0.1:%%PORT_api%%;
+        }
+
+        location = /swrpart {
+            aggregate_cache  off;
+
+            aggregate {
+                backend a /swr/part { encoding string; }
+            }
         }
 
         location /sie/500page {
@@ -270,6 +278,15 @@ is($b->count('/swr/a'), 3, 'once for all');
 my ($q) = ($b->log('/swr/a'))[1];
 unlike($q->{head}, qr/^(?:if-|range|accept-encoding)/im, 'a plain request');
 like($q->{head}, qr/^host: /im, 'with a host');
+
+# the same of a part
+
+is(http_get('/swrpart')->body, '{"a":"v1"}', 'a part: fresh');
+sleep(1.1);
+is(http_get('/swrpart')->body, '{"a":"v1"}', 'a part: stale');
+ok(wait_for(sub { http_get('/swrpart')->body eq '{"a":"v2"}' }, 5),
+   'a part: refreshed');
+is($b->count('/swr/part'), 2, 'a part: by one request');
 
 # stale on error
 

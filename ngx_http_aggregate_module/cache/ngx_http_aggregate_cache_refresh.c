@@ -269,8 +269,10 @@ ngx_http_aggregate_cache_refresh_set_up(ngx_connection_t *c,
     c->write->handler = ngx_http_aggregate_cache_refresh_start;
     c->write->ready = 1;
 
-    hc->addr_conf = r->http_connection->addr_conf;
-    hc->conf_ctx = r->http_connection->conf_ctx;
+    /* a subrequest has none */
+
+    hc->addr_conf = r->main->http_connection->addr_conf;
+    hc->conf_ctx = r->main->http_connection->conf_ctx;
 
     c->data = hc;
 

@@ -94,7 +94,7 @@ $t->write_file('www/outer.html', '<!--# include virtual="/ssi/include" -->|'
                . '<!--# include virtual="/ssi/echo?x=1" -->|'
                . '<!--# include virtual="/m/doc" -->');
 
-$t->plan(192);
+$t->plan(193);
 $t->run(<<'EOC');
 %%GLOBALS%%
 thread_pool few threads=2;
@@ -235,6 +235,9 @@ for my $where (qw(page unbuf)) {
         is($r->header('X-Back'), 'yes', "/$where/$what: from the backend");
     }
 }
+
+is(http_request(POST => '/page/invalid', body => 'x' x 50_000)->body, $ann,
+   'the page is asked with the body, from its file');
 
 is(get('/name/doc', named('nosuch'))->body, $ann, 'no such shape');
 is(get('/file/bad.json')->body, $ann, 'of a file');

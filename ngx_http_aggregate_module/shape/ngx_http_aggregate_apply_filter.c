@@ -182,6 +182,10 @@ ngx_http_aggregate_apply_shaped(ngx_http_request_t *r,
 {
     const char  *text;
 
+    /* a proxied error page may need the client's body, and nginx closes it */
+
+    r->preserve_body = 1;
+
     if (ctx->named == NULL) {
         return ngx_http_aggregate_apply_fail(r, ctx,
                                              NGX_HTTP_INTERNAL_SERVER_ERROR,

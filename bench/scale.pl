@@ -163,8 +163,8 @@ sub show {
         } qw(cpu_us rps peak_kb);
 
         printf "| %d | %.1f | %d | %.0f |\n", $x, $us, $rps, $kb / 1024;
-        push @points, [ $x, $us, $x < 1024 || $kind eq 'keys' ? $x
-                        : $x / 1024 . 'k' ];
+        my $k = $kind eq 'keys' ? 1000 : 1024;
+        push @points, [ $x, $us, $x < $k ? $x : $x / $k . 'k' ];
     }
 
     lines("$dir/scale-$kind.svg", $title, $label, 'us', $log, @points);

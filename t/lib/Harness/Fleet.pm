@@ -14,6 +14,10 @@ package Harness::Fleet;
 #     $f->many([ 50, 50 ], '/a')               so many clients of each, at
 #                                              once: the responses, and the
 #                                              seconds that it took
+#     my $load = $f->load('/key/');            clients that ask both for
+#                                              random keys of it, whose body
+#                                              is to be the URI, until
+#     my $l = $f->loaded($load);               { requests, failed, slowest }
 #     $f->state(0)                             what aggregate_cache_status says
 #     $f->linked                               waits until both have Redis
 #     $f->gateway(0), ->gateways, ->backend, ->redis
@@ -24,6 +28,8 @@ package Harness::Fleet;
 use strict;
 use warnings;
 
+use IO::Select;
+use POSIX ();
 use Time::HiRes qw(time);
 
 use Harness;
@@ -175,6 +181,88 @@ sub many {
     my @responses = map { $_->response } @clients;
 
     return (time() - $start, @responses);
+}
+
+
+# a process for each gateway; a connection for each request
+
+sub load {
+    my ($self, $prefix, %o) = @_;
+
+    # they go on until the other end of "until" is closed
+    pipe my $in, my $out or die "pipe: $!\n";
+    pipe my $until, my $end or die "pipe: $!\n";
+    my @pids;
+
+    for my $i (0, 1) {
+        my $pid = fork();
+        die "fork: $!\n" if !defined $pid;
+
+        if (!$pid) {
+            close $in;
+            close $end;
+            $self->ask($i, $prefix, $out, IO::Select->new($until), %o);
+            POSIX::_exit(0);
+        }
+
+        push @pids, $pid;
+    }
+
+    close $out;
+    close $until;
+
+    return { pids => \@pids, in => $in, end => $end };
+}
+
+
+sub ask {
+    my ($self, $i, $prefix, $out, $until, %o) = @_;
+
+    my %l = (requests => 0, failed => 0, slowest => 0);
+    my $why = '';
+
+    srand($$);
+
+    while (!$until->can_read(0)) {
+        my $uri = $prefix . int(rand($o{keys} || 1000));
+        my $start = time();
+        my ($c) = $self->clients($i, 1, $uri);
+        my $r = $c->response;
+
+        $l{requests}++;
+        $l{slowest} = time() - $start if time() - $start > $l{slowest};
+
+        if ($r->error || $r->status != 200 || $r->body ne $uri) {
+            $l{failed}++;
+            $why = " gateway $i, $uri: " . ($r->error || $r->status);
+        }
+    }
+
+    syswrite($out, "$l{requests} $l{failed} $l{slowest}$why\n");
+    return;
+}
+
+
+sub loaded {
+    my ($self, $load) = @_;
+
+    close $load->{end};
+
+    my %l = (requests => 0, failed => 0, slowest => 0, why => '');
+    my $in = $load->{in};
+
+    while (my $line = <$in>) {
+        my ($requests, $failed, $slowest, $why) = split ' ', $line, 4;
+
+        $l{requests} += $requests;
+        $l{failed} += $failed;
+        $l{slowest} = $slowest if $slowest > $l{slowest};
+        $l{why} .= $why if $why;
+    }
+
+    waitpid($_, 0) for @{ $load->{pids} };
+
+    return \%l;
 }
 
 1;

@@ -56,6 +56,10 @@ EOF
 for my $sentinel (@sentinels) {
     $sentinel->login([ AUTH => 'spw' ]);
     $sentinel->start or die "no sentinel\n";
+
+    # what they do every ten seconds or two, oftener (from 7.0 on)
+    $sentinel->call(qw(SENTINEL DEBUG info-period 200 publish-period 200
+                       ask-period 200 ping-period 200));
 }
 
 ok(wait_for(sub { $servers[1]->call('INFO', 'replication')

@@ -317,8 +317,15 @@ ngx_int_t ngx_http_aggregate_cache_judge(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
 ngx_int_t ngx_http_aggregate_cache_revalidate(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
+ngx_list_t *ngx_http_aggregate_cache_origin_headers(
+    ngx_http_request_t *r, ngx_http_aggregate_cache_ctx_t *ctx);
+
+/* keep */
+
 ngx_int_t ngx_http_aggregate_cache_lines(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx, agg_cache_entry_t *old);
+ngx_uint_t ngx_http_aggregate_cache_named(ngx_list_t *headers,
+    const agg_cache_str_t *name);
 void ngx_http_aggregate_cache_store(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
 

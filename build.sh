@@ -48,6 +48,8 @@ usage: ./build.sh VERB [ARGUMENTS]
   compat [--with-nginx=DIR] [FILE...]
                                t/ on the nginx of Debian 13, or on one built
                                from the source tree in DIR
+  soak [SECONDS]               two gateways under load, in rounds of SECONDS
+                               (60): memory has to stay as it is
 
   install                      put the modules into the installed nginx
   bench [ROUNDS]               this gateway and its peers on the same work,
@@ -711,7 +713,7 @@ verb=${1:-help}
 
 case $verb in
 
-run|stop|test|modules|lint|unit|tool|fuzz|asan|compat|install|\
+run|stop|test|modules|lint|unit|tool|fuzz|asan|compat|soak|install|\
 bench|bench-json|bench-scale|bench-guard)
     case $top$build in
     *[[:space:]]*)

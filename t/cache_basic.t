@@ -112,7 +112,7 @@ is($r->body, '0123456789', 'hit, body');
 is($r->header('X-Cache'), 'HIT', 'X-Cache of a hit');
 like($r->header('Cache-Status'), qr/^aggregate; hit; ttl=\d+; detail=L1$/,
      'Cache-Status of a hit');
-like($r->header('Age'), qr/^[01]$/, 'Age of a hit');
+like($r->header('Age'), qr/^\d$/, 'Age of a hit');
 is($r->header('Content-Type'), 'application/json; charset=utf-8', 'type');
 is($r->header('Content-Length'), 10, 'length');
 is($r->header('ETag'), '"v1"', 'ETag');

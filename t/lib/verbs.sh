@@ -708,6 +708,15 @@ count()
 }
 
 
+verb_soak()
+{
+    packages perl nginx "${test_packages[@]}"
+    (lock; modules_stock) || exit 1
+
+    TEST_SOAK=${1:-60} prove_with "$(nginx_binary)" "$build" t/cache_soak.t
+}
+
+
 verb_test()
 {
     local seconds=5 fuzzer line

@@ -9,6 +9,7 @@ package Harness::Fleet;
 #         block   => 'timeout 100ms;',         statements of aggregate_redis
 #         server  => 'location ...',           more of the server
 #         workers => 2,
+#         zone    => '8m',
 #     );
 #     $f->get(0, '/a', headers => [ ... ]);    the response of a gateway
 #     $f->many([ 50, 50 ], '/a')               so many clients of each, at
@@ -17,6 +18,7 @@ package Harness::Fleet;
 #     my $load = $f->load('/key/');            clients that ask both for
 #                                              random keys of it, whose body
 #                                              is to be the URI, until
+#     $f->more($load, 10);                     waits for 10 more requests
 #     my $l = $f->loaded($load);               { requests, failed, slowest }
 #     $f->state(0)                             what aggregate_cache_status says
 #     $f->linked                               waits until both have Redis
@@ -28,6 +30,7 @@ package Harness::Fleet;
 use strict;
 use warnings;
 
+use IO::Handle;
 use IO::Select;
 use POSIX ();
 use Time::HiRes qw(time);
@@ -48,7 +51,7 @@ events {
 http {
     %%HTTP%%
 
-    aggregate_cache_zone  api 8m;
+    aggregate_cache_zone  api ZONE;
 
     aggregate_redis fleet {
         server    127.0.0.1:REDIS;
@@ -107,13 +110,14 @@ sub new {
         WORKERS => $o{workers} || 2,
         REDIS   => $redis->port,
         BACKEND => $backend->port,
+        ZONE    => $o{zone} || '8m',
         BLOCK   => $o{block} || 'timeout 200ms;',
         SERVER  => $o{server} || '',
         MORE    => $o{http} || '',
     );
 
     $text =~ s/\b(SERVER|MORE)\b/$v{$1}/g;
-    $text =~ s/\b(WORKERS|REDIS|BACKEND|BLOCK)\b/$v{$1}/g;
+    $text =~ s/\b(WORKERS|REDIS|BACKEND|BLOCK|ZONE)\b/$v{$1}/g;
 
     my $self = bless {
         gateways => \@gateways,
@@ -192,7 +196,10 @@ sub load {
     # they go on until the other end of "until" is closed
     pipe my $in, my $out or die "pipe: $!\n";
     pipe my $until, my $end or die "pipe: $!\n";
+    pipe my $ticks, my $tick or die "pipe: $!\n";
     my @pids;
+
+    $tick->blocking(0);
 
     for my $i (0, 1) {
         my $pid = fork();
@@ -201,7 +208,8 @@ sub load {
         if (!$pid) {
             close $in;
             close $end;
-            $self->ask($i, $prefix, $out, IO::Select->new($until), %o);
+            $self->ask($i, $prefix, $out, IO::Select->new($until), $tick,
+                       %o);
             POSIX::_exit(0);
         }
 
@@ -211,12 +219,14 @@ sub load {
     close $out;
     close $until;
 
-    return { pids => \@pids, in => $in, end => $end };
+    close $tick;
+
+    return { pids => \@pids, in => $in, end => $end, ticks => $ticks };
 }
 
 
 sub ask {
-    my ($self, $i, $prefix, $out, $until, %o) = @_;
+    my ($self, $i, $prefix, $out, $until, $tick, %o) = @_;
 
     my %l = (requests => 0, failed => 0, slowest => 0);
     my $why = '';
@@ -230,6 +240,7 @@ sub ask {
         my $r = $c->response;
 
         $l{requests}++;
+        syswrite($tick, '.');
         $l{slowest} = time() - $start if time() - $start > $l{slowest};
 
         if ($r->error || $r->status != 200 || $r->body ne $uri) {
@@ -240,6 +251,26 @@ sub ask {
 
     syswrite($out, "$l{requests} $l{failed} $l{slowest}$why\n");
     return;
+}
+
+
+# what has ended before does not count
+
+sub more {
+    my ($self, $load, $n) = @_;
+
+    my $ticks = IO::Select->new($load->{ticks});
+    my $until = time() + slow(20);
+
+    while ($ticks->can_read(0)) {
+        sysread($load->{ticks}, my $data, 65536) or last;
+    }
+
+    while ($n > 0 && time() < $until && $ticks->can_read(slow(1))) {
+        $n -= sysread($load->{ticks}, my $data, 1) || last;
+    }
+
+    return $n <= 0;
 }
 
 

@@ -22,6 +22,8 @@ static char *ngx_http_aggregate_shape_limit_variable(ngx_conf_t *cf,
     ngx_str_t *max);
 static char *ngx_http_aggregate_shape_two(ngx_conf_t *cf,
     ngx_http_aggregate_shape_t *sh, ngx_uint_t move);
+static ngx_str_t *ngx_http_aggregate_shape_culprit(ngx_conf_t *cf,
+    ngx_uint_t move);
 static char *ngx_http_aggregate_shape_set(ngx_conf_t *cf,
     ngx_http_aggregate_shape_t *sh);
 static ngx_int_t ngx_http_aggregate_shape_variable(ngx_conf_t *cf,
@@ -379,10 +381,47 @@ ngx_http_aggregate_shape_two(ngx_conf_t *cf, ngx_http_aggregate_shape_t *sh,
               : agg_shape_rename(sh->shape, &from, &to, &err);
 
     if (rc != AGG_OK) {
-        return ngx_http_aggregate_shape_error(cf, &value[1], &err);
+        return ngx_http_aggregate_shape_error(cf,
+                              ngx_http_aggregate_shape_culprit(cf, move),
+                              &err);
     }
 
     return NGX_CONF_OK;
+}
+
+
+/* which of the two paths of "move" is wrong; the first one is read first */
+
+static ngx_str_t *
+ngx_http_aggregate_shape_culprit(ngx_conf_t *cf, ngx_uint_t move)
+{
+    agg_mem_t    *mem;
+    agg_str_t     from, to;
+    ngx_str_t    *value;
+    agg_error_t   err;
+
+    value = cf->args->elts;
+    mem = ngx_http_aggregate_mem(cf->pool);
+
+    if (!move || mem == NULL) {
+        return &value[1];
+    }
+
+    from.data = value[1].data;
+    from.len = value[1].len;
+
+    to.data = value[2].data;
+    to.len = value[2].len;
+
+    if (agg_path_parse(mem, &from, AGG_PATH_NO_WILDCARD, &err) != NULL
+        && agg_path_parse(mem, &to, AGG_PATH_NO_WILDCARD|AGG_PATH_ROOT_OK,
+                          &err)
+           == NULL)
+    {
+        return &value[2];
+    }
+
+    return &value[1];
 }
 
 

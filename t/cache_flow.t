@@ -13,7 +13,7 @@ use Time::HiRes qw(time sleep);
 
 use Harness;
 
-my $t = Harness->new(plan => 62);
+my $t = Harness->new(plan => 66);
 
 my %n;
 
@@ -104,6 +104,12 @@ http {
 
         location /swr/ {
             proxy_read_timeout  5s;
+            proxy_pass  http://127.0.0.1:%%PORT_api%%;
+        }
+
+        location = /swrrewrite {
+            proxy_read_timeout  5s;
+            rewrite     ^ /swr/rewrite break;
             proxy_pass  http://127.0.0.1:%%PORT_api%%;
         }
 
@@ -279,10 +285,15 @@ my ($q) = ($b->log('/swr/a'))[1];
 unlike($q->{head}, qr/^(?:if-|range|accept-encoding)/im, 'a plain request');
 like($q->{head}, qr/^host: /im, 'with a host');
 
-# the same of a part
+# the same of a part, and of a rewritten request
 
 is(http_get('/swrpart')->body, '{"a":"v1"}', 'a part: fresh');
+is(http_get('/swrrewrite')->body, 'v1', 'rewritten: fresh');
 sleep(1.1);
+is(http_get('/swrrewrite')->body, 'v1', 'rewritten: stale');
+ok(wait_for(sub { http_get('/swrrewrite')->body eq 'v2' }, 5),
+   'rewritten: refreshed');
+is($b->count('/swr/rewrite'), 2, 'rewritten: by one request');
 is(http_get('/swrpart')->body, '{"a":"v1"}', 'a part: stale');
 ok(wait_for(sub { http_get('/swrpart')->body eq '{"a":"v2"}' }, 5),
    'a part: refreshed');

@@ -526,7 +526,9 @@ ngx_http_aggregate_cache_refresh_variables(ngx_http_request_t *fr,
 
 #if (NGX_PCRE)
 
-    if (r->ncaptures) {
+    /* a regex that captures nothing leaves a number without an array */
+
+    if (r->ncaptures && r->captures) {
         len = r->ncaptures * sizeof(int);
 
         fr->captures = ngx_palloc(fr->pool, len);

@@ -191,7 +191,6 @@ is(outcome(http_get('/many')), '200 complete {'
 
 # one worker is killed: its requests are lost, the next one serves
 $t->allow_worker_exit;
-$t->allow_log(qr/exited on signal 9/);
 my ($worker) = $t->workers;
 my $c = $t->connect;
 $c->request(GET => '/g/deaf');

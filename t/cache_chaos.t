@@ -177,7 +177,6 @@ ok($f->linked, 'reload: linked');
 ok(shared(), 'reload: shared again');
 
 $f->gateway(1)->allow_worker_exit;
-$f->gateway(1)->allow_log(qr/exited on signal 9/);
 
 under_load('worker', sub {
     kill('KILL', ($f->gateway(1)->workers)[0]);

@@ -96,7 +96,6 @@ is(http_get('/kept')->header('X-Cache'), 'MISS', 'starts afresh');
 # a worker that fetches is killed: the next one takes over
 
 $t->allow_worker_exit;
-$t->allow_log(qr/exited on signal 9/);
 
 my $c = $t->connect;
 $c->request(GET => '/slow/killed');

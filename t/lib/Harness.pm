@@ -494,7 +494,15 @@ sub allow_log {
 }
 
 
-sub allow_worker_exit { $_[0]{worker_exit} = 1; return }
+# for workers that a test kills, in a critical section too
+
+sub allow_worker_exit {
+    my ($self) = @_;
+    $self->{worker_exit} = 1;
+    $self->allow_log(qr/exited on signal 9/,
+                     qr/shared memory zone "\w+" was locked by \d+/);
+    return;
+}
 
 
 # files and logs

@@ -16,6 +16,7 @@ static ngx_int_t ngx_http_breaker_header_filter(ngx_http_request_t *r);
 static ngx_int_t ngx_http_breaker_add_variables(ngx_conf_t *cf);
 static ngx_int_t ngx_http_breaker_init(ngx_conf_t *cf);
 static void *ngx_http_breaker_create_main_conf(ngx_conf_t *cf);
+static void ngx_http_breaker_unknown_directive(void *data);
 static char *ngx_http_breaker_init_main_conf(ngx_conf_t *cf, void *conf);
 static void *ngx_http_breaker_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_breaker_merge_loc_conf(ngx_conf_t *cf, void *parent,
@@ -296,6 +297,7 @@ ngx_http_breaker_init(ngx_conf_t *cf)
 static void *
 ngx_http_breaker_create_main_conf(ngx_conf_t *cf)
 {
+    ngx_pool_cleanup_t            *cln;
     ngx_http_breaker_main_conf_t  *bmcf;
 
     bmcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_breaker_main_conf_t));
@@ -319,7 +321,67 @@ ngx_http_breaker_create_main_conf(ngx_conf_t *cf)
         return NULL;
     }
 
+    /* what a typo is near to; that pool is destroyed right after the error */
+
+    cln = ngx_pool_cleanup_add(cf->temp_pool, 0);
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    cln->handler = ngx_http_breaker_unknown_directive;
+    cln->data = cf;
+
     return bmcf;
+}
+
+
+/* nginx itself says no more than "unknown directive" */
+
+static void
+ngx_http_breaker_unknown_directive(void *data)
+{
+    ngx_conf_t *cf = data;
+
+    ngx_str_t      *name;
+    ngx_uint_t      i, n;
+    const char     *names[sizeof(ngx_http_breaker_commands)
+                          / sizeof(ngx_command_t)], *nearest;
+    ngx_module_t  **modules;
+    ngx_command_t  *cmd;
+
+    name = cf->args->elts;
+
+    if (cf->args->nelts == 0 || name->data[0] != 'b') {
+        return;
+    }
+
+    modules = cf->cycle->modules;
+
+    for (i = 0; modules[i]; i++) {
+
+        for (cmd = modules[i]->commands; cmd && cmd->name.len; cmd++) {
+
+            if (cmd->name.len == name->len
+                && ngx_strncmp(cmd->name.data, name->data, name->len) == 0)
+            {
+                return;
+            }
+        }
+    }
+
+    for (n = 0; ngx_http_breaker_commands[n].name.len; n++) {
+        names[n] = (char *) ngx_http_breaker_commands[n].name.data;
+    }
+
+    names[n] = NULL;
+
+    nearest = brk_text_nearest(names, name->data, name->len);
+
+    if (nearest) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "did you mean \"%s\" instead of \"%V\"?",
+                      nearest, name);
+    }
 }
 
 

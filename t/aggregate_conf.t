@@ -59,7 +59,12 @@ my @errors = (
       qr/"renam"/, qr/"rename"/ ],
     [ 'nothing near', in_block('qqqqqqqqqq 5; #!'), qr/"qqqqqqqqqq"/ ],
     [ 'a typo of aggregate', location("agregate { #!\nbackend a /b/ { }\n}"),
-      qr/unknown directive "agregate"/ ],
+      qr/unknown directive "agregate"/,
+      qr/did you mean "aggregate" instead of "agregate"/ ],
+    [ 'a typo of aggregate_cache_zone',
+      "events { }\nhttp {\naggregate_cachezone a 1m; #!\n}\n",
+      qr/unknown directive "aggregate_cachezone"/,
+      qr/did you mean "aggregate_cache_zone" instead/ ],
 
     # the block's statements
     (map { my ($name, $value) = @$_;

@@ -24,6 +24,7 @@ static ngx_int_t ngx_http_aggregate_check_name(ngx_conf_t *cf,
     ngx_http_aggregate_block_t *block, ngx_str_t *name);
 static ngx_int_t ngx_http_aggregate_unknown_statement(ngx_conf_t *cf,
     ngx_uint_t type);
+static void ngx_http_aggregate_unknown_directive(void *data);
 static void ngx_http_aggregate_missing_quotes(ngx_conf_t *cf,
     ngx_str_t *name);
 static ngx_uint_t ngx_http_aggregate_variable_known(
@@ -631,6 +632,81 @@ ngx_http_aggregate_missing_quotes(ngx_conf_t *cf, ngx_str_t *name)
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "JSON in \"%V\" needs quotes: '{}'", name);
+    }
+}
+
+
+/*
+ * nginx says no more than "unknown directive" of what is in no block of ours;
+ * its temporary pool is destroyed right after that
+ */
+
+ngx_int_t
+ngx_http_aggregate_hint_directives(ngx_conf_t *cf)
+{
+    ngx_pool_cleanup_t  *cln;
+
+    cln = ngx_pool_cleanup_add(cf->temp_pool, 0);
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    cln->handler = ngx_http_aggregate_unknown_directive;
+    cln->data = cf;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_aggregate_unknown_directive(void *data)
+{
+    ngx_conf_t *cf = data;
+
+    ngx_str_t      *name;
+    ngx_uint_t      i, distance, best;
+    ngx_module_t  **modules;
+    ngx_command_t  *cmd, *nearest;
+
+    if (cf->args->nelts == 0) {
+        return;
+    }
+
+    name = cf->args->elts;
+    modules = cf->cycle->modules;
+    nearest = NULL;
+    best = name->len / 3 + 2;
+
+    for (i = 0; modules[i]; i++) {
+
+        for (cmd = modules[i]->commands; cmd && cmd->name.len; cmd++) {
+
+            if (cmd->name.len == name->len
+                && ngx_strncmp(cmd->name.data, name->data, name->len) == 0)
+            {
+                return;
+            }
+
+            if (modules[i]->type != NGX_HTTP_MODULE
+                || ngx_strncmp(cmd->name.data, "aggregate", 9) != 0
+                || name->data[0] != 'a')
+            {
+                continue;
+            }
+
+            distance = ngx_http_aggregate_distance(&cmd->name, name);
+
+            if (distance < best) {
+                best = distance;
+                nearest = cmd;
+            }
+        }
+    }
+
+    if (nearest) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "did you mean \"%V\" instead of \"%V\"?",
+                      &nearest->name, name);
     }
 }
 

@@ -212,7 +212,9 @@ ngx_http_aggregate_create_main_conf(ngx_conf_t *cf)
 
     ngx_http_aggregate_random((u_char *) amcf->key, sizeof(amcf->key));
 
-    if (ngx_http_aggregate_init_variables(cf, amcf) != NGX_OK) {
+    if (ngx_http_aggregate_init_variables(cf, amcf) != NGX_OK
+        || ngx_http_aggregate_hint_directives(cf) != NGX_OK)
+    {
         return NULL;
     }
 

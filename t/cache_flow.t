@@ -13,7 +13,7 @@ use Time::HiRes qw(time sleep);
 
 use Harness;
 
-my $t = Harness->new(plan => 66);
+my $t = Harness->new(plan => 69);
 
 my %n;
 
@@ -40,6 +40,18 @@ my $b = $t->backend('api',
                  headers => [ 'Cache-Control' =>
                      'max-age=1, stale-while-revalidate=30' ] };
     },
+    '/lead/'     => sub {
+        my ($q) = @_;
+        my ($how) = $q->{uri} =~ m{/lead/(\w+)};
+        return { body => 'good', headers => [ 'Cache-Control' =>
+                 'max-age=1, stale-while-revalidate=60' ] }
+            if ++$n{$q->{uri}} == 1;
+        return { status => 503, body => 'bad' } if $how eq 'error';
+        return { body => 'bad', headers =>
+                 [ 'X-Accel-Redirect' => '/elsewhere' ] };
+    },
+    '/elsewhere' => { body => 'elsewhere', headers =>
+                      [ 'Cache-Control' => 'max-age=60' ] },
     '/sie/'      => sub {
         my ($q) = @_;
         my $i = ++$n{$q->{uri}};
@@ -81,6 +93,11 @@ http {
 
     aggregate_cache_zone  api 4m;
 
+    map $uri $captured {
+        default                      "";
+        "~^/(s)(w)(r)(/)([a-z]+)$"  $5;
+    }
+
     server {
         listen       127.0.0.1:%%PORT_0%%;
         server_name  localhost;
@@ -109,7 +126,20 @@ http {
 
         location = /swrrewrite {
             proxy_read_timeout  5s;
-            rewrite     ^ /swr/rewrite break;
+            rewrite     ^/swr(rewrite)$ /swr/$1 break;
+
+            proxy_set_header  X-Captured $captured;
+            proxy_pass  http://127.0.0.1:%%PORT_api%%;
+        }
+
+        location /lead/ {
+            proxy_intercept_errors  on;
+            error_page  503 = @elsewhere;
+            proxy_pass  http://127.0.0.1:%%PORT_api%%;
+        }
+
+        location @elsewhere {
+            rewrite     ^ /elsewhere break;
             proxy_pass  http://127.0.0.1:%%PORT_api%%;
         }
 
@@ -294,10 +324,25 @@ is(http_get('/swrrewrite')->body, 'v1', 'rewritten: stale');
 ok(wait_for(sub { http_get('/swrrewrite')->body eq 'v2' }, 5),
    'rewritten: refreshed');
 is($b->count('/swr/rewrite'), 2, 'rewritten: by one request');
+like(($b->log('/swr/rewrite'))[1]{head}, qr/^x-captured: rewrite\r?$/im,
+     'rewritten: a regex with more captures');
 is(http_get('/swrpart')->body, '{"a":"v1"}', 'a part: stale');
 ok(wait_for(sub { http_get('/swrpart')->body eq '{"a":"v2"}' }, 5),
    'a part: refreshed');
 is($b->count('/swr/part'), 2, 'a part: by one request');
+
+# a refresh that is led elsewhere brings nothing for this place
+
+for my $how (qw(error accel)) {
+    my $uri = "/lead/$how";
+
+    http_get($uri);
+    wait_for(sub { http_get($uri)->header('X-Cache') eq 'STALE' }, 3);
+    wait_for(sub { $b->count($uri) == 2
+                   && $t->stub_status('/stub')->{writing} == 1 }, slow(5));
+    my $r = http_get($uri);
+    is($r->body . $r->header('X-Cache'), 'goodSTALE', "led away by $how");
+}
 
 # stale on error
 

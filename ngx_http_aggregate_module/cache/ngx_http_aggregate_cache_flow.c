@@ -70,6 +70,13 @@ ngx_http_aggregate_cache_handler(ngx_http_request_t *r)
         }
 
         if (ctx->refresh) {
+
+            /* what comes from the other place is not what the key names */
+
+            ctx->moved = 1;
+            ngx_http_aggregate_cache_land(ctx,
+                                        NGX_HTTP_AGGREGATE_CACHE_PASS_ERROR);
+
             ngx_http_set_ctx(r, ctx, ngx_http_aggregate_cache_module);
             return NGX_DECLINED;
         }

@@ -529,14 +529,17 @@ ngx_http_aggregate_cache_refresh_variables(ngx_http_request_t *fr,
     /* a regex that captures nothing leaves a number without an array */
 
     if (r->ncaptures && r->captures) {
-        len = r->ncaptures * sizeof(int);
 
-        fr->captures = ngx_palloc(fr->pool, len);
+        /* the next regex takes the array as it is: it has room for any */
+
+        len = ngx_max(cmcf->ncaptures, r->ncaptures) * sizeof(int);
+
+        fr->captures = ngx_pcalloc(fr->pool, len);
         if (fr->captures == NULL) {
             return NGX_ERROR;
         }
 
-        ngx_memcpy(fr->captures, r->captures, len);
+        ngx_memcpy(fr->captures, r->captures, r->ncaptures * sizeof(int));
         fr->ncaptures = r->ncaptures;
 
         /* the subject has no length of its own: it is the highest end */

@@ -466,7 +466,8 @@ $(dpkg-buildflags --get CPPFLAGS)" \
 tree_options="--with-compat --with-debug --with-threads \
 --with-http_ssl_module --with-http_v2_module --with-http_stub_status_module \
 --with-http_auth_request_module --with-http_sub_module \
---with-http_gunzip_module --with-http_addition_module \
+--with-http_gunzip_module --with-http_gzip_static_module \
+--with-http_addition_module \
 --with-http_realip_module --with-http_slice_module"
 
 
@@ -480,8 +481,9 @@ use_tree()
     tree=$(cd "$1" 2>/dev/null && pwd -P) || die "no directory $1"
     [ -f "$tree/src/core/nginx.h" ] || die "no nginx source in $tree"
 
-    packages gcc make libssl-dev libpcre2-dev zlib1g-dev libhiredis-dev \
-        libcjson-dev
+    packages gcc make libssl-dev zlib1g-dev libhiredis-dev libcjson-dev \
+        "$(grep -qs PCRE2 "$tree/auto/lib/pcre/conf" \
+           && echo libpcre2-dev || echo libpcre3-dev)"
 
     [ -n "$(present_modules)" ] || die "no module has sources yet"
 

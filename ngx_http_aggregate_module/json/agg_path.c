@@ -102,7 +102,7 @@ agg_path_step(agg_step_t *step, const agg_str_t *text, size_t *pos,
 
     step->index = 0;
     step->name.len = 0;
-    step->name.data = NULL;
+    step->name.data = text->data;
 
     start = *pos;
 

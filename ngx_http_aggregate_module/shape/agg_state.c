@@ -707,7 +707,7 @@ agg_build_array(agg_build_t *b, agg_state_t *st)
     }
 
     if (st->nelements != 0 && st->nback != 0) {
-        st->both = agg_build_alloc(b, st->nelements * st->nback
+        st->both = agg_build_alloc(b, (size_t) st->nelements * st->nback
                                       * sizeof(agg_state_t *));
         if (st->both == NULL) {
             return;

@@ -104,7 +104,7 @@ ngx_http_aggregate_mem_grow(void *ctx, void *p, size_t used, size_t size)
 
     block = ngx_palloc(pool, size);
 
-    if (block && used) {
+    if (block && p) {
         ngx_memcpy(block, p, used);
     }
 

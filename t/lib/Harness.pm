@@ -114,6 +114,9 @@ sub new {
     # a worker of another user must be able to come here
     chmod 0755, $self->{dir};
 
+    # where an nginx of nobody's packages logs
+    mkpath("$self->{dir}/logs");
+
     $self->{binary} = $self->find_binary;
     $self->{modules} = [ $self->find_modules ];
 

@@ -559,31 +559,33 @@ agg_skip_spaces(const u_char *p, const u_char *last)
 const u_char *
 agg_string_end(const u_char *p, const u_char *last)
 {
-    unsigned       mask;
-    const u_char  *next;
+    unsigned       mask, n;
+    const u_char  *q, *next;
 
     do {
         mask = agg_block_special(p);
+        next = p + AGG_BLOCK;
 
-        if (mask == 0) {
-            p += AGG_BLOCK;
-            continue;
-        }
+        while (mask != 0) {
+            n = (unsigned) agg_first(mask);
+            q = p + n;
 
-        p += agg_first(mask);
+            if (*q == '"') {
+                return q;
+            }
 
-        if (*p == '"') {
-            return p;
-        }
+            if (n != AGG_BLOCK - 1 && *q == '\\' && agg_escapes[q[1]]) {
+                mask &= ~(3u << n);
+                continue;
+            }
 
-        if (*p == '\\' && agg_escapes[p[1]]) {
-            p += 2;
-            continue;
-        }
+            next = agg_string_special(q);
 
-        next = agg_string_special(p);
-        if (next == NULL) {
-            return p;
+            if (next == NULL || next > last) {
+                return q;
+            }
+
+            break;
         }
 
         p = next;

@@ -92,9 +92,11 @@ const u_char *agg_string_special(const u_char *p);
 
 
 /*
- * Looks for the closing quote in a string that goes on at p <= last, where
+ * Looks for the closing quote in a string that goes on at p, where
  * AGG_SCAN_AHEAD bytes are readable at last.  Where it returns stands the
- * quote, or it gave up there, all before being good.
+ * quote, or it gave up there, all before being good.  From p <= last + 1 a
+ * quote is found up to a block behind p or last, whichever is more, so that a
+ * name, a colon, a blank and a number behind it end before the bytes do.
  */
 
 const u_char *agg_string_end(const u_char *p, const u_char *last);

@@ -644,6 +644,43 @@ scan_ends(void)
 }
 
 
+/* the same for a name with something special where the first block ends */
+
+static void
+scan_special_ends(void)
+{
+    char      buf[400];
+    size_t    len;
+    unsigned  before, i, j, cut;
+
+    static const char *const  specials[] = {
+        "\\n", "\\\"", "\\u0041", "\xc3\xa9", "\xe2\x82\xac",
+        "\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80",
+        "\xc3\xa9\\u00e9\xc3\xa9\\u00e9"
+    };
+
+    static const char *const  values[] = {
+        "-123456789012345.1234567890123456789e-123", "12345678901234567890123",
+        "-1.12345678901234567890123", "\"123456789012345\xc3\xa9\xc3\xa9\xc3"
+        "\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\""
+    };
+
+    for (before = 0; before < 20; before++) {
+        for (i = 0; i < sizeof(specials) / sizeof(specials[0]); i++) {
+            for (j = 0; j < sizeof(values) / sizeof(values[0]); j++) {
+                len = (size_t) sprintf(buf, "{\"a\":1,\"%.*s%s\": %s}",
+                                       (int) before, "abcdefghijklmnopqrst",
+                                       specials[i], values[j]);
+
+                for (cut = 64; cut < len; cut++) {
+                    push_pieces((u_char *) buf, len, cut, len, 1, len);
+                }
+            }
+        }
+    }
+}
+
+
 /* for a value inside of others the scanner stops right behind it */
 
 static void
@@ -730,6 +767,7 @@ main(void)
     scan_depth();
     scan_lengths();
     scan_ends();
+    scan_special_ends();
     scan_inner();
     scan_random();
     scan_mutations();

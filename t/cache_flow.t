@@ -13,7 +13,7 @@ use Time::HiRes qw(time sleep);
 
 use Harness;
 
-my $t = Harness->new(plan => 69);
+my $t = Harness->new(plan => 82);
 
 my %n;
 
@@ -58,7 +58,8 @@ my $b = $t->backend('api',
         my ($how) = $q->{uri} =~ m{/sie/(\w+)};
         my @h = (headers => [ 'Cache-Control' =>
                               'max-age=1, stale-if-error=30' ]);
-        return { body => 'good', @h } if $i == 1;
+        return { body => 'good', headers => [ ETag => '"s"', @{ $h[1] } ] }
+            if $i == 1;
         return { status => $1, body => 'bad', @h } if $how =~ /^(\d+)/;
         return { action => $how };
     },
@@ -66,6 +67,11 @@ my $b = $t->backend('api',
         [ 'Cache-Control' =>
           'max-age=1, must-revalidate, stale-if-error=30' ] },
         { status => 500, body => 'bad' } ],
+    '/size/'     => sub {
+        return { body => 'part;', repeat => 20000, headers => [ ETag => '"z"',
+                 'Last-Modified' => 'Wed, 01 Jan 2020 00:00:00 GMT',
+                 'Cache-Control' => 'max-age=60' ] };
+    },
     '/tag/'      => sub {
         my ($q) = @_;
         my ($inm) = map { $_->[1] } grep { lc $_->[0] eq 'if-none-match' }
@@ -356,6 +362,16 @@ for my $how (qw(500 502 503 504 close reset hang 500page 502named 503return))
     is($r->body . $r->header('X-Cache'), 'goodSTALE', "stale on $how");
 }
 
+# the same for one that has it, and for a HEAD
+
+is(http_get('/sie/500', headers => [ 'If-None-Match' => '"s"' ])->status, 304,
+   'stale on error, and not modified');
+$r = http_request('HEAD', '/sie/500');
+is($r->status . $r->header('X-Cache') . $r->header('Content-Length'),
+   '200STALE4', 'stale on error: HEAD');
+is(http_request('HEAD', '/sie/502named')->header('X-Cache'), 'STALE',
+   'HEAD, with an error page');
+
 $r = http_get('/sie/404');
 sleep(1.1);
 $r = http_get('/sie/404');
@@ -378,6 +394,36 @@ is($r->body . $r->header('X-Cache'), 'taggedHIT', 'fresh again');
 is($b->count('/tag/a'), 2, 'one 304');
 is(http_get('/tag/a', headers => [ 'If-None-Match' => '"t"' ])->status, 304,
    'still conditional');
+
+http_get('/tag/b');
+sleep(1.1);
+$r = http_get('/tag/b', headers => [ 'If-None-Match' => '"t"' ]);
+is($r->status . $r->header('X-Cache'), '304REVALIDATED',
+   'revalidated, and not modified');
+sleep(0.1);
+is(http_get('/tag/b')->body, 'tagged', 'kept');
+
+# a miss of a client that has it already: all of it is kept
+
+for my $how ([ 'If-None-Match' => '"z"' ],
+             [ 'If-Modified-Since' => 'Wed, 01 Jan 2020 00:00:00 GMT' ])
+{
+    my $uri = "/size/$how->[0]";
+
+    $c = $t->connect;
+    $c->request(GET => $uri, headers => $how);
+    $r = $c->response;
+    is($r->status . $r->header('X-Cache'), '304MISS', "$how->[0] on a miss");
+    $c->request(GET => $uri, close => 1);
+    $r = $c->response;
+    is($r->header('X-Cache'), 'HIT', 'the next one on the connection');
+    ok($r->body eq 'part;' x 20000, 'has the whole');
+}
+
+is(http_get('/size/a', headers => [ 'If-None-Match' => '"y"' ])->status, 200,
+   'another one on a miss');
+is(http_get('/size/b', headers => [ 'If-Match' => '"y"' ])->status, 200,
+   'If-Match on a miss');
 
 # parts of an aggregate, and the aggregate itself
 

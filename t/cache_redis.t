@@ -15,7 +15,7 @@ use Time::HiRes qw(time sleep);
 
 use Harness;
 
-my $t = Harness->new(plan => 48);
+my $t = Harness->new(plan => 56);
 
 my %n;
 my $pid;
@@ -213,6 +213,19 @@ is(two('/lang/a', [ 'X-Lang' => 'de' ])->body, 'de1', 'variants in Redis');
 is(two('/lang/a', [ 'X-Lang' => 'fr' ])->body, 'fr2', 'each its own');
 is(two('/lang/a', [ 'X-Lang' => 'it' ])->body, 'it3', 'and no others');
 
+one('/head');
+one('/only');
+sleep(0.1);
+$r = http_request('HEAD', '/head', port => $t->port(1));
+is($r->status . $r->header('X-Cache') . $r->header('Content-Length'),
+   '200HIT2', 'HEAD, from Redis');
+like($r->header('Cache-Status'), qr/detail=L2/, 'indeed');
+$r = two('/only', [ 'Cache-Control' => 'only-if-cached' ]);
+is($r->status . $r->header('X-Cache'), '200HIT', 'only-if-cached');
+is(two('/none', [ 'Cache-Control' => 'only-if-cached' ])->status, 504,
+   'only-if-cached: not there either');
+is($api->count('/none'), 0, 'nor is the backend asked');
+
 one('/cred', [ Cookie => 'a=b' ]);
 is(two('/cred')->body, 'n2', 'nothing with credentials');
 one('/anon');
@@ -275,6 +288,17 @@ is(one('/a')->header('X-Cache'), 'MISS', 'is done here');
 kill('CONT', $pid);
 ok(wait_for(sub { one('/x' . rand()); state_of('one')->{redis} eq 'up' }, 10),
    'back again');
+
+# slow for a while: a PING in the background tells when it is over
+
+redis(qw(CLIENT PAUSE 1000 ALL));
+one("/paused$_") for 1 .. 5;
+is(state_of('one')->{redis}, 'down', 'slow: not asked');
+ok(wait_for(sub { state_of('one')->{redis} eq 'up' }, 10),
+   'asked again, though no request came');
+one('/paused');
+sleep(0.1);
+like(two('/paused')->header('Cache-Status'), qr/detail=L2/, 'and used');
 
 # gone, under load, and back
 

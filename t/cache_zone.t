@@ -13,7 +13,7 @@ use Time::HiRes qw(time sleep);
 
 use Harness;
 
-my $t = Harness->new(plan => 25);
+my $t = Harness->new(plan => 40);
 
 my $b = $t->backend('api',
     '/slow/' => { delay => 1, body => 'slow', headers =>
@@ -152,21 +152,59 @@ is($wrong, 0, 'no body was mixed up');
 is(http_get('/after')->status, 200, 'the cache works');
 is(http_get('/after')->header('X-Cache'), 'HIT', 'and keeps');
 
-# configuration errors name the value
+# configuration errors name the directive, the value, and where it stands
+
+my $redis = 'aggregate_redis r { server 127.0.0.1:1; tls on; ';
 
 for my $case (
-    [ 'aggregate_cache_zone api 1k;', qr/size "1k" of zone "api" is too/ ],
-    [ 'aggregate_cache_zone api 1m foo=1;', qr/invalid parameter "foo=1"/ ],
-    [ 'aggregate_cache_zone api 1m max_object=x;', qr/max_object "x"/ ],
+    [ 'aggregate_cache_zone api 1k;',
+      qr/"1k" of zone "api" in "aggregate_cache_zone" is too small/ ],
+    [ 'aggregate_cache_zone api x;',
+      qr/invalid size "x" of zone "api" in "aggregate_cache_zone"/ ],
+    [ 'aggregate_cache_zone api 1m foo=1;',
+      qr/invalid parameter "foo=1" of "aggregate_cache_zone"/ ],
+    [ 'aggregate_cache_zone api 1m max_object=x;',
+      qr/max_object "x" in "aggregate_cache_zone"/ ],
+    [ 'aggregate_cache_zone api 1m max_object=2m;',
+      qr/max_object "2m" in .*, it must be from 1 to the size of the zone/ ],
+    [ 'aggregate_cache_zone api 1m; aggregate_cache_zone api 1m;',
+      qr/duplicate zone "api" in "aggregate_cache_zone"/ ],
     [ 'aggregate_cache nosuch;', qr/zone "nosuch" is not declared/ ],
-    [ 'aggregate_cache_ttl api 1s;', qr/invalid prefix "api"/ ],
-    [ 'aggregate_cache_stale now;', qr/invalid parameter "now"/ ],
-    [ 'aggregate_cache_ttl / never;', qr/invalid time "never"/ ])
+    [ 'aggregate_cache off redis=r;',
+      qr/invalid parameter "redis=r" of "aggregate_cache off"/ ],
+    [ 'aggregate_cache api foo=r;',
+      qr/invalid parameter "foo=r" of "aggregate_cache"/ ],
+    [ 'aggregate_cache_ttl api 1s;',
+      qr/invalid prefix "api" in "aggregate_cache_ttl"/ ],
+    [ 'aggregate_cache_ttl / 1s; aggregate_cache_ttl / 2s;',
+      qr/duplicate prefix "\/" in "aggregate_cache_ttl"/ ],
+    [ 'aggregate_cache_ttl / never;',
+      qr/invalid time "never" in "aggregate_cache_ttl"/ ],
+    [ 'aggregate_cache_valid never;',
+      qr/invalid time "never" in "aggregate_cache_valid"/ ],
+    [ 'aggregate_cache_valid abc 1m;',
+      qr/invalid status "abc" in "aggregate_cache_valid", .* 100 to 599/ ],
+    [ 'aggregate_cache_valid 200 600 1m;',
+      qr/invalid status "600" in "aggregate_cache_valid"/ ],
+    [ 'aggregate_cache_stale now;',
+      qr/invalid parameter "now" of "aggregate_cache_stale"/ ],
+    [ 'aggregate_cache_stale error x;',
+      qr/invalid time "x" in "aggregate_cache_stale"/ ],
+    [ 'aggregate_cache_ignore_headers Cookies;',
+      qr/"Cookies" in "aggregate_cache_ignore_headers", .* Cookie, / ],
+    [ 'aggregate_cache_purge_lost ask;',
+      qr/invalid value "ask" in "aggregate_cache_purge_lost"/ ],
+    [ 'aggregate_cache_purge_lost stale after=1ms;',
+      qr/"after=1ms" of "aggregate_cache_purge_lost"/ ],
+    [ "$redis tls_ca /nosuch.pem; }",
+      qr/invalid "tls_ca" in redis "r"/ ],
+    [ "$redis tls_certificate /nosuch; tls_certificate_key /nosuch; }",
+      qr/invalid "tls_certificate" or "tls_certificate_key" in redis "r"/ ])
 {
     my ($line, $error) = @$case;
     my ($ok, $output) = $t->test_config("%%GLOBALS%% events { } http { $line
         server { listen 127.0.0.1:%%PORT_9%%; } }");
-    like($output, $error, $line);
+    like($output, qr/$error.* in \S+:\d+$/m, $line);
 }
 
 

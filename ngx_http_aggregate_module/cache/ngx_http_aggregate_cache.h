@@ -239,6 +239,7 @@ struct ngx_http_aggregate_cache_ctx_s {
     unsigned                            serve:1;
     unsigned                            swap:1;
     unsigned                            swap_sent:1;
+    unsigned                            unmodified:1; /* for the client */
     unsigned                            stored:1;
     unsigned                            vary_miss:1;
     unsigned                            refresh:1;
@@ -264,6 +265,27 @@ ngx_int_t ngx_http_aggregate_cache_find(
 ngx_int_t ngx_http_aggregate_cache_put(ngx_http_aggregate_cache_zone_t *zone,
     const u_char *digest, ngx_str_t *head, ngx_chain_t *body, size_t size,
     uint64_t checked);
+
+/* conf */
+
+char *ngx_http_aggregate_cache(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_aggregate_cache_key(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_aggregate_cache_ttl(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_aggregate_cache_valid(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_aggregate_cache_stale(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_aggregate_cache_ignore_headers(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+char *ngx_http_aggregate_cache_purge_conf(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_aggregate_cache_purge_lost(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_aggregate_cache_status_conf(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
 
 /* wake */
 

@@ -112,7 +112,18 @@ ngx_http_aggregate_cache_header_filter(ngx_http_request_t *r)
         return NGX_ERROR;
     }
 
-    return ngx_http_next_header_filter(r);
+    rc = ngx_http_next_header_filter(r);
+
+    if (rc == NGX_OK && ctx->capture && r->header_only
+        && r->headers_out.status == NGX_HTTP_NOT_MODIFIED)
+    {
+        /* the client has it already, but the cache still wants the body */
+
+        r->header_only = 0;
+        ctx->unmodified = 1;
+    }
+
+    return rc;
 }
 
 
@@ -161,7 +172,7 @@ ngx_http_aggregate_cache_filled(ngx_http_request_t *r,
         }
     }
 
-    if (ctx->moved || rejected) {
+    if (ctx->moved || rejected || r->method != NGX_HTTP_GET) {
         ngx_http_aggregate_cache_give_up(ctx, 0);
         return NGX_OK;
     }
@@ -235,12 +246,21 @@ ngx_http_aggregate_cache_capture(ngx_http_request_t *r,
 
     if (r->headers_out.status == NGX_HTTP_OK) {
 
-        /* a range of the client's is cut out below, the whole is kept */
+        /*
+         * a range of the client's is cut out below, and its conditions are
+         * tested there, as the origin has not got them: the whole is kept
+         */
 
         ngx_http_clear_accept_ranges(r);
 
         r->allow_ranges = 1;
         r->single_range = 1;
+
+        if (!ctx->refresh) {
+            r->headers_in.if_none_match = ctx->if_none_match;
+            r->headers_in.if_modified_since = ctx->if_modified_since;
+            r->disable_not_modified = 0;
+        }
     }
 
     if (r->headers_out.status == NGX_HTTP_NO_CONTENT) {
@@ -277,6 +297,7 @@ ngx_http_aggregate_cache_replace(ngx_http_request_t *r,
     /* for the access log, too, the answer is what the client gets */
 
     r->err_status = 0;
+    r->disable_not_modified = 0;
 
     ngx_http_aggregate_cache_restore(r, ctx);
 
@@ -303,15 +324,15 @@ ngx_http_aggregate_cache_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
                                         NGX_HTTP_AGGREGATE_CACHE_PASS_ERROR);
     }
 
-    if (ctx->refresh || ctx->swap) {
+    if (ctx->refresh || ctx->swap || ctx->unmodified) {
 
         for (cl = in; cl; cl = cl->next) {
             cl->buf->pos = cl->buf->last;
             cl->buf->file_pos = cl->buf->file_last;
         }
 
-        return ctx->refresh ? NGX_OK
-                            : ngx_http_aggregate_cache_send_swapped(r, ctx);
+        return ctx->swap && !ctx->refresh
+               ? ngx_http_aggregate_cache_send_swapped(r, ctx) : NGX_OK;
     }
 
     return ngx_http_next_body_filter(r, in);

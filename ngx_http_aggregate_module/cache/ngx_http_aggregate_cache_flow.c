@@ -227,16 +227,6 @@ ngx_http_aggregate_cache_run(ngx_http_request_t *r,
                 return NGX_ERROR;
             }
 
-            if (ctx->only_if_cached) {
-                ctx->state = ngx_http_aggregate_cache_done;
-                return NGX_HTTP_GATEWAY_TIME_OUT;
-            }
-
-            if (r->method != NGX_HTTP_GET) {
-                ctx->state = ngx_http_aggregate_cache_done;
-                return NGX_DECLINED;
-            }
-
             ctx->state = ngx_http_aggregate_cache_flight;
             break;
 
@@ -275,7 +265,14 @@ ngx_http_aggregate_cache_run(ngx_http_request_t *r,
 
             ctx->state = ngx_http_aggregate_cache_done;
 
-            return (r->method == NGX_HTTP_GET)
+            if (ctx->only_if_cached) {
+                return NGX_HTTP_GATEWAY_TIME_OUT;
+            }
+
+            /* a HEAD fills nothing, but there may be a stale entry for it */
+
+            return (r->method == NGX_HTTP_GET
+                    || ngx_http_aggregate_cache_usable(ctx))
                    ? ngx_http_aggregate_cache_fill(r, ctx) : NGX_DECLINED;
 
         default: /* ngx_http_aggregate_cache_done */
@@ -643,7 +640,11 @@ ngx_http_aggregate_cache_fly(ngx_http_request_t *r,
 
     ctx->state = ngx_http_aggregate_cache_ask;
 
-    if (!ctx->conf->lock || ctx->request_no_store) {
+    /* what will not be kept holds up nobody, and waits for nobody */
+
+    if (!ctx->conf->lock || ctx->request_no_store || ctx->only_if_cached
+        || r->method != NGX_HTTP_GET)
+    {
         return NGX_OK;
     }
 

@@ -1,6 +1,6 @@
 
 /*
- * The directives of the response cache, and its variables.
+ * The module of the response cache: its configuration and its variables.
  */
 
 
@@ -16,24 +16,8 @@ static char *ngx_http_aggregate_cache_init_main_conf(ngx_conf_t *cf,
 static void *ngx_http_aggregate_cache_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_aggregate_cache_merge_loc_conf(ngx_conf_t *cf,
     void *parent, void *child);
-static char *ngx_http_aggregate_cache(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-static char *ngx_http_aggregate_cache_key(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-static char *ngx_http_aggregate_cache_ttl(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-static char *ngx_http_aggregate_cache_stale(ngx_conf_t *cf,
-    ngx_command_t *cmd, void *conf);
-static char *ngx_http_aggregate_cache_purge_conf(ngx_conf_t *cf,
-    ngx_command_t *cmd, void *conf);
-static char *ngx_http_aggregate_cache_purge_lost(ngx_conf_t *cf,
-    ngx_command_t *cmd, void *conf);
-static char *ngx_http_aggregate_cache_redis(ngx_conf_t *cf,
-    ngx_http_aggregate_cache_zone_t *zone, ngx_http_aggregate_redis_t **redis);
 static ngx_int_t ngx_http_aggregate_cache_init_process(ngx_cycle_t *cycle);
 static void ngx_http_aggregate_cache_exit_process(ngx_cycle_t *cycle);
-static char *ngx_http_aggregate_cache_status_conf(ngx_conf_t *cf,
-    ngx_command_t *cmd, void *conf);
 static int ngx_libc_cdecl ngx_http_aggregate_cache_compare_ttl(
     const void *one, const void *two);
 static ngx_int_t ngx_http_aggregate_cache_status_variable(
@@ -42,21 +26,6 @@ static ngx_int_t ngx_http_aggregate_cache_tier_variable(
     ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_aggregate_cache_key_variable(
     ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
-
-
-static ngx_conf_bitmask_t  ngx_http_aggregate_cache_ignore_headers[] = {
-    { ngx_string("X-Accel-Expires"), NGX_HTTP_AGGREGATE_CACHE_IGN_ACCEL },
-    { ngx_string("CDN-Cache-Control"),
-      NGX_HTTP_AGGREGATE_CACHE_IGN_TARGETED },
-    { ngx_string("Expires"), NGX_HTTP_AGGREGATE_CACHE_IGN_EXPIRES },
-    { ngx_string("Cache-Control"), NGX_HTTP_AGGREGATE_CACHE_IGN_CONTROL },
-    { ngx_string("Set-Cookie"), NGX_HTTP_AGGREGATE_CACHE_IGN_SET_COOKIE },
-    { ngx_string("Vary"), NGX_HTTP_AGGREGATE_CACHE_IGN_VARY },
-    { ngx_string("Cookie"), NGX_HTTP_AGGREGATE_CACHE_IGN_COOKIE },
-    { ngx_string("Authorization"),
-      NGX_HTTP_AGGREGATE_CACHE_IGN_AUTHORIZATION },
-    { ngx_null_string, 0 }
-};
 
 
 static ngx_command_t  ngx_http_aggregate_cache_commands[] = {
@@ -105,7 +74,7 @@ static ngx_command_t  ngx_http_aggregate_cache_commands[] = {
 
     { ngx_string("aggregate_cache_valid"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
-      ngx_http_file_cache_valid_set_slot,
+      ngx_http_aggregate_cache_valid,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_aggregate_cache_conf_t, valid),
       NULL },
@@ -134,10 +103,10 @@ static ngx_command_t  ngx_http_aggregate_cache_commands[] = {
 
     { ngx_string("aggregate_cache_ignore_headers"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
-      ngx_conf_set_bitmask_slot,
+      ngx_http_aggregate_cache_ignore_headers,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_aggregate_cache_conf_t, ignore_headers),
-      &ngx_http_aggregate_cache_ignore_headers },
+      NULL },
 
     { ngx_string("aggregate_cache_lock"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
@@ -538,327 +507,6 @@ ngx_http_aggregate_cache_compare_ttl(const void *one, const void *two)
     }
 
     return first->prefix.len > second->prefix.len ? -1 : 1;
-}
-
-
-static char *
-ngx_http_aggregate_cache(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_http_aggregate_cache_conf_t *accf = conf;
-
-    ngx_str_t  *value;
-
-    if (accf->zone != NGX_CONF_UNSET_PTR) {
-        return "is duplicate";
-    }
-
-    value = cf->args->elts;
-
-    if (ngx_strcmp(value[1].data, "off") == 0) {
-        accf->zone = NULL;
-        return NGX_CONF_OK;
-    }
-
-    accf->zone = ngx_http_aggregate_cache_zone_add(cf, &value[1]);
-
-    if (accf->zone == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    return ngx_http_aggregate_cache_redis(cf, accf->zone, &accf->redis);
-}
-
-
-/* the parameter "redis=" of a directive that has named its zone */
-
-static char *
-ngx_http_aggregate_cache_redis(ngx_conf_t *cf,
-    ngx_http_aggregate_cache_zone_t *zone, ngx_http_aggregate_redis_t **redis)
-{
-    ngx_str_t  *value, name;
-
-    if (cf->args->nelts == 2) {
-        return NGX_CONF_OK;
-    }
-
-    value = cf->args->elts;
-
-    if (ngx_strncmp(value[2].data, "redis=", 6) != 0 || value[2].len == 6) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid parameter \"%V\", the only one is "
-                           "\"redis=\"", &value[2]);
-        return NGX_CONF_ERROR;
-    }
-
-    name.data = value[2].data + 6;
-    name.len = value[2].len - 6;
-
-    *redis = ngx_http_aggregate_redis_add(cf, &name);
-    if (*redis == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    /* a zone follows the purges of one Redis */
-
-    if (zone->redis && zone->redis != *redis) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "zone \"%V\" is used with redis \"%V\" and "
-                           "redis \"%V\"", &zone->name, &zone->redis->name,
-                           &name);
-        return NGX_CONF_ERROR;
-    }
-
-    zone->redis = *redis;
-
-    return NGX_CONF_OK;
-}
-
-
-static char *
-ngx_http_aggregate_cache_purge_lost(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf)
-{
-    ngx_http_aggregate_cache_conf_t *accf = conf;
-
-    ngx_int_t   after;
-    ngx_str_t  *value, s;
-
-    if (accf->lost_stale != NGX_CONF_UNSET_UINT) {
-        return "is duplicate";
-    }
-
-    value = cf->args->elts;
-
-    if (ngx_strcmp(value[1].data, "serve") == 0) {
-        accf->lost_stale = 0;
-
-    } else if (ngx_strcmp(value[1].data, "stale") == 0) {
-        accf->lost_stale = 1;
-
-    } else {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid value \"%V\", it must be \"serve\" or "
-                           "\"stale\"", &value[1]);
-        return NGX_CONF_ERROR;
-    }
-
-    accf->lost_after = 10000;
-
-    if (cf->args->nelts == 2) {
-        return NGX_CONF_OK;
-    }
-
-    if (ngx_strncmp(value[2].data, "after=", 6) == 0) {
-
-        s.data = value[2].data + 6;
-        s.len = value[2].len - 6;
-
-        after = ngx_parse_time(&s, 0);
-
-        if (after != NGX_ERROR && after >= 1000) {
-            accf->lost_after = after;
-            return NGX_CONF_OK;
-        }
-    }
-
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "invalid parameter \"%V\", it must be \"after=\" and "
-                       "a time of 1s at least", &value[2]);
-
-    return NGX_CONF_ERROR;
-}
-
-
-static char *
-ngx_http_aggregate_cache_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_http_aggregate_cache_conf_t *accf = conf;
-
-    ngx_str_t  *value;
-
-    value = cf->args->elts;
-
-    /* a subrequest has the $request_uri of the client's request */
-
-    if (ngx_strstr(value[1].data, "$request_uri")
-        || ngx_strstr(value[1].data, "${request_uri}"))
-    {
-        accf->key_unsafe = 1;
-    }
-
-    return ngx_http_set_complex_value_slot(cf, cmd, conf);
-}
-
-
-static char *
-ngx_http_aggregate_cache_ttl(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_http_aggregate_cache_conf_t *accf = conf;
-
-    time_t                           time;
-    ngx_str_t                       *value;
-    ngx_uint_t                       i;
-    ngx_http_aggregate_cache_ttl_t  *ttl;
-
-    value = cf->args->elts;
-
-    if (value[1].len == 0 || value[1].data[0] != '/') {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid prefix \"%V\", it must start with \"/\"",
-                           &value[1]);
-        return NGX_CONF_ERROR;
-    }
-
-    time = ngx_parse_time(&value[2], 1);
-
-    if (time == (time_t) NGX_ERROR) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid time \"%V\"", &value[2]);
-        return NGX_CONF_ERROR;
-    }
-
-    if (accf->ttl == NGX_CONF_UNSET_PTR) {
-        accf->ttl = ngx_array_create(cf->pool, 4,
-                                     sizeof(ngx_http_aggregate_cache_ttl_t));
-        if (accf->ttl == NULL) {
-            return NGX_CONF_ERROR;
-        }
-    }
-
-    ttl = accf->ttl->elts;
-
-    for (i = 0; i < accf->ttl->nelts; i++) {
-
-        if (ttl[i].prefix.len == value[1].len
-            && ngx_memcmp(ttl[i].prefix.data, value[1].data, value[1].len)
-               == 0)
-        {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "duplicate prefix \"%V\"", &value[1]);
-            return NGX_CONF_ERROR;
-        }
-    }
-
-    ttl = ngx_array_push(accf->ttl);
-    if (ttl == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    ttl->prefix = value[1];
-    ttl->ttl = time;
-
-    return NGX_CONF_OK;
-}
-
-
-static char *
-ngx_http_aggregate_cache_stale(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_http_aggregate_cache_conf_t *accf = conf;
-
-    time_t      time;
-    ngx_str_t  *value;
-    ngx_uint_t  i;
-
-    if (accf->stale_updating != NGX_CONF_UNSET) {
-        return "is duplicate";
-    }
-
-    value = cf->args->elts;
-
-    accf->stale_updating = 0;
-    accf->stale_error = 0;
-
-    if (cf->args->nelts == 2) {
-
-        if (ngx_strcmp(value[1].data, "off") == 0) {
-            return NGX_CONF_OK;
-        }
-
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid parameter \"%V\", it must be \"off\", or "
-                           "\"updating\" or \"error\" with a time", &value[1]);
-        return NGX_CONF_ERROR;
-    }
-
-    for (i = 1; i < cf->args->nelts; i += 2) {
-
-        time = ngx_parse_time(&value[i + 1], 1);
-
-        if (time == (time_t) NGX_ERROR) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid time \"%V\"", &value[i + 1]);
-            return NGX_CONF_ERROR;
-        }
-
-        if (ngx_strcmp(value[i].data, "updating") == 0
-            && accf->stale_updating == 0)
-        {
-            accf->stale_updating = time;
-
-        } else if (ngx_strcmp(value[i].data, "error") == 0
-                   && accf->stale_error == 0)
-        {
-            accf->stale_error = time;
-
-        } else {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid parameter \"%V\", it must be "
-                               "\"updating\" or \"error\", each once",
-                               &value[i]);
-            return NGX_CONF_ERROR;
-        }
-    }
-
-    return NGX_CONF_OK;
-}
-
-
-static char *
-ngx_http_aggregate_cache_purge_conf(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf)
-{
-    ngx_http_aggregate_cache_conf_t *accf = conf;
-
-    ngx_str_t                 *value;
-    ngx_http_core_loc_conf_t  *clcf;
-
-    if (accf->purge) {
-        return "is duplicate";
-    }
-
-    value = cf->args->elts;
-
-    accf->purge = ngx_http_aggregate_cache_zone_add(cf, &value[1]);
-    if (accf->purge == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-    clcf->handler = ngx_http_aggregate_cache_purge_handler;
-
-    /* its own answers are none to keep */
-    accf->zone = NULL;
-
-    return ngx_http_aggregate_cache_redis(cf, accf->purge,
-                                          &accf->purge_redis);
-}
-
-
-static char *
-ngx_http_aggregate_cache_status_conf(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf)
-{
-    ngx_http_aggregate_cache_conf_t *accf = conf;
-
-    ngx_http_core_loc_conf_t  *clcf;
-
-    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-    clcf->handler = ngx_http_aggregate_cache_status_handler;
-
-    accf->zone = NULL;
-
-    return NGX_CONF_OK;
 }
 
 

@@ -62,7 +62,6 @@ ngx_http_aggregate_cache_remote_get(ngx_http_request_t *r,
     /* without the purges that have been, an entry tells nothing */
 
     if (!ctx->zone->sh->link_ready) {
-        (void) ngx_http_aggregate_redis_probe(ctx->conf->redis, &argv[1]);
         return NGX_DECLINED;
     }
 
@@ -302,7 +301,7 @@ ngx_http_aggregate_cache_remote_check(ngx_http_request_t *r,
     {
         ngx_http_aggregate_cache_land(ctx, 0);
 
-        if (!ctx->request_no_store) {
+        if (!ctx->only_if_cached && !ctx->request_no_store) {
             ngx_http_aggregate_cache_refresh(r, ctx);
         }
 

@@ -270,7 +270,8 @@ ngx_http_aggregate_cache_prepare(ngx_http_request_t *r,
 
     ctx->hidden = 1;
 
-    return ctx->found ? ngx_http_aggregate_cache_conditions(r, ctx) : NGX_OK;
+    return (ctx->found && r->method == NGX_HTTP_GET)
+           ? ngx_http_aggregate_cache_conditions(r, ctx) : NGX_OK;
 }
 
 

@@ -16,7 +16,7 @@ static ngx_int_t ngx_http_aggregate_cache_init_zone(ngx_shm_zone_t *shm_zone,
 static ngx_int_t ngx_http_aggregate_cache_lay_out(
     ngx_http_aggregate_cache_zone_t *zone, size_t size);
 static char *ngx_http_aggregate_cache_zone_size(ngx_conf_t *cf,
-    ngx_str_t *name, ngx_str_t *value, ssize_t *size);
+    ngx_command_t *cmd, ngx_str_t *name, ngx_str_t *value, ssize_t *size);
 
 
 char *
@@ -29,7 +29,8 @@ ngx_http_aggregate_cache_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
-    if (ngx_http_aggregate_cache_zone_size(cf, &value[1], &value[2], &size)
+    if (ngx_http_aggregate_cache_zone_size(cf, cmd, &value[1], &value[2],
+                                           &size)
         != NGX_CONF_OK)
     {
         return NGX_CONF_ERROR;
@@ -46,10 +47,11 @@ ngx_http_aggregate_cache_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
             max_object = ngx_parse_size(&s);
 
-            if (max_object <= 0 || max_object > 1024 * 1024 * 1024) {
+            if (max_object <= 0 || max_object > size) {
                 ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                                   "invalid max_object \"%V\", it must be "
-                                   "a size from 1 to 1024m", &s);
+                                   "invalid max_object \"%V\" in \"%V\", it "
+                                   "must be from 1 to the size of the zone",
+                                   &s, &cmd->name);
                 return NGX_CONF_ERROR;
             }
 
@@ -57,8 +59,8 @@ ngx_http_aggregate_cache_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
 
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid parameter \"%V\", the only one is "
-                           "\"max_object=\"", &value[i]);
+                           "invalid parameter \"%V\" of \"%V\", the only one "
+                           "is \"max_object=\"", &value[i], &cmd->name);
         return NGX_CONF_ERROR;
     }
 
@@ -68,8 +70,9 @@ ngx_http_aggregate_cache_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     if (zone->shm_zone) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "duplicate zone \"%V\"",
-                           &value[1]);
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "duplicate zone \"%V\" in \"%V\"", &value[1],
+                           &cmd->name);
         return NGX_CONF_ERROR;
     }
 
@@ -89,11 +92,12 @@ ngx_http_aggregate_cache_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 static char *
-ngx_http_aggregate_cache_zone_size(ngx_conf_t *cf, ngx_str_t *name,
-    ngx_str_t *value, ssize_t *size)
+ngx_http_aggregate_cache_zone_size(ngx_conf_t *cf, ngx_command_t *cmd,
+    ngx_str_t *name, ngx_str_t *value, ssize_t *size)
 {
     if (name->len == 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "a zone needs a name");
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "no name of a zone in \"%V\"", &cmd->name);
         return NGX_CONF_ERROR;
     }
 
@@ -101,14 +105,16 @@ ngx_http_aggregate_cache_zone_size(ngx_conf_t *cf, ngx_str_t *name,
 
     if (*size == NGX_ERROR) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid size \"%V\" of zone \"%V\"", value, name);
+                           "invalid size \"%V\" of zone \"%V\" in \"%V\"",
+                           value, name, &cmd->name);
         return NGX_CONF_ERROR;
     }
 
     if (*size < NGX_HTTP_AGGREGATE_CACHE_ZONE_MIN) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "size \"%V\" of zone \"%V\" is too small, it must "
-                           "be 256k at least", value, name);
+                           "size \"%V\" of zone \"%V\" in \"%V\" is too "
+                           "small, it must be 256k at least", value, name,
+                           &cmd->name);
         return NGX_CONF_ERROR;
     }
 

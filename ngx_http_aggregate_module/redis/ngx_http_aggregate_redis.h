@@ -93,6 +93,7 @@ struct ngx_http_aggregate_redis_node_s {
     ngx_http_aggregate_redis_health_t    *health;
     ngx_http_aggregate_redis_conn_t      *conn;
     ngx_uint_t                            links;    /* that refer to it */
+    ngx_event_t                           recovery; /* when it is down */
 };
 
 
@@ -207,6 +208,25 @@ struct ngx_http_aggregate_redis_talk_s {
 };
 
 
+/* a worker's connection for commands */
+
+struct ngx_http_aggregate_redis_conn_s {
+    ngx_http_aggregate_redis_t       *redis;
+    ngx_http_aggregate_redis_node_t  *node;
+    ngx_http_aggregate_redis_link_t   link;
+    agg_redis_parser_t                parser;
+    ngx_queue_t                       ops;       /* in the order of replies */
+    ngx_uint_t                        nops;
+    u_char                           *out;       /* what is to be sent */
+    size_t                            out_len;
+    size_t                            out_sent;
+    size_t                            out_size;
+    ngx_event_t                       timer;
+    ngx_msec_t                        heard;
+    ngx_msec_t                        connect_by;
+};
+
+
 /*
  * A command under way.  rc is NGX_OK with a reply, NGX_DECLINED with nil,
  * NGX_ERROR otherwise: an error of Redis, a time-out, no connection.  A value
@@ -315,9 +335,9 @@ void ngx_http_aggregate_redis_failed(ngx_http_aggregate_redis_node_t *node,
     const char *what);
 void ngx_http_aggregate_redis_worked(ngx_http_aggregate_redis_node_t *node);
 
-/* 1: commands are sent; probe: this worker is to find out */
+/* 1: commands are sent; 0: once a PING in the background is answered */
 ngx_uint_t ngx_http_aggregate_redis_may_ask(
-    ngx_http_aggregate_redis_node_t *node, ngx_uint_t *probe);
+    ngx_http_aggregate_redis_node_t *node);
 
 /* servers that are not asked at this moment, of those that are known */
 ngx_uint_t ngx_http_aggregate_redis_down(ngx_http_aggregate_redis_t *redis,
@@ -390,9 +410,32 @@ ngx_http_aggregate_redis_op_t *ngx_http_aggregate_redis_send(
 /* nobody waits for it any more; its reply is passed over when it comes */
 void ngx_http_aggregate_redis_forget(ngx_http_aggregate_redis_op_t *op);
 
-/* finds out now and then whether the key's server is back; 1: it is up */
-ngx_uint_t ngx_http_aggregate_redis_probe(ngx_http_aggregate_redis_t *redis,
-    ngx_str_t *key);
+/* asks a server that is down whether it is back */
+void ngx_http_aggregate_redis_ping(ngx_http_aggregate_redis_node_t *node);
+
+void ngx_http_aggregate_redis_done(ngx_http_aggregate_redis_op_t *op,
+    ngx_int_t rc);
+void ngx_http_aggregate_redis_read(ngx_event_t *rev);
+void ngx_http_aggregate_redis_timer(ngx_event_t *ev);
+
+/* conn */
+
+/* NULL: it failed at once */
+ngx_http_aggregate_redis_conn_t *ngx_http_aggregate_redis_open(
+    ngx_http_aggregate_redis_node_t *node);
+void ngx_http_aggregate_redis_close(ngx_http_aggregate_redis_conn_t *conn,
+    const char *why);
+
+/* a place for a reply, the last one of those that are waited for */
+ngx_http_aggregate_redis_op_t *ngx_http_aggregate_redis_push(
+    ngx_http_aggregate_redis_conn_t *conn, ngx_uint_t setup);
+void ngx_http_aggregate_redis_queue(ngx_http_aggregate_redis_conn_t *conn,
+    ngx_http_aggregate_redis_op_t *op);
+void ngx_http_aggregate_redis_unqueue(ngx_http_aggregate_redis_op_t *op);
+
+/* the command is sent soon; NGX_DECLINED: too much is waiting already */
+ngx_int_t ngx_http_aggregate_redis_append(
+    ngx_http_aggregate_redis_conn_t *conn, const char *command, size_t len);
 
 /* closes this worker's connection to the node */
 void ngx_http_aggregate_redis_leave(ngx_http_aggregate_redis_node_t *node,

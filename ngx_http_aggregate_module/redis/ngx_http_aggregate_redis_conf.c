@@ -721,12 +721,25 @@ ngx_http_aggregate_redis_conf_tls(ngx_conf_t *cf,
                                &redis->tls_certificate_key, NULL)
            != NGX_OK)
     {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid \"tls_certificate\" or "
+                           "\"tls_certificate_key\" in redis \"%V\"",
+                           &redis->name);
         return NGX_CONF_ERROR;
     }
 
     if (redis->tls_ca.len) {
-        return ngx_ssl_trusted_certificate(cf, redis->ssl, &redis->tls_ca, 9)
-               == NGX_OK ? NGX_CONF_OK : NGX_CONF_ERROR;
+
+        if (ngx_ssl_trusted_certificate(cf, redis->ssl, &redis->tls_ca, 9)
+            != NGX_OK)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid \"tls_ca\" in redis \"%V\"",
+                               &redis->name);
+            return NGX_CONF_ERROR;
+        }
+
+        return NGX_CONF_OK;
     }
 
     /* the system's authorities */

@@ -14,6 +14,11 @@ static ngx_int_t ngx_http_aggregate_redis_literal(
     ngx_http_aggregate_redis_node_t *node);
 static ngx_http_aggregate_redis_health_t *ngx_http_aggregate_redis_health(
     ngx_http_aggregate_redis_t *redis, ngx_str_t *name);
+static void ngx_http_aggregate_redis_watch(
+    ngx_http_aggregate_redis_node_t *node);
+static void ngx_http_aggregate_redis_unwatch(
+    ngx_http_aggregate_redis_node_t *node);
+static void ngx_http_aggregate_redis_recover(ngx_event_t *ev);
 
 
 ngx_int_t
@@ -73,6 +78,7 @@ ngx_http_aggregate_redis_end(ngx_http_aggregate_redis_t *redis)
     }
 
     for (i = 0; i < redis->nnodes; i++) {
+        ngx_http_aggregate_redis_unwatch(redis->nodes[i]);
         ngx_http_aggregate_redis_leave(redis->nodes[i], "the worker ends");
     }
 }
@@ -125,6 +131,7 @@ ngx_http_aggregate_redis_node(ngx_http_aggregate_redis_t *redis,
         node = ngx_http_aggregate_redis_make(redis, address);
 
         if (node) {
+            ngx_http_aggregate_redis_unwatch(redis->nodes[i]);
             ngx_free(redis->nodes[i]);
             redis->nodes[i] = node;
         }
@@ -318,36 +325,88 @@ ngx_http_aggregate_redis_switch(ngx_http_aggregate_redis_t *redis,
 
 
 ngx_uint_t
-ngx_http_aggregate_redis_may_ask(ngx_http_aggregate_redis_node_t *node,
-    ngx_uint_t *probe)
+ngx_http_aggregate_redis_may_ask(ngx_http_aggregate_redis_node_t *node)
+{
+    if (node->health->down == 0) {
+        return 1;
+    }
+
+    ngx_http_aggregate_redis_watch(node);
+
+    return 0;
+}
+
+
+/* looks again when the next PING is due, of whichever worker */
+
+static void
+ngx_http_aggregate_redis_watch(ngx_http_aggregate_redis_node_t *node)
+{
+    ngx_event_t     *ev;
+    ngx_msec_int_t   wait;
+
+    ev = &node->recovery;
+
+    if (ev->timer_set || ngx_exiting || ngx_terminate) {
+        return;
+    }
+
+    ev->handler = ngx_http_aggregate_redis_recover;
+    ev->data = node;
+    ev->log = ngx_cycle->log;
+    ev->cancelable = 1;
+
+    wait = (ngx_msec_int_t) (node->health->probe_at - ngx_current_msec);
+
+    ngx_add_timer(ev, (ngx_msec_t) ngx_max(wait, 1));
+}
+
+
+static void
+ngx_http_aggregate_redis_unwatch(ngx_http_aggregate_redis_node_t *node)
+{
+    if (node->recovery.timer_set) {
+        ngx_del_timer(&node->recovery);
+    }
+}
+
+
+static void
+ngx_http_aggregate_redis_recover(ngx_event_t *ev)
 {
     ngx_atomic_uint_t                   at, now;
+    ngx_http_aggregate_redis_t         *redis;
+    ngx_http_aggregate_redis_node_t    *node;
     ngx_http_aggregate_redis_health_t  *health;
 
-    *probe = 0;
+    node = ev->data;
+    redis = node->redis;
     health = node->health;
 
-    if (health->down == 0) {
-        return 1;
+    /* one that is not in use any more may stay down */
+
+    if (health->down == 0
+        || !(redis->cluster ? ngx_http_aggregate_redis_cluster_uses(redis, node)
+                            : node == redis->node))
+    {
+        return;
     }
 
     at = health->probe_at;
     now = (ngx_atomic_uint_t) ngx_current_msec;
 
-    if ((ngx_atomic_int_t) (at - now) > 0) {
-        return 0;
-    }
-
     /* one of all workers */
 
-    if (ngx_atomic_cmp_set(&health->probe_at, at, now + health->backoff)) {
-
+    if ((ngx_atomic_int_t) (at - now) <= 0
+        && ngx_atomic_cmp_set(&health->probe_at, at, now + health->backoff))
+    {
         health->backoff = ngx_min(health->backoff * 2,
                                   NGX_HTTP_AGGREGATE_REDIS_BACKOFF_MAX);
-        *probe = 1;
+
+        ngx_http_aggregate_redis_ping(node);
     }
 
-    return 0;
+    ngx_http_aggregate_redis_watch(node);
 }
 
 
@@ -381,6 +440,8 @@ ngx_http_aggregate_redis_failed(ngx_http_aggregate_redis_node_t *node,
                       "redis \"%V\" (%V) is not asked for a while: %s",
                       &redis->name, &node->name, what);
     }
+
+    ngx_http_aggregate_redis_watch(node);
 }
 
 

@@ -13,7 +13,7 @@ use Time::HiRes qw(time sleep);
 
 use Harness;
 
-my $t = Harness->new(plan => 82);
+my $t = Harness->new(plan => 85);
 
 my %n;
 
@@ -40,6 +40,8 @@ my $b = $t->backend('api',
                  headers => [ 'Cache-Control' =>
                      'max-age=1, stale-while-revalidate=30' ] };
     },
+    '/hit/'      => { body => '1', headers =>
+                      [ 'Cache-Control' => 'max-age=60' ] },
     '/lead/'     => sub {
         my ($q) = @_;
         my ($how) = $q->{uri} =~ m{/lead/(\w+)};
@@ -84,6 +86,9 @@ my $b = $t->backend('api',
 );
 
 $t->write_file('50x.html', 'an error page');
+$t->write_file('first.html', 'first');
+$t->write_file('ssi.html', '<!--#include virtual="/first.html" -->'
+               . '<!--#include virtual="/hits" -->');
 
 $t->run(<<'EOF');
 
@@ -136,6 +141,26 @@ http {
 
             proxy_set_header  X-Captured $captured;
             proxy_pass  http://127.0.0.1:%%PORT_api%%;
+        }
+
+        location = /hits {
+            aggregate_cache  off;
+
+            aggregate {
+                backend a /hit/a { }
+                backend b /hit/${a.} { }
+            }
+        }
+
+        location = /ssi.html {
+            aggregate_cache  off;
+            ssi   on;
+            root  %%TESTDIR%%;
+        }
+
+        location = /first.html {
+            aggregate_cache  off;
+            root  %%TESTDIR%%;
         }
 
         location /lead/ {
@@ -336,6 +361,12 @@ is(http_get('/swrpart')->body, '{"a":"v1"}', 'a part: stale');
 ok(wait_for(sub { http_get('/swrpart')->body eq '{"a":"v2"}' }, 5),
    'a part: refreshed');
 is($b->count('/swr/part'), 2, 'a part: by one request');
+
+# parts that end before they are asked to go on, as SSI wakes the aggregate
+
+is(http_get('/ssi.html')->body, 'first{"a":1,"b":1}', "SSI: $_")
+    for qw(misses hits);
+is($b->count('/hit/1'), 1, 'SSI: asked once');
 
 # a refresh that is led elsewhere brings nothing for this place
 

@@ -248,6 +248,10 @@ ngx_http_aggregate_finished(ngx_http_request_t *sr, void *data, ngx_int_t rc)
         return NGX_OK;
     }
 
+    /* it may be posted, and would run once more */
+
+    sr->write_event_handler = ngx_http_request_empty_handler;
+
     sr->background = 1;
     sr->buffered = 0;
 

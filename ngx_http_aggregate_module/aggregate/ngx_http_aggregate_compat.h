@@ -24,4 +24,14 @@
 #endif
 
 
+/* 1.19.10: a connection knows when it began */
+
+#if (nginx_version >= 1019010)
+#define ngx_http_aggregate_connection_begins(c)                              \
+    (c)->start_time = ngx_current_msec
+#else
+#define ngx_http_aggregate_connection_begins(c)
+#endif
+
+
 #endif /* _NGX_HTTP_AGGREGATE_COMPAT_H_INCLUDED_ */

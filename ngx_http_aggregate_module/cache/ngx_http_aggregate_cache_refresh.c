@@ -12,6 +12,7 @@
 
 
 #include "ngx_http_aggregate_cache.h"
+#include "ngx_http_aggregate_compat.h"
 
 
 static ngx_connection_t *ngx_http_aggregate_cache_refresh_connect(
@@ -241,9 +242,10 @@ ngx_http_aggregate_cache_refresh_set_up(ngx_connection_t *c,
 
     c->listening = client->listening;
     c->number = ngx_atomic_fetch_add(ngx_connection_counter, 1);
-    c->start_time = ngx_current_msec;
     c->type = SOCK_STREAM;
     c->log_error = NGX_ERROR_INFO;
+
+    ngx_http_aggregate_connection_begins(c);
 
     *log = *client->log;
     log->connection = c->number;

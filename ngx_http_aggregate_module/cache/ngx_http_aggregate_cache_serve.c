@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_aggregate_cache.h"
+#include "ngx_http_aggregate_compat.h"
 
 
 typedef void (*ngx_http_aggregate_cache_set_pt)(ngx_http_request_t *r,
@@ -351,7 +352,7 @@ static void
 ngx_http_aggregate_cache_set_cache_control(ngx_http_request_t *r,
     ngx_table_elt_t *h)
 {
-#if (nginx_version >= 1023000)
+#if (NGX_HTTP_AGGREGATE_LINKED_HEADERS)
 
     ngx_table_elt_t  **ph;
 

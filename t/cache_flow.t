@@ -13,7 +13,7 @@ use Time::HiRes qw(time sleep);
 
 use Harness;
 
-my $t = Harness->new(plan => 85);
+my $t = Harness->new(plan => 88);
 
 my %n;
 
@@ -70,7 +70,10 @@ my $b = $t->backend('api',
           'max-age=1, must-revalidate, stale-if-error=30' ] },
         { status => 500, body => 'bad' } ],
     '/size/'     => sub {
-        return { body => 'part;', repeat => 20000, headers => [ ETag => '"z"',
+        my ($q) = @_;
+        return { body => 'part;', repeat => 20000,
+                 body_delay => $q->{uri} =~ /slow/ ? 0.4 : 0,
+                 headers => [ ETag => '"z"',
                  'Last-Modified' => 'Wed, 01 Jan 2020 00:00:00 GMT',
                  'Cache-Control' => 'max-age=60' ] };
     },
@@ -450,6 +453,17 @@ for my $how ([ 'If-None-Match' => '"z"' ],
     is($r->header('X-Cache'), 'HIT', 'the next one on the connection');
     ok($r->body eq 'part;' x 20000, 'has the whole');
 }
+
+# it need not wait for what the others want
+
+$c = $t->connect;
+$c->request(GET => '/size/slow', headers => [ 'If-None-Match' => '"z"' ]);
+is($c->response->status, 304, 'not modified, while the body comes');
+$c->close;
+$r = http_get('/size/slow');
+is($r->header('X-Cache') . length($r->body), 'HIT100000',
+   'the client has gone, and it is kept');
+is($b->count('/size/slow'), 1, 'by one fetch');
 
 is(http_get('/size/a', headers => [ 'If-None-Match' => '"y"' ])->status, 200,
    'another one on a miss');

@@ -46,6 +46,8 @@ my $b = $t->backend('b',
                    'Cache-Control' => 'max-age=60' ] },
     '/cachedfirst' => { body => $doc, headers => [ ETag => '"c"',
                         'Cache-Control' => 'max-age=60' ] },
+    '/cachednow' => { body => $doc, headers => [ ETag => '"c"',
+                        'Cache-Control' => 'max-age=60' ] },
     '/bad/' => sub { return { body => '{"a":' } },
     '/slices' => sub {
         my ($q) = @_;
@@ -94,7 +96,7 @@ $t->write_file('www/outer.html', '<!--# include virtual="/ssi/include" -->|'
                . '<!--# include virtual="/ssi/echo?x=1" -->|'
                . '<!--# include virtual="/m/doc" -->');
 
-$t->plan(193);
+$t->plan(195);
 $t->run(<<'EOC');
 %%GLOBALS%%
 thread_pool few threads=2;
@@ -382,8 +384,12 @@ is(get('/m/accel/cached', headers => [ Range => 'bytes=1-2' ])->body, '12',
    'a redirect to a cache');
 is(get('/both/accel/cached', headers => [ Range => 'bytes=1-2' ])->body, '12',
    'a redirect from cache to cache');
-is(get('/both/text', headers => [ 'If-None-Match' => '"e"' ])->status, 200,
-   'a condition waits for the fill');
+is(get('/both/text', headers => [ 'If-None-Match' => '"e"' ])->status, 304,
+   'a condition on a miss');
+is(get('/both/cachednow', headers => [ 'If-None-Match' => '"c"' ])->body, $ann,
+   'the bare tag on a miss');
+is(get('/agg/cachednow', headers => [ 'X-Name' => 'web',
+       'If-None-Match' => '"c"' ])->body, $ann, 'not of the client either');
 is(get('/both/text', headers => [ 'If-None-Match' => '"e"' ])->status, 304,
    'and counts for a hit');
 is(get('/both/text', headers => [ Range => 'bytes=1-2' ])->body, '12',

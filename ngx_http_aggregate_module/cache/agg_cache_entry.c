@@ -333,7 +333,7 @@ agg_cache_sum(const u_char *data, size_t len)
         memcpy(&word, data, 8);
 
         sum = (sum ^ word) * 0xd6e8feb86659fd93ULL;
-        sum ^= sum >> 29;
+        sum = (sum << 29) | (sum >> 35);
 
         data += 8;
         len -= 8;

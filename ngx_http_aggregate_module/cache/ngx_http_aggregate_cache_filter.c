@@ -117,9 +117,13 @@ ngx_http_aggregate_cache_header_filter(ngx_http_request_t *r)
     if (rc == NGX_OK && ctx->capture && r->header_only
         && r->headers_out.status == NGX_HTTP_NOT_MODIFIED)
     {
-        /* the client has it already, but the cache still wants the body */
+        /*
+         * the client has all it needs, and may go; the cache still wants the
+         * body
+         */
 
         r->header_only = 0;
+        r->read_event_handler = ngx_http_block_reading;
         ctx->unmodified = 1;
     }
 

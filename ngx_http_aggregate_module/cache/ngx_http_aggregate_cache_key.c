@@ -17,13 +17,27 @@
 #include <openssl/evp.h>
 
 
+/* keys whose digests a worker remembers, and how long they may be */
+#define NGX_HTTP_AGGREGATE_CACHE_KNOWN      2048
+#define NGX_HTTP_AGGREGATE_CACHE_KNOWN_KEY  216
+
+
 typedef struct {
     ngx_uint_t                       twin;
 } ngx_http_aggregate_cache_srv_conf_t;
 
 
+typedef struct {
+    size_t                           len;
+    u_char                           digest[AGG_CACHE_DIGEST];
+    u_char                           key[NGX_HTTP_AGGREGATE_CACHE_KNOWN_KEY];
+} ngx_http_aggregate_cache_known_t;
+
+
 static ngx_uint_t ngx_http_aggregate_cache_twins(
     ngx_http_core_srv_conf_t *one, ngx_http_core_srv_conf_t *two);
+static ngx_int_t ngx_http_aggregate_cache_key_digest(ngx_str_t *key,
+    u_char *digest);
 static ngx_int_t ngx_http_aggregate_cache_default_key(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx, ngx_str_t *identity);
 static ngx_int_t ngx_http_aggregate_cache_custom_key(ngx_http_request_t *r,
@@ -276,7 +290,8 @@ ngx_http_aggregate_cache_make_key(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
-    if (ngx_http_aggregate_cache_digest(&ctx->key, ctx->digest) != NGX_OK) {
+    if (ngx_http_aggregate_cache_key_digest(&ctx->key, ctx->digest) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -285,6 +300,42 @@ ngx_http_aggregate_cache_make_key(ngx_http_request_t *r,
 
     ctx->names[1] = agg_cache_hash(AGG_CACHE_PURGE_KEY, ctx->digest,
                                    AGG_CACHE_DIGEST);
+
+    return NGX_OK;
+}
+
+
+/* the SHA-256 is a third of a hit: those of the keys in use are kept */
+
+static ngx_int_t
+ngx_http_aggregate_cache_key_digest(ngx_str_t *key, u_char *digest)
+{
+    ngx_http_aggregate_cache_known_t  *known;
+
+    static ngx_http_aggregate_cache_known_t
+                                    keys[NGX_HTTP_AGGREGATE_CACHE_KNOWN];
+
+    if (key->len > NGX_HTTP_AGGREGATE_CACHE_KNOWN_KEY) {
+        return ngx_http_aggregate_cache_digest(key, digest);
+    }
+
+    known = &keys[agg_cache_sum(key->data, key->len)
+                  % NGX_HTTP_AGGREGATE_CACHE_KNOWN];
+
+    if (known->len == key->len
+        && ngx_memcmp(known->key, key->data, key->len) == 0)
+    {
+        ngx_memcpy(digest, known->digest, AGG_CACHE_DIGEST);
+        return NGX_OK;
+    }
+
+    if (ngx_http_aggregate_cache_digest(key, digest) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    known->len = key->len;
+    ngx_memcpy(known->key, key->data, key->len);
+    ngx_memcpy(known->digest, digest, AGG_CACHE_DIGEST);
 
     return NGX_OK;
 }

@@ -416,7 +416,10 @@ ngx_http_aggregate_cache_create_loc_conf(ngx_conf_t *cf)
      * set by ngx_pcalloc():
      *
      *     conf->ignore_headers = 0;
+     *     conf->key = NULL;
      *     conf->key_unsafe = 0;
+     *     conf->identity = NULL;
+     *     conf->tags = NULL;
      *     conf->redis = NULL;
      *     conf->purge = NULL;
      *     conf->purge_redis = NULL;
@@ -425,9 +428,6 @@ ngx_http_aggregate_cache_create_loc_conf(ngx_conf_t *cf)
     conf->zone = NGX_CONF_UNSET_PTR;
     conf->lost_stale = NGX_CONF_UNSET_UINT;
     conf->lost_after = NGX_CONF_UNSET_MSEC;
-    conf->key = NGX_CONF_UNSET_PTR;
-    conf->identity = NGX_CONF_UNSET_PTR;
-    conf->tags = NGX_CONF_UNSET_PTR;
     conf->ttl = NGX_CONF_UNSET_PTR;
     conf->valid = NGX_CONF_UNSET_PTR;
     conf->bypass = NGX_CONF_UNSET_PTR;
@@ -454,13 +454,18 @@ ngx_http_aggregate_cache_merge_loc_conf(ngx_conf_t *cf, void *parent,
 
     ngx_conf_merge_ptr_value(conf->zone, prev->zone, NULL);
 
-    if (conf->key == NGX_CONF_UNSET_PTR) {
+    if (conf->key == NULL) {
+        conf->key = prev->key;
         conf->key_unsafe = prev->key_unsafe;
     }
 
-    ngx_conf_merge_ptr_value(conf->key, prev->key, NULL);
-    ngx_conf_merge_ptr_value(conf->identity, prev->identity, NULL);
-    ngx_conf_merge_ptr_value(conf->tags, prev->tags, NULL);
+    if (conf->identity == NULL) {
+        conf->identity = prev->identity;
+    }
+
+    if (conf->tags == NULL) {
+        conf->tags = prev->tags;
+    }
 
     if (conf->ttl != NGX_CONF_UNSET_PTR) {
         ngx_qsort(conf->ttl->elts, conf->ttl->nelts,

@@ -130,17 +130,13 @@ agg_block_bracket(const u_char *p)
 }
 
 
-/* whether the first n bytes of two blocks are the same */
+/* bytes that two blocks have in common, a bit for each as well */
 
-static inline int
-agg_block_same(const u_char *p, const u_char *q, size_t n)
+static inline unsigned
+agg_block_equal(const u_char *p, const u_char *q)
 {
-    unsigned  mask;
-
-    mask = agg_block_mask(_mm_cmpeq_epi8(agg_block_load(p),
+    return agg_block_mask(_mm_cmpeq_epi8(agg_block_load(p),
                                          agg_block_load(q)));
-
-    return (~mask & ((1u << n) - 1)) == 0;
 }
 
 #else
@@ -237,7 +233,10 @@ agg_word_bracket(uint64_t w)
 }
 
 
-#define agg_block_same(p, q, n)  (memcmp(p, q, n) == 0)
+#define agg_block_equal(p, q)                                                \
+    agg_word_mask(agg_word_zero(agg_word_load(p) ^ agg_word_load(q)),        \
+                  agg_word_zero(agg_word_load((p) + 8)                       \
+                                ^ agg_word_load((q) + 8)))
 
 #define agg_block_special(p)                                                 \
     agg_word_mask(agg_word_special(agg_word_load(p)),                        \
@@ -264,6 +263,15 @@ agg_word_bracket(uint64_t w)
                   agg_word_bracket(agg_word_load((p) + 8)))
 
 #endif
+
+
+/* whether the first n bytes of two blocks are the same, n being up to 16 */
+
+static inline int
+agg_block_same(const u_char *p, const u_char *q, size_t n)
+{
+    return (~agg_block_equal(p, q) & ((1u << n) - 1)) == 0;
+}
 
 
 #endif /* AGG_BLOCK_H_INCLUDED */

@@ -17,6 +17,8 @@ static const u_char *agg_scan_tail(agg_scan_t *s, const u_char *p,
     const u_char *end);
 static const u_char *agg_scan_fast(agg_scan_t *s, const u_char *p,
     const u_char *last);
+static inline const u_char *agg_scan_name(const u_char *p, const u_char *last,
+    u_char *state);
 static inline const u_char *agg_scan_marks(const u_char *p,
     const u_char *last, u_char *state, u_char **kind);
 static inline const u_char *agg_scan_mark(const u_char *p, u_char *state,
@@ -310,27 +312,17 @@ value:
 
     name:
 
-        p = agg_scan_string(p, last);
+        p = agg_scan_name(p, last, &state);
 
-        if (!agg_is2(p, "\":")) {
-            state = (*p == '"') ? AGG_SCAN_COLON : AGG_SCAN_NAME_STRING;
+        if (state == AGG_SCAN_VALUE) {
+            goto value;
+        }
 
-            if (*p != '"') {
-                goto leave;
-            }
-
-            p++;
+        if (state == AGG_SCAN_COLON) {
             goto marks;
         }
 
-        p += 2;
-
-        if (*p == ' ') {
-            p++;
-        }
-
-        state = AGG_SCAN_VALUE;
-        goto value;
+        goto leave;
     }
 
     state = agg_scan_after(*kind);
@@ -349,6 +341,29 @@ leave:
     s->depth = (u_char) (kind - s->kinds);
 
     return p;
+}
+
+
+/* a name, and its colon and a blank where they follow; the state tells */
+
+static inline const u_char *
+agg_scan_name(const u_char *p, const u_char *last, u_char *state)
+{
+    p = agg_scan_string(p, last);
+
+    if (agg_is2(p, "\":")) {
+        *state = AGG_SCAN_VALUE;
+        return p + ((p[2] == ' ') ? 3 : 2);
+    }
+
+    if (*p != '"') {
+        *state = AGG_SCAN_NAME_STRING;
+        return p;
+    }
+
+    *state = AGG_SCAN_COLON;
+
+    return p + 1;
 }
 
 
@@ -536,6 +551,57 @@ agg_literal_end(const u_char *p)
 
 
 const u_char *
+agg_flat_array_end(const u_char *p, const u_char *last)
+{
+    u_char    c;
+    unsigned  n;
+
+    p = agg_skip_space(p, last);
+
+    if (*p == ']') {
+        return p + 1;
+    }
+
+    for (n = 0; n < AGG_SCAN_FLAT && p <= last; n++) {
+        c = *p;
+
+        if (c == '"') {
+            p = agg_scan_string(p + 1, last);
+
+            if (*p != '"') {
+                return NULL;
+            }
+
+            p++;
+
+        } else {
+            p = agg_scan_scalar(p, c);
+
+            if (p == NULL) {
+                return NULL;
+            }
+        }
+
+        if (p <= last) {
+            p = agg_skip_space(p, last);
+        }
+
+        if (*p == ']') {
+            return p + 1;
+        }
+
+        if (*p != ',' || p > last) {
+            return NULL;
+        }
+
+        p = agg_skip_space(p + 1, last);
+    }
+
+    return NULL;
+}
+
+
+const u_char *
 agg_skip_spaces(const u_char *p, const u_char *last)
 {
     unsigned  mask;
@@ -559,40 +625,38 @@ agg_skip_spaces(const u_char *p, const u_char *last)
 const u_char *
 agg_string_end(const u_char *p, const u_char *last)
 {
-    unsigned       mask, n;
-    const u_char  *q, *next;
+    unsigned       mask;
+    const u_char  *q;
 
     do {
         mask = agg_block_special(p);
-        next = p + AGG_BLOCK;
 
-        while (mask != 0) {
-            n = (unsigned) agg_first(mask);
-            q = p + n;
-
-            if (*q == '"') {
-                return q;
-            }
-
-            if (n != AGG_BLOCK - 1 && *q == '\\' && agg_escapes[q[1]]) {
-                mask &= ~(3u << n);
-                continue;
-            }
-
-            next = agg_string_special(q);
-
-            if (next == NULL || next > last) {
-                return q;
-            }
-
-            break;
+        if (mask == 0) {
+            p += AGG_BLOCK;
+            q = p;
+            continue;
         }
 
-        p = next;
+        q = p + agg_first(mask);
+
+        if (*q == '"') {
+            return q;
+        }
+
+        if (*q == '\\' && agg_escapes[q[1]]) {
+            p = q + 2;
+            continue;
+        }
+
+        p = agg_string_special(q);
+
+        if (p == NULL) {
+            return q;
+        }
 
     } while (p <= last);
 
-    return p;
+    return q;
 }
 
 

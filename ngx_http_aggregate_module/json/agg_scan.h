@@ -114,6 +114,17 @@ const u_char *agg_literal_end(const u_char *p);
 
 
 /*
+ * The end of an array that holds a few strings, numbers and literals, p being
+ * behind its opening bracket; NULL when it is another one, goes on beyond
+ * last, or is wrong.
+ */
+
+#define AGG_SCAN_FLAT  16
+
+const u_char *agg_flat_array_end(const u_char *p, const u_char *last);
+
+
+/*
  * Looks for the end of white space, if any, at p <= last; it may give up
  * beyond last.
  */
@@ -176,7 +187,8 @@ agg_scan_string(const u_char *p, const u_char *last)
 static inline const u_char *
 agg_scan_scalar(const u_char *p, u_char c)
 {
-    unsigned  mask;
+    unsigned       mask;
+    const u_char  *q;
 
     if (!agg_is_digit(c)) {
 
@@ -202,9 +214,26 @@ agg_scan_scalar(const u_char *p, u_char c)
         return agg_long_number_end(p + AGG_BLOCK);
     }
 
-    p += agg_first(mask);
+    q = p + agg_first(mask);
 
-    return (*p == '.' || (*p | 0x20) == 'e') ? agg_fraction_end(p) : p;
+    if (*q == '.') {
+
+        /* a short fraction ends in the same block */
+
+        mask &= mask - 1;
+
+        if (mask != 0) {
+            p += agg_first(mask);
+
+            if (p != q + 1 && *p != '.' && (*p | 0x20) != 'e') {
+                return p;
+            }
+        }
+
+        return agg_fraction_end(q);
+    }
+
+    return ((*q | 0x20) == 'e') ? agg_fraction_end(q) : q;
 }
 
 

@@ -13,16 +13,32 @@ static agg_rc_e agg_members_object(agg_shape_run_t *run, const u_char **pos,
     const u_char *end);
 static agg_rc_e agg_members_next(agg_shape_run_t *run, const u_char **pos,
     const u_char *last);
-static inline const agg_edge_t *agg_member_find(const agg_state_t *st,
-    const u_char *p, size_t n);
+static agg_habit_t *agg_member_habit(agg_frame_t *f, agg_habit_t *h,
+    const u_char **pos, const u_char *last);
+static agg_habit_t *agg_member_unusual(agg_shape_run_t *run,
+    const u_char **pos, const u_char *end, unsigned *step);
+static inline int agg_habit_fits_long(const agg_habit_t *h, const u_char *p,
+    const u_char *last);
+static inline agg_habit_t *agg_member_look(const agg_state_t *st,
+    agg_habit_t *h, const u_char *start, const u_char *p, const u_char *last);
 static inline const u_char *agg_members_drop(agg_shape_run_t *run,
     const u_char *p, const u_char *end, unsigned *step);
-static inline agg_mode_e agg_member_mode(const agg_edge_t *edge,
-    const agg_state_t *child, u_char c);
+static inline const agg_edge_t *agg_member_find(const agg_state_t *st,
+    const u_char *p, size_t n);
+static inline agg_mode_e agg_member_mode(const agg_state_t *child, u_char c);
 static inline agg_rc_e agg_member_keep(agg_shape_run_t *run, const u_char *p,
-    size_t n, const u_char *v);
+    const u_char *v);
 static const u_char *agg_member_scan(agg_shape_run_t *run, const u_char *p,
     const u_char *end);
+
+
+/* of a member that is left to the steps, whatever its value is */
+
+static const agg_state_t  agg_member_walk = {
+    .object = AGG_WALK,
+    .array = AGG_WALK,
+    .scalar = AGG_WALK
+};
 
 
 agg_rc_e
@@ -99,6 +115,7 @@ agg_members_next(agg_shape_run_t *run, const u_char **pos, const u_char *last)
     array->index++;
 
     f->start = agg_buf_used(run->out) + agg_run_due(run);
+    agg_frame_habits(f);
     f->comma = 0;
 
     run->to = q + 1;
@@ -114,64 +131,46 @@ static agg_rc_e
 agg_members_object(agg_shape_run_t *run, const u_char **pos,
     const u_char *end)
 {
-    size_t              n;
-    unsigned            step;
-    agg_mode_e          mode;
-    const u_char       *p, *q, *v, *last;
-    const agg_edge_t   *edge;
-    const agg_state_t  *st;
+    unsigned       step;
+    agg_mode_e     mode;
+    agg_frame_t   *f;
+    agg_habit_t   *h, *next;
+    const u_char  *p, *v, *last;
 
-    st = run->frame->state;
+    f = run->frame;
+    next = f->habit;
     last = end - AGG_SCAN_AHEAD;
 
     p = *pos;
     step = AGG_RUN_NAME;
 
-    while (*p == '"' && p <= last) {
+    for ( ;; ) {
+        h = next;
 
-        if (st->other == &agg_state_drop) {
-            p = agg_members_drop(run, p, end, &step);
+        if (__builtin_expect(!agg_habit_fits(h, p), 0)) {
+            h = (h < &f->habits[AGG_HABITS])
+                ? agg_member_habit(f, h, &p, last)
+                : agg_member_unusual(run, &p, end, &step);
 
-            if (step != AGG_RUN_NAME || *p != '"' || p > last) {
+            if (h == NULL) {
                 break;
             }
         }
 
-        q = p + 1 + agg_first(agg_block_special(p + 1) | 1u << AGG_BLOCK);
+        next = h + 1;
+        v = p + h->len;
+        mode = AGG_DROP;
 
-        if (*q != '"') {
-            q = agg_string_end(p + 1, last);
+        if (h->child != NULL) {
+            mode = agg_member_mode(h->child, *v);
 
-            if (*q != '"' || memchr(p, '\\', (size_t) (q - p)) != NULL) {
-                break;
-            }
-        }
-
-        if (q[1] != ':') {
-            break;
-        }
-
-        v = q + 2;
-
-        if (*v == ' ') {
-            v++;
-        }
-
-        n = (size_t) (q - p) - 1;
-        edge = agg_member_find(st, p + 1, n);
-
-        if (edge == NULL && st->other == &agg_state_drop) {
-            mode = AGG_DROP;
-
-        } else {
-            mode = agg_member_mode(edge, (edge == NULL) ? st->other
-                                                        : edge->child, *v);
             if (mode == AGG_WALK) {
+                next = h;
                 break;
             }
 
             if (mode == AGG_COPY) {
-                agg_run_try(agg_member_keep(run, p, n, v));
+                agg_run_try(agg_member_keep(run, p + (*p != '"'), v));
             }
         }
 
@@ -181,11 +180,12 @@ agg_members_object(agg_shape_run_t *run, const u_char **pos,
             p = agg_scan_string(v + 1, last);
             p = (*p == '"') ? p + 1 : NULL;
 
-        } else if (*v == '{' || *v == '[') {
-            p = NULL;
+        } else if (*v == '[') {
+            p = (v <= last && agg_run_depth(run) < AGG_MAX_DEPTH)
+                ? agg_flat_array_end(v + 1, last) : NULL;
 
         } else {
-            p = agg_scan_scalar(v, *v);
+            p = (*v == '{') ? NULL : agg_scan_scalar(v, *v);
         }
 
         if (p == NULL) {
@@ -207,14 +207,161 @@ agg_members_object(agg_shape_run_t *run, const u_char **pos,
             break;
         }
 
-        p = agg_skip_space(p + 1, last);
+        p++;
     }
 
     *pos = p;
     run->step = step;
+    f->habit = next;
 
     return (step == AGG_RUN_SCAN && run->scan.state == AGG_SCAN_ERROR)
            ? AGG_INVALID : AGG_OK;
+}
+
+
+/*
+ * For a member that does not begin as the habit h: the next habit, if one is
+ * left out here, or what it is by the state, to be the habit from now on.
+ * NULL: not for the fast loop.
+ */
+
+static agg_habit_t *
+agg_member_habit(agg_frame_t *f, agg_habit_t *h, const u_char **pos,
+    const u_char *last)
+{
+    unsigned       i;
+    agg_habit_t   *next;
+    const u_char  *p, *start;
+
+    start = *pos;
+    p = agg_skip_space(start, last);
+
+    if (p > start + 1) {
+        start = p;
+    }
+
+    *pos = start;
+
+    if (*p != '"' || p > last) {
+        return NULL;
+    }
+
+    if (agg_habit_fits(h, start) || agg_habit_fits_long(h, start, last)) {
+        return h;
+    }
+
+    for (next = h, i = 0; i < 3 && next->mask != AGG_HABIT_END; i++) {
+        next++;
+
+        if (agg_habit_fits(next, start)) {
+            return next;
+        }
+    }
+
+    if (h->mask == AGG_HABIT_END) {
+        h[1].mask = AGG_HABIT_END;
+
+    } else if (++f->misses == AGG_HABIT_MISSES) {
+        h = &f->habits[AGG_HABITS];
+    }
+
+    if (agg_member_look(f->state, h, start, p, last) == NULL) {
+        return NULL;
+    }
+
+    if (h->len <= 2 * AGG_BLOCK && h != &f->habits[AGG_HABITS]) {
+        memcpy(h->text, start, 2 * AGG_BLOCK);
+
+        if (h->len <= AGG_BLOCK) {
+            h->mask = (1u << h->len) - 1;
+        }
+    }
+
+    return h;
+}
+
+
+/* a text of two blocks, with room for what a value needs behind it */
+
+static inline int
+agg_habit_fits_long(const agg_habit_t *h, const u_char *p, const u_char *last)
+{
+    return h->mask == AGG_HABIT_NONE && h->len > AGG_BLOCK
+           && h->len <= 2 * AGG_BLOCK && p + h->len <= last + AGG_BLOCK
+           && agg_block_same(p, h->text, AGG_BLOCK)
+           && agg_block_same(p + AGG_BLOCK, h->text + AGG_BLOCK,
+                             h->len - AGG_BLOCK);
+}
+
+
+/* the same where there are no habits, or no more */
+
+static agg_habit_t *
+agg_member_unusual(agg_shape_run_t *run, const u_char **pos,
+    const u_char *end, unsigned *step)
+{
+    agg_frame_t   *f;
+    const u_char  *p, *last;
+
+    f = run->frame;
+    last = end - AGG_SCAN_AHEAD;
+
+    p = agg_skip_space(*pos, last);
+
+    if (*p == '"' && p <= last && f->state->other == &agg_state_drop) {
+        p = agg_members_drop(run, p, end, step);
+    }
+
+    *pos = p;
+
+    if (*step != AGG_RUN_NAME || *p != '"' || p > last) {
+        return NULL;
+    }
+
+    return agg_member_look(f->state, &f->habits[AGG_HABITS], p, p, last);
+}
+
+
+/* the member whose name is at p, by the state */
+
+static inline agg_habit_t *
+agg_member_look(const agg_state_t *st, agg_habit_t *h, const u_char *start,
+    const u_char *p, const u_char *last)
+{
+    const u_char      *q;
+    const agg_edge_t  *edge;
+
+    h->mask = AGG_HABIT_NONE;
+    h->len = 0;
+
+    q = p + 1 + agg_first(agg_block_special(p + 1) | 1u << AGG_BLOCK);
+
+    if (*q != '"') {
+        q = agg_string_end(p + 1, last);
+
+        if (*q != '"' || memchr(p, '\\', (size_t) (q - p)) != NULL) {
+            return NULL;
+        }
+    }
+
+    if (q[1] != ':') {
+        return NULL;
+    }
+
+    h->len = (size_t) (q - start) + 2 + (q[2] == ' ');
+
+    edge = agg_member_find(st, p + 1, (size_t) (q - p) - 1);
+
+    h->child = (edge == NULL) ? st->other : edge->child;
+
+    if (h->child->busy || (edge != NULL && edge->out != -1)) {
+        h->child = &agg_member_walk;
+
+    } else if (h->child == &agg_state_drop) {
+        h->child = NULL;
+    }
+
+    return h;
 }
 
 
@@ -295,6 +442,10 @@ agg_member_find(const agg_state_t *st, const u_char *p, size_t n)
     size_t             len;
     const agg_edge_t  *edge, *end;
 
+    if ((st->names >> agg_name_bit(n, *p) & 1) == 0) {
+        return NULL;
+    }
+
     len = (n > AGG_EDGE_LONG) ? AGG_EDGE_LONG + 1 : n;
 
     edge = st->edges + st->first[len];
@@ -322,9 +473,9 @@ agg_member_find(const agg_state_t *st, const u_char *p, size_t n)
 /* what to do with the value that begins with c, AGG_WALK: not here */
 
 static inline agg_mode_e
-agg_member_mode(const agg_edge_t *edge, const agg_state_t *child, u_char c)
+agg_member_mode(const agg_state_t *child, u_char c)
 {
-    if (child->busy || c <= ' ' || (edge != NULL && edge->out != -1)) {
+    if (c <= ' ') {
         return AGG_WALK;
     }
 
@@ -333,24 +484,23 @@ agg_member_mode(const agg_edge_t *edge, const agg_state_t *child, u_char c)
 }
 
 
-/* a member with its name at p, of n bytes, and its value at v stays */
+/* a member with its name at p and its value at v stays */
 
 static inline agg_rc_e
-agg_member_keep(agg_shape_run_t *run, const u_char *p, size_t n,
-    const u_char *v)
+agg_member_keep(agg_shape_run_t *run, const u_char *p, const u_char *v)
 {
     agg_rc_e      rc;
     agg_frame_t  *f;
 
     f = run->frame;
 
-    if (run->from != NULL && p == run->to + f->comma && v == p + n + 3) {
+    if (run->from != NULL && p == run->to + f->comma && v[-1] == ':') {
         f->comma = 1;
         return AGG_OK;
     }
 
     run->quote = p;
-    run->length = n;
+    run->length = (size_t) (v - p) - 3 - (v[-1] != ':');
     run->edge = NULL;
     run->child = &agg_state_copy;
 

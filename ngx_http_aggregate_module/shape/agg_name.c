@@ -43,6 +43,8 @@ agg_run_name_string(agg_shape_run_t *run, const u_char **pos,
 
     agg_run_find(run);
 
+    agg_habit_skip(run->frame);
+
     run->step = AGG_RUN_COLON;
 
     return AGG_OK;

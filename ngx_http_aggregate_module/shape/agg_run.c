@@ -33,7 +33,7 @@ static void agg_run_swap(agg_shape_run_t *run);
 static void agg_run_release(agg_shape_run_t *run);
 
 
-/* the runner is followed by its frames, tracks, buffers and the name */
+/* the runner is followed by its frames, habits, tracks, buffers and names */
 
 #define AGG_RUN_ALIGN  16
 
@@ -53,6 +53,7 @@ agg_shape_run_size(const agg_shape_t *s)
     }
 
     return size + agg_run_align(s->nframes * sizeof(agg_frame_t))
+           + agg_run_align(s->nframes * AGG_HABIT_SLOTS * sizeof(agg_habit_t))
            + agg_run_align(s->ntracks * sizeof(agg_track_t))
            + agg_run_align((s->nmoves + 1) * sizeof(agg_buf_t))
            + 2 * s->name_size;
@@ -83,6 +84,13 @@ agg_shape_run_init(agg_shape_run_t *run, const agg_shape_t *s, agg_buf_t *out,
     }
 
     p += agg_run_align(s->nframes * sizeof(agg_frame_t));
+
+    for (i = 0; i < s->nframes; i++) {
+        run->frames[i].usual = NULL;
+        run->frames[i].habits = (agg_habit_t *) p + i * AGG_HABIT_SLOTS;
+    }
+
+    p += agg_run_align(s->nframes * AGG_HABIT_SLOTS * sizeof(agg_habit_t));
     run->tracks = (agg_track_t *) p;
 
     p += agg_run_align(s->ntracks * sizeof(agg_track_t));
@@ -440,6 +448,16 @@ agg_run_open(agg_shape_run_t *run, const u_char *p, const u_char *end)
     if (*p == '{') {
         f->close = '}';
         run->step = AGG_RUN_FIRST_NAME;
+
+        if (f->usual != st) {
+            f->usual = st;
+            f->misses = 0;
+            f->habits[0].mask = AGG_HABIT_END;
+            f->habits[AGG_HABITS].mask = AGG_HABIT_END;
+            f->habits[AGG_HABITS + 1].mask = AGG_HABIT_END;
+        }
+
+        agg_frame_habits(f);
 
         for (i = 0; i < st->nouts; i++) {
             run->tracks[st->track + i].rank = 0;

@@ -42,8 +42,41 @@ struct agg_track_s {
 };
 
 
+/*
+ * How the members of the last object of a frame began, "name": and a blank on
+ * either side where one was.  Those of the next object may well begin alike,
+ * one by one, and then nothing has to be looked up.  In the slot behind the
+ * habits is what is too much for them, behind that and behind the last habit
+ * the END.
+ */
+
+#define AGG_HABITS        24
+#define AGG_HABIT_SLOTS   (AGG_HABITS + 2)
+
+/* so many more misses than objects, and there are no habits any more */
+
+#define AGG_HABIT_MISSES  48
+
+/* masks of what is not like any block */
+
+#define AGG_HABIT_NONE    0x80000000u
+#define AGG_HABIT_END     0xffffffffu
+
+
+typedef struct {
+    u_char              text[2 * AGG_BLOCK];
+    unsigned            mask;       /* of a text of one block */
+    size_t              len;        /* of the text, of any length */
+    const agg_state_t  *child;      /* NULL: it is dropped */
+} agg_habit_t;
+
+
 struct agg_frame_s {
     const agg_state_t  *state;
+    const agg_state_t  *usual;      /* the state of the habits */
+    agg_habit_t        *habits;
+    unsigned            misses;     /* of the habits */
+    agg_habit_t        *habit;      /* the next member's */
     size_t              index;      /* of the element */
     size_t              limit;
     size_t              total;      /* elements, when counted */
@@ -55,6 +88,38 @@ struct agg_frame_s {
     u_char              comma;      /* something is in it */
     u_char              dirty;      /* something in it must go */
 };
+
+
+#define agg_habit_fits(h, p)                                                 \
+    ((~agg_block_equal(p, (h)->text) & (h)->mask) == 0)
+
+
+/* an object begins */
+
+static inline void
+agg_frame_habits(agg_frame_t *f)
+{
+    if (f->misses < AGG_HABIT_MISSES) {
+        f->habit = f->habits;
+        f->misses -= (f->misses != 0);
+
+    } else {
+        f->habit = &f->habits[AGG_HABITS];
+    }
+}
+
+
+/* a member was not taken by its habit */
+
+static inline void
+agg_habit_skip(agg_frame_t *f)
+{
+    if (f->habit < &f->habits[AGG_HABITS]
+        && f->habit->mask != AGG_HABIT_END)
+    {
+        f->habit++;
+    }
+}
 
 
 #define agg_run_depth(run)  ((unsigned) ((run)->frame - (run)->frames))

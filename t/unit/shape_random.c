@@ -13,8 +13,11 @@
 #include "shape_naive.h"
 
 
-static char      text[1 << 16];
+static char      text[1 << 18];
 static size_t    used;
+
+
+static void random_value(unsigned depth);
 
 
 static unsigned
@@ -49,6 +52,65 @@ add_space(void)
 }
 
 
+/*
+ * An array of objects that are nearly alike: of the same members, all written
+ * in one way, but for one left out, put in, or in another place now and then
+ */
+
+static void
+random_rows(unsigned depth)
+{
+    char        name[80];
+    unsigned    rows, columns, first, i, how, other;
+    const char  *colon, *comma;
+
+    static const char *const  colons[] = { ":", ":", ": ", " : ", ":  " };
+    static const char *const  commas[] = { ",", ",", ", ", ",\t", ",\n    " };
+
+    rows = 1 + pick(12);
+    columns = 1 + pick(pick(4) ? 9 : 34);
+    first = pick(4);
+    how = 2 + pick(40);
+    colon = any_of(colons);
+    comma = any_of(commas);
+
+    add("[");
+
+    while (rows-- > 0) {
+        add("{");
+        other = pick(how * columns);
+
+        for (i = 0; i < columns; i++) {
+
+            if (i == other && pick(2)) {
+                continue;
+            }
+
+            if (used > sizeof(text) / 2) {
+                break;
+            }
+
+            sprintf(name, (i < 4) ? "\"%c\"" : (i % 7 == 6)
+                          ? "\"a column with a longer name %u\"" : "\"c%u\"",
+                    (i < 4) ? 'a' + (i + first) % 4 : i);
+
+            if (i == other && pick(2)) {
+                strcpy(name, pick(2) ? "\"b\"" : "\"\\u0061\"");
+            }
+
+            add(text[used - 1] == '{' ? "" : comma);
+            add(name);
+            add(colon);
+            random_value(depth + (pick(8) ? 5 : 2));
+        }
+
+        add(rows != 0 ? "}," : "}");
+    }
+
+    add("]");
+}
+
+
 static void
 random_value(unsigned depth)
 {
@@ -71,6 +133,11 @@ random_value(unsigned depth)
 
     if (depth > 5 || kind > 7) {
         add(any_of(scalars));
+        return;
+    }
+
+    if (depth < 3 && pick(8) == 0) {
+        random_rows(depth);
         return;
     }
 

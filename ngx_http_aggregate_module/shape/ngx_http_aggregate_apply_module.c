@@ -11,6 +11,8 @@ static char *ngx_http_aggregate_apply_merge_loc_conf(ngx_conf_t *cf,
 static char *ngx_http_aggregate_apply_shape(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 static ngx_uint_t ngx_http_aggregate_apply_name(ngx_str_t *name);
+static char *ngx_http_aggregate_shape_buffer(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
 static char *ngx_http_aggregate_apply(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static ngx_int_t ngx_http_aggregate_apply_value(ngx_conf_t *cf,
@@ -42,9 +44,9 @@ static ngx_command_t  ngx_http_aggregate_apply_commands[] = {
 
     { ngx_string("aggregate_shape_buffer"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_size_slot,
+      ngx_http_aggregate_shape_buffer,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_aggregate_apply_loc_conf_t, buffer),
+      0,
       NULL },
 
       ngx_null_command
@@ -253,6 +255,35 @@ ngx_http_aggregate_apply_name(ngx_str_t *name)
 
     return name->len != 0
            && !(name->len == 3 && ngx_strncmp(name->data, "off", 3) == 0);
+}
+
+
+static char *
+ngx_http_aggregate_shape_buffer(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_aggregate_apply_loc_conf_t *lcf = conf;
+
+    ssize_t     size;
+    ngx_str_t  *value;
+
+    if (lcf->buffer != NGX_CONF_UNSET_SIZE) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    size = ngx_parse_size(&value[1]);
+
+    if (size < 1 || size > 1024 * 1024 * 1024) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid value \"%V\" in \"%V\", it must be a size "
+                           "from 1 to 1g", &value[1], &cmd->name);
+        return NGX_CONF_ERROR;
+    }
+
+    lcf->buffer = size;
+
+    return NGX_CONF_OK;
 }
 
 

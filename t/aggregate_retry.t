@@ -37,7 +37,7 @@ my $b = $t->backend('b', '/once/' => sub {
 }, '/always/' => sub {
     my ($what) = $_[0]{path} =~ m{/(\w+)$};
     return $again{$what};
-}, '/slow503' => { status => 503, delay => slow(0.12) }, '/1' => '1');
+}, '/slow503' => { status => 503, delay => slow(0.4) }, '/1' => '1');
 
 my $there = '200 complete {"a":"there"}';
 my $n = 0;
@@ -89,9 +89,10 @@ my @cases = (
     row('max_subrequests', '/b/always/503', 'retry 10;',
         qr/^502 \{"a":"\w+"\}$/, 3, block => 'max_subrequests 3;'),
     row('within its deadline', '/b/slow503', 'retry 10; timeout '
-        . int(slow(300)) . 'ms;', '504 {"a":"timeout"}', 3),
+        . int(slow(1000)) . 'ms;', '504 {"a":"timeout"}', 3),
     row('within the block\'s deadline', '/b/slow503', 'retry 10;',
-        '504 {"a":"timeout"}', 3, block => 'timeout ' . int(slow(300)) . 'ms;'),
+        '504 {"a":"timeout"}', 3,
+        block => 'timeout ' . int(slow(1000)) . 'ms;'),
 );
 
 my $others = [ 'others', 'timeout 10s; backend a /b/always/503?o { retry 2; }
@@ -126,7 +127,7 @@ is($q[0]{head}, $q[1]{head}, 'the request is the same');
 
 $b->clear;
 my $r = http_get(case_uri($cases[-1]));
-cmp_ok($r->time, '<', slow(0.8), 'in time');
+cmp_ok($r->time, '<', slow(2), 'in time');
 wait_for(sub { $b->stats->{active} == 0 }, slow(2));
-select undef, undef, undef, slow(0.2);
+select undef, undef, undef, slow(0.5);
 is($b->count, 3, 'and no try after that');

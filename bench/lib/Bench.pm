@@ -66,6 +66,7 @@ my @table = (
     [ 'PROXY', '/proxy/recommendations/42', 'recommendations' ],
     [ 'PROXYu', '/proxy/users/42', 'users' ],
     [ 'PROXYo', '/proxy/orders/42', 'orders' ],
+    [ 'PROXYs', '/proxy/shape', 'articles' ],
     [ 'GUARD', '/guarded/recommendations/42', 'recommendations' ],
     [ 'GUARDv', '/guardedv/recommendations/42', 'recommendations' ],
     [ 'AGG3P', '/passthru/user/42', 'agg3p' ],

@@ -170,6 +170,7 @@ sub expected {
         'agg3p'         => { user => $user, orders => $orders,
                              recommendations => $recs },
         'agg10'         => { map { ("p$_" => $value{"part$_"}) } 0 .. 9 },
+        'articles'      => $value{shape},
         'shape'         => \@shaped,
         'shape-wrapped' => { products => \@shaped },
         'graph'         => { user => $user, offers => $recs->{products} },

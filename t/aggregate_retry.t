@@ -89,7 +89,8 @@ my @cases = (
     row('max_subrequests', '/b/always/503', 'retry 10;',
         qr/^502 \{"a":"\w+"\}$/, 3, block => 'max_subrequests 3;'),
     row('within its deadline', '/b/slow503', 'retry 10; timeout '
-        . int(slow(1000)) . 'ms;', '504 {"a":"timeout"}', 3),
+        . int(slow(1000)) . 'ms;', '504 {"a":"timeout"}', 3,
+        block => 'timeout 30s;'),
     row('within the block\'s deadline', '/b/slow503', 'retry 10;',
         '504 {"a":"timeout"}', 3,
         block => 'timeout ' . int(slow(1000)) . 'ms;'),

@@ -61,6 +61,8 @@ usage: ./build.sh VERB [ARGUMENTS]
 
 environment: BUILD_DIR ($build)
              JOBS ($jobs), CC, NGINX (the nginx to build for)
+             ASAN_BASE (a directory for the nginx with sanitizers, which
+             several trees may share)
 END
 }
 

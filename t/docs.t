@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
-# Holds the README and the code together: each directive and statement of a
-# command table is in the README's reference with its contexts, and the other
-# way round; so are the variables and the verbs of build.sh; every block of
+# Holds README, doc/ and the code together: each directive and statement of
+# a command table is in the reference with its contexts, and the other way
+# round; so are the variables and the verbs of build.sh; every block of
 # configuration, and conf.example, passes "nginx -t".
 #
 # A piece of a configuration is tested where it can stand: in http, server,
@@ -47,7 +47,9 @@ my @strange;
 
 read_sources();
 
-my $readme = slurp("$top/README.md");
+my %pages = map { $_ => slurp("$top/$_") }
+    map { s{^\Q$top\E/}{}r } "$top/README.md", glob "$top/doc/*.md";
+my $readme = join "\n", map { $pages{$_} } sort keys %pages;
 my %reference = read_reference();
 my @blocks = read_blocks();
 my @names = sort keys %{ { %code, %reference } };
@@ -74,15 +76,15 @@ for my $name (@names) {
     my @wrong;
 
     push @wrong, 'it is in no command table' if !$in_code;
-    push @wrong, 'it is not in the README' if !@$entries;
+    push @wrong, 'it is not in the reference' if !@$entries;
 
     if (!@wrong) {
         my %said = map { $_ => 1 } map { @{ $_->{contexts} } } @$entries;
         my %is = map { $_ => 1 } @{ $in_code->{contexts} };
 
-        push @wrong, map { "context $_ is not in the README" }
+        push @wrong, map { "context $_ is not in the reference" }
             grep { !$said{$_} } sort keys %is;
-        push @wrong, map { "context $_ is only in the README" }
+        push @wrong, map { "context $_ is only in the reference" }
             grep { !$is{$_} } sort keys %said;
 
         my @syntax = map { @{ $_->{syntax} } } @$entries;
@@ -108,7 +110,7 @@ for my $name (sort keys %variables) {
     my @wrong;
 
     push @wrong, 'no such variable in the code' if !$code_variables{$name};
-    push @wrong, 'not in the README' if !$there;
+    push @wrong, 'not in the reference' if !$there;
 
     judge("variable: \$$name", $later{"\$$name"} && !$there, @wrong);
 }
@@ -123,7 +125,7 @@ like($help, qr/^  \Q$_\E\b/m, "build.sh $_") for @verbs;
 for my $block (@blocks) {
     my ($ok, $output) = try_block($block->{text});
 
-    ok($ok, "README line $block->{line}: nginx -t")
+    ok($ok, "$block->{page} line $block->{line}: nginx -t")
         or diag("$output\n$block->{text}");
 }
 
@@ -158,7 +160,7 @@ sub slurp {
 
 # the command tables and the tables of variables
 sub read_sources {
-    for my $file (glob "$top/ngx_http_*_module/*.c "
+    for my $file (glob "$top/common/*.c $top/ngx_http_*_module/*.c "
                        . "$top/ngx_http_*_module/*/*.c")
     {
         my $later = $file =~ $unwritten;
@@ -229,10 +231,12 @@ sub read_reference {
 sub read_blocks {
     my @found;
 
-    while ($readme =~ /^```nginx\n(.*?)^```$/gms) {
-        my ($start, $text) = ($-[0], $1);
-        my $line = 1 + (() = substr($readme, 0, $start) =~ /\n/g);
-        push @found, { line => $line, text => $text };
+    for my $page (sort keys %pages) {
+        while ($pages{$page} =~ /^```nginx\n(.*?)^```$/gms) {
+            my ($start, $text) = ($-[0], $1);
+            my $line = 1 + (() = substr($pages{$page}, 0, $start) =~ /\n/g);
+            push @found, { page => $page, line => $line, text => $text };
+        }
     }
 
     return @found;

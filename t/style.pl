@@ -33,7 +33,7 @@ sub complain {
 my @files = @ARGV;
 
 if (!@files) {
-    my @dirs = grep { -d } glob("$top/ngx_http_*_module"),
+    my @dirs = grep { -d } glob("$top/ngx_http_*_module"), glob("$top/common"),
         map { "$top/$_" } qw(t bench conf.example);
 
     find({ no_chdir => 1, wanted => sub {
@@ -125,7 +125,7 @@ sub plain {
 sub check_c {
     my ($text) = @_;
 
-    my $pure = basename($file) =~ /^(?:agg|brk)_/;
+    my $pure = basename($file) =~ /^(?:agg|brk|gw)_/;
     my @raw = split /\n/, $text;
     my @lines = split /\n/, plain($text);
     my $macro = 0;

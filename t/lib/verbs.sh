@@ -10,8 +10,8 @@ include_flags()
 {
     local dir
 
-    for dir in "$top"/ngx_http_*_module/ "$top"/ngx_http_*_module/*/ \
-               "$top/t/$1"
+    for dir in "$top/common" "$top"/ngx_http_*_module/ \
+               "$top"/ngx_http_*_module/*/ "$top/t/$1"
     do
         [ -d "$dir" ] && printf -- '-I%s\n' "${dir%/}"
     done
@@ -27,7 +27,7 @@ program_srcs()
     for name in $(sed -n '1,15s/^[ *\/]*sources: *//p' "$1"); do
 
         found=
-        for path in "$top"/ngx_http_*_module; do
+        for path in "$top" "$top"/ngx_http_*_module; do
             [ -f "$path/$name" ] && found=$path/$name
         done
 
@@ -50,9 +50,9 @@ program()
 
     # shellcheck disable=SC2086
     if [ -x "$binary" ] && [ -z "$(find "$source" $srcs "$top/t/lib/verbs.sh" \
-         "$top"/ngx_http_*_module "$(dirname "$source")" \
+         "$top"/common "$top"/ngx_http_*_module "$(dirname "$source")" \
          \( -name '*.c' -o -name '*.h' -o -name verbs.sh \) \
-         -newer "$binary" -print -quit)" ]
+         -newer "$binary" -print -quit 2>/dev/null)" ]
     then
         return
     fi
@@ -277,7 +277,8 @@ over_sources()
 
     flags=$(make -s -f "$build/objs/Makefile" -C /usr/share/nginx/src \
             print-flags) || return 1
-    headers=$(find "$top"/ngx_http_*_module -name '*.h' -printf '%T@ %p\n' \
+    headers=$(find "$top/common" "$top"/ngx_http_*_module -name '*.h' \
+              -printf '%T@ %p\n' 2>/dev/null \
               | sort -n | tail -n 1 | cut -d ' ' -f 2-)
 
     for source in $(for name in $modules; do module_srcs "$name"; done); do
@@ -408,7 +409,7 @@ asan_flags="-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
 # the newest source of the installed version that the mirror really has
 debian_nginx()
 {
-    local dir=$build/asan wanted version codename
+    local dir=${ASAN_BASE:-$build/asan} wanted version codename
 
     [ -f "$dir/src/debian/changelog" ] && return
 
@@ -452,7 +453,7 @@ nginx_options()
 
 build_asan()
 {
-    local dir=$build/asan options
+    local dir=$build/asan base=${ASAN_BASE:-$build/asan} options
 
     packages nginx gcc make dpkg-dev libssl-dev libpcre2-dev zlib1g-dev \
         libhiredis-dev libcjson-dev
@@ -462,18 +463,18 @@ build_asan()
     debian_nginx
     mapfile -t options < <(nginx_options)
 
-    configure_tree "$dir/src" "$dir/nginx" "$asan_flags" \
+    configure_tree "$base/src" "$base/nginx" "$asan_flags" \
         "${options[@]}" --with-cc-opt=-fPIC
 
-    make_nginx "$dir/src" "$dir/nginx"
+    make_nginx "$base/src" "$base/nginx"
 
-    configure_tree "$dir/src" "$dir/objs" "$asan_flags" \
+    configure_tree "$base/src" "$dir/objs" "$asan_flags" \
         "${options[@]}" --with-cc-opt=-fPIC --add-dynamic-module="$top"
 
-    make_modules "$dir/src" "$dir/objs" "$dir/modules"
+    make_modules "$base/src" "$dir/objs" "$dir/modules"
 
     ASAN_OPTIONS=detect_odr_violation=0:detect_leaks=0 \
-        check_loads "$dir/nginx/nginx" "$dir/modules"
+        check_loads "$base/nginx/nginx" "$dir/modules"
 }
 
 
@@ -643,7 +644,8 @@ prove_with()
 prove_asan()
 {
     TEST_NGINX_SLOW=3 \
-        prove_with "$build/asan/nginx/nginx" "$build/asan/modules" "$@"
+        prove_with "${ASAN_BASE:-$build/asan}/nginx/nginx" \
+                   "$build/asan/modules" "$@"
 }
 
 

@@ -1,0 +1,133 @@
+
+/*
+ * GraphQL, what its parts share: sources, places in them, errors, limits.
+ *
+ * Given:    bytes over pointer and length; memory of the caller's agg_mem_t,
+ *           which is freed as a whole.
+ * Promises: no recursion, no globals, no I/O; whatever a document makes us
+ *           build is bounded by agg_gql_limits_t before it is built.
+ * Source:   the GraphQL specification of September 2025; messages and places
+ *           are those of graphql-js 16.
+ */
+
+
+#ifndef AGG_GQL_H_INCLUDED
+#define AGG_GQL_H_INCLUDED
+
+
+#include "agg_json.h"
+
+
+#pragma GCC visibility push(hidden)
+
+
+/* no such element: all indexes are uint32_t */
+
+#define AGG_GQL_NONE        ((uint32_t) -1)
+
+/* largest source, bytes: offsets are 32 bits */
+
+#define AGG_GQL_MAX_SOURCE  (64 << 20)
+
+#define AGG_GQL_MAX_ERRORS  20
+
+
+/* a file of the schema, or a document of a client; must outlive all of it */
+
+typedef struct {
+    agg_str_t                name;
+    agg_str_t                text;
+} agg_gql_source_t;
+
+
+typedef struct {
+    const agg_gql_source_t  *source;
+    uint32_t                 offset;        /* bytes */
+} agg_gql_loc_t;
+
+
+/* from 1; columns are UTF-16 code units, as in graphql-js */
+
+typedef struct {
+    uint32_t                 line;
+    uint32_t                 column;
+} agg_gql_place_t;
+
+
+typedef enum {
+    AGG_GQL_PARSE_FAILED = 0,
+    AGG_GQL_VALIDATION_FAILED,
+    AGG_GQL_LIMIT_EXCEEDED,
+    AGG_GQL_OPERATION_RESOLUTION_FAILURE,
+    AGG_GQL_BAD_USER_INPUT
+} agg_gql_code_e;
+
+
+typedef struct {
+    agg_str_t                message;       /* not escaped */
+    agg_gql_code_e           code;
+    const char              *limit;         /* of LIMIT_EXCEEDED: its name */
+    const agg_gql_source_t  *source;        /* of the places; or NULL */
+    unsigned                 nplaces;
+    agg_gql_place_t         *places;
+    uint64_t                 key;           /* the order of the errors */
+} agg_gql_error_t;
+
+
+/* the first AGG_GQL_MAX_ERRORS errors in the order of the document */
+
+typedef struct {
+    agg_mem_t               *mem;
+    unsigned                 n;
+    unsigned                 nomem;         /* an error was lost for memory */
+    unsigned                 suggest;       /* messages suggest names */
+    size_t                   budget;        /* work left for suggestions */
+    agg_gql_error_t          list[AGG_GQL_MAX_ERRORS];
+} agg_gql_errors_t;
+
+
+/* 0 is no limit, but for tokens, which are then 2^31 */
+
+typedef struct {
+    uint32_t                 max_tokens;
+    uint32_t                 max_depth;
+    uint32_t                 max_aliases;
+    uint32_t                 max_root_fields;
+    uint32_t                 max_selections;
+} agg_gql_limits_t;
+
+
+/* "GRAPHQL_PARSE_FAILED" and so on, for extensions.code */
+
+const char *agg_gql_code_name(agg_gql_code_e code);
+
+
+/* linear in the offset: for errors, or once for each field of a plan */
+
+void agg_gql_place(agg_gql_place_t *place, const agg_gql_source_t *source,
+    uint32_t offset);
+
+
+/*
+ * Errors.  init takes no memory.  add formats with %V (agg_str_t *), %s, %u
+ * (unsigned), %% only; offsets are n places in the source.  It returns
+ * AGG_INVALID, or AGG_NOMEM.
+ */
+
+void agg_gql_errors_init(agg_gql_errors_t *errors, agg_mem_t *mem);
+agg_rc_e agg_gql_error(agg_gql_errors_t *errors, agg_gql_code_e code,
+    const agg_gql_source_t *source, const uint32_t *offsets, unsigned n,
+    const char *fmt, ...);
+
+
+static inline int
+agg_gql_equal(const agg_str_t *a, const agg_str_t *b)
+{
+    return a->len == b->len && memcmp(a->data, b->data, a->len) == 0;
+}
+
+
+#pragma GCC visibility pop
+
+
+#endif /* AGG_GQL_H_INCLUDED */

@@ -1,0 +1,324 @@
+
+/*
+ * Executable documents: what the parser makes of one.
+ *
+ * The nodes are in flat arrays, one for each kind, and name each other by
+ * index; the members of a list are linked by "next".  Every node costs a token
+ * at least, so that max_tokens bounds all of it.  Names point into the source,
+ * strings are decoded copies.
+ *
+ * The validator adds what it finds in the schema (the fields marked "after
+ * validation"): a document that passed can be planned without a lookup by
+ * name.
+ */
+
+
+#ifndef AGG_GQL_DOC_H_INCLUDED
+#define AGG_GQL_DOC_H_INCLUDED
+
+
+#include "agg_gql.h"
+
+
+#pragma GCC visibility push(hidden)
+
+
+typedef struct agg_gql_type_s       agg_gql_type_t;
+typedef struct agg_gql_field_s      agg_gql_field_t;
+typedef struct agg_gql_input_s      agg_gql_input_t;
+typedef struct agg_gql_schema_s     agg_gql_schema_t;
+typedef struct agg_gql_directive_s  agg_gql_directive_t;
+typedef struct agg_gql_sdl_s        agg_gql_sdl_t;
+
+
+typedef enum {
+    AGG_GQL_QUERY = 0,
+    AGG_GQL_MUTATION,
+    AGG_GQL_SUBSCRIPTION
+} agg_gql_operation_e;
+
+
+typedef enum {
+    AGG_GQL_FIELD = 0,
+    AGG_GQL_SPREAD,
+    AGG_GQL_INLINE
+} agg_gql_selection_e;
+
+
+typedef enum {
+    AGG_GQL_VARIABLE = 0,
+    AGG_GQL_INT,
+    AGG_GQL_FLOAT,
+    AGG_GQL_STRING,
+    AGG_GQL_BLOCK_STRING,
+    AGG_GQL_TRUE,
+    AGG_GQL_FALSE,
+    AGG_GQL_NULL,
+    AGG_GQL_ENUM,
+    AGG_GQL_LIST,
+    AGG_GQL_OBJECT
+} agg_gql_value_e;
+
+
+/*
+ * The lists and "!" around a named type, two bits a level, the outermost
+ * lowest: 1 is a list, 2 is non-null, 0 the named type.  So "[Int!]!" is
+ * 2, 1, 2: 0x26.  At most 15 lists.
+ */
+
+typedef uint64_t  agg_gql_wraps_t;
+
+#define AGG_GQL_IS_LIST        1
+#define AGG_GQL_IS_NON_NULL    2
+#define AGG_GQL_MAX_LISTS      15
+
+#define agg_gql_outer(wraps)   ((unsigned) ((wraps) & 3))
+#define agg_gql_inner(wraps)   ((wraps) >> 2)
+
+/* without its "!", if any */
+
+#define agg_gql_nullable(wraps)                                              \
+    (agg_gql_outer(wraps) == AGG_GQL_IS_NON_NULL ? agg_gql_inner(wraps)      \
+                                                 : (wraps))
+
+#define agg_gql_non_null(wraps)                                              \
+    (agg_gql_outer(wraps) == AGG_GQL_IS_NON_NULL)
+
+#define agg_gql_is_list(wraps)                                               \
+    (agg_gql_outer(agg_gql_nullable(wraps)) == AGG_GQL_IS_LIST)
+
+
+typedef struct {
+    agg_gql_value_e          kind;
+    uint32_t                 offset;
+    uint32_t                 end;           /* behind its last byte */
+    uint32_t                 next;          /* of the elements of a list */
+    uint32_t                 first;         /* LIST: values; OBJECT: args */
+    uint32_t                 parent;        /* the value it is in, or NONE */
+    agg_str_t                text;          /* name without "$", digits, or
+                                               the string, decoded */
+} agg_gql_value_t;
+
+
+/* an argument, or a field of an object value */
+
+typedef struct {
+    agg_str_t                name;
+    uint32_t                 offset;        /* of the name */
+    uint32_t                 value;
+    uint32_t                 next;
+    const agg_gql_input_t   *input;         /* after validation */
+} agg_gql_arg_t;
+
+
+typedef struct {
+    agg_str_t                name;
+    uint32_t                 offset;        /* of the "@" */
+    uint32_t                 arg;           /* the first, or NONE */
+    uint32_t                 next;
+    const agg_gql_directive_t  *directive;  /* after validation */
+} agg_gql_applied_t;
+
+
+typedef struct {
+    agg_gql_selection_e      kind;
+    agg_str_t                alias;         /* FIELD: the response name; data
+                                               is name.data without alias */
+    agg_str_t                name;          /* FIELD, SPREAD; INLINE: of the
+                                               type, data NULL without one */
+    uint32_t                 offset;        /* of the node: alias, "..." */
+    uint32_t                 name_offset;
+    uint32_t                 end;
+    uint32_t                 arg;           /* the first, or NONE */
+    uint32_t                 applied;       /* the first directive, or NONE */
+    uint32_t                 first;         /* of its selections, or NONE */
+    uint32_t                 set_offset;    /* of its "{" */
+    uint32_t                 next;
+    uint32_t                 parent;        /* selection it is in, or NONE */
+    uint32_t                 fragment;      /* SPREAD: after validation */
+    const agg_gql_type_t    *on;            /* after validation: FIELD, the
+                                               type it is selected on; SPREAD
+                                               and INLINE, the condition */
+    const agg_gql_field_t   *field;         /* FIELD: after validation */
+} agg_gql_selection_t;
+
+
+typedef struct {
+    agg_str_t                name;          /* without "$" */
+    uint32_t                 offset;        /* of the "$" */
+    uint32_t                 end;
+    agg_str_t                type_name;
+    uint32_t                 type_offset;
+    agg_gql_wraps_t          wraps;
+    uint32_t                 value;         /* the default, or NONE */
+    uint32_t                 applied;
+    const agg_gql_type_t    *type;          /* after validation */
+} agg_gql_variable_t;
+
+
+typedef struct {
+    agg_gql_operation_e      kind;
+    agg_str_t                name;          /* len is 0: anonymous */
+    uint32_t                 offset;
+    uint32_t                 name_offset;
+    uint32_t                 end;
+    uint32_t                 variable;      /* the first of nvariables, which
+                                               follow each other */
+    uint32_t                 nvariables;
+    uint32_t                 applied;
+    uint32_t                 first;         /* of its selections */
+    uint32_t                 set_offset;
+    const agg_gql_type_t    *type;          /* after validation: the root */
+} agg_gql_operation_t;
+
+
+typedef struct {
+    agg_str_t                name;
+    uint32_t                 offset;
+    uint32_t                 name_offset;
+    uint32_t                 end;
+    agg_str_t                type_name;
+    uint32_t                 type_offset;
+    uint32_t                 applied;
+    uint32_t                 first;
+    uint32_t                 set_offset;
+    const agg_gql_type_t    *type;          /* after validation */
+} agg_gql_fragment_t;
+
+
+/* the definitions in the order of the document */
+
+typedef enum {
+    AGG_GQL_DEF_OPERATION = 0,
+    AGG_GQL_DEF_FRAGMENT,
+    AGG_GQL_DEF_SDL
+} agg_gql_def_e;
+
+
+typedef struct {
+    agg_gql_def_e            kind;
+    uint32_t                 index;
+} agg_gql_def_t;
+
+
+typedef struct {
+    agg_mem_t               *mem;
+    const agg_gql_source_t  *source;
+    uint32_t                 ntokens;
+    uint32_t                 naliases;
+    agg_gql_def_t           *defs;
+    uint32_t                 ndefs;
+    agg_gql_operation_t     *operations;
+    uint32_t                 noperations;
+    agg_gql_fragment_t      *fragments;
+    uint32_t                 nfragments;
+    agg_gql_variable_t      *variables;
+    uint32_t                 nvariables;
+    agg_gql_selection_t     *selections;
+    uint32_t                 nselections;
+    agg_gql_arg_t           *args;
+    uint32_t                 nargs;
+    agg_gql_value_t         *values;
+    uint32_t                 nvalues;
+    agg_gql_applied_t       *applied;
+    uint32_t                 napplied;
+    agg_gql_sdl_t           *sdl;           /* type system definitions */
+} agg_gql_doc_t;
+
+
+/*
+ * Parses a document.  AGG_OK; AGG_INVALID with one error, of the code
+ * PARSE_FAILED or LIMIT_EXCEEDED (max_tokens); AGG_NOMEM.
+ */
+
+agg_rc_e agg_gql_parse(agg_gql_doc_t *doc, agg_mem_t *mem,
+    const agg_gql_source_t *source, uint32_t max_tokens,
+    agg_gql_errors_t *errors);
+
+
+/*
+ * Validates a document: all rules, then the limits.  "introspection" 0:
+ * __schema and __type fail, and no message suggests a name.  AGG_OK;
+ * AGG_INVALID with errors; AGG_NOMEM.  The nodes then have what is marked
+ * "after validation".
+ */
+
+agg_rc_e agg_gql_validate(const agg_gql_schema_t *schema, agg_gql_doc_t *doc,
+    const agg_gql_limits_t *limits, unsigned introspection,
+    agg_gql_errors_t *errors);
+
+
+/*
+ * Which operation: by name, or the only one where name is NULL or empty.
+ * AGG_INVALID with an error of OPERATION_RESOLUTION_FAILURE.
+ */
+
+agg_rc_e agg_gql_operation(const agg_gql_doc_t *doc, const agg_str_t *name,
+    uint32_t *operation, agg_gql_errors_t *errors);
+
+
+/*
+ * Values of the operation's variables, one for each, in their order: JSON as
+ * the backends spell it (@json of enum values and input fields, members in
+ * the order of the type, defaults filled in); data is NULL when there is none.
+ *
+ * json: the object that came, valid JSON, or NULL.  AGG_INVALID with errors
+ * of BAD_USER_INPUT.  Memory comes from mem; at most max bytes in all, else
+ * AGG_TOO_LARGE.
+ */
+
+agg_rc_e agg_gql_coerce_variables(const agg_gql_schema_t *schema,
+    const agg_gql_doc_t *doc, uint32_t operation, const agg_str_t *json,
+    agg_str_t *values, agg_mem_t *mem, size_t max, agg_gql_errors_t *errors);
+
+
+/* index among the operation's variables, or NONE */
+
+uint32_t agg_gql_variable(const agg_gql_doc_t *doc, uint32_t operation,
+    const agg_str_t *name);
+
+
+/*
+ * The value of the argument "input" where the arguments start at "arg" (a
+ * selection's or a directive's): its literal, a variable's value, or the
+ * default, spelled as above and appended to out.
+ *
+ * AGG_OK; AGG_NOT_FOUND: no value, out is as it was; AGG_INVALID: null where
+ * the type is non-null (a variable of nullable type), which is an error of
+ * the field; AGG_TOO_LARGE, AGG_NOMEM.
+ *
+ * constant: no variable in it, the result is the same for every request.
+ */
+
+agg_rc_e agg_gql_argument(const agg_gql_doc_t *doc, uint32_t operation,
+    const agg_str_t *values, uint32_t arg, const agg_gql_input_t *input,
+    agg_buf_t *out);
+int agg_gql_argument_constant(const agg_gql_doc_t *doc, uint32_t arg,
+    const agg_gql_input_t *input);
+
+
+/*
+ * @skip and @include.  included: 1 or 0 for these values.  condition: what a
+ * plan has to ask at run time: 1 always, 0 never, -1 it depends on variables.
+ */
+
+int agg_gql_included(const agg_gql_doc_t *doc, uint32_t operation,
+    const agg_str_t *values, uint32_t applied);
+int agg_gql_condition(const agg_gql_doc_t *doc, uint32_t applied);
+
+
+/*
+ * Writes the JSON value of a root field __schema or __type.  selections: the
+ * field nodes that were merged, n of them, in order (n >= 1).  AGG_OK;
+ * AGG_TOO_LARGE over out->max; AGG_NOMEM.
+ */
+
+agg_rc_e agg_gql_introspect(const agg_gql_schema_t *schema,
+    const agg_gql_doc_t *doc, uint32_t operation, const agg_str_t *values,
+    const uint32_t *selections, unsigned n, agg_mem_t *mem, agg_buf_t *out);
+
+
+#pragma GCC visibility pop
+
+
+#endif /* AGG_GQL_DOC_H_INCLUDED */

@@ -82,6 +82,7 @@ typedef struct {
     unsigned                 nomem;         /* an error was lost for memory */
     unsigned                 suggest;       /* messages suggest names */
     size_t                   budget;        /* work left for suggestions */
+    uint64_t                 key;           /* of the next error */
     agg_gql_error_t          list[AGG_GQL_MAX_ERRORS];
 } agg_gql_errors_t;
 
@@ -109,15 +110,26 @@ void agg_gql_place(agg_gql_place_t *place, const agg_gql_source_t *source,
 
 
 /*
- * Errors.  init takes no memory.  add formats with %V (agg_str_t *), %s, %u
- * (unsigned), %% only; offsets are n places in the source.  It returns
- * AGG_INVALID, or AGG_NOMEM.
+ * Errors.  init takes no memory.  An error is put where errors->key says, after
+ * those of the same key, and the last one goes when there are too many.
+ * The format knows %V (agg_str_t *), %s, %u (unsigned) and %c (int); offsets
+ * are n places in the source.  The result is AGG_INVALID, or AGG_NOMEM.
  */
 
 void agg_gql_errors_init(agg_gql_errors_t *errors, agg_mem_t *mem);
 agg_rc_e agg_gql_error(agg_gql_errors_t *errors, agg_gql_code_e code,
     const agg_gql_source_t *source, const uint32_t *offsets, unsigned n,
     const char *fmt, ...);
+
+
+/* whether an error of errors->key would be kept, before it is made */
+
+static inline int
+agg_gql_error_wanted(const agg_gql_errors_t *errors)
+{
+    return errors->n < AGG_GQL_MAX_ERRORS
+           || errors->key < errors->list[errors->n - 1].key;
+}
 
 
 static inline int

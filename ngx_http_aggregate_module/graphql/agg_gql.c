@@ -1,0 +1,219 @@
+
+/*
+ * GraphQL: places in a source, and errors.
+ */
+
+
+#include <stdarg.h>
+
+#include "agg_gql.h"
+
+
+static agg_rc_e agg_gql_format(agg_buf_t *b, const char *fmt, va_list args);
+static agg_rc_e agg_gql_format_one(agg_buf_t *b, int type, va_list *args);
+
+
+static const char *const  agg_gql_codes[] = {
+    "GRAPHQL_PARSE_FAILED",
+    "GRAPHQL_VALIDATION_FAILED",
+    "LIMIT_EXCEEDED",
+    "OPERATION_RESOLUTION_FAILURE",
+    "BAD_USER_INPUT"
+};
+
+
+const char *
+agg_gql_code_name(agg_gql_code_e code)
+{
+    return agg_gql_codes[code];
+}
+
+
+void
+agg_gql_place(agg_gql_place_t *place, const agg_gql_source_t *source,
+    uint32_t offset)
+{
+    u_char         c;
+    const u_char  *p, *end;
+
+    place->line = 1;
+    place->column = 1;
+
+    p = source->text.data;
+    end = p + (offset < source->text.len ? offset : source->text.len);
+
+    while (p < end) {
+        c = *p++;
+
+        if (c == '\n' || c == '\r') {
+
+            if (c == '\r' && p < source->text.data + source->text.len
+                && *p == '\n')
+            {
+                p++;
+            }
+
+            place->line++;
+            place->column = 1;
+            continue;
+        }
+
+        /* UTF-16: two units for what has four bytes in UTF-8 */
+
+        if ((c & 0xc0) != 0x80) {
+            place->column += 1 + (c >= 0xf0);
+        }
+    }
+}
+
+
+void
+agg_gql_errors_init(agg_gql_errors_t *errors, agg_mem_t *mem)
+{
+    errors->mem = mem;
+    errors->n = 0;
+    errors->nomem = 0;
+    errors->suggest = 1;
+    errors->budget = 1 << 20;
+    errors->key = 0;
+}
+
+
+agg_rc_e
+agg_gql_error(agg_gql_errors_t *errors, agg_gql_code_e code,
+    const agg_gql_source_t *source, const uint32_t *offsets, unsigned n,
+    const char *fmt, ...)
+{
+    va_list           args;
+    agg_rc_e          rc;
+    unsigned          i;
+    agg_buf_t         b;
+    agg_gql_error_t  *e;
+
+    if (!agg_gql_error_wanted(errors)) {
+        return AGG_INVALID;
+    }
+
+    agg_buf_init(&b, errors->mem, 1 << 20);
+
+    va_start(args, fmt);
+    rc = agg_gql_format(&b, fmt, args);
+    va_end(args);
+
+    if (rc == AGG_NOMEM) {
+        errors->nomem = 1;
+        return AGG_NOMEM;
+    }
+
+    if (errors->n < AGG_GQL_MAX_ERRORS) {
+        errors->n++;
+    }
+
+    for (i = errors->n - 1; i > 0; i--) {
+
+        if (errors->list[i - 1].key <= errors->key) {
+            break;
+        }
+
+        errors->list[i] = errors->list[i - 1];
+    }
+
+    e = &errors->list[i];
+    memset(e, 0, sizeof(agg_gql_error_t));
+
+    e->message.data = b.start;
+    e->message.len = agg_buf_used(&b);
+    e->code = code;
+    e->source = source;
+    e->key = errors->key;
+
+    if (n == 0) {
+        return AGG_INVALID;
+    }
+
+    e->places = errors->mem->alloc(errors->mem->ctx,
+                                   n * sizeof(agg_gql_place_t));
+    if (e->places == NULL) {
+        errors->nomem = 1;
+        return AGG_NOMEM;
+    }
+
+    e->nplaces = n;
+
+    for (i = 0; i < n; i++) {
+        agg_gql_place(&e->places[i], source, offsets[i]);
+    }
+
+    return AGG_INVALID;
+}
+
+
+static agg_rc_e
+agg_gql_format(agg_buf_t *b, const char *fmt, va_list args)
+{
+    agg_rc_e     rc;
+    va_list      copy;
+    const char  *p;
+
+    rc = AGG_OK;
+    va_copy(copy, args);
+
+    while (*fmt != '\0' && rc == AGG_OK) {
+        p = strchr(fmt, '%');
+
+        if (p == NULL) {
+            rc = agg_buf_append(b, fmt, strlen(fmt));
+            break;
+        }
+
+        rc = agg_buf_append(b, fmt, (size_t) (p - fmt));
+
+        if (rc == AGG_OK) {
+            rc = agg_gql_format_one(b, p[1], &copy);
+        }
+
+        fmt = p + 2;
+    }
+
+    va_end(copy);
+
+    return rc;
+}
+
+
+static agg_rc_e
+agg_gql_format_one(agg_buf_t *b, int type, va_list *args)
+{
+    char        digits[16];
+    size_t      i;
+    unsigned    n;
+    const char  *s;
+
+    const agg_str_t  *v;
+
+    switch (type) {
+
+    case 'V':
+        v = va_arg(*args, const agg_str_t *);
+        return agg_buf_append(b, v->data, v->len);
+
+    case 's':
+        s = va_arg(*args, const char *);
+        return agg_buf_append(b, s, strlen(s));
+
+    case 'c':
+        digits[0] = (char) va_arg(*args, int);
+        return agg_buf_append(b, digits, 1);
+
+    default:    /* u */
+        n = va_arg(*args, unsigned);
+        i = sizeof(digits);
+
+        do {
+            digits[--i] = (char) ('0' + n % 10);
+            n /= 10;
+        } while (n != 0);
+
+        return agg_buf_append(b, digits + i, sizeof(digits) - i);
+    }
+}

@@ -43,6 +43,8 @@ usage: ./build.sh VERB [ARGUMENTS]
   lint [NAME]                  gcc, clang, the analyzers, the style checker
   unit [NAME]                  unit tests in C, with ASan and UBSan
   fuzz [NAME] [SECONDS]        replay the corpus, then fuzz for SECONDS (10)
+  fuzz-conf [SECONDS [SEED]]   random configurations under random requests, on
+                               the nginx of "asan", for SECONDS (60)
   asan [FILE...]               t/ on an nginx built from Debian's source with
                                ASan, UBSan and NGX_DEBUG_PALLOC
   compat [--with-nginx=DIR] [FILE...]
@@ -718,7 +720,7 @@ verb=${1:-help}
 
 case $verb in
 
-run|stop|test|modules|lint|unit|tool|fuzz|asan|compat|soak|install|\
+run|stop|test|modules|lint|unit|tool|fuzz|fuzz-conf|asan|compat|soak|install|\
 bench|bench-json|bench-scale|bench-guard)
     case $top$build in
     *[[:space:]]*)

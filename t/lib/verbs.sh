@@ -254,7 +254,7 @@ perl_syntax()
 {
     local file failed=0
 
-    for file in "$top"/t/*.t "$top"/t/*.pl "$top"/t/lib/*.pm \
+    for file in "$top"/t/*.t "$top"/t/fuzz/*.t "$top"/t/*.pl "$top"/t/lib/*.pm \
                 "$top"/t/lib/*/*.pm "$top"/bench/*.pl "$top"/bench/lib/*.pm \
                 "$top"/bench/lib/*/*.pm
     do
@@ -484,6 +484,17 @@ verb_asan()
     (lock; build_asan) || exit 1
 
     prove_asan "$@"
+}
+
+
+verb_fuzz-conf()
+{
+    packages perl "${test_packages[@]}"
+    (lock; build_asan) || exit 1
+
+    TEST_NGINX_SECONDS=${1:-60} TEST_NGINX_SEED=${2:-$RANDOM$RANDOM} \
+    TEST_NGINX_MINIMIZE=60 TEST_NGINX_FOUND=$build/fuzz/random_conf \
+        prove_asan t/fuzz/random_conf.t
 }
 
 

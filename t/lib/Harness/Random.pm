@@ -1,0 +1,612 @@
+package Harness::Random;
+
+# Random configurations and requests, for t/fuzz/random_conf.t: a grammar of our
+# directives and of nginx's, in every context that they may stand in.
+#
+#     srand $seed;
+#     my $conf = Harness::Random::conf(%options);   text with placeholders
+#     my @requests = Harness::Random::requests(60);
+#
+# Each statement of the configuration has a line of its own, and a block its
+# last line, so that what "nginx -t" refuses can be taken out: without_line.
+#
+# A request is a hash: port ("h1" or "h2"), raw (the bytes; several requests
+# when pipelined), count (responses to be expected), how ("wait", "close",
+# "reset", "half", "slow"), delay (seconds before it is dropped), id.
+
+use strict;
+use warnings;
+
+my $locations = 10;
+
+my $id = 0;
+
+
+sub pick { return $_[ rand @_ ] }
+sub chance { return rand() < $_[0] }
+
+
+# backends
+
+my @paths = qw(ok ok ok ok list list deep plain slow late cut reset close hang
+               gzip gzlie gzcut gzmore chunked none empty notmod r301 e404 e429
+               e500 e503 big bad fresh fresh fresh stale swr private cookie
+               vary star tags accel accelbad range hints long);
+
+
+# the scripted backend's table
+sub backend {
+    my @json = (body => '{"id":1,"list":[1,2,{"id":3}],"a":{"b":"c"}}');
+    my $gzip = "\x1f\x8b\x08\0\0\0\0\0\0\3\xab\xae\5\0\x43\xbf\xa6\xa3"
+        . "\2\0\0\0";
+
+    return (
+        '/ok/'       => { @json },
+        '/list/'     => { body => '[{"id":1},{"id":2},{"id":1},5,null]' },
+        '/deep/'     => { body => ('[' x 120) . (']' x 120) },
+        '/plain/'    => { type => 'text/plain', body => 'plain text' },
+        '/slow/'     => { @json, delay => 0.3 },
+        '/late/'     => { @json, body_delay => 0.3 },
+        '/cut/'      => { @json, cut => 10 },
+        '/reset/'    => { action => 'reset' },
+        '/close/'    => { action => 'close' },
+        '/hang/'     => { action => 'hang' },
+        '/gzip/'     => { @json, gzip => 1 },
+        '/gzlie/'    => { @json, headers => [ 'Content-Encoding', 'gzip' ] },
+        '/gzcut/'    => { body => substr($gzip, 0, 14),
+                          headers => [ 'Content-Encoding', 'gzip' ] },
+        '/gzmore/'   => { body => $gzip . 'more than that',
+                          headers => [ 'Content-Encoding', 'gzip' ] },
+        '/chunked/'  => { @json, chunked => 1 },
+        '/none/'     => { status => 204 },
+        '/empty/'    => { body => '' },
+        '/notmod/'   => { status => 304, headers => [ ETag => '"a"' ] },
+        '/r301/'     => { status => 301, headers => [ Location => '/l1' ] },
+        '/e404/'     => { status => 404, body => '{"error":1}' },
+        '/e429/'     => { status => 429, headers => [ 'Retry-After', 1 ] },
+        '/e500/'     => { status => 500, body => 'oops', type => 'text/html' },
+        '/e503/'     => { status => 503, headers => [ 'Retry-After', 2 ] },
+        '/big/'      => { body => '["' . ('x' x 1000) . '",',
+                          chunked => [ '[0', (',"' . ('y' x 999) . '"') x 700,
+                                       ']' ] },
+        '/bad/'      => { body => '{"id":1,}' },
+        '/fresh/'    => { @json, headers => [ 'Cache-Control', 'max-age=2',
+                                              ETag => '"e"' ] },
+        '/stale/'    => { @json, headers => [ 'Cache-Control',
+                              'max-age=0, stale-if-error=9' ] },
+        '/swr/'      => { @json, headers => [ 'Cache-Control',
+                              'max-age=1, stale-while-revalidate=9' ] },
+        '/private/'  => { @json, headers => [ 'Cache-Control',
+                                              'max-age=9; private' ] },
+        '/cookie/'   => { @json, headers => [ 'Set-Cookie', 'a=b',
+                                              'Cache-Control', 'max-age=9' ] },
+        '/vary/'     => { @json, headers => [ Vary => 'X-A, Accept',
+                                              'Cache-Control', 'max-age=9' ] },
+        '/star/'     => { @json, headers => [ Vary => '*' ] },
+        '/tags/'     => { @json, headers => [ 'Surrogate-Key', 'a b c',
+                                              'Cache-Control', 'max-age=9' ] },
+        '/accel/'    => { headers => [ 'X-Accel-Redirect', '/l2' ] },
+        '/accelbad/' => { headers => [ 'X-Accel-Redirect', '/../x' ] },
+        '/range/'    => { status => 206, body => 'abc',
+                          headers => [ 'Content-Range', 'bytes 0-2/9' ] },
+        '/hints/'    => { raw => "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n"
+                          . "\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
+                          . "Content-Type: application/json\r\n\r\n{}" },
+        '/long/'     => { @json, headers => [ 'X-Long' => 'y' x 9000 ] },
+        '*'          => { status => 404 },
+    );
+}
+
+
+# configurations
+
+sub variable {
+    return pick(qw($arg_a $http_x_a $uri $args $request_uri $cookie_a $host
+                   $set $map $remote_addr $request_method $empty
+                   $breaker_state $breaker_result $aggregate_status
+                   $aggregate_cache_status $request_id $request_body
+                   $upstream_status $content_length $sent_http_etag));
+}
+
+
+sub text { return pick('a', 'b', variable(), variable() . variable()) }
+
+sub target { return pick(map { "l$_" } 0 .. $locations - 1) }
+
+sub backend_url {
+    return 'http://127.0.0.1:%%PORT_b%%/' . pick(@paths) . '/'
+        . pick('', 'x', 'y?z=1') if chance(0.85);
+    return pick('http://127.0.0.1:%%PORT_dead%%', 'http://up',
+                'http://127.0.0.1:%%PORT_b%%');
+}
+
+
+# parts are asked at locations that proxy, at themselves, or anywhere
+sub part_uri {
+    my $uri = '/' . (chance(0.7) ? 'p/' . pick(@paths) : target());
+
+    $uri .= '/' . pick('x', '$arg_a', '${empty}', '$arg_id');
+    $uri .= '?' . pick('a=$arg_a', '$args', 'b=1&c=$http_x_a', 'd=${p0.id}')
+        if chance(0.4);
+    return $uri;
+}
+
+
+sub part {
+    my ($n) = @_;
+    my @out = "backend p$n '" . part_uri() . "' {";
+    my @with = (
+        'required;', q(default '{"d":1}';), 'hidden;', 'merge;', "as k$n;",
+        'timeout ' . pick(qw(50ms 200ms 1s)) . ';', 'retry 2;',
+        'accept ' . pick('2xx', '404', '2xx 5xx', '206 304') . ';',
+        'encoding string;', 'method ' . pick(qw(POST HEAD PUT DELETE)) . ';',
+        'body request;', q(body '{"a":$arg_a,"b":${p0.a.b}}';),
+        'header X-P ' . text() . ';', "header X-Q '\${p0.id}';",
+        'forward none;', 'forward X-A Cookie;',
+        'pass_header ETag X-A Location;', 'if ' . variable() . ';',
+        'each p0.list;', 'each p1;', 'into it;', 'target list;', 'limit 2;',
+        'allow id a.b;', 'deny a.b;', 'rename a z;', 'move a.b q.r;',
+        'set s.t 5;', 'encoded_slash on;', 'fail_on error errors;',
+        'hedge 20ms max=50%;',
+    );
+
+    push @out, pick(@with) while chance(0.6);
+    return @out, '}';
+}
+
+
+sub aggregate {
+    my @out = 'aggregate {';
+    my @with = (
+        'timeout ' . pick(qw(100ms 400ms 2s)) . ';',
+        'concurrency ' . pick(1, 2, 8) . ';',
+        'max_subrequests ' . pick(1, 3, 20) . ';',
+        'max_body_size ' . pick(10, '1k', '1m') . ';',
+        'max_response_size ' . pick(20, '2k', '1m') . ';',
+        'on_conflict ' . pick(qw(first last error)) . ';', 'errors errs;',
+        'forward none;', 'methods GET HEAD POST PUT;', 'methods POST;',
+    );
+
+    push @out, pick(@with) while chance(0.5);
+    push @out, part($_) for 0 .. int rand 4;
+    return @out, '}';
+}
+
+
+sub handler {
+    my $x = rand;
+
+    return proxy() if $x < 0.4;
+    return aggregate() if $x < 0.7;
+    return pick(
+        'return ' . pick(200, 204, 404, '301 /l0', '200 text') . ';',
+        'aggregate_cache_purge z;', 'aggregate_cache_purge z redis=r;',
+        'aggregate_cache_status;', 'breaker_status;', 'empty_gif;',
+        'stub_status;', 'alias %%TESTDIR%%/www/;',
+        'root %%TESTDIR%%/www;', 'try_files /a.json /' . target() . ';',
+        'try_files $uri @named;', 'deny all;', 'internal;',
+    );
+}
+
+
+# where "proxy_pass" takes no URI, a rewrite gives it
+our $bare = 0;
+
+sub proxy {
+    my $url = backend_url();
+    my @out = 'proxy_pass ' . $url . ';';
+
+    @out = "proxy_pass $url\$is_args\$args;" if chance(0.1) && $url !~ /\?/;
+
+    @out = ('rewrite ^ /' . pick(@paths) . '/x break;',
+            'proxy_pass ' . pick('http://up', 'http://127.0.0.1:%%PORT_b%%')
+            . ';') if $bare;
+
+    push @out, pick(
+        'proxy_intercept_errors on;', 'proxy_ignore_client_abort on;',
+        'proxy_buffering off;', 'proxy_request_buffering off;',
+        'proxy_max_temp_file_size 0;', 'proxy_http_version 1.1;',
+        'proxy_next_upstream error timeout http_503 non_idempotent;',
+        'proxy_cache pc;', 'proxy_cache_valid 200 1s;',
+        'proxy_cache_use_stale updating error timeout;',
+        'proxy_cache_background_update on;', 'proxy_cache_lock on;',
+        'proxy_buffer_size 1k;', 'proxy_buffers 4 4k;',
+        'proxy_limit_rate 50k;',
+        'proxy_set_header X-Q ' . text() . ';', 'proxy_pass_header Date;',
+        'proxy_hide_header ETag;', 'proxy_method POST;',
+        'proxy_pass_request_body off;', 'proxy_pass_request_headers off;',
+        'proxy_store on;', 'proxy_force_ranges on;', 'slice 100;',
+        'proxy_set_header Range $slice_range;', 'proxy_socket_keepalive on;',
+        'proxy_ignore_headers X-Accel-Redirect;',
+    ) while chance(0.4);
+
+    return @out;
+}
+
+
+# directives for http, server, location and "if in location" alike: nginx -t
+# says where they may stand
+sub general {
+    return pick(
+        ours(), ours(), ours(),
+        'add_header X-C ' . text() . pick('', ' always') . ';',
+        'expires 1s;', 'etag off;', 'gzip on;', 'gunzip on;',
+        'gzip_types *;', 'gzip_min_length 1;', 'gzip_proxied any;',
+        'ssi on;', 'ssi_types *;', 'charset utf-8;', 'override_charset on;',
+        "sub_filter id '\"x\"';", 'sub_filter_types *;',
+        'sub_filter_once off;', 'add_before_body /' . target() . ';',
+        'add_after_body /p/' . pick(@paths) . '/a;', 'addition_types *;',
+        'mirror /' . target() . ';', 'mirror /p/' . pick(@paths) . '/m;',
+        'auth_request /p/' . pick(qw(ok e404 slow none hang)) . '/a;',
+        'auth_request /' . target() . ';',
+        'auth_request_set $set ' . text() . ';',
+        'error_page 404 500 502 503 504 ' . pick('', '=200 ', '= ') . '/'
+            . target() . ';',
+        'error_page 502 503 504 405 ' . pick('', '= ') . '@named;',
+        'error_page 403 404 413 416 =200 /p/' . pick(@paths) . '/e;',
+        'recursive_error_pages on;', 'post_action /' . target() . ';',
+        'post_action /p/' . pick(@paths) . '/p;', 'log_subrequest on;',
+        'lingering_close ' . pick(qw(off on always)) . ';',
+        'lingering_time 1s;', 'lingering_timeout 300ms;',
+        'keepalive_timeout ' . pick('0', '1s', '5s') . ';',
+        'keepalive_requests 2;', 'reset_timedout_connection on;',
+        'limit_req zone=lr burst=5;', 'limit_req zone=lr burst=5 nodelay;',
+        'limit_conn lc 2;', 'limit_rate 20k;', 'limit_rate_after 1k;',
+        'client_max_body_size ' . pick(10, '1k', 0) . ';',
+        'client_body_buffer_size 1k;', 'client_body_in_file_only on;',
+        'client_body_in_file_only clean;',
+        'client_body_in_single_buffer on;', 'client_body_timeout 500ms;',
+        'send_timeout 1s;', 'sendfile on;', 'tcp_nopush on;',
+        'aio threads;', 'aio_write on;', 'directio 1;', 'output_buffers 1 1k;',
+        'postpone_output 0;', 'chunked_transfer_encoding off;',
+        'satisfy any;', 'allow 127.0.0.1;', 'allow all;', 'max_ranges 1;',
+        'if_modified_since ' . pick(qw(off before exact)) . ';',
+        'default_type application/json;', 'default_type text/plain;',
+        'access_log off;', 'server_tokens off;', 'port_in_redirect off;',
+        'absolute_redirect off;', 'merge_slashes off;', 'msie_padding off;',
+        'ignore_invalid_headers off;', 'underscores_in_headers on;',
+        'open_file_cache max=10;', 'open_file_cache_errors on;',
+        'request_pool_size 256;', 'connection_pool_size 256;',
+        'large_client_header_buffers 2 1k;', 'client_header_buffer_size 1k;',
+        'subrequest_output_buffer_size 100;', 'userid on;',
+        'dav_methods PUT DELETE;',
+        'set $set ' . text() . ';', 'valid_referers none localhost;',
+        'rewrite ^/l(\d)/r /l0?$1 ' . pick(qw(last break)) . ';',
+        'rewrite ^/l1/(.*)$ /p/ok/$1 ' . pick(qw(last break permanent)) . ';',
+        'real_ip_header X-A;', 'set_real_ip_from 127.0.0.1;',
+        'index a.json;', 'autoindex on;',
+    );
+}
+
+
+sub ours {
+    return pick(
+        'aggregate_cache z;', 'aggregate_cache z;', 'aggregate_cache z;',
+        'aggregate_cache z redis=r;', 'aggregate_cache tiny;',
+        'aggregate_cache off;', 'aggregate_cache_key ' . text() . ';',
+        'aggregate_cache_identity ' . text() . ';',
+        'aggregate_cache_ttl / 1s;', 'aggregate_cache_ttl /p/ 3s;',
+        'aggregate_cache_valid 1s;', 'aggregate_cache_valid any 1s;',
+        'aggregate_cache_valid 200 404 2s;',
+        'aggregate_cache_stale updating 9s error 9s;',
+        'aggregate_cache_bypass ' . variable() . ';',
+        'aggregate_cache_no_store ' . variable() . ';',
+        'aggregate_cache_ignore_headers ' . pick('Cookie Authorization',
+            'Cache-Control', 'Set-Cookie', 'Vary') . ';',
+        'aggregate_cache_lock ' . pick(qw(on off)) . ';',
+        'aggregate_cache_lock_timeout ' . pick(qw(50ms 1s)) . ';',
+        'aggregate_cache_tags ' . pick('$upstream_http_surrogate_key',
+            '$aggregate_tags', text()) . ';',
+        'aggregate_cache_purge_lost stale after=1s;',
+        'aggregate_apply ' . pick('s1', 's2', 'off', '$map', 's1 vary=X-A',
+            '$arg_a empty=off', 's1 types=text/plain strict') . ';',
+        'aggregate_shape_buffer ' . pick(1, '1k', '8m') . ';',
+        'aggregate_debug ' . variable() . ';',
+        'aggregate_log_level ' . pick(qw(warn info)) . ';',
+        'aggregate_expose off;', 'aggregate_buffer ' . pick('1k', '64k') . ';',
+        'breaker ' . pick('k', 'k2', '$arg_a', '$uri') . ' zone=bz'
+            . pick('', ' policy=quick', ' dry_run') . ';',
+        'breaker off;', "breaker_fallback 200 application/json '{\"f\":1}';",
+        'breaker_fallback 503;', 'breaker_fallback @named;',
+        'breaker_fallback @agg;', 'breaker_log_level info;',
+    );
+}
+
+
+# a true, a false or a random condition with anything inside
+sub if_block {
+    my ($in) = @_;
+    my @out = 'if (' . pick('$arg_a', '$empty', '$request_method = GET',
+                            '$request_method != GET', '$uri ~ l', '-f $uri',
+                            '$http_x_a') . ') {';
+    my $x = rand;
+
+    push @out, pick('set $set 1;', 'add_header X-If 1;', 'return 204;',
+                    'return 301 /l0;', 'rewrite ^ /l1 ' . pick('last;',
+                    'break;'), 'break;') if chance(0.7);
+    push @out, general() while chance(0.3);
+    local $bare = 1;
+    push @out, proxy() if $in eq 'location' && chance(0.2);
+    return @out, '}';
+}
+
+
+sub location {
+    my ($name, $depth) = @_;
+    my @out = "location $name {";
+
+    local $bare = $name =~ /~/ && $name !~ /\^~/;
+
+    push @out, general() while chance(0.65);
+    push @out, if_block('location') if chance(0.3);
+
+    if (chance(0.15)) {
+        push @out, 'limit_except ' . pick('GET', 'POST', 'GET POST') . ' {';
+        push @out, pick('deny all;', 'allow all;', 'proxy_pass '
+            . 'http://127.0.0.1:%%PORT_b%%;', 'limit_rate 9k;', ours());
+        push @out, '}';
+    }
+
+    if ($depth == 0 && $name =~ m{^/(l\d)$} && chance(0.3)) {
+        push @out, location(pick("/$1/n", "= /$1/x", "~ ^/$1/r"), 1);
+    }
+
+    push @out, handler() if chance(0.9);
+    push @out, handler() if chance(0.05);
+    push @out, if_block('location') if chance(0.1);
+    return @out, '}';
+}
+
+
+sub conf {
+    my (%o) = @_;
+    my @out = (
+        '%%GLOBALS%%', 'worker_processes ' . pick(1, 1, 2) . ';',
+        'events {', 'worker_connections 256;',
+        pick('', 'multi_accept on;', 'accept_mutex on;'), '}', 'http {',
+        '%%HTTP%%',
+        'proxy_cache_path %%TESTDIR%%/pc keys_zone=pc:1m;',
+        'client_header_timeout 1s;', 'client_body_timeout 1s;',
+        'lingering_time 1s;', 'proxy_read_timeout 700ms;',
+        'proxy_connect_timeout 500ms;',
+        'proxy_send_timeout 700ms;', 'resolver_timeout 500ms;',
+        'limit_req_zone $binary_remote_addr zone=lr:1m rate=200r/s;',
+        'limit_conn_zone $binary_remote_addr zone=lc:1m;',
+        'aggregate_cache_zone z 2m;',
+        'aggregate_cache_zone tiny 256k max_object=2k;',
+        'breaker_zone bz 256k;',
+        'breaker_policy quick {', 'failure_threshold 2;',
+        'recovery_timeout 300ms;', pick('probes 1;', 'slow_call 100ms;'), '}',
+        'aggregate_redis r {', 'server 127.0.0.1:%%PORT_redis%%;',
+        'timeout 100ms;', '}',
+        'aggregate_shape s1 {', 'allow id a.b list;', 'limit list 1;', '}',
+        'aggregate_shape s2 {', 'deny id;', 'rename a zz;', 'set n.o 1;', '}',
+        'map $arg_a $map {', 'default s1;', "'' s2;", 'x off;', 'y bad;', '}',
+        'map $uri $empty {', "default '';", '}',
+        'upstream up {', 'server 127.0.0.1:%%PORT_b%%;',
+        'server 127.0.0.1:%%PORT_dead%%;',
+        pick('', 'keepalive 2;', 'least_conn;', 'zone up 64k;'), '}',
+    );
+
+    push @out, general() while chance(0.5);
+    push @out, server('%%PORT_h1%%', '');
+    push @out, server('%%PORT_h2%%', ' http2');
+    push @out, '}';
+
+    return join "\n", grep { $_ ne '' } @out, '';
+}
+
+
+sub server {
+    my ($port, $with) = @_;
+    my @out = ('server {', "listen 127.0.0.1:$port$with;",
+               'server_name localhost;', "set \$set '';");
+
+    push @out, general() while chance(0.6);
+    push @out, if_block('server') if chance(0.2);
+
+    for my $n (0 .. $locations - 1) {
+        push @out, location(pick("/l$n", "/l$n", "/l$n", "= /l$n", "^~ /l$n",
+                                 "~ ^/l$n", "~* ^/L$n/?(?<cap>.*)"), 0);
+    }
+
+    push @out, 'location /p/ {', pick('internal;', '', ''),
+        'proxy_pass http://127.0.0.1:%%PORT_b%%/;', (map { general() }
+            1 .. rand 3), '}';
+    local $bare = 1;
+    push @out, 'location @named {', (map { general() } 1 .. rand 3),
+        pick(\&proxy, \&aggregate, sub { 'return 200 named;' })->(), '}';
+    push @out, 'location @agg {', aggregate(), '}';
+    push @out, 'location = /stub {', 'access_log off;', 'stub_status;', '}';
+    return @out, '}';
+}
+
+
+# the statement that stands in line N is taken out, a block with all of it;
+# undef when nothing is left to take out there
+sub without_line {
+    my ($text, $n) = @_;
+    my @lines = split /\n/, $text;
+
+    return undef if $n < 1 || $n > @lines;
+
+    my $line = $lines[$n - 1];
+
+    # an error at its end is one of the whole block
+    if ($line eq '}') {
+        my $depth = 0;
+
+        for (; $n > 0; $n--) {
+            $depth++ if $lines[$n - 1] eq '}';
+            $depth-- if $lines[$n - 1] =~ /\{$/;
+            last if !$depth;
+        }
+
+        return undef if $n < 1;
+        $line = $lines[$n - 1];
+    }
+
+    return undef if $line =~ /^(?:%%|http|events|server \{|listen|\})/;
+
+    my $last = $n - 1;
+
+    if ($line =~ /\{$/) {
+        my $depth = 0;
+
+        for ($last = $n - 1; $last < @lines; $last++) {
+            $depth++ if $lines[$last] =~ /\{$/;
+            $depth-- if $lines[$last] =~ /^\}/;
+            last if !$depth;
+        }
+    }
+
+    splice @lines, $n - 1, $last - $n + 2;
+    return join "\n", @lines, '';
+}
+
+
+# requests
+
+my @names = (
+    [ 'X-A' => 'a', 'b', '', 'x y', "\x80" ], [ Cookie => 'a=b', 'a=b; c=d' ],
+    [ Authorization => 'Basic eDp5' ], [ Range => 'bytes=0-3', 'bytes=5-',
+      'bytes=0-0,2-3', 'items=0-1', 'bytes=9999-' ],
+    [ 'If-None-Match' => '"e"', '*', 'W/"e"' ], [ 'If-Match' => '*', '"q"' ],
+    [ 'If-Modified-Since' => 'Sat, 28 Nov 2037 00:00:00 GMT', 'x' ],
+    [ 'If-Range' => '"e"' ], [ 'Cache-Control' => 'no-cache', 'no-store',
+      'only-if-cached', 'max-age=0' ], [ 'Accept-Encoding' => 'gzip', '*' ],
+    [ Connection => 'close', 'X-A', 'keep-alive', 'upgrade' ],
+    [ Upgrade => 'websocket', 'h2c' ], [ Expect => '100-continue', 'x' ],
+    [ Accept => 'text/html', 'application/json', '*/*;q=0' ],
+    [ Origin => 'http://localhost', 'http://evil' ],
+    [ 'Sec-Fetch-Site' => 'cross-site' ], [ 'X-Forwarded-Host' => 'evil' ],
+    [ 'Content-Type' => 'application/json', 'text/plain' ],
+    [ TE => 'trailers' ], [ 'Transfer-Encoding' => 'identity', 'gzip' ],
+    [ 'traceparent' => '00-' . ('a' x 32) . '-' . ('b' x 16) . '-01', '00' ],
+);
+
+
+sub uri {
+    my $path = '/' . target();
+
+    $path = '/p/' . pick(@paths) . '/x' if chance(0.07);
+    $path .= pick('/x', '/n', '/r', '/n/y', '/%2e%2e/l1', '//a', '/a%00b',
+                  '/%zz', ';a', '/.') if chance(0.35);
+    $path = pick('/stub', '/', '/none', '/L3/a') if chance(0.04);
+
+    $id++;
+    return $path . '?rid=' . $id . pick('', '', '&a=1', '&a=x', '&a=y',
+        '&a=0', '&id=..%2f', '&a=%0d%0aX:1', '&tag=a', '&uri=/l1&all=1',
+        '&zone=bz&key=k&action=open', '&a=' . ('z' x 3000));
+}
+
+
+# one HTTP/1 request; gives its bytes and whether it is well-formed
+sub http1 {
+    my ($last) = @_;
+    my $method = pick(('GET') x 8, 'HEAD', 'POST', 'POST', 'PUT', 'DELETE',
+                      'OPTIONS', 'PATCH', 'PURGE', 'TRACE');
+    my $uri = uri();
+
+    return ("GET $uri\r\n", 0) if $last && chance(0.02);
+
+    my $version = pick(('1.1') x 8, '1.0');
+    my $raw = "$method $uri HTTP/$version\r\n";
+    my $good = $uri !~ /%zz|%00|z{99}/ && $method ne 'TRACE';
+
+    if (chance(0.95)) {
+        $raw .= 'Host: ' . pick(('localhost') x 9, 'other:80') . "\r\n";
+    } else {
+        $good &&= $version eq '1.0';
+    }
+
+    while (chance(0.5)) {
+        my ($name, @values) = @{ pick(@names) };
+        $raw .= "$name: " . pick(@values) . "\r\n";
+        $good = 0 if $name =~ /^(?:Transfer-Encoding|Upgrade|Connection
+                                   |Expect)$/x;
+    }
+
+    $raw .= "Connection: close\r\n" if $last;
+
+    if ($method =~ /^P/ || chance(0.05)) {
+        my $body = pick('', '{}', '{"a":1}', 'x' x 2000,
+                        '{"a":"' . ('y' x 20000) . '"}');
+
+        if (chance(0.3) && $version eq '1.1') {
+            $raw .= "Transfer-Encoding: chunked\r\n\r\n";
+            $raw .= sprintf("%x\r\n%s\r\n", length $body, $body) if $body;
+            $raw .= chance(0.95) ? "0\r\n\r\n" : "zz\r\n";
+            $good = 0;
+        } elsif (chance(0.05)) {
+            $raw .= "Content-Length: 999999\r\n\r\n$body";
+            $good = 0;
+        } else {
+            $raw .= 'Content-Length: ' . length($body) . "\r\n\r\n$body";
+        }
+    } else {
+        $raw .= "\r\n";
+    }
+
+    return ($raw, $good, $method);
+}
+
+
+sub requests {
+    my ($n) = @_;
+    my @out;
+
+    while (@out < $n) {
+        push @out, chance(0.12) ? http2() : one();
+    }
+
+    return @out;
+}
+
+
+sub one {
+    my ($raw, $good, @methods) = ('', 1);
+    my $many = chance(0.2) ? 1 + int rand 4 : 1;
+
+    for my $i (1 .. $many) {
+        my ($bytes, $fine, $method) = http1($i == $many);
+        $raw .= $bytes;
+        $good &&= $fine;
+        push @methods, $method || 'GET';
+    }
+
+    my $how = pick(('wait') x 8, 'close', 'reset', 'half', 'slow');
+
+    return {
+        port => 'h1', raw => $raw, good => $good, how => $how, id => $id,
+        methods => \@methods, delay => pick(0, 0.01, 0.05, 0.2, 0.5),
+    };
+}
+
+
+sub http2 {
+    my @streams;
+
+    for (0 .. int rand 4) {
+        my @headers;
+
+        while (chance(0.4)) {
+            my ($name, @values) = @{ pick(@names) };
+            next if $name =~ /^(?:Connection|Transfer-Encoding|Upgrade)$/;
+            push @headers, lc $name, pick(@values);
+        }
+
+        push @streams, [ pick(qw(GET GET GET HEAD POST DELETE)), uri(),
+                         headers => \@headers,
+                         chance(0.2) ? (body => pick('{}', 'x' x 9000)) : () ];
+    }
+
+    return {
+        port => 'h2', streams => \@streams, id => $id,
+        how => pick('wait', 'wait', 'close', 'reset', 'rst'),
+        delay => pick(0, 0.01, 0.1, 0.4),
+    };
+}
+
+
+1;

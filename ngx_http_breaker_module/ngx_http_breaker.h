@@ -10,7 +10,8 @@
 
 #include "brk_outcome.h"
 #include "brk_table.h"
-#include "brk_text.h"
+#include "gw_origin.h"
+#include "gw_prometheus.h"
 #include "ngx_http_breaker_compat.h"
 
 
@@ -272,11 +273,11 @@ typedef struct {
 /* a growing text; what went wrong shows at its end */
 
 typedef struct {
+    gw_out_t                     out;
     ngx_pool_t                  *pool;
     ngx_chain_t                 *first;
     ngx_chain_t                 *last;
-    off_t                        size;
-    unsigned                     failed:1;
+    off_t                        size;        /* of it when it is whole */
 } ngx_http_breaker_text_t;
 
 
@@ -285,8 +286,11 @@ ngx_int_t ngx_http_breaker_collect(ngx_http_request_t *r,
     ngx_http_breaker_zone_t *zone, ngx_str_t *key,
     ngx_http_breaker_report_t *report);
 
+void ngx_http_breaker_text_init(ngx_http_breaker_text_t *text,
+    ngx_pool_t *pool);
 void ngx_http_breaker_write(ngx_http_breaker_text_t *text, const char *fmt,
     ...);
+ngx_int_t ngx_http_breaker_text_end(ngx_http_breaker_text_t *text);
 
 void ngx_http_breaker_json(ngx_http_breaker_text_t *text,
     ngx_http_breaker_report_t *report);

@@ -226,8 +226,8 @@ ngx_http_breaker_parameters(ngx_conf_t *cf, ngx_http_breaker_guard_t *guard)
             continue;
         }
 
-        nearest = brk_text_nearest(ngx_http_breaker_parameter_names,
-                                   value[i].data, value[i].len);
+        nearest = gw_nearest(ngx_http_breaker_parameter_names,
+                             value[i].data, value[i].len);
 
         if (nearest && ngx_strncmp(value[i].data, nearest,
                                    ngx_strlen(nearest)) != 0)

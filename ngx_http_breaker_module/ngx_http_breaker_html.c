@@ -254,15 +254,15 @@ static void
 ngx_http_breaker_html_actions(ngx_http_breaker_text_t *text,
     ngx_http_breaker_row_t *row)
 {
-    u_char       zone[BRK_KEY_MAX * BRK_QUERY], *zone_end;
-    u_char       key[BRK_KEY_MAX * BRK_QUERY], *key_end;
+    u_char       zone[BRK_KEY_MAX * GW_QUERY], *zone_end;
+    u_char       key[BRK_KEY_MAX * GW_QUERY], *key_end;
     ngx_uint_t   i;
 
     static const char  *actions[] = { "open", "close", "reset" };
 
-    zone_end = brk_text_query(zone, row->zone->name.data,
-                              ngx_min(row->zone->name.len, BRK_KEY_MAX));
-    key_end = brk_text_query(key, row->key.data, row->key.len);
+    zone_end = gw_escape_query(zone, row->zone->name.data,
+                               ngx_min(row->zone->name.len, BRK_KEY_MAX));
+    key_end = gw_escape_query(key, row->key.data, row->key.len);
 
     ngx_http_breaker_write(text, "<td class=\"a\">");
 
@@ -282,12 +282,7 @@ ngx_http_breaker_html_actions(ngx_http_breaker_text_t *text,
 static void
 ngx_http_breaker_html_text(ngx_http_breaker_text_t *text, ngx_str_t *value)
 {
-    u_char  html[BRK_KEY_MAX * BRK_SHOW * BRK_HTML], *last;
-
-    last = brk_text_html(html, value->data,
-                         ngx_min(value->len, BRK_KEY_MAX * BRK_SHOW));
-
-    ngx_http_breaker_write(text, "%*s", (size_t) (last - html), html);
+    gw_out_html(&text->out, value->data, value->len);
 }
 
 

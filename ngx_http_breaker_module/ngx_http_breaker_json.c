@@ -223,19 +223,19 @@ ngx_http_breaker_json_transitions(cJSON *object, ngx_http_breaker_row_t *row)
 }
 
 
-/* the names of zones and the keys that are shown have no zeros */
-
 static ngx_int_t
 ngx_http_breaker_json_string(cJSON *object, const char *name,
     ngx_str_t *value)
 {
-    u_char  copy[BRK_KEY_MAX * BRK_SHOW + 1], *last;
+    u_char  text[BRK_KEY_MAX * GW_SHOW * GW_JSON + 3], *last;
 
-    last = ngx_cpymem(copy, value->data, ngx_min(value->len,
-                                                 sizeof(copy) - 1));
+    text[0] = '"';
+    last = gw_escape_json(text + 1, value->data,
+                          ngx_min(value->len, BRK_KEY_MAX * GW_SHOW));
+    *last++ = '"';
     *last = '\0';
 
-    if (cJSON_AddStringToObject(object, name, (char *) copy) == NULL) {
+    if (cJSON_AddRawToObject(object, name, (char *) text) == NULL) {
         return NGX_ERROR;
     }
 
@@ -276,7 +276,7 @@ ngx_http_breaker_json_print(ngx_http_breaker_text_t *text, cJSON *object,
         cJSON_free(printed);
 
     } else {
-        text->failed = 1;
+        text->out.failed = 1;
     }
 
     cJSON_Delete(object);

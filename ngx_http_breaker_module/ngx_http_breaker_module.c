@@ -177,13 +177,13 @@ ngx_http_breaker_key_variable(ngx_http_request_t *r,
 
     key = ctx->rejected ? &ctx->refused.key : &ctx->subject.key;
 
-    p = ngx_pnalloc(r->pool, key->len * BRK_SHOW);
+    p = ngx_pnalloc(r->pool, key->len * GW_SHOW);
     if (p == NULL) {
         return NGX_ERROR;
     }
 
     v->data = p;
-    v->len = brk_text_show(p, key->data, key->len) - p;
+    v->len = gw_show(p, key->data, key->len) - p;
     v->valid = 1;
     v->no_cacheable = 0;
     v->not_found = 0;
@@ -375,7 +375,7 @@ ngx_http_breaker_unknown_directive(void *data)
 
     names[n] = NULL;
 
-    nearest = brk_text_nearest(names, name->data, name->len);
+    nearest = gw_nearest(names, name->data, name->len);
 
     if (nearest) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,

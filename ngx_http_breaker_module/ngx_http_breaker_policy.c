@@ -413,7 +413,7 @@ ngx_http_breaker_unknown(ngx_conf_t *cf, ngx_str_t *name)
 {
     const char  *nearest;
 
-    nearest = brk_text_nearest(ngx_http_breaker_names, name->data, name->len);
+    nearest = gw_nearest(ngx_http_breaker_names, name->data, name->len);
 
     if (nearest) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,

@@ -3,7 +3,7 @@
 
 
 #define NGX_HTTP_BREAKER_ROWS   10000
-#define NGX_HTTP_BREAKER_CHUNK  16384
+#define NGX_HTTP_BREAKER_CHUNK  ((size_t) 16384)
 
 /* the longest piece of one ngx_http_breaker_write() */
 
@@ -21,6 +21,7 @@ static ngx_int_t ngx_http_breaker_fill_row(ngx_http_request_t *r,
     ngx_http_breaker_row_t *row);
 static int ngx_libc_cdecl ngx_http_breaker_cmp_rows(const void *one,
     const void *two);
+static int ngx_http_breaker_text_more(gw_out_t *out, size_t n);
 
 
 /* the breakers that are not closed come first, should there be too many */
@@ -176,7 +177,7 @@ ngx_http_breaker_fill_row(ngx_http_request_t *r,
 
     b = &slot->breaker;
 
-    p = ngx_pnalloc(r->pool, slot->len * (1 + BRK_SHOW));
+    p = ngx_pnalloc(r->pool, slot->len * (1 + GW_SHOW));
     if (p == NULL) {
         return NGX_ERROR;
     }
@@ -188,7 +189,7 @@ ngx_http_breaker_fill_row(ngx_http_request_t *r,
     p = ngx_cpymem(p, slot->key, slot->len);
 
     row->shown.data = p;
-    row->shown.len = brk_text_show(p, slot->key, slot->len) - p;
+    row->shown.len = gw_show(p, slot->key, slot->len) - p;
 
     brk_window_sum(&b->window, ngx_current_msec, &row->sum);
 
@@ -235,54 +236,84 @@ ngx_http_breaker_cmp_rows(const void *one, const void *two)
 }
 
 
+void
+ngx_http_breaker_text_init(ngx_http_breaker_text_t *text, ngx_pool_t *pool)
+{
+    ngx_memzero(text, sizeof(ngx_http_breaker_text_t));
+
+    text->out.more = ngx_http_breaker_text_more;
+    text->out.ctx = text;
+    text->pool = pool;
+}
+
+
+static int
+ngx_http_breaker_text_more(gw_out_t *out, size_t n)
+{
+    ngx_buf_t                *b;
+    ngx_chain_t              *cl;
+    ngx_http_breaker_text_t  *text;
+
+    text = out->ctx;
+
+    cl = ngx_alloc_chain_link(text->pool);
+    b = ngx_create_temp_buf(text->pool, ngx_max(n, NGX_HTTP_BREAKER_CHUNK));
+
+    if (cl == NULL || b == NULL) {
+        return -1;
+    }
+
+    cl->buf = b;
+    cl->next = NULL;
+
+    if (text->last) {
+        text->last->buf->last = out->last;
+        text->last->next = cl;
+
+    } else {
+        text->first = cl;
+    }
+
+    text->last = cl;
+
+    out->last = b->last;
+    out->end = b->end;
+
+    return 0;
+}
+
+
 /* a piece that does not fit is cut: all are far shorter by their makers */
 
 void
 ngx_http_breaker_write(ngx_http_breaker_text_t *text, const char *fmt, ...)
 {
-    u_char       *last;
-    va_list       args;
-    ngx_buf_t    *b;
-    ngx_chain_t  *cl;
+    va_list  args;
 
-    if (text->failed) {
+    if (gw_out_room(&text->out, NGX_HTTP_BREAKER_PIECE) != 0) {
         return;
     }
 
-    cl = text->last;
+    va_start(args, fmt);
+    text->out.last = ngx_vslprintf(text->out.last, text->out.end, fmt, args);
+    va_end(args);
+}
 
-    if (cl == NULL || cl->buf->end - cl->buf->last < NGX_HTTP_BREAKER_PIECE) {
 
-        cl = ngx_alloc_chain_link(text->pool);
-        if (cl == NULL) {
-            text->failed = 1;
-            return;
-        }
+ngx_int_t
+ngx_http_breaker_text_end(ngx_http_breaker_text_t *text)
+{
+    ngx_chain_t  *cl;
 
-        cl->buf = ngx_create_temp_buf(text->pool, NGX_HTTP_BREAKER_CHUNK);
-        if (cl->buf == NULL) {
-            text->failed = 1;
-            return;
-        }
-
-        cl->next = NULL;
-
-        if (text->last) {
-            text->last->next = cl;
-
-        } else {
-            text->first = cl;
-        }
-
-        text->last = cl;
+    if (text->out.failed || text->last == NULL) {
+        return NGX_ERROR;
     }
 
-    b = cl->buf;
+    text->last->buf->last = text->out.last;
 
-    va_start(args, fmt);
-    last = ngx_vslprintf(b->last, b->end, fmt, args);
-    va_end(args);
+    for (cl = text->first; cl; cl = cl->next) {
+        text->size += cl->buf->last - cl->buf->pos;
+    }
 
-    text->size += last - b->last;
-    b->last = last;
+    return NGX_OK;
 }

@@ -5,8 +5,6 @@
 static ngx_int_t ngx_http_breaker_get(ngx_http_request_t *r);
 static ngx_int_t ngx_http_breaker_post(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_breaker_foreign(ngx_http_request_t *r);
-static ngx_uint_t ngx_http_breaker_own_origin(ngx_http_request_t *r,
-    ngx_str_t *origin);
 static ngx_int_t ngx_http_breaker_find_zone(ngx_http_request_t *r,
     ngx_uint_t one, ngx_http_breaker_zone_t **zone, const char **error);
 static ngx_int_t ngx_http_breaker_arg(ngx_http_request_t *r, ngx_str_t *name,
@@ -25,7 +23,7 @@ static ngx_int_t ngx_http_breaker_respond(ngx_http_request_t *r,
 static ngx_str_t  ngx_http_breaker_type_json =
     ngx_string("application/json");
 static ngx_str_t  ngx_http_breaker_type_prometheus =
-    ngx_string("text/plain; version=0.0.4; charset=utf-8");
+    ngx_string(GW_PROMETHEUS_TEXT);
 static ngx_str_t  ngx_http_breaker_type_html =
     ngx_string("text/html; charset=utf-8");
 
@@ -130,8 +128,7 @@ ngx_http_breaker_get(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ngx_memzero(&text, sizeof(ngx_http_breaker_text_t));
-    text.pool = r->pool;
+    ngx_http_breaker_text_init(&text, r->pool);
 
     render(&text, &report);
 
@@ -206,8 +203,7 @@ ngx_http_breaker_post(ngx_http_request_t *r)
         return ngx_http_breaker_see_other(r);
     }
 
-    ngx_memzero(&text, sizeof(ngx_http_breaker_text_t));
-    text.pool = r->pool;
+    ngx_http_breaker_text_init(&text, r->pool);
 
     ngx_http_breaker_json_change(&text, zone, &shown, &action, &event);
 
@@ -221,69 +217,32 @@ ngx_http_breaker_post(ngx_http_request_t *r)
 static ngx_uint_t
 ngx_http_breaker_foreign(ngx_http_request_t *r)
 {
+    ngx_str_t         host;
     ngx_uint_t        i;
     ngx_list_part_t  *part;
     ngx_table_elt_t  *h;
 
-    part = &r->headers_in.headers.part;
-    h = part->elts;
+    ngx_str_null(&host);
 
-    for (i = 0; /* void */ ; i++) {
+    if (r->headers_in.host) {
+        host = r->headers_in.host->value;
+    }
 
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                return 0;
+    for (part = &r->headers_in.headers.part; part; part = part->next) {
+
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+            if (gw_origin_foreign(h[i].key.data, h[i].key.len,
+                                  h[i].value.data, h[i].value.len,
+                                  host.data, host.len))
+            {
+                return 1;
             }
-
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
-
-        if (h[i].key.len == sizeof("origin") - 1
-            && ngx_strncmp(h[i].lowcase_key, "origin", h[i].key.len) == 0
-            && !ngx_http_breaker_own_origin(r, &h[i].value))
-        {
-            return 1;
-        }
-
-        if (h[i].key.len == sizeof("sec-fetch-site") - 1
-            && ngx_strncmp(h[i].lowcase_key, "sec-fetch-site", h[i].key.len)
-               == 0
-            && !ngx_http_breaker_is(&h[i].value, "same-origin")
-            && !ngx_http_breaker_is(&h[i].value, "none"))
-        {
-            return 1;
         }
     }
-}
 
-
-/* the scheme is not compared: TLS may end before us */
-
-static ngx_uint_t
-ngx_http_breaker_own_origin(ngx_http_request_t *r, ngx_str_t *origin)
-{
-    u_char     *p;
-    size_t      len;
-    ngx_str_t  *host;
-
-    if (r->headers_in.host == NULL) {
-        return 0;
-    }
-
-    host = &r->headers_in.host->value;
-
-    p = ngx_strnstr(origin->data, "://", origin->len);
-
-    if (p == NULL) {
-        return 0;
-    }
-
-    p += sizeof("://") - 1;
-    len = origin->data + origin->len - p;
-
-    return len == host->len && ngx_strncasecmp(p, host->data, len) == 0;
+    return 0;
 }
 
 
@@ -406,12 +365,12 @@ ngx_http_breaker_change(ngx_http_request_t *r, ngx_http_breaker_zone_t *zone,
         return rc;
     }
 
-    shown->data = ngx_pnalloc(r->pool, key.len * BRK_SHOW);
+    shown->data = ngx_pnalloc(r->pool, key.len * GW_SHOW);
     if (shown->data == NULL) {
         return NGX_ERROR;
     }
 
-    shown->len = brk_text_show(shown->data, key.data, key.len) - shown->data;
+    shown->len = gw_show(shown->data, key.data, key.len) - shown->data;
 
     return NGX_OK;
 }
@@ -446,8 +405,7 @@ ngx_http_breaker_see_other(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ngx_memzero(&text, sizeof(ngx_http_breaker_text_t));
-    text.pool = r->pool;
+    ngx_http_breaker_text_init(&text, r->pool);
 
     ngx_http_breaker_write(&text, "changed\n");
 
@@ -462,8 +420,7 @@ ngx_http_breaker_fail(ngx_http_request_t *r, ngx_uint_t status,
 {
     ngx_http_breaker_text_t  text;
 
-    ngx_memzero(&text, sizeof(ngx_http_breaker_text_t));
-    text.pool = r->pool;
+    ngx_http_breaker_text_init(&text, r->pool);
 
     ngx_http_breaker_json_error(&text, error);
 
@@ -479,7 +436,7 @@ ngx_http_breaker_respond(ngx_http_request_t *r, ngx_uint_t status,
     ngx_int_t      rc;
     ngx_keyval_t  *h;
 
-    if (text->failed || text->last == NULL) {
+    if (ngx_http_breaker_text_end(text) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 

@@ -300,9 +300,9 @@ static void
 ngx_http_breaker_log_event(ngx_http_breaker_zone_t *zone, u_char *key,
     size_t len, brk_event_t *event, ngx_log_t *log)
 {
-    u_char  shown[BRK_KEY_MAX * BRK_SHOW], *last, open_for[64];
+    u_char  shown[BRK_KEY_MAX * GW_SHOW], *last, open_for[64];
 
-    last = brk_text_show(shown, key, len);
+    last = gw_show(shown, key, len);
 
     open_for[0] = '\0';
 
@@ -328,7 +328,7 @@ static void
 ngx_http_breaker_log_full(ngx_http_breaker_zone_t *zone, brk_key_t *key,
     ngx_log_t *log)
 {
-    u_char  shown[BRK_KEY_MAX * BRK_SHOW], *last;
+    u_char  shown[BRK_KEY_MAX * GW_SHOW], *last;
 
     if (zone->full == ngx_time()) {
         return;
@@ -336,7 +336,7 @@ ngx_http_breaker_log_full(ngx_http_breaker_zone_t *zone, brk_key_t *key,
 
     zone->full = ngx_time();
 
-    last = brk_text_show(shown, key->data, key->len);
+    last = gw_show(shown, key->data, key->len);
 
     ngx_log_error(NGX_LOG_ERR, log, 0,
                   "breaker zone \"%V\" is full of open breakers, "

@@ -13,7 +13,7 @@ use Time::HiRes qw(sleep);
 
 use Harness;
 
-my $t = Harness->new(plan => 42);
+my $t = Harness->new(plan => 50);
 
 my %n;
 
@@ -189,8 +189,18 @@ is(http_get('/purge?all=1')->header('Allow'), 'POST, DELETE', 'Allow');
 is(http_request('DELETE', '/purge?uri=/x')->status, 200, 'DELETE');
 is(purge($_)->status, 400, "\"$_\"")
     for '', 'key=12', 'prefix=/a', 'uri=a', 'all=0';
-is(purge('all=1', headers => [ Origin => 'http://evil.example' ])->status,
-   403, 'a foreign origin');
+for ([ Origin => 'http://evil.example' ], [ Origin => 'null' ],
+     [ Origin => 'x:/alocalhost' ], [ 'Sec-Fetch-Site' => 'same-site' ],
+     [ Origin => 'http://localhost', Origin => 'http://evil.example' ])
+{
+    is(purge('all=1', headers => $_)->status, 403, "foreign: @$_");
+}
+
+for ([ Origin => 'http://localhost' ], [ Origin => 'https://LOCALHOST' ],
+     [ 'Sec-Fetch-Site' => 'same-origin' ], [ 'Sec-Fetch-Site' => 'none' ])
+{
+    is(purge('uri=/none', headers => $_)->status, 200, "our own: @$_");
+}
 
 # many purges: the table is full, nothing purged comes back
 

@@ -23,10 +23,10 @@ my $f = Harness::Fleet->new(
         '/tag/'    => { body => 'x', headers =>
                         [ 'Cache-Control' => 'max-age=60' ] },
     ],
-    http    => 'aggregate_cache_zone  \'odd"\\zone\' 1m;
+    http    => 'aggregate_cache_zone  \'odd"\\zöne\' 1m;
                 server {
                     listen           127.0.0.1:%%PORT_1%%;
-                    aggregate_cache  \'odd"\\zone\';
+                    aggregate_cache  \'odd"\\zöne\';
                     location / { proxy_pass http://127.0.0.1:BACKEND; }
                 }',
 );
@@ -74,8 +74,9 @@ is($m{'redis_state{zone="api",state="up"}'}, 1, 'Redis is up');
 is($m{'redis_state{zone="api",state="down"}'}, 0, 'and not down');
 
 ($r, %m) = metrics(0);
-is($m{'hits_total{zone="odd\\"\\\\zone",tier="L1"}'}, 1, 'a name is escaped');
-is($f->get(0, '/state')->json->{zones}{'odd"\\zone'}{hits}{L1}, 1, 'in JSON');
+is($m{'hits_total{zone="odd\\"\\\\zöne",tier="L1"}'}, 1, 'a name is escaped');
+is($f->get(0, '/state')->json->{zones}{"odd\"\\z\x{f6}ne"}{hits}{L1}, 1,
+   'in JSON, as the UTF-8 that it is');
 ok(!(grep { /redis_state.*odd/ } keys %m), 'no state without a Redis');
 
 my (%done, %type, $last, @bad);

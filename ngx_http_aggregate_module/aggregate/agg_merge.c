@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "agg_merge.h"
+#include "gw_siphash.h"
 
 
 #define AGG_MERGE_SLOTS  64
@@ -16,8 +17,6 @@ static agg_merge_slot_t *agg_merge_find(const agg_merge_t *m,
 static agg_rc_e agg_merge_grow(agg_merge_t *m);
 static agg_rc_e agg_merge_hash(agg_merge_t *m, const agg_str_t *name,
     uint64_t *hash);
-static uint64_t agg_siphash(const uint64_t key[2], const unsigned char *p,
-    size_t len);
 
 
 agg_rc_e
@@ -204,7 +203,7 @@ agg_merge_hash(agg_merge_t *m, const agg_str_t *name, uint64_t *hash)
     unsigned char  *p, room[256];
 
     if (memchr(name->data, '\\', name->len) == NULL) {
-        *hash = agg_siphash(m->key, name->data, name->len);
+        *hash = gw_siphash(m->key, name->data, name->len);
         return AGG_OK;
     }
 
@@ -219,58 +218,7 @@ agg_merge_hash(agg_merge_t *m, const agg_str_t *name, uint64_t *hash)
 
     n = agg_json_unescape_any(p, name);
 
-    *hash = agg_siphash(m->key, p, n);
+    *hash = gw_siphash(m->key, p, n);
 
     return AGG_OK;
-}
-
-
-#define agg_rotl(x, b)  (((x) << (b)) | ((x) >> (64 - (b))))
-
-#define agg_sip_round                                                         \
-    v0 += v1; v1 = agg_rotl(v1, 13); v1 ^= v0; v0 = agg_rotl(v0, 32);         \
-    v2 += v3; v3 = agg_rotl(v3, 16); v3 ^= v2;                                \
-    v0 += v3; v3 = agg_rotl(v3, 21); v3 ^= v0;                                \
-    v2 += v1; v1 = agg_rotl(v1, 17); v1 ^= v2; v2 = agg_rotl(v2, 32)
-
-
-/* SipHash-1-3, Aumasson and Bernstein, 2012 */
-
-static uint64_t
-agg_siphash(const uint64_t key[2], const unsigned char *p, size_t len)
-{
-    size_t    i, tail;
-    uint64_t  v0, v1, v2, v3, m;
-
-    v0 = key[0] ^ 0x736f6d6570736575ULL;
-    v1 = key[1] ^ 0x646f72616e646f6dULL;
-    v2 = key[0] ^ 0x6c7967656e657261ULL;
-    v3 = key[1] ^ 0x7465646279746573ULL;
-
-    tail = len & 7;
-
-    for (i = 0; i < len - tail; i += 8) {
-        memcpy(&m, p + i, 8);
-        v3 ^= m;
-        agg_sip_round;
-        v0 ^= m;
-    }
-
-    m = (uint64_t) len << 56;
-    p += len - tail;
-
-    for (i = 0; i < tail; i++) {
-        m |= (uint64_t) p[i] << (8 * i);
-    }
-
-    v3 ^= m;
-    agg_sip_round;
-    v0 ^= m;
-
-    v2 ^= 0xff;
-    agg_sip_round;
-    agg_sip_round;
-    agg_sip_round;
-
-    return v0 ^ v1 ^ v2 ^ v3;
 }

@@ -6,6 +6,7 @@
 
 #include "ngx_http_aggregate_module.h"
 #include "ngx_http_aggregate_conf.h"
+#include "gw_text.h"
 
 
 #define ngx_http_aggregate_error(cf, where, fmt, ...)                         \
@@ -360,25 +361,22 @@ ngx_http_aggregate_suggest_backend(ngx_conf_t *cf,
     ngx_http_aggregate_block_t *block, ngx_str_t *name,
     ngx_http_aggregate_where_t *where)
 {
-    ngx_uint_t                      i, distance, best;
-    ngx_http_aggregate_backend_t  **backends, *nearest;
+    ngx_uint_t                      i;
+    gw_nearest_t                    nearest;
+    ngx_http_aggregate_backend_t  **backends;
 
     backends = block->backends.elts;
-    nearest = NULL;
-    best = name->len / 3 + 2;
+
+    gw_nearest_init(&nearest, name->data, name->len);
 
     for (i = 0; i < block->backends.nelts; i++) {
-        distance = ngx_http_aggregate_distance(&backends[i]->name, name);
-
-        if (distance < best) {
-            best = distance;
-            nearest = backends[i];
-        }
+        gw_nearest_try(&nearest, backends[i]->name.data,
+                       backends[i]->name.len, &backends[i]->name);
     }
 
-    if (nearest) {
+    if (nearest.item) {
         ngx_http_aggregate_error(cf, where, "did you mean \"%V\"?",
-                                 &nearest->name);
+                                 nearest.item);
     }
 }
 

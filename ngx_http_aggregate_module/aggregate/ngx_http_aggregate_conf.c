@@ -9,6 +9,7 @@
 
 #include "ngx_http_aggregate_module.h"
 #include "ngx_http_aggregate_conf.h"
+#include "gw_text.h"
 
 
 typedef struct {
@@ -570,37 +571,39 @@ ngx_http_aggregate_parse_block(ngx_conf_t *cf, ngx_uint_t type, void *conf)
 static ngx_int_t
 ngx_http_aggregate_unknown_statement(ngx_conf_t *cf, ngx_uint_t type)
 {
-    ngx_str_t      *name;
-    ngx_uint_t      distance, best;
-    ngx_command_t  *cmd, *nearest, *elsewhere;
+    ngx_str_t            *name;
+    gw_nearest_t          nearest;
+    ngx_command_t        *cmd, *elsewhere;
+    const ngx_command_t  *near;
 
     if (cf->args->nelts == 0) {
         return 0;
     }
 
     name = cf->args->elts;
-    nearest = NULL;
     elsewhere = NULL;
-    best = name->len / 3 + 2;
+
+    gw_nearest_init(&nearest, name->data, name->len);
 
     for (cmd = ngx_http_aggregate_block_commands; cmd->name.len; cmd++) {
 
-        distance = ngx_http_aggregate_distance(&cmd->name, name);
+        if (cmd->name.len == name->len
+            && ngx_strncmp(cmd->name.data, name->data, name->len) == 0)
+        {
+            if (cmd->type & type) {
+                ngx_http_aggregate_missing_quotes(cf, name);
+                return 1;
+            }
 
-        if (distance == 0 && (cmd->type & type)) {
-            ngx_http_aggregate_missing_quotes(cf, name);
-            return 1;
+            elsewhere = elsewhere ? elsewhere : cmd;
         }
 
-        if (distance == 0 && elsewhere == NULL) {
-            elsewhere = cmd;
-        }
-
-        if ((cmd->type & type) && distance < best) {
-            best = distance;
-            nearest = cmd;
+        if (cmd->type & type) {
+            gw_nearest_try(&nearest, cmd->name.data, cmd->name.len, cmd);
         }
     }
+
+    near = nearest.item;
 
     if (elsewhere) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -611,10 +614,10 @@ ngx_http_aggregate_unknown_statement(ngx_conf_t *cf, ngx_uint_t type)
                               & NGX_HTTP_AGGREGATE_BACKEND_CONF)
                            ? "backend" : "aggregate_shape");
 
-    } else if (nearest) {
+    } else if (near) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "did you mean \"%V\" instead of \"%V\"?",
-                           &nearest->name, name);
+                           &near->name, name);
     }
 
     return 1;
@@ -663,10 +666,12 @@ ngx_http_aggregate_unknown_directive(void *data)
 {
     ngx_conf_t *cf = data;
 
-    ngx_str_t      *name;
-    ngx_uint_t      i, distance, best;
-    ngx_module_t  **modules;
-    ngx_command_t  *cmd, *nearest;
+    ngx_str_t            *name;
+    ngx_uint_t            i;
+    gw_nearest_t          nearest;
+    ngx_module_t        **modules;
+    ngx_command_t        *cmd;
+    const ngx_command_t  *near;
 
     if (cf->args->nelts == 0) {
         return;
@@ -674,8 +679,8 @@ ngx_http_aggregate_unknown_directive(void *data)
 
     name = cf->args->elts;
     modules = cf->cycle->modules;
-    nearest = NULL;
-    best = name->len / 3 + 2;
+
+    gw_nearest_init(&nearest, name->data, name->len);
 
     for (i = 0; modules[i]; i++) {
 
@@ -694,52 +699,17 @@ ngx_http_aggregate_unknown_directive(void *data)
                 continue;
             }
 
-            distance = ngx_http_aggregate_distance(&cmd->name, name);
-
-            if (distance < best) {
-                best = distance;
-                nearest = cmd;
-            }
+            gw_nearest_try(&nearest, cmd->name.data, cmd->name.len, cmd);
         }
     }
 
-    if (nearest) {
+    near = nearest.item;
+
+    if (near) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "did you mean \"%V\" instead of \"%V\"?",
-                      &nearest->name, name);
+                      &near->name, name);
     }
-}
-
-
-/* Levenshtein, of short names */
-
-ngx_uint_t
-ngx_http_aggregate_distance(ngx_str_t *a, ngx_str_t *b)
-{
-    size_t      i, k;
-    ngx_uint_t  row[33], last, least;
-
-    if (a->len > 32 || b->len > 32) {
-        return NGX_MAX_UINT32_VALUE;
-    }
-
-    for (k = 0; k <= b->len; k++) {
-        row[k] = k;
-    }
-
-    for (i = 1; i <= a->len; i++) {
-        last = row[0];
-        row[0] = i;
-
-        for (k = 1; k <= b->len; k++) {
-            least = last + (a->data[i - 1] != b->data[k - 1]);
-            last = row[k];
-            least = ngx_min(least, row[k] + 1);
-            row[k] = ngx_min(least, row[k - 1] + 1);
-        }
-    }
-
-    return row[b->len];
 }
 
 

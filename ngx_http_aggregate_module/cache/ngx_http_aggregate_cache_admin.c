@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_aggregate_cache.h"
+#include "gw_origin.h"
 
 
 #define NGX_HTTP_AGGREGATE_CACHE_URI_MAX  8192
@@ -51,8 +52,6 @@ static ngx_int_t ngx_http_aggregate_cache_purge_key(ngx_str_t *value,
 static ngx_int_t ngx_http_aggregate_cache_purge_prefix(ngx_str_t *value,
     uint64_t *hash);
 static ngx_uint_t ngx_http_aggregate_cache_foreign(ngx_http_request_t *r);
-static ngx_str_t *ngx_http_aggregate_cache_request_header(
-    ngx_http_request_t *r, ngx_str_t *name);
 
 
 void
@@ -484,66 +483,32 @@ ngx_http_aggregate_cache_purge_prefix(ngx_str_t *value, uint64_t *hash)
 static ngx_uint_t
 ngx_http_aggregate_cache_foreign(ngx_http_request_t *r)
 {
-    u_char     *p;
-    ngx_str_t  *site, *origin, *host;
-
-    static ngx_str_t  site_name = ngx_string("sec-fetch-site");
-    static ngx_str_t  origin_name = ngx_string("origin");
-    static ngx_str_t  host_name = ngx_string("host");
-
-    site = ngx_http_aggregate_cache_request_header(r, &site_name);
-
-    if (site
-        && !(site->len == 11
-             && ngx_strncmp(site->data, "same-origin", 11) == 0)
-        && !(site->len == 4 && ngx_strncmp(site->data, "none", 4) == 0))
-    {
-        return 1;
-    }
-
-    origin = ngx_http_aggregate_cache_request_header(r, &origin_name);
-
-    if (origin == NULL) {
-        return 0;
-    }
-
-    host = ngx_http_aggregate_cache_request_header(r, &host_name);
-    p = ngx_strlchr(origin->data, origin->data + origin->len, '/');
-
-    if (host == NULL || p == NULL
-        || origin->data + origin->len - p != (off_t) (host->len + 2))
-    {
-        return 1;
-    }
-
-    return ngx_strncasecmp(p + 2, host->data, host->len) != 0;
-}
-
-
-static ngx_str_t *
-ngx_http_aggregate_cache_request_header(ngx_http_request_t *r,
-    ngx_str_t *name)
-{
+    ngx_str_t         host;
     ngx_uint_t        i;
     ngx_list_part_t  *part;
-    ngx_table_elt_t  *header;
+    ngx_table_elt_t  *h;
+
+    ngx_str_null(&host);
+
+    if (r->headers_in.host) {
+        host = r->headers_in.host->value;
+    }
 
     for (part = &r->headers_in.headers.part; part; part = part->next) {
 
-        header = part->elts;
+        h = part->elts;
 
         for (i = 0; i < part->nelts; i++) {
-
-            if (header[i].key.len == name->len
-                && ngx_strncasecmp(header[i].key.data, name->data, name->len)
-                   == 0)
+            if (gw_origin_foreign(h[i].key.data, h[i].key.len,
+                                  h[i].value.data, h[i].value.len,
+                                  host.data, host.len))
             {
-                return &header[i].value;
+                return 1;
             }
         }
     }
 
-    return NULL;
+    return 0;
 }
 
 

@@ -6,6 +6,7 @@
 
 
 #include "ngx_http_aggregate_cache.h"
+#include "gw_text.h"
 
 
 #define ngx_http_aggregate_cache_answered(status)                            \
@@ -27,8 +28,6 @@ static ngx_buf_t *ngx_http_aggregate_cache_status_json(ngx_http_request_t *r,
     ngx_http_aggregate_cache_main_conf_t *cmcf);
 static ngx_buf_t *ngx_http_aggregate_cache_status_prometheus(
     ngx_http_request_t *r, ngx_http_aggregate_cache_main_conf_t *cmcf);
-static u_char *ngx_http_aggregate_cache_status_name(u_char *p,
-    ngx_str_t *name);
 static u_char *ngx_http_aggregate_cache_status_head(u_char *p,
     const char *name, const char *type, const char *help);
 static u_char *ngx_http_aggregate_cache_status_zone(u_char *p,
@@ -137,7 +136,7 @@ ngx_http_aggregate_cache_status_json(ngx_http_request_t *r,
     len = 32;
 
     for (i = 0; i < cmcf->zones.nelts; i++) {
-        len += 6 * zones[i]->name.len + 512 + 16 * NGX_INT64_LEN;
+        len += GW_JSON * zones[i]->name.len + 512 + 16 * NGX_INT64_LEN;
     }
 
     b = ngx_create_temp_buf(r->pool, len);
@@ -157,8 +156,8 @@ ngx_http_aggregate_cache_status_json(ngx_http_request_t *r,
         }
 
         *b->last++ = '"';
-        b->last = ngx_http_aggregate_cache_status_name(b->last,
-                                                       &zones[i]->name);
+        b->last = gw_escape_json(b->last, zones[i]->name.data,
+                                 zones[i]->name.len);
 
         b->last = ngx_sprintf(b->last,
                       "\":{\"entries\":%uD,\"bytes\":%uL,"
@@ -190,29 +189,6 @@ ngx_http_aggregate_cache_status_json(ngx_http_request_t *r,
 }
 
 
-/* a name is the configuration's, but may hold anything */
-
-static u_char *
-ngx_http_aggregate_cache_status_name(u_char *p, ngx_str_t *name)
-{
-    size_t  i;
-    u_char  c;
-
-    for (i = 0; i < name->len; i++) {
-        c = name->data[i];
-
-        if (c < 0x20 || c == '"' || c == '\\' || c >= 0x7f) {
-            p = ngx_sprintf(p, "\\u00%02xi", (ngx_uint_t) c);
-            continue;
-        }
-
-        *p++ = c;
-    }
-
-    return p;
-}
-
-
 static ngx_buf_t *
 ngx_http_aggregate_cache_status_prometheus(ngx_http_request_t *r,
     ngx_http_aggregate_cache_main_conf_t *cmcf)
@@ -227,7 +203,7 @@ ngx_http_aggregate_cache_status_prometheus(ngx_http_request_t *r,
     len = 4096;
 
     for (i = 0; i < cmcf->zones.nelts; i++) {
-        len += 20 * (5 * zones[i]->name.len + 128);
+        len += 20 * (GW_LABEL * zones[i]->name.len + 128);
     }
 
     b = ngx_create_temp_buf(r->pool, len);
@@ -272,31 +248,12 @@ ngx_http_aggregate_cache_status_head(u_char *p, const char *name,
 }
 
 
-/* a label of the format has escapes of its own */
-
 static u_char *
 ngx_http_aggregate_cache_status_zone(u_char *p, const char *name,
     ngx_http_aggregate_cache_zone_t *zone)
 {
-    u_char  c;
-    size_t  i;
-
     p = ngx_sprintf(p, "aggregate_cache_%s{zone=\"", name);
-
-    for (i = 0; i < zone->name.len; i++) {
-        c = zone->name.data[i];
-
-        if (c == '"' || c == '\\') {
-            *p++ = '\\';
-            *p++ = c;
-
-        } else if (c < 0x20 || c >= 0x7f) {
-            p = ngx_sprintf(p, "\\\\x%02Xi", (ngx_uint_t) c);
-
-        } else {
-            *p++ = c;
-        }
-    }
+    p = gw_escape_label(p, zone->name.data, zone->name.len);
 
     *p++ = '"';
 

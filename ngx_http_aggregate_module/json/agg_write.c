@@ -6,14 +6,13 @@
 
 #include "agg_json.h"
 #include "agg_block.h"
+#include "gw_text.h"
 
 
 #define AGG_BUF_MIN  512
 
 
 static const u_char *agg_plain_end(const u_char *p, const u_char *end);
-static unsigned agg_character(const u_char *p, const u_char *end,
-    unsigned *valid);
 static unsigned agg_escape_one(u_char *dst, u_char c);
 
 
@@ -71,7 +70,7 @@ agg_buf_reserve(agg_buf_t *b, size_t n)
 int
 agg_utf8_valid(const u_char *p, size_t len)
 {
-    unsigned       valid;
+    int            valid;
     const u_char  *end;
 
     end = p + len;
@@ -83,7 +82,7 @@ agg_utf8_valid(const u_char *p, size_t len)
             continue;
         }
 
-        p += agg_character(p, end, &valid);
+        p += gw_utf8_length(p, end, &valid);
 
         if (!valid) {
             return 0;
@@ -97,9 +96,10 @@ agg_utf8_valid(const u_char *p, size_t len)
 size_t
 agg_json_escaped_length(const u_char *data, size_t len)
 {
+    int            valid;
     size_t         n;
     u_char         dst[6];
-    unsigned       valid, size;
+    unsigned       size;
     const u_char  *p, *end, *plain;
 
     n = 2;
@@ -121,7 +121,7 @@ agg_json_escaped_length(const u_char *data, size_t len)
             continue;
         }
 
-        size = agg_character(p, end, &valid);
+        size = gw_utf8_length(p, end, &valid);
         n += valid ? size : 3;
         p += size;
     }
@@ -131,9 +131,10 @@ agg_json_escaped_length(const u_char *data, size_t len)
 agg_rc_e
 agg_json_escape(agg_buf_t *b, const u_char *data, size_t len)
 {
+    int            valid;
     u_char        *d;
     agg_rc_e       rc;
-    unsigned       valid, size;
+    unsigned       size;
     const u_char  *p, *end, *plain;
 
     rc = agg_buf_reserve(b, agg_json_escaped_length(data, len));
@@ -166,7 +167,7 @@ agg_json_escape(agg_buf_t *b, const u_char *data, size_t len)
             continue;
         }
 
-        size = agg_character(p, end, &valid);
+        size = gw_utf8_length(p, end, &valid);
 
         if (valid) {
             memcpy(d, p, size);
@@ -210,43 +211,6 @@ agg_plain_end(const u_char *p, const u_char *end)
     }
 
     return p;
-}
-
-
-/*
- * The length of the character at p, which is not ASCII; of a bad one, of the
- * part of it that is replaced as one.
- */
-
-static unsigned
-agg_character(const u_char *p, const u_char *end, unsigned *valid)
-{
-    u_char    low, high;
-    unsigned  n, i;
-
-    *valid = 0;
-
-    if (*p < 0xc2 || *p > 0xf4) {
-        return 1;
-    }
-
-    n = (*p < 0xe0) ? 2 : (*p < 0xf0) ? 3 : 4;
-    low = (*p == 0xe0) ? 0xa0 : (*p == 0xf0) ? 0x90 : 0x80;
-    high = (*p == 0xed) ? 0x9f : (*p == 0xf4) ? 0x8f : 0xbf;
-
-    for (i = 1; i < n; i++) {
-
-        if (p + i == end || p[i] < low || p[i] > high) {
-            return i;
-        }
-
-        low = 0x80;
-        high = 0xbf;
-    }
-
-    *valid = 1;
-
-    return n;
 }
 
 

@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_aggregate_redis.h"
+#include "gw_text.h"
 
 
 #define NGX_HTTP_AGGREGATE_REDIS_SERVERS  64
@@ -25,8 +26,6 @@ typedef struct {
 
 static void ngx_http_aggregate_redis_unknown(ngx_conf_t *cf,
     ngx_str_t *name);
-static ngx_uint_t ngx_http_aggregate_redis_distance(ngx_str_t *a,
-    ngx_str_t *b);
 static char *ngx_http_aggregate_redis_conf_server(ngx_conf_t *cf,
     ngx_http_aggregate_redis_t *redis, void *field);
 static char *ngx_http_aggregate_redis_conf_sentinel(ngx_conf_t *cf,
@@ -189,69 +188,27 @@ ngx_http_aggregate_redis_statement(ngx_conf_t *cf, ngx_command_t *dummy,
 static void
 ngx_http_aggregate_redis_unknown(ngx_conf_t *cf, ngx_str_t *name)
 {
-    ngx_str_t   *nearest;
-    ngx_uint_t   i, distance, min;
+    ngx_str_t     *known;
+    ngx_uint_t     i;
+    gw_nearest_t   nearest;
 
-    nearest = NULL;
-    min = 4;
+    gw_nearest_init(&nearest, name->data, name->len);
 
     for (i = 0; ngx_http_aggregate_redis_statements[i].name.len; i++) {
-
-        distance = ngx_http_aggregate_redis_distance(name,
-                               &ngx_http_aggregate_redis_statements[i].name);
-
-        if (distance < min && distance * 2 <= name->len) {
-            min = distance;
-            nearest = &ngx_http_aggregate_redis_statements[i].name;
-        }
+        known = &ngx_http_aggregate_redis_statements[i].name;
+        gw_nearest_try(&nearest, known->data, known->len, known);
     }
 
-    if (nearest) {
+    if (nearest.item) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "unknown statement \"%V\" in \"aggregate_redis\", "
-                           "did you mean \"%V\"?", name, nearest);
+                           "did you mean \"%V\"?", name, nearest.item);
         return;
     }
 
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                        "unknown statement \"%V\" in \"aggregate_redis\"",
                        name);
-}
-
-
-/* how many letters to change, to add and to take away */
-
-static ngx_uint_t
-ngx_http_aggregate_redis_distance(ngx_str_t *a, ngx_str_t *b)
-{
-    ngx_uint_t  i, k, before, save, row[33];
-
-    if (a->len > 32 || b->len > 32) {
-        return NGX_MAX_INT_T_VALUE;
-    }
-
-    for (k = 0; k <= b->len; k++) {
-        row[k] = k;
-    }
-
-    for (i = 0; i < a->len; i++) {
-
-        before = row[0];
-        row[0] = i + 1;
-
-        for (k = 0; k < b->len; k++) {
-
-            save = row[k + 1];
-
-            row[k + 1] = before + (a->data[i] != b->data[k]);
-            row[k + 1] = ngx_min(row[k + 1], save + 1);
-            row[k + 1] = ngx_min(row[k + 1], row[k] + 1);
-
-            before = save;
-        }
-    }
-
-    return row[b->len];
 }
 
 

@@ -2,6 +2,7 @@
 /* "aggregate_shape", "aggregate_apply" and "aggregate_shape_buffer" */
 
 #include "ngx_http_aggregate_shape.h"
+#include "gw_text.h"
 
 
 static void *ngx_http_aggregate_apply_create_main_conf(ngx_conf_t *cf);
@@ -544,8 +545,9 @@ static ngx_int_t
 ngx_http_aggregate_apply_check(ngx_conf_t *cf,
     ngx_http_aggregate_apply_main_conf_t *mcf)
 {
-    ngx_uint_t                    i, k, distance, best;
-    ngx_http_aggregate_named_t  **shapes, *nearest;
+    ngx_uint_t                    i, k;
+    gw_nearest_t                  nearest;
+    ngx_http_aggregate_named_t  **shapes;
     ngx_http_aggregate_apply_t  **applied, *apply;
 
     shapes = mcf->shapes.elts;
@@ -568,22 +570,17 @@ ngx_http_aggregate_apply_check(ngx_conf_t *cf,
                       "unknown shape \"%V\" in \"aggregate_apply\" in %V:%ui",
                       &apply->text, &apply->file, apply->line);
 
-        nearest = NULL;
-        best = apply->text.len / 3 + 2;
+        gw_nearest_init(&nearest, apply->text.data, apply->text.len);
 
         for (k = 0; k < mcf->shapes.nelts; k++) {
-            distance = ngx_http_aggregate_distance(&shapes[k]->name,
-                                                   &apply->text);
-            if (distance < best) {
-                best = distance;
-                nearest = shapes[k];
-            }
+            gw_nearest_try(&nearest, shapes[k]->name.data,
+                           shapes[k]->name.len, &shapes[k]->name);
         }
 
-        if (nearest) {
+        if (nearest.item) {
             ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                           "did you mean \"%V\" instead of \"%V\" in %V:%ui?",
-                          &nearest->name, &apply->text, &apply->file,
+                          nearest.item, &apply->text, &apply->file,
                           apply->line);
         }
 

@@ -95,7 +95,6 @@ ngx_int_t ngx_http_aggregate_variable_used(ngx_conf_t *cf, ngx_str_t *name);
 
 char *ngx_http_aggregate_parse_block(ngx_conf_t *cf, ngx_uint_t type,
     void *conf);
-ngx_uint_t ngx_http_aggregate_distance(ngx_str_t *a, ngx_str_t *b);
 
 /* a second line after nginx's "unknown directive" for a typo of our own */
 

@@ -18,10 +18,13 @@ include_flags()
 }
 
 
-# the files named by the line "sources:" of a program
+# the files named by the line "sources:" of a program, and the ground floor,
+# which every room may use
 program_srcs()
 {
     local name path found
+
+    printf '%s\n' "$top"/common/*.c
 
     # shellcheck disable=SC2013
     for name in $(sed -n '1,15s/^[ *\/]*sources: *//p' "$1"); do

@@ -34,9 +34,43 @@ my @errors = (
       qr/"x\[y\]\.z"/ ],
     [ 'target twice', in_backend("target a;\ntarget b; #!"), qr/target/,
       qr/duplicate/ ],
+    # spellings of JSONPath, and of a name: each with the one that is meant
+
+    (map { my ($statement, $meant) = @$_;
+           [ "$statement: $meant", in_backend("$statement; #!"),
+             qr/did you mean \Q$meant\E/ ] }
+        [ 'deny $.ssn', '"ssn"' ], [ 'allow ok $.a.b', '"a.b"' ],
+        [ 'deny $[0].a', '"[0].a"' ], [ 'deny @.a', '"a"' ],
+        [ 'deny @[0]', '"[0]"' ], [ 'deny .$.ssn', '"ssn"' ],
+        [ 'deny $..ssn', '"*.ssn"' ], [ 'deny ..ssn', '"*.ssn"' ],
+        [ 'deny a..b', '"a.*.b"' ], [ 'deny a[*].b', '"a[].b"' ],
+        [ q{deny "$['a'].b"}, q{"\"a\".b"} =~ s/\\//gr ],
+        [ q{deny "a['b']"}, '"a."b""' ],
+        [ 'target $.a', '"a"' ], [ 'limit $.a 5', '"a"' ],
+        [ 'rename $.a b', '"a"' ], [ 'move $.a b', '"a"' ],
+        [ 'move a $.b', '"b"' ], [ 'set $.a 1', '"a"' ],
+        [ 'rename a.b c.d', '"move a.b c.d"' ],
+        [ 'forward *', '"all"' ], [ 'forward Accept *', '"all"' ]),
+    [ 'a key of that name', in_backend('rename a.b c.d; #!'),
+      qr/'"c\.d"'/ ],
+    [ 'pass_header *', in_backend('pass_header *; #!'),
+      qr/"\*".*each header is named/ ],
+    [ 'pass_header X-*', in_backend('pass_header ETag X-*; #!'),
+      qr/"X-\*".*each header is named/ ],
+    [ 'each $.a', in_block('backend a /a { } backend b /b/${item} '
+                           . '{ each a.$.x; #!' . "\n" . '}'),
+      qr/did you mean "x"/ ],
+    [ 'a path of a template', in_block('backend a /a { } '
+                           . 'backend b /b/${a.$.x} { } #!'),
+      qr/did you mean "x"/ ],
     [ 'bad JSON of set names itself', in_backend("set a '{x'; #!"), qr/\{x/ ],
 );
 
-$t->plan(scalar @errors);
+my @fine = map { [ $_, in_backend("$_;") ] }
+    q{deny '"$".a'}, q{deny '"@".a'}, q{deny '"$.a"'}, q{deny '"a..b"'},
+    q{rename a '"c.d"'}, 'deny a.$.b', 'deny a.@', 'deny $', 'deny $a';
+
+$t->plan(@errors + @fine);
 
 check_errors($t, @errors);
+check_fine($t, @fine);

@@ -251,6 +251,12 @@ ngx_http_aggregate_set_forward(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             return NGX_CONF_OK;
         }
 
+        if (ngx_strlchr(value[i].data, value[i].data + value[i].len, '*')) {
+            return ngx_http_aggregate_invalid(cf, &value[i],
+                                  "is no name of a header, did you mean "
+                                  "\"all\"?");
+        }
+
         if (!ngx_http_aggregate_is_token(&value[i])) {
             return ngx_http_aggregate_invalid(cf, &value[i],
                                               "must be the name of a header");
@@ -643,6 +649,13 @@ ngx_http_aggregate_set_pass_header(ngx_conf_t *cf, ngx_command_t *cmd,
     value = cf->args->elts;
 
     for (i = 1; i < cf->args->nelts; i++) {
+
+        if (ngx_strlchr(value[i].data, value[i].data + value[i].len, '*')) {
+            return ngx_http_aggregate_invalid(cf, &value[i],
+                                  "is no name of a header, there are no "
+                                  "wildcards: each header is named, as in "
+                                  "\"pass_header ETag X-Total\"");
+        }
 
         if (!ngx_http_aggregate_is_token(&value[i])) {
             return ngx_http_aggregate_invalid(cf, &value[i],

@@ -4,10 +4,15 @@
  */
 
 
+#include <stdio.h>
+
 #include "agg_path.h"
 #include "agg_scan.h"
 
 
+static int agg_path_foreign(const agg_str_t *text, agg_error_t *err);
+static size_t agg_path_respell(u_char *dst, size_t size,
+    const agg_str_t *text);
 static agg_rc_e agg_path_step(agg_step_t *step, const agg_str_t *text,
     size_t *pos, agg_error_t *err);
 static agg_rc_e agg_path_bracket(agg_step_t *step, const agg_str_t *text,
@@ -47,6 +52,10 @@ agg_path_parse(agg_mem_t *mem, const agg_str_t *text, unsigned flags,
 
     if (text->len == 0 && !(flags & AGG_PATH_EMPTY_OK)) {
         agg_path_error(err, 0, "empty path");
+        return NULL;
+    }
+
+    if (agg_path_foreign(text, err)) {
         return NULL;
     }
 
@@ -91,6 +100,172 @@ agg_path_parse(agg_mem_t *mem, const agg_str_t *text, unsigned flags,
     }
 
     return agg_path_keep(mem, text, steps, n, err);
+}
+
+
+/* whether a path is written as in JSONPath: outside of quoted keys */
+
+static int
+agg_path_foreign(const agg_str_t *text, agg_error_t *err)
+{
+    size_t         i, start;
+    u_char         meant[AGG_ERROR_TEXT];
+    const char    *what;
+    const u_char  *p;
+
+    p = text->data;
+    start = (text->len != 0 && p[0] == '.');
+    what = NULL;
+
+    for (i = start; i + 1 < text->len; i++) {
+
+        if (p[i] == '"') {
+            for (i++; i < text->len && p[i] != '"'; i++) {
+                i += (p[i] == '\\');
+            }
+
+            continue;
+        }
+
+        if (i == start && (p[i] == '$' || p[i] == '@')
+            && (p[i + 1] == '.' || p[i + 1] == '['))
+        {
+            what = "a path begins with its first key, not with the document";
+            break;
+        }
+
+        if (p[i] == '.' && p[i + 1] == '.') {
+            what = "there is no \"..\", each level is written";
+            break;
+        }
+
+        if (p[i] == '[' && (p[i + 1] == '*' || p[i + 1] == '\''
+                            || p[i + 1] == '"'))
+        {
+            what = "this is JSONPath";
+            break;
+        }
+    }
+
+    if (start == 1 && text->len > 1 && p[1] == '.') {
+        what = "there is no \"..\", each level is written";
+        i = 0;
+    }
+
+    if (what == NULL) {
+        return 0;
+    }
+
+    agg_path_meant(err, i, what, meant,
+                   agg_path_respell(meant, sizeof(meant), text));
+
+    return 1;
+}
+
+
+/* the same path in our spelling, cut where there is no more room */
+
+static size_t
+agg_path_respell(u_char *dst, size_t size, const agg_str_t *text)
+{
+    size_t         n;
+    u_char         quote;
+    const u_char  *p, *end;
+
+    n = 0;
+    p = text->data;
+    end = p + text->len;
+
+    if (end - p > 1 && *p == '.' && (p[1] == '$' || p[1] == '@')) {
+        p++;
+    }
+
+    if (p < end && (*p == '$' || *p == '@')) {
+        p++;
+    }
+
+    /* a step adds three bytes at most to what is read of it */
+
+    while (p < end && n + 5 < size) {
+
+        if (*p == '"') {
+            do {
+                if (*p == '\\' && end - p > 1) {
+                    dst[n++] = *p++;
+                }
+
+                dst[n++] = *p++;
+
+            } while (p < end && *p != '"' && n + 5 < size);
+
+            if (p < end) {
+                dst[n++] = *p++;
+            }
+
+            continue;
+        }
+
+        if (*p == '.') {
+            p++;
+
+            if (p < end && *p == '.') {
+                p++;
+
+                if (n != 0) {
+                    dst[n++] = '.';
+                }
+
+                dst[n++] = '*';
+            }
+
+            if (n != 0 && p < end && *p != '[') {
+                dst[n++] = '.';
+            }
+
+            continue;
+        }
+
+        if (*p == '[' && end - p > 2 && (p[1] == '\'' || p[1] == '"')) {
+            quote = p[1];
+
+            if (n != 0) {
+                dst[n++] = '.';
+            }
+
+            dst[n++] = '"';
+
+            for (p += 2; p < end && *p != quote && n + 5 < size; p++) {
+                dst[n++] = *p;
+            }
+
+            dst[n++] = '"';
+            p = (end - p > 2) ? p + 2 : end;
+
+            continue;
+        }
+
+        if (*p == '[' && end - p > 1 && p[1] == '*') {
+            dst[n++] = '[';
+            p += 2;
+            continue;
+        }
+
+        dst[n++] = *p++;
+    }
+
+    return n;
+}
+
+
+void
+agg_path_meant(agg_error_t *err, size_t offset, const char *what,
+    const u_char *meant, size_t len)
+{
+    err->offset = offset;
+    err->text = err->buf;
+
+    (void) snprintf(err->buf, AGG_ERROR_TEXT, "%s, did you mean \"%.*s\"?",
+                    what, (int) len, (const char *) meant);
 }
 
 

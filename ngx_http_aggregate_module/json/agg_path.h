@@ -7,6 +7,11 @@
  *   key = 1*[A-Za-z0-9_$@-] | a JSON string
  *   index = "[]" | "[" ["-"] digits "]"
  *
+ * JSONPath's spellings ("$.a", "$[0]", "@.a", "..", "[*]", "['a']") would name
+ * something else here, or nothing, and a shape that hides a member would let
+ * it out: they are refused, and the error names the path that is meant.  The
+ * key "$" at the beginning of a path is written in quotes.
+ *
  * A path is immutable once parsed and may be shared.
  */
 
@@ -53,11 +58,17 @@ typedef struct {
 } agg_path_t;
 
 
-/* what is wrong, and at which byte of the path; the text is static */
+/*
+ * What is wrong, and at which byte of the path; the text is static, or made in
+ * the buffer beside it, so that an error is not copied.
+ */
+
+#define AGG_ERROR_TEXT        160
 
 typedef struct {
     size_t            offset;
     const char       *text;
+    char              buf[AGG_ERROR_TEXT];
 } agg_error_t;
 
 
@@ -68,6 +79,15 @@ typedef struct {
 
 agg_path_t *agg_path_parse(agg_mem_t *mem, const agg_str_t *text,
     unsigned flags, agg_error_t *err);
+
+
+/*
+ * Fills *err for a text in another spelling: "what" is wrong at the offset, and
+ * "meant" of len bytes is the right spelling.
+ */
+
+void agg_path_meant(agg_error_t *err, size_t offset, const char *what,
+    const unsigned char *meant, size_t len);
 
 
 /*

@@ -270,8 +270,9 @@ ngx_http_aggregate_shape_limit(ngx_conf_t *cf, ngx_http_aggregate_shape_t *sh)
                                                        &value[2], &value[3]);
     }
 
-    if (cf->args->nelts == 3 && value[1].len && value[1].data[0] == '$') {
-
+    if (cf->args->nelts == 3 && value[1].len > 1 && value[1].data[0] == '$'
+        && value[1].data[1] != '.' && value[1].data[1] != '[')
+    {
         /* "$" may start a key, but a limit of a variable needs its MAX */
 
         return ngx_http_aggregate_shape_limit_variable(cf, sh, NULL,
@@ -374,6 +375,17 @@ ngx_http_aggregate_shape_two(ngx_conf_t *cf, ngx_http_aggregate_shape_t *sh,
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid value \"%V\" in \"rename\", must be a "
                            "name in UTF-8", &value[2]);
+        return NGX_CONF_ERROR;
+    }
+
+    if (!move && to.data[0] != '"'
+        && ngx_strlchr(to.data, to.data + to.len, '.') != NULL)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid value \"%V\" in \"rename\", a name with a "
+                           "dot is no path: did you mean \"move %V %V\", or a "
+                           "key of that name, '\"%V\"'?", &value[2],
+                           &value[1], &value[2], &value[2]);
         return NGX_CONF_ERROR;
     }
 

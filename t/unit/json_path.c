@@ -83,6 +83,11 @@ refuse(const char *text, unsigned flags, size_t offset, const char *why)
 }
 
 
+#define LEVELS  "there is no \"..\", each level is written, did you mean \""
+#define FIRST   "a path begins with its first key, not with the document, "    \
+                "did you mean \""
+
+
 static void
 paths(void)
 {
@@ -129,11 +134,30 @@ paths(void)
     refuse("", 0, 0, "empty path");
     refuse("", AGG_PATH_ROOT_OK, 0, "empty path");
     refuse(".", 0, 0, "the whole document is not allowed here");
-    refuse("..", 0, 1, "expected a key");
-    refuse("..", AGG_PATH_ROOT_OK, 1, "expected a key");
-    refuse("..a", 0, 1, "expected a key");
+    refuse("..", 0, 0, LEVELS "*\"?");
+    refuse("..", AGG_PATH_ROOT_OK, 0, LEVELS "*\"?");
+    refuse("..a", 0, 0, LEVELS "*.a\"?");
     refuse("a.", 0, 2, "expected a key");
-    refuse("a..b", 0, 2, "expected a key");
+    refuse("a..b", 0, 1, LEVELS "a.*.b\"?");
+    refuse("$.a", 0, 0, FIRST "a\"?");
+    refuse(".$.a", 0, 1, FIRST "a\"?");
+    refuse("$[0].a", 0, 0, FIRST "[0].a\"?");
+    refuse("@.a", 0, 0, FIRST "a\"?");
+    refuse("@[].a", 0, 0, FIRST "[].a\"?");
+    refuse("$..a", 0, 0, FIRST "*.a\"?");
+    refuse("a[*].b", 0, 1, "this is JSONPath, did you mean \"a[].b\"?");
+    refuse("a['b'].c", 0, 1,
+           "this is JSONPath, did you mean \"a.\"b\".c\"?");
+    refuse("['b", 0, 0, "this is JSONPath, did you mean \"\"b\"\"?");
+    refuse("\"a..b\"..c", 0, 6, LEVELS "\"a..b\".*.c\"?");
+
+    parse("$", 0, "K\"$\"");
+    parse("$a", 0, "K\"$a\"");
+    parse("a.$.b", 0, "K\"a\"K\"$\"K\"b\"");
+    parse("\"$\".a", 0, "K\"$\"K\"a\"");
+    parse("\"\\\"..\"", 0, "K\"\"..\"");
+    parse("\"a..b\"", 0, "K\"a..b\"");
+
     refuse("a[", 0, 2, "expected a number");
     refuse("a[b", 0, 2, "expected a number");
     refuse("a[-", 0, 3, "expected a number");

@@ -98,6 +98,7 @@ typedef struct {
 typedef struct {
     ngx_http_breaker_guard_t    *guard;
     ngx_http_breaker_fallback_t *fallback;
+    ngx_uint_t                   status;      /* unsigned  status:1; */
 } ngx_http_breaker_loc_conf_t;
 
 

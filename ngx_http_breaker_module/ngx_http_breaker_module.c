@@ -58,7 +58,7 @@ static ngx_command_t  ngx_http_breaker_commands[] = {
     { ngx_string("breaker_status"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
       ngx_http_breaker_status,
-      0,
+      NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
 
@@ -206,14 +206,17 @@ ngx_http_breaker_set_text(ngx_http_variable_value_t *v, const char *text)
 static char *
 ngx_http_breaker_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
+    ngx_http_breaker_loc_conf_t *blcf = conf;
+
     ngx_http_core_loc_conf_t  *clcf;
 
-    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-
-    if (clcf->handler == ngx_http_breaker_status_handler) {
+    if (blcf->status) {
         return "is duplicate";
     }
 
+    blcf->status = 1;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
     clcf->handler = ngx_http_breaker_status_handler;
 
     return NGX_CONF_OK;
@@ -408,6 +411,7 @@ ngx_http_breaker_create_loc_conf(ngx_conf_t *cf)
 
     blcf->guard = NGX_CONF_UNSET_PTR;
     blcf->fallback = NGX_CONF_UNSET_PTR;
+    blcf->status = 0;
 
     return blcf;
 }
@@ -419,6 +423,8 @@ ngx_http_breaker_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_breaker_loc_conf_t *prev = parent;
     ngx_http_breaker_loc_conf_t *conf = child;
 
+    ngx_http_core_loc_conf_t  *clcf;
+
     if (conf->fallback != NGX_CONF_UNSET_PTR && conf->fallback->name.len
         && ngx_http_breaker_add_named(cf, conf->fallback) != NGX_OK)
     {
@@ -427,6 +433,14 @@ ngx_http_breaker_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     ngx_conf_merge_ptr_value(conf->guard, prev->guard, NULL);
     ngx_conf_merge_ptr_value(conf->fallback, prev->fallback, NULL);
+
+    /* "limit_except" loses the handler of its location */
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (prev->status && clcf->lmt_excpt && clcf->handler == NULL) {
+        clcf->handler = ngx_http_breaker_status_handler;
+    }
 
     return NGX_CONF_OK;
 }

@@ -1,5 +1,6 @@
 
 #include "ngx_http_aggregate_module.h"
+#include "ngx_http_aggregate_inherit.h"
 
 #if (NGX_LINUX)
 #include <malloc.h>
@@ -281,6 +282,12 @@ ngx_http_aggregate_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     ngx_conf_merge_value(conf->debug_index, prev->debug_index,
                          NGX_CONF_UNSET);
+
+    if (ngx_http_aggregate_inherits_handler(cf, ngx_http_aggregate_handler,
+                                            conf->block, prev->block))
+    {
+        conf->block = prev->block;
+    }
 
     return NGX_CONF_OK;
 }

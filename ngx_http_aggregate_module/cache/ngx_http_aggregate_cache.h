@@ -132,6 +132,7 @@ typedef struct {
     ngx_msec_t                          lost_after;
 
     ngx_http_aggregate_cache_zone_t    *purge;
+    ngx_uint_t                          status;     /* unsigned  status:1 */
     ngx_http_aggregate_redis_t         *purge_redis;
 } ngx_http_aggregate_cache_conf_t;
 

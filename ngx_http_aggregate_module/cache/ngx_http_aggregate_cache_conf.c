@@ -447,6 +447,7 @@ ngx_http_aggregate_cache_status_conf(ngx_conf_t *cf, ngx_command_t *cmd,
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
     clcf->handler = ngx_http_aggregate_cache_status_handler;
 
+    accf->status = 1;
     accf->zone = NULL;
 
     return NGX_CONF_OK;

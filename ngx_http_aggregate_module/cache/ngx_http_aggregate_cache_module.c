@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_aggregate_cache.h"
+#include "ngx_http_aggregate_inherit.h"
 
 
 static ngx_int_t ngx_http_aggregate_cache_add_variables(ngx_conf_t *cf);
@@ -14,6 +15,9 @@ static void *ngx_http_aggregate_cache_create_main_conf(ngx_conf_t *cf);
 static char *ngx_http_aggregate_cache_init_main_conf(ngx_conf_t *cf,
     void *conf);
 static void *ngx_http_aggregate_cache_create_loc_conf(ngx_conf_t *cf);
+static void ngx_http_aggregate_cache_inherit(ngx_conf_t *cf,
+    ngx_http_aggregate_cache_conf_t *prev,
+    ngx_http_aggregate_cache_conf_t *conf);
 static char *ngx_http_aggregate_cache_merge_loc_conf(ngx_conf_t *cf,
     void *parent, void *child);
 static ngx_int_t ngx_http_aggregate_cache_init_process(ngx_cycle_t *cycle);
@@ -423,6 +427,7 @@ ngx_http_aggregate_cache_create_loc_conf(ngx_conf_t *cf)
      *     conf->redis = NULL;
      *     conf->purge = NULL;
      *     conf->purge_redis = NULL;
+     *     conf->status = 0;
      */
 
     conf->zone = NGX_CONF_UNSET_PTR;
@@ -438,6 +443,31 @@ ngx_http_aggregate_cache_create_loc_conf(ngx_conf_t *cf)
     conf->stale_error = NGX_CONF_UNSET;
 
     return conf;
+}
+
+
+/* the handlers in "if" and "limit_except" of their locations */
+
+static void
+ngx_http_aggregate_cache_inherit(ngx_conf_t *cf,
+    ngx_http_aggregate_cache_conf_t *prev,
+    ngx_http_aggregate_cache_conf_t *conf)
+{
+    if (ngx_http_aggregate_inherits_handler(cf,
+                                       ngx_http_aggregate_cache_purge_handler,
+                                       conf->purge, prev->purge))
+    {
+        conf->purge = prev->purge;
+        conf->purge_redis = prev->purge_redis;
+    }
+
+    if (ngx_http_aggregate_inherits_handler(cf,
+                                       ngx_http_aggregate_cache_status_handler,
+                                       conf->status ? conf : NULL,
+                                       prev->status ? prev : NULL))
+    {
+        conf->status = 1;
+    }
 }
 
 
@@ -487,6 +517,8 @@ ngx_http_aggregate_cache_merge_loc_conf(ngx_conf_t *cf, void *parent,
     ngx_conf_merge_sec_value(conf->stale_error, prev->stale_error, 0);
     ngx_conf_merge_uint_value(conf->lost_stale, prev->lost_stale, 0);
     ngx_conf_merge_msec_value(conf->lost_after, prev->lost_after, 10000);
+
+    ngx_http_aggregate_cache_inherit(cf, prev, conf);
 
     if (ngx_http_aggregate_cache_set_route(cf, prev, conf) != NGX_OK) {
         return NGX_CONF_ERROR;

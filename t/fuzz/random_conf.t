@@ -16,6 +16,7 @@ use FindBin;
 use lib "$FindBin::Bin/../lib";
 use Test::More;
 
+use File::Path qw(mkpath);
 use Errno qw(EAGAIN EINTR EWOULDBLOCK);
 use IO::Select;
 use IO::Socket::INET;
@@ -390,7 +391,7 @@ sub smaller {
 sub keep {
     my ($name, $conf, $requests) = @_;
 
-    mkdir $found;
+    mkpath($found);
     open my $out, '>:raw', "$found/$name.json" or die "$found/$name: $!\n";
     print $out $json->encode({ conf => $conf, requests => $requests });
     close $out;

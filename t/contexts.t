@@ -1,0 +1,107 @@
+# Our content handlers in the blocks that nginx makes within a location: "if",
+# "limit_except", nested, named and regular-expression locations; each runs with
+# its own configuration.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Test::More;
+
+use Harness;
+
+my $t = Harness->new;
+
+$t->backend('b', '/1' => '1', '/2' => '2', '/in' => '{"in":1}');
+
+my $aggregate = 'aggregate { methods GET POST; backend a /b/1 { } }';
+my %handlers = (
+    aggregate => [ $aggregate, 200, 'POST', 200 ],
+    purge     => [ 'aggregate_cache_purge z;', 405, 'POST', 200 ],
+    status    => [ 'aggregate_cache_status;', 200, 'POST', 405 ],
+    breakers  => [ 'breaker_status;', 200, 'POST', 400 ],
+);
+
+# the text of a location, %s standing for the handler
+my %blocks = (
+    'if_before' => 'location /%n { if ($arg_i) { set $x 1; } %s }',
+    'if_after'  => 'location /%n { %s if ($arg_i) { add_header X-If 1; } }',
+    'ifs'       => 'location /%n { %s if ($arg_i) { set $x 1; }'
+                   . ' if ($arg_i) { add_header X-If 1; } }',
+    'if_server' => 'location /%n { %s }',
+    'regex'     => 'location ~ ^/%n { if ($arg_i) { set $x 1; } %s }',
+    'nested'    => 'location /%n { location /%n { if ($arg_i) { set $x 1; }'
+                   . ' %s } }',
+    'named'     => 'location /%n { error_page 418 = @%n;'
+                   . ' if ($arg_i) { return 418; } return 418; }'
+                   . ' location @%n { if ($arg_i) { set $x 1; } %s }',
+    'rewritten' => 'location /%n { rewrite ^ /inner_%n last; }'
+                   . ' location /inner_%n { if ($arg_i) { set $x 1; } %s }',
+    'limited'   => 'location /%n { %s limit_except GET { allow all; } }',
+    'limited_if' => 'location /%n { if ($arg_i) { set $x 1; }'
+                   . ' limit_except GET { allow all; } %s }',
+);
+
+my ($conf, @cases) = ('');
+
+for my $handler (sort keys %handlers) {
+    for my $block (sort keys %blocks) {
+        my $name = "${handler}_$block";
+        my $text = $blocks{$block};
+
+        $text =~ s/%n/$name/g;
+        $text =~ s/%s/$handlers{$handler}[0]/;
+        $conf .= "$text\n";
+        push @cases, [ $handler, $block, $name ];
+    }
+}
+
+$t->plan(4 * @cases + 6);
+
+$t->run(<<"EOC");
+%%GLOBALS%%
+events { }
+http {
+    %%HTTP%%
+    aggregate_cache_zone z 1m;
+    breaker_zone bz 256k;
+    server {
+        listen 127.0.0.1:%%PORT_0%%;
+        if (\$arg_s) { set \$y 1; }
+        set \$x 0;
+        $conf
+        location /b/ { proxy_pass http://127.0.0.1:%%PORT_b%%/; }
+
+        location /other { if (\$arg_i) { proxy_pass http://127.0.0.1:%%PORT_b%%;
+            rewrite ^ /in break; } $aggregate }
+        location /denied { $aggregate limit_except GET { deny all; } }
+        location /proxied { $aggregate limit_except GET {
+            proxy_pass http://127.0.0.1:%%PORT_b%%; } }
+        location /host { $aggregate location /host/static { } }
+    }
+}
+EOC
+
+for my $case (@cases) {
+    my ($handler, $block, $name) = @$case;
+    my (undef, $get, $method, $status) = @{ $handlers{$handler} };
+
+    for my $args ('', '?i=1', '?s=1&i=1') {
+        is(http_get("/$name$args")->status, $get,
+           "$handler, $block: GET $args");
+    }
+
+    # answered by the handler, not by the static module's 405
+    my $uri = $handler eq 'purge' ? "/$name?i=1&tag=a" : "/$name?i=1";
+    my $r = http_request($method => $uri);
+
+    is($r->status, $status, "$handler, $block: $method");
+}
+
+is(http_get('/other')->body, '{"a":1}', 'a false "if" with a handler');
+is(http_get('/other?i=1')->body, '{"in":1}', 'a true "if" with a handler');
+is(http_request(POST => '/denied')->status, 403, 'denied by limit_except');
+is(http_request(POST => '/proxied')->status, 404, 'handled by limit_except');
+is(http_get('/proxied')->body, '{"a":1}', 'and not the method outside it');
+is(http_get('/host/static')->status, 404, 'a nested location does not inherit');

@@ -9,645 +9,142 @@
  * "private" and "no-cache" as the unqualified ones, and of two equal
  * directives the stricter counts.
  *
- * What is refused although the RFC would allow it: responses with
- * Set-Cookie, with a content coding (the origin was asked for none), and
- * with "no-cache" (it would be validated for every client).
+ * X-Accel-Expires and a valid CDN-Cache-Control take the place of all of
+ * Cache-Control and Expires, "private" and "no-store" too.
  *
- * Parsing is linear in the length of the field.
+ * What is refused although the RFC would allow it: responses with
+ * Set-Cookie, and with a content coding (the origin was asked for none).
  */
 
-
-#include <string.h>
 
 #include "agg_cache_policy.h"
 
 
-typedef struct {
-    const char       *name;
-    unsigned          flag;
-    size_t            offset;   /* of seconds, where flag is 0 */
-} agg_cache_directive_t;
-
-
-static size_t agg_cache_value(const u_char *p, const u_char *end,
-    agg_cache_str_t *value);
-static void agg_cache_control_set(agg_cache_control_t *cc,
-    const agg_cache_str_t *name, const agg_cache_str_t *value);
-static const agg_cache_directive_t *agg_cache_directive(
-    const agg_cache_str_t *name);
-static const u_char *agg_cache_item(const u_char *p, const u_char *end,
-    agg_cache_str_t *integer, int *boolean);
-static const u_char *agg_cache_bare_item(const u_char *p, const u_char *end,
-    agg_cache_str_t *integer, int *boolean);
-static const u_char *agg_cache_inner_list(const u_char *p,
-    const u_char *end);
-static const u_char *agg_cache_number(const u_char *p, const u_char *end,
-    agg_cache_str_t *integer);
-static const u_char *agg_cache_sf_key(const u_char *p, const u_char *end);
-static const u_char *agg_cache_sf_space(const u_char *p, const u_char *end);
+static void agg_cache_effective(const agg_cache_response_t *resp,
+    agg_cache_control_t *cc);
 static agg_cache_verdict_e agg_cache_refuse(const agg_cache_response_t *resp,
     const agg_cache_control_t *cc);
 static int64_t agg_cache_lifetime(const agg_cache_response_t *resp,
-    const agg_cache_control_t *cc);
+    const agg_cache_control_t *cc, int64_t *age);
+static void agg_cache_stale(const agg_cache_response_t *resp,
+    const agg_cache_control_t *cc, agg_cache_freshness_t *fresh);
 static int64_t agg_cache_initial_age(const agg_cache_response_t *resp);
 
 
-#define agg_cache_offset(name)  offsetof(agg_cache_control_t, name)
-
-
-static const agg_cache_directive_t  agg_cache_directives[] = {
-    { "no-store", AGG_CACHE_CC_NO_STORE, 0 },
-    { "no-cache", AGG_CACHE_CC_NO_CACHE, 0 },
-    { "private", AGG_CACHE_CC_PRIVATE, 0 },
-    { "public", AGG_CACHE_CC_PUBLIC, 0 },
-    { "must-revalidate", AGG_CACHE_CC_MUST_REVALIDATE, 0 },
-    { "proxy-revalidate", AGG_CACHE_CC_PROXY_REVALIDATE, 0 },
-    { "only-if-cached", AGG_CACHE_CC_ONLY_IF_CACHED, 0 },
-    { "max-age", 0, agg_cache_offset(max_age) },
-    { "s-maxage", 0, agg_cache_offset(s_maxage) },
-    { "stale-while-revalidate", 0, agg_cache_offset(stale_updating) },
-    { "stale-if-error", 0, agg_cache_offset(stale_error) },
-    { NULL, 0, 0 }
-};
-
-
 static const char  *agg_cache_verdicts[] = {
-    "store",
+    "-",
     "method",
     "status",
     "range",
     "no-store",
+    "no-cache",
+    "request-no-store",
     "private",
     "set-cookie",
+    "vary-star",
     "vary",
     "encoded",
     "partial",
     "credentials",
-    "freshness",
-    "configuration"
+    "no-freshness",
+    "stale-on-arrival",
+    "configuration",
+    "bypass",
+    "key",
+    "request-body",
+    "error",
+    "rejected",
+    "redirected",
+    "subrequests",
+    "too-large",
+    "header-too-large",
+    "incomplete",
+    "tags",
+    "hit-for-miss",
+    "validation",
+    "no-room"
 };
-
-
-void
-agg_cache_control_init(agg_cache_control_t *cc)
-{
-    cc->flags = 0;
-    cc->max_age = AGG_CACHE_UNSET;
-    cc->s_maxage = AGG_CACHE_UNSET;
-    cc->stale_updating = AGG_CACHE_UNSET;
-    cc->stale_error = AGG_CACHE_UNSET;
-}
-
-
-void
-agg_cache_control_parse(agg_cache_control_t *cc, const u_char *data,
-    size_t len)
-{
-    const u_char     *p, *end;
-    agg_cache_str_t   name, value;
-
-    p = data;
-    end = data + len;
-
-    while (p < end) {
-
-        if (!agg_cache_is_token(*p)) {
-            p++;
-            continue;
-        }
-
-        name.data = p;
-
-        while (p < end && agg_cache_is_token(*p)) {
-            p++;
-        }
-
-        name.len = (size_t) (p - name.data);
-
-        value.data = NULL;
-        value.len = 0;
-
-        if (p < end && *p == '=') {
-            p++;
-            p += agg_cache_value(p, end, &value);
-        }
-
-        agg_cache_control_set(cc, &name, &value);
-
-        /* what follows up to the comma belongs to no directive */
-
-        while (p < end && *p != ',') {
-            p++;
-        }
-    }
-}
-
-
-static size_t
-agg_cache_value(const u_char *p, const u_char *end, agg_cache_str_t *value)
-{
-    const u_char  *start;
-
-    start = p;
-
-    if (p < end && *p == '"') {
-
-        value->data = ++p;
-
-        while (p < end && *p != '"') {
-
-            if (*p == '\\' && p + 1 < end) {
-                p++;
-            }
-
-            p++;
-        }
-
-        value->len = (size_t) (p - value->data);
-
-        if (p < end) {
-            p++;
-        }
-
-        return (size_t) (p - start);
-    }
-
-    value->data = p;
-
-    while (p < end && agg_cache_is_token(*p)) {
-        p++;
-    }
-
-    value->len = (size_t) (p - value->data);
-
-    return (size_t) (p - start);
-}
-
-
-static void
-agg_cache_control_set(agg_cache_control_t *cc, const agg_cache_str_t *name,
-    const agg_cache_str_t *value)
-{
-    int64_t                       seconds, *field;
-    const agg_cache_directive_t  *directive;
-
-    directive = agg_cache_directive(name);
-
-    if (directive == NULL) {
-        return;
-    }
-
-    if (directive->flag) {
-        cc->flags |= directive->flag;
-        return;
-    }
-
-    /* "invalid freshness information is considered to be stale" */
-
-    seconds = agg_cache_seconds(value->data, value->len);
-
-    if (seconds == AGG_CACHE_UNSET) {
-        seconds = 0;
-    }
-
-    field = (int64_t *) (void *) ((char *) cc + directive->offset);
-
-    if (*field == AGG_CACHE_UNSET || seconds < *field) {
-        *field = seconds;
-    }
-}
-
-
-static const agg_cache_directive_t *
-agg_cache_directive(const agg_cache_str_t *name)
-{
-    u_char                        c;
-    size_t                        i;
-    const agg_cache_directive_t  *directive;
-
-    for (directive = agg_cache_directives; directive->name; directive++) {
-
-        for (i = 0; i < name->len; i++) {
-            c = name->data[i];
-
-            if (c >= 'A' && c <= 'Z') {
-                c |= 0x20;
-            }
-
-            if (c != (u_char) directive->name[i]) {
-                break;
-            }
-        }
-
-        if (i == name->len && directive->name[i] == '\0') {
-            return directive;
-        }
-    }
-
-    return NULL;
-}
-
-
-int64_t
-agg_cache_seconds(const u_char *data, size_t len)
-{
-    size_t   i;
-    int64_t  seconds;
-
-    if (len == 0) {
-        return AGG_CACHE_UNSET;
-    }
-
-    seconds = 0;
-
-    for (i = 0; i < len; i++) {
-
-        if (data[i] < '0' || data[i] > '9') {
-            return AGG_CACHE_UNSET;
-        }
-
-        seconds = seconds * 10 + (data[i] - '0');
-
-        if (seconds > AGG_CACHE_SECONDS_MAX) {
-            seconds = AGG_CACHE_SECONDS_MAX;
-        }
-    }
-
-    return seconds;
-}
-
-
-int
-agg_cache_targeted_parse(agg_cache_control_t *cc, const u_char *data,
-    size_t len)
-{
-    int                           boolean;
-    int64_t                      *field;
-    const u_char                 *p, *end;
-    agg_cache_str_t               name, integer;
-    const agg_cache_directive_t  *directive;
-
-    agg_cache_control_init(cc);
-
-    p = data;
-    end = data + len;
-
-    while (p < end && *p == ' ') {
-        p++;
-    }
-
-    while (end > p && end[-1] == ' ') {
-        end--;
-    }
-
-    if (p == end) {
-        return -1;
-    }
-
-    for ( ;; ) {
-
-        name.data = p;
-        p = agg_cache_sf_key(p, end);
-
-        if (p == NULL) {
-            return -1;
-        }
-
-        name.len = (size_t) (p - name.data);
-
-        integer.data = NULL;
-        integer.len = 0;
-        boolean = 1;
-
-        if (p < end && *p == '=') {
-            boolean = -1;
-            p++;
-        }
-
-        p = agg_cache_item(p, end, &integer, &boolean);
-
-        if (p == NULL) {
-            return -1;
-        }
-
-        directive = agg_cache_directive(&name);
-
-        /* the last of equal members counts, one of another type does not */
-
-        if (directive && directive->flag && boolean != -1) {
-            cc->flags &= ~directive->flag;
-            cc->flags |= boolean ? directive->flag : 0;
-        }
-
-        if (directive && directive->flag == 0 && integer.len) {
-            field = (int64_t *) (void *) ((char *) cc + directive->offset);
-            *field = agg_cache_seconds(integer.data, integer.len);
-
-            if (*field == AGG_CACHE_UNSET) {
-                *field = 0;
-            }
-        }
-
-        p = agg_cache_sf_space(p, end);
-
-        if (p == end) {
-            return 0;
-        }
-
-        if (*p++ != ',') {
-            return -1;
-        }
-
-        p = agg_cache_sf_space(p, end);
-
-        if (p == end) {
-            return -1;
-        }
-    }
-}
-
-
-/* an item or inner list with its parameters; boolean is -1 for a value */
-
-static const u_char *
-agg_cache_item(const u_char *p, const u_char *end, agg_cache_str_t *integer,
-    int *boolean)
-{
-    int              ignored;
-    agg_cache_str_t  dummy;
-
-    if (*boolean == -1) {
-        p = (p < end && *p == '(') ? agg_cache_inner_list(p, end)
-                                   : agg_cache_bare_item(p, end, integer,
-                                                         boolean);
-    }
-
-    while (p != NULL && p < end && *p == ';') {
-
-        p++;
-
-        while (p < end && *p == ' ') {
-            p++;
-        }
-
-        p = agg_cache_sf_key(p, end);
-
-        if (p != NULL && p < end && *p == '=') {
-            p = agg_cache_bare_item(p + 1, end, &dummy, &ignored);
-        }
-    }
-
-    return p;
-}
-
-
-static const u_char *
-agg_cache_bare_item(const u_char *p, const u_char *end,
-    agg_cache_str_t *integer, int *boolean)
-{
-    if (p == end) {
-        return NULL;
-    }
-
-    if (*p == '-' || (*p >= '0' && *p <= '9')) {
-        return agg_cache_number(p, end, integer);
-    }
-
-    switch (*p) {
-
-    case '?':
-        if (end - p < 2 || (p[1] != '0' && p[1] != '1')) {
-            return NULL;
-        }
-
-        *boolean = p[1] - '0';
-
-        return p + 2;
-
-    case '"':
-        for (p++; p < end && *p != '"'; p++) {
-
-            if (*p < 0x20 || *p > 0x7e) {
-                return NULL;
-            }
-
-            if (*p == '\\') {
-                p++;
-
-                if (p == end || (*p != '"' && *p != '\\')) {
-                    return NULL;
-                }
-            }
-        }
-
-        return p < end ? p + 1 : NULL;
-
-    case ':':
-        for (p++; p < end && *p != ':'; p++) {
-
-            if (!agg_cache_is_token(*p) && *p != '/' && *p != '=') {
-                return NULL;
-            }
-        }
-
-        return p < end ? p + 1 : NULL;
-    }
-
-    if (*p != '*' && !((*p | 0x20) >= 'a' && (*p | 0x20) <= 'z')) {
-        return NULL;
-    }
-
-    while (p < end && (agg_cache_is_token(*p) || *p == ':' || *p == '/')) {
-        p++;
-    }
-
-    return p;
-}
-
-
-static const u_char *
-agg_cache_inner_list(const u_char *p, const u_char *end)
-{
-    int              boolean;
-    agg_cache_str_t  integer;
-
-    p++;
-
-    for ( ;; ) {
-
-        while (p < end && *p == ' ') {
-            p++;
-        }
-
-        if (p == end) {
-            return NULL;
-        }
-
-        if (*p == ')') {
-            return p + 1;
-        }
-
-        if (*p == '(') {
-            return NULL;
-        }
-
-        boolean = -1;
-
-        p = agg_cache_item(p, end, &integer, &boolean);
-
-        if (p == NULL || p == end || (*p != ' ' && *p != ')')) {
-            return NULL;
-        }
-    }
-}
-
-
-static const u_char *
-agg_cache_number(const u_char *p, const u_char *end, agg_cache_str_t *integer)
-{
-    const u_char  *start, *digits;
-
-    start = p;
-
-    if (*p == '-') {
-        p++;
-    }
-
-    digits = p;
-
-    while (p < end && *p >= '0' && *p <= '9') {
-        p++;
-    }
-
-    if (p == digits || p - digits > 15) {
-        return NULL;
-    }
-
-    if (p == end || *p != '.') {
-        integer->data = start;
-        integer->len = (size_t) (p - start);
-        return p;
-    }
-
-    if (p - digits > 12) {
-        return NULL;
-    }
-
-    digits = ++p;
-
-    while (p < end && *p >= '0' && *p <= '9') {
-        p++;
-    }
-
-    return (p == digits || p - digits > 3) ? NULL : p;
-}
-
-
-static const u_char *
-agg_cache_sf_key(const u_char *p, const u_char *end)
-{
-    if (p == end || !((*p >= 'a' && *p <= 'z') || *p == '*')) {
-        return NULL;
-    }
-
-    while (p < end
-           && ((*p >= 'a' && *p <= 'z') || (*p >= '0' && *p <= '9')
-               || *p == '_' || *p == '-' || *p == '.' || *p == '*'))
-    {
-        p++;
-    }
-
-    return p;
-}
-
-
-static const u_char *
-agg_cache_sf_space(const u_char *p, const u_char *end)
-{
-    while (p < end && (*p == ' ' || *p == '\t')) {
-        p++;
-    }
-
-    return p;
-}
 
 
 agg_cache_verdict_e
 agg_cache_judge(const agg_cache_response_t *resp,
     agg_cache_freshness_t *fresh)
 {
-    int64_t                     age, lifetime;
-    agg_cache_verdict_e         verdict;
-    const agg_cache_control_t  *cc;
+    int64_t               age, lifetime;
+    agg_cache_control_t   cc;
+    agg_cache_verdict_e   verdict;
 
-    /*
-     * RFC 9213, 2.2: a valid targeted field stands for all the others.  But
-     * what Cache-Control calls private, or forbids to store, is not stored
-     * even so: a mistake in one of the two must not show a user's response.
-     */
+    agg_cache_effective(resp, &cc);
 
-    cc = (resp->flags & AGG_CACHE_RESP_TARGETED) ? &resp->targeted
-                                                 : &resp->control;
-
-    verdict = agg_cache_refuse(resp, cc);
+    verdict = agg_cache_refuse(resp, &cc);
 
     if (verdict != AGG_CACHE_STORE) {
         return verdict;
     }
 
-    lifetime = agg_cache_lifetime(resp, cc);
+    age = (resp->age > 0) ? resp->age : 0;
+
+    if (cc.flags & AGG_CACHE_CC_NO_CACHE) {
+
+        /* kept for its validator only, whatever states its freshness */
+
+        lifetime = 0;
+
+    } else {
+        lifetime = agg_cache_lifetime(resp, &cc, &age);
+    }
 
     if (lifetime == AGG_CACHE_UNSET) {
         return AGG_CACHE_NO_FRESHNESS;
     }
 
-    age = agg_cache_initial_age(resp);
-
     fresh->flags = 0;
     fresh->origin = resp->received - age;
     fresh->fresh = lifetime;
-    fresh->updating = cc->stale_updating;
-    fresh->error = cc->stale_error;
 
-    if (cc->s_maxage == AGG_CACHE_UNSET) {
+    agg_cache_stale(resp, &cc, fresh);
 
-        /* s-maxage is proxy-revalidate as well, so no default for it */
-
-        if (fresh->updating == AGG_CACHE_UNSET) {
-            fresh->updating = resp->stale_updating;
-        }
-
-        if (fresh->error == AGG_CACHE_UNSET) {
-            fresh->error = resp->stale_error;
-        }
-    }
-
-    if (fresh->updating == AGG_CACHE_UNSET
-        || (cc->flags & (AGG_CACHE_CC_MUST_REVALIDATE
-                         |AGG_CACHE_CC_PROXY_REVALIDATE)))
-    {
-        fresh->updating = 0;
-    }
-
-    if (fresh->error == AGG_CACHE_UNSET
-        || (cc->flags & (AGG_CACHE_CC_MUST_REVALIDATE
-                         |AGG_CACHE_CC_PROXY_REVALIDATE)))
-    {
-        fresh->error = 0;
-    }
-
-    if ((cc->flags & AGG_CACHE_CC_PUBLIC) || cc->s_maxage != AGG_CACHE_UNSET) {
+    if (agg_cache_control_shared(&cc)) {
         fresh->flags |= AGG_CACHE_SHARED;
     }
 
-    if (lifetime <= age
+    if (!(cc.flags & AGG_CACHE_CC_NO_CACHE)
+        && lifetime <= age
         && lifetime + fresh->updating <= age
         && lifetime + fresh->error <= age)
     {
-        return AGG_CACHE_NO_FRESHNESS;
+        return AGG_CACHE_NO_STALE;
     }
 
     return AGG_CACHE_STORE;
+}
+
+
+/* the directives that count */
+
+static void
+agg_cache_effective(const agg_cache_response_t *resp, agg_cache_control_t *cc)
+{
+    if (!(resp->flags & AGG_CACHE_RESP_ACCEL)) {
+        *cc = (resp->flags & AGG_CACHE_RESP_TARGETED) ? resp->targeted
+                                                      : resp->control;
+        return;
+    }
+
+    /*
+     * X-Accel-Expires says nothing of credentials: "public" does still, where
+     * nothing says the opposite
+     */
+
+    agg_cache_control_init(cc);
+
+    if (agg_cache_control_shared(&resp->control)
+        && !(resp->control.flags & (AGG_CACHE_CC_NO_STORE
+                                    |AGG_CACHE_CC_NO_CACHE
+                                    |AGG_CACHE_CC_PRIVATE)))
+    {
+        cc->flags = AGG_CACHE_CC_PUBLIC;
+    }
 }
 
 
@@ -671,15 +168,22 @@ agg_cache_refuse(const agg_cache_response_t *resp,
         return AGG_CACHE_NO_RANGE;
     }
 
-    if ((cc->flags & (AGG_CACHE_CC_NO_STORE|AGG_CACHE_CC_NO_CACHE))
-        || (resp->control.flags & AGG_CACHE_CC_NO_STORE)
-        || (resp->flags & AGG_CACHE_RESP_REQ_NO_STORE))
-    {
+    if (resp->flags & AGG_CACHE_RESP_REQ_NO_STORE) {
+        return AGG_CACHE_NO_REQUEST;
+    }
+
+    if (cc->flags & AGG_CACHE_CC_NO_STORE) {
         return AGG_CACHE_NO_DIRECTIVE;
     }
 
-    if ((cc->flags | resp->control.flags) & AGG_CACHE_CC_PRIVATE) {
+    if (cc->flags & AGG_CACHE_CC_PRIVATE) {
         return AGG_CACHE_NO_PRIVATE;
+    }
+
+    if ((cc->flags & AGG_CACHE_CC_NO_CACHE)
+        && (!(resp->flags & AGG_CACHE_RESP_VALIDATOR) || resp->status != 200))
+    {
+        return AGG_CACHE_NO_CACHE;
     }
 
     if (resp->flags & AGG_CACHE_RESP_SET_COOKIE) {
@@ -688,6 +192,10 @@ agg_cache_refuse(const agg_cache_response_t *resp,
 
     if (resp->flags & AGG_CACHE_RESP_VARY_ANY) {
         return AGG_CACHE_NO_VARY;
+    }
+
+    if (resp->flags & AGG_CACHE_RESP_VARY_MANY) {
+        return AGG_CACHE_NO_VARY_MANY;
     }
 
     if (resp->flags & AGG_CACHE_RESP_ENCODED) {
@@ -699,8 +207,7 @@ agg_cache_refuse(const agg_cache_response_t *resp,
     }
 
     if ((resp->flags & AGG_CACHE_RESP_CREDENTIALS)
-        && !(cc->flags & AGG_CACHE_CC_PUBLIC)
-        && cc->s_maxage == AGG_CACHE_UNSET)
+        && !agg_cache_control_shared(cc))
     {
         return AGG_CACHE_NO_CREDENTIALS;
     }
@@ -709,27 +216,49 @@ agg_cache_refuse(const agg_cache_response_t *resp,
 }
 
 
+/*
+ * The age of what the origin itself says is the one of RFC 9111.  What
+ * X-Accel-Expires and the configuration say counts from the arrival, less
+ * the Age header, so the origin's clock does not matter.
+ */
+
 static int64_t
 agg_cache_lifetime(const agg_cache_response_t *resp,
-    const agg_cache_control_t *cc)
+    const agg_cache_control_t *cc, int64_t *age)
 {
-    int64_t  date;
+    int64_t  date, lifetime;
 
     if (resp->flags & AGG_CACHE_RESP_ACCEL) {
-        return resp->accel > 0 ? resp->accel : AGG_CACHE_UNSET;
+
+        if (resp->accel <= 0) {
+            return AGG_CACHE_UNSET;
+        }
+
+        lifetime = resp->accel;
+
+        if (resp->flags & AGG_CACHE_RESP_ACCEL_UNTIL) {
+            lifetime += *age;
+        }
+
+        return lifetime > AGG_CACHE_SECONDS_MAX ? AGG_CACHE_SECONDS_MAX
+                                                : lifetime;
     }
 
     if (cc->s_maxage != AGG_CACHE_UNSET) {
+        *age = agg_cache_initial_age(resp);
         return cc->s_maxage;
     }
 
     if (cc->max_age != AGG_CACHE_UNSET) {
+        *age = agg_cache_initial_age(resp);
         return cc->max_age;
     }
 
     if ((resp->flags & AGG_CACHE_RESP_EXPIRES)
         && !(resp->flags & AGG_CACHE_RESP_TARGETED))
     {
+        *age = agg_cache_initial_age(resp);
+
         date = (resp->date == AGG_CACHE_UNSET) ? resp->received : resp->date;
 
         if (resp->expires <= date) {
@@ -749,6 +278,45 @@ agg_cache_lifetime(const agg_cache_response_t *resp,
     }
 
     return AGG_CACHE_UNSET;
+}
+
+
+/* for how long the response may be used when it is stale */
+
+static void
+agg_cache_stale(const agg_cache_response_t *resp,
+    const agg_cache_control_t *cc, agg_cache_freshness_t *fresh)
+{
+    fresh->updating = cc->stale_updating;
+    fresh->error = cc->stale_error;
+
+    if (cc->s_maxage == AGG_CACHE_UNSET) {
+
+        /* s-maxage is proxy-revalidate as well, so no default for it */
+
+        if (fresh->updating == AGG_CACHE_UNSET) {
+            fresh->updating = resp->stale_updating;
+        }
+
+        if (fresh->error == AGG_CACHE_UNSET) {
+            fresh->error = resp->stale_error;
+        }
+    }
+
+    if (cc->flags & (AGG_CACHE_CC_MUST_REVALIDATE
+                     |AGG_CACHE_CC_PROXY_REVALIDATE|AGG_CACHE_CC_NO_CACHE))
+    {
+        fresh->updating = 0;
+        fresh->error = 0;
+    }
+
+    if (fresh->updating == AGG_CACHE_UNSET) {
+        fresh->updating = 0;
+    }
+
+    if (fresh->error == AGG_CACHE_UNSET) {
+        fresh->error = 0;
+    }
 }
 
 

@@ -59,6 +59,10 @@ static void ngx_http_aggregate_cache_on_date(
 static void ngx_http_aggregate_cache_on_age(
     ngx_http_aggregate_cache_ctx_t *ctx, ngx_http_aggregate_cache_judge_t *j,
     ngx_str_t *value);
+static void ngx_http_aggregate_cache_on_validator(
+    ngx_http_aggregate_cache_ctx_t *ctx, ngx_http_aggregate_cache_judge_t *j,
+    ngx_str_t *value);
+static time_t ngx_http_aggregate_cache_time_value(ngx_str_t *value);
 static void ngx_http_aggregate_cache_on_vary(
     ngx_http_aggregate_cache_ctx_t *ctx, ngx_http_aggregate_cache_judge_t *j,
     ngx_str_t *value);
@@ -86,6 +90,8 @@ static ngx_http_aggregate_cache_judged_t
     { ngx_string("Date"), ngx_http_aggregate_cache_on_date },
     { ngx_string("Age"), ngx_http_aggregate_cache_on_age },
     { ngx_string("Vary"), ngx_http_aggregate_cache_on_vary },
+    { ngx_string("ETag"), ngx_http_aggregate_cache_on_validator },
+    { ngx_string("Last-Modified"), ngx_http_aggregate_cache_on_validator },
     { ngx_string("Set-Cookie"), ngx_http_aggregate_cache_on_set_cookie },
     { ngx_string("Set-Cookie2"), ngx_http_aggregate_cache_on_set_cookie },
     { ngx_string("Content-Range"), ngx_http_aggregate_cache_on_range },
@@ -301,12 +307,17 @@ ngx_http_aggregate_cache_verdict(ngx_http_request_t *r,
         resp->flags |= AGG_CACHE_RESP_REQ_NO_STORE;
     }
 
-    if (j->targeted.len
-        && agg_cache_targeted_parse(&resp->targeted, j->targeted.data,
-                                    j->targeted.len)
-           == 0)
-    {
-        resp->flags |= AGG_CACHE_RESP_TARGETED;
+    if (j->targeted.len) {
+
+        if (agg_cache_targeted_parse(&resp->targeted, j->targeted.data,
+                                     j->targeted.len)
+            == 0)
+        {
+            resp->flags |= AGG_CACHE_RESP_TARGETED;
+
+        } else {
+            resp->control.flags |= resp->targeted.flags;
+        }
     }
 
     ngx_http_aggregate_cache_judge_conf(r, ctx, resp);
@@ -410,7 +421,7 @@ ngx_http_aggregate_cache_tags(ngx_http_request_t *r,
         ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
                       "too many tags for \"%V\": not cached", &r->uri);
 
-        ctx->verdict = AGG_CACHE_NO_DIRECTIVE;
+        ctx->verdict = AGG_CACHE_NO_TAGS;
 
         return NGX_DECLINED;
     }
@@ -456,16 +467,48 @@ static void
 ngx_http_aggregate_cache_on_expires(ngx_http_aggregate_cache_ctx_t *ctx,
     ngx_http_aggregate_cache_judge_t *j, ngx_str_t *value)
 {
+    time_t  expires;
+
     if (j->ignored & NGX_HTTP_AGGREGATE_CACHE_IGN_EXPIRES) {
         return;
     }
 
-    j->resp.flags |= AGG_CACHE_RESP_EXPIRES;
-    j->resp.expires = ngx_parse_http_time(value->data, value->len);
+    expires = ngx_http_aggregate_cache_time_value(value);
 
-    if (j->resp.expires < 0) {
-        j->resp.expires = 0;
+    /* two that differ are stale, as a time that cannot be read is */
+
+    if ((j->resp.flags & AGG_CACHE_RESP_EXPIRES) && j->resp.expires != expires)
+    {
+        expires = 0;
     }
+
+    j->resp.flags |= AGG_CACHE_RESP_EXPIRES;
+    j->resp.expires = expires;
+}
+
+
+/*
+ * A time in GMT, or 0: nginx does not look at the zone.  The form of
+ * asctime() has none.
+ */
+
+static time_t
+ngx_http_aggregate_cache_time_value(ngx_str_t *value)
+{
+    time_t   time;
+    u_char  *last;
+
+    last = value->data + value->len;
+
+    if (ngx_strlchr(value->data, last, ',') != NULL
+        && (value->len < 4 || ngx_strncmp(last - 4, " GMT", 4) != 0))
+    {
+        return 0;
+    }
+
+    time = ngx_parse_http_time(value->data, value->len);
+
+    return time < 0 ? 0 : time;
 }
 
 
@@ -495,12 +538,19 @@ ngx_http_aggregate_cache_on_accel(ngx_http_aggregate_cache_ctx_t *ctx,
         return;
     }
 
-    j->resp.flags |= AGG_CACHE_RESP_ACCEL;
-    j->resp.accel = (p != value->data) ? n - ngx_time() : n;
+    n = (p != value->data) ? n - ngx_time() : n;
+    n = ngx_min(n, AGG_CACHE_SECONDS_MAX);
 
-    if (j->resp.accel > AGG_CACHE_SECONDS_MAX) {
-        j->resp.accel = AGG_CACHE_SECONDS_MAX;
+    /* the shortest of several */
+
+    if ((j->resp.flags & AGG_CACHE_RESP_ACCEL) && j->resp.accel <= n) {
+        return;
     }
+
+    j->resp.flags &= ~AGG_CACHE_RESP_ACCEL_UNTIL;
+    j->resp.flags |= AGG_CACHE_RESP_ACCEL;
+    j->resp.flags |= (p != value->data) ? AGG_CACHE_RESP_ACCEL_UNTIL : 0;
+    j->resp.accel = n;
 }
 
 
@@ -508,10 +558,16 @@ static void
 ngx_http_aggregate_cache_on_date(ngx_http_aggregate_cache_ctx_t *ctx,
     ngx_http_aggregate_cache_judge_t *j, ngx_str_t *value)
 {
-    j->resp.date = ngx_parse_http_time(value->data, value->len);
+    time_t  date;
 
-    if (j->resp.date < 0) {
-        j->resp.date = AGG_CACHE_UNSET;
+    date = ngx_http_aggregate_cache_time_value(value);
+
+    /* the earliest of several is the oldest response */
+
+    if (date > 0
+        && (j->resp.date == AGG_CACHE_UNSET || date < j->resp.date))
+    {
+        j->resp.date = date;
     }
 }
 
@@ -522,12 +578,22 @@ ngx_http_aggregate_cache_on_age(ngx_http_aggregate_cache_ctx_t *ctx,
 {
     int64_t  age;
 
-    age = agg_cache_seconds(value->data, value->len);
+    age = agg_cache_age_parse(value->data, value->len);
 
     /* of several the first counts, RFC 9111, 5.1 */
 
     if (j->resp.age == AGG_CACHE_UNSET) {
         j->resp.age = age;
+    }
+}
+
+
+static void
+ngx_http_aggregate_cache_on_validator(ngx_http_aggregate_cache_ctx_t *ctx,
+    ngx_http_aggregate_cache_judge_t *j, ngx_str_t *value)
+{
+    if (value->len) {
+        j->resp.flags |= AGG_CACHE_RESP_VALIDATOR;
     }
 }
 
@@ -553,12 +619,14 @@ ngx_http_aggregate_cache_on_vary(ngx_http_aggregate_cache_ctx_t *ctx,
     n = agg_cache_vary_add(ctx->vary, ctx->nvary, &line, "accept-encoding\0",
                            &j->vary);
 
-    if (n < 0) {
-        j->resp.flags |= AGG_CACHE_RESP_VARY_ANY;
+    if (n >= 0) {
+        ctx->nvary = n;
         return;
     }
 
-    ctx->nvary = n;
+    j->resp.flags |= (ngx_strlchr(value->data, value->data + value->len, '*')
+                      != NULL)
+                     ? AGG_CACHE_RESP_VARY_ANY : AGG_CACHE_RESP_VARY_MANY;
 }
 
 

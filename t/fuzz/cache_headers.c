@@ -2,7 +2,8 @@
 /*
  * Header values of any kind: bounded results, and nothing read outside.
  *
- * sources: cache/agg_cache_policy.c cache/agg_cache_key.c
+ * sources: cache/agg_cache_policy.c cache/agg_cache_control.c
+ * sources: cache/agg_cache_key.c
  */
 
 #include <stdlib.h>
@@ -44,7 +45,7 @@ check_judge(agg_cache_response_t *resp)
                           |AGG_CACHE_RESP_PARTIAL)));
     need(!(resp->flags & AGG_CACHE_RESP_CREDENTIALS)
          || (fresh.flags & AGG_CACHE_SHARED));
-    need((resp->flags & AGG_CACHE_RESP_TARGETED)
+    need((resp->flags & (AGG_CACHE_RESP_TARGETED|AGG_CACHE_RESP_ACCEL))
          || !(resp->control.flags & (AGG_CACHE_CC_PRIVATE
                                      |AGG_CACHE_CC_NO_STORE)));
 }

@@ -2,7 +2,8 @@
 /*
  * Storability and freshness, one row for one sentence of an RFC.
  *
- * sources: cache/agg_cache_policy.c cache/agg_cache_key.c
+ * sources: cache/agg_cache_policy.c cache/agg_cache_control.c
+ * sources: cache/agg_cache_key.c
  */
 
 #include <stdio.h>
@@ -16,6 +17,8 @@
 
 #define GET    AGG_CACHE_RESP_GET
 #define CRED   AGG_CACHE_RESP_CREDENTIALS
+
+#define VALIDATOR  AGG_CACHE_RESP_VALIDATOR
 
 
 typedef struct {
@@ -114,15 +117,15 @@ static const row_t  rows[] = {
     { RESP("9111 4.2.1: the lesser of duplicates", GET, 200,
            "max-age=60, max-age=30"), CONF_NONE, YES(30, 0, 0, 0) },
     { RESP("9111 4.2.1: no integer is stale", GET, 200, "max-age=1.5"),
-      CONF_NONE, NO(FRESHNESS) },
+      CONF_NONE, NO(STALE) },
     { RESP("9111 4.2.1: a negative value is stale", GET, 200, "max-age=-1"),
-      CONF_NONE, NO(FRESHNESS) },
+      CONF_NONE, NO(STALE) },
     { RESP("9111 4.2.1: an empty value is stale", GET, 200, "max-age="),
-      CONF_NONE, NO(FRESHNESS) },
+      CONF_NONE, NO(STALE) },
     { RESP("9111 4.2.1: no value is stale", GET, 200, "max-age"),
-      CONF_NONE, NO(FRESHNESS) },
+      CONF_NONE, NO(STALE) },
     { RESP("9111 4.2.1: a letter makes it stale", GET, 200, "max-age=60s"),
-      CONF_NONE, NO(FRESHNESS) },
+      CONF_NONE, NO(STALE) },
     { RESP("9111 5.2: the quoted form is accepted", GET, 200,
            "max-age=\"60\""), CONF_NONE, YES(60, 0, 0, 0) },
     { RESP("9111 5.2: a directive inside a string is none", GET, 200,
@@ -138,14 +141,74 @@ static const row_t  rows[] = {
            "max-age=99999999999999999999"), CONF_NONE,
       YES(AGG_CACHE_SECONDS_MAX, 0, 0, 0) },
     { RESP("9111 5.2.2.4: no-cache", GET, 200, "no-cache, max-age=60"),
-      CONF_NONE, NO(DIRECTIVE) },
+      CONF_NONE, NO(CACHE) },
     { RESP("9111 5.2.2.4: its qualified form, taken whole", GET, 200,
-           "no-cache=\"X\", max-age=60"), CONF_NONE, NO(DIRECTIVE) },
+           "no-cache=\"X\", max-age=60"), CONF_NONE, NO(CACHE) },
+    { RESP("9111 5.2.2.4: no-cache, kept for its validator",
+           GET|VALIDATOR, 200, "no-cache, max-age=60, stale-if-error=9"),
+      UNSET, UNSET, 7, 8, YES(0, 0, 0, 0) },
+    { RESP("no-cache before the configuration", GET|VALIDATOR, 200,
+           "no-cache"), 30, 60, 7, 8, YES(0, 0, 0, 0) },
+    { RESP("no-cache of a 404", GET|VALIDATOR, 404, "no-cache"),
+      CONF_NONE, NO(CACHE) },
+    { RESP("no-cache and private", GET|VALIDATOR, 200, "no-cache, private"),
+      CONF_NONE, NO(PRIVATE) },
     { RESP("9111 5.2.2.7: private, qualified, taken whole", GET, 200,
            "private=\"X\", max-age=60"), CONF_NONE, NO(PRIVATE) },
     { RESP("9111 5.2.1.5: no-store of the request",
            GET|AGG_CACHE_RESP_REQ_NO_STORE, 200, "max-age=60"),
+      CONF_NONE, NO(REQUEST) },
+
+    /* what does not parse: the strictest reading */
+
+    { RESP("malformed: a semicolon", GET, 200, "max-age=60; private"),
+      CONF_NONE, NO(PRIVATE) },
+    { RESP("malformed: no blank", GET, 200, "max-age=60;no-store"),
       CONF_NONE, NO(DIRECTIVE) },
+    { RESP("malformed: a blank", GET, 200, "max-age=60 private"),
+      CONF_NONE, NO(PRIVATE) },
+    { RESP("malformed: a ttl does not help", GET, 200,
+           "must-revalidate; private"), 30, 60, UNSET, UNSET, NO(PRIVATE) },
+    { RESP("malformed: rubbish behind the value", GET, 200,
+           "max-age=60; public"), 30, 60, UNSET, UNSET, NO(STALE) },
+    { RESP("malformed: rubbish before the name", GET, 200,
+           "; max-age=60"), 30, 60, UNSET, UNSET, NO(STALE) },
+    { RESP("malformed: blanks around the sign", GET, 200, "max-age = 60"),
+      30, 60, UNSET, UNSET, NO(STALE) },
+    { RESP("malformed: one element, not the others", GET, 200,
+           "foo bar, max-age=60"), CONF_NONE, YES(60, 0, 0, 0) },
+    { RESP("malformed: any separator", GET, 200, "max-age=60/private"),
+      CONF_NONE, NO(PRIVATE) },
+    { RESP("malformed: a separator that tokens have", GET, 200,
+           "public|private, max-age=60"), CONF_NONE, NO(PRIVATE) },
+    { RESP("malformed: one in a value", GET, 200, "max-age=60|private"),
+      CONF_NONE, NO(PRIVATE) },
+    { RESP("malformed: another coding", GET, 200,
+           "max-age=60,\xc2\xa0private"), CONF_NONE, NO(PRIVATE) },
+    { RESP("malformed: quoted", GET, 200, "max-age=60, \"private\""),
+      CONF_NONE, NO(PRIVATE) },
+    { RESP("malformed: a value of several", GET, 200,
+           "max-age=\"60, private\""), CONF_NONE, NO(PRIVATE) },
+    { RESP("malformed: a string without an end", GET, 200,
+           "public, max-age=60, x=\"y"), 30, 60, UNSET, UNSET, NO(STALE) },
+    { RESP("malformed: strings are looked into", GET, 200,
+           "x=\"a, private\", max-age=60, foo bar"), CONF_NONE,
+      NO(PRIVATE) },
+    { RESP("malformed: nothing in it permits", GET|CRED, 200,
+           "public;x, max-age=60"), CONF_NONE, NO(CREDENTIALS) },
+    { RESP("malformed: public has no value", GET|CRED, 200,
+           "public=1, max-age=60"), CONF_NONE, NO(CREDENTIALS) },
+    { RESP("malformed: no s-maxage permits", GET|CRED, 200,
+           "s-maxage=60;x, public, max-age=60"), CONF_NONE,
+      NO(CREDENTIALS) },
+    { RESP("malformed: stale-if-error", GET, 200,
+           "max-age=60, stale-if-error=60 x"), UNSET, UNSET, 7, 8,
+      YES(60, 7, 0, 0) },
+    { RESP("malformed: must-revalidate", GET, 200,
+           "max-age=60, x;must-revalidate"), UNSET, UNSET, 7, 8,
+      YES(60, 0, 0, 0) },
+    { RESP("whole words", GET, 200, "x-private no-storex, max-age=60"),
+      CONF_NONE, YES(60, 0, 0, 0) },
 
     /* 5.3: Expires */
 
@@ -157,7 +220,7 @@ static const row_t  rows[] = {
       "max-age=20", NULL, 50, 0, UNSET, 0, 0, CONF_NONE, YES(20, 0, 0, 0) },
     { "9111 5.3: an invalid date is in the past",
       GET|AGG_CACHE_RESP_EXPIRES, 200, NULL, NULL, -NOW, 0, UNSET, 0, 0,
-      UNSET, 60, UNSET, UNSET, NO(FRESHNESS) },
+      UNSET, 60, UNSET, UNSET, NO(STALE) },
 
     /* 4.2.3: calculating age */
 
@@ -172,7 +235,7 @@ static const row_t  rows[] = {
     { "9111 4.2.3: a Date in the future is no age", GET, 200, "max-age=60",
       NULL, 0, 20, UNSET, 0, 0, CONF_NONE, YES(60, 0, 0, 0) },
     { "9111 4.2: older than its lifetime", GET, 200, "max-age=60", NULL, 0,
-      UNSET, 60, 0, 0, CONF_NONE, NO(FRESHNESS) },
+      UNSET, 60, 0, 0, CONF_NONE, NO(STALE) },
 
     /* RFC 5861 */
 
@@ -210,10 +273,22 @@ static const row_t  rows[] = {
       "no-cache, max-age=5, must-revalidate",
       "max-age=10, stale-if-error=7", 0, UNSET, UNSET, 0, 0, CONF_NONE,
       YES(10, 0, 7, 0) },
-    { "but not its no-store", GET, 200, "no-store", "max-age=10", 0, UNSET,
-      UNSET, 0, 0, CONF_NONE, NO(DIRECTIVE) },
-    { "nor its private", GET, 200, "private", "public, max-age=10", 0, UNSET,
-      UNSET, 0, 0, CONF_NONE, NO(PRIVATE) },
+    { "9213 2.2: its no-store too", GET, 200, "no-store", "max-age=10", 0,
+      UNSET, UNSET, 0, 0, CONF_NONE, YES(10, 0, 0, 0) },
+    { "9213 2.2: and its private", GET, 200, "private", "public, max-age=10",
+      0, UNSET, UNSET, 0, 0, CONF_NONE, YES(10, 0, 0, 1) },
+    { "9213 2.1: not valid, but says private", GET, 200, "max-age=60",
+      "max-age = 10, private", 0, UNSET, UNSET, 0, 0, CONF_NONE,
+      NO(PRIVATE) },
+    { "9213 2.1: no-store as a parameter", GET, 200, "max-age=60",
+      "max-age=10; no-store", 0, UNSET, UNSET, 0, 0, CONF_NONE,
+      NO(DIRECTIVE) },
+    { "9213 2.1: private with a value", GET, 200, "max-age=60",
+      "max-age=10, private=\"x\"", 0, UNSET, UNSET, 0, 0, CONF_NONE,
+      NO(PRIVATE) },
+    { "9213 2.1: s-maxage of another type", GET|CRED, 200, NULL,
+      "s-maxage=1.5, max-age=10", 0, UNSET, UNSET, 0, 0, CONF_NONE,
+      NO(CREDENTIALS) },
     { "9213 2.2: Expires is ignored", GET|AGG_CACHE_RESP_EXPIRES, 200, NULL,
       "public", 50, 0, UNSET, 0, 0, CONF_NONE, NO(FRESHNESS) },
     { "9213 2.2: its own no-store", GET, 200, "max-age=60", "no-store",
@@ -228,7 +303,7 @@ static const row_t  rows[] = {
     { "9213 2.1: empty, so ignored", GET, 200, "max-age=60", "  ",
       0, UNSET, UNSET, 0, 0, CONF_NONE, YES(60, 0, 0, 0) },
     { "9213 2.1: a string is no integer", GET, 200, "max-age=60",
-      "max-age=\"10\"", 0, UNSET, UNSET, 0, 0, CONF_NONE, NO(FRESHNESS) },
+      "max-age=\"10\"", 0, UNSET, UNSET, 0, 0, CONF_NONE, NO(STALE) },
     { "9213 2.1: a trailing comma is invalid", GET, 200, "max-age=60",
       "max-age=10,", 0, UNSET, UNSET, 0, 0, CONF_NONE, YES(60, 0, 0, 0) },
     { "8941 3.2: the last of equal keys", GET, 200, NULL,
@@ -250,8 +325,25 @@ static const row_t  rows[] = {
       YES(5, 0, 0, 0) },
     { "X-Accel-Expires: 0", GET|AGG_CACHE_RESP_ACCEL, 200, "max-age=60", NULL,
       0, UNSET, UNSET, 0, 0, CONF_NONE, NO(FRESHNESS) },
-    { "X-Accel-Expires does not undo private", GET|AGG_CACHE_RESP_ACCEL, 200,
-      "private", NULL, 0, UNSET, UNSET, 0, 5, CONF_NONE, NO(PRIVATE) },
+    { "X-Accel-Expires before private", GET|AGG_CACHE_RESP_ACCEL, 200,
+      "private, must-revalidate", "no-store", 0, UNSET, UNSET, 0, 5, UNSET,
+      UNSET, 7, 8, YES(5, 7, 8, 0) },
+    { "X-Accel-Expires permits no credentials",
+      GET|CRED|AGG_CACHE_RESP_ACCEL, 200, "private, public", NULL, 0, UNSET,
+      UNSET, 0, 5, CONF_NONE, NO(CREDENTIALS) },
+    { "X-Accel-Expires beside public", GET|CRED|AGG_CACHE_RESP_ACCEL, 200,
+      "public", NULL, 0, UNSET, UNSET, 0, 5, CONF_NONE, YES(5, 0, 0, 1) },
+    { "X-Accel-Expires from the arrival", GET|AGG_CACHE_RESP_ACCEL, 200,
+      NULL, NULL, 0, -1000, UNSET, 3, 5, CONF_NONE, YES(5, 0, 0, 0) },
+    { "X-Accel-Expires less Age", GET|AGG_CACHE_RESP_ACCEL, 200,
+      NULL, NULL, 0, -1000, 2, 3, 5, CONF_NONE, YES(3, 0, 0, 0) },
+    { "X-Accel-Expires, a time",
+      GET|AGG_CACHE_RESP_ACCEL|AGG_CACHE_RESP_ACCEL_UNTIL, 200, NULL, NULL,
+      0, UNSET, 2, 0, 5, CONF_NONE, YES(5, 0, 0, 0) },
+    { "valid from the arrival", GET, 200, NULL, NULL, 0, -1000, 2, 3, 0, 30,
+      UNSET, UNSET, UNSET, YES(28, 0, 0, 0) },
+    { "ttl from the arrival", GET, 200, NULL, NULL, 0, -1000, UNSET, 3, 0,
+      UNSET, 30, UNSET, UNSET, YES(30, 0, 0, 0) },
     { RESP("valid before ttl", GET, 200, NULL), 30, 60, UNSET, UNSET,
       YES(30, 0, 0, 0) },
     { RESP("a valid of 0", GET, 200, NULL), 0, 60, UNSET, UNSET,
@@ -263,7 +355,7 @@ static const row_t  rows[] = {
     { RESP("the response before both", GET, 200, "max-age=5"), 30, 60, UNSET,
       UNSET, YES(5, 0, 0, 0) },
     { RESP("max-age=0 before both", GET, 200, "max-age=0"), 30, 60, UNSET,
-      UNSET, NO(FRESHNESS) },
+      UNSET, NO(STALE) },
 };
 
 
@@ -304,13 +396,18 @@ check_row(const row_t *row)
                                 strlen(row->control));
     }
 
-    if (row->targeted
-        && agg_cache_targeted_parse(&resp.targeted,
-                                    (const u_char *) row->targeted,
-                                    strlen(row->targeted))
-           == 0)
-    {
-        resp.flags |= AGG_CACHE_RESP_TARGETED;
+    if (row->targeted) {
+
+        if (agg_cache_targeted_parse(&resp.targeted,
+                                     (const u_char *) row->targeted,
+                                     strlen(row->targeted))
+            == 0)
+        {
+            resp.flags |= AGG_CACHE_RESP_TARGETED;
+
+        } else {
+            resp.control.flags |= resp.targeted.flags;
+        }
     }
 
     resp.accel = row->accel;
@@ -346,6 +443,38 @@ check_row(const row_t *row)
 
 
 static void
+check_age(void)
+{
+    size_t  i;
+
+    static const struct {
+        const char  *value;
+        int64_t      age;
+    } ages[] = {
+        { "7200", 7200 },
+        { "7200, 0", 7200 },
+        { ", 7200", 7200 },
+        { "0, 7200", 0 },
+        { "7200.5", 7200 },
+        { "7200;x", 7200 },
+        { "-5", UNSET },
+        { "x, 5", UNSET },
+        { "", UNSET },
+        { "99999999999", AGG_CACHE_SECONDS_MAX },
+    };
+
+    for (i = 0; i < sizeof(ages) / sizeof(ages[0]); i++) {
+        check(agg_cache_age_parse((const u_char *) ages[i].value,
+                                  strlen(ages[i].value))
+              == ages[i].age, "age", ages[i].value,
+              (long) agg_cache_age_parse((const u_char *) ages[i].value,
+                                         strlen(ages[i].value)),
+              (long) ages[i].age);
+    }
+}
+
+
+static void
 check_request(void)
 {
     agg_cache_control_t  cc;
@@ -373,6 +502,7 @@ main(void)
         check_row(&rows[i]);
     }
 
+    check_age();
     check_request();
 
     if (failed) {

@@ -9,6 +9,7 @@
 
 #include "ngx_http_aggregate_module.h"
 #include "ngx_http_aggregate_conf.h"
+#include "ngx_http_aggregate_variable.h"
 #include "gw_text.h"
 
 
@@ -28,8 +29,6 @@ static ngx_int_t ngx_http_aggregate_unknown_statement(ngx_conf_t *cf,
 static void ngx_http_aggregate_unknown_directive(void *data);
 static void ngx_http_aggregate_missing_quotes(ngx_conf_t *cf,
     ngx_str_t *name);
-static ngx_uint_t ngx_http_aggregate_variable_known(
-    ngx_http_core_main_conf_t *cmcf, ngx_str_t *name);
 
 
 static ngx_http_aggregate_bounds_t  ngx_http_aggregate_time_bounds =
@@ -758,20 +757,17 @@ ngx_http_aggregate_init_variables(ngx_conf_t *cf,
 ngx_int_t
 ngx_http_aggregate_check_variables(ngx_conf_t *cf)
 {
-    ngx_str_t                        breaker = ngx_string("breaker_result");
     ngx_uint_t                       i;
-    ngx_http_core_main_conf_t       *cmcf;
     ngx_http_aggregate_variable_t   *v;
     ngx_http_aggregate_main_conf_t  *amcf;
 
-    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
     amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_aggregate_module);
 
     v = amcf->variables.elts;
 
     for (i = 0; i < amcf->variables.nelts; i++) {
 
-        if (!ngx_http_aggregate_variable_known(cmcf, &v[i].name)) {
+        if (!ngx_http_aggregate_variable_known(cf, &v[i].name)) {
             ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                           "unknown variable \"$%V\" in %V:%ui",
                           &v[i].name, &v[i].file, v[i].line);
@@ -779,48 +775,5 @@ ngx_http_aggregate_check_variables(ngx_conf_t *cf)
         }
     }
 
-    if (ngx_http_aggregate_variable_known(cmcf, &breaker)) {
-        amcf->breaker_index = ngx_http_get_variable_index(cf, &breaker);
-        if (amcf->breaker_index == NGX_ERROR) {
-            return NGX_ERROR;
-        }
-    }
-
     return NGX_OK;
-}
-
-
-static ngx_uint_t
-ngx_http_aggregate_variable_known(ngx_http_core_main_conf_t *cmcf,
-    ngx_str_t *name)
-{
-    ngx_uint_t            i;
-    ngx_hash_key_t       *key;
-    ngx_http_variable_t  *prefix;
-
-    key = cmcf->variables_keys->keys.elts;
-
-    for (i = 0; i < cmcf->variables_keys->keys.nelts; i++) {
-
-        if (key[i].key.len == name->len
-            && ngx_strncmp(key[i].key.data, name->data, name->len) == 0)
-        {
-            return 1;
-        }
-    }
-
-    prefix = cmcf->prefix_variables.elts;
-
-    for (i = 0; i < cmcf->prefix_variables.nelts; i++) {
-
-        if (name->len >= prefix[i].name.len
-            && ngx_strncmp(name->data, prefix[i].name.data,
-                           prefix[i].name.len)
-               == 0)
-        {
-            return 1;
-        }
-    }
-
-    return 0;
 }

@@ -45,7 +45,8 @@ ngx_http_aggregate_handler(ngx_http_request_t *r)
             return rc;
         }
 
-        if (ngx_http_aggregate_add_header(r, "Allow", &alcf->block->allow)
+        if (ngx_http_aggregate_header_add(&r->headers_out.headers, "Allow",
+                                          &alcf->block->allow)
             == NULL)
         {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;

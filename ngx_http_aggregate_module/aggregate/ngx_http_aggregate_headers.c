@@ -90,11 +90,10 @@ static ngx_int_t
 ngx_http_aggregate_part_headers(ngx_http_aggregate_headers_t *headers,
     ngx_http_aggregate_part_t *part, ngx_http_request_t *sr)
 {
-    time_t            expires, date;
-    ngx_uint_t        i;
-    agg_freshness_t   f;
-    ngx_list_part_t  *list;
-    ngx_table_elt_t  *h;
+    time_t                             expires, date;
+    agg_freshness_t                    f;
+    ngx_table_elt_t                   *h;
+    ngx_http_aggregate_header_iter_t   it;
 
     agg_freshness_init(&f);
 
@@ -110,21 +109,16 @@ ngx_http_aggregate_part_headers(ngx_http_aggregate_headers_t *headers,
         date = (date == NGX_ERROR) ? ngx_time() : date;
     }
 
-    for (list = &sr->headers_out.headers.part; list; list = list->next) {
-        h = list->elts;
+    ngx_http_aggregate_header_iter(&it, &sr->headers_out.headers);
 
-        for (i = 0; i < list->nelts; i++) {
+    while ((h = ngx_http_aggregate_header_next(&it)) != NULL) {
 
-            if (h[i].hash == 0) {
-                continue;
-            }
-
-            if (ngx_http_aggregate_one_header(headers, part, &h[i], &f,
-                                              &expires, &date)
-                != NGX_OK)
-            {
-                return NGX_ERROR;
-            }
+        if (h->hash != 0
+            && ngx_http_aggregate_one_header(headers, part, h, &f, &expires,
+                                             &date)
+               != NGX_OK)
+        {
+            return NGX_ERROR;
         }
     }
 
@@ -191,7 +185,8 @@ ngx_http_aggregate_one_header(ngx_http_aggregate_headers_t *headers,
         if (ngx_http_aggregate_is(h, "Set-Cookie")) {
             headers->cookies = 1;
 
-            return ngx_http_aggregate_add_header(r, "Set-Cookie", &h->value)
+            return ngx_http_aggregate_header_add(&r->headers_out.headers,
+                                                 "Set-Cookie", &h->value)
                    ? NGX_OK : NGX_ERROR;
         }
 
@@ -212,7 +207,8 @@ ngx_http_aggregate_one_header(ngx_http_aggregate_headers_t *headers,
     if (part->conf->pass_headers
         && ngx_http_aggregate_named(part->conf->pass_headers, h))
     {
-        return ngx_http_aggregate_copy_header(r, h);
+        return ngx_http_aggregate_header_copy(&r->headers_out.headers, h)
+               ? NGX_OK : NGX_ERROR;
     }
 
     return NGX_OK;
@@ -321,8 +317,9 @@ ngx_http_aggregate_send_vary(ngx_http_request_t *r,
     if (headers->any) {
         ngx_str_set(&value, "*");
 
-        return ngx_http_aggregate_add_header(r, "Vary", &value) ? NGX_OK
-                                                                : NGX_ERROR;
+        return ngx_http_aggregate_header_add(&r->headers_out.headers, "Vary",
+                                             &value)
+               ? NGX_OK : NGX_ERROR;
     }
 
     name = headers->vary.elts;
@@ -348,8 +345,9 @@ ngx_http_aggregate_send_vary(ngx_http_request_t *r,
 
     value.len = p - value.data;
 
-    return ngx_http_aggregate_add_header(r, "Vary", &value) ? NGX_OK
-                                                            : NGX_ERROR;
+    return ngx_http_aggregate_header_add(&r->headers_out.headers, "Vary",
+                                         &value)
+           ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -388,7 +386,8 @@ ngx_http_aggregate_cache_control(ngx_http_aggregate_ctx_t *ctx,
         }
     }
 
-    h = ngx_http_aggregate_add_header(r, "Cache-Control", &value);
+    h = ngx_http_aggregate_header_add(&r->headers_out.headers,
+                                      "Cache-Control", &value);
     if (h == NULL) {
         return NGX_ERROR;
     }
@@ -410,7 +409,8 @@ ngx_http_aggregate_state_header(ngx_http_aggregate_ctx_t *ctx)
         return NGX_ERROR;
     }
 
-    return ngx_http_aggregate_add_header(ctx->request, "X-Aggregate", &value)
+    return ngx_http_aggregate_header_add(&ctx->request->headers_out.headers,
+                                         "X-Aggregate", &value)
            ? NGX_OK : NGX_ERROR;
 }
 
@@ -507,48 +507,9 @@ ngx_http_aggregate_server_timing(ngx_http_aggregate_ctx_t *ctx)
         return NGX_OK;
     }
 
-    return ngx_http_aggregate_add_header(ctx->request, "Server-Timing",
-                                         &value)
+    return ngx_http_aggregate_header_add(&ctx->request->headers_out.headers,
+                                         "Server-Timing", &value)
            ? NGX_OK : NGX_ERROR;
-}
-
-
-ngx_table_elt_t *
-ngx_http_aggregate_add_header(ngx_http_request_t *r, const char *name,
-    ngx_str_t *value)
-{
-    ngx_table_elt_t  *h;
-
-    h = ngx_list_push(&r->headers_out.headers);
-    if (h == NULL) {
-        return NULL;
-    }
-
-    h->hash = 1;
-    h->key.data = (u_char *) name;
-    h->key.len = ngx_strlen(name);
-    h->value = *value;
-    h->lowcase_key = NULL;
-    ngx_http_aggregate_header_end(h);
-
-    return h;
-}
-
-
-ngx_int_t
-ngx_http_aggregate_copy_header(ngx_http_request_t *r, ngx_table_elt_t *from)
-{
-    ngx_table_elt_t  *h;
-
-    h = ngx_list_push(&r->headers_out.headers);
-    if (h == NULL) {
-        return NGX_ERROR;
-    }
-
-    *h = *from;
-    ngx_http_aggregate_header_end(h);
-
-    return NGX_OK;
 }
 
 
@@ -558,24 +519,22 @@ ngx_int_t
 ngx_http_aggregate_pass(ngx_http_request_t *r, ngx_http_request_t *sr,
     const char *name)
 {
-    size_t            len;
-    ngx_uint_t        i;
-    ngx_list_part_t  *list;
-    ngx_table_elt_t  *h;
+    ngx_str_t                          key;
+    ngx_table_elt_t                   *h;
+    ngx_http_aggregate_header_iter_t   it;
 
-    len = ngx_strlen(name);
+    key.data = (u_char *) name;
+    key.len = ngx_strlen(name);
 
-    for (list = &sr->headers_out.headers.part; list; list = list->next) {
-        h = list->elts;
+    ngx_http_aggregate_header_iter(&it, &sr->headers_out.headers);
 
-        for (i = 0; i < list->nelts; i++) {
+    while ((h = ngx_http_aggregate_header_next(&it)) != NULL) {
 
-            if (h[i].hash != 0 && h[i].key.len == len
-                && ngx_strncasecmp(h[i].key.data, (u_char *) name, len) == 0
-                && ngx_http_aggregate_copy_header(r, &h[i]) != NGX_OK)
-            {
-                return NGX_ERROR;
-            }
+        if (h->hash != 0 && ngx_http_aggregate_header_named(h, &key)
+            && ngx_http_aggregate_header_copy(&r->headers_out.headers, h)
+               == NULL)
+        {
+            return NGX_ERROR;
         }
     }
 

@@ -96,54 +96,20 @@ ngx_str_t  ngx_http_aggregate_reasons[] = {
 };
 
 
-/*
- * An internal redirect, such as of "error_page", wipes the contexts of a
- * request; a cleanup of its pool, made before that, still knows ours.
- */
-
 ngx_http_aggregate_ctx_t *
 ngx_http_aggregate_get_ctx(ngx_http_request_t *r)
 {
-    ngx_pool_cleanup_t        *cln;
-    ngx_http_aggregate_ctx_t  *ctx;
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_aggregate_module);
-
-    if (ctx || !(r->internal || r->filter_finalize)) {
-        return ctx;
-    }
-
-    for (cln = r->pool->cleanup; cln; cln = cln->next) {
-
-        if (cln->handler != ngx_http_aggregate_keep) {
-            continue;
-        }
-
-        ctx = cln->data;
-
-        if (ctx->request == r) {
-            return ctx;
-        }
-    }
-
-    return NULL;
+    return ngx_http_aggregate_ctx_find(r, &ngx_http_aggregate_module,
+                                       ngx_http_aggregate_keep);
 }
 
 
 ngx_int_t
 ngx_http_aggregate_keep_ctx(ngx_http_aggregate_ctx_t *ctx)
 {
-    ngx_pool_cleanup_t  *cln;
-
-    cln = ngx_pool_cleanup_add(ctx->request->pool, 0);
-    if (cln == NULL) {
-        return NGX_ERROR;
-    }
-
-    cln->handler = ngx_http_aggregate_keep;
-    cln->data = ctx;
-
-    return NGX_OK;
+    return ngx_http_aggregate_ctx_keep(ctx->request, ctx,
+                                       &ngx_http_aggregate_module,
+                                       ngx_http_aggregate_keep);
 }
 
 
@@ -207,7 +173,6 @@ ngx_http_aggregate_create_main_conf(ngx_conf_t *cf)
         return NULL;
     }
 
-    amcf->breaker_index = NGX_CONF_UNSET;
 
     /* backends choose the names in their answers, and shall not guess it */
 

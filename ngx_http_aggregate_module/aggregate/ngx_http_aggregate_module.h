@@ -3,7 +3,9 @@
 #define _NGX_HTTP_AGGREGATE_MODULE_H_INCLUDED_
 
 
-#include "ngx_http_aggregate_compat.h"
+#include "ngx_http_aggregate_breaker.h"
+#include "ngx_http_aggregate_ctx.h"
+#include "ngx_http_aggregate_header_list.h"
 #include "ngx_http_aggregate_shape_conf.h"
 #include "agg_freshness.h"
 #include "agg_graph.h"
@@ -166,7 +168,6 @@ struct ngx_http_aggregate_block_s {
 typedef struct {
     ngx_array_t                      variables;
                                        /* ngx_http_aggregate_variable_t */
-    ngx_int_t                        breaker_index;
     uint64_t                         key[2];
     ngx_uint_t                       used;   /* unsigned  used:1; */
 } ngx_http_aggregate_main_conf_t;
@@ -393,10 +394,6 @@ ngx_int_t ngx_http_aggregate_shape_parts(ngx_http_aggregate_ctx_t *ctx);
 /* ngx_http_aggregate_headers.c */
 
 ngx_int_t ngx_http_aggregate_answer_headers(ngx_http_aggregate_ctx_t *ctx);
-ngx_table_elt_t *ngx_http_aggregate_add_header(ngx_http_request_t *r,
-    const char *name, ngx_str_t *value);
-ngx_int_t ngx_http_aggregate_copy_header(ngx_http_request_t *r,
-    ngx_table_elt_t *from);
 ngx_int_t ngx_http_aggregate_pass(ngx_http_request_t *r,
     ngx_http_request_t *sr, const char *name);
 ngx_int_t ngx_http_aggregate_known_cache_control(ngx_http_request_t *r,

@@ -255,7 +255,10 @@ ngx_http_aggregate_problem_headers(ngx_http_request_t *r,
     ngx_str_t                   value = ngx_string("no-store");
     ngx_http_aggregate_part_t  *part;
 
-    if (ngx_http_aggregate_add_header(r, "Cache-Control", &value) == NULL) {
+    if (ngx_http_aggregate_header_add(&r->headers_out.headers,
+                                      "Cache-Control", &value)
+        == NULL)
+    {
         return NGX_ERROR;
     }
 

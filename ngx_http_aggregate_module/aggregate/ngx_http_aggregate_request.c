@@ -466,12 +466,13 @@ static ngx_int_t
 ngx_http_aggregate_filter_headers(ngx_http_aggregate_ctx_t *ctx,
     ngx_http_aggregate_backend_t *conf, ngx_http_headers_in_t *headers_in)
 {
-    ngx_str_t            lowcase;
-    ngx_uint_t           i, n;
-    ngx_array_t          options;
-    ngx_list_part_t     *part;
-    ngx_table_elt_t     *h, *elts;
-    ngx_http_request_t  *r;
+    ngx_str_t                          lowcase;
+    ngx_uint_t                         n;
+    ngx_array_t                        options;
+    ngx_list_part_t                   *part;
+    ngx_table_elt_t                   *h, *elts;
+    ngx_http_request_t                *r;
+    ngx_http_aggregate_header_iter_t   it;
 
     r = ctx->request;
 
@@ -492,26 +493,23 @@ ngx_http_aggregate_filter_headers(ngx_http_aggregate_ctx_t *ctx,
 
     n = 0;
 
-    for (part = &r->headers_in.headers.part; part; part = part->next) {
-        h = part->elts;
+    ngx_http_aggregate_header_iter(&it, &r->headers_in.headers);
 
-        for (i = 0; i < part->nelts; i++) {
+    while ((h = ngx_http_aggregate_header_next(&it)) != NULL) {
 
-            if (h[i].hash == 0 || h[i].lowcase_key == NULL) {
-                continue;
-            }
-
-            if (ngx_http_aggregate_passes(conf, &options, &h[i])) {
-                elts[n++] = h[i];
-                continue;
-            }
-
-            lowcase.data = h[i].lowcase_key;
-            lowcase.len = h[i].key.len;
-
-            ngx_http_aggregate_forget_header(r, headers_in, h[i].hash,
-                                             &lowcase);
+        if (h->hash == 0 || h->lowcase_key == NULL) {
+            continue;
         }
+
+        if (ngx_http_aggregate_passes(conf, &options, h)) {
+            elts[n++] = *h;
+            continue;
+        }
+
+        lowcase.data = h->lowcase_key;
+        lowcase.len = h->key.len;
+
+        ngx_http_aggregate_forget_header(r, headers_in, h->hash, &lowcase);
     }
 
     headers_in->headers.part.elts = elts;
@@ -542,52 +540,46 @@ static ngx_int_t
 ngx_http_aggregate_connection_options(ngx_http_request_t *r,
     ngx_array_t *options)
 {
-    u_char           *p, *last, *start;
-    ngx_str_t        *option;
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
+    u_char                            *p, *last, *start;
+    ngx_str_t                         *option;
+    ngx_table_elt_t                   *h;
+    ngx_http_aggregate_header_iter_t   it;
 
     if (ngx_array_init(options, r->pool, 4, sizeof(ngx_str_t)) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    for (part = &r->headers_in.headers.part; part; part = part->next) {
-        h = part->elts;
+    ngx_http_aggregate_header_iter(&it, &r->headers_in.headers);
 
-        for (i = 0; i < part->nelts; i++) {
+    while ((h = ngx_http_aggregate_header_next(&it)) != NULL) {
 
-            if (h[i].key.len != 10
-                || ngx_strncasecmp(h[i].key.data, (u_char *) "Connection", 10)
-                   != 0)
-            {
+        if (!ngx_http_aggregate_header_is(h, "Connection")) {
+            continue;
+        }
+
+        p = h->value.data;
+        last = p + h->value.len;
+
+        while (p < last) {
+
+            if (*p == ',' || *p == ' ' || *p == '\t') {
+                p++;
                 continue;
             }
 
-            p = h[i].value.data;
-            last = p + h[i].value.len;
+            start = p;
 
-            while (p < last) {
-
-                if (*p == ',' || *p == ' ' || *p == '\t') {
-                    p++;
-                    continue;
-                }
-
-                start = p;
-
-                while (p < last && *p != ',' && *p != ' ' && *p != '\t') {
-                    p++;
-                }
-
-                option = ngx_array_push(options);
-                if (option == NULL) {
-                    return NGX_ERROR;
-                }
-
-                option->data = start;
-                option->len = p - start;
+            while (p < last && *p != ',' && *p != ' ' && *p != '\t') {
+                p++;
             }
+
+            option = ngx_array_push(options);
+            if (option == NULL) {
+                return NGX_ERROR;
+            }
+
+            option->data = start;
+            option->len = p - start;
         }
     }
 

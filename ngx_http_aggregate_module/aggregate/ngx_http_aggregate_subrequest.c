@@ -30,7 +30,6 @@ static ngx_http_aggregate_reason_e ngx_http_aggregate_take_shaped(
     ngx_http_aggregate_call_t *call);
 static ngx_uint_t ngx_http_aggregate_retries(ngx_http_aggregate_sub_t *sub,
     ngx_http_aggregate_reason_e reason);
-static ngx_uint_t ngx_http_aggregate_rejected(ngx_http_request_t *sr);
 static ngx_http_aggregate_reason_e ngx_http_aggregate_degraded(
     ngx_http_request_t *sr);
 static void ngx_http_aggregate_cancelled(ngx_http_request_t *sr);
@@ -458,7 +457,7 @@ ngx_http_aggregate_is_whole(ngx_http_aggregate_sub_t *sub, ngx_int_t rc)
 ngx_http_aggregate_reason_e
 ngx_http_aggregate_status_reason(ngx_http_aggregate_sub_t *sub)
 {
-    if (ngx_http_aggregate_rejected(sub->request)) {
+    if (ngx_http_aggregate_breaker_rejected(sub->request)) {
         return NGX_HTTP_AGGREGATE_BREAKER_OPEN;
     }
 
@@ -497,25 +496,6 @@ ngx_http_aggregate_own_error(ngx_http_aggregate_sub_t *sub)
 }
 
 
-static ngx_uint_t
-ngx_http_aggregate_rejected(ngx_http_request_t *sr)
-{
-    ngx_http_variable_value_t       *v;
-    ngx_http_aggregate_main_conf_t  *amcf;
-
-    amcf = ngx_http_get_module_main_conf(sr, ngx_http_aggregate_module);
-
-    if (amcf->breaker_index == NGX_CONF_UNSET) {
-        return 0;
-    }
-
-    v = ngx_http_get_flushed_variable(sr, amcf->breaker_index);
-
-    return v && !v->not_found && v->len == 6
-           && ngx_strncmp(v->data, "reject", 6) == 0;
-}
-
-
 /* an answer that is used, and yet is not all that it could be */
 
 static ngx_http_aggregate_reason_e
@@ -532,8 +512,8 @@ ngx_http_aggregate_degraded(ngx_http_request_t *sr)
         }
     }
 
-    return ngx_http_aggregate_rejected(sr) ? NGX_HTTP_AGGREGATE_BREAKER_OPEN
-                                           : NGX_HTTP_AGGREGATE_NO_REASON;
+    return ngx_http_aggregate_breaker_rejected(sr)
+           ? NGX_HTTP_AGGREGATE_BREAKER_OPEN : NGX_HTTP_AGGREGATE_NO_REASON;
 }
 
 

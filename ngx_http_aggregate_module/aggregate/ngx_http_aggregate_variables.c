@@ -283,45 +283,40 @@ ngx_http_aggregate_tags_variable(ngx_http_request_t *r,
 static ngx_int_t
 ngx_http_aggregate_add_tags(ngx_array_t *tags, ngx_http_request_t *sr)
 {
-    u_char           *p, *last, *start;
-    ngx_uint_t        i;
-    ngx_list_part_t  *list;
-    ngx_table_elt_t  *h;
+    u_char                            *p, *last, *start;
+    ngx_table_elt_t                   *h;
+    ngx_http_aggregate_header_iter_t   it;
 
-    for (list = &sr->headers_out.headers.part; list; list = list->next) {
-        h = list->elts;
+    ngx_http_aggregate_header_iter(&it, &sr->headers_out.headers);
 
-        for (i = 0; i < list->nelts; i++) {
+    while ((h = ngx_http_aggregate_header_next(&it)) != NULL) {
 
-            if (h[i].hash == 0 || h[i].key.len != 13
-                || ngx_strncasecmp(h[i].key.data,
-                                   (u_char *) "Surrogate-Key", 13)
-                   != 0)
-            {
+        if (h->hash == 0
+            || !ngx_http_aggregate_header_is(h, "Surrogate-Key"))
+        {
+            continue;
+        }
+
+        p = h->value.data;
+        last = p + h->value.len;
+
+        while (p < last) {
+
+            if (*p == ' ' || *p == '\t') {
+                p++;
                 continue;
             }
 
-            p = h[i].value.data;
-            last = p + h[i].value.len;
+            start = p;
 
-            while (p < last) {
+            while (p < last && *p != ' ' && *p != '\t') {
+                p++;
+            }
 
-                if (*p == ' ' || *p == '\t') {
-                    p++;
-                    continue;
-                }
-
-                start = p;
-
-                while (p < last && *p != ' ' && *p != '\t') {
-                    p++;
-                }
-
-                if (ngx_http_aggregate_add_tag(tags, start, p - start)
-                    != NGX_OK)
-                {
-                    return NGX_ERROR;
-                }
+            if (ngx_http_aggregate_add_tag(tags, start, p - start)
+                != NGX_OK)
+            {
+                return NGX_ERROR;
             }
         }
     }

@@ -14,6 +14,9 @@
 #include "agg_cache_purge.h"
 #include "agg_cache_store.h"
 #include "agg_cache_flight.h"
+#include "ngx_http_aggregate_breaker.h"
+#include "ngx_http_aggregate_ctx.h"
+#include "ngx_http_aggregate_header_list.h"
 #include "ngx_http_aggregate_redis.h"
 
 
@@ -347,8 +350,6 @@ ngx_list_t *ngx_http_aggregate_cache_origin_headers(
 
 ngx_int_t ngx_http_aggregate_cache_lines(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx, agg_cache_entry_t *old);
-ngx_uint_t ngx_http_aggregate_cache_named(ngx_list_t *headers,
-    const agg_cache_str_t *name);
 void ngx_http_aggregate_cache_store(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
 
@@ -362,8 +363,6 @@ ngx_int_t ngx_http_aggregate_cache_tell(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
 ngx_buf_t *ngx_http_aggregate_cache_body(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
-ngx_table_elt_t *ngx_http_aggregate_cache_header(ngx_list_t *headers,
-    ngx_str_t *name, ngx_str_t *value);
 
 /* flow */
 
@@ -378,7 +377,6 @@ size_t ngx_http_aggregate_cache_hashes(ngx_http_aggregate_cache_ctx_t *ctx,
     uint64_t *hashes);
 ngx_uint_t ngx_http_aggregate_cache_failed(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx, ngx_uint_t status);
-ngx_uint_t ngx_http_aggregate_cache_rejected(ngx_http_request_t *r);
 ngx_uint_t ngx_http_aggregate_cache_usable(
     ngx_http_aggregate_cache_ctx_t *ctx);
 

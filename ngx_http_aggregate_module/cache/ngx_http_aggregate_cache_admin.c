@@ -83,7 +83,7 @@ ngx_http_aggregate_cache_purge_handler(ngx_http_request_t *r)
         ngx_str_set(&name, "Allow");
         ngx_str_set(&value, "POST, DELETE");
 
-        h = ngx_http_aggregate_cache_header(&r->headers_out.headers, &name,
+        h = ngx_http_aggregate_header_push(&r->headers_out.headers, &name,
                                             &value);
 
         return h ? NGX_HTTP_NOT_ALLOWED : NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -483,10 +483,9 @@ ngx_http_aggregate_cache_purge_prefix(ngx_str_t *value, uint64_t *hash)
 static ngx_uint_t
 ngx_http_aggregate_cache_foreign(ngx_http_request_t *r)
 {
-    ngx_str_t         host;
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
+    ngx_str_t                          host;
+    ngx_table_elt_t                   *h;
+    ngx_http_aggregate_header_iter_t   it;
 
     ngx_str_null(&host);
 
@@ -494,17 +493,14 @@ ngx_http_aggregate_cache_foreign(ngx_http_request_t *r)
         host = r->headers_in.host->value;
     }
 
-    for (part = &r->headers_in.headers.part; part; part = part->next) {
+    ngx_http_aggregate_header_iter(&it, &r->headers_in.headers);
 
-        h = part->elts;
+    while ((h = ngx_http_aggregate_header_next(&it)) != NULL) {
 
-        for (i = 0; i < part->nelts; i++) {
-            if (gw_origin_foreign(h[i].key.data, h[i].key.len,
-                                  h[i].value.data, h[i].value.len,
-                                  host.data, host.len))
-            {
-                return 1;
-            }
+        if (gw_origin_foreign(h->key.data, h->key.len, h->value.data,
+                              h->value.len, host.data, host.len))
+        {
+            return 1;
         }
     }
 
@@ -529,7 +525,7 @@ ngx_http_aggregate_cache_answer(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_set(&name, "Cache-Control");
     ngx_str_set(&value, "no-store");
 
-    if (ngx_http_aggregate_cache_header(&r->headers_out.headers, &name,
+    if (ngx_http_aggregate_header_push(&r->headers_out.headers, &name,
                                         &value)
         == NULL)
     {

@@ -163,7 +163,7 @@ ngx_http_aggregate_cache_filled(ngx_http_request_t *r,
         return ngx_http_aggregate_cache_replace(r, ctx);
     }
 
-    rejected = ngx_http_aggregate_cache_rejected(r);
+    rejected = ngx_http_aggregate_breaker_rejected(r);
 
     if (rejected || ngx_http_aggregate_cache_failed(r, ctx, status)) {
 

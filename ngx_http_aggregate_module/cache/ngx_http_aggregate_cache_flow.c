@@ -56,7 +56,7 @@ ngx_http_aggregate_cache_handler(ngx_http_request_t *r)
 
         if (ctx->fill && ngx_http_aggregate_cache_usable(ctx)
             && (ngx_http_aggregate_cache_failed(r, ctx, r->err_status)
-                || ngx_http_aggregate_cache_rejected(r)))
+                || ngx_http_aggregate_breaker_rejected(r)))
         {
 
             ngx_http_set_ctx(r, ctx, ngx_http_aggregate_cache_module);
@@ -734,21 +734,4 @@ ngx_http_aggregate_cache_failed(ngx_http_request_t *r,
 
     return u != NULL && u != ctx->upstream && u->state != NULL
            && u->state->status >= NGX_HTTP_INTERNAL_SERVER_ERROR;
-}
-
-
-/* what a breaker beside us says, if there is one */
-
-ngx_uint_t
-ngx_http_aggregate_cache_rejected(ngx_http_request_t *r)
-{
-    ngx_http_variable_value_t  *vv;
-
-    static ngx_str_t  name = ngx_string("breaker_result");
-
-    vv = ngx_http_get_variable(r, &name,
-                               ngx_hash_key(name.data, name.len));
-
-    return vv != NULL && !vv->not_found && vv->len == 6
-           && ngx_strncmp(vv->data, "reject", 6) == 0;
 }

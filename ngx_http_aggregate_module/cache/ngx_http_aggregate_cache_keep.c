@@ -7,6 +7,11 @@
 #include "ngx_http_aggregate_cache.h"
 
 
+/* a time in a header */
+
+#define NGX_HTTP_AGGREGATE_TIME  sizeof("Mon, 28 Sep 1970 06:00:00 GMT")
+
+
 static size_t ngx_http_aggregate_cache_write_lines(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx, agg_cache_entry_t *old, u_char *p);
 static size_t ngx_http_aggregate_cache_write_line(u_char **p,
@@ -80,41 +85,29 @@ static size_t
 ngx_http_aggregate_cache_write_lines(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx, agg_cache_entry_t *old, u_char *p)
 {
-    size_t                len;
-    u_char              **pp, time[sizeof("Mon, 28 Sep 1970 06:00:00 GMT")];
-    ngx_str_t             name, value;
-    ngx_uint_t            i;
-    const u_char         *line;
-    ngx_list_part_t      *part;
-    ngx_table_elt_t      *header;
-    agg_cache_str_t       old_name, old_value;
+    size_t                              len;
+    u_char                            **pp;
+    u_char                              time[NGX_HTTP_AGGREGATE_TIME];
+    ngx_str_t                           name, value;
+    const u_char                       *line;
+    ngx_table_elt_t                    *h;
+    agg_cache_str_t                     old_name, old_value;
+    ngx_http_aggregate_header_iter_t    it;
 
     len = 0;
     pp = (p == NULL) ? NULL : &p;
 
-    part = &r->headers_out.headers.part;
-    header = part->elts;
+    ngx_http_aggregate_header_iter(&it, &r->headers_out.headers);
 
-    for (i = 0; /* void */ ; i++) {
+    while ((h = ngx_http_aggregate_header_next(&it)) != NULL) {
 
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                break;
-            }
-
-            part = part->next;
-            header = part->elts;
-            i = 0;
-        }
-
-        if (header[i].hash == 0 || header[i].key.len == 0
-            || !ngx_http_aggregate_cache_keeps(r, ctx, &header[i].key))
+        if (h->hash == 0 || h->key.len == 0
+            || !ngx_http_aggregate_cache_keeps(r, ctx, &h->key))
         {
             continue;
         }
 
-        len += ngx_http_aggregate_cache_write_line(pp, &header[i].key,
-                                                   &header[i].value);
+        len += ngx_http_aggregate_cache_write_line(pp, &h->key, &h->value);
     }
 
     ngx_str_set(&name, "Date");
@@ -132,8 +125,8 @@ ngx_http_aggregate_cache_write_lines(ngx_http_request_t *r,
             name.len = old_name.len;
 
             if (ngx_http_aggregate_cache_keeps(r, ctx, &name)
-                && ngx_http_aggregate_cache_named(&r->headers_out.headers,
-                                                  &old_name))
+                && ngx_http_aggregate_header_find(&r->headers_out.headers,
+                                                  &name))
             {
                 continue;
             }
@@ -191,13 +184,12 @@ static ngx_uint_t
 ngx_http_aggregate_cache_keeps(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx, ngx_str_t *name)
 {
-    u_char           *p, *last;
-    size_t            len;
-    ngx_str_t        *text;
-    ngx_uint_t        i;
-    ngx_list_t       *headers;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *header;
+    u_char                            *p, *last;
+    size_t                             len;
+    ngx_str_t                         *text;
+    ngx_uint_t                         i;
+    ngx_table_elt_t                   *h;
+    ngx_http_aggregate_header_iter_t   it;
 
     for (i = 0; ngx_http_aggregate_cache_not_kept[i].len; i++) {
 
@@ -212,74 +204,35 @@ ngx_http_aggregate_cache_keeps(ngx_http_request_t *r,
 
     /* nor what the origin's Connection names */
 
-    headers = ngx_http_aggregate_cache_origin_headers(r, ctx);
+    ngx_http_aggregate_header_iter(&it,
+                          ngx_http_aggregate_cache_origin_headers(r, ctx));
 
-    for (part = &headers->part; part; part = part->next) {
+    while ((h = ngx_http_aggregate_header_next(&it)) != NULL) {
 
-        header = part->elts;
+        if (!ngx_http_aggregate_header_is(h, "Connection")) {
+            continue;
+        }
 
-        for (i = 0; i < part->nelts; i++) {
+        p = h->value.data;
+        last = p + h->value.len;
 
-            if (header[i].key.len != 10
-                || ngx_strncasecmp(header[i].key.data,
-                                   (u_char *) "connection", 10)
-                   != 0)
-            {
-                continue;
+        while (p < last) {
+
+            for (len = 0; p + len < last; len++) {
+                if (!agg_cache_is_token(p[len])) {
+                    break;
+                }
             }
 
-            p = header[i].value.data;
-            last = p + header[i].value.len;
-
-            while (p < last) {
-
-                for (len = 0; p + len < last; len++) {
-                    if (!agg_cache_is_token(p[len])) {
-                        break;
-                    }
-                }
-
-                if (len == name->len
-                    && ngx_strncasecmp(p, name->data, len) == 0)
-                {
-                    return 0;
-                }
-
-                p += len + 1;
+            if (len == name->len && ngx_strncasecmp(p, name->data, len) == 0) {
+                return 0;
             }
+
+            p += len + 1;
         }
     }
 
     return 1;
-}
-
-
-ngx_uint_t
-ngx_http_aggregate_cache_named(ngx_list_t *headers,
-    const agg_cache_str_t *name)
-{
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *header;
-
-    for (part = &headers->part; part; part = part->next) {
-
-        header = part->elts;
-
-        for (i = 0; i < part->nelts; i++) {
-
-            if (header[i].hash != 0
-                && header[i].key.len == name->len
-                && ngx_strncasecmp(header[i].key.data, (u_char *) name->data,
-                                   name->len)
-                   == 0)
-            {
-                return 1;
-            }
-        }
-    }
-
-    return 0;
 }
 
 

@@ -523,12 +523,12 @@ static ngx_int_t
 ngx_http_aggregate_cache_told(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx, ngx_str_t *told)
 {
-    size_t            len;
-    u_char           *p;
-    ngx_str_t        *server;
-    ngx_uint_t        i, pass;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *header, *host;
+    size_t                             len;
+    u_char                            *p;
+    ngx_str_t                         *server;
+    ngx_uint_t                         pass;
+    ngx_table_elt_t                   *h, *host;
+    ngx_http_aggregate_header_iter_t   it;
 
     ngx_str_null(told);
 
@@ -555,27 +555,22 @@ ngx_http_aggregate_cache_told(ngx_http_request_t *r,
             p = agg_cache_field_write(p, host->value.data, host->value.len);
         }
 
-        for (part = &r->headers_in.headers.part; part; part = part->next) {
+        ngx_http_aggregate_header_iter(&it, &r->headers_in.headers);
 
-            header = part->elts;
+        while ((h = ngx_http_aggregate_header_next(&it)) != NULL) {
 
-            for (i = 0; i < part->nelts; i++) {
-
-                if (!ngx_http_aggregate_cache_keys(&header[i].key)) {
-                    continue;
-                }
-
-                if (pass) {
-                    p = agg_cache_field_write(p, header[i].key.data,
-                                              header[i].key.len);
-                    p = agg_cache_field_write(p, header[i].value.data,
-                                              header[i].value.len);
-                    continue;
-                }
-
-                len += agg_cache_field_length(header[i].key.len)
-                       + agg_cache_field_length(header[i].value.len);
+            if (!ngx_http_aggregate_cache_keys(&h->key)) {
+                continue;
             }
+
+            if (pass) {
+                p = agg_cache_field_write(p, h->key.data, h->key.len);
+                p = agg_cache_field_write(p, h->value.data, h->value.len);
+                continue;
+            }
+
+            len += agg_cache_field_length(h->key.len)
+                   + agg_cache_field_length(h->value.len);
         }
 
         if (pass == 0) {
@@ -739,18 +734,21 @@ static ngx_int_t
 ngx_http_aggregate_cache_vary_value(ngx_http_request_t *r,
     const agg_cache_str_t *name, u_char *hash)
 {
-    size_t            len;
-    u_char           *p;
-    ngx_str_t         text;
-    ngx_uint_t        i, pass, found;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *header;
+    size_t                             len;
+    u_char                            *p;
+    ngx_str_t                          text, key;
+    ngx_uint_t                         pass, found;
+    ngx_table_elt_t                   *h;
+    ngx_http_aggregate_header_iter_t   it;
 
     /* what the origin does not get cannot have been chosen by */
 
     if (ngx_http_aggregate_cache_drops(name->data, name->len)) {
         return NGX_DECLINED;
     }
+
+    key.data = (u_char *) name->data;
+    key.len = name->len;
 
     /* the lines of one name count as one, joined by commas */
 
@@ -761,38 +759,24 @@ ngx_http_aggregate_cache_vary_value(ngx_http_request_t *r,
 
     for (pass = 0; pass < 2; pass++) {
 
-        part = &r->headers_in.headers.part;
-        header = part->elts;
         len = 0;
 
-        for (i = 0; /* void */ ; i++) {
+        ngx_http_aggregate_header_iter(&it, &r->headers_in.headers);
 
-            if (i >= part->nelts) {
-                if (part->next == NULL) {
-                    break;
-                }
+        while ((h = ngx_http_aggregate_header_next(&it)) != NULL) {
 
-                part = part->next;
-                header = part->elts;
-                i = 0;
-            }
-
-            if (header[i].key.len != name->len
-                || ngx_strncasecmp(header[i].key.data, (u_char *) name->data,
-                                   name->len)
-                   != 0)
-            {
+            if (!ngx_http_aggregate_header_named(h, &key)) {
                 continue;
             }
 
             found = 1;
 
             if (pass == 0) {
-                len += header[i].value.len + 1;
+                len += h->value.len + 1;
                 continue;
             }
 
-            p = ngx_cpymem(p, header[i].value.data, header[i].value.len);
+            p = ngx_cpymem(p, h->value.data, h->value.len);
             *p++ = ',';
         }
 

@@ -12,7 +12,6 @@
 
 
 #include "ngx_http_aggregate_cache.h"
-#include "ngx_http_aggregate_compat.h"
 
 
 static ngx_connection_t *ngx_http_aggregate_cache_refresh_connect(
@@ -362,9 +361,8 @@ static ngx_int_t
 ngx_http_aggregate_cache_refresh_headers(ngx_http_request_t *fr,
     ngx_http_request_t *r)
 {
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *header;
+    ngx_table_elt_t                   *h;
+    ngx_http_aggregate_header_iter_t   it;
 
     if (ngx_list_init(&fr->headers_in.headers, fr->pool, 20,
                       sizeof(ngx_table_elt_t))
@@ -373,24 +371,11 @@ ngx_http_aggregate_cache_refresh_headers(ngx_http_request_t *fr,
         return NGX_ERROR;
     }
 
-    part = &r->headers_in.headers.part;
-    header = part->elts;
+    ngx_http_aggregate_header_iter(&it, &r->headers_in.headers);
 
-    for (i = 0; /* void */ ; i++) {
+    while ((h = ngx_http_aggregate_header_next(&it)) != NULL) {
 
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                break;
-            }
-
-            part = part->next;
-            header = part->elts;
-            i = 0;
-        }
-
-        if (ngx_http_aggregate_cache_refresh_header(fr, &header[i])
-            != NGX_OK)
-        {
+        if (ngx_http_aggregate_cache_refresh_header(fr, h) != NGX_OK) {
             return NGX_ERROR;
         }
     }

@@ -15,6 +15,8 @@ typedef struct {
 
 
 static void ngx_http_aggregate_cache_cleanup(void *data);
+static ngx_uint_t ngx_http_aggregate_cache_drops_header(
+    ngx_http_request_t *r, ngx_table_elt_t *h);
 static ngx_int_t ngx_http_aggregate_cache_conditions(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
 
@@ -44,41 +46,11 @@ static ngx_http_aggregate_cache_dropped_t
 };
 
 
-/*
- * The request's own context, also after an internal redirect, which clears
- * the contexts of the modules
- */
-
 ngx_http_aggregate_cache_ctx_t *
 ngx_http_aggregate_cache_get(ngx_http_request_t *r)
 {
-    ngx_http_cleanup_t              *cln;
-    ngx_http_aggregate_cache_ctx_t  *ctx;
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_aggregate_cache_module);
-
-    if (ctx) {
-        return ctx;
-    }
-
-    if (!r->internal && r == r->main) {
-        return NULL;
-    }
-
-    for (cln = r->main->cleanup; cln; cln = cln->next) {
-
-        if (cln->handler != ngx_http_aggregate_cache_cleanup) {
-            continue;
-        }
-
-        ctx = cln->data;
-
-        if (ctx->request == r) {
-            return ctx;
-        }
-    }
-
-    return NULL;
+    return ngx_http_aggregate_ctx_find(r, &ngx_http_aggregate_cache_module,
+                                       ngx_http_aggregate_cache_cleanup);
 }
 
 
@@ -86,7 +58,6 @@ ngx_http_aggregate_cache_ctx_t *
 ngx_http_aggregate_cache_create(ngx_http_request_t *r,
     ngx_http_aggregate_cache_conf_t *conf)
 {
-    ngx_http_cleanup_t              *cln;
     ngx_http_aggregate_cache_ctx_t  *ctx;
 
     ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_aggregate_cache_ctx_t));
@@ -94,21 +65,18 @@ ngx_http_aggregate_cache_create(ngx_http_request_t *r,
         return NULL;
     }
 
-    cln = ngx_http_cleanup_add(r, 0);
-    if (cln == NULL) {
-        return NULL;
-    }
-
-    cln->handler = ngx_http_aggregate_cache_cleanup;
-    cln->data = ctx;
-
     ctx->request = r;
     ctx->conf = conf;
     ctx->zone = conf->zone;
     ctx->status = NGX_HTTP_AGGREGATE_CACHE_MISS;
     ctx->upstream = r->upstream;
 
-    ngx_http_set_ctx(r, ctx, ngx_http_aggregate_cache_module);
+    if (ngx_http_aggregate_ctx_keep(r, ctx, &ngx_http_aggregate_cache_module,
+                                    ngx_http_aggregate_cache_cleanup)
+        != NGX_OK)
+    {
+        return NULL;
+    }
 
     return ctx;
 }
@@ -138,58 +106,35 @@ void
 ngx_http_aggregate_cache_read_request(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx)
 {
-    ngx_uint_t            i, ignored;
-    ngx_str_t            *key;
-    ngx_list_part_t      *part;
-    ngx_table_elt_t      *header;
-    agg_cache_control_t   cc;
+    ngx_uint_t                         ignored;
+    ngx_table_elt_t                   *h;
+    agg_cache_control_t                cc;
+    ngx_http_aggregate_header_iter_t   it;
 
     agg_cache_control_init(&cc);
 
     ignored = ctx->conf->ignore_headers;
 
-    part = &r->headers_in.headers.part;
-    header = part->elts;
+    ngx_http_aggregate_header_iter(&it, &r->headers_in.headers);
 
-    for (i = 0; /* void */ ; i++) {
+    while ((h = ngx_http_aggregate_header_next(&it)) != NULL) {
 
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                break;
-            }
+        if (ngx_http_aggregate_header_is(h, "Authorization")) {
 
-            part = part->next;
-            header = part->elts;
-            i = 0;
-        }
-
-        key = &header[i].key;
-
-        if (key->len == 13
-            && ngx_strncasecmp(key->data, (u_char *) "authorization", 13)
-               == 0)
-        {
             if (!(ignored & NGX_HTTP_AGGREGATE_CACHE_IGN_AUTHORIZATION)) {
                 ctx->credentials = 1;
             }
 
-        } else if (key->len == 6
-                   && ngx_strncasecmp(key->data, (u_char *) "cookie", 6)
-                      == 0)
-        {
+        } else if (ngx_http_aggregate_header_is(h, "Cookie")) {
+
             if (!(ignored & NGX_HTTP_AGGREGATE_CACHE_IGN_COOKIE)) {
                 ctx->credentials = 1;
             }
 
-        } else if (key->len == 13
-                   && ngx_strncasecmp(key->data, (u_char *) "cache-control",
-                                      13)
-                      == 0)
-        {
-            agg_cache_control_parse(&cc, header[i].value.data,
-                                    header[i].value.len);
+        } else if (ngx_http_aggregate_header_is(h, "Cache-Control")) {
+            agg_cache_control_parse(&cc, h->value.data, h->value.len);
 
-        } else if (ngx_http_aggregate_cache_keys(key)) {
+        } else if (ngx_http_aggregate_cache_keys(&h->key)) {
             ctx->told = 1;
         }
     }
@@ -210,53 +155,18 @@ ngx_int_t
 ngx_http_aggregate_cache_prepare(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx)
 {
-    ngx_uint_t        i;
-    ngx_list_t        list;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *header, *h;
+    ngx_list_t  list;
 
-    if (ngx_list_init(&list, r->pool, 20, sizeof(ngx_table_elt_t))
-        != NGX_OK)
+    if (ngx_http_aggregate_headers_filter(r, &r->headers_in.headers, &list,
+                                          ngx_http_aggregate_cache_drops_header)
+        == NGX_ERROR)
     {
         return NGX_ERROR;
     }
 
-    part = &r->headers_in.headers.part;
-    header = part->elts;
-
-    for (i = 0; /* void */ ; i++) {
-
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                break;
-            }
-
-            part = part->next;
-            header = part->elts;
-            i = 0;
-        }
-
-        if (ngx_http_aggregate_cache_drops(header[i].key.data,
-                                           header[i].key.len)) {
-            continue;
-        }
-
-        h = ngx_list_push(&list);
-        if (h == NULL) {
-            return NGX_ERROR;
-        }
-
-        *h = header[i];
-    }
-
     ctx->headers = r->headers_in.headers;
-    r->headers_in.headers = list;
 
-    /* a list that has one part only knows it by its address */
-
-    if (list.last == &list.part) {
-        r->headers_in.headers.last = &r->headers_in.headers.part;
-    }
+    ngx_http_aggregate_headers_set(&r->headers_in.headers, &list);
 
     ctx->if_modified_since = r->headers_in.if_modified_since;
     ctx->if_unmodified_since = r->headers_in.if_unmodified_since;
@@ -296,6 +206,14 @@ ngx_http_aggregate_cache_restore(ngx_http_request_t *r,
     r->headers_in.if_unmodified_since = ctx->if_unmodified_since;
     r->headers_in.if_match = ctx->if_match;
     r->headers_in.if_none_match = ctx->if_none_match;
+}
+
+
+static ngx_uint_t
+ngx_http_aggregate_cache_drops_header(ngx_http_request_t *r,
+    ngx_table_elt_t *h)
+{
+    return ngx_http_aggregate_cache_drops(h->key.data, h->key.len);
 }
 
 
@@ -363,7 +281,7 @@ ngx_http_aggregate_cache_conditions(ngx_http_request_t *r,
         text.data = (u_char *) value.data;
         text.len = value.len;
 
-        h = ngx_http_aggregate_cache_header(&r->headers_in.headers, &name,
+        h = ngx_http_aggregate_header_push(&r->headers_in.headers, &name,
                                             &text);
         if (h == NULL) {
             return NGX_ERROR;

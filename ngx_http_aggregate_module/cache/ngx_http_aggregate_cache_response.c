@@ -153,9 +153,9 @@ ngx_http_aggregate_cache_judge_list(ngx_http_request_t *r,
     ngx_list_t *headers)
 {
     size_t                              len;
-    ngx_uint_t                          i, n, pass;
-    ngx_list_part_t                    *part;
-    ngx_table_elt_t                    *header;
+    ngx_uint_t                          n, pass;
+    ngx_table_elt_t                    *h;
+    ngx_http_aggregate_header_iter_t    it;
     ngx_http_aggregate_cache_judged_t  *judged;
 
     judged = ngx_http_aggregate_cache_judged;
@@ -171,41 +171,25 @@ ngx_http_aggregate_cache_judge_list(ngx_http_request_t *r,
 
     for (pass = 0; pass < 2; pass++) {
 
-        part = &headers->part;
-        header = part->elts;
+        ngx_http_aggregate_header_iter(&it, headers);
 
-        for (i = 0; /* void */ ; i++) {
-
-            if (i >= part->nelts) {
-                if (part->next == NULL) {
-                    break;
-                }
-
-                part = part->next;
-                header = part->elts;
-                i = 0;
-            }
+        while ((h = ngx_http_aggregate_header_next(&it)) != NULL) {
 
             if (pass == 0) {
-                len += header[i].value.len + 2;
+                len += h->value.len + 2;
                 continue;
             }
 
             /* the upstream module clears the hash of some that it hides */
 
-            if (header[i].hash == 0 && headers == &r->headers_out.headers) {
+            if (h->hash == 0 && headers == &r->headers_out.headers) {
                 continue;
             }
 
             for (n = 0; judged[n].name.len; n++) {
 
-                if (header[i].key.len == judged[n].name.len
-                    && ngx_strncasecmp(header[i].key.data,
-                                       judged[n].name.data,
-                                       judged[n].name.len)
-                       == 0)
-                {
-                    judged[n].handler(ctx, j, &header[i].value);
+                if (ngx_http_aggregate_header_named(h, &judged[n].name)) {
+                    judged[n].handler(ctx, j, &h->value);
                     break;
                 }
             }
@@ -253,7 +237,10 @@ ngx_http_aggregate_cache_judge_lines(ngx_http_request_t *r,
 
         /* what the 304 has takes the place of what was stored */
 
-        if (ngx_http_aggregate_cache_named(headers, &name)) {
+        text.data = (u_char *) name.data;
+        text.len = name.len;
+
+        if (ngx_http_aggregate_header_find(headers, &text)) {
             continue;
         }
 

@@ -5,7 +5,6 @@
 
 
 #include "ngx_http_aggregate_cache.h"
-#include "ngx_http_aggregate_compat.h"
 
 
 typedef void (*ngx_http_aggregate_cache_set_pt)(ngx_http_request_t *r,
@@ -204,7 +203,7 @@ ngx_http_aggregate_cache_set_lines(ngx_http_request_t *r,
             continue;
         }
 
-        h = ngx_http_aggregate_cache_header(&r->headers_out.headers, &name,
+        h = ngx_http_aggregate_header_push(&r->headers_out.headers, &name,
                                             &value);
         if (h == NULL) {
             return NGX_ERROR;
@@ -223,27 +222,6 @@ ngx_http_aggregate_cache_set_lines(ngx_http_request_t *r,
     }
 
     return NGX_OK;
-}
-
-
-ngx_table_elt_t *
-ngx_http_aggregate_cache_header(ngx_list_t *headers, ngx_str_t *name,
-    ngx_str_t *value)
-{
-    ngx_table_elt_t  *h;
-
-    h = ngx_list_push(headers);
-    if (h == NULL) {
-        return NULL;
-    }
-
-    ngx_memzero(h, sizeof(ngx_table_elt_t));
-
-    h->hash = 1;
-    h->key = *name;
-    h->value = *value;
-
-    return h;
 }
 
 
@@ -390,37 +368,15 @@ ngx_int_t
 ngx_http_aggregate_cache_tell(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx)
 {
-    u_char           *p;
-    int64_t           age;
-    ngx_str_t         name, value;
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *header;
+    u_char     *p;
+    int64_t     age;
+    ngx_str_t   name, value;
+
+    ngx_str_set(&name, "X-Cache");
 
     /* another cache's word is not ours */
 
-    part = &r->headers_out.headers.part;
-    header = part->elts;
-
-    for (i = 0; /* void */ ; i++) {
-
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                break;
-            }
-
-            part = part->next;
-            header = part->elts;
-            i = 0;
-        }
-
-        if (header[i].key.len == 7
-            && ngx_strncasecmp(header[i].key.data, (u_char *) "X-Cache", 7)
-               == 0)
-        {
-            header[i].hash = 0;
-        }
-    }
+    ngx_http_aggregate_header_clear(&r->headers_out.headers, &name);
 
     if (!ctx->counted) {
         ctx->counted = 1;
@@ -431,9 +387,7 @@ ngx_http_aggregate_cache_tell(ngx_http_request_t *r,
                                     1);
     }
 
-    ngx_str_set(&name, "X-Cache");
-
-    if (ngx_http_aggregate_cache_header(&r->headers_out.headers, &name,
+    if (ngx_http_aggregate_header_push(&r->headers_out.headers, &name,
                                &ngx_http_aggregate_cache_tells[ctx->status])
         == NULL)
     {
@@ -464,7 +418,7 @@ ngx_http_aggregate_cache_tell(ngx_http_request_t *r,
 
         ngx_str_set(&name, "Cache-Status");
 
-        if (ngx_http_aggregate_cache_header(&r->headers_out.headers, &name,
+        if (ngx_http_aggregate_header_push(&r->headers_out.headers, &name,
                                             &value)
             == NULL)
         {
@@ -487,7 +441,7 @@ ngx_http_aggregate_cache_tell(ngx_http_request_t *r,
         ngx_str_set(&name, "Cache-Status");
     }
 
-    return (ngx_http_aggregate_cache_header(&r->headers_out.headers, &name,
+    return (ngx_http_aggregate_header_push(&r->headers_out.headers, &name,
                                             &value)
             == NULL)
            ? NGX_ERROR : NGX_OK;

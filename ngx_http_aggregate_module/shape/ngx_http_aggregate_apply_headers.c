@@ -2,7 +2,6 @@
 /* the headers of a response that is shaped, or might have been */
 
 #include "ngx_http_aggregate_shape.h"
-#include "ngx_http_aggregate_compat.h"
 
 
 static ngx_uint_t ngx_http_aggregate_apply_has_vary(ngx_http_request_t *r,
@@ -46,11 +45,10 @@ ngx_int_t
 ngx_http_aggregate_apply_vary(ngx_http_request_t *r,
     ngx_http_aggregate_apply_t *apply)
 {
-    u_char           *p;
-    size_t            len;
-    ngx_str_t        *names;
-    ngx_uint_t        i;
-    ngx_table_elt_t  *h;
+    u_char      *p;
+    size_t       len;
+    ngx_str_t   *names, value;
+    ngx_uint_t   i;
 
     if (apply->vary == NULL) {
         return NGX_OK;
@@ -89,46 +87,27 @@ ngx_http_aggregate_apply_vary(ngx_http_request_t *r,
         return NGX_OK;
     }
 
-    h = ngx_list_push(&r->headers_out.headers);
-    if (h == NULL) {
-        return NGX_ERROR;
-    }
+    value.data = p;
+    value.len = len;
 
-    h->hash = 1;
-    ngx_http_aggregate_header_end(h);
-    ngx_str_set(&h->key, "Vary");
-    h->value.data = p;
-    h->value.len = len;
-
-    return NGX_OK;
+    return ngx_http_aggregate_header_add(&r->headers_out.headers, "Vary",
+                                         &value)
+           ? NGX_OK : NGX_ERROR;
 }
 
 
 static ngx_uint_t
 ngx_http_aggregate_apply_has_vary(ngx_http_request_t *r, ngx_str_t *name)
 {
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
+    ngx_table_elt_t                   *h;
+    ngx_http_aggregate_header_iter_t   it;
 
-    part = &r->headers_out.headers.part;
-    h = part->elts;
+    ngx_http_aggregate_header_iter(&it, &r->headers_out.headers);
 
-    for (i = 0; /* void */ ; i++) {
+    while ((h = ngx_http_aggregate_header_next(&it)) != NULL) {
 
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                break;
-            }
-
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
-
-        if (h[i].hash && h[i].key.len == 4
-            && ngx_strncasecmp(h[i].key.data, (u_char *) "Vary", 4) == 0
-            && ngx_http_aggregate_apply_lists(&h[i].value, name))
+        if (h->hash && ngx_http_aggregate_header_is(h, "Vary")
+            && ngx_http_aggregate_apply_lists(&h->value, name))
         {
             return 1;
         }
@@ -242,9 +221,7 @@ ngx_http_aggregate_apply_etag(ngx_http_request_t *r,
 void
 ngx_http_aggregate_apply_clear(ngx_http_request_t *r)
 {
-    ngx_uint_t        i, n;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
+    ngx_uint_t  i;
 
     static ngx_str_t  names[] = {
         ngx_string("Content-MD5"),
@@ -256,30 +233,8 @@ ngx_http_aggregate_apply_clear(ngx_http_request_t *r)
     ngx_http_clear_content_length(r);
     ngx_http_clear_accept_ranges(r);
 
-    part = &r->headers_out.headers.part;
-    h = part->elts;
-
-    for (i = 0; /* void */ ; i++) {
-
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                break;
-            }
-
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
-
-        for (n = 0; n < 4; n++) {
-
-            if (h[i].key.len == names[n].len
-                && ngx_strncasecmp(h[i].key.data, names[n].data, names[n].len)
-                   == 0)
-            {
-                h[i].hash = 0;
-            }
-        }
+    for (i = 0; i < 4; i++) {
+        ngx_http_aggregate_header_clear(&r->headers_out.headers, &names[i]);
     }
 }
 

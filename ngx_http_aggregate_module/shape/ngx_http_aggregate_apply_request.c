@@ -75,56 +75,19 @@ static ngx_int_t
 ngx_http_aggregate_apply_strip(ngx_http_request_t *r,
     ngx_http_aggregate_apply_ctx_t *ctx)
 {
-    ngx_list_t        list;
-    ngx_uint_t        i, drops;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h, *copy;
+    ngx_int_t   rc;
+    ngx_list_t  list;
 
-    if (ngx_list_init(&list, r->pool, 20, sizeof(ngx_table_elt_t)) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    drops = 0;
-    part = &r->headers_in.headers.part;
-    h = part->elts;
-
-    for (i = 0; /* void */ ; i++) {
-
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                break;
-            }
-
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
-
-        if (ngx_http_aggregate_apply_drops(r, &h[i])) {
-            drops = 1;
-            continue;
-        }
-
-        copy = ngx_list_push(&list);
-        if (copy == NULL) {
-            return NGX_ERROR;
-        }
-
-        *copy = h[i];
-    }
-
-    if (!drops) {
-        return NGX_DECLINED;
+    rc = ngx_http_aggregate_headers_filter(r, &r->headers_in.headers, &list,
+                                           ngx_http_aggregate_apply_drops);
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     ctx->headers = r->headers_in.headers;
     ctx->elts = list.part.elts;
 
-    r->headers_in.headers = list;
-
-    if (list.last == &list.part) {
-        r->headers_in.headers.last = &r->headers_in.headers.part;
-    }
+    ngx_http_aggregate_headers_set(&r->headers_in.headers, &list);
 
     ngx_http_aggregate_apply_hide(r, ctx);
 
@@ -226,23 +189,25 @@ ngx_http_aggregate_apply_restore(ngx_http_request_t *r,
 ngx_http_aggregate_apply_ctx_t *
 ngx_http_aggregate_apply_get(ngx_http_request_t *r)
 {
-    ngx_http_cleanup_t              *cln;
     ngx_http_aggregate_apply_ctx_t  *ctx;
 
     ctx = ngx_http_aggregate_apply_known(r);
 
     if (ctx == NULL) {
-        cln = ngx_http_cleanup_add(r, sizeof(ngx_http_aggregate_apply_ctx_t));
-        if (cln == NULL) {
+        ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_aggregate_apply_ctx_t));
+        if (ctx == NULL) {
             return NULL;
         }
 
-        cln->handler = ngx_http_aggregate_apply_cleanup;
-
-        ctx = cln->data;
-        ngx_memzero(ctx, sizeof(ngx_http_aggregate_apply_ctx_t));
-
         ctx->request = r;
+
+        if (ngx_http_aggregate_ctx_keep(r, ctx,
+                                      &ngx_http_aggregate_apply_filter_module,
+                                      ngx_http_aggregate_apply_cleanup)
+            != NGX_OK)
+        {
+            return NULL;
+        }
     }
 
     ngx_http_set_ctx(r, ctx, ngx_http_aggregate_apply_filter_module);
@@ -251,34 +216,12 @@ ngx_http_aggregate_apply_get(ngx_http_request_t *r)
 }
 
 
-/* a redirect takes the contexts away, but no cleanups */
-
 static ngx_http_aggregate_apply_ctx_t *
 ngx_http_aggregate_apply_known(ngx_http_request_t *r)
 {
-    ngx_http_cleanup_t              *cln;
-    ngx_http_aggregate_apply_ctx_t  *ctx;
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_aggregate_apply_filter_module);
-
-    if (ctx || r->uri_changes == NGX_HTTP_MAX_URI_CHANGES + 1) {
-        return ctx;
-    }
-
-    for (cln = r->main->cleanup; cln; cln = cln->next) {
-
-        if (cln->handler != ngx_http_aggregate_apply_cleanup) {
-            continue;
-        }
-
-        ctx = cln->data;
-
-        if (ctx->request == r) {
-            return ctx;
-        }
-    }
-
-    return NULL;
+    return ngx_http_aggregate_ctx_find(r,
+                                      &ngx_http_aggregate_apply_filter_module,
+                                      ngx_http_aggregate_apply_cleanup);
 }
 
 

@@ -5,6 +5,8 @@
 #define _NGX_HTTP_AGGREGATE_SHAPE_H_INCLUDED_
 
 
+#include "ngx_http_aggregate_ctx.h"
+#include "ngx_http_aggregate_header_list.h"
 #include "ngx_http_aggregate_shape_conf.h"
 
 

@@ -46,7 +46,7 @@ ngx_http_aggregate_answer(ngx_http_aggregate_ctx_t *ctx)
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "aggregate answer of %O bytes is larger than "
                       "\"max_response_size\" of %uz bytes",
-                      length, ctx->block->max_response_size);
+                      length, ctx->block->limits.max_response_size);
 
         ctx->failed = 1;
         return ngx_http_aggregate_problem(r, ctx, NGX_HTTP_BAD_GATEWAY);
@@ -89,8 +89,12 @@ ngx_http_aggregate_verdict(ngx_http_aggregate_ctx_t *ctx)
             useful++;
         }
 
-        if (part->failed || part->degraded) {
+        if ((part->failed || part->degraded) && !ctx->partial) {
             ctx->partial = 1;
+
+            /* known to the aggregate around this one, if there is one */
+
+            ngx_http_aggregate_fetches_degraded(ctx->fetches, part->reason);
         }
 
         if (part->failed && part->reason == NGX_HTTP_AGGREGATE_TIMEOUT) {

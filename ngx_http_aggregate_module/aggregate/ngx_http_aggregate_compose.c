@@ -92,7 +92,7 @@ ngx_http_aggregate_shape_host(ngx_http_aggregate_part_t *host)
         return NGX_ERROR;
     }
 
-    agg_buf_init(&out, ctx->mem, ctx->block->max_response_size);
+    agg_buf_init(&out, ctx->fetches->mem, ctx->block->limits.max_response_size);
     agg_shape_run_init(run, shape, &out, &args);
 
     rc = agg_shape_run_push(run, host->source.data, host->source.len);
@@ -125,7 +125,7 @@ ngx_http_aggregate_into_values(ngx_http_aggregate_part_t *host,
     agg_shape_into_t            *into;
     ngx_http_aggregate_ctx_t    *ctx;
     ngx_http_aggregate_part_t   *part;
-    ngx_http_aggregate_call_t   *call;
+    ngx_http_aggregate_fetch_t  *fetch;
 
     ctx = host->ctx;
 
@@ -161,10 +161,10 @@ ngx_http_aggregate_into_values(ngx_http_aggregate_part_t *host,
         }
 
         for (k = 0; k < part->nelements; k++) {
-            call = part->elements[k];
+            fetch = part->elements[k];
 
-            if (call) {
-                into->values[k] = call->value;
+            if (fetch) {
+                into->values[k] = fetch->value;
             }
         }
     }
@@ -242,7 +242,7 @@ ngx_http_aggregate_resolve_conflicts(ngx_http_aggregate_ctx_t *ctx,
     m = ngx_palloc(ctx->request->pool, sizeof(agg_merge_t));
 
     if (m == NULL
-        || agg_merge_init(m, block->on_conflict, amcf->key, ctx->mem)
+        || agg_merge_init(m, block->on_conflict, amcf->key, ctx->fetches->mem)
            != AGG_OK)
     {
         return NGX_ERROR;
@@ -399,7 +399,7 @@ ngx_http_aggregate_compose(ngx_http_aggregate_ctx_t *ctx, agg_merge_t *merge,
         *length += slice[i].len;
     }
 
-    if (*length > (off_t) block->max_response_size) {
+    if (*length > (off_t) block->limits.max_response_size) {
         return NGX_DECLINED;
     }
 
@@ -494,7 +494,7 @@ ngx_http_aggregate_errors(ngx_http_aggregate_ctx_t *ctx, agg_buf_t *b)
     ngx_uint_t                   i, n;
     ngx_http_aggregate_part_t   *part;
 
-    agg_buf_init(b, ctx->mem, ctx->block->max_response_size);
+    agg_buf_init(b, ctx->fetches->mem, ctx->block->limits.max_response_size);
 
     if (agg_buf_append(b, "[", 1) != AGG_OK) {
         return NGX_ERROR;

@@ -68,35 +68,35 @@ static ngx_command_t  ngx_http_aggregate_block_commands[] = {
       NGX_HTTP_AGGREGATE_CONF|NGX_CONF_TAKE1,
       ngx_http_aggregate_set_msec,
       NGX_HTTP_AGGREGATE_CONF_OFFSET,
-      offsetof(ngx_http_aggregate_block_t, timeout),
+      offsetof(ngx_http_aggregate_block_t, limits.timeout),
       &ngx_http_aggregate_time_bounds },
 
     { ngx_string("concurrency"),
       NGX_HTTP_AGGREGATE_CONF|NGX_CONF_TAKE1,
       ngx_http_aggregate_set_num,
       NGX_HTTP_AGGREGATE_CONF_OFFSET,
-      offsetof(ngx_http_aggregate_block_t, concurrency),
+      offsetof(ngx_http_aggregate_block_t, limits.concurrency),
       &ngx_http_aggregate_concurrency_bounds },
 
     { ngx_string("max_subrequests"),
       NGX_HTTP_AGGREGATE_CONF|NGX_CONF_TAKE1,
       ngx_http_aggregate_set_num,
       NGX_HTTP_AGGREGATE_CONF_OFFSET,
-      offsetof(ngx_http_aggregate_block_t, max_subrequests),
+      offsetof(ngx_http_aggregate_block_t, limits.max_subrequests),
       &ngx_http_aggregate_subrequests_bounds },
 
     { ngx_string("max_body_size"),
       NGX_HTTP_AGGREGATE_CONF|NGX_CONF_TAKE1,
       ngx_http_aggregate_set_size,
       NGX_HTTP_AGGREGATE_CONF_OFFSET,
-      offsetof(ngx_http_aggregate_block_t, max_body_size),
+      offsetof(ngx_http_aggregate_block_t, limits.max_body_size),
       &ngx_http_aggregate_size_bounds },
 
     { ngx_string("max_response_size"),
       NGX_HTTP_AGGREGATE_CONF|NGX_CONF_TAKE1,
       ngx_http_aggregate_set_size,
       NGX_HTTP_AGGREGATE_CONF_OFFSET,
-      offsetof(ngx_http_aggregate_block_t, max_response_size),
+      offsetof(ngx_http_aggregate_block_t, limits.max_response_size),
       &ngx_http_aggregate_size_bounds },
 
     { ngx_string("on_conflict"),
@@ -383,11 +383,11 @@ ngx_http_aggregate_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    block->timeout = NGX_CONF_UNSET_MSEC;
-    block->concurrency = NGX_CONF_UNSET;
-    block->max_subrequests = NGX_CONF_UNSET;
-    block->max_body_size = NGX_CONF_UNSET_SIZE;
-    block->max_response_size = NGX_CONF_UNSET_SIZE;
+    block->limits.timeout = NGX_CONF_UNSET_MSEC;
+    block->limits.concurrency = NGX_CONF_UNSET;
+    block->limits.max_subrequests = NGX_CONF_UNSET;
+    block->limits.max_body_size = NGX_CONF_UNSET_SIZE;
+    block->limits.max_response_size = NGX_CONF_UNSET_SIZE;
     block->on_conflict = NGX_CONF_UNSET_UINT;
 
     if (ngx_array_init(&block->backends, cf->pool, 8,
@@ -407,11 +407,11 @@ ngx_http_aggregate_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return rv;
     }
 
-    ngx_conf_init_msec_value(block->timeout, 2000);
-    ngx_conf_init_value(block->concurrency, 16);
-    ngx_conf_init_value(block->max_subrequests, 100);
-    ngx_conf_init_size_value(block->max_body_size, 1024 * 1024);
-    ngx_conf_init_size_value(block->max_response_size, 8 * 1024 * 1024);
+    ngx_conf_init_msec_value(block->limits.timeout, 2000);
+    ngx_conf_init_value(block->limits.concurrency, 16);
+    ngx_conf_init_value(block->limits.max_subrequests, 100);
+    ngx_conf_init_size_value(block->limits.max_body_size, 1024 * 1024);
+    ngx_conf_init_size_value(block->limits.max_response_size, 8 * 1024 * 1024);
     ngx_conf_init_uint_value(block->on_conflict, AGG_MERGE_LAST);
 
     rv = ngx_http_aggregate_check(cf, block);

@@ -43,7 +43,7 @@ ngx_http_aggregate_answer_headers(ngx_http_aggregate_ctx_t *ctx)
 {
     ngx_uint_t                     i, k;
     ngx_http_aggregate_part_t     *part;
-    ngx_http_aggregate_call_t     *call;
+    ngx_http_aggregate_fetch_t    *fetch;
     ngx_http_aggregate_headers_t   headers;
 
     ngx_memzero(&headers, sizeof(ngx_http_aggregate_headers_t));
@@ -57,17 +57,17 @@ ngx_http_aggregate_answer_headers(ngx_http_aggregate_ctx_t *ctx)
             continue;
         }
 
-        for (k = 0; k < part->ncalls; k++) {
-            call = &part->calls[k];
+        for (k = 0; k < part->nfetches; k++) {
+            fetch = &part->fetches[k];
 
-            if (call->sub == NULL
-                || call->reason != NGX_HTTP_AGGREGATE_NO_REASON)
+            if (fetch->response == NULL || fetch->joined
+                || fetch->reason != NGX_HTTP_AGGREGATE_NO_REASON)
             {
                 continue;
             }
 
             if (ngx_http_aggregate_part_headers(&headers, part,
-                                                call->sub->request)
+                                                fetch->response)
                 != NGX_OK)
             {
                 return NGX_ERROR;
@@ -490,7 +490,8 @@ ngx_http_aggregate_server_timing(ngx_http_aggregate_ctx_t *ctx)
             continue;
         }
 
-        usec = part->started ? part->end_usec - part->start_usec : 0;
+        usec = part->clock.started
+               ? part->end_usec - part->clock.start_usec : 0;
 
         p = ngx_sprintf(p, "%s%V;dur=%uL.%uL", n++ ? ", " : "",
                         &part->conf->name, usec / 1000, usec % 1000 / 100);

@@ -78,23 +78,6 @@ ngx_module_t  ngx_http_aggregate_module = {
 };
 
 
-ngx_str_t  ngx_http_aggregate_reasons[] = {
-    ngx_string("-"),
-    ngx_string("timeout"),
-    ngx_string("connect"),
-    ngx_string("status"),
-    ngx_string("invalid_json"),
-    ngx_string("encoding"),
-    ngx_string("too_large"),
-    ngx_string("truncated"),
-    ngx_string("bad_uri"),
-    ngx_string("dependency"),
-    ngx_string("conflict"),
-    ngx_string("breaker_open"),
-    ngx_string("cancelled"),
-    ngx_string("internal")
-};
-
 
 ngx_http_aggregate_ctx_t *
 ngx_http_aggregate_get_ctx(ngx_http_request_t *r)
@@ -172,7 +155,6 @@ ngx_http_aggregate_create_main_conf(ngx_conf_t *cf)
     if (amcf == NULL) {
         return NULL;
     }
-
 
     /* backends choose the names in their answers, and shall not guess it */
 

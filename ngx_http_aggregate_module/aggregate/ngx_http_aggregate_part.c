@@ -10,32 +10,30 @@ static ngx_uint_t ngx_http_aggregate_is_off(ngx_http_request_t *r,
     ngx_int_t index);
 static void ngx_http_aggregate_part_skip(ngx_http_aggregate_part_t *part);
 static void ngx_http_aggregate_part_end(ngx_http_aggregate_part_t *part);
-static ngx_http_aggregate_reason_e ngx_http_aggregate_take_budget(
-    ngx_http_aggregate_ctx_t *ctx, ngx_uint_t n);
+static void ngx_http_aggregate_part_fetch(ngx_http_aggregate_part_t *part,
+    ngx_http_aggregate_fetch_t *fetch);
+static void ngx_http_aggregate_single_start(ngx_http_aggregate_part_t *part);
 static void ngx_http_aggregate_each_start(ngx_http_aggregate_part_t *part);
 static ngx_int_t ngx_http_aggregate_each_elements(
     ngx_http_aggregate_part_t *part, agg_str_t *array);
-static ngx_http_aggregate_call_t *ngx_http_aggregate_each_call(
-    ngx_http_aggregate_part_t *part, ngx_http_aggregate_call_t **table,
-    ngx_uint_t mask, agg_str_t *item);
-static ngx_uint_t ngx_http_aggregate_call_hash(
-    ngx_http_aggregate_call_t *call, ngx_uint_t nheaders);
-static ngx_uint_t ngx_http_aggregate_call_equal(ngx_http_aggregate_call_t *a,
-    ngx_http_aggregate_call_t *b, ngx_uint_t nheaders);
+static ngx_int_t ngx_http_aggregate_each_fetch(
+    ngx_http_aggregate_part_t *part, ngx_http_aggregate_join_t *join,
+    agg_str_t *item);
+static void ngx_http_aggregate_fetch_done(ngx_http_aggregate_fetch_t *fetch);
 static void ngx_http_aggregate_single_end(ngx_http_aggregate_part_t *part);
 static void ngx_http_aggregate_each_end(ngx_http_aggregate_part_t *part);
 static ngx_int_t ngx_http_aggregate_each_array(
     ngx_http_aggregate_part_t *part, ngx_uint_t source, agg_str_t *array);
-static uint64_t ngx_http_aggregate_usec(ngx_http_aggregate_ctx_t *ctx);
+static void ngx_http_aggregate_cancel_fetches(ngx_http_aggregate_part_t *part,
+    ngx_http_aggregate_reason_e reason);
 
 
 void
 ngx_http_aggregate_part_start(ngx_http_aggregate_part_t *part)
 {
-    ngx_uint_t                      i, *need;
-    ngx_http_aggregate_ctx_t       *ctx;
-    ngx_http_aggregate_reason_e     reason;
-    ngx_http_aggregate_backend_t   *conf;
+    ngx_uint_t                     i, *need;
+    ngx_http_aggregate_ctx_t      *ctx;
+    ngx_http_aggregate_backend_t  *conf;
 
     ctx = part->ctx;
     conf = part->conf;
@@ -65,30 +63,14 @@ ngx_http_aggregate_part_start(ngx_http_aggregate_part_t *part)
     }
 
     part->state = NGX_HTTP_AGGREGATE_RUNNING;
+    part->clock.timeout = conf->timeout;
 
     if (conf->each.data) {
         ngx_http_aggregate_each_start(part);
         return;
     }
 
-    part->calls = &part->call;
-    part->ncalls = 1;
-    part->pending = 1;
-    part->call.part = part;
-    part->call.tries = conf->retry;
-
-    reason = ngx_http_aggregate_make_request(&part->call);
-
-    if (reason == NGX_HTTP_AGGREGATE_NO_REASON) {
-        reason = ngx_http_aggregate_take_budget(ctx, 1);
-    }
-
-    if (reason != NGX_HTTP_AGGREGATE_NO_REASON) {
-        ngx_http_aggregate_call_done(&part->call, reason);
-        return;
-    }
-
-    ngx_http_aggregate_enqueue(&part->call);
+    ngx_http_aggregate_single_start(part);
 }
 
 
@@ -113,59 +95,78 @@ ngx_http_aggregate_part_skip(ngx_http_aggregate_part_t *part)
 }
 
 
-/* counts subrequests against "max_subrequests" */
+/* all that does not differ between the elements of "each" */
 
-static ngx_http_aggregate_reason_e
-ngx_http_aggregate_take_budget(ngx_http_aggregate_ctx_t *ctx, ngx_uint_t n)
+static void
+ngx_http_aggregate_part_fetch(ngx_http_aggregate_part_t *part,
+    ngx_http_aggregate_fetch_t *fetch)
 {
-    ngx_http_aggregate_root_t  *root;
+    ngx_http_aggregate_backend_t  *conf;
 
-    root = ctx->root;
+    conf = part->conf;
 
-    if ((ngx_int_t) n > root->max_subrequests - root->spent) {
-        return NGX_HTTP_AGGREGATE_TOO_LARGE;
-    }
+    fetch->name = &conf->name;
+    fetch->data = part;
+    fetch->handler = ngx_http_aggregate_fetch_done;
+    fetch->clock = &part->clock;
 
-    root->spent += n;
+    fetch->method = conf->method;
+    fetch->method_name = conf->method_name;
+    fetch->headers_in = &part->ctx->headers_in[conf->forward_group];
+    fetch->body_request = (conf->body == NGX_HTTP_AGGREGATE_REQUEST_BODY);
 
-    return NGX_HTTP_AGGREGATE_NO_REASON;
-}
+    fetch->accept = conf->accept;
+    fetch->retry = conf->retry;
+    fetch->missing = conf->default_value;
 
-
-/* with its first subrequest; until then it waits for a free place */
-
-void
-ngx_http_aggregate_part_started(ngx_http_aggregate_part_t *part)
-{
-    if (part->started) {
+    if (conf->string) {
+        fetch->sink = NGX_HTTP_AGGREGATE_SINK_STRING;
         return;
     }
 
-    part->started = 1;
-    part->start = ngx_current_msec;
-    part->start_usec = ngx_http_aggregate_usec(part->ctx);
-
-    if (part->conf->timeout) {
-        part->deadline = part->start + part->conf->timeout;
-
-        if (part->deadline == 0) {
-            part->deadline = 1;
-        }
-    }
+    fetch->shape = conf->shape;
+    fetch->stage = !conf->referenced ? NGX_HTTP_AGGREGATE_SHAPE_WHOLE
+                   : conf->host ? NGX_HTTP_AGGREGATE_SHAPE_HEAD
+                                : NGX_HTTP_AGGREGATE_SHAPE_SPLIT;
 }
 
 
-void
-ngx_http_aggregate_enqueue(ngx_http_aggregate_call_t *call)
+static void
+ngx_http_aggregate_single_start(ngx_http_aggregate_part_t *part)
 {
-    ngx_http_aggregate_ctx_t  *ctx;
+    ngx_http_aggregate_fetch_t    *fetch;
+    ngx_http_aggregate_reason_e    reason;
+    ngx_http_aggregate_fetches_t  *fs;
 
-    ctx = call->part->ctx;
+    fs = part->ctx->fetches;
+    fetch = &part->fetch;
 
-    call->next = NULL;
+    part->fetches = fetch;
+    part->nfetches = 1;
+    part->pending = 1;
 
-    *ctx->queue_last = call;
-    ctx->queue_last = &call->next;
+    ngx_http_aggregate_part_fetch(part, fetch);
+
+    reason = ngx_http_aggregate_make_request(part, fetch, NULL);
+
+    if (reason == NGX_HTTP_AGGREGATE_NO_REASON) {
+
+        switch (ngx_http_aggregate_fetch_start(fs, fetch)) {
+
+        case NGX_OK:
+            return;
+
+        case NGX_DECLINED:
+            reason = NGX_HTTP_AGGREGATE_TOO_LARGE;
+            break;
+
+        default:
+            reason = NGX_HTTP_AGGREGATE_INTERNAL;
+        }
+    }
+
+    ngx_http_aggregate_fetch_cancel(fs, fetch, reason);
+    ngx_http_aggregate_fetch_done(fetch);
 }
 
 
@@ -173,7 +174,6 @@ static void
 ngx_http_aggregate_each_start(ngx_http_aggregate_part_t *part)
 {
     agg_str_t                      array;
-    ngx_uint_t                     i;
     ngx_http_aggregate_part_t     *host;
     ngx_http_aggregate_backend_t  *conf;
 
@@ -187,8 +187,6 @@ ngx_http_aggregate_each_start(ngx_http_aggregate_part_t *part)
         return;
     }
 
-    part->pending = 1;
-
     switch (ngx_http_aggregate_each_elements(part, &array)) {
 
     case NGX_OK:
@@ -199,41 +197,29 @@ ngx_http_aggregate_each_start(ngx_http_aggregate_part_t *part)
         return;
 
     default:
+        ngx_http_aggregate_cancel_fetches(part, NGX_HTTP_AGGREGATE_INTERNAL);
         ngx_http_aggregate_part_fail(part, NGX_HTTP_AGGREGATE_INTERNAL, 0);
         return;
     }
 
-    for (i = 0; i < part->ncalls; i++) {
-
-        if (!part->calls[i].done) {
-            part->pending++;
-            ngx_http_aggregate_enqueue(&part->calls[i]);
-        }
-    }
-
-    if (--part->pending == 0) {
+    if (part->pending == 0) {
         ngx_http_aggregate_each_end(part);
     }
 }
 
 
-/* equal requests are one call */
-
 static ngx_int_t
 ngx_http_aggregate_each_elements(ngx_http_aggregate_part_t *part,
     agg_str_t *array)
 {
-    ngx_int_t                     most;
-    ngx_uint_t                    n, size;
-    agg_iter_t                    it;
-    ngx_pool_t                   *pool;
-    ngx_http_aggregate_ctx_t     *ctx;
-    ngx_http_aggregate_call_t   **table, *call;
+    ngx_int_t                   most;
+    ngx_uint_t                  n;
+    agg_iter_t                  it;
+    ngx_pool_t                 *pool;
+    ngx_http_aggregate_join_t  *join;
 
-    ctx = part->ctx;
-    pool = ctx->request->pool;
-
-    most = ctx->root->max_subrequests - ctx->root->spent;
+    pool = part->ctx->request->pool;
+    most = ngx_http_aggregate_fetches_left(part->ctx->fetches);
 
     agg_iter_init(&it, array);
 
@@ -247,14 +233,15 @@ ngx_http_aggregate_each_elements(ngx_http_aggregate_part_t *part,
         return NGX_OK;
     }
 
-    for (size = 4; size < 2 * n; size *= 2) { /* void */ }
+    /* equal requests are sent once */
 
-    table = ngx_pcalloc(pool, size * sizeof(ngx_http_aggregate_call_t *));
+    join = ngx_http_aggregate_join_create(pool, n);
+
     part->elements = ngx_pcalloc(pool,
-                                 n * sizeof(ngx_http_aggregate_call_t *));
-    part->calls = ngx_pcalloc(pool, n * sizeof(ngx_http_aggregate_call_t));
+                                 n * sizeof(ngx_http_aggregate_fetch_t *));
+    part->fetches = ngx_pcalloc(pool, n * sizeof(ngx_http_aggregate_fetch_t));
 
-    if (table == NULL || part->elements == NULL || part->calls == NULL) {
+    if (join == NULL || part->elements == NULL || part->fetches == NULL) {
         return NGX_ERROR;
     }
 
@@ -267,133 +254,55 @@ ngx_http_aggregate_each_elements(ngx_http_aggregate_part_t *part,
             continue;
         }
 
-        call = ngx_http_aggregate_each_call(part, table, size - 1, &it.value);
-        if (call == NULL) {
+        part->elements[part->nelements++] = &part->fetches[part->nfetches];
+
+        if (ngx_http_aggregate_each_fetch(part, join, &it.value) != NGX_OK) {
             return NGX_ERROR;
         }
-
-        part->elements[part->nelements++] = call;
     }
 
     return NGX_OK;
 }
 
 
-static ngx_http_aggregate_call_t *
-ngx_http_aggregate_each_call(ngx_http_aggregate_part_t *part,
-    ngx_http_aggregate_call_t **table, ngx_uint_t mask, agg_str_t *item)
+static ngx_int_t
+ngx_http_aggregate_each_fetch(ngx_http_aggregate_part_t *part,
+    ngx_http_aggregate_join_t *join, agg_str_t *item)
 {
-    ngx_uint_t                      i, nheaders;
-    ngx_http_aggregate_call_t      *call;
-    ngx_http_aggregate_reason_e     reason;
-    ngx_http_aggregate_backend_t   *conf;
+    ngx_http_aggregate_fetch_t    *fetch;
+    ngx_http_aggregate_reason_e    reason;
+    ngx_http_aggregate_fetches_t  *fs;
 
-    conf = part->conf;
-    nheaders = conf->headers ? conf->headers->nelts : 0;
+    fs = part->ctx->fetches;
+    fetch = &part->fetches[part->nfetches++];
 
-    call = &part->calls[part->ncalls];
+    ngx_http_aggregate_part_fetch(part, fetch);
 
-    call->part = part;
-    call->tries = conf->retry;
-    call->item.data = item->data;
-    call->item.len = item->len;
+    fetch->join = join;
 
-    reason = ngx_http_aggregate_make_request(call);
+    reason = ngx_http_aggregate_make_request(part, fetch, item);
 
     if (reason != NGX_HTTP_AGGREGATE_NO_REASON) {
-        part->ncalls++;
-        call->reason = reason;
-        call->done = 1;
-        return call;
+        ngx_http_aggregate_fetch_cancel(fs, fetch, reason);
+        return NGX_OK;
     }
 
-    for (i = ngx_http_aggregate_call_hash(call, nheaders) & mask;
-         table[i];
-         i = (i + 1) & mask)
-    {
-        if (ngx_http_aggregate_call_equal(table[i], call, nheaders)) {
-            return table[i];
-        }
+    if (ngx_http_aggregate_fetch_start(fs, fetch) != NGX_OK) {
+        return NGX_ERROR;
     }
 
-    if (ngx_http_aggregate_take_budget(part->ctx, 1)
-        != NGX_HTTP_AGGREGATE_NO_REASON)
-    {
-        return NULL;
-    }
+    part->pending++;
 
-    table[i] = call;
-    part->ncalls++;
-
-    return call;
+    return NGX_OK;
 }
 
 
-static ngx_uint_t
-ngx_http_aggregate_call_hash(ngx_http_aggregate_call_t *call,
-    ngx_uint_t nheaders)
-{
-    uint32_t    hash;
-    ngx_uint_t  i;
-
-    ngx_crc32_init(hash);
-    ngx_crc32_update(&hash, call->uri.data, call->uri.len);
-    ngx_crc32_update(&hash, call->args.data, call->args.len);
-    ngx_crc32_update(&hash, call->body.data, call->body.len);
-
-    for (i = 0; i < nheaders; i++) {
-        ngx_crc32_update(&hash, call->headers[i].data, call->headers[i].len);
-    }
-
-    ngx_crc32_final(hash);
-
-    return hash;
-}
-
-
-static ngx_uint_t
-ngx_http_aggregate_call_equal(ngx_http_aggregate_call_t *a,
-    ngx_http_aggregate_call_t *b, ngx_uint_t nheaders)
-{
-    ngx_uint_t  i;
-
-#define ngx_http_aggregate_same(x, y)                                         \
-    ((x).len == (y).len                                                       \
-     && ngx_memcmp((x).data, (y).data, (x).len) == 0)
-
-    if (!ngx_http_aggregate_same(a->uri, b->uri)
-        || !ngx_http_aggregate_same(a->args, b->args)
-        || !ngx_http_aggregate_same(a->body, b->body))
-    {
-        return 0;
-    }
-
-    for (i = 0; i < nheaders; i++) {
-        if (!ngx_http_aggregate_same(a->headers[i], b->headers[i])) {
-            return 0;
-        }
-    }
-
-    return 1;
-}
-
-
-/* the reason is NGX_HTTP_AGGREGATE_NO_REASON of a call with a value */
-
-void
-ngx_http_aggregate_call_done(ngx_http_aggregate_call_t *call,
-    ngx_http_aggregate_reason_e reason)
+static void
+ngx_http_aggregate_fetch_done(ngx_http_aggregate_fetch_t *fetch)
 {
     ngx_http_aggregate_part_t  *part;
 
-    if (call->done) {
-        return;
-    }
-
-    part = call->part;
-
-    call->done = 1;
-    call->reason = reason;
+    part = fetch->data;
 
     if (--part->pending) {
         return;
@@ -411,33 +320,33 @@ ngx_http_aggregate_call_done(ngx_http_aggregate_call_t *call,
 static void
 ngx_http_aggregate_single_end(ngx_http_aggregate_part_t *part)
 {
-    ngx_http_aggregate_call_t  *call;
+    ngx_http_aggregate_fetch_t  *fetch;
 
-    call = &part->call;
+    fetch = &part->fetch;
 
-    if (call->reason != NGX_HTTP_AGGREGATE_NO_REASON) {
-        ngx_http_aggregate_part_fail(part, call->reason, call->status);
+    if (fetch->reason != NGX_HTTP_AGGREGATE_NO_REASON) {
+        ngx_http_aggregate_part_fail(part, fetch->reason, fetch->status);
         return;
     }
 
-    part->status = call->status;
+    part->status = fetch->status;
 
     if (part->conf->merge
-        && agg_json_kind(&call->value) != AGG_OBJECT
-        && agg_json_kind(&call->value) != AGG_NULL)
+        && agg_json_kind(&fetch->value) != AGG_OBJECT
+        && agg_json_kind(&fetch->value) != AGG_NULL)
     {
         ngx_http_aggregate_part_fail(part, NGX_HTTP_AGGREGATE_CONFLICT,
-                                     call->status);
+                                     fetch->status);
         return;
     }
 
-    if (call->degraded) {
+    if (fetch->degraded) {
         part->degraded = 1;
-        part->reason = call->degraded;
+        part->reason = fetch->degraded;
     }
 
-    part->value = call->value;
-    part->source = call->source;
+    part->value = fetch->value;
+    part->source = fetch->source;
 
     ngx_http_aggregate_part_end(part);
 }
@@ -452,16 +361,16 @@ static void
 ngx_http_aggregate_each_end(ngx_http_aggregate_part_t *part)
 {
     ngx_uint_t                     i, good;
-    ngx_http_aggregate_call_t     *call;
+    ngx_http_aggregate_fetch_t    *fetch;
     ngx_http_aggregate_backend_t  *conf;
 
     conf = part->conf;
     good = 0;
 
     for (i = 0; i < part->nelements; i++) {
-        call = part->elements[i];
+        fetch = part->elements[i];
 
-        if (call == NULL) {
+        if (fetch == NULL) {
 
             if (!part->degraded) {
                 part->reason = NGX_HTTP_AGGREGATE_DEPENDENCY;
@@ -471,16 +380,16 @@ ngx_http_aggregate_each_end(ngx_http_aggregate_part_t *part)
             continue;
         }
 
-        if (call->reason == NGX_HTTP_AGGREGATE_NO_REASON) {
+        if (fetch->reason == NGX_HTTP_AGGREGATE_NO_REASON) {
             good++;
 
             if (part->status == 0) {
-                part->status = call->status;
+                part->status = fetch->status;
             }
 
-            if (call->degraded && !part->degraded) {
+            if (fetch->degraded && !part->degraded) {
                 part->degraded = 1;
-                part->reason = call->degraded;
+                part->reason = fetch->degraded;
             }
 
             continue;
@@ -488,20 +397,20 @@ ngx_http_aggregate_each_end(ngx_http_aggregate_part_t *part)
 
         if (!part->degraded) {
             part->degraded = 1;
-            part->reason = call->reason;
-            part->status = call->status;
+            part->reason = fetch->reason;
+            part->status = fetch->status;
         }
 
         if (conf->default_value.data) {
-            call->value.data = conf->default_value.data;
-            call->value.len = conf->default_value.len;
+            fetch->value.data = conf->default_value.data;
+            fetch->value.len = conf->default_value.len;
 
         } else {
-            call->value.data = (u_char *) "null";
-            call->value.len = 4;
+            fetch->value.data = (u_char *) "null";
+            fetch->value.len = 4;
         }
 
-        call->source = call->value;
+        fetch->source = fetch->value;
     }
 
     if (conf->required && part->degraded && good == 0) {
@@ -551,15 +460,19 @@ ngx_http_aggregate_each_array(ngx_http_aggregate_part_t *part,
     u_char                     *p;
     agg_str_t                  *value;
     ngx_uint_t                  i;
-    ngx_http_aggregate_call_t  *call;
+    ngx_http_aggregate_fetch_t  *fetch;
 
     size = 2;
 
     for (i = 0; i < part->nelements; i++) {
-        call = part->elements[i];
-        size += 5 + (call ? (source ? call->source.len : call->value.len) : 0);
+        fetch = part->elements[i];
+        size += 5;
 
-        if (size > part->ctx->block->max_response_size) {
+        if (fetch) {
+            size += source ? fetch->source.len : fetch->value.len;
+        }
+
+        if (size > part->ctx->block->limits.max_response_size) {
             return NGX_DECLINED;
         }
     }
@@ -574,18 +487,18 @@ ngx_http_aggregate_each_array(ngx_http_aggregate_part_t *part,
     *p++ = '[';
 
     for (i = 0; i < part->nelements; i++) {
-        call = part->elements[i];
+        fetch = part->elements[i];
 
         if (i) {
             *p++ = ',';
         }
 
-        if (call == NULL) {
+        if (fetch == NULL) {
             p = ngx_cpymem(p, "null", 4);
             continue;
         }
 
-        value = source ? &call->source : &call->value;
+        value = source ? &fetch->source : &fetch->value;
         p = ngx_cpymem(p, value->data, value->len);
     }
 
@@ -597,34 +510,33 @@ ngx_http_aggregate_each_array(ngx_http_aggregate_part_t *part,
 }
 
 
-/* what did not come in time, or is not needed any more */
+/* the part did not come in time, or is not needed any more */
 
 void
 ngx_http_aggregate_part_expire(ngx_http_aggregate_part_t *part,
     ngx_http_aggregate_reason_e reason)
 {
-    ngx_uint_t                  i, n;
-    ngx_http_aggregate_call_t  *call;
-
     if (part->state != NGX_HTTP_AGGREGATE_RUNNING) {
         ngx_http_aggregate_part_fail(part, reason, 0);
         return;
     }
 
-    n = part->ncalls;
+    part->pending = 1;
 
-    for (i = 0; i < n; i++) {
-        call = &part->calls[i];
+    ngx_http_aggregate_cancel_fetches(part, reason);
+    ngx_http_aggregate_fetch_done(part->fetches);
+}
 
-        if (call->done) {
-            continue;
-        }
 
-        if (call->sub) {
-            call->sub->settled = 1;
-        }
+static void
+ngx_http_aggregate_cancel_fetches(ngx_http_aggregate_part_t *part,
+    ngx_http_aggregate_reason_e reason)
+{
+    ngx_uint_t  i;
 
-        ngx_http_aggregate_call_done(call, reason);
+    for (i = 0; i < part->nfetches; i++) {
+        ngx_http_aggregate_fetch_cancel(part->ctx->fetches, &part->fetches[i],
+                                        reason);
     }
 }
 
@@ -642,11 +554,11 @@ ngx_http_aggregate_part_fail(ngx_http_aggregate_part_t *part,
     level = reason == NGX_HTTP_AGGREGATE_BAD_URI ? NGX_LOG_INFO
             : conf->required ? NGX_LOG_ERR : NGX_LOG_WARN;
 
-    if (reason == NGX_HTTP_AGGREGATE_TIMEOUT && part->started) {
+    if (reason == NGX_HTTP_AGGREGATE_TIMEOUT && part->clock.started) {
         status = NGX_HTTP_GATEWAY_TIME_OUT;
     }
 
-    if (reason == NGX_HTTP_AGGREGATE_CANCELLED && !part->started) {
+    if (reason == NGX_HTTP_AGGREGATE_CANCELLED && !part->clock.started) {
 
         /* it never was */
 
@@ -683,7 +595,7 @@ ngx_http_aggregate_part_fail(ngx_http_aggregate_part_t *part,
                       "aggregate backend \"%V\" failed: %V, status %ui, "
                       "after %Mms", &conf->name,
                       &ngx_http_aggregate_reasons[reason], status,
-                      part->started ? part->end - part->start : 0);
+                      part->clock.started ? part->end - part->clock.start : 0);
     }
 }
 
@@ -693,23 +605,6 @@ ngx_http_aggregate_part_end(ngx_http_aggregate_part_t *part)
 {
     part->state = NGX_HTTP_AGGREGATE_DONE;
     part->end = ngx_current_msec;
-    part->end_usec = ngx_http_aggregate_usec(part->ctx);
+    part->end_usec = ngx_http_aggregate_usec(part->ctx->fetches);
     part->ctx->done++;
-}
-
-
-/* for "aggregate_debug" only, that has fractions of a millisecond */
-
-static uint64_t
-ngx_http_aggregate_usec(ngx_http_aggregate_ctx_t *ctx)
-{
-    struct timespec  ts;
-
-    if (!ctx->debug) {
-        return 0;
-    }
-
-    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
-
-    return (uint64_t) ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }

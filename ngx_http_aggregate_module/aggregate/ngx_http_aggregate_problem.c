@@ -268,17 +268,17 @@ ngx_http_aggregate_problem_headers(ngx_http_request_t *r,
 
     part = ctx->culprit;
 
-    if (part && part->call.sub && status < 500
-        && ngx_http_aggregate_pass(ctx->request, part->call.sub->request,
+    if (part && part->fetch.response && status < 500
+        && ngx_http_aggregate_pass(ctx->request, part->fetch.response,
                                    "www-authenticate")
            != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    if (part && part->call.sub
+    if (part && part->fetch.response
         && (status < 500 || part->reason == NGX_HTTP_AGGREGATE_BREAKER_OPEN)
-        && ngx_http_aggregate_pass(ctx->request, part->call.sub->request,
+        && ngx_http_aggregate_pass(ctx->request, part->fetch.response,
                                    "retry-after")
            != NGX_OK)
     {

@@ -590,8 +590,8 @@ ngx_http_aggregate_set_header(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     for (i = 0; i < backend->headers->nelts; i++) {
 
-        if (header[i].name.len == value[1].len
-            && ngx_strncasecmp(header[i].name.data, value[1].data,
+        if (header[i].name.name.len == value[1].len
+            && ngx_strncasecmp(header[i].name.name.data, value[1].data,
                                value[1].len)
                == 0)
         {
@@ -605,18 +605,15 @@ ngx_http_aggregate_set_header(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    header->name = value[1];
+    header->name.name = value[1];
     header->where.file = cf->conf_file->file.name;
     header->where.line = cf->conf_file->line;
 
-    if (ngx_http_aggregate_lowcase(cf, &header->lowcase_name, &value[1])
+    if (ngx_http_aggregate_lowcase(cf, &header->name.lowcase_name, &value[1])
         != NGX_OK)
     {
         return NGX_CONF_ERROR;
     }
-
-    header->hash = ngx_hash_key(header->lowcase_name.data,
-                                header->lowcase_name.len);
 
     if (ngx_http_aggregate_set_template(cf, &header->value,
                                         AGG_TEMPLATE_HEADER, &value[2])

@@ -175,7 +175,7 @@ ngx_http_aggregate_name_item(u_char *p, ngx_http_aggregate_part_t *part)
 static u_char *
 ngx_http_aggregate_status_item(u_char *p, ngx_http_aggregate_part_t *part)
 {
-    if (!part->started || part->status == 0) {
+    if (!part->clock.started || part->status == 0) {
         *p++ = '-';
         return p;
     }
@@ -189,12 +189,12 @@ ngx_http_aggregate_time_item(u_char *p, ngx_http_aggregate_part_t *part)
 {
     ngx_msec_int_t  ms;
 
-    if (!part->started || part->state != NGX_HTTP_AGGREGATE_DONE) {
+    if (!part->clock.started || part->state != NGX_HTTP_AGGREGATE_DONE) {
         *p++ = '-';
         return p;
     }
 
-    ms = part->end - part->start;
+    ms = part->end - part->clock.start;
     ms = ngx_max(ms, 0);
 
     return ngx_sprintf(p, "%T.%03M", (time_t) ms / 1000, ms % 1000);
@@ -221,8 +221,9 @@ ngx_http_aggregate_tags_variable(ngx_http_request_t *r,
     ngx_str_t                  *tag;
     ngx_uint_t                  i, k;
     ngx_array_t                 tags;
-    ngx_http_aggregate_ctx_t   *ctx;
-    ngx_http_aggregate_part_t  *part;
+    ngx_http_aggregate_ctx_t    *ctx;
+    ngx_http_aggregate_part_t   *part;
+    ngx_http_aggregate_fetch_t  *fetch;
 
     ctx = ngx_http_aggregate_get_ctx(r);
 
@@ -242,11 +243,11 @@ ngx_http_aggregate_tags_variable(ngx_http_request_t *r,
             continue;
         }
 
-        for (k = 0; k < part->ncalls; k++) {
+        for (k = 0; k < part->nfetches; k++) {
+            fetch = &part->fetches[k];
 
-            if (part->calls[k].sub
-                && ngx_http_aggregate_add_tags(&tags,
-                                               part->calls[k].sub->request)
+            if (fetch->response && !fetch->joined
+                && ngx_http_aggregate_add_tags(&tags, fetch->response)
                    != NGX_OK)
             {
                 return NGX_ERROR;

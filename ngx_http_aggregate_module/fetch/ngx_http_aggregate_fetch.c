@@ -1,0 +1,611 @@
+
+/*
+ * A fetch: how it starts, alone or joined to an equal one, and how it gets
+ * its result, after one try or several.
+ *
+ * Of equal fetches one is the leader: it stands in the queue and has the
+ * tries, for the others too, even when it has a result of its own already,
+ * such as a timeout.  Once nobody waits the try is cancelled.
+ */
+
+#include "ngx_http_aggregate_fetch_core.h"
+
+
+typedef struct {
+    uint32_t                         hash;
+    ngx_http_aggregate_fetch_t      *fetch;
+} ngx_http_aggregate_join_entry_t;
+
+
+struct ngx_http_aggregate_join_s {
+    ngx_pool_t                      *pool;
+    ngx_http_aggregate_join_entry_t *entries;
+    ngx_uint_t                       mask;
+    ngx_uint_t                       used;
+};
+
+
+static ngx_http_aggregate_join_entry_t *ngx_http_aggregate_join_find(
+    ngx_http_aggregate_fetch_t *fetch);
+static ngx_int_t ngx_http_aggregate_join_grow(ngx_http_aggregate_join_t *join);
+static uint32_t ngx_http_aggregate_fetch_hash(
+    ngx_http_aggregate_fetch_t *fetch);
+static ngx_uint_t ngx_http_aggregate_fetch_equal(
+    ngx_http_aggregate_fetch_t *a, ngx_http_aggregate_fetch_t *b);
+static ngx_int_t ngx_http_aggregate_fetch_follow(
+    ngx_http_aggregate_fetch_t *fetch, ngx_http_aggregate_fetch_t *leader);
+static void ngx_http_aggregate_fetch_pend(ngx_http_aggregate_fetch_t *fetch);
+static void ngx_http_aggregate_fetch_enqueue(
+    ngx_http_aggregate_fetch_t *fetch);
+static void ngx_http_aggregate_fetch_set(ngx_http_aggregate_fetch_t *fetch,
+    ngx_http_aggregate_try_t *t, ngx_http_aggregate_reason_e reason);
+static void ngx_http_aggregate_fetch_due(ngx_http_aggregate_fetch_t *fetch);
+static void ngx_http_aggregate_fetch_drop(ngx_http_aggregate_fetch_t *fetch,
+    ngx_http_aggregate_reason_e reason);
+static ngx_uint_t ngx_http_aggregate_retries(ngx_http_aggregate_try_t *t);
+
+
+ngx_int_t
+ngx_http_aggregate_fetch_start(ngx_http_aggregate_fetches_t *fs,
+    ngx_http_aggregate_fetch_t *fetch)
+{
+    ngx_http_aggregate_join_entry_t  *entry;
+
+    fetch->fetches = fs;
+    entry = NULL;
+
+    if (fs->cancelled || fs->expired) {
+        ngx_http_aggregate_fetch_pend(fetch);
+        ngx_http_aggregate_fetch_fail(fetch,
+                                fs->cancelled ? NGX_HTTP_AGGREGATE_CANCELLED
+                                              : NGX_HTTP_AGGREGATE_TIMEOUT);
+        return NGX_OK;
+    }
+
+    if (fetch->join) {
+        entry = ngx_http_aggregate_join_find(fetch);
+
+        if (entry == NULL) {
+            return NGX_ERROR;
+        }
+
+        if (entry->fetch
+            && ngx_http_aggregate_fetch_follow(fetch, entry->fetch) == NGX_OK)
+        {
+            return NGX_OK;
+        }
+    }
+
+    if (ngx_http_aggregate_fetches_left(fs) < 1) {
+        return NGX_DECLINED;
+    }
+
+    fs->root->sent++;
+
+    if (entry) {
+        fetch->join->used += (entry->fetch == NULL);
+        entry->fetch = fetch;
+    }
+
+    fetch->leader = fetch;
+    fetch->followers_last = &fetch->followers;
+    fetch->waiting = 1;
+
+    ngx_http_aggregate_fetch_pend(fetch);
+    ngx_http_aggregate_fetch_enqueue(fetch);
+
+    return NGX_OK;
+}
+
+
+ngx_http_aggregate_join_t *
+ngx_http_aggregate_join_create(ngx_pool_t *pool, ngx_uint_t expected)
+{
+    ngx_uint_t                  size;
+    ngx_http_aggregate_join_t  *join;
+
+    for (size = 4; size < 2 * expected; size *= 2) { /* void */ }
+
+    join = ngx_palloc(pool, sizeof(ngx_http_aggregate_join_t));
+    if (join == NULL) {
+        return NULL;
+    }
+
+    join->pool = pool;
+    join->mask = size - 1;
+    join->used = 0;
+
+    join->entries = ngx_pcalloc(pool,
+                              size * sizeof(ngx_http_aggregate_join_entry_t));
+
+    return join->entries ? join : NULL;
+}
+
+
+/* the entry of an equal fetch, or a free one; NULL: no memory */
+
+static ngx_http_aggregate_join_entry_t *
+ngx_http_aggregate_join_find(ngx_http_aggregate_fetch_t *fetch)
+{
+    uint32_t                          hash;
+    ngx_uint_t                        i;
+    ngx_http_aggregate_join_t        *join;
+    ngx_http_aggregate_join_entry_t  *entry;
+
+    join = fetch->join;
+
+    if (2 * join->used > join->mask
+        && ngx_http_aggregate_join_grow(join) != NGX_OK)
+    {
+        return NULL;
+    }
+
+    hash = ngx_http_aggregate_fetch_hash(fetch);
+
+    for (i = hash & join->mask; /* void */ ; i = (i + 1) & join->mask) {
+        entry = &join->entries[i];
+
+        if (entry->fetch == NULL) {
+            entry->hash = hash;
+            return entry;
+        }
+
+        if (entry->hash == hash
+            && ngx_http_aggregate_fetch_equal(entry->fetch, fetch))
+        {
+            return entry;
+        }
+    }
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_join_grow(ngx_http_aggregate_join_t *join)
+{
+    ngx_uint_t                        i, k, mask;
+    ngx_http_aggregate_join_entry_t  *entries;
+
+    mask = 2 * join->mask + 1;
+
+    entries = ngx_pcalloc(join->pool,
+                        (mask + 1) * sizeof(ngx_http_aggregate_join_entry_t));
+    if (entries == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i <= join->mask; i++) {
+
+        if (join->entries[i].fetch == NULL) {
+            continue;
+        }
+
+        for (k = join->entries[i].hash & mask;
+             entries[k].fetch;
+             k = (k + 1) & mask)
+        {
+            /* void */
+        }
+
+        entries[k] = join->entries[i];
+    }
+
+    join->entries = entries;
+    join->mask = mask;
+
+    return NGX_OK;
+}
+
+
+static uint32_t
+ngx_http_aggregate_fetch_hash(ngx_http_aggregate_fetch_t *fetch)
+{
+    uint32_t    hash;
+    ngx_uint_t  i;
+
+    ngx_crc32_init(hash);
+    ngx_crc32_update(&hash, fetch->uri.data, fetch->uri.len);
+    ngx_crc32_update(&hash, fetch->args.data, fetch->args.len);
+    ngx_crc32_update(&hash, fetch->body.data, fetch->body.len);
+
+    for (i = 0; i < fetch->nheaders; i++) {
+        ngx_crc32_update(&hash, fetch->headers[i].value.data,
+                         fetch->headers[i].value.len);
+    }
+
+    ngx_crc32_final(hash);
+
+    return hash;
+}
+
+
+static ngx_uint_t
+ngx_http_aggregate_fetch_equal(ngx_http_aggregate_fetch_t *a,
+    ngx_http_aggregate_fetch_t *b)
+{
+    ngx_uint_t  i;
+
+#define ngx_http_aggregate_same(x, y)                                         \
+    ((x).len == (y).len                                                       \
+     && ngx_memcmp((x).data, (y).data, (x).len) == 0)
+
+    if (!ngx_http_aggregate_same(a->uri, b->uri)
+        || !ngx_http_aggregate_same(a->args, b->args)
+        || !ngx_http_aggregate_same(a->body, b->body)
+        || a->method != b->method
+        || a->body_set != b->body_set
+        || a->body_request != b->body_request
+        || a->headers_in != b->headers_in
+        || a->nheaders != b->nheaders
+        || a->accept != b->accept
+        || a->retry != b->retry
+        || a->sink != b->sink
+        || a->stage != b->stage
+        || a->shape != b->shape
+        || a->error_body != b->error_body
+        || !ngx_http_aggregate_same(a->missing, b->missing))
+    {
+        return 0;
+    }
+
+    for (i = 0; i < a->nheaders; i++) {
+
+        if (!ngx_http_aggregate_same(a->headers[i].value, b->headers[i].value)
+            || (a->headers[i].name != b->headers[i].name
+                && !ngx_http_aggregate_same(a->headers[i].name->lowcase_name,
+                                          b->headers[i].name->lowcase_name)))
+        {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+/* NGX_DECLINED: what the leader was sent for was given up */
+
+static ngx_int_t
+ngx_http_aggregate_fetch_follow(ngx_http_aggregate_fetch_t *fetch,
+    ngx_http_aggregate_fetch_t *leader)
+{
+    ngx_http_aggregate_try_t  *t;
+
+    t = leader->current;
+
+    if (leader->waiting) {
+        *leader->followers_last = fetch;
+        leader->followers_last = &fetch->next;
+        leader->waiting++;
+
+    } else if (t == NULL || !leader->answered) {
+        return NGX_DECLINED;
+    }
+
+    fetch->leader = leader;
+    fetch->joined = 1;
+    fetch->start = leader->start;
+    fetch->start_usec = leader->start_usec;
+
+    ngx_http_aggregate_fetch_pend(fetch);
+
+    if (leader->answered) {
+        ngx_http_aggregate_fetch_set(fetch, t, t->reason);
+        ngx_http_aggregate_fetch_due(fetch);
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_aggregate_fetch_pend(ngx_http_aggregate_fetch_t *fetch)
+{
+    ngx_http_aggregate_fetches_t  *fs;
+
+    fs = fetch->fetches;
+
+    fetch->clock->pending++;
+
+    fetch->pending_link = fs->pending_last;
+    *fs->pending_last = fetch;
+    fs->pending_last = &fetch->next_pending;
+}
+
+
+static void
+ngx_http_aggregate_fetch_enqueue(ngx_http_aggregate_fetch_t *fetch)
+{
+    ngx_http_aggregate_fetches_t  *fs;
+
+    fs = fetch->fetches;
+
+    fetch->next = NULL;
+
+    *fs->queue_last = fetch;
+    fs->queue_last = &fetch->next;
+}
+
+
+/* with the first subrequest; until then it waits for a free place */
+
+void
+ngx_http_aggregate_fetch_sent(ngx_http_aggregate_fetch_t *fetch,
+    ngx_http_aggregate_try_t *t)
+{
+    ngx_http_aggregate_clock_t    *clock;
+    ngx_http_aggregate_fetches_t  *fs;
+
+    fs = fetch->fetches;
+    clock = fetch->clock;
+
+    fetch->current = t;
+    fetch->response = t->request;
+
+    t->number = ++fetch->tries;
+
+    if (t->number == 1) {
+        fetch->start = ngx_current_msec;
+        fetch->start_usec = ngx_http_aggregate_usec(fs);
+    }
+
+    if (!clock->started) {
+        clock->started = 1;
+        clock->start = fetch->start;
+        clock->start_usec = fetch->start_usec;
+        clock->deadline = clock->start + clock->timeout;
+    }
+
+    if (clock->timeout && !clock->linked) {
+        clock->linked = 1;
+        clock->next = fs->clocks;
+        fs->clocks = clock;
+    }
+}
+
+
+/* the result of a try is known, which may run on for a while all the same */
+
+void
+ngx_http_aggregate_try_result(ngx_http_aggregate_try_t *t,
+    ngx_http_aggregate_reason_e reason)
+{
+    ngx_http_aggregate_fetch_t    *fetch;
+    ngx_http_aggregate_fetches_t  *fs;
+
+    fetch = t->fetch;
+    fs = t->fetches;
+
+    t->has_result = 1;
+    t->reason = reason;
+
+    fs->cancels |= !t->finalized;
+
+    ngx_http_aggregate_notify(fs, end, t);
+
+    ngx_http_aggregate_fetches_post(fs);
+
+    if (fetch->waiting == 0) {
+        return;
+    }
+
+    if (ngx_http_aggregate_retries(t)) {
+
+        ngx_log_error(NGX_LOG_WARN, t->request->connection->log, 0,
+                      "aggregate backend \"%V\" failed: %V, status %ui, "
+                      "it is asked again", fetch->name,
+                      &ngx_http_aggregate_reasons[reason], t->status);
+
+        fetch->current = NULL;
+        fetch->response = NULL;
+
+        ngx_http_aggregate_fetch_enqueue(fetch);
+
+        return;
+    }
+
+    ngx_http_aggregate_fetch_result(fetch, t, reason);
+}
+
+
+static ngx_uint_t
+ngx_http_aggregate_retries(ngx_http_aggregate_try_t *t)
+{
+    ngx_http_aggregate_fetch_t    *fetch;
+    ngx_http_aggregate_fetches_t  *fs;
+
+    fetch = t->fetch;
+    fs = t->fetches;
+
+    if ((ngx_int_t) t->number > fetch->retry
+        || !(fetch->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))
+        || fs->closed
+        || ngx_http_aggregate_fetches_left(fs) < 1)
+    {
+        return 0;
+    }
+
+    switch (t->reason) {
+
+    case NGX_HTTP_AGGREGATE_CONNECT:
+        break;
+
+    case NGX_HTTP_AGGREGATE_STATUS:
+    case NGX_HTTP_AGGREGATE_TIMEOUT:
+
+        if (t->status == NGX_HTTP_BAD_GATEWAY
+            || t->status == NGX_HTTP_SERVICE_UNAVAILABLE
+            || t->status == NGX_HTTP_GATEWAY_TIME_OUT)
+        {
+            break;
+        }
+
+        return 0;
+
+    default:
+        return 0;
+    }
+
+    fs->root->sent++;
+
+    return 1;
+}
+
+
+/* of a leader and all its followers; t is NULL where none could be sent */
+
+void
+ngx_http_aggregate_fetch_result(ngx_http_aggregate_fetch_t *fetch,
+    ngx_http_aggregate_try_t *t, ngx_http_aggregate_reason_e reason)
+{
+    ngx_http_aggregate_fetch_t  *f;
+
+    fetch->answered = 1;
+    fetch->waiting = 0;
+
+    if (!fetch->has_result) {
+        ngx_http_aggregate_fetch_set(fetch, t, reason);
+        ngx_http_aggregate_fetch_due(fetch);
+    }
+
+    for (f = fetch->followers; f; f = f->next) {
+
+        if (!f->has_result) {
+            ngx_http_aggregate_fetch_set(f, t, reason);
+            ngx_http_aggregate_fetch_due(f);
+        }
+    }
+
+    fetch->followers = NULL;
+}
+
+
+static void
+ngx_http_aggregate_fetch_set(ngx_http_aggregate_fetch_t *fetch,
+    ngx_http_aggregate_try_t *t, ngx_http_aggregate_reason_e reason)
+{
+    ngx_http_aggregate_fetches_t  *fs;
+
+    fs = fetch->fetches;
+
+    fetch->has_result = 1;
+    fetch->reason = reason;
+    fetch->end = ngx_current_msec;
+    fetch->end_usec = ngx_http_aggregate_usec(fs);
+
+    if (t) {
+        fetch->response = t->request;
+        fetch->status = t->status;
+        fetch->value = t->value;
+        fetch->source = t->source;
+        fetch->degraded = t->degraded;
+        fetch->tries = t->number;
+    }
+
+    fetch->clock->pending--;
+
+    *fetch->pending_link = fetch->next_pending;
+
+    if (fetch->next_pending) {
+        fetch->next_pending->pending_link = fetch->pending_link;
+
+    } else {
+        fs->pending_last = fetch->pending_link;
+    }
+
+    ngx_http_aggregate_notify(fs, result, fetch);
+}
+
+
+static void
+ngx_http_aggregate_fetch_due(ngx_http_aggregate_fetch_t *fetch)
+{
+    ngx_http_aggregate_fetches_t  *fs;
+
+    fs = fetch->fetches;
+
+    *fs->due_last = fetch;
+    fs->due_last = &fetch->next_due;
+}
+
+
+/* a result that does not come from a backend */
+
+void
+ngx_http_aggregate_fetch_fail(ngx_http_aggregate_fetch_t *fetch,
+    ngx_http_aggregate_reason_e reason)
+{
+    ngx_http_aggregate_fetch_drop(fetch, reason);
+    ngx_http_aggregate_fetch_due(fetch);
+}
+
+
+void
+ngx_http_aggregate_fetch_cancel(ngx_http_aggregate_fetches_t *fs,
+    ngx_http_aggregate_fetch_t *fetch, ngx_http_aggregate_reason_e reason)
+{
+    if (fetch->has_result) {
+        return;
+    }
+
+    if (fetch->pending_link == NULL) {
+
+        /* it was not started */
+
+        fetch->fetches = fs;
+        ngx_http_aggregate_fetch_pend(fetch);
+    }
+
+    ngx_http_aggregate_fetch_drop(fetch, reason);
+}
+
+
+static void
+ngx_http_aggregate_fetch_drop(ngx_http_aggregate_fetch_t *fetch,
+    ngx_http_aggregate_reason_e reason)
+{
+    ngx_http_aggregate_try_t      *t;
+    ngx_http_aggregate_fetch_t    *leader;
+    ngx_http_aggregate_fetches_t  *fs;
+
+    fs = fetch->fetches;
+    leader = fetch->leader;
+
+    if (leader && leader->current) {
+        fetch->status = leader->current->status;
+    }
+
+    ngx_http_aggregate_fetch_set(fetch, NULL, reason);
+
+    if (leader == NULL || leader->waiting == 0 || --leader->waiting) {
+        return;
+    }
+
+    t = leader->current;
+
+    if (t && !t->has_result) {
+        t->has_result = 1;
+        t->reason = reason;
+
+        fs->cancels = 1;
+
+        ngx_http_aggregate_notify(fs, end, t);
+        ngx_http_aggregate_fetches_post(fs);
+    }
+}
+
+
+/* fractions of a millisecond, for those who want them */
+
+uint64_t
+ngx_http_aggregate_usec(ngx_http_aggregate_fetches_t *fs)
+{
+    struct timespec  ts;
+
+    if (!fs->usec) {
+        return 0;
+    }
+
+    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
+
+    return (uint64_t) ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}

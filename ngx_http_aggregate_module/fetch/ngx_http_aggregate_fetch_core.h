@@ -1,0 +1,81 @@
+
+/* what the files of the subrequest engine share */
+
+#ifndef _NGX_HTTP_AGGREGATE_FETCH_CORE_H_INCLUDED_
+#define _NGX_HTTP_AGGREGATE_FETCH_CORE_H_INCLUDED_
+
+
+#include "ngx_http_aggregate_breaker.h"
+#include "ngx_http_aggregate_compat.h"
+#include "ngx_http_aggregate_fetch.h"
+#include "ngx_http_aggregate_header_list.h"
+
+
+#pragma GCC visibility push(hidden)
+
+
+typedef struct {
+    ngx_http_aggregate_observer_t   *observers;
+    ngx_uint_t                       nobservers;
+} ngx_http_aggregate_fetch_main_conf_t;
+
+
+#define NGX_HTTP_AGGREGATE_OBSERVERS  2
+
+#define ngx_http_aggregate_notify(fs, what, arg)                              \
+    do {                                                                      \
+        ngx_http_aggregate_observer_t  *o_;                                   \
+                                                                              \
+        for (o_ = (fs)->observers; o_; o_ = o_->next) {                       \
+            if (o_->what) {                                                   \
+                o_->what(arg);                                                \
+            }                                                                 \
+        }                                                                     \
+    } while (0)
+
+
+/* ngx_http_aggregate_fetches.c */
+
+void ngx_http_aggregate_fetches_abort(ngx_http_aggregate_fetches_t *fs);
+void ngx_http_aggregate_fetches_free_place(ngx_http_aggregate_fetches_t *fs);
+void ngx_http_aggregate_fetches_run_delayed(ngx_http_aggregate_fetches_t *fs);
+
+/* ngx_http_aggregate_fetch.c */
+
+void ngx_http_aggregate_fetch_sent(ngx_http_aggregate_fetch_t *fetch,
+    ngx_http_aggregate_try_t *t);
+void ngx_http_aggregate_try_result(ngx_http_aggregate_try_t *t,
+    ngx_http_aggregate_reason_e reason);
+void ngx_http_aggregate_fetch_result(ngx_http_aggregate_fetch_t *fetch,
+    ngx_http_aggregate_try_t *t, ngx_http_aggregate_reason_e reason);
+void ngx_http_aggregate_fetch_fail(ngx_http_aggregate_fetch_t *fetch,
+    ngx_http_aggregate_reason_e reason);
+
+/* ngx_http_aggregate_try.c */
+
+ngx_int_t ngx_http_aggregate_try_send(ngx_http_aggregate_fetch_t *fetch);
+void ngx_http_aggregate_try_cancel(ngx_http_aggregate_try_t *t);
+ngx_http_aggregate_try_t *ngx_http_aggregate_get_try(ngx_http_request_t *r);
+ngx_uint_t ngx_http_aggregate_is_local_error(ngx_http_aggregate_try_t *t);
+ngx_http_aggregate_reason_e ngx_http_aggregate_status_reason(
+    ngx_http_aggregate_try_t *t);
+
+/* ngx_http_aggregate_sink.c */
+
+ngx_http_aggregate_reason_e ngx_http_aggregate_sink_start(
+    ngx_http_aggregate_try_t *t);
+ngx_http_aggregate_reason_e ngx_http_aggregate_sink_push(
+    ngx_http_aggregate_try_t *t, u_char *p, size_t len);
+ngx_http_aggregate_reason_e ngx_http_aggregate_sink_finish(
+    ngx_http_aggregate_try_t *t);
+
+/* ngx_http_aggregate_fetch_headers.c */
+
+ngx_int_t ngx_http_aggregate_set_headers(ngx_http_request_t *sr,
+    ngx_http_aggregate_fetch_t *fetch);
+
+
+#pragma GCC visibility pop
+
+
+#endif /* _NGX_HTTP_AGGREGATE_FETCH_CORE_H_INCLUDED_ */

@@ -1,0 +1,314 @@
+
+/*
+ * Takes the responses of subrequests.  It stands where it sees what SSI,
+ * sub_filter and gunzip made of a response, just before nginx would put it
+ * into the client's stream, and shapes it as it arrives.
+ */
+
+#include "ngx_http_aggregate_fetch_core.h"
+
+
+/* a large body is read in pieces of this size */
+
+#define NGX_HTTP_AGGREGATE_READ_SIZE  32768
+
+
+static ngx_int_t ngx_http_aggregate_header_filter(ngx_http_request_t *r);
+static void ngx_http_aggregate_grow_read_buffer(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_aggregate_accepts(
+    ngx_http_aggregate_fetch_t *fetch, ngx_uint_t status);
+static ngx_int_t ngx_http_aggregate_body_filter(ngx_http_request_t *r,
+    ngx_chain_t *in);
+static ngx_int_t ngx_http_aggregate_filter_init(ngx_conf_t *cf);
+static void *ngx_http_aggregate_fetch_create_main_conf(ngx_conf_t *cf);
+
+
+static ngx_http_module_t  ngx_http_aggregate_fetch_filter_module_ctx = {
+    NULL,                                  /* preconfiguration */
+    ngx_http_aggregate_filter_init,        /* postconfiguration */
+
+    ngx_http_aggregate_fetch_create_main_conf, /* create main configuration */
+    NULL,                                  /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    NULL,                                  /* create location configuration */
+    NULL                                   /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_aggregate_fetch_filter_module = {
+    NGX_MODULE_V1,
+    &ngx_http_aggregate_fetch_filter_module_ctx, /* module context */
+    NULL,                                  /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    NULL,                                  /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    NULL,                                  /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+ngx_str_t  ngx_http_aggregate_reasons[] = {
+    ngx_string("-"),
+    ngx_string("timeout"),
+    ngx_string("connect"),
+    ngx_string("status"),
+    ngx_string("invalid_json"),
+    ngx_string("encoding"),
+    ngx_string("too_large"),
+    ngx_string("truncated"),
+    ngx_string("bad_uri"),
+    ngx_string("dependency"),
+    ngx_string("conflict"),
+    ngx_string("breaker_open"),
+    ngx_string("cancelled"),
+    ngx_string("internal")
+};
+
+
+static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
+static ngx_http_output_body_filter_pt    ngx_http_next_body_filter;
+
+
+static ngx_int_t
+ngx_http_aggregate_header_filter(ngx_http_request_t *r)
+{
+    ngx_http_aggregate_try_t     *t;
+    ngx_http_aggregate_reason_e   reason;
+
+    t = ngx_http_aggregate_get_try(r);
+
+    if (t == NULL) {
+        return ngx_http_next_header_filter(r);
+    }
+
+    t->header = 1;
+    t->status = r->headers_out.status;
+
+    if (r->headers_out.status == 0) {
+
+        /* what nginx takes for HTTP/0.9 */
+
+        t->no_status = 1;
+        t->status = NGX_HTTP_BAD_GATEWAY;
+    }
+
+    r->header_sent = 1;
+    r->filter_need_in_memory = 1;
+
+    /* from here on its own subrequests, as of SSI, would hang */
+
+    r->subrequest_in_memory = 1;
+
+    if (r->method == NGX_HTTP_HEAD) {
+        r->header_only = 1;
+    }
+
+    if (r->upstream) {
+
+        if (!r->upstream->cacheable && !r->upstream->store) {
+
+            /* else the body comes at its end only, or never */
+
+            r->upstream->buffering = 0;
+
+            ngx_http_aggregate_grow_read_buffer(r);
+        }
+
+        t->cached = r->cached;
+    }
+
+    if (r->header_only
+        || r->headers_out.status == NGX_HTTP_NO_CONTENT
+        || r->headers_out.status == NGX_HTTP_NOT_MODIFIED)
+    {
+        t->no_body = 1;
+    }
+
+    if (t->has_result
+        || !ngx_http_aggregate_accepts(t->fetch, r->headers_out.status)
+        || ngx_http_aggregate_is_local_error(t))
+    {
+        return NGX_OK;
+    }
+
+    t->accepted = 1;
+
+    reason = ngx_http_aggregate_sink_start(t);
+
+    if (reason != NGX_HTTP_AGGREGATE_NO_REASON) {
+        ngx_http_aggregate_try_result(t, reason);
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * Without buffering nginx reads a body into the buffer of the header, whose
+ * size is "proxy_buffer_size".  What came with the header moves along.
+ */
+
+static void
+ngx_http_aggregate_grow_read_buffer(ngx_http_request_t *r)
+{
+    off_t       length;
+    u_char     *p;
+    size_t      n, size;
+    ngx_buf_t  *b;
+
+    b = &r->upstream->buffer;
+    length = r->headers_out.content_length_n;
+    size = b->end - b->start;
+
+    /* none: no header was read, and an error page is sent */
+
+    if (size == 0
+        || size >= NGX_HTTP_AGGREGATE_READ_SIZE
+        || length < (off_t) (2 * size))
+    {
+        return;
+    }
+
+    size = ngx_min(length, NGX_HTTP_AGGREGATE_READ_SIZE);
+
+    p = ngx_palloc(r->pool, size);
+    if (p == NULL) {
+        return;
+    }
+
+    n = b->last - b->pos;
+    ngx_memcpy(p, b->pos, n);
+
+    b->start = p;
+    b->pos = p;
+    b->last = p + n;
+    b->end = p + size;
+}
+
+
+static ngx_uint_t
+ngx_http_aggregate_accepts(ngx_http_aggregate_fetch_t *fetch,
+    ngx_uint_t status)
+{
+    ngx_uint_t                   i;
+    ngx_http_aggregate_range_t  *range;
+
+    if (fetch->accept == NULL) {
+        return status >= 200 && status < 300;
+    }
+
+    range = fetch->accept->elts;
+
+    for (i = 0; i < fetch->accept->nelts; i++) {
+        if (status >= range[i].least && status <= range[i].most) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/*
+ * An error here would end the client's request, so that whatever is wrong
+ * with a body is only noted; the rest of it is let go.
+ */
+
+static ngx_int_t
+ngx_http_aggregate_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
+{
+    ngx_buf_t                    *b;
+    ngx_http_aggregate_try_t     *t;
+    ngx_http_aggregate_reason_e   reason;
+
+    t = ngx_http_aggregate_get_try(r);
+
+    if (t == NULL) {
+        return ngx_http_next_body_filter(r, in);
+    }
+
+    for ( /* void */ ; in; in = in->next) {
+        b = in->buf;
+
+        if (b->last_buf || b->last_in_chain) {
+            t->last = 1;
+        }
+
+        if (ngx_buf_special(b)) {
+            continue;
+        }
+
+        if (!t->has_result && t->header) {
+
+            if (ngx_buf_in_memory(b)) {
+                reason = ngx_http_aggregate_sink_push(t, b->pos,
+                                                      b->last - b->pos);
+
+            } else {
+                ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
+                              "aggregate backend \"%V\" sent a file buffer",
+                              t->fetch->name);
+
+                reason = NGX_HTTP_AGGREGATE_INTERNAL;
+            }
+
+            if (reason != NGX_HTTP_AGGREGATE_NO_REASON) {
+                ngx_http_aggregate_try_result(t, reason);
+            }
+        }
+
+        b->pos = b->last;
+        b->file_pos = b->file_last;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_filter_init(ngx_conf_t *cf)
+{
+    ngx_http_next_header_filter = ngx_http_top_header_filter;
+    ngx_http_top_header_filter = ngx_http_aggregate_header_filter;
+
+    ngx_http_next_body_filter = ngx_http_top_body_filter;
+    ngx_http_top_body_filter = ngx_http_aggregate_body_filter;
+
+    return NGX_OK;
+}
+
+
+static void *
+ngx_http_aggregate_fetch_create_main_conf(ngx_conf_t *cf)
+{
+    return ngx_pcalloc(cf->pool, sizeof(ngx_http_aggregate_fetch_main_conf_t));
+}
+
+
+ngx_int_t
+ngx_http_aggregate_observe(ngx_conf_t *cf,
+    ngx_http_aggregate_observer_t *observer)
+{
+    ngx_http_aggregate_fetch_main_conf_t  *fmcf;
+
+    fmcf = ngx_http_conf_get_module_main_conf(cf,
+                                      ngx_http_aggregate_fetch_filter_module);
+
+    if (fmcf->nobservers == NGX_HTTP_AGGREGATE_OBSERVERS) {
+        return NGX_ERROR;
+    }
+
+    observer->number = fmcf->nobservers++;
+    observer->next = fmcf->observers;
+
+    fmcf->observers = observer;
+
+    return NGX_OK;
+}

@@ -1,0 +1,743 @@
+
+/*
+ * The fetches of one user: the handlers of its request, the queue, the timer,
+ * and the end.
+ *
+ * All that changes outside of filters happens in fetches_run(), which runs
+ * from the request's own handlers: the filters and the ends of subrequests
+ * only note what they saw, and post the request.
+ */
+
+#include "ngx_http_aggregate_fetch_core.h"
+
+
+static ngx_int_t ngx_http_aggregate_find_root(
+    ngx_http_aggregate_fetches_t *fs);
+static ngx_uint_t ngx_http_aggregate_is_stream(ngx_http_request_t *r);
+static void ngx_http_aggregate_fetches_write_handler(ngx_http_request_t *r);
+static void ngx_http_aggregate_fetches_timer_handler(ngx_event_t *ev);
+static void ngx_http_aggregate_expire_clocks(ngx_http_aggregate_fetches_t *fs);
+static void ngx_http_aggregate_fail_all(ngx_http_aggregate_fetches_t *fs,
+    ngx_http_aggregate_clock_t *clock, ngx_http_aggregate_reason_e reason);
+static void ngx_http_aggregate_call_handlers(
+    ngx_http_aggregate_fetches_t *fs);
+static void ngx_http_aggregate_send_queue(ngx_http_aggregate_fetches_t *fs);
+static void ngx_http_aggregate_set_timer(ngx_http_aggregate_fetches_t *fs);
+static void ngx_http_aggregate_cancel_tries(ngx_http_aggregate_fetches_t *fs,
+    ngx_uint_t all);
+static void ngx_http_aggregate_detach(ngx_http_aggregate_fetches_t *fs);
+static void ngx_http_aggregate_fetches_read_handler(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_aggregate_client_aborted(ngx_http_request_t *r);
+static void ngx_http_aggregate_fetches_cleanup(void *data);
+
+
+ngx_http_aggregate_fetches_t *
+ngx_http_aggregate_fetches_create(ngx_http_request_t *r,
+    ngx_http_aggregate_limits_t *limits, ngx_str_t *kind,
+    ngx_http_aggregate_fetches_pt handler, void *data)
+{
+    ngx_connection_t                      *c;
+    ngx_http_cleanup_t                    *cln;
+    ngx_http_aggregate_fetches_t          *fs;
+    ngx_http_aggregate_fetch_main_conf_t  *fmcf;
+
+    c = r->connection;
+
+    fs = ngx_pcalloc(r->pool, sizeof(ngx_http_aggregate_fetches_t));
+    if (fs == NULL) {
+        return NULL;
+    }
+
+    fs->request = r;
+    fs->limits = limits;
+    fs->kind = kind;
+    fs->handler = handler;
+    fs->data = data;
+    fs->queue_last = &fs->queue;
+    fs->due_last = &fs->due;
+    fs->tries_last = &fs->tries;
+    fs->pending_last = &fs->pending;
+
+    fs->mem = ngx_http_aggregate_mem(r->pool);
+    if (fs->mem == NULL) {
+        return NULL;
+    }
+
+    cln = ngx_http_cleanup_add(r, 0);
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    if (ngx_http_aggregate_find_root(fs) != NGX_OK) {
+        return NULL;
+    }
+
+    cln->handler = ngx_http_aggregate_fetches_cleanup;
+    cln->data = fs;
+
+    fs->timer.handler = ngx_http_aggregate_fetches_timer_handler;
+    fs->timer.data = fs;
+    fs->timer.log = c->log;
+
+    fs->start = ngx_current_msec;
+    fs->deadline = fs->start + limits->timeout;
+
+    ngx_http_set_ctx(r, fs, ngx_http_aggregate_fetch_filter_module);
+
+    r->write_event_handler = ngx_http_aggregate_fetches_write_handler;
+
+    if (r == r->main) {
+        r->read_event_handler = ngx_http_aggregate_fetches_read_handler;
+
+        /* a client that has gone already gives no new event */
+
+        if (c->read->ready && !ngx_http_aggregate_is_stream(r)) {
+            ngx_post_event(c->read, &ngx_posted_events);
+        }
+    }
+
+    fmcf = ngx_http_get_module_main_conf(r,
+                                      ngx_http_aggregate_fetch_filter_module);
+
+    fs->observers = fmcf->observers;
+
+    ngx_http_aggregate_notify(fs, open, fs);
+
+    return fs;
+}
+
+
+/*
+ * A user in a subrequest of another one shares its limits.  While it waits for
+ * subrequests of its own, that one does not count as running, else both could
+ * wait for each other.
+ */
+
+static ngx_int_t
+ngx_http_aggregate_find_root(ngx_http_aggregate_fetches_t *fs)
+{
+    ngx_http_request_t               *r;
+    ngx_http_aggregate_try_t         *t;
+    ngx_http_aggregate_fetch_root_t  *root;
+
+    for (r = fs->request; r != r->main; r = r->parent) {
+
+        t = ngx_http_aggregate_get_try(r);
+
+        if (t) {
+            fs->root = t->fetches->root;
+            fs->parent = t;
+
+            if (t->inner == NULL) {
+                fs->root->running--;
+            }
+
+            fs->next_inner = t->inner;
+            t->inner = fs;
+
+            return NGX_OK;
+        }
+    }
+
+    root = ngx_pcalloc(fs->request->pool,
+                       sizeof(ngx_http_aggregate_fetch_root_t));
+    if (root == NULL) {
+        return NGX_ERROR;
+    }
+
+    root->concurrency = fs->limits->concurrency;
+    root->max_subrequests = fs->limits->max_subrequests;
+
+    fs->root = root;
+
+    return NGX_OK;
+}
+
+
+/* a connection that carries several requests at once */
+
+static ngx_uint_t
+ngx_http_aggregate_is_stream(ngx_http_request_t *r)
+{
+#if (NGX_HTTP_V2)
+
+    if (r->stream) {
+        return 1;
+    }
+
+#endif
+
+#if (NGX_HTTP_V3)
+
+    if (r->connection->quic) {
+        return 1;
+    }
+
+#endif
+
+    return 0;
+}
+
+
+void
+ngx_http_aggregate_fetches_post(ngx_http_aggregate_fetches_t *fs)
+{
+    if (fs->posted || (fs->closed && !fs->client_gone)) {
+        return;
+    }
+
+    if (ngx_http_post_request(fs->request, &fs->posted_request) == NGX_OK) {
+        fs->posted = 1;
+    }
+}
+
+
+static void
+ngx_http_aggregate_fetches_write_handler(ngx_http_request_t *r)
+{
+    ngx_connection_t              *c;
+    ngx_http_aggregate_fetches_t  *fs;
+
+    c = r->connection;
+    fs = ngx_http_get_module_ctx(r, ngx_http_aggregate_fetch_filter_module);
+
+    if (c->write->timedout) {
+        c->write->timedout = 0;
+    }
+
+    if (fs->closed && !fs->client_gone) {
+        return;
+    }
+
+    if (fs->client_gone) {
+        fs->posted = 0;
+
+        if (fs->running == 0) {
+            ngx_http_finalize_request(r, NGX_HTTP_CLIENT_CLOSED_REQUEST);
+        }
+
+        return;
+    }
+
+    if (!fs->posted) {
+        ngx_http_aggregate_fetches_run_delayed(fs);
+    }
+
+    fs->posted = 0;
+
+    ngx_http_aggregate_fetches_run(fs);
+}
+
+
+/*
+ * limit_req delays a subrequest by the timer of the client's connection,
+ * which wakes the main request only
+ */
+
+void
+ngx_http_aggregate_fetches_run_delayed(ngx_http_aggregate_fetches_t *fs)
+{
+    ngx_http_request_t            *sr;
+    ngx_http_aggregate_try_t      *t;
+    ngx_http_aggregate_fetches_t  *inner;
+
+    for (t = fs->tries; t; t = t->next) {
+        sr = t->request;
+
+        if (t->inner) {
+
+            for (inner = t->inner; inner; inner = inner->next_inner) {
+                ngx_http_aggregate_fetches_run_delayed(inner);
+            }
+
+            continue;
+        }
+
+        if (sr->upstream == NULL && !sr->aio) {
+            (void) ngx_http_post_request(sr, NULL);
+        }
+    }
+}
+
+
+static void
+ngx_http_aggregate_fetches_timer_handler(ngx_event_t *ev)
+{
+    ngx_connection_t              *c;
+    ngx_http_request_t            *r;
+    ngx_http_aggregate_fetches_t  *fs;
+
+    fs = ev->data;
+    r = fs->request;
+    c = r->connection;
+
+    ngx_http_set_log_request(c->log, r);
+
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, c->log, 0,
+                   "aggregate timer: \"%V\"", &r->uri);
+
+    if ((ngx_msec_int_t) (fs->deadline - ngx_current_msec) <= 0) {
+        fs->expired = 1;
+        ngx_http_aggregate_fail_all(fs, NULL, NGX_HTTP_AGGREGATE_TIMEOUT);
+
+    } else {
+        ngx_http_aggregate_expire_clocks(fs);
+    }
+
+    ngx_http_aggregate_fetches_run(fs);
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+static void
+ngx_http_aggregate_expire_clocks(ngx_http_aggregate_fetches_t *fs)
+{
+    ngx_http_aggregate_clock_t  *clock;
+
+    for (clock = fs->clocks; clock; clock = clock->next) {
+
+        if (clock->pending
+            && (ngx_msec_int_t) (clock->deadline - ngx_current_msec) <= 0)
+        {
+            ngx_http_aggregate_fail_all(fs, clock, NGX_HTTP_AGGREGATE_TIMEOUT);
+        }
+    }
+}
+
+
+/* fetches of one clock, or all of them */
+
+static void
+ngx_http_aggregate_fail_all(ngx_http_aggregate_fetches_t *fs,
+    ngx_http_aggregate_clock_t *clock, ngx_http_aggregate_reason_e reason)
+{
+    ngx_http_aggregate_fetch_t  *fetch, *next;
+
+    for (fetch = fs->pending; fetch; fetch = next) {
+        next = fetch->next_pending;
+
+        if (clock == NULL || fetch->clock == clock) {
+            ngx_http_aggregate_fetch_fail(fetch, reason);
+        }
+    }
+}
+
+
+void
+ngx_http_aggregate_fetches_run(ngx_http_aggregate_fetches_t *fs)
+{
+    if (fs->closed) {
+        return;
+    }
+
+    do {
+
+        /* the filters have results, but it is not for them to cancel */
+
+        if (fs->cancels) {
+            ngx_http_aggregate_cancel_tries(fs, 0);
+        }
+
+        ngx_http_aggregate_call_handlers(fs);
+
+        if (fs->handler(fs) == NGX_DONE) {
+            return;
+        }
+
+        ngx_http_aggregate_send_queue(fs);
+
+    } while (fs->due || fs->cancels);
+
+    ngx_http_aggregate_set_timer(fs);
+}
+
+
+static void
+ngx_http_aggregate_call_handlers(ngx_http_aggregate_fetches_t *fs)
+{
+    ngx_http_aggregate_fetch_t  *fetch;
+
+    while (fs->due) {
+        fetch = fs->due;
+
+        fs->due = fetch->next_due;
+
+        if (fs->due == NULL) {
+            fs->due_last = &fs->due;
+        }
+
+        fetch->handler(fetch);
+    }
+}
+
+
+static void
+ngx_http_aggregate_send_queue(ngx_http_aggregate_fetches_t *fs)
+{
+    ngx_http_aggregate_fetch_t       *fetch;
+    ngx_http_aggregate_fetch_root_t  *root;
+
+    root = fs->root;
+
+    while (fs->queue) {
+        fetch = fs->queue;
+
+        if (fetch->waiting
+            && (root->running >= root->concurrency
+                || (ngx_int_t) fs->running >= fs->limits->concurrency))
+        {
+            if (!fs->waits) {
+                fs->waits = 1;
+                fs->next_waiting = root->waiting;
+                root->waiting = fs;
+            }
+
+            return;
+        }
+
+        fs->queue = fetch->next;
+
+        if (fs->queue == NULL) {
+            fs->queue_last = &fs->queue;
+        }
+
+        if (fetch->waiting && ngx_http_aggregate_try_send(fetch) != NGX_OK) {
+            ngx_http_aggregate_fetch_result(fetch, NULL,
+                                            NGX_HTTP_AGGREGATE_INTERNAL);
+        }
+    }
+}
+
+
+/* a subrequest has ended: the next one may be sent */
+
+void
+ngx_http_aggregate_fetches_free_place(ngx_http_aggregate_fetches_t *fs)
+{
+    ngx_http_aggregate_fetches_t  *waiting;
+
+    fs->running--;
+    fs->root->running--;
+
+    waiting = fs->root->waiting;
+
+    if (waiting) {
+        fs->root->waiting = waiting->next_waiting;
+        waiting->waits = 0;
+        ngx_http_aggregate_fetches_post(waiting);
+    }
+
+    ngx_http_aggregate_fetches_post(fs);
+}
+
+
+/* one timer for all deadlines: it stands at the earliest one */
+
+static void
+ngx_http_aggregate_set_timer(ngx_http_aggregate_fetches_t *fs)
+{
+    ngx_msec_t                    next;
+    ngx_msec_int_t                wait;
+    ngx_http_aggregate_clock_t  **p, *clock;
+
+    next = fs->deadline;
+
+    for (p = &fs->clocks; *p; /* void */ ) {
+        clock = *p;
+
+        if (clock->pending == 0) {
+            clock->linked = 0;
+            *p = clock->next;
+            continue;
+        }
+
+        if ((ngx_msec_int_t) (clock->deadline - next) < 0) {
+            next = clock->deadline;
+        }
+
+        p = &clock->next;
+    }
+
+    if (fs->timer.timer_set) {
+
+        if ((ngx_msec_int_t) (fs->timer.timer.key - next) <= 0) {
+
+            /* it finds nothing to do when it comes too early */
+
+            return;
+        }
+
+        ngx_del_timer(&fs->timer);
+    }
+
+    wait = next - ngx_current_msec;
+
+    ngx_add_timer(&fs->timer, wait > 0 ? wait : 1);
+}
+
+
+/* subrequests that can not be cancelled at once end later, by themselves */
+
+static void
+ngx_http_aggregate_cancel_tries(ngx_http_aggregate_fetches_t *fs,
+    ngx_uint_t all)
+{
+    ngx_http_aggregate_try_t  *t, *next;
+
+    fs->cancels = 0;
+
+    for (t = fs->tries; t; t = next) {
+        next = t->next;
+
+        if (all || t->has_result) {
+            ngx_http_aggregate_try_cancel(t);
+        }
+    }
+}
+
+
+void
+ngx_http_aggregate_fetches_close(ngx_http_aggregate_fetches_t *fs)
+{
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
+
+    if (fs->closed) {
+        return;
+    }
+
+    r = fs->request;
+    c = r->connection;
+
+    ngx_http_aggregate_detach(fs);
+
+    ngx_http_aggregate_fail_all(fs, NULL, NGX_HTTP_AGGREGATE_CANCELLED);
+    ngx_http_aggregate_cancel_tries(fs, 1);
+
+    /* whoever gets the request next may leave these as they are */
+
+    r->write_event_handler = ngx_http_request_empty_handler;
+
+    if (r == r->main) {
+        r->read_event_handler = ngx_http_block_reading;
+
+        if (c->write->delayed) {
+
+            /* limit_req holds a part, and must not hold the answer */
+
+            c->write->delayed = 0;
+
+            if (c->write->timer_set) {
+                ngx_del_timer(c->write);
+            }
+        }
+    }
+}
+
+
+void
+ngx_http_aggregate_fetches_outcome(ngx_http_aggregate_fetches_t *fs,
+    const char *outcome)
+{
+    if (!fs->ended) {
+        fs->ended = 1;
+        fs->outcome = outcome;
+
+        ngx_http_aggregate_notify(fs, close, fs);
+    }
+}
+
+
+static void
+ngx_http_aggregate_detach(ngx_http_aggregate_fetches_t *fs)
+{
+    ngx_http_aggregate_fetches_t  **p;
+
+    fs->closed = 1;
+
+    if (fs->timer.timer_set) {
+        ngx_del_timer(&fs->timer);
+    }
+
+    if (fs->parent) {
+
+        for (p = &fs->parent->inner; *p; p = &(*p)->next_inner) {
+            if (*p == fs) {
+                *p = fs->next_inner;
+                break;
+            }
+        }
+
+        if (fs->parent->inner == NULL) {
+            fs->root->running++;
+        }
+    }
+
+    if (!fs->waits) {
+        return;
+    }
+
+    for (p = &fs->root->waiting; *p; p = &(*p)->next_waiting) {
+        if (*p == fs) {
+            *p = fs->next_waiting;
+            break;
+        }
+    }
+
+    fs->waits = 0;
+}
+
+
+/* nobody waits for the answer any more */
+
+void
+ngx_http_aggregate_fetches_abort(ngx_http_aggregate_fetches_t *fs)
+{
+    if (fs->closed) {
+        return;
+    }
+
+    fs->cancelled = 1;
+
+    ngx_http_aggregate_detach(fs);
+
+    ngx_http_aggregate_fail_all(fs, NULL, NGX_HTTP_AGGREGATE_CANCELLED);
+    ngx_http_aggregate_call_handlers(fs);
+
+    (void) fs->handler(fs);
+
+    ngx_http_aggregate_cancel_tries(fs, 1);
+
+    ngx_http_aggregate_fetches_outcome(fs, "failed");
+}
+
+
+void
+ngx_http_aggregate_fetches_degraded(ngx_http_aggregate_fetches_t *fs,
+    ngx_http_aggregate_reason_e reason)
+{
+    if (fs->parent && fs->parent->request == fs->request) {
+        fs->parent->degraded = reason;
+    }
+}
+
+
+static void
+ngx_http_aggregate_fetches_read_handler(ngx_http_request_t *r)
+{
+    ngx_http_aggregate_fetches_t  *fs;
+
+    fs = ngx_http_get_module_ctx(r, ngx_http_aggregate_fetch_filter_module);
+
+    if (fs->closed || !ngx_http_aggregate_client_aborted(r)) {
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                  "client prematurely closed connection");
+
+#if (NGX_HTTP_SSL)
+    if (r->connection->ssl) {
+        r->connection->ssl->no_send_shutdown = 1;
+    }
+#endif
+
+    fs->client_gone = 1;
+
+    ngx_http_aggregate_fetches_abort(fs);
+
+    if (fs->running == 0) {
+        ngx_http_finalize_request(r, NGX_HTTP_CLIENT_CLOSED_REQUEST);
+    }
+}
+
+
+/*
+ * nginx's own test would end the main request at once, which is not safe
+ * before 1.25.4 while a thread still works for a part (trac #2555)
+ */
+
+static ngx_uint_t
+ngx_http_aggregate_client_aborted(ngx_http_request_t *r)
+{
+    int                n;
+    char               buf[1];
+    ngx_event_t       *rev;
+    ngx_connection_t  *c;
+
+    c = r->connection;
+    rev = c->read;
+
+    if (rev->timedout) {
+        rev->timedout = 0;
+    }
+
+    if (c->error) {
+        return 1;
+    }
+
+    if (ngx_http_aggregate_is_stream(r)) {
+        return rev->error;
+    }
+
+#if (NGX_HAVE_KQUEUE)
+
+    if (ngx_event_flags & NGX_USE_KQUEUE_EVENT) {
+
+        if (!rev->pending_eof) {
+            return 0;
+        }
+
+        rev->eof = 1;
+
+        return 1;
+    }
+
+#endif
+
+#if (NGX_HAVE_EPOLLRDHUP)
+
+    if ((ngx_event_flags & NGX_USE_EPOLL_EVENT) && ngx_use_epoll_rdhup) {
+
+        if (!rev->pending_eof) {
+            return 0;
+        }
+
+        rev->eof = 1;
+
+        return 1;
+    }
+
+#endif
+
+    n = recv(c->fd, buf, 1, MSG_PEEK);
+
+    if (n == 0 || (n == -1 && ngx_socket_errno != NGX_EAGAIN)) {
+        rev->eof = 1;
+        return 1;
+    }
+
+    /* aio does not call this handler */
+
+    if ((ngx_event_flags & NGX_USE_LEVEL_EVENT) && rev->active) {
+        (void) ngx_del_event(rev, NGX_READ_EVENT, 0);
+    }
+
+    return 0;
+}
+
+
+static void
+ngx_http_aggregate_fetches_cleanup(void *data)
+{
+    ngx_http_aggregate_fetches_t *fs = data;
+
+    if (fs->timer.timer_set) {
+        ngx_del_timer(&fs->timer);
+    }
+
+    fs->closed = 1;
+
+    ngx_http_aggregate_fetches_outcome(fs, "failed");
+}

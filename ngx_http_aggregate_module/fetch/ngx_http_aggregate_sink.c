@@ -1,0 +1,287 @@
+
+/* what becomes of a response's body: it is shaped as it arrives */
+
+#include "ngx_http_aggregate_fetch_core.h"
+
+
+static ngx_http_aggregate_reason_e ngx_http_aggregate_sink_shape(
+    ngx_http_aggregate_try_t *t, off_t length);
+static ngx_http_aggregate_reason_e ngx_http_aggregate_sink_string(
+    ngx_http_aggregate_try_t *t);
+static ngx_http_aggregate_reason_e ngx_http_aggregate_sink_tail(
+    ngx_http_aggregate_try_t *t);
+static ngx_http_aggregate_reason_e ngx_http_aggregate_sink_reason(
+    agg_rc_e rc);
+
+
+ngx_http_aggregate_reason_e
+ngx_http_aggregate_sink_start(ngx_http_aggregate_try_t *t)
+{
+    off_t                          length;
+    ngx_table_elt_t               *encoding;
+    ngx_http_request_t            *sr;
+    ngx_http_aggregate_limits_t   *limits;
+
+    sr = t->request;
+    limits = t->fetches->limits;
+
+    encoding = sr->headers_out.content_encoding;
+
+    if (encoding && encoding->hash && encoding->value.len
+        && !(encoding->value.len == 8
+             && ngx_strncasecmp(encoding->value.data, (u_char *) "identity", 8)
+                == 0)
+        && !t->no_body)
+    {
+        return NGX_HTTP_AGGREGATE_ENCODING;
+    }
+
+    length = sr->headers_out.content_length_n;
+
+    if (length > (off_t) limits->max_body_size && !t->no_body) {
+        return NGX_HTTP_AGGREGATE_TOO_LARGE;
+    }
+
+    agg_buf_init(&t->out, t->fetches->mem, limits->max_body_size);
+
+    if (t->fetch->sink == NGX_HTTP_AGGREGATE_SINK_JSON) {
+        return ngx_http_aggregate_sink_shape(t, length);
+    }
+
+    if (length > 0 && agg_buf_reserve(&t->out, length) != AGG_OK) {
+        return NGX_HTTP_AGGREGATE_INTERNAL;
+    }
+
+    return NGX_HTTP_AGGREGATE_NO_REASON;
+}
+
+
+static ngx_http_aggregate_reason_e
+ngx_http_aggregate_sink_shape(ngx_http_aggregate_try_t *t, off_t length)
+{
+    ngx_pool_t                    *pool;
+    agg_shape_t                   *shape;
+    agg_shape_args_t              *args;
+    ngx_http_aggregate_fetch_t    *fetch;
+    ngx_http_aggregate_fetches_t  *fs;
+
+    fs = t->fetches;
+    fetch = t->fetch;
+    pool = t->request->pool;
+
+    args = NULL;
+    shape = NULL;
+
+    if (fetch->shape) {
+        shape = fetch->stage == NGX_HTTP_AGGREGATE_SHAPE_WHOLE
+                ? fetch->shape->shape : agg_shape_head(fetch->shape->shape);
+
+        t->out.max = fs->limits->max_response_size;
+
+        args = ngx_palloc(pool, sizeof(agg_shape_args_t));
+
+        if (args == NULL
+            || ngx_http_aggregate_shape_args(fs->request, fetch->shape, args)
+               != NGX_OK)
+        {
+            return NGX_HTTP_AGGREGATE_INTERNAL;
+        }
+    }
+
+    if ((shape == NULL || agg_shape_is_identity(shape)) && length > 0
+        && agg_buf_reserve(&t->out, length) != AGG_OK)
+    {
+        return NGX_HTTP_AGGREGATE_INTERNAL;
+    }
+
+    t->run = ngx_palloc(pool, agg_shape_run_size(shape));
+    if (t->run == NULL) {
+        return NGX_HTTP_AGGREGATE_INTERNAL;
+    }
+
+    agg_shape_run_init(t->run, shape, &t->out, args);
+
+    return NGX_HTTP_AGGREGATE_NO_REASON;
+}
+
+
+ngx_http_aggregate_reason_e
+ngx_http_aggregate_sink_push(ngx_http_aggregate_try_t *t, u_char *p,
+    size_t len)
+{
+    agg_rc_e  rc;
+
+    t->received += len;
+
+    if (t->received > (off_t) t->fetches->limits->max_body_size) {
+
+        return t->accepted ? NGX_HTTP_AGGREGATE_TOO_LARGE
+                           : ngx_http_aggregate_status_reason(t);
+    }
+
+    if (!t->accepted || len == 0) {
+        return NGX_HTTP_AGGREGATE_NO_REASON;
+    }
+
+    if (t->run) {
+        rc = agg_shape_run_push(t->run, p, len);
+
+    } else {
+        rc = agg_buf_append(&t->out, p, len);
+    }
+
+    return ngx_http_aggregate_sink_reason(rc);
+}
+
+
+ngx_http_aggregate_reason_e
+ngx_http_aggregate_sink_finish(ngx_http_aggregate_try_t *t)
+{
+    agg_rc_e                     rc;
+    agg_str_t                    missing;
+    ngx_http_aggregate_fetch_t  *fetch;
+
+    fetch = t->fetch;
+
+    missing.data = (u_char *) "null";
+    missing.len = 4;
+
+    if (t->received == 0 && fetch->sink != NGX_HTTP_AGGREGATE_SINK_RAW) {
+
+        /* 204, or a body that is empty */
+
+        t->value = missing;
+        t->source = missing;
+
+        return NGX_HTTP_AGGREGATE_NO_REASON;
+    }
+
+    if (fetch->sink == NGX_HTTP_AGGREGATE_SINK_STRING) {
+        return ngx_http_aggregate_sink_string(t);
+    }
+
+    if (t->run) {
+        rc = agg_shape_run_finish(t->run);
+
+        if (rc == AGG_NOT_FOUND) {
+
+            if (fetch->missing.data) {
+                missing.data = fetch->missing.data;
+                missing.len = fetch->missing.len;
+            }
+
+            rc = agg_shape_run_missing(t->run, &missing);
+        }
+
+        if (rc != AGG_OK) {
+            return ngx_http_aggregate_sink_reason(rc);
+        }
+    }
+
+    t->value.data = t->out.start;
+    t->value.len = agg_buf_used(&t->out);
+    t->source = t->value;
+
+    if (fetch->shape && fetch->stage == NGX_HTTP_AGGREGATE_SHAPE_SPLIT) {
+        return ngx_http_aggregate_sink_tail(t);
+    }
+
+    return NGX_HTTP_AGGREGATE_NO_REASON;
+}
+
+
+/* others read what "target" and "limit" left, the rest is done to a copy */
+
+static ngx_http_aggregate_reason_e
+ngx_http_aggregate_sink_tail(ngx_http_aggregate_try_t *t)
+{
+    agg_rc_e                       rc;
+    agg_buf_t                      out;
+    agg_shape_t                   *tail;
+    agg_shape_run_t               *run;
+    agg_shape_args_t               args;
+    ngx_http_aggregate_fetches_t  *fs;
+
+    fs = t->fetches;
+    tail = agg_shape_tail(t->fetch->shape->shape);
+
+    if (agg_shape_is_identity(tail)) {
+        return NGX_HTTP_AGGREGATE_NO_REASON;
+    }
+
+    run = ngx_palloc(fs->request->pool, agg_shape_run_size(tail));
+
+    if (run == NULL
+        || ngx_http_aggregate_shape_args(fs->request, t->fetch->shape, &args)
+           != NGX_OK)
+    {
+        return NGX_HTTP_AGGREGATE_INTERNAL;
+    }
+
+    agg_buf_init(&out, fs->mem, fs->limits->max_response_size);
+    agg_shape_run_init(run, tail, &out, &args);
+
+    rc = agg_shape_run_push(run, t->source.data, t->source.len);
+
+    if (rc == AGG_OK) {
+        rc = agg_shape_run_finish(run);
+    }
+
+    if (rc != AGG_OK) {
+        return ngx_http_aggregate_sink_reason(rc);
+    }
+
+    t->value.data = out.start;
+    t->value.len = agg_buf_used(&out);
+
+    return NGX_HTTP_AGGREGATE_NO_REASON;
+}
+
+
+static ngx_http_aggregate_reason_e
+ngx_http_aggregate_sink_string(ngx_http_aggregate_try_t *t)
+{
+    size_t     len;
+    agg_rc_e   rc;
+    agg_buf_t  out;
+
+    len = agg_buf_used(&t->out);
+
+    if (!agg_utf8_valid(t->out.start, len)) {
+        return NGX_HTTP_AGGREGATE_INVALID_JSON;
+    }
+
+    agg_buf_init(&out, t->fetches->mem,
+                 t->fetches->limits->max_response_size);
+
+    rc = agg_json_escape(&out, t->out.start, len);
+    if (rc != AGG_OK) {
+        return ngx_http_aggregate_sink_reason(rc);
+    }
+
+    t->value.data = out.start;
+    t->value.len = agg_buf_used(&out);
+    t->source = t->value;
+
+    return NGX_HTTP_AGGREGATE_NO_REASON;
+}
+
+
+static ngx_http_aggregate_reason_e
+ngx_http_aggregate_sink_reason(agg_rc_e rc)
+{
+    switch (rc) {
+
+    case AGG_OK:
+        return NGX_HTTP_AGGREGATE_NO_REASON;
+
+    case AGG_TOO_LARGE:
+        return NGX_HTTP_AGGREGATE_TOO_LARGE;
+
+    case AGG_NOMEM:
+        return NGX_HTTP_AGGREGATE_INTERNAL;
+
+    default:
+        return NGX_HTTP_AGGREGATE_INVALID_JSON;
+    }
+}

@@ -1,0 +1,493 @@
+
+/*
+ * A try: a subrequest that runs in the background, whose response the filter
+ * takes, and which can be cancelled at any time but from a filter.
+ */
+
+#include "ngx_http_aggregate_fetch_core.h"
+
+#if (NGX_HTTP_SSI)
+#include <ngx_http_ssi_filter_module.h>
+#endif
+
+
+static ngx_int_t ngx_http_aggregate_try_prepare(ngx_http_aggregate_try_t *t);
+static ngx_int_t ngx_http_aggregate_try_set_body(ngx_http_aggregate_try_t *t);
+static ngx_int_t ngx_http_aggregate_try_finished(ngx_http_request_t *sr,
+    void *data, ngx_int_t rc);
+static void ngx_http_aggregate_try_finalized(ngx_http_aggregate_try_t *t);
+static ngx_http_aggregate_reason_e ngx_http_aggregate_try_reason(
+    ngx_http_aggregate_try_t *t, ngx_int_t rc);
+static ngx_uint_t ngx_http_aggregate_is_whole(ngx_http_aggregate_try_t *t,
+    ngx_int_t rc);
+static void ngx_http_aggregate_try_cancelled(ngx_http_request_t *sr);
+
+
+/* contexts of modules are lost at an internal redirect, this is not */
+
+ngx_http_aggregate_try_t *
+ngx_http_aggregate_get_try(ngx_http_request_t *r)
+{
+    if (r != r->main && r->post_subrequest
+        && r->post_subrequest->handler == ngx_http_aggregate_try_finished)
+    {
+        return r->post_subrequest->data;
+    }
+
+    return NULL;
+}
+
+
+ngx_int_t
+ngx_http_aggregate_try_send(ngx_http_aggregate_fetch_t *fetch)
+{
+    ngx_http_request_t            *r;
+    ngx_http_aggregate_try_t      *t;
+    ngx_http_aggregate_fetches_t  *fs;
+
+    fs = fetch->fetches;
+    r = fs->request;
+
+    t = ngx_pcalloc(r->pool, sizeof(ngx_http_aggregate_try_t));
+    if (t == NULL) {
+        return NGX_ERROR;
+    }
+
+    t->fetch = fetch;
+    t->fetches = fs;
+    t->post.handler = ngx_http_aggregate_try_finished;
+    t->post.data = t;
+
+    if (ngx_http_subrequest(r, &fetch->uri, &fetch->args, &t->request,
+                            &t->post, NGX_HTTP_SUBREQUEST_BACKGROUND)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_http_aggregate_fetch_sent(fetch, t);
+
+    t->link = fs->tries_last;
+    *fs->tries_last = t;
+    fs->tries_last = &t->next;
+
+    fs->running++;
+    fs->root->running++;
+
+    /*
+     * In the background a subrequest is not in the parent's list, and its
+     * output waits for nobody.  The mark itself is needed at its end only,
+     * and until then it would keep proxy_cache from serving stale answers.
+     */
+
+    t->request->background = 0;
+
+    ngx_http_aggregate_notify(fs, begin, t);
+
+    if (ngx_http_aggregate_try_prepare(t) != NGX_OK) {
+        t->has_result = 1;
+        t->reason = NGX_HTTP_AGGREGATE_INTERNAL;
+        fs->cancels = 1;
+
+        ngx_http_aggregate_notify(fs, end, t);
+
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_try_prepare(ngx_http_aggregate_try_t *t)
+{
+    size_t                          size;
+    ngx_http_request_t             *r, *sr;
+    ngx_http_core_main_conf_t      *cmcf;
+    ngx_http_aggregate_observer_t  *o;
+
+    sr = t->request;
+    r = t->fetches->request;
+
+    cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
+    size = cmcf->variables.nelts * sizeof(ngx_http_variable_value_t);
+
+    sr->variables = ngx_palloc(r->pool, size);
+    if (sr->variables == NULL) {
+
+        /* until it ends it must have some */
+
+        sr->variables = r->variables;
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(sr->variables, r->variables, size);
+
+    sr->header_in = r->header_in;
+    sr->filter_need_in_memory = 1;
+    sr->method = t->fetch->method;
+    sr->method_name = t->fetch->method_name;
+
+    if (ngx_http_aggregate_set_headers(sr, t->fetch) != NGX_OK
+        || ngx_http_aggregate_try_set_body(t) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    for (o = t->fetches->observers; o; o = o->next) {
+        if (o->headers && o->headers(t) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_try_set_body(ngx_http_aggregate_try_t *t)
+{
+    ngx_buf_t                   *b;
+    ngx_http_request_t          *sr;
+    ngx_http_request_body_t     *rb;
+    ngx_http_aggregate_fetch_t  *fetch;
+
+    sr = t->request;
+    fetch = t->fetch;
+
+    if (fetch->body_request) {
+        return NGX_OK;
+    }
+
+    if (!fetch->body_set) {
+        sr->request_body = NULL;
+        return NGX_OK;
+    }
+
+    rb = ngx_pcalloc(sr->pool, sizeof(ngx_http_request_body_t));
+    b = ngx_calloc_buf(sr->pool);
+
+    if (rb == NULL || b == NULL) {
+        return NGX_ERROR;
+    }
+
+    b->pos = fetch->body.data;
+    b->last = fetch->body.data + fetch->body.len;
+    b->start = b->pos;
+    b->end = b->last;
+    b->memory = 1;
+    b->last_buf = 1;
+
+    rb->bufs = ngx_alloc_chain_link(sr->pool);
+    if (rb->bufs == NULL) {
+        return NGX_ERROR;
+    }
+
+    rb->bufs->buf = b;
+    rb->bufs->next = NULL;
+    rb->buf = b;
+
+    sr->request_body = rb;
+
+    return NGX_OK;
+}
+
+
+/*
+ * nginx calls it each time that the subrequest is finalized: with a status
+ * that is still to become a response, with a response that is not sent yet,
+ * and at last for good.
+ */
+
+static ngx_int_t
+ngx_http_aggregate_try_finished(ngx_http_request_t *sr, void *data,
+    ngx_int_t rc)
+{
+    ngx_http_aggregate_try_t *t = data;
+
+    ngx_log_debug4(NGX_LOG_DEBUG_HTTP, sr->connection->log, 0,
+                   "aggregate subrequest finished: \"%V\" rc:%i r:%d f:%d",
+                   &sr->uri, rc, (int) t->has_result, (int) t->finalized);
+
+    if (sr->connection->error) {
+        return rc;
+    }
+
+    if (rc >= NGX_HTTP_SPECIAL_RESPONSE
+        || rc == NGX_HTTP_CREATED
+        || rc == NGX_HTTP_NO_CONTENT)
+    {
+        if (rc != NGX_HTTP_CLOSE
+            && rc != NGX_HTTP_REQUEST_TIME_OUT
+            && rc != NGX_HTTP_CLIENT_CLOSED_REQUEST
+            && !t->has_result
+            && !sr->header_sent)
+        {
+            return rc;
+        }
+
+        if (!t->header) {
+            t->status = rc;
+        }
+
+        rc = NGX_ERROR;
+    }
+
+    if ((rc == NGX_OK || rc == NGX_AGAIN) && (sr->buffered || sr->postponed)) {
+        return rc;
+    }
+
+    if (t->finalized) {
+
+        /* a request that is not active changes no count */
+
+        sr->background = 0;
+
+        return NGX_OK;
+    }
+
+    /* it may be posted, and would run once more */
+
+    sr->write_event_handler = ngx_http_request_empty_handler;
+
+    sr->background = 1;
+    sr->buffered = 0;
+
+    ngx_http_aggregate_try_finalized(t);
+
+    if (!t->has_result) {
+        ngx_http_aggregate_try_result(t, ngx_http_aggregate_try_reason(t, rc));
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_aggregate_try_finalized(ngx_http_aggregate_try_t *t)
+{
+    t->finalized = 1;
+
+    *t->link = t->next;
+
+    if (t->next) {
+        t->next->link = t->link;
+
+    } else {
+        t->fetches->tries_last = t->link;
+    }
+
+    ngx_http_aggregate_fetches_free_place(t->fetches);
+}
+
+
+static ngx_http_aggregate_reason_e
+ngx_http_aggregate_try_reason(ngx_http_aggregate_try_t *t, ngx_int_t rc)
+{
+    if (!t->header) {
+
+        /* such as of "return 444" */
+
+        return t->request->upstream ? NGX_HTTP_AGGREGATE_CONNECT
+               : t->status ? NGX_HTTP_AGGREGATE_STATUS
+                           : NGX_HTTP_AGGREGATE_INTERNAL;
+    }
+
+    if (!t->accepted) {
+        return ngx_http_aggregate_status_reason(t);
+    }
+
+    if (t->degraded == NGX_HTTP_AGGREGATE_NO_REASON
+        && ngx_http_aggregate_breaker_rejected(t->request))
+    {
+        t->degraded = NGX_HTTP_AGGREGATE_BREAKER_OPEN;
+    }
+
+    if (!ngx_http_aggregate_is_whole(t, rc)) {
+        return NGX_HTTP_AGGREGATE_TRUNCATED;
+    }
+
+    return ngx_http_aggregate_sink_finish(t);
+}
+
+
+/*
+ * A body that was cut off ends with success as well, but without the mark of
+ * the last buffer.  SSI takes that mark off what it passes in a subrequest,
+ * and without buffering nginx takes a FastCGI answer for whole that has no
+ * end record.
+ */
+
+static ngx_uint_t
+ngx_http_aggregate_is_whole(ngx_http_aggregate_try_t *t, ngx_int_t rc)
+{
+    ngx_http_request_t   *sr;
+    ngx_http_upstream_t  *u;
+
+    sr = t->request;
+    u = sr->upstream;
+
+    if (t->no_body || sr->headers_out.content_length_n == 0) {
+        return 1;
+    }
+
+    if (u && !t->cached && !u->buffering && u->length != 0
+        && u->conf->module.len == 7
+        && ngx_strncmp(u->conf->module.data, "fastcgi", 7) == 0)
+    {
+        return 0;
+    }
+
+    if (t->last) {
+        return 1;
+    }
+
+#if (NGX_HTTP_SSI)
+
+    if (rc == NGX_OK
+        && ngx_http_get_module_ctx(sr, ngx_http_ssi_filter_module))
+    {
+        /* a length that is not known is as good as none */
+
+        return u == NULL || t->cached
+               || (u->buffering ? u->pipe->length : u->length) == 0;
+    }
+
+#endif
+
+    return 0;
+}
+
+
+ngx_http_aggregate_reason_e
+ngx_http_aggregate_status_reason(ngx_http_aggregate_try_t *t)
+{
+    if (ngx_http_aggregate_breaker_rejected(t->request)) {
+        return NGX_HTTP_AGGREGATE_BREAKER_OPEN;
+    }
+
+    if (!ngx_http_aggregate_is_local_error(t)) {
+        return NGX_HTTP_AGGREGATE_STATUS;
+    }
+
+    return t->status == NGX_HTTP_GATEWAY_TIME_OUT
+           ? NGX_HTTP_AGGREGATE_TIMEOUT : NGX_HTTP_AGGREGATE_CONNECT;
+}
+
+
+/*
+ * An error that nginx made, since no valid response header came; a page that
+ * "error_page" has for it is as good as a backend's answer
+ */
+
+ngx_uint_t
+ngx_http_aggregate_is_local_error(ngx_http_aggregate_try_t *t)
+{
+    ngx_http_upstream_t  *u;
+
+    u = t->request->upstream;
+
+    if (u == NULL || t->cached || t->request->error_page
+        || (u->state && u->state->header_time != (ngx_msec_t) -1
+            && !t->no_status))
+    {
+        return 0;
+    }
+
+    return t->status == NGX_HTTP_INTERNAL_SERVER_ERROR
+           || t->status == NGX_HTTP_BAD_GATEWAY
+           || t->status == NGX_HTTP_SERVICE_UNAVAILABLE
+           || t->status == NGX_HTTP_GATEWAY_TIME_OUT;
+}
+
+
+/*
+ * Never to be called from a filter: the subrequest is still in use there.
+ * What a thread or the lock of a cache still refers to ends when that lets
+ * it go.
+ */
+
+void
+ngx_http_aggregate_try_cancel(ngx_http_aggregate_try_t *t)
+{
+    ngx_http_cleanup_pt   cleanup;
+    ngx_http_request_t   *sr;
+    ngx_http_upstream_t  *u;
+
+    if (t->finalized) {
+        return;
+    }
+
+    sr = t->request;
+    u = sr->upstream;
+
+    t->has_result = 1;
+
+    while (t->inner) {
+        ngx_http_aggregate_fetches_abort(t->inner);
+    }
+
+    if (sr->aio
+#if (NGX_HTTP_CACHE)
+        || (sr->cache && sr->cache->waiting)
+#endif
+       )
+    {
+        sr->write_event_handler = ngx_http_aggregate_try_cancelled;
+        return;
+    }
+
+    if (u && u->cleanup && *u->cleanup) {
+
+        if (u->state && t->reason == NGX_HTTP_AGGREGATE_TIMEOUT) {
+
+            /* for those who look at why an upstream ended */
+
+            u->state->status = NGX_HTTP_GATEWAY_TIME_OUT;
+        }
+
+        sr->read_event_handler = ngx_http_request_empty_handler;
+        sr->write_event_handler = ngx_http_request_empty_handler;
+
+        ngx_http_aggregate_try_finalized(t);
+
+        cleanup = *u->cleanup;
+        cleanup(sr);
+
+        return;
+    }
+
+    if (t->cancelled) {
+        return;
+    }
+
+    t->cancelled = 1;
+
+    /* it has not started, or it waits for something else */
+
+    sr->write_event_handler = ngx_http_aggregate_try_cancelled;
+
+    (void) ngx_http_post_request(sr, &t->posted);
+}
+
+
+static void
+ngx_http_aggregate_try_cancelled(ngx_http_request_t *sr)
+{
+    ngx_http_aggregate_try_t  *t;
+
+    sr->write_event_handler = ngx_http_request_empty_handler;
+
+    t = sr->post_subrequest->data;
+
+    if (t->finalized) {
+        return;
+    }
+
+    if (sr->upstream && sr->upstream->cleanup && *sr->upstream->cleanup) {
+        ngx_http_aggregate_try_cancel(t);
+        return;
+    }
+
+    ngx_http_finalize_request(sr, NGX_ERROR);
+}

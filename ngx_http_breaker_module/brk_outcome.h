@@ -9,6 +9,8 @@
 #define _BRK_OUTCOME_H_INCLUDED_
 
 
+#include <stddef.h>
+
 #include "brk_state.h"
 
 
@@ -17,6 +19,9 @@
 
 #define BRK_STATUS_MIN  400
 #define BRK_STATUS_MAX  599
+
+#define BRK_GRPC_UNKNOWN  2
+#define BRK_GRPC_CODES    17    /* 0 is OK */
 
 
 typedef enum {
@@ -34,6 +39,7 @@ typedef struct {
     brk_msec_t   slow_call;     /* 0: off */
     unsigned     error:1;
     unsigned     timeout:1;
+    uint32_t     grpc;          /* a bit for each code of gRPC */
     uint32_t     statuses[(BRK_STATUS_MAX - BRK_STATUS_MIN) / 32 + 1];
 } brk_rules_t;
 
@@ -42,11 +48,18 @@ typedef struct {
     brk_end_e    end;
     unsigned     status;        /* 0: none */
     unsigned     header:1;      /* the backend sent a response header */
+    unsigned     grpc;          /* code of gRPC, 0: none, or OK */
     brk_msec_t   time;          /* until the header, else until the end */
 } brk_call_t;
 
 
 brk_outcome_t brk_outcome(const brk_rules_t *rules, const brk_call_t *call);
+
+/* the code of a "grpc-status"; what is no code of gRPC's is UNKNOWN */
+unsigned brk_grpc_code(const uint8_t *text, size_t len);
+
+/* the code by its name, as "unavailable"; 0: there is none */
+unsigned brk_grpc_named(const uint8_t *name, size_t len);
 
 void brk_rules_add(brk_rules_t *rules, unsigned status);
 unsigned brk_rules_match(const brk_rules_t *rules, unsigned status);

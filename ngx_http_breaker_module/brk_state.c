@@ -19,7 +19,8 @@ static brk_verdict_e brk_probe(brk_breaker_t *b, brk_moment_t *m,
     brk_token_t *token);
 static brk_lease_t *brk_lease(brk_breaker_t *b, const brk_token_t *token);
 static void brk_record(brk_breaker_t *b, brk_moment_t *m,
-    brk_outcome_t outcome);
+    brk_outcome_t outcome, const brk_token_t *token);
+static void brk_trip(brk_breaker_t *b, brk_moment_t *m);
 static brk_why_e brk_tripped(const brk_breaker_t *b, const brk_moment_t *m);
 
 
@@ -68,6 +69,7 @@ brk_acquire(brk_breaker_t *b, brk_moment_t *m, unsigned dry,
     token->gen = b->gen;
     token->lease = 0;
     token->serial = 0;
+    token->counted = 0;
 
     if (b->state == BRK_HALF_OPEN) {
         brk_expire(b, m);
@@ -167,7 +169,7 @@ brk_settle(brk_breaker_t *b, brk_moment_t *m, brk_token_t *token,
         if (!outcome.neutral
             && (b->state == BRK_CLOSED || b->state == BRK_FORCED_CLOSED))
         {
-            brk_record(b, m, outcome);
+            brk_record(b, m, outcome, &t);
         }
 
         return;
@@ -200,6 +202,75 @@ brk_settle(brk_breaker_t *b, brk_moment_t *m, brk_token_t *token,
 
     if (b->succeeded >= m->policy->probes) {
         brk_move(b, m, BRK_CLOSED, BRK_WHY_RECOVERED);
+    }
+}
+
+
+void
+brk_overdue(brk_breaker_t *b, brk_moment_t *m, brk_token_t *token)
+{
+    m->event.from = m->event.to = b->state;
+
+    if (b->state == BRK_HALF_OPEN) {
+        brk_expire(b, m);
+    }
+
+    if (token->gen != b->gen || token->counted) {
+        return;
+    }
+
+    if (token->lease) {
+        if (m->policy->slow_rate && brk_lease(b, token)) {
+            brk_open(b, m, BRK_WHY_PROBE_SLOW);
+        }
+
+        return;
+    }
+
+    if (b->state != BRK_CLOSED && b->state != BRK_FORCED_CLOSED) {
+        return;
+    }
+
+    brk_window_fit(&b->window, m->policy->window, m->now);
+    brk_window_add(&b->window, 0, 1, m->now);
+
+    token->slice = b->window.start;
+    token->counted = 1;
+
+    brk_trip(b, m);
+}
+
+
+void
+brk_late(brk_breaker_t *b, brk_moment_t *m, uint64_t gen, unsigned probe)
+{
+    brk_token_t    token;
+    brk_outcome_t  outcome;
+
+    m->event.from = m->event.to = b->state;
+
+    if (b->totals.success) {
+        b->totals.success--;
+    }
+
+    b->totals.failure++;
+
+    if (b->state == BRK_HALF_OPEN) {
+        if (probe && b->gen == gen) {
+            brk_open(b, m, BRK_WHY_PROBE_FAILED);
+        }
+
+        return;
+    }
+
+    if (b->state == BRK_CLOSED || b->state == BRK_FORCED_CLOSED) {
+        token.counted = 0;
+
+        outcome.neutral = 0;
+        outcome.failure = 1;
+        outcome.slow = 0;
+
+        brk_record(b, m, outcome, &token);
     }
 }
 
@@ -493,15 +564,23 @@ brk_lease(brk_breaker_t *b, const brk_token_t *token)
 
 
 static void
-brk_record(brk_breaker_t *b, brk_moment_t *m, brk_outcome_t outcome)
+brk_record(brk_breaker_t *b, brk_moment_t *m, brk_outcome_t outcome,
+    const brk_token_t *token)
 {
-    brk_why_e  why;
-
     if (b->window.width != m->policy->window / BRK_SLICES) {
         brk_window_fit(&b->window, m->policy->window, m->now);
     }
 
-    brk_window_add(&b->window, outcome.failure, outcome.slow, m->now);
+    if (!token->counted) {
+        brk_window_add(&b->window, outcome.failure, outcome.slow, m->now);
+
+    } else if (outcome.failure
+               && !brk_window_amend(&b->window, token->slice, m->now))
+    {
+        /* the slow call has left the window, its failure is in it */
+
+        brk_window_add(&b->window, 1, 0, m->now);
+    }
 
     if (!outcome.failure) {
         b->consecutive = 0;
@@ -509,6 +588,15 @@ brk_record(brk_breaker_t *b, brk_moment_t *m, brk_outcome_t outcome)
     } else if (b->consecutive < UINT32_MAX) {
         b->consecutive++;
     }
+
+    brk_trip(b, m);
+}
+
+
+static void
+brk_trip(brk_breaker_t *b, brk_moment_t *m)
+{
+    brk_why_e  why;
 
     if (b->state != BRK_CLOSED) {
         return;

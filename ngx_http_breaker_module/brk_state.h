@@ -18,6 +18,11 @@
  * a failed probe, so a worker that died cannot keep the breaker half-open; a
  * lease that still waits for its client (brk_await) is just given back.
  *
+ * A call may be counted as slow before it has ended (brk_overdue); its end is
+ * then an amendment and not a second call.  A probe is settled when its
+ * response header is there; should the response fail after that, brk_late()
+ * records a failure.
+ *
  * The caller holds a lock around each function.  Every function takes constant
  * time and calls nothing.  Fields are written in an order that leaves a usable
  * breaker at any point; brk_repair() makes up for what a killed writer left.
@@ -138,6 +143,8 @@ typedef struct {
     uint64_t        gen;                  /* 0: decides nothing */
     uint32_t        lease;                /* index + 1, 0: no probe */
     uint32_t        serial;
+    brk_msec_t      slice;                /* in which it was counted as slow */
+    uint32_t        counted;
 } brk_token_t;
 
 
@@ -177,6 +184,20 @@ brk_verdict_e brk_acquire(brk_breaker_t *b, brk_moment_t *m, unsigned dry,
 /* ends a call, once: the token is void afterwards */
 void brk_settle(brk_breaker_t *b, brk_moment_t *m, brk_token_t *token,
     brk_outcome_t outcome);
+
+/*
+ * The call has no response header yet and counts as slow from now on.  It is
+ * to be settled all the same, as a slow or failed one.
+ */
+void brk_overdue(brk_breaker_t *b, brk_moment_t *m, brk_token_t *token);
+
+/*
+ * The response of a probe of generation "gen" that was settled as a success has
+ * failed after its header.  It counts in the window; with "probe" it also
+ * fails as a probe, if the breaker is half-open still.
+ */
+void brk_late(brk_breaker_t *b, brk_moment_t *m, uint64_t gen,
+    unsigned probe);
 
 /*
  * Ends a successful call of a healthy breaker: closed, without any failure or

@@ -167,6 +167,7 @@ brk_glance(brk_slot_t *slot, uint32_t index, uint64_t born,
     permit->state = BRK_CLOSED;
     permit->token.gen = brk_read(slot->breaker.gen);
     permit->token.lease = 0;
+    permit->token.counted = 0;
 
     if (born == 0
         || brk_read(slot->breaker.state) != BRK_CLOSED
@@ -315,6 +316,35 @@ brk_table_settle(brk_table_t *t, brk_permit_t *permit, brk_moment_t *m,
     brk_settle(&slot->breaker, m, &permit->token, outcome);
 
     brk_table_place(t, slot, 1);
+}
+
+
+void
+brk_table_overdue(brk_table_t *t, brk_permit_t *permit, brk_moment_t *m)
+{
+    brk_slot_t  *slot;
+
+    slot = brk_table_slot(t, permit->index, permit->born);
+
+    if (slot) {
+        brk_overdue(&slot->breaker, m, &permit->token);
+        brk_table_place(t, slot, 1);
+    }
+}
+
+
+void
+brk_table_late(brk_table_t *t, const brk_permit_t *permit, brk_moment_t *m,
+    unsigned probe)
+{
+    brk_slot_t  *slot;
+
+    slot = brk_table_slot(t, permit->index, permit->born);
+
+    if (slot) {
+        brk_late(&slot->breaker, m, permit->token.gen, probe);
+        brk_table_place(t, slot, 1);
+    }
 }
 
 

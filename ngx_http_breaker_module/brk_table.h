@@ -135,6 +135,14 @@ brk_verdict_e brk_table_acquire(brk_table_t *t, const brk_key_t *key,
 void brk_table_settle(brk_table_t *t, brk_permit_t *permit, brk_moment_t *m,
     brk_outcome_t outcome);
 
+/* brk_overdue() of a call that is under way */
+void brk_table_overdue(brk_table_t *t, brk_permit_t *permit,
+    brk_moment_t *m);
+
+/* brk_late() of a probe; "permit" is a copy from before it was settled */
+void brk_table_late(brk_table_t *t, const brk_permit_t *permit,
+    brk_moment_t *m, unsigned probe);
+
 /* needs no lock */
 uint64_t brk_table_hash(const brk_table_t *t, const uint8_t *data, size_t len);
 

@@ -93,6 +93,35 @@ brk_window_add(brk_window_t *w, unsigned failure, unsigned slow,
 }
 
 
+int
+brk_window_amend(brk_window_t *w, brk_msec_t start, brk_msec_t now)
+{
+    brk_msec_t    back;
+    brk_slice_t  *slice;
+
+    if (now - w->start >= w->width) {
+        brk_window_slide(w, now);
+    }
+
+    back = w->start - start;
+
+    if (w->width == 0 || back % w->width || back / w->width >= BRK_SLICES) {
+        return 0;
+    }
+
+    slice = &w->slices[(w->head + BRK_SLICES - back / w->width) % BRK_SLICES];
+
+    if (slice->failures >= slice->calls) {
+        return 0;
+    }
+
+    slice->failures++;
+    w->all.failures++;
+
+    return 1;
+}
+
+
 void
 brk_window_sum(const brk_window_t *w, brk_msec_t now, brk_sum_t *sum)
 {

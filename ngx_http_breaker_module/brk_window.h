@@ -90,6 +90,12 @@ brk_window_pass(brk_window_t *w, brk_msec_t length, brk_msec_t now)
     return 1;
 }
 
+/*
+ * A call that was recorded before it ended, in the slice that began at "start",
+ * has failed: 1, or 0 if that slice is not in the window any more.
+ */
+int brk_window_amend(brk_window_t *w, brk_msec_t start, brk_msec_t now);
+
 /* counts the calls that are in the window at "now" */
 void brk_window_sum(const brk_window_t *w, brk_msec_t now, brk_sum_t *sum);
 

@@ -32,6 +32,13 @@ typedef struct {
     ngx_str_t                    name;
     brk_policy_t                 policy;
     brk_rules_t                  rules;
+
+    /* calls of this worker that have no response header yet */
+
+    ngx_queue_t                  link;        /* of policies that have some */
+    ngx_queue_t                  calls;       /* by their start */
+    ngx_queue_t                  late;        /* older than "slow_call" */
+    unsigned                     watched:1;
 } ngx_http_breaker_policy_t;
 
 
@@ -74,9 +81,18 @@ typedef struct {
     ngx_uint_t                   code;
     ngx_str_t                    type;
     ngx_http_complex_value_t    *body;
+    ngx_array_t                 *pieces;      /* of a JSON body */
     ngx_str_t                    name;        /* of a named location */
     ngx_http_breaker_place_t     place;
 } ngx_http_breaker_fallback_t;
+
+
+/* a piece of a JSON body: as it is, or a value that goes into a string */
+
+typedef struct {
+    ngx_http_complex_value_t     value;
+    unsigned                     variable:1;
+} ngx_http_breaker_piece_t;
 
 
 /* a named location that a server must have */
@@ -98,6 +114,7 @@ typedef struct {
 typedef struct {
     ngx_http_breaker_guard_t    *guard;
     ngx_http_breaker_fallback_t *fallback;
+    ngx_uint_t                   log_level;
     ngx_uint_t                   status;      /* unsigned  status:1; */
 } ngx_http_breaker_loc_conf_t;
 
@@ -145,6 +162,8 @@ struct ngx_http_breaker_ctx_s {
     ngx_uint_t                   states;      /* r->upstream_states so far */
     ngx_uint_t                   round;
     ngx_msec_t                   start;
+    ngx_queue_t                  queue;       /* of its policy */
+    ngx_uint_t                   log_level;
 
     ngx_http_breaker_subject_t   refused;     /* that rejected it */
 
@@ -155,7 +174,10 @@ struct ngx_http_breaker_ctx_s {
 
     unsigned                     held:1;      /* a permit, not settled yet */
     unsigned                     probe:1;
+    unsigned                     queued:1;
     unsigned                     started:1;   /* the content handler ran */
+    unsigned                     settled:1;   /* a probe, at its header */
+    unsigned                     grpc:1;      /* failed by a code of gRPC */
     unsigned                     decided:1;   /* the outcome is known */
     unsigned                     rejected:1;
     unsigned                     fallen:1;    /* to the named location */
@@ -192,10 +214,11 @@ ngx_int_t ngx_http_breaker_zone_init(ngx_shm_zone_t *shm_zone, void *data);
 
 brk_verdict_e ngx_http_breaker_acquire(ngx_http_breaker_zone_t *zone,
     ngx_http_breaker_policy_t *policy, brk_key_t *key, ngx_uint_t dry,
-    brk_permit_t *permit, ngx_log_t *log);
-void ngx_http_breaker_settle(ngx_http_breaker_zone_t *zone,
-    ngx_http_breaker_policy_t *policy, ngx_str_t *key, brk_permit_t *permit,
-    brk_outcome_t outcome, ngx_log_t *log);
+    brk_permit_t *permit, ngx_uint_t level, ngx_log_t *log);
+void ngx_http_breaker_settle(ngx_http_breaker_ctx_t *ctx, ngx_log_t *log);
+void ngx_http_breaker_overdue(ngx_http_breaker_ctx_t *ctx, ngx_log_t *log);
+void ngx_http_breaker_late(ngx_http_breaker_ctx_t *ctx, ngx_uint_t probe,
+    ngx_log_t *log);
 void ngx_http_breaker_await(ngx_http_breaker_zone_t *zone,
     brk_permit_t *permit, ngx_log_t *log);
 void ngx_http_breaker_resume(ngx_http_breaker_zone_t *zone,
@@ -237,6 +260,35 @@ void ngx_http_breaker_judge_status(ngx_http_breaker_ctx_t *ctx,
 void ngx_http_breaker_judge_upstream(ngx_http_request_t *r,
     ngx_http_breaker_ctx_t *ctx, ngx_http_upstream_t *u, ngx_int_t rc);
 void ngx_http_breaker_judge_neutral(ngx_http_breaker_ctx_t *ctx);
+
+
+/* of the tries since the permit was given: until the last one's header */
+ngx_msec_t ngx_http_breaker_time(ngx_http_request_t *r,
+    ngx_http_breaker_ctx_t *ctx, ngx_uint_t header);
+
+/* the code of a gRPC response, in its header or trailer; 0: none, or OK */
+ngx_uint_t ngx_http_breaker_grpc_code(ngx_http_upstream_t *u);
+
+
+/* watch: calls that have no response header after "slow_call" */
+
+void ngx_http_breaker_watch_init(ngx_http_breaker_policy_t *policy);
+void ngx_http_breaker_watch(ngx_http_breaker_ctx_t *ctx);
+
+#define ngx_http_breaker_unwatch(ctx)                                         \
+                                                                              \
+    if ((ctx)->queued) {                                                      \
+        ngx_queue_remove(&(ctx)->queue);                                      \
+        (ctx)->queued = 0;                                                    \
+    }
+
+
+/* fallback */
+
+ngx_int_t ngx_http_breaker_fallback_json(ngx_conf_t *cf,
+    ngx_http_breaker_fallback_t *fallback, ngx_str_t *body);
+ngx_int_t ngx_http_breaker_fallback_send(ngx_http_request_t *r,
+    ngx_http_breaker_fallback_t *fallback);
 
 
 /* status */

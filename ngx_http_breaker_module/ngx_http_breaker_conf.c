@@ -7,6 +7,7 @@ static void ngx_http_breaker_get_place(ngx_conf_t *cf,
 static ngx_int_t ngx_http_breaker_variable(ngx_conf_t *cf, ngx_str_t *key);
 static char *ngx_http_breaker_parameters(ngx_conf_t *cf,
     ngx_http_breaker_guard_t *guard);
+static ngx_uint_t ngx_http_breaker_is_json(ngx_str_t *type);
 static ngx_int_t ngx_http_breaker_resolve_zone(ngx_conf_t *cf,
     ngx_http_breaker_main_conf_t *bmcf, ngx_http_breaker_guard_t *guard);
 static ngx_int_t ngx_http_breaker_resolve_policy(ngx_conf_t *cf,
@@ -330,6 +331,13 @@ ngx_http_breaker_fallback(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     fallback->type = value[2];
 
+    if (ngx_http_script_variables_count(&value[3])
+        && ngx_http_breaker_is_json(&value[2]))
+    {
+        return ngx_http_breaker_fallback_json(cf, fallback, &value[3])
+               == NGX_OK ? NGX_CONF_OK : NGX_CONF_ERROR;
+    }
+
     fallback->body = ngx_pcalloc(cf->pool, sizeof(ngx_http_complex_value_t));
     if (fallback->body == NULL) {
         return NGX_CONF_ERROR;
@@ -346,6 +354,27 @@ ngx_http_breaker_fallback(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     return NGX_CONF_OK;
+}
+
+
+/* application/json and any type that ends with +json, with parameters */
+
+static ngx_uint_t
+ngx_http_breaker_is_json(ngx_str_t *type)
+{
+    size_t  len;
+
+    for (len = 0; len < type->len; len++) {
+        if (type->data[len] == ';' || type->data[len] == ' ') {
+            break;
+        }
+    }
+
+    return len > 5
+           && (ngx_strncasecmp(type->data + len - 5, (u_char *) "/json", 5)
+               == 0
+               || ngx_strncasecmp(type->data + len - 5, (u_char *) "+json", 5)
+                  == 0);
 }
 
 

@@ -2,10 +2,13 @@
 #include "ngx_http_breaker.h"
 
 
+#define ngx_http_breaker_is_grpc(u)                                           \
+    ((u)->schema.len > 4 && ngx_strncmp((u)->schema.data, "grpc", 4) == 0)
+
+
 static ngx_uint_t ngx_http_breaker_error_page(ngx_http_request_t *r,
     ngx_http_breaker_ctx_t *ctx);
-static ngx_msec_t ngx_http_breaker_time(ngx_http_request_t *r,
-    ngx_http_breaker_ctx_t *ctx, ngx_uint_t header);
+static ngx_table_elt_t *ngx_http_breaker_grpc_status(ngx_list_t *list);
 
 
 void
@@ -110,6 +113,7 @@ ngx_http_breaker_judge_status(ngx_http_breaker_ctx_t *ctx, ngx_uint_t status)
     call.end = status ? BRK_END_DONE : BRK_END_LOCAL;
     call.status = (unsigned) status;
     call.header = 1;
+    call.grpc = 0;
     call.time = (brk_msec_t) ngx_max((ngx_msec_int_t)
                                      (ngx_current_msec - ctx->start), 0);
 
@@ -133,6 +137,7 @@ ngx_http_breaker_judge_upstream(ngx_http_request_t *r,
         && state->status >= NGX_HTTP_OK
         && state->status < NGX_HTTP_BAD_REQUEST
         && r->upstream_states->nelts == ctx->states + 1
+        && !ngx_http_breaker_is_grpc(u)
         && (ctx->policy->rules.slow_call == 0
             || state->header_time <= ctx->policy->rules.slow_call))
     {
@@ -143,6 +148,7 @@ ngx_http_breaker_judge_upstream(ngx_http_request_t *r,
 
     call.status = 0;
     call.header = 0;
+    call.grpc = 0;
     call.end = BRK_END_DONE;
 
     if (state) {
@@ -154,6 +160,19 @@ ngx_http_breaker_judge_upstream(ngx_http_request_t *r,
     switch (rc) {
 
     case NGX_ERROR:
+
+        if (call.header && !r->connection->error && !r->connection->timedout
+            && !(u->buffering && u->pipe && u->pipe->downstream_error))
+        {
+            /* a frame or a chunk that is none, a stream that was reset */
+
+            call.end = BRK_END_BROKEN;
+            break;
+        }
+
+        call.end = BRK_END_CLIENT;
+        break;
+
     case NGX_HTTP_REQUEST_TIME_OUT:
     case NGX_HTTP_CLIENT_CLOSED_REQUEST:
         call.end = BRK_END_CLIENT;
@@ -188,6 +207,14 @@ ngx_http_breaker_judge_upstream(ngx_http_request_t *r,
 
     call.time = ngx_http_breaker_time(r, ctx, call.header);
 
+    if (call.end == BRK_END_DONE && call.header
+        && ngx_http_breaker_is_grpc(u))
+    {
+        call.grpc = (unsigned) ngx_http_breaker_grpc_code(u);
+    }
+
+    ctx->grpc = (call.grpc != 0);
+
     ctx->outcome = brk_outcome(&ctx->policy->rules, &call);
     ctx->decided = 1;
 
@@ -199,9 +226,57 @@ ngx_http_breaker_judge_upstream(ngx_http_request_t *r,
 }
 
 
-/* of the tries since the permit was given: until the last one's header */
+ngx_uint_t
+ngx_http_breaker_grpc_code(ngx_http_upstream_t *u)
+{
+    ngx_table_elt_t  *h;
 
-static ngx_msec_t
+    h = ngx_http_breaker_grpc_status(&u->headers_in.trailers);
+
+    if (h == NULL) {
+        h = ngx_http_breaker_grpc_status(&u->headers_in.headers);
+    }
+
+    return h ? brk_grpc_code(h->value.data, h->value.len) : 0;
+}
+
+
+static ngx_table_elt_t *
+ngx_http_breaker_grpc_status(ngx_list_t *list)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    part = &list->part;
+    h = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                break;
+            }
+
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
+
+        if (h[i].key.len == sizeof("grpc-status") - 1
+            && ngx_strncasecmp(h[i].key.data, (u_char *) "grpc-status",
+                               sizeof("grpc-status") - 1)
+               == 0)
+        {
+            return &h[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+ngx_msec_t
 ngx_http_breaker_time(ngx_http_request_t *r, ngx_http_breaker_ctx_t *ctx,
     ngx_uint_t header)
 {

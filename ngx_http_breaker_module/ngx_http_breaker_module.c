@@ -23,6 +23,15 @@ static char *ngx_http_breaker_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
 
 
+static ngx_conf_enum_t  ngx_http_breaker_log_levels[] = {
+    { ngx_string("error"), NGX_LOG_ERR },
+    { ngx_string("warn"), NGX_LOG_WARN },
+    { ngx_string("notice"), NGX_LOG_NOTICE },
+    { ngx_string("info"), NGX_LOG_INFO },
+    { ngx_null_string, 0 }
+};
+
+
 static ngx_command_t  ngx_http_breaker_commands[] = {
 
     { ngx_string("breaker_zone"),
@@ -54,6 +63,13 @@ static ngx_command_t  ngx_http_breaker_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
+
+    { ngx_string("breaker_log_level"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_enum_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_breaker_loc_conf_t, log_level),
+      &ngx_http_breaker_log_levels },
 
     { ngx_string("breaker_status"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
@@ -411,6 +427,7 @@ ngx_http_breaker_create_loc_conf(ngx_conf_t *cf)
 
     blcf->guard = NGX_CONF_UNSET_PTR;
     blcf->fallback = NGX_CONF_UNSET_PTR;
+    blcf->log_level = NGX_CONF_UNSET_UINT;
     blcf->status = 0;
 
     return blcf;
@@ -433,6 +450,7 @@ ngx_http_breaker_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     ngx_conf_merge_ptr_value(conf->guard, prev->guard, NULL);
     ngx_conf_merge_ptr_value(conf->fallback, prev->fallback, NULL);
+    ngx_conf_merge_uint_value(conf->log_level, prev->log_level, NGX_LOG_ERR);
 
     /* "limit_except" loses the handler of its location */
 

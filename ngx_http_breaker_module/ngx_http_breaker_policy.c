@@ -5,6 +5,11 @@
 #define NGX_HTTP_BREAKER_SECOND  ((ngx_uint_t) 1000)
 #define NGX_HTTP_BREAKER_DAY     (86400 * NGX_HTTP_BREAKER_SECOND)
 
+/* unknown, deadline_exceeded, internal, unavailable, data_loss */
+
+#define NGX_HTTP_BREAKER_GRPC                                                 \
+    (1 << 2 | 1 << 4 | 1 << 13 | 1 << 14 | 1 << 15)
+
 
 typedef enum {
     NGX_HTTP_BREAKER_NUMBER = 0,
@@ -154,10 +159,13 @@ ngx_http_breaker_policy_init(ngx_http_breaker_policy_t *policy)
     policy->rules.slow_call = 2 * NGX_HTTP_BREAKER_SECOND;
     policy->rules.error = 1;
     policy->rules.timeout = 1;
+    policy->rules.grpc = NGX_HTTP_BREAKER_GRPC;
     brk_rules_add(&policy->rules, NGX_HTTP_INTERNAL_SERVER_ERROR);
     brk_rules_add(&policy->rules, NGX_HTTP_BAD_GATEWAY);
     brk_rules_add(&policy->rules, NGX_HTTP_SERVICE_UNAVAILABLE);
     brk_rules_add(&policy->rules, NGX_HTTP_GATEWAY_TIME_OUT);
+
+    ngx_http_breaker_watch_init(policy);
 }
 
 
@@ -356,6 +364,7 @@ static char *
 ngx_http_breaker_failures(ngx_conf_t *cf, ngx_http_breaker_policy_t *policy)
 {
     ngx_int_t     status;
+    unsigned      code;
     ngx_str_t    *value;
     ngx_uint_t    i;
     brk_rules_t  *rules;
@@ -365,6 +374,7 @@ ngx_http_breaker_failures(ngx_conf_t *cf, ngx_http_breaker_policy_t *policy)
 
     rules->error = 0;
     rules->timeout = 0;
+    rules->grpc = 0;
     ngx_memzero(rules->statuses, sizeof(rules->statuses));
 
     if (cf->args->nelts == 1) {
@@ -396,11 +406,23 @@ ngx_http_breaker_failures(ngx_conf_t *cf, ngx_http_breaker_policy_t *policy)
             }
         }
 
+        if (value[i].len > 5
+            && ngx_strncmp(value[i].data, "grpc_", 5) == 0)
+        {
+            code = brk_grpc_named(value[i].data + 5, value[i].len - 5);
+
+            if (code) {
+                rules->grpc |= (uint32_t) 1 << code;
+                continue;
+            }
+        }
+
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid value \"%V\" in \"failures\", it must be "
-                           "\"error\", \"timeout\" or one of \"http_%d\" to "
-                           "\"http_%d\"", &value[i], BRK_STATUS_MIN,
-                           BRK_STATUS_MAX);
+                           "\"error\", \"timeout\", one of \"http_%d\" to "
+                           "\"http_%d\", or \"grpc_\" and the name of a code, "
+                           "as \"grpc_unavailable\"", &value[i],
+                           BRK_STATUS_MIN, BRK_STATUS_MAX);
         return NGX_CONF_ERROR;
     }
 

@@ -29,9 +29,12 @@ static ngx_int_t ngx_http_breaker_reject(ngx_http_request_t *r,
 static ngx_int_t ngx_http_breaker_retry_after(ngx_http_request_t *r,
     brk_msec_t wait);
 static ngx_int_t ngx_http_breaker_content_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_http_breaker_clone_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_breaker_create_request(ngx_http_request_t *r);
 static void ngx_http_breaker_finalize_request(ngx_http_request_t *r,
     ngx_int_t rc);
+static void ngx_http_breaker_probe_header(ngx_http_request_t *r,
+    ngx_http_breaker_ctx_t *ctx);
 static void ngx_http_breaker_end(ngx_http_breaker_ctx_t *ctx, ngx_log_t *log);
 static ngx_http_breaker_ctx_t *ngx_http_breaker_create_ctx(
     ngx_http_request_t *r);
@@ -287,11 +290,15 @@ static ngx_int_t
 ngx_http_breaker_decide(ngx_http_request_t *r, ngx_http_breaker_ctx_t *ctx,
     ngx_http_breaker_guard_t *guard, brk_key_t *key, brk_permit_t *hint)
 {
-    brk_permit_t               *permit;
-    brk_verdict_e               verdict;
-    ngx_http_breaker_result_e   result;
+    brk_permit_t                 *permit;
+    brk_verdict_e                 verdict;
+    ngx_http_breaker_result_e     result;
+    ngx_http_breaker_loc_conf_t  *blcf;
 
     permit = &ctx->permit;
+
+    blcf = ngx_http_get_module_loc_conf(r, ngx_http_breaker_module);
+    ctx->log_level = blcf->log_level;
 
     if (brk_table_glance(guard->zone->table, key, hint, permit)) {
         verdict = BRK_PASS;
@@ -305,6 +312,7 @@ ngx_http_breaker_decide(ngx_http_request_t *r, ngx_http_breaker_ctx_t *ctx,
     } else {
         verdict = ngx_http_breaker_acquire(guard->zone, guard->policy, key,
                                            guard->dry_run, permit,
+                                           ctx->log_level,
                                            r->connection->log);
     }
 
@@ -352,6 +360,7 @@ ngx_http_breaker_decide(ngx_http_request_t *r, ngx_http_breaker_ctx_t *ctx,
 
     ctx->probe = (result == NGX_HTTP_BREAKER_PROBE);
     ctx->held = 1;
+    ctx->settled = 0;
 
     ngx_http_breaker_wrap(r, ctx);
 
@@ -371,6 +380,10 @@ ngx_http_breaker_wrap(ngx_http_request_t *r, ngx_http_breaker_ctx_t *ctx)
     ctx->started = 0;
     ctx->decided = 0;
     ctx->round++;
+
+    if (ctx->policy->rules.slow_call) {
+        ngx_http_breaker_watch(ctx);
+    }
 
     r->content_handler = ngx_http_breaker_content_handler;
 }
@@ -431,9 +444,7 @@ ngx_http_breaker_reject(ngx_http_request_t *r, ngx_http_breaker_ctx_t *ctx)
         return (ngx_int_t) fallback->code;
     }
 
-    rc = ngx_http_send_response(r, fallback->code,
-                                fallback->type.len ? &fallback->type : NULL,
-                                fallback->body);
+    rc = ngx_http_breaker_fallback_send(r, fallback);
 
     ngx_http_finalize_request(r, rc);
 
@@ -484,21 +495,15 @@ ngx_http_breaker_add_header(ngx_http_request_t *r, ngx_str_t *name,
 static ngx_int_t
 ngx_http_breaker_content_handler(ngx_http_request_t *r)
 {
-    ngx_int_t                  rc;
-    ngx_uint_t                 round;
-    ngx_http_upstream_t       *u;
-    ngx_http_breaker_ctx_t    *ctx;
-    ngx_http_core_loc_conf_t  *clcf;
+    ngx_int_t                rc;
+    ngx_uint_t               round;
+    ngx_http_upstream_t     *u;
+    ngx_http_breaker_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_breaker_module);
 
     if (ctx == NULL || ctx->handler == NULL) {
-
-        /* a copy of a request that was let through, as caches make them */
-
-        clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
-
-        return clcf->handler ? clcf->handler(r) : NGX_DECLINED;
+        return ngx_http_breaker_clone_handler(r);
     }
 
     ctx->started = 1;
@@ -538,6 +543,40 @@ ngx_http_breaker_content_handler(ngx_http_request_t *r)
     }
 
     return rc;
+}
+
+
+/*
+ * A copy of a request that was let through, as "proxy_cache_background_update"
+ * and "slice" make them.  An "if" block has no handler of its own: the request
+ * that was copied remembers the one of the location around it.
+ */
+
+static ngx_int_t
+ngx_http_breaker_clone_handler(ngx_http_request_t *r)
+{
+    ngx_http_request_t        *pr;
+    ngx_http_breaker_ctx_t    *ctx;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    if (clcf->handler) {
+        return clcf->handler(r);
+    }
+
+    for (pr = r->parent; pr; pr = pr->parent) {
+        ctx = ngx_http_breaker_find_ctx(pr);
+
+        if (ctx && ctx->handler) {
+            return ctx->handler(r);
+        }
+    }
+
+    ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
+                  "breaker has no handler for a copy of a request");
+
+    return NGX_HTTP_INTERNAL_SERVER_ERROR;
 }
 
 
@@ -644,6 +683,7 @@ ngx_http_breaker_observe(ngx_http_request_t *r)
     }
 
     if (ctx->upstream && !ctx->decided && !ctx->upstream->upgrade) {
+        ngx_http_breaker_probe_header(r, ctx);
         return NGX_OK;
     }
 
@@ -653,9 +693,53 @@ ngx_http_breaker_observe(ngx_http_request_t *r)
 
     if (ctx->decided) {
         ngx_http_breaker_end(ctx, r->connection->log);
+
+    } else if (ctx->upstream) {
+        ngx_http_breaker_probe_header(r, ctx);
     }
 
     return NGX_OK;
+}
+
+
+/* a probe is decided by the response header: its body may last for days */
+
+static void
+ngx_http_breaker_probe_header(ngx_http_request_t *r,
+    ngx_http_breaker_ctx_t *ctx)
+{
+    brk_permit_t          permit;
+    ngx_http_upstream_t  *u;
+
+    u = r->upstream;
+
+    if (!ctx->probe || ctx->settled || u != ctx->upstream
+        || u->state == NULL || u->state->status == 0)
+    {
+        return;
+    }
+
+    ngx_http_breaker_judge_upstream(r, ctx, u, NGX_OK);
+
+    ctx->decided = 0;
+
+    if (ctx->outcome.neutral) {
+        return;
+    }
+
+    ngx_http_breaker_unwatch(ctx);
+
+    ctx->settled = 1;
+
+    permit = ctx->permit;
+
+    ngx_http_breaker_settle(ctx, r->connection->log);
+
+    /* should the response fail after this, it is told by the permit's copy */
+
+    if (!ctx->outcome.failure && !ctx->outcome.slow) {
+        ctx->permit = permit;
+    }
 }
 
 
@@ -666,10 +750,28 @@ ngx_http_breaker_end(ngx_http_breaker_ctx_t *ctx, ngx_log_t *log)
         ngx_http_breaker_judge_neutral(ctx);
     }
 
+    ngx_http_breaker_unwatch(ctx);
+
     ctx->held = 0;
 
-    ngx_http_breaker_settle(ctx->subject.zone, ctx->policy, &ctx->subject.key,
-                            &ctx->permit, ctx->outcome, log);
+    if (ctx->settled) {
+
+        if (ctx->outcome.failure && ctx->permit.born) {
+            ngx_http_breaker_late(ctx, ctx->grpc, log);
+        }
+
+        return;
+    }
+
+    if (ctx->permit.token.counted) {
+
+        /* it has been counted, however it ended */
+
+        ctx->outcome.neutral = 0;
+        ctx->outcome.slow = 1;
+    }
+
+    ngx_http_breaker_settle(ctx, log);
 }
 
 
@@ -707,6 +809,9 @@ ngx_http_breaker_create_ctx(ngx_http_request_t *r)
     ctx->result = NGX_HTTP_BREAKER_NONE;
 
     ctx->held = 0;
+    ctx->queued = 0;
+    ctx->settled = 0;
+    ctx->grpc = 0;
     ctx->rejected = 0;
     ctx->fallen = 0;
 

@@ -7,8 +7,11 @@ static void ngx_http_breaker_moment(brk_moment_t *moment,
 static void ngx_http_breaker_lock(ngx_http_breaker_zone_t *zone);
 static void ngx_http_breaker_unlock(ngx_http_breaker_zone_t *zone,
     ngx_log_t *log);
+static void ngx_http_breaker_log_call(ngx_http_breaker_ctx_t *ctx,
+    brk_event_t *event, ngx_log_t *log);
 static void ngx_http_breaker_log_event(ngx_http_breaker_zone_t *zone,
-    u_char *key, size_t len, brk_event_t *event, ngx_log_t *log);
+    u_char *key, size_t len, brk_event_t *event, ngx_uint_t level,
+    ngx_log_t *log);
 static void ngx_http_breaker_log_full(ngx_http_breaker_zone_t *zone,
     brk_key_t *key, ngx_log_t *log);
 
@@ -73,7 +76,7 @@ ngx_http_breaker_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 brk_verdict_e
 ngx_http_breaker_acquire(ngx_http_breaker_zone_t *zone,
     ngx_http_breaker_policy_t *policy, brk_key_t *key, ngx_uint_t dry,
-    brk_permit_t *permit, ngx_log_t *log)
+    brk_permit_t *permit, ngx_uint_t level, ngx_log_t *log)
 {
     brk_moment_t   moment;
     brk_verdict_e  verdict;
@@ -93,7 +96,7 @@ ngx_http_breaker_acquire(ngx_http_breaker_zone_t *zone,
 
     if (moment.event.from != moment.event.to) {
         ngx_http_breaker_log_event(zone, (u_char *) key->data, key->len,
-                                   &moment.event, log);
+                                   &moment.event, level, log);
     }
 
     return verdict;
@@ -101,31 +104,72 @@ ngx_http_breaker_acquire(ngx_http_breaker_zone_t *zone,
 
 
 void
-ngx_http_breaker_settle(ngx_http_breaker_zone_t *zone,
-    ngx_http_breaker_policy_t *policy, ngx_str_t *key, brk_permit_t *permit,
-    brk_outcome_t outcome, ngx_log_t *log)
+ngx_http_breaker_settle(ngx_http_breaker_ctx_t *ctx, ngx_log_t *log)
 {
-    brk_moment_t  moment;
+    brk_outcome_t             outcome;
+    brk_moment_t              moment;
+    ngx_http_breaker_zone_t  *zone;
+
+    zone = ctx->subject.zone;
+    outcome = ctx->outcome;
 
     if (!outcome.neutral && !outcome.failure && !outcome.slow
-        && brk_table_pass(zone->table, permit, &policy->policy,
+        && brk_table_pass(zone->table, &ctx->permit, &ctx->policy->policy,
                           ngx_current_msec))
     {
         return;
     }
 
-    ngx_http_breaker_moment(&moment, policy);
+    ngx_http_breaker_moment(&moment, ctx->policy);
 
     ngx_http_breaker_lock(zone);
 
-    brk_table_settle(zone->table, permit, &moment, outcome);
+    brk_table_settle(zone->table, &ctx->permit, &moment, outcome);
 
     ngx_http_breaker_unlock(zone, log);
 
-    if (moment.event.from != moment.event.to) {
-        ngx_http_breaker_log_event(zone, key->data, key->len, &moment.event,
-                                   log);
-    }
+    ngx_http_breaker_log_call(ctx, &moment.event, log);
+}
+
+
+void
+ngx_http_breaker_overdue(ngx_http_breaker_ctx_t *ctx, ngx_log_t *log)
+{
+    brk_moment_t              moment;
+    ngx_http_breaker_zone_t  *zone;
+
+    zone = ctx->subject.zone;
+
+    ngx_http_breaker_moment(&moment, ctx->policy);
+
+    ngx_http_breaker_lock(zone);
+
+    brk_table_overdue(zone->table, &ctx->permit, &moment);
+
+    ngx_http_breaker_unlock(zone, log);
+
+    ngx_http_breaker_log_call(ctx, &moment.event, log);
+}
+
+
+void
+ngx_http_breaker_late(ngx_http_breaker_ctx_t *ctx, ngx_uint_t probe,
+    ngx_log_t *log)
+{
+    brk_moment_t              moment;
+    ngx_http_breaker_zone_t  *zone;
+
+    zone = ctx->subject.zone;
+
+    ngx_http_breaker_moment(&moment, ctx->policy);
+
+    ngx_http_breaker_lock(zone);
+
+    brk_table_late(zone->table, &ctx->permit, &moment, probe != 0);
+
+    ngx_http_breaker_unlock(zone, log);
+
+    ngx_http_breaker_log_call(ctx, &moment.event, log);
 }
 
 
@@ -194,7 +238,7 @@ ngx_http_breaker_force(ngx_http_breaker_zone_t *zone, brk_key_t *key,
 
     if (moment.event.from != moment.event.to) {
         ngx_http_breaker_log_event(zone, (u_char *) key->data, key->len,
-                                   &moment.event, log);
+                                   &moment.event, NGX_LOG_WARN, log);
     }
 
     *event = moment.event;
@@ -297,8 +341,22 @@ ngx_http_breaker_unlock(ngx_http_breaker_zone_t *zone, ngx_log_t *log)
 
 
 static void
+ngx_http_breaker_log_call(ngx_http_breaker_ctx_t *ctx, brk_event_t *event,
+    ngx_log_t *log)
+{
+    if (event->from != event->to) {
+        ngx_http_breaker_log_event(ctx->subject.zone, ctx->subject.key.data,
+                                   ctx->subject.key.len, event,
+                                   ctx->log_level, log);
+    }
+}
+
+
+/* "level" is for the way to open; the way back is never above a warning */
+
+static void
 ngx_http_breaker_log_event(ngx_http_breaker_zone_t *zone, u_char *key,
-    size_t len, brk_event_t *event, ngx_log_t *log)
+    size_t len, brk_event_t *event, ngx_uint_t level, ngx_log_t *log)
 {
     u_char  shown[BRK_KEY_MAX * GW_SHOW], *last, open_for[64];
 
@@ -311,7 +369,11 @@ ngx_http_breaker_log_event(ngx_http_breaker_zone_t *zone, u_char *key,
                             (ngx_msec_t) event->open_for);
     }
 
-    ngx_log_error(NGX_LOG_WARN, log, 0,
+    if (event->to != BRK_OPEN) {
+        level = ngx_max(level, NGX_LOG_WARN);
+    }
+
+    ngx_log_error(level, log, 0,
                   "breaker \"%*s\" in zone \"%V\": %s -> %s, %s "
                   "(%uD in a row, calls: %uL, failures: %uL, slow: %uL)%s",
                   (size_t) (last - shown), shown, &zone->name,

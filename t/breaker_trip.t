@@ -157,7 +157,7 @@ cmp_ok(abs($row->{since} - time()), '<', 5, 'since');
 
 my @lines = $t->grep_log(qr/breaker "row" in zone "z": closed -> open/);
 is(scalar @lines, 1, 'one line for the transition');
-like($lines[0], qr/\[warn\].*consecutive\ failures\ \(5\ in\ a\ row,
+like($lines[0], qr/\[error\].*consecutive\ failures\ \(5\ in\ a\ row,
      \ calls:\ 10,\ failures:\ 9,\ slow:\ 0\),\ open\ for\ 6\d{4}ms/x,
      'with its counts');
 

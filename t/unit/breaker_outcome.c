@@ -131,6 +131,38 @@ main(void)
     call.status = 504;
     check(brk_outcome(&bare, &call).failure == 1, "a timeout");
 
+    /* codes of gRPC, with a header and without */
+
+    memset(&off, 0, sizeof(brk_rules_t));
+    off.grpc = 1 << 14 | 1 << 2;
+
+    for (i = 0; i < 40; i++) {
+        memset(&call, 0, sizeof(brk_call_t));
+        call.status = 200;
+        call.header = 1;
+        call.grpc = i;
+        check(brk_outcome(&off, &call).failure == (i == 14 || i == 2), "%u", i);
+        call.end = BRK_END_CLIENT;
+        check(brk_outcome(&off, &call).failure == 0, "%u: client", i);
+        call.end = BRK_END_DONE;
+        call.header = 0;
+        call.status = 502;
+        check(brk_outcome(&off, &call).failure == 0, "%u: no header", i);
+    }
+
+    check(brk_grpc_code((const uint8_t *) "0", 1) == 0, "ok");
+    check(brk_grpc_code((const uint8_t *) "14", 2) == 14, "a code");
+    check(brk_grpc_code((const uint8_t *) "16", 2) == 16, "the last code");
+    check(brk_grpc_code((const uint8_t *) "17", 2) == 2, "one too many");
+    check(brk_grpc_code((const uint8_t *) "4294967310", 10) == 2, "too many");
+    check(brk_grpc_code((const uint8_t *) "", 0) == 2, "nothing");
+    check(brk_grpc_code((const uint8_t *) "-1", 2) == 2, "no number");
+    check(brk_grpc_named((const uint8_t *) "unavailable", 11) == 14, "name");
+    check(brk_grpc_named((const uint8_t *) "unauthenticated", 15) == 16,
+          "the last name");
+    check(brk_grpc_named((const uint8_t *) "ok", 2) == 0, "ok is no failure");
+    check(brk_grpc_named((const uint8_t *) "unavail", 7) == 0, "a part");
+
     /* every status by itself */
 
     for (status = BRK_STATUS_MIN; status <= BRK_STATUS_MAX; status++) {

@@ -846,6 +846,97 @@ test_repair(uint64_t seed)
 }
 
 
+/* calls that count before they end, and responses that fail afterwards */
+
+static void
+test_early(void)
+{
+    rig_t        rig;
+    unsigned     i;
+    uint64_t     gen;
+    brk_sum_t    sum;
+    brk_token_t  token, other;
+
+    rig_init(&rig);
+    rig.p.failure_threshold = 0;
+    rig.p.failure_rate = 0;
+
+    acquire(&rig, &token);
+    brk_overdue(&rig.b, &rig.m, &token);
+    brk_overdue(&rig.b, &rig.m, &token);
+    brk_window_sum(&rig.b.window, rig.m.now, &sum);
+    check(sum.calls == 1 && sum.slow == 1 && sum.failures == 0, "once");
+
+    rig.m.now += 3000;
+    brk_settle(&rig.b, &rig.m, &token, failure);
+    brk_window_sum(&rig.b.window, rig.m.now, &sum);
+    check(sum.calls == 1 && sum.slow == 1 && sum.failures == 1, "the same");
+    check(rig.b.consecutive == 1 && rig.b.totals.failure == 1, "in a row");
+
+    rig.m.now += rig.p.window - 3000;
+    brk_window_sum(&rig.b.window, rig.m.now, &sum);
+    check(sum.calls == 0 && sum.failures == 0, "gone with its call");
+
+    /* the call has left the window before it fails, or succeeds */
+
+    for (i = 0; i < 2; i++) {
+        acquire(&rig, &token);
+        brk_overdue(&rig.b, &rig.m, &token);
+        rig.m.now += 2 * rig.p.window;
+        brk_settle(&rig.b, &rig.m, &token, i ? slow : failure);
+        brk_window_sum(&rig.b.window, rig.m.now, &sum);
+        check(sum.calls == 1 - i && sum.failures == 1 - i && sum.slow == 0,
+              "%u: late", i);
+        rig.m.now += 2 * rig.p.window;
+    }
+
+    /* enough of them open it, and what comes later is of an earlier state */
+
+    for (i = 0; i < rig.p.minimum_calls && rig.b.state == BRK_CLOSED; i++) {
+        acquire(&rig, &token);
+        brk_overdue(&rig.b, &rig.m, &token);
+    }
+
+    check(rig.b.state == BRK_OPEN && rig.b.why == BRK_WHY_SLOW_RATE, "open");
+    gen = rig.b.gen;
+    brk_overdue(&rig.b, &rig.m, &token);
+    brk_settle(&rig.b, &rig.m, &token, failure);
+    check(rig.b.gen == gen, "nothing more");
+
+    /* a probe that hangs is a slow one */
+
+    rig.m.now = rig.b.open_until;
+    check(acquire(&rig, &token) == BRK_PROBE, "a probe");
+    brk_overdue(&rig.b, &rig.m, &token);
+    check(rig.b.state == BRK_OPEN && rig.b.why == BRK_WHY_PROBE_SLOW, "slow");
+
+    rig.p.slow_rate = 0;
+    rig.m.now = rig.b.open_until;
+    check(acquire(&rig, &token) == BRK_PROBE, "a probe");
+    brk_overdue(&rig.b, &rig.m, &token);
+    check(rig.b.state == BRK_HALF_OPEN, "slowness is off");
+
+    /* a probe that fails behind its header */
+
+    other = token;
+    brk_settle(&rig.b, &rig.m, &token, success);
+    check(rig.b.succeeded == 1, "decided");
+    brk_late(&rig.b, &rig.m, other.gen, 0);
+    check(rig.b.state == BRK_HALF_OPEN, "half-open still");
+    check(rig.b.totals.success == 0, "no success");
+    brk_late(&rig.b, &rig.m, other.gen - 1, 1);
+    check(rig.b.state == BRK_HALF_OPEN, "another generation");
+    brk_late(&rig.b, &rig.m, other.gen, 1);
+    check(rig.b.state == BRK_OPEN && rig.b.why == BRK_WHY_PROBE_FAILED,
+          "its status came later");
+
+    brk_force(&rig.b, &rig.m, BRK_CLOSED);
+    rig.p.failure_threshold = 1;
+    brk_late(&rig.b, &rig.m, other.gen, 0);
+    check(rig.b.state == BRK_OPEN, "counts as any error");
+}
+
+
 int
 main(void)
 {
@@ -867,6 +958,7 @@ main(void)
         test_no_wedge(seed * 0x94d049bb133111ebull);
     }
 
+    test_early();
     test_repair(99);
 
     printf("ok breaker_state: %lu checks\n", checks);

@@ -33,14 +33,7 @@ static ngx_int_t ngx_http_aggregate_apply_take_slice(ngx_http_request_t *r,
     ngx_chain_t *in);
 static agg_rc_e ngx_http_aggregate_apply_take(
     ngx_http_aggregate_apply_ctx_t *ctx, ngx_chain_t *in);
-static off_t ngx_http_aggregate_apply_skip(ngx_chain_t *in);
-static ngx_uint_t ngx_http_aggregate_apply_last(ngx_http_request_t *r,
-    ngx_chain_t *in);
-static ngx_uint_t ngx_http_aggregate_apply_truncated(ngx_http_request_t *r,
-    ngx_chain_t *in);
 static ngx_int_t ngx_http_aggregate_apply_children(ngx_http_request_t *r,
-    ngx_http_aggregate_apply_ctx_t *ctx);
-static ngx_int_t ngx_http_aggregate_apply_end(ngx_http_request_t *r,
     ngx_http_aggregate_apply_ctx_t *ctx);
 static ngx_int_t ngx_http_aggregate_apply_finish(ngx_http_request_t *r,
     ngx_http_aggregate_apply_ctx_t *ctx);
@@ -50,13 +43,9 @@ static ngx_int_t ngx_http_aggregate_apply_bad(ngx_http_request_t *r,
     ngx_http_aggregate_apply_ctx_t *ctx, agg_rc_e rc);
 static ngx_int_t ngx_http_aggregate_apply_cut(ngx_http_request_t *r,
     ngx_http_aggregate_apply_ctx_t *ctx);
-static ngx_int_t ngx_http_aggregate_apply_fail(ngx_http_request_t *r,
-    ngx_http_aggregate_apply_ctx_t *ctx, ngx_int_t status, const char *text);
 static ngx_int_t ngx_http_aggregate_apply_fail_part(ngx_http_request_t *r,
     ngx_int_t status);
 static ngx_int_t ngx_http_aggregate_apply_answer(ngx_http_request_t *r,
-    ngx_http_aggregate_apply_ctx_t *ctx);
-static void ngx_http_aggregate_apply_stop(ngx_http_request_t *r,
     ngx_http_aggregate_apply_ctx_t *ctx);
 static void ngx_http_aggregate_apply_cancel(ngx_http_request_t *r);
 static ngx_int_t ngx_http_aggregate_apply_filter_init(ngx_conf_t *cf);
@@ -114,6 +103,7 @@ ngx_http_aggregate_apply_header_filter(ngx_http_request_t *r)
         return NGX_ERROR;
     }
 
+    ctx->seen = 1;
     ctx->failed = 0;
     ctx->holding = 0;
 
@@ -229,10 +219,12 @@ ngx_http_aggregate_apply_refuses(ngx_http_request_t *r,
 {
     ngx_table_elt_t  *h;
 
-    if (r->headers_out.status == NGX_HTTP_PARTIAL_CONTENT
-        || (r->headers_out.content_range && r->headers_out.content_range->hash))
-    {
+    if (ngx_http_aggregate_apply_partial(r)) {
         return "it is a part of one (206)";
+    }
+
+    if (!ngx_http_aggregate_apply_type(r, lcf->apply)) {
+        return "its type is not JSON (\"strict\")";
     }
 
     h = r->headers_out.content_encoding;
@@ -439,7 +431,7 @@ ngx_http_aggregate_apply_take(ngx_http_aggregate_apply_ctx_t *ctx,
 
 /* lets go of it; how much it was */
 
-static off_t
+off_t
 ngx_http_aggregate_apply_skip(ngx_chain_t *in)
 {
     off_t       size;
@@ -460,7 +452,7 @@ ngx_http_aggregate_apply_skip(ngx_chain_t *in)
 }
 
 
-static ngx_uint_t
+ngx_uint_t
 ngx_http_aggregate_apply_last(ngx_http_request_t *r, ngx_chain_t *in)
 {
     for ( /* void */ ; in; in = in->next) {
@@ -476,7 +468,7 @@ ngx_http_aggregate_apply_last(ngx_http_request_t *r, ngx_chain_t *in)
 
 /* what nginx sends when an upstream ended before its time */
 
-static ngx_uint_t
+ngx_uint_t
 ngx_http_aggregate_apply_truncated(ngx_http_request_t *r, ngx_chain_t *in)
 {
     for ( /* void */ ; in; in = in->next) {
@@ -526,7 +518,7 @@ ngx_http_aggregate_apply_children(ngx_http_request_t *r,
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_aggregate_apply_end(ngx_http_request_t *r,
     ngx_http_aggregate_apply_ctx_t *ctx)
 {
@@ -696,9 +688,9 @@ ngx_http_aggregate_apply_cut(ngx_http_request_t *r,
 }
 
 
-static ngx_int_t
-ngx_http_aggregate_apply_fail(ngx_http_request_t *r,
-    ngx_http_aggregate_apply_ctx_t *ctx, ngx_int_t status, const char *text)
+void
+ngx_http_aggregate_apply_log(ngx_http_request_t *r,
+    ngx_http_aggregate_apply_ctx_t *ctx, const char *text)
 {
     ngx_http_core_loc_conf_t             *clcf;
     ngx_http_aggregate_apply_loc_conf_t  *lcf;
@@ -710,6 +702,18 @@ ngx_http_aggregate_apply_fail(ngx_http_request_t *r,
                   "response in location \"%V\" cannot be given shape \"%V\": "
                   "%s", &clcf->name,
                   ctx->named ? &ctx->named->name : &lcf->apply->text, text);
+}
+
+
+ngx_int_t
+ngx_http_aggregate_apply_fail(ngx_http_request_t *r,
+    ngx_http_aggregate_apply_ctx_t *ctx, ngx_int_t status, const char *text)
+{
+    ngx_http_aggregate_apply_loc_conf_t  *lcf;
+
+    lcf = ngx_http_get_module_loc_conf(r, ngx_http_aggregate_apply_module);
+
+    ngx_http_aggregate_apply_log(r, ctx, text);
 
     if (!ctx->holding) {
 
@@ -809,7 +813,7 @@ ngx_http_aggregate_apply_answer(ngx_http_request_t *r,
 
 /* the rest of a body is let go, but not for ever */
 
-static void
+void
 ngx_http_aggregate_apply_stop(ngx_http_request_t *r,
     ngx_http_aggregate_apply_ctx_t *ctx)
 {

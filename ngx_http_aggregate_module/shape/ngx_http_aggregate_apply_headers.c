@@ -12,13 +12,16 @@ static ngx_uint_t ngx_http_aggregate_apply_match(ngx_str_t *list,
     ngx_str_t *etag);
 
 
-/* application/json, and any type that ends with +json */
+/* application/json, any type that ends with +json, and those of "types=" */
 
 ngx_uint_t
-ngx_http_aggregate_apply_json(ngx_http_request_t *r)
+ngx_http_aggregate_apply_type(ngx_http_request_t *r,
+    ngx_http_aggregate_apply_t *apply)
 {
-    size_t   len;
-    u_char  *p;
+    size_t       len;
+    u_char      *p;
+    ngx_str_t   *type;
+    ngx_uint_t   i;
 
     p = r->headers_out.content_type.data;
 
@@ -34,8 +37,23 @@ ngx_http_aggregate_apply_json(ngx_http_request_t *r)
         return 1;
     }
 
-    return len > 5
-           && ngx_strncasecmp(p + len - 5, (u_char *) "+json", 5) == 0;
+    if (len > 5 && ngx_strncasecmp(p + len - 5, (u_char *) "+json", 5) == 0) {
+        return 1;
+    }
+
+    if (apply->types == NULL) {
+        return 0;
+    }
+
+    type = apply->types->elts;
+
+    for (i = 0; i < apply->types->nelts; i++) {
+        if (type[i].len == len && ngx_strncasecmp(type[i].data, p, len) == 0) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

@@ -20,6 +20,8 @@ static ngx_int_t ngx_http_aggregate_apply_value(ngx_conf_t *cf,
     ngx_http_aggregate_apply_t *apply);
 static ngx_int_t ngx_http_aggregate_apply_vary_names(ngx_conf_t *cf,
     ngx_http_aggregate_apply_t *apply, ngx_str_t *value);
+static ngx_int_t ngx_http_aggregate_apply_types(ngx_conf_t *cf,
+    ngx_http_aggregate_apply_t *apply, ngx_str_t *value);
 static ngx_int_t ngx_http_aggregate_apply_init(ngx_conf_t *cf);
 static ngx_int_t ngx_http_aggregate_apply_check(ngx_conf_t *cf,
     ngx_http_aggregate_apply_main_conf_t *mcf);
@@ -340,7 +342,7 @@ ngx_http_aggregate_shape_buffer(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-/* aggregate_apply NAME|$var [empty=off] [vary=HEADER...] | off */
+/* aggregate_apply NAME|$var [empty=off] [vary=] [types=] [strict] | off */
 
 static char *
 ngx_http_aggregate_apply(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
@@ -397,9 +399,26 @@ ngx_http_aggregate_apply(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             continue;
         }
 
+        if (!apply->off && ngx_strncmp(value[i].data, "types=", 6) == 0) {
+            name.data = value[i].data + 6;
+            name.len = value[i].len - 6;
+
+            if (ngx_http_aggregate_apply_types(cf, apply, &name) != NGX_OK) {
+                return NGX_CONF_ERROR;
+            }
+
+            continue;
+        }
+
+        if (!apply->off && ngx_strcmp(value[i].data, "strict") == 0) {
+            apply->strict = 1;
+            continue;
+        }
+
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid parameter \"%V\" in \"aggregate_apply\", "
-                           "must be \"empty=off\" or \"vary=HEADER\"%s",
+                           "must be \"empty=off\", \"vary=HEADER\", "
+                           "\"types=MIME\" or \"strict\"%s",
                            &value[i], apply->off ? ", and none with \"off\""
                                                  : "");
         return NGX_CONF_ERROR;
@@ -517,6 +536,73 @@ ngx_http_aggregate_apply_vary_names(ngx_conf_t *cf,
                        "invalid value \"%V\" of \"vary\" in "
                        "\"aggregate_apply\", must be names of request headers "
                        "with commas between them", value);
+
+    return NGX_ERROR;
+}
+
+
+/* one type or more, with commas between them; no wildcards */
+
+static ngx_int_t
+ngx_http_aggregate_apply_types(ngx_conf_t *cf,
+    ngx_http_aggregate_apply_t *apply, ngx_str_t *value)
+{
+    u_char     *p, *end, *start, *slash;
+    ngx_str_t  *type;
+
+    if (apply->types == NULL) {
+        apply->types = ngx_array_create(cf->pool, 2, sizeof(ngx_str_t));
+        if (apply->types == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    start = value->data;
+    end = start + value->len;
+    slash = NULL;
+
+    for (p = start; p <= end; p++) {
+
+        if (p < end && *p != ',') {
+
+            if (*p == '/' && slash == NULL) {
+                slash = p;
+                continue;
+            }
+
+            if (*p > 0x20 && *p < 0x7f
+                && ngx_strchr("*/;\"()<>@:\\[]?={}", *p) == NULL)
+            {
+                continue;
+            }
+
+            break;
+        }
+
+        if (slash == NULL || slash == start || slash == p - 1) {
+            break;
+        }
+
+        type = ngx_array_push(apply->types);
+        if (type == NULL) {
+            return NGX_ERROR;
+        }
+
+        type->data = start;
+        type->len = p - start;
+
+        start = p + 1;
+        slash = NULL;
+
+        if (p == end) {
+            return NGX_OK;
+        }
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid value \"%V\" of \"types\" in "
+                       "\"aggregate_apply\", must be MIME types as "
+                       "\"text/json\" with commas between them", value);
 
     return NGX_ERROR;
 }

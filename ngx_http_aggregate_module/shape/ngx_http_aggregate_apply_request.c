@@ -21,6 +21,7 @@ static ngx_http_aggregate_apply_ctx_t *ngx_http_aggregate_apply_known(
     ngx_http_request_t *r);
 static void ngx_http_aggregate_apply_cleanup(void *data);
 static ngx_int_t ngx_http_aggregate_apply_early_filter(ngx_http_request_t *r);
+static void ngx_http_aggregate_apply_no_body(ngx_http_request_t *r);
 static void ngx_http_aggregate_apply_stand_in(ngx_http_request_t *r,
     ngx_http_aggregate_apply_ctx_t *ctx);
 
@@ -240,6 +241,7 @@ ngx_http_aggregate_apply_cleanup(void *data)
 static ngx_int_t
 ngx_http_aggregate_apply_early_filter(ngx_http_request_t *r)
 {
+    ngx_int_t                             rc;
     ngx_http_aggregate_apply_ctx_t       *ctx;
     ngx_http_aggregate_apply_loc_conf_t  *lcf;
 
@@ -265,6 +267,11 @@ ngx_http_aggregate_apply_early_filter(ngx_http_request_t *r)
     r->buffered &= ~NGX_HTTP_AGGREGATE_APPLY_BUFFERED;
 
     ctx->chosen = 0;
+    ctx->seen = 0;
+    ctx->bypassed = 0;
+    ctx->broken = 0;
+
+    ngx_http_aggregate_apply_no_body(r);
 
     if (r->headers_out.status >= NGX_HTTP_OK
         && r->headers_out.status < NGX_HTTP_SPECIAL_RESPONSE)
@@ -276,7 +283,13 @@ ngx_http_aggregate_apply_early_filter(ngx_http_request_t *r)
         if (!ctx->off && ngx_http_aggregate_apply_meant(r, ctx)) {
             ngx_http_aggregate_apply_hide(r, ctx);
 
-            return ngx_http_next_header_filter(r);
+            rc = ngx_http_next_header_filter(r);
+
+            if (r != r->main && !ctx->seen && rc == NGX_OK) {
+                ngx_http_aggregate_apply_bypass(r, ctx);
+            }
+
+            return rc;
         }
     }
 
@@ -287,6 +300,21 @@ ngx_http_aggregate_apply_early_filter(ngx_http_request_t *r)
     ngx_http_aggregate_apply_restore(r, ctx);
 
     return ngx_http_next_header_filter(r);
+}
+
+
+/* gunzip would look for the body of a response that has none, and fail */
+
+static void
+ngx_http_aggregate_apply_no_body(ngx_http_request_t *r)
+{
+    if (r->headers_out.content_encoding
+        && (r->headers_out.status == NGX_HTTP_NO_CONTENT
+            || r->headers_out.status == NGX_HTTP_NOT_MODIFIED))
+    {
+        r->headers_out.content_encoding->hash = 0;
+        r->headers_out.content_encoding = NULL;
+    }
 }
 
 
@@ -356,14 +384,16 @@ ngx_http_aggregate_apply_choose(ngx_http_request_t *r,
 
 
 /*
- * Whether the response is one of those that are shaped.  Nobody asked for a
- * 206, and its type is not always that of what it is a part of.
+ * Whether the response is one of those that are shaped, or refused.  Nobody
+ * asked for a 206, and its type is not always that of what it is a part of.
  */
 
 ngx_uint_t
 ngx_http_aggregate_apply_meant(ngx_http_request_t *r,
     ngx_http_aggregate_apply_ctx_t *ctx)
 {
+    ngx_http_aggregate_apply_loc_conf_t  *lcf;
+
     if (r->headers_out.status < NGX_HTTP_OK
         || r->headers_out.status >= NGX_HTTP_SPECIAL_RESPONSE
         || r->headers_out.status == NGX_HTTP_NO_CONTENT)
@@ -371,9 +401,52 @@ ngx_http_aggregate_apply_meant(ngx_http_request_t *r,
         return 0;
     }
 
-    return ngx_http_aggregate_apply_json(r)
-           || (r->headers_out.status == NGX_HTTP_PARTIAL_CONTENT
-               && !ctx->off);
+    lcf = ngx_http_get_module_loc_conf(r, ngx_http_aggregate_apply_module);
+
+    if (ngx_http_aggregate_apply_type(r, lcf->apply)) {
+        return 1;
+    }
+
+    if (ctx->off) {
+        return 0;
+    }
+
+    return (r->headers_out.status == NGX_HTTP_PARTIAL_CONTENT
+            && ngx_http_aggregate_apply_partial(r))
+           || (lcf->apply->strict && r->headers_out.content_length_n != 0);
+}
+
+
+/* whether it is a range of bytes; one of another unit is a whole document */
+
+ngx_uint_t
+ngx_http_aggregate_apply_partial(ngx_http_request_t *r)
+{
+    u_char           *p, *last;
+    ngx_table_elt_t  *h;
+
+    h = r->headers_out.content_range;
+
+    if (h == NULL || h->hash == 0) {
+        return r->headers_out.status == NGX_HTTP_PARTIAL_CONTENT;
+    }
+
+    p = h->value.data;
+    last = p + h->value.len;
+
+    while (p < last && (*p == ' ' || *p == '\t')) {
+        p++;
+    }
+
+    /* a unit is letters and an end: what is no unit is taken for bytes */
+
+    if (p == last || *p < 'A' || (*p > 'Z' && *p < 'a') || *p > 'z') {
+        return 1;
+    }
+
+    return last - p >= 5 && ngx_strncasecmp(p, (u_char *) "bytes", 5) == 0
+           && (last - p == 5 || p[5] == ' ' || p[5] == '\t' || p[5] == '='
+               || p[5] == '/');
 }
 
 
@@ -394,6 +467,8 @@ ngx_http_aggregate_apply_request_init(ngx_conf_t *cf)
 
     ngx_http_next_header_filter = ngx_http_top_header_filter;
     ngx_http_top_header_filter = ngx_http_aggregate_apply_early_filter;
+
+    ngx_http_aggregate_apply_guard_init();
 
     return NGX_OK;
 }

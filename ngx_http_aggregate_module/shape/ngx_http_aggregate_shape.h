@@ -20,11 +20,13 @@ typedef struct {
     ngx_http_complex_value_t        *value;     /* NULL: a name */
     ngx_http_aggregate_named_t      *named;
     ngx_array_t                     *vary;      /* ngx_str_t */
+    ngx_array_t                     *types;     /* ngx_str_t, besides JSON's */
     ngx_str_t                        file;
     ngx_uint_t                       line;
 
     unsigned                         off:1;
     unsigned                         empty_off:1;
+    unsigned                         strict:1;
 } ngx_http_aggregate_apply_t;
 
 
@@ -69,6 +71,9 @@ typedef struct {
 
     unsigned                         chosen:1;
     unsigned                         off:1;     /* an empty value */
+    unsigned                         seen:1;    /* by the filter that shapes */
+    unsigned                         bypassed:1; /* and never will be */
+    unsigned                         broken:1;  /* by a filter before it */
     unsigned                         holding:1;
     unsigned                         slice:1;   /* a part of its parent's */
     unsigned                         ended:1;
@@ -93,12 +98,14 @@ ngx_int_t ngx_http_aggregate_apply_choose(ngx_http_request_t *r,
     ngx_http_aggregate_apply_ctx_t *ctx, ngx_http_aggregate_apply_t *apply);
 ngx_uint_t ngx_http_aggregate_apply_meant(ngx_http_request_t *r,
     ngx_http_aggregate_apply_ctx_t *ctx);
+ngx_uint_t ngx_http_aggregate_apply_partial(ngx_http_request_t *r);
 void ngx_http_aggregate_apply_restore(ngx_http_request_t *r,
     ngx_http_aggregate_apply_ctx_t *ctx);
 
 /* ngx_http_aggregate_apply_headers.c */
 
-ngx_uint_t ngx_http_aggregate_apply_json(ngx_http_request_t *r);
+ngx_uint_t ngx_http_aggregate_apply_type(ngx_http_request_t *r,
+    ngx_http_aggregate_apply_t *apply);
 ngx_int_t ngx_http_aggregate_apply_vary(ngx_http_request_t *r,
     ngx_http_aggregate_apply_t *apply);
 ngx_int_t ngx_http_aggregate_apply_etag(ngx_http_request_t *r,
@@ -106,6 +113,29 @@ ngx_int_t ngx_http_aggregate_apply_etag(ngx_http_request_t *r,
 void ngx_http_aggregate_apply_clear(ngx_http_request_t *r);
 ngx_uint_t ngx_http_aggregate_apply_unchanged(ngx_http_request_t *r);
 void ngx_http_aggregate_apply_not_modified(ngx_http_request_t *r);
+
+
+/* ngx_http_aggregate_apply_filter.c */
+
+off_t ngx_http_aggregate_apply_skip(ngx_chain_t *in);
+ngx_uint_t ngx_http_aggregate_apply_last(ngx_http_request_t *r,
+    ngx_chain_t *in);
+ngx_uint_t ngx_http_aggregate_apply_truncated(ngx_http_request_t *r,
+    ngx_chain_t *in);
+ngx_int_t ngx_http_aggregate_apply_end(ngx_http_request_t *r,
+    ngx_http_aggregate_apply_ctx_t *ctx);
+ngx_int_t ngx_http_aggregate_apply_fail(ngx_http_request_t *r,
+    ngx_http_aggregate_apply_ctx_t *ctx, ngx_int_t status, const char *text);
+void ngx_http_aggregate_apply_log(ngx_http_request_t *r,
+    ngx_http_aggregate_apply_ctx_t *ctx, const char *text);
+void ngx_http_aggregate_apply_stop(ngx_http_request_t *r,
+    ngx_http_aggregate_apply_ctx_t *ctx);
+
+/* ngx_http_aggregate_apply_guard.c */
+
+void ngx_http_aggregate_apply_bypass(ngx_http_request_t *r,
+    ngx_http_aggregate_apply_ctx_t *ctx);
+void ngx_http_aggregate_apply_guard_init(void);
 
 
 extern ngx_module_t  ngx_http_aggregate_apply_module;

@@ -597,7 +597,8 @@ verb_compat()
 # tests
 
 
-test_packages=(curl jq openssl nghttp2-client redis-server)
+test_packages=(curl jq openssl nghttp2-client redis-server
+    libnginx-mod-http-lua libnginx-mod-http-js)
 
 
 # the checker of Prometheus' text format, out of a package that would also

@@ -1,0 +1,167 @@
+
+/*
+ * Before all filters of nginx's: sees what becomes of a response between here
+ * and the filter that shapes it.
+ *
+ * A module that takes the header of a subrequest for itself, as lua's
+ * ngx.location.capture does, would get the bare body, as its filters stand
+ * before ours: its subrequest fails.
+ *
+ * A filter that fails, as gunzip does with what is no gzip, would end the
+ * client's connection without an answer: the response is an error like any
+ * other that cannot be shaped, since nothing of it has been sent.
+ */
+
+#include "ngx_http_aggregate_shape.h"
+
+
+/* "buffered" bits of the filters of nginx's that stand before ours */
+
+#define NGX_HTTP_AGGREGATE_APPLY_BEFORE                                       \
+    (NGX_HTTP_SSI_BUFFERED|NGX_HTTP_SUB_BUFFERED|NGX_HTTP_COPY_BUFFERED)
+
+
+static ngx_int_t ngx_http_aggregate_apply_guard_filter(ngx_http_request_t *r,
+    ngx_chain_t *in);
+static ngx_int_t ngx_http_aggregate_apply_guard_empty(ngx_http_request_t *r,
+    ngx_chain_t *in);
+static ngx_int_t ngx_http_aggregate_apply_guard_drain(ngx_http_request_t *r,
+    ngx_http_aggregate_apply_ctx_t *ctx, ngx_chain_t *in);
+
+
+static ngx_http_output_body_filter_pt  ngx_http_next_body_filter;
+
+
+void
+ngx_http_aggregate_apply_bypass(ngx_http_request_t *r,
+    ngx_http_aggregate_apply_ctx_t *ctx)
+{
+    ngx_http_aggregate_apply_log(r, ctx, "another module takes the response "
+                                 "of the subrequest before the shape can");
+
+    ctx->bypassed = 1;
+
+    ngx_http_clean_header(r);
+
+    r->headers_out.status = NGX_HTTP_BAD_GATEWAY;
+    r->headers_out.content_length_n = 0;
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_apply_guard_filter(ngx_http_request_t *r, ngx_chain_t *in)
+{
+    ngx_int_t                        rc;
+    ngx_uint_t                       last;
+    const char                      *text;
+    ngx_http_aggregate_apply_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_aggregate_apply_filter_module);
+
+    if (ctx == NULL || (!ctx->holding && !ctx->bypassed && !ctx->broken)) {
+        return ngx_http_next_body_filter(r, in);
+    }
+
+    if (ctx->bypassed) {
+        return ngx_http_aggregate_apply_guard_empty(r, in);
+    }
+
+    if (ctx->broken) {
+        return ngx_http_aggregate_apply_guard_drain(r, ctx, in);
+    }
+
+    last = ngx_http_aggregate_apply_last(r, in);
+
+    rc = ngx_http_next_body_filter(r, in);
+
+    if (!ctx->holding) {
+        return rc;
+    }
+
+    if (rc == NGX_ERROR) {
+        text = "another filter failed";
+
+    } else if (last && !ctx->ended && !r->aio && r->postponed == NULL
+               && !(r->buffered & NGX_HTTP_AGGREGATE_APPLY_BEFORE))
+    {
+        text = "another filter took its end";
+
+    } else {
+        return rc;
+    }
+
+    ctx->broken = 1;
+
+    if (ngx_http_aggregate_apply_fail(r, ctx, NGX_HTTP_BAD_GATEWAY, text)
+        == NGX_ERROR)
+    {
+        return NGX_ERROR;
+    }
+
+    /* nobody will take what they hold */
+
+    r->buffered &= ~NGX_HTTP_AGGREGATE_APPLY_BEFORE;
+
+    ctx->ended = last;
+
+    return ngx_http_aggregate_apply_guard_drain(r, ctx, in);
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_apply_guard_empty(ngx_http_request_t *r, ngx_chain_t *in)
+{
+    ngx_uint_t    last;
+    ngx_buf_t    *b;
+    ngx_chain_t   out;
+
+    last = ngx_http_aggregate_apply_last(r, in);
+
+    (void) ngx_http_aggregate_apply_skip(in);
+
+    if (!last) {
+        return NGX_OK;
+    }
+
+    b = ngx_calloc_buf(r->pool);
+    if (b == NULL) {
+        return NGX_ERROR;
+    }
+
+    b->last_in_chain = 1;
+    b->sync = 1;
+
+    out.buf = b;
+    out.next = NULL;
+
+    return ngx_http_next_body_filter(r, &out);
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_apply_guard_drain(ngx_http_request_t *r,
+    ngx_http_aggregate_apply_ctx_t *ctx, ngx_chain_t *in)
+{
+    ngx_uint_t  last;
+
+    last = ngx_http_aggregate_apply_last(r, in)
+           | ngx_http_aggregate_apply_truncated(r, in);
+
+    ctx->received += ngx_http_aggregate_apply_skip(in);
+
+    ngx_http_aggregate_apply_stop(r, ctx);
+
+    if (last) {
+        ctx->ended = 1;
+    }
+
+    return ngx_http_aggregate_apply_end(r, ctx);
+}
+
+
+void
+ngx_http_aggregate_apply_guard_init(void)
+{
+    ngx_http_next_body_filter = ngx_http_top_body_filter;
+    ngx_http_top_body_filter = ngx_http_aggregate_apply_guard_filter;
+}

@@ -334,9 +334,6 @@ make_modules()
         die "the modules do not compile, see $objs.make.log"
     }
 
-    # for t/glue/link.sh
-    echo "$src" >"$objs/source"
-
     mkdir -p "$out"
 
     for name in $modules; do

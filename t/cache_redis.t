@@ -187,7 +187,7 @@ ok(linked(), 'both nodes are linked');
 # what one has fetched the other one has
 
 is(one('/a')->body, 'n1', 'a miss');
-ok(wait_for(sub { redis('DBSIZE') eq ':1' }), 'stored');
+ok(wait_for(sub { redis('DBSIZE') eq ':2' }), 'stored, beside the stream');
 
 my $r = two('/a');
 is($r->body . $r->header('X-Cache'), 'n1HIT', 'a hit on the other node');

@@ -83,7 +83,7 @@ EOF
 
 my $pid;
 
-# PING is greeted, a link finds an empty stream; what follows is the script's
+# PING is greeted, a link finds a stream; what follows is the script's
 
 sub start {
     my ($answer) = @_;
@@ -121,13 +121,28 @@ sub start {
                 next;
             }
 
-            while ($buf =~ /\r\n(PING|XRANGE|XREVRANGE|XREAD|GET|SET)\r\n/g) {
+            while ($buf =~ /\r\n(PING|ROLE|INFO|XREAD|GET|SET)\r\n
+                            |\r\nEVAL\r\n.*\{purge\}/gsx) {
+
+                if (!defined $1) {
+                    syswrite($s, "*5\r\n\$2\r\n0a\r\n\$3\r\n1-0\r\n"
+                        . "\$3\r\n1-0\r\n\$1\r\n1\r\n\$1\r\n0\r\n");
+                    next;
+                }
 
                 if ($1 eq 'PING') {
                     syswrite($s, "+PONG\r\n");
 
-                } elsif ($1 =~ /RANGE/) {
-                    syswrite($s, "*0\r\n");
+                } elsif ($1 eq 'ROLE') {
+                    syswrite($s, "*1\r\n\$6\r\nmaster\r\n");
+
+                } elsif ($1 eq 'INFO') {
+                    syswrite($s, "\$0\r\n\r\n");
+
+                } elsif ($1 eq 'XREAD') {
+                    syswrite($s, "*1\r\n*2\r\n\$1\r\ns\r\n*1\r\n*2\r\n"
+                        . "\$3\r\n1-0\r\n*2\r\n\$4\r\nhash\r\n\$1\r\n1"
+                        . "\r\n") if $buf !~ /\r\n1-0\r\n/;
 
                 } elsif ($1 eq 'GET' || $1 eq 'SET') {
 

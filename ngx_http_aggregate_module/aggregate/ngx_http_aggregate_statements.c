@@ -8,6 +8,8 @@
 #include "ngx_http_aggregate_conf.h"
 
 
+static char *ngx_http_aggregate_invalid(ngx_conf_t *cf, ngx_str_t *value,
+    const char *text);
 static ngx_uint_t ngx_http_aggregate_is_token(ngx_str_t *name);
 static ngx_uint_t ngx_http_aggregate_in(ngx_str_t *name,
     const char * const *names);
@@ -44,6 +46,137 @@ static const char * const  ngx_http_aggregate_no_pass[] = {
     "x-breaker", "x-cache", "x-aggregate", "cache-status", "cache-control",
     "expires", "age", "vary", "set-cookie", "server-timing", NULL
 };
+
+
+static char *
+ngx_http_aggregate_invalid(ngx_conf_t *cf, ngx_str_t *value, const char *text)
+{
+    ngx_str_t  *args;
+
+    args = cf->args->elts;
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid value \"%V\" in \"%V\", %s",
+                       value, &args[0], text);
+
+    return NGX_CONF_ERROR;
+}
+
+
+char *
+ngx_http_aggregate_set_msec(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_aggregate_bounds_t *bounds = cmd->post;
+
+    ngx_str_t   *value;
+    ngx_int_t    n;
+    ngx_msec_t  *field;
+
+    field = (ngx_msec_t *) ((char *) conf + cmd->offset);
+
+    if (*field != NGX_CONF_UNSET_MSEC) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    n = ngx_parse_time(&value[1], 0);
+
+    if (n == NGX_ERROR || n < bounds->least || n > bounds->most) {
+        return ngx_http_aggregate_invalid(cf, &value[1], bounds->text);
+    }
+
+    *field = n;
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_aggregate_set_num(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_aggregate_bounds_t *bounds = cmd->post;
+
+    ngx_str_t  *value;
+    ngx_int_t   n, *field;
+
+    field = (ngx_int_t *) ((char *) conf + cmd->offset);
+
+    if (*field != NGX_CONF_UNSET) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    n = ngx_atoi(value[1].data, value[1].len);
+
+    if (n == NGX_ERROR || n < bounds->least || n > bounds->most) {
+        return ngx_http_aggregate_invalid(cf, &value[1], bounds->text);
+    }
+
+    *field = n;
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_aggregate_set_size(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_aggregate_bounds_t *bounds = cmd->post;
+
+    off_t       n;
+    size_t     *field;
+    ngx_str_t  *value;
+
+    field = (size_t *) ((char *) conf + cmd->offset);
+
+    if (*field != NGX_CONF_UNSET_SIZE) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    n = ngx_parse_offset(&value[1]);
+
+    if (n == NGX_ERROR || n < bounds->least || n > bounds->most) {
+        return ngx_http_aggregate_invalid(cf, &value[1], bounds->text);
+    }
+
+    *field = (size_t) n;
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_aggregate_set_enum(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t        *value;
+    ngx_uint_t       *field;
+    ngx_conf_enum_t  *e;
+
+    field = (ngx_uint_t *) ((char *) conf + cmd->offset);
+
+    if (*field != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    for (e = cmd->post; e->name.len; e++) {
+
+        if (e->name.len == value[1].len
+            && ngx_strncmp(e->name.data, value[1].data, e->name.len) == 0)
+        {
+            *field = e->value;
+            return NGX_CONF_OK;
+        }
+    }
+
+    return ngx_http_aggregate_invalid(cf, &value[1],
+                                  "must be \"last\", \"first\" or \"error\"");
+}
 
 
 char *

@@ -1,15 +1,16 @@
 
 /*
  * One stored response is one string of bytes: a header of fixed length with
- * all numbers, big-endian, and then key, tags, header lines and body.  No
- * text to parse and no base64: reading is a handful of comparisons, and the
- * body is used where it lies.
+ * all numbers, big-endian, and then key, tags, header lines, names and body.
+ * No text to parse and no base64: reading is a handful of comparisons, and
+ * the body is used where it lies.
  *
- *     0  "AGC"  version          16  origin       64  born, ms
- *     4  kind                    24  fresh        72  born, seq
- *     5  flags                   32  updating     80  lengths of key, tags,
- *     6  status                  40  error            lines and body
- *     8  sum of all the rest     48  reserved
+ *     0  "AGC"  version          16  origin       56  written
+ *     4  kind                    24  fresh        64  born, ms
+ *     5  flags                   32  updating     72  born, seq
+ *     6  status                  40  error        80  seq
+ *     8  sum of all the rest     48  epoch        88  lengths of key, tags,
+ *                                                     lines, names and body
  *
  * Another node, or whoever may write to Redis, made what is read, so every
  * length is checked against what is there, and every header line against the
@@ -20,9 +21,6 @@
 #include <string.h>
 
 #include "agg_cache_entry.h"
-
-
-#define AGG_CACHE_ENTRY_VERSION  1
 
 
 static uint64_t agg_cache_entry_sum(const u_char *data, size_t len);
@@ -37,13 +35,14 @@ agg_cache_entry_length(const agg_cache_entry_t *entry)
     if (entry->key.len > AGG_CACHE_ENTRY_KEY_MAX
         || entry->tags.len > AGG_CACHE_ENTRY_TAGS_MAX
         || entry->lines.len > AGG_CACHE_ENTRY_LINES_MAX
+        || entry->names.len > AGG_CACHE_ENTRY_NAMES_MAX * sizeof(uint64_t)
         || entry->body.len > UINT32_MAX)
     {
         return 0;
     }
 
     return AGG_CACHE_ENTRY_HEADER + entry->key.len + entry->tags.len
-           + entry->lines.len + entry->body.len;
+           + entry->lines.len + entry->names.len + entry->body.len;
 }
 
 
@@ -62,14 +61,17 @@ agg_cache_entry_write(u_char *p, const agg_cache_entry_t *entry)
     p = agg_cache_put(p, (uint64_t) entry->freshness.fresh, 8);
     p = agg_cache_put(p, (uint64_t) entry->freshness.updating, 8);
     p = agg_cache_put(p, (uint64_t) entry->freshness.error, 8);
-    p = agg_cache_put(p, 0, 8);
-    p = agg_cache_put(p, 0, 8);
-    p = agg_cache_put(p, entry->born.ms, 8);
-    p = agg_cache_put(p, entry->born.seq, 8);
+    p = agg_cache_put(p, entry->born.epoch, 8);
+    p = agg_cache_put(p, (uint64_t) entry->written, 8);
+    p = agg_cache_put(p, entry->born.id.ms, 8);
+    p = agg_cache_put(p, entry->born.id.seq, 8);
+    p = agg_cache_put(p, entry->seq, 8);
     p = agg_cache_put(p, entry->key.len, 4);
     p = agg_cache_put(p, entry->tags.len, 4);
     p = agg_cache_put(p, entry->lines.len, 4);
+    p = agg_cache_put(p, entry->names.len, 4);
     p = agg_cache_put(p, entry->body.len, 4);
+    p = agg_cache_put(p, 0, 4);
 
     if (entry->key.len) {
         memcpy(p, entry->key.data, entry->key.len);
@@ -86,7 +88,39 @@ agg_cache_entry_write(u_char *p, const agg_cache_entry_t *entry)
         p += entry->lines.len;
     }
 
+    if (entry->names.len) {
+        memcpy(p, entry->names.data, entry->names.len);
+        p += entry->names.len;
+    }
+
     return p;
+}
+
+
+u_char *
+agg_cache_entry_put_name(u_char *p, uint64_t hash)
+{
+    return agg_cache_put(p, hash, sizeof(uint64_t));
+}
+
+
+uint64_t
+agg_cache_entry_name(const agg_cache_entry_t *entry, size_t i)
+{
+    if (i >= entry->names.len / sizeof(uint64_t)) {
+        return 0;
+    }
+
+    return agg_cache_get(entry->names.data + i * sizeof(uint64_t),
+                         sizeof(uint64_t));
+}
+
+
+void
+agg_cache_entry_adopt(u_char *data, int64_t origin)
+{
+    (void) agg_cache_put(data + 16, (uint64_t) origin, 8);
+    (void) agg_cache_put(data + 80, AGG_CACHE_ENTRY_FOREIGN, 8);
 }
 
 
@@ -149,7 +183,7 @@ agg_cache_entry_read(agg_cache_entry_t *entry, const u_char *data, size_t len,
         return -1;
     }
 
-    if (agg_cache_get(data + 92, 4) != len - offset) {
+    if (agg_cache_get(data + 104, 4) != len - offset) {
         return -1;
     }
 
@@ -160,22 +194,29 @@ agg_cache_entry_read(agg_cache_entry_t *entry, const u_char *data, size_t len,
     entry->freshness.fresh = (int64_t) agg_cache_get(data + 24, 8);
     entry->freshness.updating = (int64_t) agg_cache_get(data + 32, 8);
     entry->freshness.error = (int64_t) agg_cache_get(data + 40, 8);
-    entry->born.ms = agg_cache_get(data + 64, 8);
-    entry->born.seq = agg_cache_get(data + 72, 8);
+    entry->born.epoch = agg_cache_get(data + 48, 8);
+    entry->written = (int64_t) agg_cache_get(data + 56, 8);
+    entry->born.id.ms = agg_cache_get(data + 64, 8);
+    entry->born.id.seq = agg_cache_get(data + 72, 8);
+    entry->seq = agg_cache_get(data + 80, 8);
 
     p = data + AGG_CACHE_ENTRY_HEADER;
 
     entry->key.data = p;
-    entry->key.len = (size_t) agg_cache_get(data + 80, 4);
+    entry->key.len = (size_t) agg_cache_get(data + 88, 4);
     p += entry->key.len;
 
     entry->tags.data = p;
-    entry->tags.len = (size_t) agg_cache_get(data + 84, 4);
+    entry->tags.len = (size_t) agg_cache_get(data + 92, 4);
     p += entry->tags.len;
 
     entry->lines.data = p;
-    entry->lines.len = (size_t) agg_cache_get(data + 88, 4);
+    entry->lines.len = (size_t) agg_cache_get(data + 96, 4);
     p += entry->lines.len;
+
+    entry->names.data = p;
+    entry->names.len = (size_t) agg_cache_get(data + 100, 4);
+    p += entry->names.len;
 
     entry->body.data = p;
     entry->body.len = len - offset;
@@ -196,7 +237,7 @@ agg_cache_entry_read(agg_cache_entry_t *entry, const u_char *data, size_t len,
 size_t
 agg_cache_entry_body_offset(const u_char *data, size_t len)
 {
-    uint64_t  key, tags, lines;
+    uint64_t  key, tags, lines, names;
 
     if (len < AGG_CACHE_ENTRY_HEADER
         || memcmp(data, "AGC", 3) != 0
@@ -205,18 +246,21 @@ agg_cache_entry_body_offset(const u_char *data, size_t len)
         return 0;
     }
 
-    key = agg_cache_get(data + 80, 4);
-    tags = agg_cache_get(data + 84, 4);
-    lines = agg_cache_get(data + 88, 4);
+    key = agg_cache_get(data + 88, 4);
+    tags = agg_cache_get(data + 92, 4);
+    lines = agg_cache_get(data + 96, 4);
+    names = agg_cache_get(data + 100, 4);
 
     if (key > AGG_CACHE_ENTRY_KEY_MAX
         || tags > AGG_CACHE_ENTRY_TAGS_MAX
-        || lines > AGG_CACHE_ENTRY_LINES_MAX)
+        || lines > AGG_CACHE_ENTRY_LINES_MAX
+        || names > AGG_CACHE_ENTRY_NAMES_MAX * sizeof(uint64_t)
+        || names % sizeof(uint64_t) != 0)
     {
         return 0;
     }
 
-    return AGG_CACHE_ENTRY_HEADER + (size_t) (key + tags + lines);
+    return AGG_CACHE_ENTRY_HEADER + (size_t) (key + tags + lines + names);
 }
 
 
@@ -247,7 +291,8 @@ agg_cache_entry_verify(const agg_cache_entry_t *entry)
     if (fresh->fresh < 0 || fresh->fresh > AGG_CACHE_SECONDS_MAX
         || fresh->updating < 0 || fresh->updating > AGG_CACHE_SECONDS_MAX
         || fresh->error < 0 || fresh->error > AGG_CACHE_SECONDS_MAX
-        || fresh->origin < 0 || fresh->origin > INT64_MAX / 4)
+        || fresh->origin < 0 || fresh->origin > INT64_MAX / 4
+        || entry->written < 0 || entry->written > INT64_MAX / 4)
     {
         return -1;
     }

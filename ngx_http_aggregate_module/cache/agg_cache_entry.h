@@ -18,10 +18,17 @@
 #pragma GCC visibility push(hidden)
 
 
-#define AGG_CACHE_ENTRY_HEADER     96
+#define AGG_CACHE_ENTRY_VERSION    2
+#define AGG_CACHE_ENTRY_HEADER     112
 #define AGG_CACHE_ENTRY_KEY_MAX    65536
 #define AGG_CACHE_ENTRY_TAGS_MAX   8192
 #define AGG_CACHE_ENTRY_LINES_MAX  65536
+
+/* hashes of what a response was asked for by: see agg_cache_entry_t, names */
+#define AGG_CACHE_ENTRY_NAMES_MAX  66
+
+/* agg_cache_entry_t, seq: another node stored it */
+#define AGG_CACHE_ENTRY_FOREIGN    UINT64_MAX
 
 
 /*
@@ -33,7 +40,7 @@
 #define AGG_CACHE_ENTRY_VARY       2
 
 
-/* the place of an event in the stream of purges */
+/* an event in a stream of purges, and which stream */
 
 typedef struct {
     uint64_t               ms;
@@ -42,20 +49,38 @@ typedef struct {
 
 
 typedef struct {
+    uint64_t               epoch;
+    agg_cache_id_t         id;
+} agg_cache_place_t;
+
+
+typedef struct {
     unsigned               kind;
     unsigned               status;
 
     agg_cache_freshness_t  freshness;
 
-    /* the last purge that was known before the response was asked for */
+    /*
+     * The last purge that was known before the response was asked for, in the
+     * stream's order and in that of the node that keeps it.  written is the
+     * freshness's origin by the clock of Redis, in milliseconds, 0: unknown.
+     */
 
-    agg_cache_id_t         born;
+    agg_cache_place_t      born;
+    uint64_t               seq;
+    int64_t                written;
 
     agg_cache_str_t        key;
     agg_cache_str_t        tags;      /* blank-separated */
     agg_cache_str_t        lines;     /* the header: name, value, name, .. */
+    agg_cache_str_t        names;     /* see agg_cache_entry_name() */
     agg_cache_str_t        body;
 } agg_cache_entry_t;
+
+
+/* what of an entry a script in Redis compares: bytes from, to, from 1 on */
+#define AGG_CACHE_ENTRY_SEEN_FROM  17
+#define AGG_CACHE_ENTRY_SEEN_TO    112
 
 
 /* the length of the whole; 0: a part is over its limit */
@@ -85,6 +110,16 @@ size_t agg_cache_entry_body_offset(const u_char *data, size_t len);
  */
 int agg_cache_entry_line(const agg_cache_entry_t *entry, const u_char **p,
     agg_cache_str_t *name, agg_cache_str_t *value);
+
+/*
+ * The names are hashes of eight bytes each: first the URI and the URI before
+ * a rewrite, then the prefixes of both.  Returns name i, 0: there is none.
+ */
+u_char *agg_cache_entry_put_name(u_char *p, uint64_t hash);
+uint64_t agg_cache_entry_name(const agg_cache_entry_t *entry, size_t i);
+
+/* makes of an entry that came from Redis one of this node */
+void agg_cache_entry_adopt(u_char *data, int64_t origin);
 
 /* a sum against accidents, not against an attacker */
 uint64_t agg_cache_sum(const u_char *data, size_t len);

@@ -7,15 +7,21 @@
  * mark.  So a purge also beats the fetch that was under way when it came,
  * and one event in a stream reaches every node.
  *
- * The table is an array of sets of AGG_CACHE_PURGE_WAYS slots.  In a full
- * set the oldest mark is replaced, after the floor has been raised to it: as
- * the table does not know any more what was purged then, whatever is older
- * counts as purged.  A hash that two names share purges too much, never too
- * little.
+ * The table is a ring of slots, chained from an array of buckets.  In a full
+ * ring the hand takes the next slot whose mark has not been renewed since the
+ * hand came by last (CLOCK).  The table does not know any more what that mark
+ * was for, so all that is older turns stale, which is a question to the
+ * origin, and nothing is dropped.  A hash that two names share purges too
+ * much, never too little.
  *
  * Order of writes: a writer that dies has either not applied its purge, and
- * "last" tells so, or has applied it.  Checks cost one set for each hash, and
- * nothing for what is younger than the last purge.
+ * "last" tells so, or has applied it.  A slot enters and leaves its chain by
+ * a single store, so a chain is whole at any moment.  Checks cost the slots
+ * of one bucket for each hash, two on average at most, and nothing for what
+ * is younger than the last purge.
+ *
+ * The place of an event is that of a stream of one epoch.  Places of another
+ * epoch cannot be compared: what was born in one is stale.
  */
 
 
@@ -24,39 +30,100 @@
 #include "agg_cache_purge.h"
 
 
-static agg_cache_purge_slot_t *agg_cache_purges_slot(
-    agg_cache_purges_t *purges, uint64_t hash);
-static const agg_cache_purge_slot_t *agg_cache_purges_find(
-    const agg_cache_purges_t *purges, uint64_t hash);
+#define AGG_CACHE_PURGE_NONE  0xffffffff
+
+/* renewed marks that the hand passes over for one new mark, at most */
+#define AGG_CACHE_PURGE_PASS  64
+
+
+static agg_cache_purge_slot_t *agg_cache_purges_slots(
+    const agg_cache_purges_t *purges);
+static uint32_t *agg_cache_purges_bucket(const agg_cache_purges_t *purges,
+    uint64_t hash);
+static agg_cache_purge_slot_t *agg_cache_purges_find(
+    const agg_cache_purges_t *purges, uint64_t hash, int soft);
+static void agg_cache_purges_mark(agg_cache_purges_t *purges, uint64_t hash,
+    int soft, const agg_cache_mark_t *mark);
+static uint32_t agg_cache_purges_free(agg_cache_purges_t *purges);
+static void agg_cache_purges_unlink(agg_cache_purges_t *purges, uint32_t i);
+static void agg_cache_mark_raise(agg_cache_mark_t *target,
+    const agg_cache_mark_t *mark);
+
+
+/* at most one bucket for each mark */
+
+size_t
+agg_cache_purges_fit(size_t size)
+{
+    size_t  n;
+
+    if (size <= sizeof(agg_cache_purges_t)) {
+        return 0;
+    }
+
+    n = (size - sizeof(agg_cache_purges_t))
+        / (sizeof(agg_cache_purge_slot_t) + sizeof(uint32_t));
+
+    return n < AGG_CACHE_PURGE_NONE / 2 ? n : AGG_CACHE_PURGE_NONE / 2;
+}
 
 
 size_t
 agg_cache_purges_size(size_t n)
 {
-    n = (n + AGG_CACHE_PURGE_WAYS - 1) / AGG_CACHE_PURGE_WAYS;
-
     return sizeof(agg_cache_purges_t)
-           + n * AGG_CACHE_PURGE_WAYS * sizeof(agg_cache_purge_slot_t);
+           + n * (sizeof(agg_cache_purge_slot_t) + sizeof(uint32_t));
 }
 
 
 void
 agg_cache_purges_init(agg_cache_purges_t *purges, size_t n)
 {
+    size_t     i, buckets;
+    uint32_t  *bucket;
+
     memset(purges, 0, agg_cache_purges_size(n));
 
-    purges->sets = (n + AGG_CACHE_PURGE_WAYS - 1) / AGG_CACHE_PURGE_WAYS;
+    for (buckets = 1; buckets * 2 <= n; buckets *= 2) { /* void */ }
+
+    purges->nelts = (uint32_t) n;
+    purges->mask = (uint32_t) buckets - 1;
+
+    bucket = agg_cache_purges_bucket(purges, 0);
+
+    for (i = 0; i < buckets; i++) {
+        bucket[i] = AGG_CACHE_PURGE_NONE;
+    }
+}
+
+
+static agg_cache_purge_slot_t *
+agg_cache_purges_slots(const agg_cache_purges_t *purges)
+{
+    return (agg_cache_purge_slot_t *) (uintptr_t) (purges + 1);
+}
+
+
+static uint32_t *
+agg_cache_purges_bucket(const agg_cache_purges_t *purges, uint64_t hash)
+{
+    agg_cache_purge_slot_t  *slots;
+
+    slots = agg_cache_purges_slots(purges);
+
+    return (uint32_t *) (void *) (slots + purges->nelts)
+           + (hash & purges->mask);
 }
 
 
 void
-agg_cache_purges_apply(agg_cache_purges_t *purges, uint64_t hash, int soft,
-    const agg_cache_id_t *id)
+agg_cache_purges_apply(agg_cache_purges_t *purges, const uint64_t *hashes,
+    size_t n, int soft, const agg_cache_id_t *id)
 {
-    agg_cache_mark_t        *target, mark;
-    agg_cache_purge_slot_t  *slot;
+    size_t             i;
+    agg_cache_mark_t   mark;
 
-    if (id != NULL && agg_cache_id_compare(id, &purges->last) <= 0) {
+    if (id != NULL && agg_cache_id_compare(id, &purges->last.id) <= 0) {
         return;
     }
 
@@ -67,113 +134,158 @@ agg_cache_purges_apply(agg_cache_purges_t *purges, uint64_t hash, int soft,
 
     } else {
         /* later than all that was born under the last event */
-        mark.id.ms = purges->last.ms;
-        mark.id.seq = purges->last.seq + 1;
+        mark.id.ms = purges->last.id.ms;
+        mark.id.seq = purges->last.id.seq + 1;
     }
 
-    if (hash == 0) {
-        target = soft ? &purges->soft : &purges->hard;
+    for (i = 0; i < n; i++) {
 
-    } else {
-        slot = agg_cache_purges_slot(purges, hash);
-        target = soft ? &slot->soft : &slot->hard;
+        if (hashes[i] == 0) {
+            agg_cache_mark_raise(soft ? &purges->soft : &purges->hard, &mark);
+
+        } else {
+            agg_cache_purges_mark(purges, hashes[i], soft, &mark);
+        }
     }
 
-    if (agg_cache_id_compare(&mark.id, &target->id) < 0) {
-        mark.id = target->id;
-    }
-
-    *target = mark;
-
-    purges->seq = mark.seq;
+    __atomic_store_n(&purges->seq, mark.seq, __ATOMIC_SEQ_CST);
 
     if (id != NULL) {
-        purges->last = *id;
+        purges->last.id = *id;
     }
 }
 
 
 void
-agg_cache_purges_lost(agg_cache_purges_t *purges, const agg_cache_id_t *last)
+agg_cache_purges_lost(agg_cache_purges_t *purges,
+    const agg_cache_place_t *last)
 {
-    purges->soft.seq = purges->seq + 1;
+    agg_cache_mark_t  mark;
 
-    if (agg_cache_id_compare(last, &purges->soft.id) > 0) {
-        purges->soft.id = *last;
-    }
+    mark.seq = purges->seq + 1;
+    mark.id = last->id;
 
-    purges->seq = purges->soft.seq;
+    agg_cache_mark_raise(&purges->soft, &mark);
+
+    __atomic_store_n(&purges->seq, mark.seq, __ATOMIC_SEQ_CST);
+
     purges->last = *last;
 }
 
 
-static agg_cache_purge_slot_t *
-agg_cache_purges_slot(agg_cache_purges_t *purges, uint64_t hash)
+static void
+agg_cache_mark_raise(agg_cache_mark_t *target, const agg_cache_mark_t *mark)
 {
-    unsigned                 i;
-    uint64_t                 seq, oldest;
-    agg_cache_purge_slot_t  *slot, *victim;
-
-    slot = (agg_cache_purge_slot_t *) (void *) (purges + 1);
-    slot += (hash % purges->sets) * AGG_CACHE_PURGE_WAYS;
-
-    victim = slot;
-    oldest = UINT64_MAX;
-
-    for (i = 0; i < AGG_CACHE_PURGE_WAYS; i++) {
-
-        if (slot[i].hash == hash) {
-            return &slot[i];
-        }
-
-        seq = slot[i].hard.seq > slot[i].soft.seq ? slot[i].hard.seq
-                                                  : slot[i].soft.seq;
-
-        if (seq < oldest) {
-            oldest = seq;
-            victim = &slot[i];
-        }
+    if (agg_cache_id_compare(&mark->id, &target->id) > 0) {
+        target->id = mark->id;
     }
 
-    if (victim->hash != 0) {
-
-        if (victim->hard.seq > purges->hard.seq) {
-            purges->hard.seq = victim->hard.seq;
-        }
-
-        if (agg_cache_id_compare(&victim->hard.id, &purges->hard.id) > 0) {
-            purges->hard.id = victim->hard.id;
-        }
-
-        if (victim->soft.seq > purges->soft.seq) {
-            purges->soft.seq = victim->soft.seq;
-        }
-
-        if (agg_cache_id_compare(&victim->soft.id, &purges->soft.id) > 0) {
-            purges->soft.id = victim->soft.id;
-        }
-
-        memset(victim, 0, sizeof(agg_cache_purge_slot_t));
+    if (mark->seq > target->seq) {
+        target->seq = mark->seq;
     }
-
-    victim->hash = hash;
-
-    return victim;
 }
 
 
-static const agg_cache_purge_slot_t *
-agg_cache_purges_find(const agg_cache_purges_t *purges, uint64_t hash)
+static void
+agg_cache_purges_mark(agg_cache_purges_t *purges, uint64_t hash, int soft,
+    const agg_cache_mark_t *mark)
 {
-    unsigned                       i;
-    const agg_cache_purge_slot_t  *slot;
+    uint32_t                 i, *bucket;
+    agg_cache_purge_slot_t  *slot;
 
-    slot = (const agg_cache_purge_slot_t *) (const void *) (purges + 1);
-    slot += (hash % purges->sets) * AGG_CACHE_PURGE_WAYS;
+    slot = agg_cache_purges_find(purges, hash, soft);
 
-    for (i = 0; i < AGG_CACHE_PURGE_WAYS; i++) {
-        if (slot[i].hash == hash) {
-            return &slot[i];
+    if (slot != NULL) {
+        agg_cache_mark_raise(&slot->mark, mark);
+        slot->renewed = 1;
+        return;
+    }
+
+    i = agg_cache_purges_free(purges);
+    bucket = agg_cache_purges_bucket(purges, hash);
+
+    slot = agg_cache_purges_slots(purges) + i;
+
+    slot->hash = hash;
+    slot->mark = *mark;
+    slot->soft = (uint16_t) soft;
+    slot->renewed = 0;
+    slot->next = *bucket;
+
+    __atomic_store_n(bucket, i, __ATOMIC_SEQ_CST);
+
+    purges->count++;
+    purges->hand = (i + 1) % purges->nelts;
+}
+
+
+/* the next slot, free or made free */
+
+static uint32_t
+agg_cache_purges_free(agg_cache_purges_t *purges)
+{
+    unsigned                 n;
+    uint32_t                 i;
+    agg_cache_purge_slot_t  *slots;
+
+    slots = agg_cache_purges_slots(purges);
+    i = purges->hand;
+
+    for (n = 0; n < AGG_CACHE_PURGE_PASS && slots[i].renewed; n++) {
+        slots[i].renewed = 0;
+        i = (i + 1) % purges->nelts;
+    }
+
+    if (slots[i].hash != 0) {
+
+        agg_cache_mark_raise(&purges->soft, &slots[i].mark);
+        agg_cache_purges_unlink(purges, i);
+
+        slots[i].hash = 0;
+
+        purges->count--;
+        purges->evictions++;
+    }
+
+    return i;
+}
+
+
+static void
+agg_cache_purges_unlink(agg_cache_purges_t *purges, uint32_t i)
+{
+    uint32_t                *link;
+    agg_cache_purge_slot_t  *slots;
+
+    slots = agg_cache_purges_slots(purges);
+
+    for (link = agg_cache_purges_bucket(purges, slots[i].hash);
+         *link < purges->nelts;
+         link = &slots[*link].next)
+    {
+        if (*link == i) {
+            __atomic_store_n(link, slots[i].next, __ATOMIC_SEQ_CST);
+            return;
+        }
+    }
+}
+
+
+static agg_cache_purge_slot_t *
+agg_cache_purges_find(const agg_cache_purges_t *purges, uint64_t hash,
+    int soft)
+{
+    uint32_t                 i;
+    agg_cache_purge_slot_t  *slots;
+
+    slots = agg_cache_purges_slots(purges);
+
+    for (i = *agg_cache_purges_bucket(purges, hash);
+         i < purges->nelts;
+         i = slots[i].next)
+    {
+        if (slots[i].hash == hash && slots[i].soft == soft) {
+            return &slots[i];
         }
     }
 
@@ -202,17 +314,15 @@ agg_cache_purges_check(const agg_cache_purges_t *purges,
 
     for (i = 0; i < n; i++) {
 
-        slot = agg_cache_purges_find(purges, hashes[i]);
+        slot = agg_cache_purges_find(purges, hashes[i], 0);
 
-        if (slot == NULL) {
-            continue;
-        }
-
-        if (slot->hard.seq > born) {
+        if (slot != NULL && slot->mark.seq > born) {
             return AGG_CACHE_PURGED_HARD;
         }
 
-        if (slot->soft.seq > born) {
+        slot = agg_cache_purges_find(purges, hashes[i], 1);
+
+        if (slot != NULL && slot->mark.seq > born) {
             purged = AGG_CACHE_PURGED_SOFT;
         }
     }
@@ -222,14 +332,17 @@ agg_cache_purges_check(const agg_cache_purges_t *purges,
 
 
 agg_cache_purged_e
-agg_cache_purges_check_id(const agg_cache_purges_t *purges,
-    const uint64_t *hashes, size_t n, const agg_cache_id_t *born)
+agg_cache_purges_check_place(const agg_cache_purges_t *purges,
+    const uint64_t *hashes, size_t n, const agg_cache_place_t *born)
 {
     size_t                         i;
+    const agg_cache_id_t          *id;
     agg_cache_purged_e             purged;
     const agg_cache_purge_slot_t  *slot;
 
-    if (agg_cache_id_compare(&purges->hard.id, born) > 0) {
+    id = &born->id;
+
+    if (agg_cache_id_compare(&purges->hard.id, id) > 0) {
         return AGG_CACHE_PURGED_HARD;
     }
 
@@ -237,25 +350,24 @@ agg_cache_purges_check_id(const agg_cache_purges_t *purges,
 
     /* from a stream that is gone, or this node is behind: no way to tell */
 
-    if (agg_cache_id_compare(&purges->soft.id, born) > 0
-        || agg_cache_id_compare(&purges->last, born) < 0)
+    if (born->epoch != purges->last.epoch
+        || agg_cache_id_compare(&purges->soft.id, id) > 0
+        || agg_cache_id_compare(&purges->last.id, id) < 0)
     {
         purged = AGG_CACHE_PURGED_SOFT;
     }
 
     for (i = 0; i < n; i++) {
 
-        slot = agg_cache_purges_find(purges, hashes[i]);
+        slot = agg_cache_purges_find(purges, hashes[i], 0);
 
-        if (slot == NULL) {
-            continue;
-        }
-
-        if (agg_cache_id_compare(&slot->hard.id, born) > 0) {
+        if (slot != NULL && agg_cache_id_compare(&slot->mark.id, id) > 0) {
             return AGG_CACHE_PURGED_HARD;
         }
 
-        if (agg_cache_id_compare(&slot->soft.id, born) > 0) {
+        slot = agg_cache_purges_find(purges, hashes[i], 1);
+
+        if (slot != NULL && agg_cache_id_compare(&slot->mark.id, id) > 0) {
             purged = AGG_CACHE_PURGED_SOFT;
         }
     }

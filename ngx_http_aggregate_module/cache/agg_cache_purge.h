@@ -18,9 +18,6 @@
 #pragma GCC visibility push(hidden)
 
 
-#define AGG_CACHE_PURGE_WAYS       8
-
-
 /* what a hash of the table stands for */
 
 #define AGG_CACHE_PURGE_ALL        'a'
@@ -52,39 +49,50 @@ typedef struct {
 
 
 typedef struct {
-    uint64_t              hash;
-    agg_cache_mark_t      hard;
-    agg_cache_mark_t      soft;
+    uint64_t              hash;     /* 0: free */
+    agg_cache_mark_t      mark;
+    uint32_t              next;     /* in the chain of its bucket */
+    uint16_t              soft;
+    uint16_t              renewed;  /* since the hand was here */
 } agg_cache_purge_slot_t;
 
 
 typedef struct {
-    uint64_t              seq;      /* of the last purge applied */
-    agg_cache_id_t        last;     /* of the last event of the stream */
-    agg_cache_mark_t      hard;     /* all that is older is gone */
-    agg_cache_mark_t      soft;     /* all that is older is stale */
-    uint64_t              sets;
+    uint64_t              seq;       /* of the last purge applied */
+    agg_cache_place_t     last;      /* the last event of the stream */
+    agg_cache_mark_t      hard;      /* all that is older is gone */
+    agg_cache_mark_t      soft;      /* all that is older is stale */
+
+    uint32_t              nelts;     /* marks that there is room for */
+    uint32_t              mask;      /* buckets less one */
+    uint32_t              hand;      /* the slot that is used next */
+    uint32_t              count;     /* marks */
+    uint64_t              evictions; /* marks that gave way to later ones */
 } agg_cache_purges_t;
 
 
-/* bytes for n purges, rounded up to whole sets */
+/* the number of marks that size bytes have room for, and the bytes they take */
+size_t agg_cache_purges_fit(size_t size);
 size_t agg_cache_purges_size(size_t n);
+
+/* n is of agg_cache_purges_fit(), 1 at least */
 void agg_cache_purges_init(agg_cache_purges_t *purges, size_t n);
 
 /*
- * Applies a purge.  hash is of agg_cache_hash(), 0 purges all.  id is the
- * event's place in the stream, or NULL: it came from this node and reached
- * no stream.  An event at or before purges->last is applied already.
+ * Applies one purge of n names.  The hashes are of agg_cache_hash(), 0 purges
+ * all.  id is the event's place in the stream, or NULL: it came from this
+ * node and reached no stream.  An event at or before purges->last is applied
+ * already.
  */
-void agg_cache_purges_apply(agg_cache_purges_t *purges, uint64_t hash,
-    int soft, const agg_cache_id_t *id);
+void agg_cache_purges_apply(agg_cache_purges_t *purges,
+    const uint64_t *hashes, size_t n, int soft, const agg_cache_id_t *id);
 
 /*
  * Events between purges->last and last are lost, or the stream is another
  * one: all that is stored turns stale, and the stream goes on after last.
  */
 void agg_cache_purges_lost(agg_cache_purges_t *purges,
-    const agg_cache_id_t *last);
+    const agg_cache_place_t *last);
 
 /*
  * Has something with any of these n hashes been purged since it was born?
@@ -93,9 +101,9 @@ void agg_cache_purges_lost(agg_cache_purges_t *purges,
  */
 agg_cache_purged_e agg_cache_purges_check(const agg_cache_purges_t *purges,
     const uint64_t *hashes, size_t n, uint64_t born);
-agg_cache_purged_e agg_cache_purges_check_id(
+agg_cache_purged_e agg_cache_purges_check_place(
     const agg_cache_purges_t *purges, const uint64_t *hashes, size_t n,
-    const agg_cache_id_t *born);
+    const agg_cache_place_t *born);
 
 /*
  * The hashes of a response: its tags, and each prefix of its path that ends

@@ -14,6 +14,7 @@
 #include "agg_cache_purge.h"
 #include "agg_cache_store.h"
 #include "agg_cache_flight.h"
+#include "agg_cache_uri.h"
 #include "ngx_http_aggregate_breaker.h"
 #include "ngx_http_aggregate_ctx.h"
 #include "ngx_http_aggregate_header_list.h"
@@ -27,7 +28,8 @@
 
 /* the names of a response by which it can be purged, at most */
 #define NGX_HTTP_AGGREGATE_CACHE_HASHES                                      \
-    (3 + 2 * AGG_CACHE_PURGE_DEPTH + AGG_CACHE_PURGE_TAGS)
+    (3 + 2 * AGG_CACHE_PURGE_DEPTH + AGG_CACHE_ENTRY_NAMES_MAX               \
+     + AGG_CACHE_PURGE_TAGS)
 
 /* responses that could not be kept: their clients do not wait meanwhile */
 #define NGX_HTTP_AGGREGATE_CACHE_PASS        60000
@@ -41,7 +43,12 @@
     (NGX_HTTP_AGGREGATE_REDIS_PREFIX_MAX + 2 * AGG_CACHE_DIGEST + 2)
 
 /* of an entry in Redis, what tells it from the next one */
-#define NGX_HTTP_AGGREGATE_CACHE_SEEN        (AGG_CACHE_ENTRY_HEADER - 16)
+#define NGX_HTTP_AGGREGATE_CACHE_SEEN                                        \
+    (AGG_CACHE_ENTRY_SEEN_TO - AGG_CACHE_ENTRY_SEEN_FROM + 1)
+
+/* names of one purge at most, and those that one command brings to Redis */
+#define NGX_HTTP_AGGREGATE_CACHE_PURGE_MAX    16384
+#define NGX_HTTP_AGGREGATE_CACHE_PURGE_BATCH  128
 
 /* background refreshes of a worker, at most */
 #define NGX_HTTP_AGGREGATE_CACHE_REFRESHES   64
@@ -82,9 +89,18 @@ typedef struct {
     ngx_atomic_t                        purged;
     ngx_atomic_t                        remote_hits;
 
+    /* when it was last said that there is no room for marks, in seconds */
+    ngx_atomic_t                        marks_warned;
+
     /* the stream of purges: known to its end, and last heard of */
     ngx_atomic_t                        link_ready;
     ngx_atomic_t                        link_seen;
+
+    /*
+     * The clock of the Redis that holds the stream, in milliseconds: that of
+     * this host, which never goes back, and this.
+     */
+    ngx_atomic_t                        link_clock;
 } ngx_http_aggregate_cache_sh_t;
 
 
@@ -173,7 +189,7 @@ struct ngx_http_aggregate_cache_ctx_s {
     agg_cache_str_t                     asked_path;
     uint64_t                            names[3];   /* URI, key, asked URI */
     uint64_t                            born;
-    agg_cache_id_t                      born_id;
+    agg_cache_place_t                   born_place;
     time_t                              requested;
 
     /* what was found, fresh or stale, in the request's memory */
@@ -254,6 +270,19 @@ struct ngx_http_aggregate_cache_ctx_s {
 };
 
 
+/* what a purge names: hashes for the marks, and how many of each kind */
+
+typedef struct {
+    ngx_array_t                         hashes;   /* of uint64_t */
+    ngx_uint_t                          uris;
+    ngx_uint_t                          keys;
+    ngx_uint_t                          tags;
+    ngx_uint_t                          prefixes;
+    ngx_uint_t                          all;
+    ngx_uint_t                          soft;
+} ngx_http_aggregate_cache_purge_t;
+
+
 /* zone */
 
 char *ngx_http_aggregate_cache_zone(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -322,6 +351,8 @@ ngx_int_t ngx_http_aggregate_cache_make_variant(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx, const agg_cache_str_t *names,
     ngx_uint_t n);
 ngx_int_t ngx_http_aggregate_cache_digest(ngx_str_t *data, u_char *digest);
+ngx_int_t ngx_http_aggregate_cache_uri_hash(ngx_pool_t *pool,
+    agg_cache_str_t *path, agg_cache_str_t *args, uint64_t *hash);
 
 /* request */
 
@@ -369,15 +400,27 @@ ngx_buf_t *ngx_http_aggregate_cache_body(ngx_http_request_t *r,
 ngx_int_t ngx_http_aggregate_cache_handler(ngx_http_request_t *r);
 void ngx_http_aggregate_cache_drop(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
-void ngx_http_aggregate_cache_invalidate(
-    ngx_http_aggregate_cache_ctx_t *ctx);
 ngx_int_t ngx_http_aggregate_cache_vary(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
-size_t ngx_http_aggregate_cache_hashes(ngx_http_aggregate_cache_ctx_t *ctx,
-    uint64_t *hashes);
 ngx_uint_t ngx_http_aggregate_cache_failed(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx, ngx_uint_t status);
 ngx_uint_t ngx_http_aggregate_cache_usable(
+    ngx_http_aggregate_cache_ctx_t *ctx);
+
+/* marks */
+
+agg_cache_purged_e ngx_http_aggregate_cache_purged(
+    ngx_http_aggregate_cache_ctx_t *ctx);
+size_t ngx_http_aggregate_cache_hashes(ngx_http_aggregate_cache_ctx_t *ctx,
+    uint64_t *hashes);
+ngx_int_t ngx_http_aggregate_cache_entry_names(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx, agg_cache_entry_t *entry);
+void ngx_http_aggregate_cache_purge(ngx_http_aggregate_cache_zone_t *zone,
+    const uint64_t *hashes, ngx_uint_t n, ngx_uint_t soft);
+void ngx_http_aggregate_cache_mark(ngx_http_aggregate_cache_zone_t *zone,
+    const uint64_t *hashes, ngx_uint_t n, ngx_uint_t soft,
+    const agg_cache_id_t *id);
+void ngx_http_aggregate_cache_invalidate(
     ngx_http_aggregate_cache_ctx_t *ctx);
 
 /* remote */
@@ -396,15 +439,21 @@ ngx_http_aggregate_redis_op_t *ngx_http_aggregate_cache_remote_send(
 void ngx_http_aggregate_cache_remote_set(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx, const u_char *digest,
     ngx_str_t *head, ngx_chain_t *body, size_t size);
-ngx_http_aggregate_redis_op_t *ngx_http_aggregate_cache_remote_purge(
-    ngx_http_aggregate_redis_t *redis, uint64_t hash, ngx_uint_t soft,
-    ngx_http_aggregate_redis_pt handler, void *data, ngx_pool_t *pool);
+int64_t ngx_http_aggregate_cache_remote_time(
+    ngx_http_aggregate_cache_ctx_t *ctx, time_t time);
 void ngx_http_aggregate_cache_remote_drop(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
-ngx_int_t ngx_http_aggregate_cache_link(ngx_http_aggregate_cache_zone_t *zone,
-    ngx_cycle_t *cycle);
 const char *ngx_http_aggregate_cache_remote_state(
     ngx_http_aggregate_cache_zone_t *zone);
+
+/* stream */
+
+ngx_int_t ngx_http_aggregate_cache_link(ngx_http_aggregate_cache_zone_t *zone,
+    ngx_cycle_t *cycle);
+ngx_http_aggregate_redis_op_t *ngx_http_aggregate_cache_remote_purge(
+    ngx_http_aggregate_redis_t *redis, const uint64_t *hashes, ngx_uint_t n,
+    ngx_uint_t soft, ngx_http_aggregate_redis_pt handler, void *data,
+    ngx_pool_t *pool);
 
 /* fleet */
 
@@ -427,8 +476,8 @@ void ngx_http_aggregate_cache_refresh(ngx_http_request_t *r,
 /* purge, status */
 
 ngx_int_t ngx_http_aggregate_cache_purge_handler(ngx_http_request_t *r);
-void ngx_http_aggregate_cache_purge(ngx_http_aggregate_cache_zone_t *zone,
-    uint64_t hash, ngx_uint_t soft);
+ngx_int_t ngx_http_aggregate_cache_purge_parse(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_purge_t *purge);
 ngx_int_t ngx_http_aggregate_cache_status_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_aggregate_cache_answer(ngx_http_request_t *r,
     ngx_uint_t status, ngx_str_t *type, ngx_buf_t *b);

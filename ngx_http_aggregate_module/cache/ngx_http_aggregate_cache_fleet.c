@@ -45,7 +45,7 @@ static void ngx_http_aggregate_cache_fleet_renew(ngx_event_t *ev);
 
 static ngx_str_t  ngx_http_aggregate_cache_fleet_take = ngx_string(
     "local v = redis.call('get', KEYS[1]) "
-    "if v and string.sub(v, 17, 96) ~= ARGV[3] then return v end "
+    "if v and string.sub(v, 17, 112) ~= ARGV[3] then return v end "
     "if redis.call('set', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then "
     "return 0 end "
     "if redis.call('get', KEYS[2]) ~= '-' then return 1 end "

@@ -28,8 +28,6 @@ static void ngx_http_aggregate_cache_set_lock(
 static ngx_int_t ngx_http_aggregate_cache_read(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx, const u_char *digest,
     ngx_str_t *key);
-static agg_cache_purged_e ngx_http_aggregate_cache_purged(
-    ngx_http_aggregate_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_aggregate_cache_fly(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_aggregate_cache_fill(ngx_http_request_t *r,
@@ -428,23 +426,6 @@ ngx_http_aggregate_cache_drop(ngx_http_request_t *r,
 }
 
 
-/* after a successful unsafe method */
-
-void
-ngx_http_aggregate_cache_invalidate(ngx_http_aggregate_cache_ctx_t *ctx)
-{
-    ctx->invalidate = 0;
-
-    ngx_http_aggregate_cache_purge(ctx->zone, ctx->names[2], 0);
-
-    if (ctx->conf->redis) {
-        (void) ngx_http_aggregate_cache_remote_purge(ctx->conf->redis,
-                                                     ctx->names[2], 0,
-                                                     NULL, NULL, NULL);
-    }
-}
-
-
 /* finds the variant's entry */
 
 static ngx_int_t
@@ -556,71 +537,6 @@ ngx_http_aggregate_cache_vary(ngx_http_request_t *r,
 }
 
 
-static agg_cache_purged_e
-ngx_http_aggregate_cache_purged(ngx_http_aggregate_cache_ctx_t *ctx)
-{
-    size_t               n;
-    uint64_t             hashes[NGX_HTTP_AGGREGATE_CACHE_HASHES];
-    agg_cache_purged_e   purged;
-    agg_cache_purges_t  *purges;
-
-    purges = ctx->zone->sh->purges;
-
-    if (ctx->ref.checked
-        >= __atomic_load_n(&purges->seq, __ATOMIC_SEQ_CST))
-    {
-        return AGG_CACHE_PURGED_NOT;
-    }
-
-    n = ngx_http_aggregate_cache_hashes(ctx, hashes);
-
-    if (n == 0) {
-        return AGG_CACHE_PURGED_HARD;
-    }
-
-    ngx_http_aggregate_cache_enter(ctx->zone);
-
-    purged = agg_cache_purges_check(purges, hashes, n, ctx->ref.checked);
-
-    if (purged == AGG_CACHE_PURGED_NOT) {
-        agg_cache_store_checked(ctx->zone->sh->store, &ctx->ref, purges->seq);
-    }
-
-    ngx_http_aggregate_cache_leave(ctx->zone);
-
-    return purged;
-}
-
-
-/* 0: more than can be looked for */
-
-size_t
-ngx_http_aggregate_cache_hashes(ngx_http_aggregate_cache_ctx_t *ctx,
-    uint64_t *hashes)
-{
-    size_t           n;
-    agg_cache_str_t  tags;
-
-    ngx_memcpy(hashes, ctx->names, sizeof(ctx->names));
-
-    n = 3;
-
-    if (ctx->asked_path.len) {
-        tags.data = NULL;
-        tags.len = 0;
-
-        n += agg_cache_purge_hashes(hashes + n, AGG_CACHE_PURGE_DEPTH,
-                                    &ctx->asked_path, &tags);
-    }
-
-    n += agg_cache_purge_hashes(hashes + n,
-                                NGX_HTTP_AGGREGATE_CACHE_HASHES - n,
-                                &ctx->path, &ctx->entry.tags);
-
-    return n > NGX_HTTP_AGGREGATE_CACHE_HASHES ? 0 : n;
-}
-
-
 /* takes the fetch, or waits for it; NGX_OK: on with the next state */
 
 static ngx_int_t
@@ -676,7 +592,7 @@ ngx_http_aggregate_cache_fill(ngx_http_request_t *r,
     ngx_http_aggregate_cache_enter(ctx->zone);
 
     ctx->born = ctx->zone->sh->purges->seq;
-    ctx->born_id = ctx->zone->sh->purges->last;
+    ctx->born_place = ctx->zone->sh->purges->last;
 
     ngx_http_aggregate_cache_leave(ctx->zone);
 

@@ -336,7 +336,10 @@ ngx_http_aggregate_cache_store_entry(ngx_http_request_t *r,
     ngx_str_t  head;
 
     entry->freshness = ctx->freshness;
-    entry->born = ctx->born_id;
+    entry->born = ctx->born_place;
+    entry->seq = ctx->born;
+    entry->written = ngx_http_aggregate_cache_remote_time(ctx,
+                                                       ctx->freshness.origin);
     entry->tags.data = ctx->tags.data;
     entry->tags.len = ctx->tags.len;
 
@@ -347,6 +350,10 @@ ngx_http_aggregate_cache_store_entry(ngx_http_request_t *r,
     } else {
         entry->key.data = ctx->full.data;
         entry->key.len = ctx->full.len;
+
+        if (ngx_http_aggregate_cache_entry_names(r, ctx, entry) != NGX_OK) {
+            return NGX_ERROR;
+        }
     }
 
     len = agg_cache_entry_length(entry);

@@ -48,8 +48,6 @@ static ngx_int_t ngx_http_aggregate_cache_told(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx, ngx_str_t *told);
 static ngx_int_t ngx_http_aggregate_cache_names(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
-static ngx_int_t ngx_http_aggregate_cache_name(ngx_http_request_t *r,
-    agg_cache_str_t *path, agg_cache_str_t *args, uint64_t *hash);
 static ngx_int_t ngx_http_aggregate_cache_vary_value(ngx_http_request_t *r,
     const agg_cache_str_t *name, u_char *hash);
 
@@ -597,8 +595,10 @@ static ngx_int_t
 ngx_http_aggregate_cache_names(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx)
 {
-    u_char           *dst, *src, *last;
-    agg_cache_str_t   args;
+    u_char                    *p;
+    ssize_t                    len;
+    agg_cache_str_t            path, args;
+    ngx_http_core_srv_conf_t  *cscf;
 
     ctx->path.data = ngx_pnalloc(r->pool, r->uri.len);
     if (ctx->path.data == NULL) {
@@ -611,7 +611,8 @@ ngx_http_aggregate_cache_names(ngx_http_request_t *r,
     args.data = r->args.data;
     args.len = r->args.len;
 
-    if (ngx_http_aggregate_cache_name(r, &ctx->path, &args, &ctx->names[0])
+    if (ngx_http_aggregate_cache_uri_hash(r->pool, &ctx->path, &args,
+                                          &ctx->names[0])
         != NGX_OK)
     {
         return NGX_ERROR;
@@ -626,55 +627,71 @@ ngx_http_aggregate_cache_names(ngx_http_request_t *r,
     ctx->asked.data = r->unparsed_uri.data;
     ctx->asked.len = r->unparsed_uri.len;
 
-    src = r->unparsed_uri.data;
-    last = src + r->unparsed_uri.len;
+    cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
 
-    args.data = ngx_strlchr(src, last, '?');
-    args.len = 0;
+    agg_cache_uri_split(r->unparsed_uri.data, r->unparsed_uri.len, &path,
+                        &args);
 
-    if (args.data) {
-        last = (u_char *) args.data;
-        args.data++;
-        args.len = ctx->asked.data + ctx->asked.len - args.data;
-    }
-
-    dst = ngx_pnalloc(r->pool, last - src + 1);
-    if (dst == NULL) {
+    p = ngx_pnalloc(r->pool, path.len + 1);
+    if (p == NULL) {
         return NGX_ERROR;
     }
 
-    ctx->asked_path.data = dst;
+    len = agg_cache_uri_path(p, path.data, path.len, cscf->merge_slashes);
 
-    ngx_unescape_uri(&dst, &src, last - src, 0);
+    if (len < 0) {
 
-    ctx->asked_path.len = dst - ctx->asked_path.data;
+        /* of an absolute form, or no path at all */
 
-    return ngx_http_aggregate_cache_name(r, &ctx->asked_path, &args,
-                                         &ctx->names[2]);
+        p[0] = '/';
+        len = 1;
+    }
+
+    ctx->asked_path.data = p;
+    ctx->asked_path.len = len;
+
+    return ngx_http_aggregate_cache_uri_hash(r->pool, &ctx->asked_path, &args,
+                                             &ctx->names[2]);
 }
 
 
-static ngx_int_t
-ngx_http_aggregate_cache_name(ngx_http_request_t *r, agg_cache_str_t *path,
+/* the spelling of the arguments does not count, nor does their order */
+
+ngx_int_t
+ngx_http_aggregate_cache_uri_hash(ngx_pool_t *pool, agg_cache_str_t *path,
     agg_cache_str_t *args, uint64_t *hash)
 {
     size_t            n;
     u_char           *p, *buf;
-    agg_cache_str_t  *list;
+    agg_cache_str_t  *list, plain;
 
-    n = agg_cache_args_count(args);
+    plain = *args;
 
-    list = ngx_palloc(r->pool, (n + 1) * sizeof(agg_cache_str_t));
-    buf = ngx_pnalloc(r->pool, 2 * sizeof(uint32_t) + path->len + args->len);
+    if (args->len && ngx_strlchr((u_char *) args->data,
+                                 (u_char *) args->data + args->len, '%'))
+    {
+        p = ngx_pnalloc(pool, args->len);
+        if (p == NULL) {
+            return NGX_ERROR;
+        }
+
+        plain.data = p;
+        plain.len = agg_cache_uri_unescape(p, args->data, args->len);
+    }
+
+    n = agg_cache_args_count(&plain);
+
+    list = ngx_palloc(pool, (n + 1) * sizeof(agg_cache_str_t));
+    buf = ngx_pnalloc(pool, 2 * sizeof(uint32_t) + path->len + plain.len);
 
     if (list == NULL || buf == NULL) {
         return NGX_ERROR;
     }
 
-    agg_cache_args_sort(args, list, n);
+    agg_cache_args_sort(&plain, list, n);
 
     p = agg_cache_field_write(buf, path->data, path->len);
-    p = agg_cache_args_write(p, list, n, args->len);
+    p = agg_cache_args_write(p, list, n, plain.len);
 
     *hash = agg_cache_hash(AGG_CACHE_PURGE_URI, buf, p - buf);
 

@@ -1,13 +1,19 @@
 
 /*
- * The second tier: entries in Redis, and the stream by which purges reach
- * every node.  Nothing here fails a request: what does not answer in time is
- * a miss.
+ * The second tier: entries in Redis.  Nothing here fails a request: what does
+ * not answer in time is a miss.
+ *
+ * The clocks of the nodes may differ by any amount.  An entry says when it
+ * began to age by the clock of the Redis that holds the stream of purges,
+ * which all nodes compare theirs with, and not by that of its writer.
  */
 
 
 #include "ngx_http_aggregate_cache.h"
 
+
+/* milliseconds by which an entry may seem to come from the future */
+#define NGX_HTTP_AGGREGATE_CACHE_REMOTE_AHEAD  2000
 
 /* values that are worth a place in Redis */
 #define NGX_HTTP_AGGREGATE_CACHE_REMOTE_MAX  (1024 * 1024)
@@ -20,6 +26,9 @@ static void ngx_http_aggregate_cache_remote_handler(
     ngx_http_aggregate_redis_op_t *op);
 static ngx_int_t ngx_http_aggregate_cache_remote_read(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
+static ngx_uint_t ngx_http_aggregate_cache_remote_adopt(
+    ngx_http_aggregate_cache_ctx_t *ctx);
+static int64_t ngx_http_aggregate_cache_local_time(void);
 static ngx_int_t ngx_http_aggregate_cache_remote_check(
     ngx_http_request_t *r, ngx_http_aggregate_cache_ctx_t *ctx);
 static void ngx_http_aggregate_cache_remote_promote(
@@ -27,15 +36,6 @@ static void ngx_http_aggregate_cache_remote_promote(
     uint64_t checked);
 static int64_t ngx_http_aggregate_cache_remote_retention(
     ngx_http_aggregate_cache_ctx_t *ctx);
-static void ngx_http_aggregate_cache_link_linked(
-    ngx_http_aggregate_redis_follow_t *follow);
-static void ngx_http_aggregate_cache_link_entry(
-    ngx_http_aggregate_redis_follow_t *follow,
-    const agg_redis_entry_t *entry);
-static void ngx_http_aggregate_cache_link_alive(
-    ngx_http_aggregate_redis_follow_t *follow);
-static void ngx_http_aggregate_cache_link_lost(
-    ngx_http_aggregate_redis_follow_t *follow);
 
 
 /* NGX_AGAIN: asked; NGX_DECLINED: not */
@@ -201,9 +201,23 @@ ngx_http_aggregate_cache_remote_read(ngx_http_request_t *r,
     agg_cache_entry_t   entry, old;
 
     if (agg_cache_entry_read(&entry, ctx->data.data, ctx->data.len, 1) != 0) {
-        ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
-                      "broken entry in redis \"%V\"",
-                      &ctx->conf->redis->name);
+
+        /* a node of another version may have written it */
+
+        if (ctx->data.len > 4
+            && ngx_memcmp(ctx->data.data, "AGC", 3) == 0
+            && ctx->data.data[3] != AGG_CACHE_ENTRY_VERSION)
+        {
+            ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                          "entry of another version in redis \"%V\"",
+                          &ctx->conf->redis->name);
+
+        } else {
+            ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
+                          "broken entry in redis \"%V\"",
+                          &ctx->conf->redis->name);
+        }
+
         return NGX_DECLINED;
     }
 
@@ -243,12 +257,76 @@ ngx_http_aggregate_cache_remote_read(ngx_http_request_t *r,
 }
 
 
+/*
+ * Puts the beginning of its age into this node's time.  0: the entry comes
+ * from a clock that tells nothing about this one.
+ */
+
+static ngx_uint_t
+ngx_http_aggregate_cache_remote_adopt(ngx_http_aggregate_cache_ctx_t *ctx)
+{
+    int64_t                 now, age;
+    agg_cache_freshness_t  *fresh;
+
+    fresh = &ctx->entry.freshness;
+
+    now = (int64_t) (ctx->zone->sh->link_clock
+                     + (ngx_atomic_uint_t) ngx_current_msec);
+    age = now - ctx->entry.written;
+
+    fresh->origin = (ngx_http_aggregate_cache_local_time() - ngx_max(age, 0))
+                    / 1000;
+
+    if (fresh->origin < 0) {
+        fresh->origin = 0;
+    }
+
+    agg_cache_entry_adopt(ctx->data.data, fresh->origin);
+
+    return ctx->entry.written != 0
+           && age >= -NGX_HTTP_AGGREGATE_CACHE_REMOTE_AHEAD;
+}
+
+
+/* what this node's time is in that of Redis, milliseconds; 0: not known */
+
+int64_t
+ngx_http_aggregate_cache_remote_time(ngx_http_aggregate_cache_ctx_t *ctx,
+    time_t time)
+{
+    int64_t  now;
+
+    if (ctx->conf->redis == NULL || ctx->zone->sh->link_clock == 0) {
+        return 0;
+    }
+
+    now = (int64_t) (ctx->zone->sh->link_clock
+                     + (ngx_atomic_uint_t) ngx_current_msec);
+
+    now -= ngx_http_aggregate_cache_local_time() - (int64_t) time * 1000;
+
+    return ngx_max(now, 0);
+}
+
+
+static int64_t
+ngx_http_aggregate_cache_local_time(void)
+{
+    ngx_time_t  *tp;
+
+    tp = ngx_timeofday();
+
+    return (int64_t) tp->sec * 1000 + (int64_t) tp->msec;
+}
+
+
 static ngx_int_t
 ngx_http_aggregate_cache_remote_check(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx)
 {
     size_t                  n;
     int64_t                 age;
+    ngx_uint_t              timed;
     uint64_t                seq, hashes[NGX_HTTP_AGGREGATE_CACHE_HASHES];
     agg_cache_purged_e      purged;
     agg_cache_freshness_t  *fresh;
@@ -263,6 +341,7 @@ ngx_http_aggregate_cache_remote_check(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
+    timed = ngx_http_aggregate_cache_remote_adopt(ctx);
     n = ngx_http_aggregate_cache_hashes(ctx, hashes);
 
     if (n == 0) {
@@ -272,8 +351,8 @@ ngx_http_aggregate_cache_remote_check(ngx_http_request_t *r,
     ngx_http_aggregate_cache_enter(ctx->zone);
 
     seq = ctx->zone->sh->purges->seq;
-    purged = agg_cache_purges_check_id(ctx->zone->sh->purges, hashes, n,
-                                       &ctx->entry.born);
+    purged = agg_cache_purges_check_place(ctx->zone->sh->purges, hashes, n,
+                                          &ctx->entry.born);
 
     ngx_http_aggregate_cache_leave(ctx->zone);
 
@@ -285,7 +364,7 @@ ngx_http_aggregate_cache_remote_check(ngx_http_request_t *r,
 
     age = agg_cache_age(fresh, ngx_time());
 
-    if (purged == AGG_CACHE_PURGED_NOT && age < fresh->fresh) {
+    if (purged == AGG_CACHE_PURGED_NOT && timed && age < fresh->fresh) {
 
         ngx_http_aggregate_cache_remote_promote(ctx, ctx->variant, seq);
         ngx_http_aggregate_cache_land(ctx, 0);
@@ -431,215 +510,6 @@ ngx_http_aggregate_cache_remote_retention(ngx_http_aggregate_cache_ctx_t *ctx)
 
     return seconds * 1000 - jitter
            + (int64_t) ((uint64_t) ngx_random() % (uint64_t) (2 * jitter));
-}
-
-
-/*
- * Tells all nodes of a purge.  The handler gets the outcome; without one
- * nobody waits for it.  NULL: it cannot be told at this moment.
- */
-
-ngx_http_aggregate_redis_op_t *
-ngx_http_aggregate_cache_remote_purge(ngx_http_aggregate_redis_t *redis,
-    uint64_t hash, ngx_uint_t soft, ngx_http_aggregate_redis_pt handler,
-    void *data, ngx_pool_t *pool)
-{
-    u_char     key[160], hex[NGX_INT64_LEN];
-    ngx_str_t  argv[10];
-
-    ngx_str_set(&argv[0], "XADD");
-    argv[1].data = key;
-    argv[1].len = ngx_sprintf(key, "%V{purge}", &redis->prefix) - key;
-    ngx_str_set(&argv[2], "MAXLEN");
-    ngx_str_set(&argv[3], "~");
-    ngx_str_set(&argv[4], "10000");
-    ngx_str_set(&argv[5], "*");
-    ngx_str_set(&argv[6], "hash");
-    argv[7].data = hex;
-    argv[7].len = ngx_sprintf(hex, "%016xL", hash) - hex;
-    ngx_str_set(&argv[8], "soft");
-    argv[9].data = (u_char *) (soft ? "1" : "0");
-    argv[9].len = 1;
-
-    return ngx_http_aggregate_redis_send(redis, &argv[1], 10, argv, handler,
-                                         data, pool, 256);
-}
-
-
-/* one worker of the node follows the stream, and puts it into the zone */
-
-ngx_int_t
-ngx_http_aggregate_cache_link(ngx_http_aggregate_cache_zone_t *zone,
-    ngx_cycle_t *cycle)
-{
-    ngx_http_aggregate_redis_follow_t  *follow;
-
-    follow = ngx_pcalloc(cycle->pool,
-                         sizeof(ngx_http_aggregate_redis_follow_t));
-    if (follow == NULL) {
-        return NGX_ERROR;
-    }
-
-    follow->key.data = ngx_pnalloc(cycle->pool, zone->redis->prefix.len + 7);
-    if (follow->key.data == NULL) {
-        return NGX_ERROR;
-    }
-
-    follow->key.len = ngx_sprintf(follow->key.data, "%V{purge}",
-                                  &zone->redis->prefix)
-                      - follow->key.data;
-    follow->redis = zone->redis;
-    follow->wait = zone->heartbeat;
-    follow->data = zone;
-    follow->linked = ngx_http_aggregate_cache_link_linked;
-    follow->entry = ngx_http_aggregate_cache_link_entry;
-    follow->alive = ngx_http_aggregate_cache_link_alive;
-    follow->lost = ngx_http_aggregate_cache_link_lost;
-
-    zone->link = follow;
-
-    ngx_http_aggregate_redis_follow(follow);
-
-    return NGX_OK;
-}
-
-
-/*
- * What the stream holds tells whether something was missed: it may have been
- * cut at its beginning, or be another one that is behind, after a failover.
- */
-
-static void
-ngx_http_aggregate_cache_link_linked(
-    ngx_http_aggregate_redis_follow_t *follow)
-{
-    agg_cache_id_t                    first, last, before;
-    agg_cache_purges_t               *purges;
-    ngx_http_aggregate_cache_zone_t  *zone;
-
-    zone = follow->data;
-    purges = zone->sh->purges;
-
-    first.ms = follow->first_ms;
-    first.seq = follow->first_seq;
-    last.ms = follow->bound_ms;
-    last.seq = follow->bound_seq;
-
-    before = first;
-
-    if (before.seq) {
-        before.seq--;
-
-    } else if (before.ms) {
-        before.ms--;
-        before.seq = UINT64_MAX;
-    }
-
-    ngx_http_aggregate_cache_enter(zone);
-
-    if (agg_cache_id_compare(&last, &purges->last) < 0) {
-
-        /* behind what is known: raised to it, and all of it once more */
-
-        follow->raise_ms = purges->last.ms;
-        follow->raise_seq = purges->last.seq;
-        follow->bound_ms = follow->raise_ms;
-        follow->bound_seq = follow->raise_seq;
-
-        before.ms = 0;
-        before.seq = 0;
-
-        agg_cache_purges_lost(purges, &before);
-
-    } else if (agg_cache_id_compare(&purges->last, &before) < 0) {
-        agg_cache_purges_lost(purges, &before);
-    }
-
-    follow->last_ms = purges->last.ms;
-    follow->last_seq = purges->last.seq;
-
-    ngx_http_aggregate_cache_leave(zone);
-
-    zone->sh->link_seen = ngx_current_msec;
-    zone->sh->link_ready = (follow->last_ms == follow->bound_ms
-                            && follow->last_seq == follow->bound_seq);
-}
-
-
-static void
-ngx_http_aggregate_cache_link_entry(ngx_http_aggregate_redis_follow_t *follow,
-    const agg_redis_entry_t *entry)
-{
-    u_char                            c;
-    size_t                            i, len, soft_len;
-    uint64_t                          hash;
-    const char                       *text, *soft;
-    agg_cache_id_t                    id;
-    ngx_http_aggregate_cache_zone_t  *zone;
-
-    zone = follow->data;
-
-    id.ms = follow->last_ms;
-    id.seq = follow->last_seq;
-
-    text = agg_redis_field(entry, "hash", &len);
-    soft = agg_redis_field(entry, "soft", &soft_len);
-
-    hash = 0;
-
-    for (i = 0; text != NULL && i < len; i++) {
-
-        c = (u_char) text[i];
-        hash <<= 4;
-
-        if (c >= '0' && c <= '9') {
-            hash |= (uint64_t) (c - '0');
-
-        } else if (c >= 'a' && c <= 'f') {
-            hash |= (uint64_t) (c - 'a' + 10);
-        }
-    }
-
-    /* an entry that says nothing we know purges all: it said something */
-
-    ngx_http_aggregate_cache_enter(zone);
-
-    agg_cache_purges_apply(zone->sh->purges, hash,
-                           soft != NULL && soft_len == 1 && soft[0] == '1',
-                           &id);
-
-    ngx_http_aggregate_cache_leave(zone);
-}
-
-
-static void
-ngx_http_aggregate_cache_link_alive(ngx_http_aggregate_redis_follow_t *follow)
-{
-    ngx_http_aggregate_cache_zone_t  *zone;
-
-    zone = follow->data;
-
-    zone->sh->link_seen = ngx_current_msec;
-
-    if (follow->last_ms > follow->bound_ms
-        || (follow->last_ms == follow->bound_ms
-            && follow->last_seq >= follow->bound_seq))
-    {
-        zone->sh->link_ready = 1;
-    }
-}
-
-
-/* purges may come that are not heard of: what is in Redis is not used */
-
-static void
-ngx_http_aggregate_cache_link_lost(ngx_http_aggregate_redis_follow_t *follow)
-{
-    ngx_http_aggregate_cache_zone_t  *zone;
-
-    zone = follow->data;
-
-    zone->sh->link_ready = 0;
 }
 
 

@@ -136,7 +136,7 @@ ngx_http_aggregate_cache_status_json(ngx_http_request_t *r,
     len = 32;
 
     for (i = 0; i < cmcf->zones.nelts; i++) {
-        len += GW_JSON * zones[i]->name.len + 512 + 16 * NGX_INT64_LEN;
+        len += GW_JSON * zones[i]->name.len + 640 + 19 * NGX_INT64_LEN;
     }
 
     b = ngx_create_temp_buf(r->pool, len);
@@ -168,6 +168,8 @@ ngx_http_aggregate_cache_status_json(ngx_http_request_t *r,
                       "\"stored\":%uA,\"not_stored\":%uA,\"failed\":%uA,"
                       "\"waited\":%uA,\"refreshed\":%uA,\"purges\":%uA,"
                       "\"evictions\":%uL,\"resets\":%uL,"
+                      "\"purge_marks\":{\"used\":%uD,\"size\":%uD,"
+                      "\"evicted\":%uL},"
                       "\"redis\":\"%s\"}",
                       agg_cache_store_count(store), store->bytes,
                       store->nelts, store->nfree,
@@ -179,7 +181,8 @@ ngx_http_aggregate_cache_status_json(ngx_http_request_t *r,
                       sh->answers[NGX_HTTP_AGGREGATE_CACHE_REVALIDATED],
                       sh->stores, sh->refused, sh->failed, sh->waits,
                       sh->refreshes, sh->purged, store->evictions,
-                      store->resets,
+                      store->resets, sh->purges->count, sh->purges->nelts,
+                      sh->purges->evictions,
                       ngx_http_aggregate_cache_remote_state(zones[i]));
     }
 
@@ -268,17 +271,21 @@ ngx_http_aggregate_cache_status_store(u_char *p,
     uint64_t                           value;
     ngx_uint_t                         i, n;
     agg_cache_store_t                 *store;
+    agg_cache_purges_t                *purges;
     ngx_http_aggregate_cache_zone_t  **zones;
 
     static const char  *metrics[][3] = {
         { "entries", "gauge", "Responses in the zone." },
         { "bytes", "gauge", "Bytes that they take." },
-        { "evictions_total", "counter", "Responses that made room." }
+        { "evictions_total", "counter", "Responses that made room." },
+        { "purge_marks", "gauge", "Purges that are remembered." },
+        { "purge_marks_evicted_total", "counter",
+          "Purges that made room for later ones." }
     };
 
     zones = cmcf->zones.elts;
 
-    for (n = 0; n < 3; n++) {
+    for (n = 0; n < sizeof(metrics) / sizeof(metrics[0]); n++) {
 
         p = ngx_http_aggregate_cache_status_head(p, metrics[n][0],
                                                  metrics[n][1],
@@ -287,9 +294,12 @@ ngx_http_aggregate_cache_status_store(u_char *p,
         for (i = 0; i < cmcf->zones.nelts; i++) {
 
             store = zones[i]->sh->store;
+            purges = zones[i]->sh->purges;
 
             value = (n == 0) ? agg_cache_store_count(store)
-                    : (n == 1) ? store->bytes : store->evictions;
+                    : (n == 1) ? store->bytes
+                    : (n == 2) ? store->evictions
+                    : (n == 3) ? purges->count : purges->evictions;
 
             p = ngx_http_aggregate_cache_status_zone(p, metrics[n][0],
                                                      zones[i]);

@@ -211,9 +211,12 @@ ngx_http_aggregate_cache_lay_out(ngx_http_aggregate_cache_zone_t *zone,
         return NGX_ERROR;
     }
 
-    /* about a sixteenth of the zone for each of the two tables */
+    /*
+     * A fourteenth of the zone for the purge marks, which are some 1700 for a
+     * megabyte, and a sixteenth at most for the locks
+     */
 
-    purges = ngx_min(size / 16 / sizeof(agg_cache_purge_slot_t), 16384);
+    purges = agg_cache_purges_fit(size / 14);
     flights = ngx_min(size / 16 / 128, 4096);
 
     sh->purges = ngx_slab_alloc(shpool, agg_cache_purges_size(purges));

@@ -618,3 +618,66 @@ agg_redis_id(const char *text, size_t len, uint64_t *ms, uint64_t *seq)
 
     return part == seq ? 0 : -1;
 }
+
+
+uint64_t
+agg_redis_hex(const char *text, size_t len)
+{
+    char      c;
+    size_t    i;
+    uint64_t  value;
+
+    value = 0;
+
+    for (i = 0; text != NULL && i < len && i < 16; i++) {
+
+        c = text[i];
+
+        if (c >= '0' && c <= '9') {
+            value = (value << 4) | (uint64_t) (c - '0');
+
+        } else if (c >= 'a' && c <= 'f') {
+            value = (value << 4) | (uint64_t) (c - 'a' + 10);
+
+        } else {
+            break;
+        }
+    }
+
+    return value;
+}
+
+
+const char *
+agg_redis_info(const char *text, size_t len, const char *name,
+    size_t *value_len)
+{
+    size_t       n;
+    const char  *p, *end, *eol;
+
+    n = strlen(name);
+    end = text + len;
+
+    for (p = text; p < end; p = eol + 1) {
+
+        eol = memchr(p, '\n', (size_t) (end - p));
+
+        if (eol == NULL) {
+            eol = end;
+        }
+
+        if ((size_t) (eol - p) > n && p[n] == ':' && memcmp(p, name, n) == 0)
+        {
+            p += n + 1;
+            *value_len = (size_t) (eol - p);
+
+            if (*value_len && p[*value_len - 1] == '\r') {
+                (*value_len)--;
+            }
+
+            return p;
+        }
+    }
+
+    return NULL;
+}

@@ -131,6 +131,16 @@ int agg_redis_entries(void *reply, unsigned depth,
 const char *agg_redis_field(const agg_redis_entry_t *entry, const char *name,
     size_t *len);
 
+/*
+ * Up to 16 hexadecimal digits in lower case at the start of a text, which may
+ * be NULL; what is none ends it.
+ */
+uint64_t agg_redis_hex(const char *text, size_t len);
+
+/* the value of "name:value" in a reply to INFO, or NULL */
+const char *agg_redis_info(const char *text, size_t len, const char *name,
+    size_t *value_len);
+
 /* "123-4"; 0, or -1: it is none */
 int agg_redis_id(const char *text, size_t len, uint64_t *ms, uint64_t *seq);
 

@@ -5,8 +5,8 @@
  *
  * A command that is not answered in time is given up, and its reply passed
  * over when it comes; a connection that says nothing at all is closed.  After
- * some failures in a row no worker asks any more, until one of them, in the
- * background, has found that Redis is back.
+ * some failures in a row no worker asks any more, until a PING of one of them,
+ * in the background, has been answered in time.
  */
 
 
@@ -19,8 +19,6 @@ static ngx_int_t ngx_http_aggregate_redis_take(
 static void ngx_http_aggregate_redis_value(
     ngx_http_aggregate_redis_conn_t *conn);
 static ngx_int_t ngx_http_aggregate_redis_reply(
-    ngx_http_aggregate_redis_conn_t *conn);
-static void ngx_http_aggregate_redis_refused(
     ngx_http_aggregate_redis_conn_t *conn);
 static ngx_int_t ngx_http_aggregate_redis_redirect(
     ngx_http_aggregate_redis_conn_t *conn, ngx_http_aggregate_redis_op_t *op);
@@ -72,7 +70,7 @@ ngx_http_aggregate_redis_send(ngx_http_aggregate_redis_t *redis,
         return NULL;
     }
 
-    op = ngx_http_aggregate_redis_push(conn, 0);
+    op = ngx_http_aggregate_redis_push(conn, &argv[0], 0);
 
     rc = (op == NULL) ? NGX_ERROR
                       : ngx_http_aggregate_redis_append(conn, command, len);
@@ -128,23 +126,37 @@ ngx_http_aggregate_redis_forget(ngx_http_aggregate_redis_op_t *op)
 /* a connection begins with a PING; one that is there gets another one */
 
 void
-ngx_http_aggregate_redis_ping(ngx_http_aggregate_redis_node_t *node)
+ngx_http_aggregate_redis_ping(ngx_http_aggregate_redis_node_t *node,
+    ngx_uint_t hurried)
 {
     ngx_http_aggregate_redis_op_t  *op;
+
+    static ngx_str_t  name = ngx_string("PING");
 
     if (node->conn == NULL) {
         (void) ngx_http_aggregate_redis_open(node);
         return;
     }
 
-    op = ngx_http_aggregate_redis_push(node->conn, 1);
+    op = ngx_http_aggregate_redis_push(node->conn, &name, 1);
 
-    if (op && ngx_http_aggregate_redis_append(node->conn,
-                                              "*1\r\n$4\r\nPING\r\n", 14)
-              != NGX_OK)
+    if (op == NULL) {
+        return;
+    }
+
+    if (ngx_http_aggregate_redis_append(node->conn,
+                                        "*1\r\n$4\r\nPING\r\n", 14)
+        != NGX_OK)
     {
         ngx_http_aggregate_redis_unqueue(op);
         ngx_free(op);
+        return;
+    }
+
+    op->hurried = (hurried != 0);
+
+    if (hurried) {
+        node->conn->hurried = 1;
     }
 }
 
@@ -219,7 +231,7 @@ ngx_http_aggregate_redis_take(ngx_http_aggregate_redis_conn_t *conn,
         case AGG_REDIS_VALUE:
 
             if (conn->nops == 0) {
-                ngx_http_aggregate_redis_close(conn, "a reply to nothing");
+                ngx_http_aggregate_redis_close(conn, "unexpected reply");
                 return NGX_ERROR;
             }
 
@@ -235,7 +247,7 @@ ngx_http_aggregate_redis_take(ngx_http_aggregate_redis_conn_t *conn,
             break;
 
         default: /* AGG_REDIS_BROKEN */
-            ngx_http_aggregate_redis_close(conn, "no reply of Redis");
+            ngx_http_aggregate_redis_close(conn, "invalid RESP");
             return NGX_ERROR;
         }
     }
@@ -271,6 +283,8 @@ static ngx_int_t
 ngx_http_aggregate_redis_reply(ngx_http_aggregate_redis_conn_t *conn)
 {
     ngx_int_t                       rc;
+    ngx_str_t                       error;
+    ngx_uint_t                      late;
     ngx_queue_t                    *q;
     agg_redis_parser_t             *parser;
     ngx_http_aggregate_redis_op_t  *op;
@@ -278,7 +292,7 @@ ngx_http_aggregate_redis_reply(ngx_http_aggregate_redis_conn_t *conn)
     parser = &conn->parser;
 
     if (conn->nops == 0) {
-        ngx_http_aggregate_redis_close(conn, "a reply to nothing");
+        ngx_http_aggregate_redis_close(conn, "unexpected reply");
         return NGX_ERROR;
     }
 
@@ -295,7 +309,10 @@ ngx_http_aggregate_redis_reply(ngx_http_aggregate_redis_conn_t *conn)
             return NGX_OK;
         }
 
-        ngx_http_aggregate_redis_refused(conn);
+        error.data = parser->line;
+        error.len = parser->length;
+
+        ngx_http_aggregate_redis_refused(conn->node, &op->name, &error);
 
         if (op->setup && !op->asking) {
             ngx_free(op);
@@ -318,53 +335,29 @@ ngx_http_aggregate_redis_reply(ngx_http_aggregate_redis_conn_t *conn)
 
     op->reading = 0;
 
-    if (rc != NGX_ERROR) {
+    late = op->late
+           || (ngx_msec_int_t) (ngx_current_msec - op->deadline) > 0;
+
+    if (op->hurried) {
+        conn->hurried = 0;
+    }
+
+    if (rc == NGX_ERROR) {
+        /* void */
+
+    } else if (late) {
+        ngx_http_aggregate_redis_replied_late(conn->node, op->hurried);
+
+    } else if (!op->setup || conn->nops == 0) {
 
         /* greeted at last, or simply alive */
 
-        if (!op->setup || conn->nops == 0) {
-            ngx_http_aggregate_redis_worked(conn->node);
-        }
+        ngx_http_aggregate_redis_worked(conn->node);
     }
 
     ngx_http_aggregate_redis_done(op, rc);
 
     return NGX_OK;
-}
-
-
-/* an error that is not for the one who asked alone */
-
-static void
-ngx_http_aggregate_redis_refused(ngx_http_aggregate_redis_conn_t *conn)
-{
-    ngx_str_t                    word;
-    ngx_http_aggregate_redis_t  *redis;
-
-    redis = conn->redis;
-
-    (void) ngx_atomic_fetch_add(&redis->sh->errors, 1);
-
-    /* of the text, what kind of error it is */
-
-    word.data = conn->parser.line;
-
-    for (word.len = 0; word.len < ngx_min(conn->parser.length, 32); word.len++)
-    {
-        if (word.data[word.len] < 'A' || word.data[word.len] > 'Z') {
-            break;
-        }
-    }
-
-    ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
-                  "redis \"%V\" (%V) answered an error \"%V\"", &redis->name,
-                  &conn->node->name, &word);
-
-    if (redis->sentinel && word.len == 8
-        && ngx_memcmp(word.data, "READONLY", 8) == 0)
-    {
-        ngx_http_aggregate_redis_sentinel_doubt(redis);
-    }
 }
 
 
@@ -434,6 +427,8 @@ ngx_http_aggregate_redis_hop(ngx_http_aggregate_redis_node_t *node,
     ngx_http_aggregate_redis_op_t    *asking;
     ngx_http_aggregate_redis_conn_t  *conn;
 
+    static ngx_str_t  name = ngx_string("ASKING");
+
     if (!ngx_http_aggregate_redis_may_ask(node)) {
         return NGX_DECLINED;
     }
@@ -445,7 +440,7 @@ ngx_http_aggregate_redis_hop(ngx_http_aggregate_redis_node_t *node,
     }
 
     if (ask) {
-        asking = ngx_http_aggregate_redis_push(conn, 1);
+        asking = ngx_http_aggregate_redis_push(conn, &name, 1);
 
         if (asking == NULL) {
             return NGX_DECLINED;
@@ -497,7 +492,7 @@ ngx_http_aggregate_redis_done(ngx_http_aggregate_redis_op_t *op, ngx_int_t rc)
 }
 
 
-/* gives up what is late, and a connection that is silent */
+/* gives up commands that are late, and a connection that is idle */
 
 void
 ngx_http_aggregate_redis_timer(ngx_event_t *ev)
@@ -514,14 +509,19 @@ ngx_http_aggregate_redis_timer(ngx_event_t *ev)
         return;
     }
 
+    if (conn->closing) {
+        ngx_http_aggregate_redis_close(conn, conn->closing);
+        return;
+    }
+
     if (conn->nops == 0) {
         return;
     }
 
     if (conn->link.complete
-        && ngx_current_msec - conn->heard >= NGX_HTTP_AGGREGATE_REDIS_SILENCE)
+        && ngx_current_msec - conn->heard >= NGX_HTTP_AGGREGATE_REDIS_IDLE)
     {
-        ngx_http_aggregate_redis_close(conn, "it is silent");
+        ngx_http_aggregate_redis_close(conn, "connection idle for 1s");
         return;
     }
 

@@ -11,7 +11,6 @@
 
 #include "agg_redis.h"
 #include "agg_redis_cluster.h"
-#include "ngx_http_aggregate_block_parser.h"
 
 
 #pragma GCC visibility push(hidden)
@@ -25,14 +24,24 @@
 /* commands without a reply on one connection, at most */
 #define NGX_HTTP_AGGREGATE_REDIS_FLIGHT    1024
 
-/* a connection that is silent for so long, while it owes replies, is closed */
-#define NGX_HTTP_AGGREGATE_REDIS_SILENCE   1000
+/* a connection that owes replies and is idle for so long is closed */
+#define NGX_HTTP_AGGREGATE_REDIS_IDLE      1000
 
 /* failures in a row, of all workers, after which nobody asks for a while */
 #define NGX_HTTP_AGGREGATE_REDIS_FAILS     3
 
 #define NGX_HTTP_AGGREGATE_REDIS_BACKOFF_MIN  100
 #define NGX_HTTP_AGGREGATE_REDIS_BACKOFF_MAX  5000
+
+/* one that fails again so soon goes on with the back-off it had */
+#define NGX_HTTP_AGGREGATE_REDIS_RELAPSE   10000
+
+/* between two looks for another server in place of a replica */
+#define NGX_HTTP_AGGREGATE_REDIS_MISPLACED 1000
+
+/* between two log lines about one command that is refused */
+#define NGX_HTTP_AGGREGATE_REDIS_REFUSED   60000
+#define NGX_HTTP_AGGREGATE_REDIS_COMMANDS  16
 
 /* servers that a worker knows of at once, and whose health is shared */
 #define NGX_HTTP_AGGREGATE_REDIS_NODES     256
@@ -69,6 +78,7 @@ typedef struct {
     ngx_atomic_t                          down;
     ngx_atomic_t                          probe_at; /* milliseconds */
     ngx_atomic_t                          backoff;
+    ngx_atomic_t                          up_at;    /* since when it is up */
 } ngx_http_aggregate_redis_health_t;
 
 
@@ -77,6 +87,8 @@ typedef struct {
     ngx_atomic_t                          errors;
     ngx_atomic_t                          commands;
     ngx_atomic_t                          redirects;
+    ngx_atomic_t                          run;      /* the server's, 64 bit */
+    ngx_atomic_t                          misplaced; /* servers found to be */
     ngx_http_aggregate_redis_health_t     healths
                                            [NGX_HTTP_AGGREGATE_REDIS_HEALTHS];
 } ngx_http_aggregate_redis_sh_t;
@@ -95,6 +107,9 @@ struct ngx_http_aggregate_redis_node_s {
     ngx_http_aggregate_redis_conn_t      *conn;
     ngx_uint_t                            links;    /* that refer to it */
     ngx_event_t                           recovery; /* when it is down */
+    ngx_msec_t                            misplaced_at;
+    ngx_msec_t                            refused_at
+                                           [NGX_HTTP_AGGREGATE_REDIS_COMMANDS];
 };
 
 
@@ -202,7 +217,8 @@ struct ngx_http_aggregate_redis_talk_s {
     u_char                               *out;
     size_t                                out_len;
     size_t                                out_sent;
-    ngx_uint_t                            greetings;
+    ngx_uint_t                            greetings; /* to be answered */
+    ngx_uint_t                            greeted;
 
     unsigned                              select:1; /* the database */
     unsigned                              open:1;
@@ -225,6 +241,8 @@ struct ngx_http_aggregate_redis_conn_s {
     ngx_event_t                       timer;
     ngx_msec_t                        heard;
     ngx_msec_t                        connect_by;
+    const char                       *closing;   /* soon, and why */
+    unsigned                          hurried:1; /* a PING is under way */
 };
 
 
@@ -248,43 +266,55 @@ struct ngx_http_aggregate_redis_op_s {
     char                                 *command;  /* for another node */
     size_t                                length;
     ngx_uint_t                            hops;
+    ngx_str_t                             name;     /* the command's */
     unsigned                              setup:1;
     unsigned                              asking:1;
+    unsigned                              hurried:1;
     unsigned                              reading:1;
     unsigned                              late:1;
 };
 
 
 /*
- * A stream that is followed.  The owner sets redis, key, last_*, wait and
- * handlers: linked is called with the bounds of what the stream holds, first_*
- * and bound_* (zeroes: nothing), and may change last_*; entry for each new
- * entry; alive after each answer, which comes every wait milliseconds at
- * least; lost when there will be none for a while.  Where linked sets
- * raise_*, an entry of that id without a meaning is put into the stream
- * first, so that what comes later is later.
+ * A stream that is followed.  The owner sets redis, key, wait and handlers.
+ *
+ * known is called first and sets the epoch and the place up to which the
+ * owner knows the stream, 0 for none.  joined is called with the epoch of the
+ * stream, with the bounds of what it holds, first_* and bound_*, and with the
+ * clock of the server in milliseconds; it may change last_*, after which the
+ * stream is read.  Then come entry for each new entry, alive after each
+ * answer, which comes every wait milliseconds at least, and clocked from time
+ * to time; lost when there will be none for a while.
+ *
+ * A stream has another epoch when it may lack what it once had: it was not
+ * there, it ends before what a follower knows, or it is on another server, or
+ * one that has been restarted, and the first to come has not known it before.
  */
 
 struct ngx_http_aggregate_redis_follow_s {
     ngx_http_aggregate_redis_t           *redis;
     ngx_str_t                             key;
     ngx_msec_t                            wait;
+    uint64_t                              epoch;
     uint64_t                              last_ms;
     uint64_t                              last_seq;
     uint64_t                              first_ms;
     uint64_t                              first_seq;
     uint64_t                              bound_ms;
     uint64_t                              bound_seq;
-    uint64_t                              raise_ms;
-    uint64_t                              raise_seq;
+    uint64_t                              clock;
     void                                 *data;
 
-    void                                (*linked)(
+    void                                (*known)(
+                                   ngx_http_aggregate_redis_follow_t *follow);
+    void                                (*joined)(
                                    ngx_http_aggregate_redis_follow_t *follow);
     void                                (*entry)(
                                    ngx_http_aggregate_redis_follow_t *follow,
                                    const agg_redis_entry_t *entry);
     void                                (*alive)(
+                                   ngx_http_aggregate_redis_follow_t *follow);
+    void                                (*clocked)(
                                    ngx_http_aggregate_redis_follow_t *follow);
     void                                (*lost)(
                                    ngx_http_aggregate_redis_follow_t *follow);
@@ -294,6 +324,8 @@ struct ngx_http_aggregate_redis_follow_s {
     ngx_queue_t                           queue;
     ngx_event_t                           timer;
     ngx_msec_t                            delay;
+    ngx_msec_t                            clock_at;  /* it is asked next */
+    ngx_uint_t                            misplaced; /* as it was found */
     ngx_uint_t                            step;
 };
 
@@ -306,8 +338,8 @@ ngx_http_aggregate_redis_t *ngx_http_aggregate_redis_add(ngx_conf_t *cf,
 
 /* conf */
 
-extern ngx_command_t  ngx_http_aggregate_redis_statements[];
-
+char *ngx_http_aggregate_redis_statement(ngx_conf_t *cf,
+    ngx_command_t *dummy, void *conf);
 char *ngx_http_aggregate_redis_check(ngx_conf_t *cf,
     ngx_http_aggregate_redis_t *redis);
 char *ngx_http_aggregate_redis_resolve(ngx_conf_t *cf,
@@ -336,6 +368,24 @@ void ngx_http_aggregate_redis_failed(ngx_http_aggregate_redis_node_t *node,
     const char *what);
 void ngx_http_aggregate_redis_worked(ngx_http_aggregate_redis_node_t *node);
 
+/*
+ * The server answered an error to a command.  One that means that the command
+ * is not allowed is logged; READONLY and NOAUTH mean another server.
+ */
+void ngx_http_aggregate_redis_refused(ngx_http_aggregate_redis_node_t *node,
+    ngx_str_t *command, ngx_str_t *error);
+
+/*
+ * The server is not, or no longer, the one that the name stands for: the
+ * connections are closed soon, and never from here, and it is looked for anew.
+ */
+void ngx_http_aggregate_redis_misplaced(ngx_http_aggregate_redis_node_t *node,
+    const char *why);
+
+/* a reply that came too late shows that a PING may be worth while */
+void ngx_http_aggregate_redis_replied_late(
+    ngx_http_aggregate_redis_node_t *node, ngx_uint_t hurried);
+
 /* 1: commands are sent; 0: once a PING in the background is answered */
 ngx_uint_t ngx_http_aggregate_redis_may_ask(
     ngx_http_aggregate_redis_node_t *node);
@@ -344,7 +394,10 @@ ngx_uint_t ngx_http_aggregate_redis_may_ask(
 ngx_uint_t ngx_http_aggregate_redis_down(ngx_http_aggregate_redis_t *redis,
     ngx_uint_t *known);
 
-/* the commands that begin a connection; NULL: no memory */
+/* the commands that begin a connection, and their names; NULL: no memory */
+void ngx_http_aggregate_redis_greeting_name(
+    ngx_http_aggregate_redis_t *redis, ngx_str_t *password, ngx_uint_t select,
+    ngx_uint_t i, ngx_str_t *name);
 u_char *ngx_http_aggregate_redis_greeting(ngx_http_aggregate_redis_t *redis,
     ngx_str_t *user, ngx_str_t *password, ngx_uint_t select, size_t *len,
     ngx_uint_t *n);
@@ -399,9 +452,9 @@ void ngx_http_aggregate_redis_sentinel_doubt(
 /* commands */
 
 /*
- * Sends a command; the handler is called later, never from here.  NULL: not
- * now, as Redis is down or too much is waiting.  Without a handler nobody
- * waits for the reply.
+ * Sends a command, whose name is a constant; the handler is called later,
+ * never from here.  NULL: not now, as Redis is down or too much is waiting.
+ * Without a handler nobody waits for the reply.
  */
 ngx_http_aggregate_redis_op_t *ngx_http_aggregate_redis_send(
     ngx_http_aggregate_redis_t *redis, ngx_str_t *key, ngx_uint_t argc,
@@ -411,8 +464,12 @@ ngx_http_aggregate_redis_op_t *ngx_http_aggregate_redis_send(
 /* nobody waits for it any more; its reply is passed over when it comes */
 void ngx_http_aggregate_redis_forget(ngx_http_aggregate_redis_op_t *op);
 
-/* asks a server that is down whether it is back */
-void ngx_http_aggregate_redis_ping(ngx_http_aggregate_redis_node_t *node);
+/*
+ * Asks a server that is down whether it is back; hurried: before its time, and
+ * once only.
+ */
+void ngx_http_aggregate_redis_ping(ngx_http_aggregate_redis_node_t *node,
+    ngx_uint_t hurried);
 
 void ngx_http_aggregate_redis_done(ngx_http_aggregate_redis_op_t *op,
     ngx_int_t rc);
@@ -429,7 +486,8 @@ void ngx_http_aggregate_redis_close(ngx_http_aggregate_redis_conn_t *conn,
 
 /* a place for a reply, the last one of those that are waited for */
 ngx_http_aggregate_redis_op_t *ngx_http_aggregate_redis_push(
-    ngx_http_aggregate_redis_conn_t *conn, ngx_uint_t setup);
+    ngx_http_aggregate_redis_conn_t *conn, ngx_str_t *command,
+    ngx_uint_t setup);
 void ngx_http_aggregate_redis_queue(ngx_http_aggregate_redis_conn_t *conn,
     ngx_http_aggregate_redis_op_t *op);
 void ngx_http_aggregate_redis_unqueue(ngx_http_aggregate_redis_op_t *op);
@@ -448,6 +506,9 @@ void ngx_http_aggregate_redis_follow(
     ngx_http_aggregate_redis_follow_t *follow);
 void ngx_http_aggregate_redis_unfollow(
     ngx_http_aggregate_redis_follow_t *follow);
+
+/* a new epoch, never 0 */
+uint64_t ngx_http_aggregate_redis_epoch(void);
 
 
 extern ngx_module_t  ngx_http_aggregate_redis_module;

@@ -82,10 +82,14 @@ ngx_http_aggregate_redis_unready(ngx_http_aggregate_redis_link_t *link,
 }
 
 
+/* the time that connecting took is not the greeting's */
+
 static void
 ngx_http_aggregate_redis_ready(ngx_http_aggregate_redis_link_t *link)
 {
+    ngx_queue_t                      *q;
     ngx_connection_t                 *c;
+    ngx_http_aggregate_redis_op_t    *op;
     ngx_http_aggregate_redis_conn_t  *conn;
 
     conn = link->data;
@@ -97,6 +101,17 @@ ngx_http_aggregate_redis_ready(ngx_http_aggregate_redis_link_t *link)
 
     conn->heard = ngx_current_msec;
 
+    for (q = ngx_queue_head(&conn->ops);
+         q != ngx_queue_sentinel(&conn->ops);
+         q = ngx_queue_next(q))
+    {
+        op = ngx_queue_data(q, ngx_http_aggregate_redis_op_t, queue);
+
+        if (op->setup) {
+            op->deadline = ngx_current_msec + conn->redis->timeout;
+        }
+    }
+
     ngx_http_aggregate_redis_flush(conn);
 }
 
@@ -107,7 +122,8 @@ ngx_http_aggregate_redis_greet(ngx_http_aggregate_redis_conn_t *conn)
     size_t       len;
     u_char      *commands;
     ngx_int_t    rc;
-    ngx_uint_t   n;
+    ngx_str_t    name;
+    ngx_uint_t   i, n;
 
     commands = ngx_http_aggregate_redis_greeting(conn->redis,
                                                  &conn->redis->user,
@@ -125,8 +141,13 @@ ngx_http_aggregate_redis_greet(ngx_http_aggregate_redis_conn_t *conn)
         return NGX_ERROR;
     }
 
-    while (n--) {
-        if (ngx_http_aggregate_redis_push(conn, 1) == NULL) {
+    for (i = 0; i < n; i++) {
+
+        ngx_http_aggregate_redis_greeting_name(conn->redis,
+                                               &conn->redis->password, 1, i,
+                                               &name);
+
+        if (ngx_http_aggregate_redis_push(conn, &name, 1) == NULL) {
             return NGX_ERROR;
         }
     }
@@ -137,7 +158,7 @@ ngx_http_aggregate_redis_greet(ngx_http_aggregate_redis_conn_t *conn)
 
 ngx_http_aggregate_redis_op_t *
 ngx_http_aggregate_redis_push(ngx_http_aggregate_redis_conn_t *conn,
-    ngx_uint_t setup)
+    ngx_str_t *command, ngx_uint_t setup)
 {
     ngx_http_aggregate_redis_op_t  *op;
 
@@ -146,6 +167,7 @@ ngx_http_aggregate_redis_push(ngx_http_aggregate_redis_conn_t *conn,
         return NULL;
     }
 
+    op->name = *command;
     op->setup = setup;
     op->deadline = ngx_current_msec + conn->redis->timeout;
 

@@ -1,36 +1,45 @@
 
 /*
  * Follows a stream: a connection of its own, on which XREAD waits for the
- * next entries.  Its empty answers show that Redis lives.  After a break it
- * goes on where it was; what it was to resume from and is no longer there is
- * told to the owner.
+ * next entries.  Empty answers show that Redis lives.  After a break it
+ * resumes where it was; the owner is told when what it resumes from is no
+ * longer there.
+ *
+ * Each entry of the stream carries the stream's epoch and the run of the
+ * server, so they are lost together with it.  One script joins: it looks at
+ * the last entry and decides whether the stream goes on or is another one.
  */
 
 
 #include "ngx_http_aggregate_redis.h"
 
+#include <openssl/rand.h>
+
 
 static void ngx_http_aggregate_redis_follow_timer(ngx_event_t *ev);
 static void ngx_http_aggregate_redis_follow_again(
     ngx_http_aggregate_redis_follow_t *follow);
-static ngx_int_t ngx_http_aggregate_redis_follow_ready(
-    ngx_http_aggregate_redis_talk_t *talk);
 static void ngx_http_aggregate_redis_follow_closed(
     ngx_http_aggregate_redis_talk_t *talk, const char *why);
+static ngx_int_t ngx_http_aggregate_redis_follow_ready(
+    ngx_http_aggregate_redis_talk_t *talk);
 static ngx_int_t ngx_http_aggregate_redis_follow_reply(
     ngx_http_aggregate_redis_talk_t *talk, void *reply);
 static ngx_int_t ngx_http_aggregate_redis_follow_error(
     ngx_http_aggregate_redis_follow_t *follow, const char *text, size_t len);
-static ngx_int_t ngx_http_aggregate_redis_follow_range(
-    ngx_http_aggregate_redis_follow_t *follow, ngx_uint_t last);
-static ngx_int_t ngx_http_aggregate_redis_follow_linked(
+static ngx_int_t ngx_http_aggregate_redis_follow_role(
+    ngx_http_aggregate_redis_follow_t *follow, void *reply);
+static ngx_int_t ngx_http_aggregate_redis_follow_info(
     ngx_http_aggregate_redis_follow_t *follow);
-static ngx_int_t ngx_http_aggregate_redis_follow_raise(
-    ngx_http_aggregate_redis_follow_t *follow);
+static ngx_int_t ngx_http_aggregate_redis_follow_join(
+    ngx_http_aggregate_redis_follow_t *follow, const char *info, size_t len);
+static ngx_int_t ngx_http_aggregate_redis_follow_joined(
+    ngx_http_aggregate_redis_follow_t *follow, void *reply);
+static ngx_int_t ngx_http_aggregate_redis_follow_clock(
+    ngx_http_aggregate_redis_follow_t *follow, void *seconds,
+    void *microseconds);
 static ngx_int_t ngx_http_aggregate_redis_follow_next(
     ngx_http_aggregate_redis_follow_t *follow);
-static int ngx_http_aggregate_redis_follow_bound(void *data,
-    const agg_redis_entry_t *entry);
 static int ngx_http_aggregate_redis_follow_entry(void *data,
     const agg_redis_entry_t *entry);
 
@@ -41,14 +50,49 @@ static int ngx_http_aggregate_redis_follow_entry(void *data,
 #define NGX_HTTP_AGGREGATE_REDIS_FOLLOW_AGAIN  100
 #define NGX_HTTP_AGGREGATE_REDIS_FOLLOW_MAX    1600
 
+/* between two looks at the server's clock */
+#define NGX_HTTP_AGGREGATE_REDIS_FOLLOW_CLOCK  10000
+
 
 typedef enum {
-    ngx_http_aggregate_redis_follow_role = 0,
-    ngx_http_aggregate_redis_follow_first,
-    ngx_http_aggregate_redis_follow_last,
-    ngx_http_aggregate_redis_follow_raised,
+    ngx_http_aggregate_redis_follow_ask_role = 0,
+    ngx_http_aggregate_redis_follow_ask_info,
+    ngx_http_aggregate_redis_follow_ask_join,
+    ngx_http_aggregate_redis_follow_ask_time,
     ngx_http_aggregate_redis_follow_read
 } ngx_http_aggregate_redis_follow_e;
+
+
+/*
+ * The arguments: the run of the server; the epoch known; the place known, as
+ * two numbers, and the next one; an epoch for a stream that is another one.
+ */
+
+static ngx_str_t  ngx_http_aggregate_redis_follow_script = ngx_string(
+    "local s, e, r, m, n = KEYS[1], '', '', 0, 0 "
+    "local l = redis.call('xrevrange', s, '+', '-', 'COUNT', 1)[1] "
+    "if l then "
+    "for i = 1, #l[2], 2 do "
+    "if l[2][i] == 'epoch' then e = l[2][i + 1] end "
+    "if l[2][i] == 'run' then r = l[2][i + 1] end "
+    "end "
+    "m, n = string.match(l[1], '(%d+)-(%d+)') "
+    "m, n = tonumber(m), tonumber(n) "
+    "end "
+    "local t, km, kn = redis.call('time'), tonumber(ARGV[3]), "
+    "tonumber(ARGV[4]) "
+    "local behind = km > m or (km == m and kn > n) "
+    "if e == '' or behind or (r ~= ARGV[1] and e ~= ARGV[2]) then "
+    "e = ARGV[6] r = '' end "
+    "if r ~= ARGV[1] then "
+    "local id = '*' "
+    "if behind and km >= t[1] * 1000 + math.floor(t[2] / 1000) then "
+    "id = ARGV[5] end "
+    "redis.call('xadd', s, id, 'hash', '0000000000000001', 'soft', '1', "
+    "'epoch', e, 'run', ARGV[1]) "
+    "end "
+    "return { e, redis.call('xrange', s, '-', '+', 'COUNT', 1)[1][1], "
+    "redis.call('xrevrange', s, '+', '-', 'COUNT', 1)[1][1], t[1], t[2] }");
 
 
 void
@@ -162,32 +206,28 @@ ngx_http_aggregate_redis_follow_closed(ngx_http_aggregate_redis_talk_t *talk,
 
 
 /*
- * The steps: the role of the server, where sentinels may be wrong about it,
- * the first and the last entry of the stream, and then what comes after the
- * last one known, again and again
+ * The steps: the role of the server, about which sentinels and names may be
+ * wrong, its run, the stream, and then what comes after the last entry known,
+ * again and again
  */
 
 static ngx_int_t
 ngx_http_aggregate_redis_follow_ready(ngx_http_aggregate_redis_talk_t *talk)
 {
-    ngx_str_t                           argv[2];
+    ngx_str_t                           argv[1];
     ngx_http_aggregate_redis_follow_t  *follow;
 
     follow = talk->data;
 
     ngx_http_aggregate_redis_worked(follow->node);
 
-    if (follow->redis->sentinels.nelts) {
+    follow->misplaced = follow->redis->sh->misplaced;
+    follow->step = ngx_http_aggregate_redis_follow_ask_role;
 
-        follow->step = ngx_http_aggregate_redis_follow_role;
+    ngx_str_set(&argv[0], "ROLE");
 
-        ngx_str_set(&argv[0], "ROLE");
-
-        return ngx_http_aggregate_redis_talk_ask(talk, 1, argv,
+    return ngx_http_aggregate_redis_talk_ask(talk, 1, argv,
                                       NGX_HTTP_AGGREGATE_REDIS_FOLLOW_WAIT);
-    }
-
-    return ngx_http_aggregate_redis_follow_range(follow, 0);
 }
 
 
@@ -205,53 +245,43 @@ ngx_http_aggregate_redis_follow_reply(ngx_http_aggregate_redis_talk_t *talk,
 
     type = agg_redis_reply_type(reply, &text, &len, &integer);
 
-    /* another node may have raised the stream already */
-
     if (type == AGG_REDIS_ERROR
-        && follow->step != ngx_http_aggregate_redis_follow_raised)
+        && ngx_http_aggregate_redis_follow_error(follow, text, len) != NGX_OK)
     {
-        return ngx_http_aggregate_redis_follow_error(follow, text, len);
+        return NGX_ERROR;
     }
 
     switch (follow->step) {
 
-    case ngx_http_aggregate_redis_follow_role:
+    case ngx_http_aggregate_redis_follow_ask_role:
 
-        if (agg_redis_elements(reply) == 0
-            || agg_redis_reply_type(agg_redis_element(reply, 0), &text, &len,
-                                    &integer)
-               != AGG_REDIS_BULK
-            || len != 6 || ngx_memcmp(text, "master", 6) != 0)
-        {
-            ngx_http_aggregate_redis_sentinel_doubt(follow->redis);
-            return NGX_ERROR;
-        }
-
-        return ngx_http_aggregate_redis_follow_range(follow, 0);
-
-    case ngx_http_aggregate_redis_follow_first:
-    case ngx_http_aggregate_redis_follow_last:
-
-        follow->bound_ms = 0;
-        follow->bound_seq = 0;
-
-        if (agg_redis_entries(reply, 0, ngx_http_aggregate_redis_follow_bound,
-                              follow)
-            < 0)
+        if (type != AGG_REDIS_ERROR
+            && ngx_http_aggregate_redis_follow_role(follow, reply) != NGX_OK)
         {
             return NGX_ERROR;
         }
 
-        if (follow->step == ngx_http_aggregate_redis_follow_last) {
-            return ngx_http_aggregate_redis_follow_linked(follow);
+        return ngx_http_aggregate_redis_follow_info(follow);
+
+    case ngx_http_aggregate_redis_follow_ask_info:
+
+        return ngx_http_aggregate_redis_follow_join(follow,
+                               type == AGG_REDIS_BULK ? text : NULL, len);
+
+    case ngx_http_aggregate_redis_follow_ask_join:
+
+        return ngx_http_aggregate_redis_follow_joined(follow, reply);
+
+    case ngx_http_aggregate_redis_follow_ask_time:
+
+        if (agg_redis_elements(reply) == 2
+            && ngx_http_aggregate_redis_follow_clock(follow,
+                                                agg_redis_element(reply, 0),
+                                                agg_redis_element(reply, 1))
+               == NGX_OK)
+        {
+            follow->clocked(follow);
         }
-
-        follow->first_ms = follow->bound_ms;
-        follow->first_seq = follow->bound_seq;
-
-        return ngx_http_aggregate_redis_follow_range(follow, 1);
-
-    case ngx_http_aggregate_redis_follow_raised:
 
         return ngx_http_aggregate_redis_follow_next(follow);
 
@@ -266,113 +296,243 @@ ngx_http_aggregate_redis_follow_reply(ngx_http_aggregate_redis_talk_t *talk,
 
         follow->alive(follow);
 
-        return ngx_http_aggregate_redis_follow_next(follow);
+        /* another worker may have found that this is not the server */
+
+        return (follow->misplaced == follow->redis->sh->misplaced)
+               ? ngx_http_aggregate_redis_follow_next(follow) : NGX_ERROR;
     }
 }
 
 
-/* in a cluster, the stream may be elsewhere now */
+/*
+ * NGX_OK: the stream can be followed all the same.  In a cluster it may be
+ * on another node now.
+ */
 
 static ngx_int_t
 ngx_http_aggregate_redis_follow_error(
     ngx_http_aggregate_redis_follow_t *follow, const char *text, size_t len)
 {
     unsigned                          slot;
+    ngx_str_t                         error, command;
     agg_redis_address_t               address;
     ngx_http_aggregate_redis_t       *redis;
     ngx_http_aggregate_redis_node_t  *node;
 
+    static const char  *commands[] = {
+        "ROLE", "INFO", "EVAL", "TIME", "XREAD"
+    };
+
     redis = follow->redis;
 
-    if (!redis->clustered || len < 6 || ngx_memcmp(text, "MOVED ", 6) != 0
-        || agg_redis_moved(text + 6, len - 6, &slot, &address) != 0)
-    {
-        return NGX_ERROR;
+    if (!redis->clustered || len < 6 || ngx_memcmp(text, "MOVED ", 6) != 0) {
+
+        command.data = (u_char *) commands[follow->step];
+        command.len = ngx_strlen(command.data);
+
+        error.data = (u_char *) text;
+        error.len = len;
+
+        ngx_http_aggregate_redis_refused(follow->node, &command, &error);
+
+        return (follow->step == ngx_http_aggregate_redis_follow_ask_join
+                || follow->step == ngx_http_aggregate_redis_follow_read)
+               ? NGX_ERROR : NGX_OK;
     }
 
-    node = address.length ? ngx_http_aggregate_redis_node(redis, &address)
-                          : NULL;
+    if (agg_redis_moved(text + 6, len - 6, &slot, &address) == 0
+        && address.length)
+    {
+        node = ngx_http_aggregate_redis_node(redis, &address);
 
-    if (node) {
-        ngx_http_aggregate_redis_cluster_moved(redis, slot, node);
+        if (node) {
+            ngx_http_aggregate_redis_cluster_moved(redis, slot, node);
+        }
     }
 
     return NGX_ERROR;
 }
 
 
-/* the first entry of the stream, or the last one */
+/* purges and entries go to a master only */
 
 static ngx_int_t
-ngx_http_aggregate_redis_follow_range(
-    ngx_http_aggregate_redis_follow_t *follow, ngx_uint_t last)
+ngx_http_aggregate_redis_follow_role(
+    ngx_http_aggregate_redis_follow_t *follow, void *reply)
 {
-    ngx_str_t  argv[6];
+    size_t       len;
+    int64_t      integer;
+    const char  *text;
 
-    if (last) {
-        ngx_str_set(&argv[0], "XREVRANGE");
-        ngx_str_set(&argv[2], "+");
-        ngx_str_set(&argv[3], "-");
-
-        follow->step = ngx_http_aggregate_redis_follow_last;
-
-    } else {
-        ngx_str_set(&argv[0], "XRANGE");
-        ngx_str_set(&argv[2], "-");
-        ngx_str_set(&argv[3], "+");
-
-        follow->step = ngx_http_aggregate_redis_follow_first;
+    if (agg_redis_elements(reply) != 0
+        && agg_redis_reply_type(agg_redis_element(reply, 0), &text, &len,
+                                &integer)
+           == AGG_REDIS_BULK
+        && len == 6 && ngx_memcmp(text, "master", 6) == 0)
+    {
+        return NGX_OK;
     }
 
-    argv[1] = follow->key;
-    ngx_str_set(&argv[4], "COUNT");
-    ngx_str_set(&argv[5], "1");
+    ngx_http_aggregate_redis_misplaced(follow->node, "it is a replica");
 
-    return ngx_http_aggregate_redis_talk_ask(&follow->talk, 6, argv,
-                                       NGX_HTTP_AGGREGATE_REDIS_FOLLOW_WAIT);
+    return NGX_ERROR;
 }
 
 
 static ngx_int_t
-ngx_http_aggregate_redis_follow_linked(
+ngx_http_aggregate_redis_follow_info(
     ngx_http_aggregate_redis_follow_t *follow)
 {
-    follow->raise_ms = 0;
-    follow->raise_seq = 0;
+    ngx_str_t  argv[2];
 
-    follow->linked(follow);
-    follow->delay = 0;
+    ngx_str_set(&argv[0], "INFO");
+    ngx_str_set(&argv[1], "server");
 
-    if (follow->raise_ms || follow->raise_seq) {
-        return ngx_http_aggregate_redis_follow_raise(follow);
+    follow->step = ngx_http_aggregate_redis_follow_ask_info;
+
+    return ngx_http_aggregate_redis_talk_ask(&follow->talk, 2, argv,
+                                      NGX_HTTP_AGGREGATE_REDIS_FOLLOW_WAIT);
+}
+
+
+/* a server that does not tell its run is taken for one that never ends */
+
+static ngx_int_t
+ngx_http_aggregate_redis_follow_join(
+    ngx_http_aggregate_redis_follow_t *follow, const char *info, size_t len)
+{
+    size_t       n;
+    u_char       run[NGX_INT64_LEN], known[NGX_INT64_LEN],
+                 fresh[NGX_INT64_LEN], ms[NGX_INT64_LEN], seq[NGX_INT64_LEN],
+                 next[NGX_INT64_LEN + 2];
+    uint64_t     id;
+    ngx_str_t    argv[10];
+    const char  *text;
+
+    text = info ? agg_redis_info(info, len, "run_id", &n) : NULL;
+    id = text ? agg_redis_hex(text, n) : 0;
+
+    follow->redis->sh->run = (ngx_atomic_uint_t) id;
+
+    follow->known(follow);
+
+    ngx_str_set(&argv[0], "EVAL");
+    argv[1] = ngx_http_aggregate_redis_follow_script;
+    ngx_str_set(&argv[2], "1");
+    argv[3] = follow->key;
+    argv[4].data = run;
+    argv[4].len = ngx_sprintf(run, "%016xL", id) - run;
+    argv[5].data = known;
+    argv[5].len = ngx_sprintf(known, "%016xL", follow->epoch) - known;
+    argv[6].data = ms;
+    argv[6].len = ngx_sprintf(ms, "%uL", follow->last_ms) - ms;
+    argv[7].data = seq;
+    argv[7].len = ngx_sprintf(seq, "%uL", follow->last_seq) - seq;
+    argv[8].data = next;
+    argv[8].len = ngx_sprintf(next, "%uL-0", follow->last_ms + 1) - next;
+    argv[9].data = fresh;
+    argv[9].len = ngx_sprintf(fresh, "%016xL",
+                              ngx_http_aggregate_redis_epoch())
+                  - fresh;
+
+    follow->step = ngx_http_aggregate_redis_follow_ask_join;
+
+    return ngx_http_aggregate_redis_talk_ask(&follow->talk, 10, argv,
+                                      NGX_HTTP_AGGREGATE_REDIS_FOLLOW_WAIT);
+}
+
+
+uint64_t
+ngx_http_aggregate_redis_epoch(void)
+{
+    uint64_t  epoch;
+
+    if (RAND_bytes((u_char *) &epoch, sizeof(uint64_t)) != 1) {
+        epoch = ((uint64_t) ngx_random() << 32) ^ (uint64_t) ngx_random()
+                ^ ((uint64_t) ngx_pid << 16);
     }
+
+    return epoch ? epoch : 1;
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_redis_follow_joined(
+    ngx_http_aggregate_redis_follow_t *follow, void *reply)
+{
+    size_t       i, len[3];
+    int64_t      integer;
+    const char  *text[3];
+
+    if (agg_redis_elements(reply) != 5) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < 3; i++) {
+        if (agg_redis_reply_type(agg_redis_element(reply, i), &text[i],
+                                 &len[i], &integer)
+            != AGG_REDIS_BULK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    follow->epoch = agg_redis_hex(text[0], len[0]);
+
+    if (follow->epoch == 0
+        || agg_redis_id(text[1], len[1], &follow->first_ms,
+                        &follow->first_seq)
+           != 0
+        || agg_redis_id(text[2], len[2], &follow->bound_ms,
+                        &follow->bound_seq)
+           != 0
+        || ngx_http_aggregate_redis_follow_clock(follow,
+                                                 agg_redis_element(reply, 3),
+                                                 agg_redis_element(reply, 4))
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    follow->clocked(follow);
+    follow->joined(follow);
+    follow->delay = 0;
 
     return ngx_http_aggregate_redis_follow_next(follow);
 }
 
 
 static ngx_int_t
-ngx_http_aggregate_redis_follow_raise(
-    ngx_http_aggregate_redis_follow_t *follow)
+ngx_http_aggregate_redis_follow_clock(
+    ngx_http_aggregate_redis_follow_t *follow, void *seconds,
+    void *microseconds)
 {
-    u_char     id[2 * NGX_INT64_LEN + 1];
-    ngx_str_t  argv[7];
+    size_t       len, usec_len;
+    time_t       sec;
+    int64_t      integer;
+    ngx_int_t    usec;
+    const char  *text, *usec_text;
 
-    ngx_str_set(&argv[0], "XADD");
-    argv[1] = follow->key;
-    argv[2].data = id;
-    argv[2].len = ngx_sprintf(id, "%uL-%uL", follow->raise_ms,
-                              follow->raise_seq)
-                  - id;
-    ngx_str_set(&argv[3], "hash");
-    ngx_str_set(&argv[4], "0000000000000001");
-    ngx_str_set(&argv[5], "soft");
-    ngx_str_set(&argv[6], "1");
+    follow->clock_at = ngx_current_msec
+                       + NGX_HTTP_AGGREGATE_REDIS_FOLLOW_CLOCK;
 
-    follow->step = ngx_http_aggregate_redis_follow_raised;
+    if (agg_redis_reply_type(seconds, &text, &len, &integer) != AGG_REDIS_BULK
+        || agg_redis_reply_type(microseconds, &usec_text, &usec_len, &integer)
+           != AGG_REDIS_BULK)
+    {
+        return NGX_ERROR;
+    }
 
-    return ngx_http_aggregate_redis_talk_ask(&follow->talk, 7, argv,
-                                       NGX_HTTP_AGGREGATE_REDIS_FOLLOW_WAIT);
+    sec = ngx_atotm((u_char *) text, len);
+    usec = ngx_atoi((u_char *) usec_text, usec_len);
+
+    if (sec == NGX_ERROR || usec == NGX_ERROR || sec > INT64_MAX / 4000) {
+        return NGX_ERROR;
+    }
+
+    follow->clock = (uint64_t) sec * 1000 + (uint64_t) usec / 1000;
+
+    return NGX_OK;
 }
 
 
@@ -382,6 +542,18 @@ ngx_http_aggregate_redis_follow_next(
 {
     u_char     id[2 * NGX_INT64_LEN + 1], wait[NGX_INT64_LEN];
     ngx_str_t  argv[8];
+
+    if ((ngx_msec_int_t) (follow->clock_at - ngx_current_msec) <= 0) {
+
+        ngx_str_set(&argv[0], "TIME");
+
+        follow->step = ngx_http_aggregate_redis_follow_ask_time;
+        follow->clock_at = ngx_current_msec
+                           + NGX_HTTP_AGGREGATE_REDIS_FOLLOW_CLOCK;
+
+        return ngx_http_aggregate_redis_talk_ask(&follow->talk, 1, argv,
+                                       NGX_HTTP_AGGREGATE_REDIS_FOLLOW_WAIT);
+    }
 
     ngx_str_set(&argv[0], "XREAD");
     ngx_str_set(&argv[1], "COUNT");
@@ -400,17 +572,6 @@ ngx_http_aggregate_redis_follow_next(
 
     return ngx_http_aggregate_redis_talk_ask(&follow->talk, 8, argv,
                         follow->wait + NGX_HTTP_AGGREGATE_REDIS_FOLLOW_WAIT);
-}
-
-
-static int
-ngx_http_aggregate_redis_follow_bound(void *data,
-    const agg_redis_entry_t *entry)
-{
-    ngx_http_aggregate_redis_follow_t *follow = data;
-
-    return agg_redis_id(entry->id, entry->id_length, &follow->bound_ms,
-                        &follow->bound_seq);
 }
 
 

@@ -29,7 +29,7 @@ static ngx_command_t  ngx_http_aggregate_redis_commands[] = {
       ngx_http_aggregate_redis_block,
       0,
       0,
-      ngx_http_aggregate_redis_statements },
+      NULL },
 
       ngx_null_command
 };
@@ -223,6 +223,7 @@ ngx_http_aggregate_redis_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     char                        *rv;
     ngx_str_t                   *value, name;
+    ngx_conf_t                   save;
     ngx_http_aggregate_redis_t  *redis;
 
     value = cf->args->elts;
@@ -258,7 +259,14 @@ ngx_http_aggregate_redis_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     redis->shm_zone->init = ngx_http_aggregate_redis_init_zone;
     redis->shm_zone->data = redis;
 
-    rv = ngx_http_aggregate_parse_block(cf, cmd, redis);
+    save = *cf;
+    cf->handler = ngx_http_aggregate_redis_statement;
+    cf->handler_conf = (void *) redis;
+
+    rv = ngx_conf_parse(cf, NULL);
+
+    *cf = save;
+
     if (rv != NGX_CONF_OK) {
         return rv;
     }

@@ -19,6 +19,13 @@ static void ngx_http_aggregate_redis_watch(
 static void ngx_http_aggregate_redis_unwatch(
     ngx_http_aggregate_redis_node_t *node);
 static void ngx_http_aggregate_redis_recover(ngx_event_t *ev);
+static ngx_atomic_uint_t ngx_http_aggregate_redis_backoff(
+    ngx_http_aggregate_redis_health_t *health);
+static ngx_uint_t ngx_http_aggregate_redis_is_error(ngx_str_t *error,
+    const char *word);
+static void ngx_http_aggregate_redis_log_refused(
+    ngx_http_aggregate_redis_node_t *node, ngx_str_t *command,
+    ngx_str_t *error);
 
 
 ngx_int_t
@@ -403,10 +410,27 @@ ngx_http_aggregate_redis_recover(ngx_event_t *ev)
         health->backoff = ngx_min(health->backoff * 2,
                                   NGX_HTTP_AGGREGATE_REDIS_BACKOFF_MAX);
 
-        ngx_http_aggregate_redis_ping(node);
+        ngx_http_aggregate_redis_ping(node, 0);
     }
 
     ngx_http_aggregate_redis_watch(node);
+}
+
+
+/* a server that comes and goes is not asked oftener for that */
+
+static ngx_atomic_uint_t
+ngx_http_aggregate_redis_backoff(ngx_http_aggregate_redis_health_t *health)
+{
+    ngx_msec_t  up;
+
+    up = ngx_current_msec - (ngx_msec_t) health->up_at;
+
+    if (health->backoff == 0 || up > NGX_HTTP_AGGREGATE_REDIS_RELAPSE) {
+        return NGX_HTTP_AGGREGATE_REDIS_BACKOFF_MIN;
+    }
+
+    return health->backoff;
 }
 
 
@@ -432,7 +456,7 @@ ngx_http_aggregate_redis_failed(ngx_http_aggregate_redis_node_t *node,
 
     if (ngx_atomic_cmp_set(&health->down, 0, 1)) {
 
-        health->backoff = NGX_HTTP_AGGREGATE_REDIS_BACKOFF_MIN;
+        health->backoff = ngx_http_aggregate_redis_backoff(health);
         health->probe_at = ngx_current_msec + health->backoff
                          + ngx_random() % NGX_HTTP_AGGREGATE_REDIS_BACKOFF_MIN;
 
@@ -457,9 +481,184 @@ ngx_http_aggregate_redis_worked(ngx_http_aggregate_redis_node_t *node)
     }
 
     if (health->down && ngx_atomic_cmp_set(&health->down, 1, 0)) {
+
+        health->up_at = ngx_current_msec;
+
         ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
                       "redis \"%V\" (%V) is back", &node->redis->name,
                       &node->name);
+    }
+}
+
+
+void
+ngx_http_aggregate_redis_replied_late(ngx_http_aggregate_redis_node_t *node,
+    ngx_uint_t hurried)
+{
+    if (node->health->down && !hurried && node->conn && !node->conn->hurried)
+    {
+        ngx_http_aggregate_redis_ping(node, 1);
+    }
+}
+
+
+void
+ngx_http_aggregate_redis_refused(ngx_http_aggregate_redis_node_t *node,
+    ngx_str_t *command, ngx_str_t *error)
+{
+    ngx_str_t                    word;
+    ngx_http_aggregate_redis_t  *redis;
+
+    redis = node->redis;
+
+    (void) ngx_atomic_fetch_add(&redis->sh->errors, 1);
+
+    if (ngx_http_aggregate_redis_is_error(error, "READONLY")) {
+        ngx_http_aggregate_redis_misplaced(node, "it is a replica");
+
+    } else if (ngx_http_aggregate_redis_is_error(error, "NOAUTH")) {
+        ngx_http_aggregate_redis_misplaced(node, "it wants a password");
+    }
+
+    if (ngx_http_aggregate_redis_is_error(error, "NOPERM")
+        || ngx_http_aggregate_redis_is_error(error, "NOAUTH")
+        || ngx_http_aggregate_redis_is_error(error, "WRONGPASS")
+        || ngx_strnstr(error->data, "can't run this command", error->len))
+    {
+        ngx_http_aggregate_redis_log_refused(node, command, error);
+        return;
+    }
+
+    /* the rest of the text may hold keys */
+
+    word.data = error->data;
+
+    for (word.len = 0; word.len < ngx_min(error->len, 32); word.len++) {
+        if (word.data[word.len] < 'A' || word.data[word.len] > 'Z') {
+            break;
+        }
+    }
+
+    ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
+                  "redis \"%V\" (%V) answered \"%V\" with an error \"%V\"",
+                  &redis->name, &node->name, command, &word);
+}
+
+
+/* that of a script may stand in the text of another one */
+
+static ngx_uint_t
+ngx_http_aggregate_redis_is_error(ngx_str_t *error, const char *word)
+{
+    size_t      len;
+    ngx_uint_t  i;
+
+    len = ngx_strlen(word);
+
+    if (error->len >= len && ngx_memcmp(error->data, word, len) == 0) {
+        return 1;
+    }
+
+    if (error->len < 4 || ngx_memcmp(error->data, "ERR ", 4) != 0) {
+        return 0;
+    }
+
+    for (i = 4; i + 1 + len <= error->len; i++) {
+        if (error->data[i] == '-'
+            && ngx_memcmp(error->data + i + 1, word, len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static void
+ngx_http_aggregate_redis_log_refused(ngx_http_aggregate_redis_node_t *node,
+    ngx_str_t *command, ngx_str_t *error)
+{
+    ngx_str_t    text;
+    ngx_msec_t  *at;
+
+    at = &node->refused_at[ngx_crc32_short(command->data, command->len)
+                           % NGX_HTTP_AGGREGATE_REDIS_COMMANDS];
+
+    if (*at
+        && ngx_current_msec - *at < NGX_HTTP_AGGREGATE_REDIS_REFUSED)
+    {
+        return;
+    }
+
+    *at = ngx_current_msec ? ngx_current_msec : 1;
+
+    text.data = error->data;
+    text.len = ngx_min(error->len, 128);
+
+    ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                  "redis \"%V\" (%V) refuses the command \"%V\": \"%V\"",
+                  &node->redis->name, &node->name, command, &text);
+}
+
+
+void
+ngx_http_aggregate_redis_misplaced(ngx_http_aggregate_redis_node_t *node,
+    const char *why)
+{
+    ngx_queue_t                        *q;
+    ngx_http_aggregate_redis_t         *redis;
+    ngx_http_aggregate_redis_follow_t  *follow;
+
+    if (node->misplaced_at
+        && ngx_current_msec - node->misplaced_at
+           < NGX_HTTP_AGGREGATE_REDIS_MISPLACED)
+    {
+        return;
+    }
+
+    node->misplaced_at = ngx_current_msec ? ngx_current_msec : 1;
+
+    redis = node->redis;
+
+    (void) ngx_atomic_fetch_add(&redis->sh->misplaced, 1);
+
+    ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                  "redis \"%V\" (%V) is looked for anew: %s",
+                  &redis->name, &node->name, why);
+
+    if (redis->sentinel) {
+        ngx_http_aggregate_redis_sentinel_doubt(redis);
+    }
+
+    if (redis->cluster) {
+        ngx_http_aggregate_redis_cluster_doubt(redis);
+    }
+
+    if (node->conn) {
+        node->conn->closing = why;
+
+        if (node->conn->timer.timer_set) {
+            ngx_del_timer(&node->conn->timer);
+        }
+
+        ngx_add_timer(&node->conn->timer, 1);
+    }
+
+    for (q = ngx_queue_head(&redis->follows);
+         q != ngx_queue_sentinel(&redis->follows);
+         q = ngx_queue_next(q))
+    {
+        follow = ngx_queue_data(q, ngx_http_aggregate_redis_follow_t, queue);
+
+        if (follow->talk.open && follow->node == node) {
+
+            if (follow->talk.timer.timer_set) {
+                ngx_del_timer(&follow->talk.timer);
+            }
+
+            ngx_add_timer(&follow->talk.timer, 1);
+        }
     }
 }
 
@@ -491,6 +690,22 @@ ngx_http_aggregate_redis_down(ngx_http_aggregate_redis_t *redis,
     }
 
     return n;
+}
+
+
+void
+ngx_http_aggregate_redis_greeting_name(ngx_http_aggregate_redis_t *redis,
+    ngx_str_t *password, ngx_uint_t select, ngx_uint_t i, ngx_str_t *name)
+{
+    if (password->len && i-- == 0) {
+        ngx_str_set(name, "AUTH");
+
+    } else if (select && redis->database && i-- == 0) {
+        ngx_str_set(name, "SELECT");
+
+    } else {
+        ngx_str_set(name, "PING");
+    }
 }
 
 

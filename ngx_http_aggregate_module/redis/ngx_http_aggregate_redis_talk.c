@@ -42,6 +42,7 @@ ngx_http_aggregate_redis_talk_open(ngx_http_aggregate_redis_talk_t *talk,
     talk->link.ready = ngx_http_aggregate_redis_talk_ready;
     talk->link.failed = ngx_http_aggregate_redis_talk_failed;
 
+    talk->greeted = 0;
     talk->out_sent = 0;
     talk->out = ngx_http_aggregate_redis_greeting(talk->redis, talk->user,
                                                   talk->password,
@@ -72,9 +73,9 @@ ngx_http_aggregate_redis_talk_ask(ngx_http_aggregate_redis_talk_t *talk,
     ngx_uint_t argc, ngx_str_t *argv, ngx_msec_t timeout)
 {
     char          *command;
-    size_t         len, lens[8];
+    size_t         len, lens[16];
     ngx_uint_t     i;
-    const u_char  *args[8];
+    const u_char  *args[16];
 
     for (i = 0; i < argc; i++) {
         args[i] = argv[i].data;
@@ -273,7 +274,7 @@ ngx_http_aggregate_redis_talk_take(ngx_http_aggregate_redis_talk_t *talk)
 
         if (result != NGX_OK) {
             ngx_http_aggregate_redis_talk_close(talk,
-                                   result == NGX_DONE ? "all is said"
+                                   result == NGX_DONE ? "done"
                                                       : "a reply was refused");
             return NGX_ERROR;
         }
@@ -287,6 +288,7 @@ ngx_http_aggregate_redis_talk_reply(ngx_http_aggregate_redis_talk_t *talk,
 {
     size_t       len;
     int64_t      integer;
+    ngx_str_t    name, error;
     const char  *text;
 
     if (talk->greetings == 0) {
@@ -296,8 +298,18 @@ ngx_http_aggregate_redis_talk_reply(ngx_http_aggregate_redis_talk_t *talk,
     if (agg_redis_reply_type(reply, &text, &len, &integer)
         == AGG_REDIS_ERROR)
     {
+        ngx_http_aggregate_redis_greeting_name(talk->redis, talk->password,
+                                               talk->select,
+                                               talk->greeted, &name);
+        error.data = (u_char *) text;
+        error.len = len;
+
+        ngx_http_aggregate_redis_refused(talk->link.node, &name, &error);
+
         return NGX_ERROR;
     }
+
+    talk->greeted++;
 
     return --talk->greetings ? NGX_OK : talk->ready(talk);
 }
@@ -315,5 +327,5 @@ ngx_http_aggregate_redis_talk_timer(ngx_event_t *ev)
         return;
     }
 
-    ngx_http_aggregate_redis_talk_close(talk, "it is silent");
+    ngx_http_aggregate_redis_talk_close(talk, "connection idle");
 }

@@ -53,6 +53,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_inside(&entry.key, copy, size);
         check_inside(&entry.tags, copy, size);
         check_inside(&entry.lines, copy, size);
+        check_inside(&entry.names, copy, size);
+        (void) agg_cache_entry_name(&entry, AGG_CACHE_ENTRY_NAMES_MAX);
         check_inside(&entry.body, copy, size);
 
         p = entry.lines.data;

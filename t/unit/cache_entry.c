@@ -28,6 +28,9 @@ check(int ok, const char *what)
 }
 
 
+static u_char    names[16];
+
+
 static u_char *
 make(agg_cache_entry_t *entry, size_t *len, const char **lines)
 {
@@ -48,8 +51,14 @@ make(agg_cache_entry_t *entry, size_t *len, const char **lines)
     entry->freshness.fresh = 60;
     entry->freshness.updating = 30;
     entry->freshness.error = 3600;
-    entry->born.ms = 0x123456789aULL;
-    entry->born.seq = 7;
+    entry->born.epoch = 0xfedcba9876543210ULL;
+    entry->born.id.ms = 0x123456789aULL;
+    entry->born.id.seq = 7;
+    entry->seq = 12;
+    entry->written = 1700000000123;
+    (void) agg_cache_entry_put_name(agg_cache_entry_put_name(names, 5), 6);
+    entry->names.data = names;
+    entry->names.len = sizeof(names);
     entry->key.data = (const u_char *) "the key";
     entry->key.len = 7;
     entry->tags.data = (const u_char *) "t1 t2";
@@ -89,11 +98,18 @@ check_round(void)
 
     data = make(&entry, &len, lines);
 
+    memset(&got, 0, sizeof(got));
+
     check(agg_cache_entry_read(&got, data, len, 1) == 0, "read");
     check(got.kind == entry.kind && got.status == entry.status, "status");
     check(memcmp(&got.freshness, &entry.freshness, sizeof(got.freshness))
           == 0, "freshness");
-    check(agg_cache_id_compare(&got.born, &entry.born) == 0, "born");
+    check(got.born.epoch == entry.born.epoch
+          && agg_cache_id_compare(&got.born.id, &entry.born.id) == 0, "born");
+    check(got.seq == 12 && got.written == 1700000000123, "written");
+    check(agg_cache_entry_name(&got, 0) == 5
+          && agg_cache_entry_name(&got, 1) == 6
+          && agg_cache_entry_name(&got, 2) == 0, "names");
     check(got.key.len == 7 && memcmp(got.key.data, "the key", 7) == 0, "key");
     check(got.tags.len == 5 && memcmp(got.tags.data, "t1 t2", 5) == 0,
           "tags");
@@ -106,6 +122,13 @@ check_round(void)
     check(agg_cache_entry_line(&got, &p, &name, &value) == 1, "line 2");
     check(name.len == 7 && value.len == 0, "line 2");
     check(agg_cache_entry_line(&got, &p, &name, &value) == 0, "end");
+
+    agg_cache_entry_adopt(data, 1600000000);
+    check(agg_cache_entry_read(&got, data, len, 0) == 0
+          && got.freshness.origin == 1600000000
+          && got.seq == AGG_CACHE_ENTRY_FOREIGN, "adopted");
+    agg_cache_entry_seal(data, len);
+    check(agg_cache_entry_read(&got, data, len, 1) == 0, "sealed again");
 
     /* any length but the right one, any byte changed */
 
@@ -155,7 +178,8 @@ check_values(void)
     static const struct { size_t at; u_char value; }  bad[] = {
         { 0, 'B' }, { 3, 9 }, { 4, 9 }, { 7, 1 }, { 6, 9 },
         { 16, 0x80 }, { 24, 0x80 }, { 28, 0x80 }, { 32, 1 }, { 40, 0xff },
-        { 80, 0xff }, { 84, 0xff }, { 88, 0xff }, { 92, 1 },
+        { 3, 1 }, { 56, 0x80 }, { 88, 0xff }, { 92, 0xff }, { 96, 0xff },
+        { 100, 0xff }, { 103, 1 }, { 103, 8 }, { 104, 1 },
     };
 
     for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -179,6 +203,9 @@ check_values(void)
     entry.tags.len = 0;
     entry.lines.len = AGG_CACHE_ENTRY_LINES_MAX + 1;
     check(agg_cache_entry_length(&entry) == 0, "lines too long");
+    entry.lines.len = 0;
+    entry.names.len = (AGG_CACHE_ENTRY_NAMES_MAX + 1) * 8;
+    check(agg_cache_entry_length(&entry) == 0, "too many names");
 }
 
 

@@ -46,16 +46,29 @@ random_number(uint64_t n)
 }
 
 
+static agg_cache_purges_t *
+table(size_t n)
+{
+    agg_cache_purges_t  *p;
+
+    p = malloc(agg_cache_purges_size(n));
+    agg_cache_purges_init(p, n);
+
+    return p;
+}
+
+
 static void
 check_order(void)
 {
-    uint64_t             h[2];
-    agg_cache_id_t       id, born;
+    uint64_t             h[2], all;
+    agg_cache_id_t       id;
+    agg_cache_place_t    born;
     agg_cache_purges_t  *p;
 
-    p = malloc(agg_cache_purges_size(64));
-    agg_cache_purges_init(p, 64);
+    p = table(64);
 
+    all = 0;
     h[0] = agg_cache_hash('t', (const u_char *) "a", 1);
     h[1] = agg_cache_hash('t', (const u_char *) "b", 1);
 
@@ -63,53 +76,121 @@ check_order(void)
 
     id.ms = 100;
     id.seq = 0;
-    agg_cache_purges_apply(p, h[0], 0, &id);
+    agg_cache_purges_apply(p, h, 1, 0, &id);
 
     check(agg_cache_purges_check(p, h, 2, 0) == HARD, "born before");
     check(agg_cache_purges_check(p, h, 2, 1) == NOT, "born after");
     check(agg_cache_purges_check(p, h + 1, 1, 0) == NOT, "another tag");
 
-    born.ms = 99;
-    born.seq = 9;
-    check(agg_cache_purges_check_id(p, h, 1, &born) == HARD, "id before");
-    born = id;
-    check(agg_cache_purges_check_id(p, h, 1, &born) == NOT, "id after");
+    born.epoch = 0;
+    born.id.ms = 99;
+    born.id.seq = 9;
+    check(agg_cache_purges_check_place(p, h, 1, &born) == HARD, "id before");
+    born.id = id;
+    check(agg_cache_purges_check_place(p, h, 1, &born) == NOT, "id after");
+    born.epoch = 1;
+    check(agg_cache_purges_check_place(p, h, 1, &born) == SOFT,
+          "another epoch");
+    born.epoch = 0;
 
-    agg_cache_purges_apply(p, h[1], 0, &id);
+    agg_cache_purges_apply(p, h + 1, 1, 0, &id);
     check(agg_cache_purges_check(p, h + 1, 1, 0) == NOT, "applied already");
 
     id.seq = 1;
-    agg_cache_purges_apply(p, h[1], 1, &id);
+    agg_cache_purges_apply(p, h + 1, 1, 1, &id);
     check(agg_cache_purges_check(p, h, 2, 1) == SOFT, "soft");
-    agg_cache_purges_apply(p, h[1], 0, NULL);
+    agg_cache_purges_apply(p, h + 1, 1, 0, NULL);
     check(agg_cache_purges_check(p, h, 2, 2) == HARD, "hard after soft");
-    check(agg_cache_purges_check_id(p, h + 1, 1, &id) == HARD,
+    born.id = id;
+    check(agg_cache_purges_check_place(p, h + 1, 1, &born) == HARD,
           "without a stream: all that is born under the last event");
 
     id.ms = 200;
-    agg_cache_purges_apply(p, h[1], 1, &id);
+    agg_cache_purges_apply(p, h + 1, 1, 1, &id);
     check(agg_cache_purges_check(p, h, 2, 2) == HARD,
           "a soft one does not undo a hard one");
     check(agg_cache_purges_check(p, h, 2, 3) == SOFT, "soft after hard");
 
     id.ms = 300;
-    agg_cache_purges_apply(p, 0, 0, &id);
+    agg_cache_purges_apply(p, &all, 1, 0, &id);
     check(agg_cache_purges_check(p, NULL, 0, 4) == HARD, "all");
     check(agg_cache_purges_check(p, NULL, 0, 5) == NOT, "all, after");
 
-    born.ms = 301;
-    check(agg_cache_purges_check_id(p, NULL, 0, &born) == SOFT,
+    born.id.ms = 301;
+    check(agg_cache_purges_check_place(p, NULL, 0, &born) == SOFT,
           "from the future");
 
-    id.ms = 50;
-    id.seq = 0;
-    agg_cache_purges_lost(p, &id);
+    born.epoch = 7;
+    born.id.ms = 50;
+    born.id.seq = 0;
+    agg_cache_purges_lost(p, &born);
     check(agg_cache_purges_check(p, NULL, 0, 5) == SOFT, "stream lost");
     check(agg_cache_purges_check(p, NULL, 0, 6) == NOT, "stored since");
+    check(p->last.epoch == 7, "the epoch");
 
     id.ms = 51;
-    agg_cache_purges_apply(p, h[0], 0, &id);
+    agg_cache_purges_apply(p, h, 1, 0, &id);
     check(agg_cache_purges_check(p, h, 1, 6) == HARD, "it goes on");
+
+    id.ms = 52;
+    agg_cache_purges_apply(p, h, 2, 0, &id);
+    check(p->seq == 8, "several names are one purge");
+    check(agg_cache_purges_check(p, h + 1, 1, 7) == HARD, "of each");
+
+    free(p);
+}
+
+
+/* a full table: what gives way turns others stale, and drops none */
+
+static void
+check_room(void)
+{
+    size_t               n;
+    uint64_t             i, h, other, tag;
+    agg_cache_purges_t  *p;
+
+    n = agg_cache_purges_fit(64 * 1024 * 1024 / 14);
+    check(n >= 100000, "100000 marks in 64m");
+    check(agg_cache_purges_size(n) <= 64 * 1024 * 1024 / 14, "the size");
+    check(agg_cache_purges_fit(100) == 0, "none");
+
+    n = agg_cache_purges_fit(5000);
+    check(n > 90, "some");
+    p = table(n);
+    other = 1;
+    tag = 2;
+
+    for (i = 0; i < n; i++) {
+        h = 1000 + i;
+        agg_cache_purges_apply(p, &h, 1, 0, NULL);
+    }
+
+    check(p->count == n && p->evictions == 0, "room for all of them");
+    check(agg_cache_purges_check(p, &other, 1, 0) == NOT,
+          "nothing else is touched");
+
+    /* one that is renewed all the time takes no room */
+
+    h = 1000;
+
+    for (i = 0; i < 10 * n; i++) {
+        agg_cache_purges_apply(p, &h, 1, 0, NULL);
+    }
+
+    check(p->count == n && p->evictions == 0, "renewed in its place");
+
+    agg_cache_purges_apply(p, &tag, 1, 0, NULL);
+    check(p->evictions == 1 && p->count == n, "the oldest gives way");
+    check(agg_cache_purges_check(p, &other, 1, 0) == SOFT, "softly");
+    check(agg_cache_purges_check(p, &other, 1, 2) == NOT,
+          "for what is older only");
+    check(agg_cache_purges_check(p, &h, 1, n) == HARD,
+          "not the one that is renewed");
+    h = 1001;
+    check(agg_cache_purges_check(p, &h, 1, 0) == SOFT, "forgotten: stale");
+    h = 1002;
+    check(agg_cache_purges_check(p, &h, 1, 0) == HARD, "the next one is kept");
 
     free(p);
 }
@@ -118,21 +199,22 @@ check_order(void)
 /* against a list of all purges ever made */
 
 static void
-check_model(void)
+check_model(size_t n)
 {
     size_t               i, j;
     uint64_t             hash, born;
-    agg_cache_id_t       id, born_id;
+    agg_cache_id_t       id;
+    agg_cache_place_t    place;
     agg_cache_purges_t  *p;
-    agg_cache_purged_e   got, wanted;
+    agg_cache_purged_e   got, wanted, least;
     static struct { uint64_t hash, seq; int soft; agg_cache_id_t id; }
                          log[4000];
 
-    p = malloc(agg_cache_purges_size(128));
-    agg_cache_purges_init(p, 128);
+    p = table(n);
 
     id.ms = 0;
     id.seq = 0;
+    place.epoch = 0;
 
     for (i = 0; i < 4000; i++) {
 
@@ -140,17 +222,17 @@ check_model(void)
         log[i].soft = (int) random_number(2);
 
         id.ms += random_number(2);
-        id.seq = random_number(4) + (id.ms == p->last.ms ? p->last.seq + 1
-                                                         : 0);
+        id.seq = random_number(4) + (id.ms == p->last.id.ms
+                                     ? p->last.id.seq + 1 : 0);
 
-        agg_cache_purges_apply(p, log[i].hash, log[i].soft, &id);
+        agg_cache_purges_apply(p, &log[i].hash, 1, log[i].soft, &id);
 
         log[i].seq = p->seq;
         log[i].id = id;
 
         hash = 1 + random_number(300);
         born = p->seq - random_number(p->seq > 200 ? 200 : p->seq);
-        born_id = log[born - 1].id;
+        place.id = log[born - 1].id;
         wanted = NOT;
 
         for (j = 0; j <= i; j++) {
@@ -164,14 +246,23 @@ check_model(void)
             }
         }
 
+        /* a mark that gave way is soft from then on */
+
+        least = (p->evictions && wanted == HARD) ? SOFT : wanted;
+
         got = agg_cache_purges_check(p, &hash, 1, born);
-        check(got >= wanted, "never too little");
-        check(agg_cache_purges_check_id(p, &hash, 1, &born_id) >= wanted,
-              "by the stream's order");
+        check(got >= least, "never too little");
+        check(p->evictions || got == wanted, "nor too much");
+
+        got = agg_cache_purges_check_place(p, &hash, 1, &place);
+        check(got >= least, "by the stream's order");
+        check(p->evictions || got == wanted, "nor too much there");
 
         got = agg_cache_purges_check(p, &hash, 1, p->seq);
         check(got == NOT, "what is born now is good");
     }
+
+    check((p->evictions == 0) == (n >= 600), "room, or none");
 
     free(p);
 }
@@ -223,7 +314,11 @@ int
 main(void)
 {
     check_order();
-    check_model();
+    check_room();
+    check_model(1);
+    check_model(7);
+    check_model(128);
+    check_model(600);
     check_hashes();
 
     if (failed) {

@@ -467,7 +467,7 @@ is($b->count('/size/slow'), 1, 'by one fetch');
 
 is(http_get('/size/a', headers => [ 'If-None-Match' => '"y"' ])->status, 200,
    'another one on a miss');
-is(http_get('/size/b', headers => [ 'If-Match' => '"y"' ])->status, 200,
+is(http_get('/size/b', headers => [ 'If-Match' => '"y"' ])->status, 412,
    'If-Match on a miss');
 
 # parts of an aggregate, and the aggregate itself

@@ -242,6 +242,8 @@ struct ngx_http_aggregate_cache_ctx_s {
     ngx_table_elt_t                    *if_match;
     ngx_table_elt_t                    *if_none_match;
 
+    ngx_array_t                        *inserted;  /* filters' subrequests */
+
     unsigned                            credentials:1;
     unsigned                            told:1;
     unsigned                            headed:1;
@@ -267,6 +269,8 @@ struct ngx_http_aggregate_cache_ctx_s {
     unsigned                            remote:1;
     unsigned                            counted:1;
     unsigned                            fleet:1;
+    unsigned                            pass:1;
+    unsigned                            hit_for_miss:1;
 };
 
 

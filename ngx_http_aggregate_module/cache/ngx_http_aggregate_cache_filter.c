@@ -14,6 +14,13 @@ static ngx_int_t ngx_http_aggregate_cache_body_filter(ngx_http_request_t *r,
     ngx_chain_t *in);
 static ngx_int_t ngx_http_aggregate_cache_filled(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
+static ngx_uint_t ngx_http_aggregate_cache_is_local_error(
+    ngx_http_request_t *r, ngx_http_aggregate_cache_ctx_t *ctx);
+static void ngx_http_aggregate_cache_preconditions(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
+static void ngx_http_aggregate_cache_precedence(ngx_http_request_t *r);
+static void ngx_http_aggregate_cache_passed(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
 static void ngx_http_aggregate_cache_refused(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_aggregate_cache_capture(ngx_http_request_t *r,
@@ -22,12 +29,23 @@ static ngx_int_t ngx_http_aggregate_cache_replace(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_aggregate_cache_send_swapped(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
-static ngx_int_t ngx_http_aggregate_cache_keep(ngx_http_request_t *r,
+static ngx_int_t ngx_http_aggregate_cache_inserted(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
+static ngx_http_postponed_request_t *
+    ngx_http_aggregate_cache_new_subrequest(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
+static void ngx_http_aggregate_cache_subrequest(ngx_http_request_t *sr);
+static void ngx_http_aggregate_cache_keep(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx, ngx_chain_t *in);
 static ngx_int_t ngx_http_aggregate_cache_copy(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx, ngx_buf_t *b);
+static ssize_t ngx_http_aggregate_cache_read_file(ngx_file_t *file, u_char *p,
+    size_t size, off_t offset);
 static ngx_buf_t *ngx_http_aggregate_cache_room(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx, size_t size);
+static void ngx_http_aggregate_cache_refuse(
+    ngx_http_aggregate_cache_ctx_t *ctx, agg_cache_verdict_e verdict,
+    ngx_msec_t pass);
 static void ngx_http_aggregate_cache_give_up(
     ngx_http_aggregate_cache_ctx_t *ctx, ngx_msec_t pass);
 
@@ -55,6 +73,10 @@ ngx_http_aggregate_cache_header_filter(ngx_http_request_t *r)
     ngx_int_t                        rc;
     ngx_http_aggregate_cache_ctx_t  *ctx;
 
+    if (r != r->main) {
+        ngx_http_aggregate_cache_subrequest(r);
+    }
+
     ctx = ngx_http_get_module_ctx(r, ngx_http_aggregate_cache_module);
 
     if (ctx == NULL) {
@@ -76,7 +98,7 @@ ngx_http_aggregate_cache_header_filter(ngx_http_request_t *r)
         /* another header in place of the first: neither its body is kept */
 
         if (ctx->capture) {
-            ngx_http_aggregate_cache_give_up(ctx, 0);
+            ngx_http_aggregate_cache_refuse(ctx, AGG_CACHE_NO_INCOMPLETE, 0);
         }
 
         ctx->swap = 0;
@@ -97,6 +119,14 @@ ngx_http_aggregate_cache_header_filter(ngx_http_request_t *r)
         if (rc != NGX_OK) {
             return rc;
         }
+
+        ngx_http_aggregate_cache_preconditions(r, ctx);
+
+    } else if (ctx->pass) {
+        ngx_http_aggregate_cache_passed(r, ctx);
+
+    } else if (ctx->serve) {
+        ngx_http_aggregate_cache_precedence(r);
     }
 
     if (ctx->refresh) {
@@ -113,6 +143,12 @@ ngx_http_aggregate_cache_header_filter(ngx_http_request_t *r)
     }
 
     rc = ngx_http_next_header_filter(r);
+
+    if (ctx->capture && r->postponed
+        && ngx_http_aggregate_cache_inserted(r, ctx) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
 
     if (rc == NGX_OK && ctx->capture && r->header_only
         && r->headers_out.status == NGX_HTTP_NOT_MODIFIED)
@@ -171,13 +207,35 @@ ngx_http_aggregate_cache_filled(ngx_http_request_t *r,
                                       NGX_HTTP_AGGREGATE_CACHE_PASS_ERROR);
 
         if (ngx_http_aggregate_cache_usable(ctx)) {
+
+            ctx->verdict = rejected ? AGG_CACHE_NO_REJECTED
+                                    : AGG_CACHE_NO_ERROR;
+
+            if (ctx->refresh) {
+                return NGX_OK;
+            }
+
             ctx->status = NGX_HTTP_AGGREGATE_CACHE_STALE;
             return ngx_http_aggregate_cache_replace(r, ctx);
         }
     }
 
-    if (ctx->moved || rejected || r->method != NGX_HTTP_GET) {
-        ngx_http_aggregate_cache_give_up(ctx, 0);
+    if (ctx->moved || rejected) {
+        ngx_http_aggregate_cache_refuse(ctx,
+                                        rejected ? AGG_CACHE_NO_REJECTED
+                                                 : AGG_CACHE_NO_REDIRECTED,
+                                        0);
+        return NGX_OK;
+    }
+
+    if (r->method != NGX_HTTP_GET) {
+        ngx_http_aggregate_cache_refuse(ctx, AGG_CACHE_NO_METHOD, 0);
+        return NGX_OK;
+    }
+
+    if (ngx_http_aggregate_cache_is_local_error(r, ctx)) {
+        ctx->verdict = AGG_CACHE_NO_ERROR;
+        ngx_http_aggregate_cache_refused(r, ctx);
         return NGX_OK;
     }
 
@@ -198,6 +256,153 @@ ngx_http_aggregate_cache_filled(ngx_http_request_t *r,
 
 
 /*
+ * A response that nginx has made in place of one that did not come, or not
+ * with a whole header: what had been read of that header counts for nothing.
+ * An upstream that sends its response has not been finalized yet.
+ */
+
+static ngx_uint_t
+ngx_http_aggregate_cache_is_local_error(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx)
+{
+    ngx_http_upstream_t  *u;
+
+    if (r->err_status >= NGX_HTTP_SPECIAL_RESPONSE) {
+        return 1;
+    }
+
+#if (NGX_HTTP_CACHE)
+
+    if (r->cached) {
+        return 0;
+    }
+
+#endif
+
+    u = r->upstream;
+
+    return u != NULL && u != ctx->upstream && u->cleanup == NULL;
+}
+
+
+/*
+ * The conditions of the client and its range are for this response now, be
+ * it stored or not: the origin has got neither
+ */
+
+static void
+ngx_http_aggregate_cache_preconditions(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx)
+{
+    ngx_uint_t  allowed;
+
+    if (ctx->refresh) {
+        return;
+    }
+
+    /* the list of headers is still of use where a variant is to be stored */
+
+    if (ctx->hidden) {
+        r->headers_in.if_modified_since = ctx->if_modified_since;
+        r->headers_in.if_unmodified_since = ctx->if_unmodified_since;
+        r->headers_in.if_match = ctx->if_match;
+        r->headers_in.if_none_match = ctx->if_none_match;
+    }
+
+    ngx_http_aggregate_cache_precedence(r);
+
+    if (ctx->moved || r->headers_out.status != NGX_HTTP_OK) {
+        return;
+    }
+
+    r->disable_not_modified = 0;
+
+    if (ctx->swap) {
+        return;
+    }
+
+    allowed = r->allow_ranges;
+
+    ngx_http_clear_accept_ranges(r);
+
+    r->allow_ranges = 1;
+
+    if (!allowed) {
+
+        /* several ranges are for handlers that send one buffer */
+
+        r->single_range = 1;
+    }
+}
+
+
+/* RFC 9110, 13.2.2: a condition by the ETag replaces the one by the time */
+
+static void
+ngx_http_aggregate_cache_precedence(ngx_http_request_t *r)
+{
+    if (r->headers_in.if_none_match) {
+        r->headers_in.if_modified_since = NULL;
+    }
+
+    if (r->headers_in.if_match) {
+        r->headers_in.if_unmodified_since = NULL;
+    }
+}
+
+
+/*
+ * The request went to the backend with its range, as the last response was
+ * too large: so are the next ones, if this one is
+ */
+
+static void
+ngx_http_aggregate_cache_passed(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx)
+{
+    off_t             size;
+    u_char           *p, *last;
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *header;
+
+    ctx->pass = 0;
+    ctx->backend_status = r->headers_out.status;
+
+    size = r->headers_out.content_length_n;
+
+    part = &ngx_http_aggregate_cache_origin_headers(r, ctx)->part;
+
+    for ( /* void */ ; part; part = part->next) {
+
+        header = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+
+            if (header[i].key.len != 13
+                || ngx_strncasecmp(header[i].key.data,
+                                   (u_char *) "content-range", 13)
+                   != 0)
+            {
+                continue;
+            }
+
+            last = header[i].value.data + header[i].value.len;
+            p = ngx_strlchr(header[i].value.data, last, '/');
+
+            if (p) {
+                size = ngx_max(size, ngx_atoof(p + 1, last - p - 1));
+            }
+        }
+    }
+
+    if (size > (off_t) ctx->zone->max_object) {
+        ngx_http_aggregate_cache_land(ctx, NGX_HTTP_AGGREGATE_CACHE_PASS);
+    }
+}
+
+
+/*
  * What is not stored tells of the next responses only where the reason is
  * the origin's and not this request's
  */
@@ -210,7 +415,7 @@ ngx_http_aggregate_cache_refused(ngx_http_request_t *r,
 
     (void) ngx_atomic_fetch_add(&ctx->zone->sh->refused, 1);
 
-    error = (ctx->backend_status >= NGX_HTTP_INTERNAL_SERVER_ERROR);
+    error = ngx_http_aggregate_cache_failed(r, ctx, ctx->backend_status);
 
     if (!error && !ctx->request_no_store && !ctx->credentials
         && ctx->verdict != AGG_CACHE_NO_CONFIGURATION)
@@ -235,43 +440,36 @@ ngx_http_aggregate_cache_capture(ngx_http_request_t *r,
     ctx->last = &ctx->body;
 
     if (ctx->expected > (off_t) ctx->zone->max_object) {
-        ngx_http_aggregate_cache_give_up(ctx, NGX_HTTP_AGGREGATE_CACHE_PASS);
+        ngx_http_aggregate_cache_refuse(ctx, AGG_CACHE_NO_LARGE,
+                                        NGX_HTTP_AGGREGATE_CACHE_PASS);
         return NGX_OK;
     }
 
     rc = ngx_http_aggregate_cache_lines(r, ctx, NULL);
 
     if (rc != NGX_OK) {
-        ngx_http_aggregate_cache_give_up(ctx, NGX_HTTP_AGGREGATE_CACHE_PASS);
+        ngx_http_aggregate_cache_refuse(ctx, AGG_CACHE_NO_HEADER,
+                                        NGX_HTTP_AGGREGATE_CACHE_PASS);
         return rc == NGX_ERROR ? NGX_ERROR : NGX_OK;
     }
 
     ctx->capture = 1;
-
-    if (r->headers_out.status == NGX_HTTP_OK) {
-
-        /*
-         * a range of the client's is cut out below, and its conditions are
-         * tested there, as the origin has not got them: the whole is kept
-         */
-
-        ngx_http_clear_accept_ranges(r);
-
-        r->allow_ranges = 1;
-        r->single_range = 1;
-
-        if (!ctx->refresh) {
-            r->headers_in.if_none_match = ctx->if_none_match;
-            r->headers_in.if_modified_since = ctx->if_modified_since;
-            r->disable_not_modified = 0;
-        }
-    }
 
     if (r->headers_out.status == NGX_HTTP_NO_CONTENT) {
         ngx_http_aggregate_cache_store(r, ctx);
     }
 
     return NGX_OK;
+}
+
+
+static void
+ngx_http_aggregate_cache_refuse(ngx_http_aggregate_cache_ctx_t *ctx,
+    agg_cache_verdict_e verdict, ngx_msec_t pass)
+{
+    ctx->verdict = verdict;
+
+    ngx_http_aggregate_cache_give_up(ctx, pass);
 }
 
 
@@ -312,6 +510,7 @@ ngx_http_aggregate_cache_replace(ngx_http_request_t *r,
 static ngx_int_t
 ngx_http_aggregate_cache_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 {
+    ngx_int_t                        rc;
     ngx_chain_t                     *cl;
     ngx_http_aggregate_cache_ctx_t  *ctx;
 
@@ -321,11 +520,8 @@ ngx_http_aggregate_cache_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
         return ngx_http_next_body_filter(r, in);
     }
 
-    if (ctx->capture
-        && ngx_http_aggregate_cache_keep(r, ctx, in) == NGX_ERROR)
-    {
-        ngx_http_aggregate_cache_give_up(ctx,
-                                        NGX_HTTP_AGGREGATE_CACHE_PASS_ERROR);
+    if (ctx->capture) {
+        ngx_http_aggregate_cache_keep(r, ctx, in);
     }
 
     if (ctx->refresh || ctx->swap || ctx->unmodified) {
@@ -339,7 +535,141 @@ ngx_http_aggregate_cache_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
                ? ngx_http_aggregate_cache_send_swapped(r, ctx) : NGX_OK;
     }
 
-    return ngx_http_next_body_filter(r, in);
+    rc = ngx_http_next_body_filter(r, in);
+
+    if (ctx->capture && r->postponed
+        && ngx_http_aggregate_cache_inserted(r, ctx) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return rc;
+}
+
+
+/*
+ * A handler may send a part of its response by subrequests.  These have their
+ * own way through the filters, so the whole is never seen here.  Filters add
+ * subrequests to a response, too, as SSI does; they will do so again to what
+ * comes from the cache, so theirs do not matter.  They are told by the time
+ * at which they are made: while the response passes the filters.
+ */
+
+static ngx_int_t
+ngx_http_aggregate_cache_inserted(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx)
+{
+    ngx_http_request_t            **sr;
+    ngx_http_postponed_request_t   *pr;
+
+    for (pr = ngx_http_aggregate_cache_new_subrequest(r, ctx);
+         pr;
+         pr = pr->next)
+    {
+        if (pr->request == NULL) {
+            continue;
+        }
+
+        if (ctx->inserted == NULL) {
+            ctx->inserted = ngx_array_create(r->pool, 8,
+                                             sizeof(ngx_http_request_t *));
+            if (ctx->inserted == NULL) {
+                return NGX_ERROR;
+            }
+        }
+
+        sr = ngx_array_push(ctx->inserted);
+        if (sr == NULL) {
+            return NGX_ERROR;
+        }
+
+        *sr = pr->request;
+    }
+
+    return NGX_OK;
+}
+
+
+/* the first one that was made after the last one that is known */
+
+static ngx_http_postponed_request_t *
+ngx_http_aggregate_cache_new_subrequest(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx)
+{
+    ngx_http_request_t            **inserted, *last;
+    ngx_http_postponed_request_t   *pr, *first;
+
+    last = NULL;
+
+    if (ctx->inserted) {
+        inserted = ctx->inserted->elts;
+        last = inserted[ctx->inserted->nelts - 1];
+    }
+
+    first = NULL;
+
+    for (pr = r->postponed; pr; pr = pr->next) {
+
+        if (pr->request == NULL) {
+            continue;
+        }
+
+        if (pr->request == last) {
+            first = NULL;
+
+        } else if (first == NULL) {
+            first = pr;
+        }
+    }
+
+    return first;
+}
+
+
+/* the subrequest is about to send its response into that of its parent */
+
+static void
+ngx_http_aggregate_cache_subrequest(ngx_http_request_t *sr)
+{
+    ngx_uint_t                        i;
+    ngx_http_request_t              **inserted;
+    ngx_http_postponed_request_t     *pr;
+    ngx_http_aggregate_cache_ctx_t   *ctx;
+
+    ctx = ngx_http_get_module_ctx(sr->parent, ngx_http_aggregate_cache_module);
+
+    if (ctx == NULL || !ctx->capture) {
+        return;
+    }
+
+    if (ctx->inserted) {
+        inserted = ctx->inserted->elts;
+
+        for (i = 0; i < ctx->inserted->nelts; i++) {
+            if (inserted[i] == sr) {
+                return;
+            }
+        }
+    }
+
+    if (sr->connection->data != sr) {
+
+        for (pr = sr->parent->postponed; pr; pr = pr->next) {
+            if (pr->request == sr) {
+                break;
+            }
+        }
+
+        if (pr == NULL) {
+
+            /* it runs in the background, and its response goes elsewhere */
+
+            return;
+        }
+    }
+
+    ngx_http_aggregate_cache_refuse(ctx, AGG_CACHE_NO_SUBREQUESTS,
+                                    NGX_HTTP_AGGREGATE_CACHE_PASS);
 }
 
 
@@ -372,7 +702,7 @@ ngx_http_aggregate_cache_send_swapped(ngx_http_request_t *r,
 
 /* copies what passes; at its end, stores the whole */
 
-static ngx_int_t
+static void
 ngx_http_aggregate_cache_keep(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx, ngx_chain_t *in)
 {
@@ -382,6 +712,12 @@ ngx_http_aggregate_cache_keep(ngx_http_request_t *r,
     ngx_chain_t  *cl;
 
     last = 0;
+
+    if (r->postponed && ngx_http_aggregate_cache_new_subrequest(r, ctx)) {
+        ngx_http_aggregate_cache_refuse(ctx, AGG_CACHE_NO_SUBREQUESTS,
+                                        NGX_HTTP_AGGREGATE_CACHE_PASS);
+        return;
+    }
 
     for (cl = in; cl; cl = cl->next) {
 
@@ -394,13 +730,15 @@ ngx_http_aggregate_cache_keep(ngx_http_request_t *r,
             if (size < 0
                 || size > (off_t) (ctx->zone->max_object - ctx->size))
             {
-                ngx_http_aggregate_cache_give_up(ctx,
+                ngx_http_aggregate_cache_refuse(ctx, AGG_CACHE_NO_LARGE,
                                               NGX_HTTP_AGGREGATE_CACHE_PASS);
-                return NGX_OK;
+                return;
             }
 
             if (ngx_http_aggregate_cache_copy(r, ctx, b) != NGX_OK) {
-                return NGX_ERROR;
+                ngx_http_aggregate_cache_refuse(ctx, AGG_CACHE_NO_ROOM,
+                                        NGX_HTTP_AGGREGATE_CACHE_PASS_ERROR);
+                return;
             }
         }
 
@@ -410,22 +748,22 @@ ngx_http_aggregate_cache_keep(ngx_http_request_t *r,
     }
 
     if (!last) {
-        return NGX_OK;
+        return;
     }
 
     if (ctx->expected != -1 && ctx->expected != (off_t) ctx->size) {
 
         /* cut short, or longer than it said */
 
-        return NGX_ERROR;
+        ngx_http_aggregate_cache_refuse(ctx, AGG_CACHE_NO_INCOMPLETE,
+                                        NGX_HTTP_AGGREGATE_CACHE_PASS_ERROR);
+        return;
     }
 
     ngx_http_aggregate_cache_store(r, ctx);
 
     ctx->capture = 0;
     ctx->body = NULL;
-
-    return NGX_OK;
 }
 
 
@@ -457,7 +795,8 @@ ngx_http_aggregate_cache_copy(ngx_http_request_t *r,
             p += n;
 
         } else {
-            got = ngx_read_file(b->file, room->last, n, offset);
+            got = ngx_http_aggregate_cache_read_file(b->file, room->last, n,
+                                                     offset);
 
             if (got != (ssize_t) n) {
                 return NGX_ERROR;
@@ -472,6 +811,35 @@ ngx_http_aggregate_cache_copy(ngx_http_request_t *r,
     }
 
     return NGX_OK;
+}
+
+
+/* our memory is not aligned as direct reads need it */
+
+static ssize_t
+ngx_http_aggregate_cache_read_file(ngx_file_t *file, u_char *p, size_t size,
+    off_t offset)
+{
+    ssize_t  n;
+
+    if (!file->directio) {
+        return ngx_read_file(file, p, size, offset);
+    }
+
+    if (ngx_directio_off(file->fd) == NGX_FILE_ERROR) {
+        ngx_log_error(NGX_LOG_ALERT, file->log, ngx_errno,
+                      ngx_directio_off_n " \"%V\" failed", &file->name);
+        return NGX_ERROR;
+    }
+
+    n = ngx_read_file(file, p, size, offset);
+
+    if (ngx_directio_on(file->fd) == NGX_FILE_ERROR) {
+        ngx_log_error(NGX_LOG_ALERT, file->log, ngx_errno,
+                      ngx_directio_on_n " \"%V\" failed", &file->name);
+    }
+
+    return n;
 }
 
 

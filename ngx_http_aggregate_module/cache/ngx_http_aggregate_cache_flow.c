@@ -32,6 +32,7 @@ static ngx_int_t ngx_http_aggregate_cache_fly(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_aggregate_cache_fill(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
+static ngx_uint_t ngx_http_aggregate_cache_is_error(ngx_uint_t status);
 
 
 ngx_int_t
@@ -60,6 +61,7 @@ ngx_http_aggregate_cache_handler(ngx_http_request_t *r)
             ngx_http_set_ctx(r, ctx, ngx_http_aggregate_cache_module);
 
             ctx->status = NGX_HTTP_AGGREGATE_CACHE_STALE;
+            ctx->verdict = AGG_CACHE_NO_ERROR;
             ngx_http_aggregate_cache_land(ctx,
                                         NGX_HTTP_AGGREGATE_CACHE_PASS_ERROR);
             ngx_http_aggregate_cache_restore(r, ctx);
@@ -175,9 +177,17 @@ ngx_http_aggregate_cache_start(ngx_http_request_t *r,
 
     /* a body may select the response, and is not in the key */
 
-    if (rc == NGX_DECLINED || ctx->invalidate
-        || r->headers_in.content_length_n > 0 || r->headers_in.chunked)
-    {
+    if (rc == NGX_DECLINED) {
+        ctx->verdict = AGG_CACHE_NO_KEY;
+
+    } else if (ctx->invalidate) {
+        ctx->verdict = AGG_CACHE_NO_METHOD;
+
+    } else if (r->headers_in.content_length_n > 0 || r->headers_in.chunked) {
+        ctx->verdict = AGG_CACHE_NO_BODY;
+    }
+
+    if (ctx->verdict != AGG_CACHE_STORE) {
         ctx->state = ngx_http_aggregate_cache_done;
         ctx->status = NGX_HTTP_AGGREGATE_CACHE_BYPASS;
         return NGX_DECLINED;
@@ -195,6 +205,7 @@ ngx_http_aggregate_cache_start(ngx_http_request_t *r,
 
         ngx_http_aggregate_cache_set_lock(ctx, ctx->digest);
 
+        ctx->verdict = AGG_CACHE_NO_BYPASS;
         ctx->status = NGX_HTTP_AGGREGATE_CACHE_BYPASS;
         ctx->state = ngx_http_aggregate_cache_origin;
     }
@@ -265,6 +276,20 @@ ngx_http_aggregate_cache_run(ngx_http_request_t *r,
 
             if (ctx->only_if_cached) {
                 return NGX_HTTP_GATEWAY_TIME_OUT;
+            }
+
+            if (ctx->hit_for_miss && r->headers_in.range && !ctx->found) {
+
+                /* it may be large: nobody reads all of it for a part */
+
+                ctx->pass = 1;
+                ctx->verdict = AGG_CACHE_NO_PASS;
+
+                return NGX_DECLINED;
+            }
+
+            if (r->method != NGX_HTTP_GET) {
+                ctx->verdict = AGG_CACHE_NO_METHOD;
             }
 
             /* a HEAD fills nothing, but there may be a stale entry for it */
@@ -359,6 +384,7 @@ ngx_http_aggregate_cache_look(ngx_http_request_t *r,
     fresh = &ctx->entry.freshness;
 
     if (ctx->credentials && !(fresh->flags & AGG_CACHE_SHARED)) {
+        ctx->verdict = AGG_CACHE_NO_CREDENTIALS;
         return NGX_DECLINED;
     }
 
@@ -381,6 +407,8 @@ ngx_http_aggregate_cache_look(ngx_http_request_t *r,
     }
 
     age = agg_cache_age(fresh, ngx_time());
+
+    ctx->verdict = AGG_CACHE_STORE;
 
     if (age < fresh->fresh && purged == AGG_CACHE_PURGED_NOT) {
         ctx->status = NGX_HTTP_AGGREGATE_CACHE_HIT;
@@ -550,6 +578,7 @@ ngx_http_aggregate_cache_fly(ngx_http_request_t *r,
     {
         /* not kept the last time: nobody waits, and Redis has not got it */
 
+        ctx->hit_for_miss = 1;
         ctx->state = ngx_http_aggregate_cache_origin;
         return NGX_OK;
     }
@@ -597,6 +626,7 @@ ngx_http_aggregate_cache_fill(ngx_http_request_t *r,
     ngx_http_aggregate_cache_leave(ctx->zone);
 
     ctx->fill = 1;
+    ctx->hit_for_miss = 0;
     ctx->requested = ngx_time();
     ctx->upstream = r->upstream;
 
@@ -608,7 +638,7 @@ ngx_http_aggregate_cache_fill(ngx_http_request_t *r,
 }
 
 
-/* may the stale entry stand in for an error */
+/* may the stale entry stand in for an error, or stay in place of one */
 
 ngx_uint_t
 ngx_http_aggregate_cache_usable(ngx_http_aggregate_cache_ctx_t *ctx)
@@ -616,7 +646,7 @@ ngx_http_aggregate_cache_usable(ngx_http_aggregate_cache_ctx_t *ctx)
     int64_t                 age;
     agg_cache_freshness_t  *fresh;
 
-    if (!ctx->found || ctx->refresh) {
+    if (!ctx->found) {
         return 0;
     }
 
@@ -638,16 +668,34 @@ ngx_http_aggregate_cache_failed(ngx_http_request_t *r,
 {
     ngx_http_upstream_t  *u;
 
-    if (status == NGX_HTTP_INTERNAL_SERVER_ERROR
-        || status == NGX_HTTP_BAD_GATEWAY
-        || status == NGX_HTTP_SERVICE_UNAVAILABLE
-        || status == NGX_HTTP_GATEWAY_TIME_OUT)
-    {
+    if (ngx_http_aggregate_cache_is_error(status)) {
         return 1;
     }
 
     u = r->upstream;
 
     return u != NULL && u != ctx->upstream && u->state != NULL
-           && u->state->status >= NGX_HTTP_INTERNAL_SERVER_ERROR;
+           && (u->state->status >= NGX_HTTP_INTERNAL_SERVER_ERROR
+               || ngx_http_aggregate_cache_is_error(u->state->status));
+}
+
+
+/* a backend that is down, or that has no time now */
+
+static ngx_uint_t
+ngx_http_aggregate_cache_is_error(ngx_uint_t status)
+{
+    switch (status) {
+
+    case NGX_HTTP_REQUEST_TIME_OUT:
+    case NGX_HTTP_TOO_MANY_REQUESTS:
+    case NGX_HTTP_INTERNAL_SERVER_ERROR:
+    case NGX_HTTP_BAD_GATEWAY:
+    case NGX_HTTP_SERVICE_UNAVAILABLE:
+    case NGX_HTTP_GATEWAY_TIME_OUT:
+        return 1;
+
+    default:
+        return 0;
+    }
 }

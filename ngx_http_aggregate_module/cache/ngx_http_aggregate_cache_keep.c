@@ -41,7 +41,6 @@ static ngx_str_t  ngx_http_aggregate_cache_not_kept[] = {
     ngx_string("Content-Type"),
     ngx_string("Content-Encoding"),
     ngx_string("Accept-Ranges"),
-    ngx_string("Last-Modified"),
     ngx_string("Age"),
     ngx_string("Date"),
     ngx_string("Set-Cookie"),
@@ -110,6 +109,17 @@ ngx_http_aggregate_cache_write_lines(ngx_http_request_t *r,
         len += ngx_http_aggregate_cache_write_line(pp, &h->key, &h->value);
     }
 
+    if (old == NULL && r->headers_out.server
+        && r->headers_out.server->hash == 0)
+    {
+        /* the origin has sent none, and nginx is not to add its own */
+
+        ngx_str_set(&name, "Server");
+        ngx_str_null(&value);
+
+        len += ngx_http_aggregate_cache_write_line(pp, &name, &value);
+    }
+
     ngx_str_set(&name, "Date");
     value.data = time;
     value.len = ngx_http_time(time, ctx->date) - time;
@@ -153,7 +163,9 @@ ngx_http_aggregate_cache_write_lines(ngx_http_request_t *r,
         len += ngx_http_aggregate_cache_write_line(pp, &name, &value);
     }
 
-    if (r->headers_out.last_modified_time != -1) {
+    if (r->headers_out.last_modified == NULL
+        && r->headers_out.last_modified_time != -1)
+    {
         ngx_str_set(&name, "Last-Modified");
         value.data = time;
         value.len = ngx_http_time(time, r->headers_out.last_modified_time)
@@ -270,6 +282,7 @@ ngx_http_aggregate_cache_store(ngx_http_request_t *r,
     }
 
     ctx->stored = (rc == NGX_OK);
+    ctx->verdict = ctx->stored ? AGG_CACHE_STORE : AGG_CACHE_NO_ROOM;
 
     ngx_http_aggregate_cache_land(ctx, (rc == NGX_OK
                                        && ctx->freshness.fresh

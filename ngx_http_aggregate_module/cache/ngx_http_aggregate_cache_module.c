@@ -28,6 +28,8 @@ static ngx_int_t ngx_http_aggregate_cache_status_variable(
     ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_aggregate_cache_tier_variable(
     ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_aggregate_cache_reason_variable(
+    ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_aggregate_cache_key_variable(
     ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
 
@@ -190,6 +192,10 @@ static ngx_http_variable_t  ngx_http_aggregate_cache_vars[] = {
 
     { ngx_string("aggregate_cache_tier"), NULL,
       ngx_http_aggregate_cache_tier_variable, 0,
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("aggregate_cache_reason"), NULL,
+      ngx_http_aggregate_cache_reason_variable, 0,
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("aggregate_cache_key"), NULL,
@@ -592,6 +598,39 @@ ngx_http_aggregate_cache_tier_variable(ngx_http_request_t *r,
         v->len = 1;
     }
 
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_cache_reason_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    agg_cache_verdict_e              verdict;
+    ngx_http_aggregate_cache_ctx_t  *ctx;
+
+    ctx = ngx_http_aggregate_cache_get(r);
+
+    if (ctx == NULL) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    verdict = ctx->verdict;
+
+    if (ctx->fill || ctx->capture) {
+
+        /* the response has not ended; in the log it never will */
+
+        verdict = AGG_CACHE_NO_INCOMPLETE;
+    }
+
+    v->data = (u_char *) agg_cache_verdict_name(verdict);
+    v->len = ngx_strlen(v->data);
     v->valid = 1;
     v->no_cacheable = 0;
     v->not_found = 0;

@@ -27,8 +27,6 @@ static void ngx_http_aggregate_cache_set_etag(ngx_http_request_t *r,
     ngx_table_elt_t *h);
 static void ngx_http_aggregate_cache_set_last_modified(ngx_http_request_t *r,
     ngx_table_elt_t *h);
-static void ngx_http_aggregate_cache_set_location(ngx_http_request_t *r,
-    ngx_table_elt_t *h);
 static void ngx_http_aggregate_cache_set_expires(ngx_http_request_t *r,
     ngx_table_elt_t *h);
 static void ngx_http_aggregate_cache_set_server(ngx_http_request_t *r,
@@ -39,12 +37,16 @@ static u_char *ngx_http_aggregate_cache_tell_fwd(
     ngx_http_aggregate_cache_ctx_t *ctx, u_char *p);
 
 
+/*
+ * Location is not one of them: nginx would make an absolute one of it, and
+ * it goes out as it came
+ */
+
 static ngx_http_aggregate_cache_set_t  ngx_http_aggregate_cache_sets[] = {
     { ngx_string("Date"), ngx_http_aggregate_cache_set_date },
     { ngx_string("ETag"), ngx_http_aggregate_cache_set_etag },
     { ngx_string("Last-Modified"),
       ngx_http_aggregate_cache_set_last_modified },
-    { ngx_string("Location"), ngx_http_aggregate_cache_set_location },
     { ngx_string("Expires"), ngx_http_aggregate_cache_set_expires },
     { ngx_string("Server"), ngx_http_aggregate_cache_set_server },
     { ngx_string("Cache-Control"),
@@ -303,14 +305,6 @@ ngx_http_aggregate_cache_set_last_modified(ngx_http_request_t *r,
 
 
 static void
-ngx_http_aggregate_cache_set_location(ngx_http_request_t *r,
-    ngx_table_elt_t *h)
-{
-    r->headers_out.location = h;
-}
-
-
-static void
 ngx_http_aggregate_cache_set_expires(ngx_http_request_t *r,
     ngx_table_elt_t *h)
 {
@@ -323,6 +317,13 @@ ngx_http_aggregate_cache_set_server(ngx_http_request_t *r,
     ngx_table_elt_t *h)
 {
     r->headers_out.server = h;
+
+    if (h->value.len == 0) {
+
+        /* there was none, and nginx is not to add its own */
+
+        h->hash = 0;
+    }
 }
 
 
@@ -472,6 +473,9 @@ ngx_http_aggregate_cache_tell_fwd(ngx_http_aggregate_cache_ctx_t *ctx,
 
     if (ctx->capture) {
         p = ngx_cpymem(p, "; stored", 8);
+
+    } else if (ctx->verdict != AGG_CACHE_STORE) {
+        p = ngx_sprintf(p, "; detail=%s", agg_cache_verdict_name(ctx->verdict));
     }
 
     return p;

@@ -596,6 +596,13 @@ ngx_http_aggregate_part_fail(ngx_http_aggregate_part_t *part,
                       "after %Mms", &conf->name,
                       &ngx_http_aggregate_reasons[reason], status,
                       part->clock.started ? part->end - part->clock.start : 0);
+
+        if (part->nfetches == 0
+            || part->fetches[0].reason == NGX_HTTP_AGGREGATE_NO_REASON)
+        {
+            ngx_http_aggregate_fetches_failed(ctx->fetches, &conf->name,
+                                              reason);
+        }
     }
 }
 

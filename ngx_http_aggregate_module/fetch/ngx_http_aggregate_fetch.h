@@ -282,6 +282,8 @@ struct ngx_http_aggregate_try_s {
  *                maybe in a filter: at its last byte, deadline, cancellation
  *     result     when a fetch has its result, with or without subrequests;
  *                also for one that was refused before it was sent
+ *     failed     when a user finds that what it asked for is of no use, or
+ *                could not ask for it: no result of a fetch tells
  *     close      when the user has answered, or will never do: fs->outcome
  */
 
@@ -294,6 +296,8 @@ struct ngx_http_aggregate_observer_s {
     void       (*end)(ngx_http_aggregate_try_t *t);
     void       (*result)(ngx_http_aggregate_fetch_t *fetch);
     void       (*close)(ngx_http_aggregate_fetches_t *fs);
+    void       (*failed)(ngx_http_aggregate_fetches_t *fs, ngx_str_t *name,
+        ngx_http_aggregate_reason_e reason);
 
     ngx_uint_t                       number;    /* given by observe() */
     ngx_http_aggregate_observer_t   *next;
@@ -402,6 +406,11 @@ void ngx_http_aggregate_fetches_close(ngx_http_aggregate_fetches_t *fs);
 
 void ngx_http_aggregate_fetches_outcome(ngx_http_aggregate_fetches_t *fs,
     const char *outcome);
+
+/* for observers */
+
+void ngx_http_aggregate_fetches_failed(ngx_http_aggregate_fetches_t *fs,
+    ngx_str_t *name, ngx_http_aggregate_reason_e reason);
 
 /* now, in microseconds, if fs->usec is set, else 0 */
 

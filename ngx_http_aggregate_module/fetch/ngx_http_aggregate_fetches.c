@@ -549,6 +549,20 @@ ngx_http_aggregate_fetches_outcome(ngx_http_aggregate_fetches_t *fs,
 }
 
 
+void
+ngx_http_aggregate_fetches_failed(ngx_http_aggregate_fetches_t *fs,
+    ngx_str_t *name, ngx_http_aggregate_reason_e reason)
+{
+    ngx_http_aggregate_observer_t  *o;
+
+    for (o = fs->observers; o; o = o->next) {
+        if (o->failed) {
+            o->failed(fs, name, reason);
+        }
+    }
+}
+
+
 static void
 ngx_http_aggregate_detach(ngx_http_aggregate_fetches_t *fs)
 {

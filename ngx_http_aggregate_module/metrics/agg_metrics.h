@@ -1,0 +1,227 @@
+
+/*
+ * Series of metrics in memory that processes share.
+ *
+ * A label set is a key of three numbers: routes, backends and services are
+ * values that were interned once, statuses and outcomes are small numbers of
+ * their own.  Each family is a table of such keys with open addressing.  A
+ * key is put into a table by one compare-and-swap and never leaves it, so that
+ * a lookup needs no lock; counting is one atomic addition, or three for a
+ * histogram.  A process that dies at any point leaves all of it valid.
+ *
+ * An interned value is found by its 64-bit SipHash under a secret key: the
+ * swap of the hash claims a place, its text follows, and whoever finds a place
+ * without a text writes the same text again.
+ *
+ * Values that were configured are marked.  What is left of a table after the
+ * places reserved for them is all that other values get: a flood of those ends
+ * in the series "_other", which has its place from the start.
+ *
+ * Gauges are cells of a process: those of one that died count no more.
+ *
+ * Durations are in microseconds.  Cost: a lookup is a multiplication and, with
+ * a table that is not nearly full, one or two comparisons.
+ */
+
+
+#ifndef AGG_METRICS_H_INCLUDED
+#define AGG_METRICS_H_INCLUDED
+
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+
+#pragma GCC visibility push(hidden)
+
+
+#define AGG_METRICS_TEXT     128    /* bytes of a label's value */
+#define AGG_METRICS_BUCKETS  64
+#define AGG_METRICS_SERIES   100000
+
+/* values that are there from the start, by their numbers */
+#define AGG_METRICS_OTHER      1
+#define AGG_METRICS_NONE       2
+#define AGG_METRICS_AGGREGATE  3
+#define AGG_METRICS_CACHE      4
+
+/* statuses that are no codes: AGG_METRICS_WORD + one of the user's words */
+#define AGG_METRICS_ANY      0
+#define AGG_METRICS_WORD     1000
+
+
+typedef enum {
+    AGG_METRICS_REQUEST_DURATION = 0,    /* route, backend */
+    AGG_METRICS_BACKEND_DURATION,        /* route, backend */
+    AGG_METRICS_REQUESTS,                /* route, status */
+    AGG_METRICS_BACKEND_ERRORS,          /* service, status */
+    AGG_METRICS_BACKEND_RETRIES,         /* service */
+    AGG_METRICS_BACKEND_CANCELLED,       /* service */
+    AGG_METRICS_AGGREGATES,              /* route, outcome */
+    AGG_METRICS_CACHE_REQUESTS,          /* route, result, tier */
+    AGG_METRICS_REQUESTS_IN_FLIGHT,      /* route */
+    AGG_METRICS_BACKEND_IN_FLIGHT,       /* service */
+    AGG_METRICS_FAMILIES
+} agg_metrics_family_e;
+
+#define AGG_METRICS_HISTOGRAMS  AGG_METRICS_REQUESTS
+#define AGG_METRICS_COUNTERS    AGG_METRICS_REQUESTS_IN_FLIGHT
+
+
+typedef struct {
+    uint64_t            hash;
+    uint32_t            len;           /* 0: the text is not there yet */
+    uint32_t            configured;
+    uint8_t             text[AGG_METRICS_TEXT];
+} agg_metrics_value_t;
+
+
+/* the last sampled observation of a bucket; torn ones do not match "check" */
+
+typedef struct {
+    uint64_t            where;         /* series, bucket; 0: none */
+    uint64_t            duration;
+    uint64_t            time;          /* milliseconds since the epoch */
+    uint64_t            trace_id[2];
+    uint64_t            span_id;
+    uint64_t            check;
+} agg_metrics_exemplar_t;
+
+
+typedef struct {
+    uint32_t            used;
+    uint32_t            dynamic;       /* of values not configured */
+    uint64_t            overflow;
+    uint64_t           *keys;
+    uint64_t           *data;          /* a counter, or sum and buckets */
+} agg_metrics_table_t;
+
+
+/* a process */
+
+typedef struct {
+    int32_t             pid;
+    uint32_t            queue;         /* bytes, the exporter's */
+    int32_t            *cells;         /* of both families of gauges */
+} agg_metrics_process_t;
+
+
+typedef enum {
+    AGG_METRICS_SPANS_EXPORTED = 0,
+    AGG_METRICS_SPANS_DROPPED,
+    AGG_METRICS_SPANS_FAILED,
+    AGG_METRICS_SPANS_REJECTED,
+    AGG_METRICS_EXPORTS_OK,
+    AGG_METRICS_EXPORTS_RETRY,
+    AGG_METRICS_EXPORTS_FAILED,
+    AGG_METRICS_TOTALS
+} agg_metrics_total_e;
+
+
+typedef struct {
+    uint32_t            series;
+    uint32_t            reserved;      /* series that only configured get */
+    uint32_t            slots;         /* of a table, and of values */
+    uint32_t            values;
+    uint32_t            values_used;
+    uint32_t            values_dynamic;
+    uint32_t            values_reserved;
+    uint32_t            nbuckets;
+    uint32_t            nprocesses;
+    uint32_t            warned;        /* seconds, of the last log line */
+    uint64_t            key[2];
+    uint64_t            totals[AGG_METRICS_TOTALS];
+    uint64_t            bounds[AGG_METRICS_BUCKETS];
+    agg_metrics_table_t tables[AGG_METRICS_FAMILIES];
+    agg_metrics_value_t *value;
+    agg_metrics_exemplar_t *exemplars;
+    agg_metrics_process_t *processes;
+} agg_metrics_t;
+
+
+/* the memory that so many series take */
+size_t agg_metrics_size(uint32_t series, uint32_t nbuckets,
+    uint32_t nprocesses);
+
+/* the most series that fit into size, 0: not even one */
+uint32_t agg_metrics_fit(size_t size, uint32_t nbuckets,
+    uint32_t nprocesses);
+
+/*
+ * Makes empty tables in zeroed memory of agg_metrics_size() bytes, aligned to
+ * 8.  The bounds are microseconds and increase; key is a secret.
+ */
+agg_metrics_t *agg_metrics_init(void *memory, uint32_t series,
+    const uint64_t *bounds, uint32_t nbuckets, uint32_t nprocesses,
+    const uint64_t key[2]);
+
+/*
+ * How many series and values are kept for configured routes.  Their number,
+ * and that of their series, is not checked here.
+ */
+void agg_metrics_reserve(agg_metrics_t *m, uint32_t routes,
+    uint32_t services);
+
+/*
+ * Makes a label's value of any bytes: UTF-8, what cannot be shown as \xHH, cut
+ * at AGG_METRICS_TEXT bytes.  Returns the length.
+ */
+size_t agg_metrics_text(uint8_t *dst, const uint8_t *src, size_t len);
+
+/* the number of a text; AGG_METRICS_NONE if empty, AGG_METRICS_OTHER if full */
+uint32_t agg_metrics_intern(agg_metrics_t *m, const uint8_t *data, size_t len,
+    int configured);
+
+/*
+ * Each of these takes the numbers of a label set, or adds to "_other".
+ * Returns 1 when it had to.
+ */
+int agg_metrics_count(agg_metrics_t *m, agg_metrics_family_e family,
+    uint32_t a, uint32_t b, uint32_t c, uint64_t n);
+int agg_metrics_observe(agg_metrics_t *m, agg_metrics_family_e family,
+    uint32_t a, uint32_t b, uint64_t duration, const uint64_t *trace_id,
+    uint64_t span_id, uint64_t time);
+
+/* makes a series with the value 0, or finds it; -1: there is no room */
+int32_t agg_metrics_add(agg_metrics_t *m, agg_metrics_family_e family,
+    uint32_t a, uint32_t b, uint32_t c);
+
+/*
+ * The cell of a gauge of a process; NULL: there is no room, or no process.
+ */
+int32_t *agg_metrics_cell(agg_metrics_t *m, agg_metrics_process_t *process,
+    agg_metrics_family_e family, uint32_t a);
+
+/* a free place, or that of a process that is not alive; NULL: none */
+agg_metrics_process_t *agg_metrics_enter(agg_metrics_t *m, int32_t pid,
+    int (*alive)(int32_t pid));
+void agg_metrics_leave(agg_metrics_t *m, agg_metrics_process_t *process);
+
+
+/* reading */
+
+#define agg_metrics_a(key)  ((uint32_t) ((key) >> 42))
+#define agg_metrics_b(key)  ((uint32_t) ((key) >> 21) & 0x1fffff)
+#define agg_metrics_c(key)  ((uint32_t) (key) & 0x1fffff)
+
+#define agg_metrics_read(p)  __atomic_load_n(p, __ATOMIC_RELAXED)
+#define agg_metrics_inc(p, n)                                                \
+    ((void) __atomic_fetch_add(p, n, __ATOMIC_RELAXED))
+
+/* the sum over the processes that live, at least 0 */
+int64_t agg_metrics_gauge(agg_metrics_t *m, agg_metrics_family_e family,
+    uint32_t slot, int (*alive)(int32_t pid));
+
+/* a copy of the exemplar of a bucket: 1, or 0 when there is none */
+int agg_metrics_exemplar(agg_metrics_t *m, agg_metrics_family_e family,
+    uint32_t slot, uint32_t bucket, agg_metrics_exemplar_t *copy);
+
+/* the words of a histogram's series: its sum, then its buckets */
+#define agg_metrics_width(m)  ((m)->nbuckets + 2)
+
+
+#pragma GCC visibility pop
+
+
+#endif /* AGG_METRICS_H_INCLUDED */

@@ -1,0 +1,60 @@
+
+/*
+ * The series of agg_metrics.h as Prometheus and OpenMetrics read them.  A
+ * family that has no series has no lines.  What is counted meanwhile may be
+ * in it or not, but a histogram's count is always that of its last bucket.
+ */
+
+
+#ifndef AGG_METRICS_WRITE_H_INCLUDED
+#define AGG_METRICS_WRITE_H_INCLUDED
+
+
+#include "agg_metrics.h"
+#include "gw_prometheus.h"
+
+
+#pragma GCC visibility push(hidden)
+
+
+typedef enum {
+    AGG_METRICS_COMPLETE = 1,
+    AGG_METRICS_PARTIAL,
+    AGG_METRICS_FAILED
+} agg_metrics_outcome_e;
+
+
+typedef enum {
+    AGG_METRICS_HIT = 1,
+    AGG_METRICS_MISS,
+    AGG_METRICS_STALE,
+    AGG_METRICS_BYPASS,
+    AGG_METRICS_REVALIDATED
+} agg_metrics_result_e;
+
+
+typedef struct {
+    const char *const  *words;         /* of statuses that are no codes */
+    uint32_t            nwords;
+    int               (*alive)(int32_t pid);
+} agg_metrics_names_t;
+
+
+/* the number of a name in one of the lists above, 0: it is none of them */
+uint32_t agg_metrics_outcome(const uint8_t *name, size_t len);
+uint32_t agg_metrics_result(const uint8_t *name, size_t len);
+
+void agg_metrics_write(agg_metrics_t *m, gw_prometheus_t *p,
+    const agg_metrics_names_t *names);
+
+/* those of the exporter and of the zone itself */
+void agg_metrics_write_totals(agg_metrics_t *m, gw_prometheus_t *p,
+    const agg_metrics_names_t *names);
+void agg_metrics_write_zone(agg_metrics_t *m, gw_prometheus_t *p,
+    const uint8_t *name, size_t len);
+
+
+#pragma GCC visibility pop
+
+
+#endif /* AGG_METRICS_WRITE_H_INCLUDED */

@@ -1,0 +1,209 @@
+
+#ifndef _NGX_HTTP_AGGREGATE_METRICS_H_INCLUDED_
+#define _NGX_HTTP_AGGREGATE_METRICS_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_http_aggregate_fetch.h"
+#include "agg_metrics_write.h"
+
+
+#pragma GCC visibility push(hidden)
+
+
+#define NGX_HTTP_AGGREGATE_VERSION  "0.1.0"
+
+
+typedef struct {
+    agg_metrics_t                      *metrics;
+    agg_metrics_process_t              *process;
+    ngx_shm_zone_t                     *shm_zone;
+    ngx_str_t                           name;
+
+    ngx_uint_t                          series;   /* 0: what the size holds */
+    ngx_uint_t                          nbuckets;
+    uint64_t                            bounds[AGG_METRICS_BUCKETS];
+
+    ngx_array_t                         locations;
+                                  /* ngx_http_aggregate_metrics_loc_conf_t * */
+    ngx_array_t                         parts;    /* ngx_str_t * */
+    ngx_http_upstream_main_conf_t      *upstreams;
+    uint32_t                           *services; /* of the upstreams */
+    ngx_cycle_t                        *cycle;
+} ngx_http_aggregate_metrics_zone_t;
+
+
+typedef struct ngx_http_aggregate_watch_s  ngx_http_aggregate_watch_t;
+
+
+/* whoever traces: told of the same things as the metrics are */
+
+typedef struct {
+    /* whether requests to backends of this request are to be watched */
+    ngx_uint_t  (*wanted)(ngx_http_request_t *r);
+
+    /* the upstream has been asked, and has ended */
+    void        (*begin)(ngx_http_aggregate_watch_t *w);
+    void        (*end)(ngx_http_aggregate_watch_t *w);
+
+    /*
+     * The ids of a sampled request, for exemplars: 1, or 0.  The span is that
+     * of the request to the backend, or of the request itself.
+     */
+    ngx_uint_t  (*ids)(ngx_http_request_t *r, ngx_uint_t backend,
+        uint64_t trace_id[2], uint64_t *span_id);
+} ngx_http_aggregate_watcher_t;
+
+
+typedef struct {
+    ngx_array_t                         zones;
+                                     /* ngx_http_aggregate_metrics_zone_t * */
+    ngx_http_aggregate_watcher_t       *tracer;
+    ngx_int_t                           cache_status;   /* variables */
+    ngx_int_t                           cache_tier;
+} ngx_http_aggregate_metrics_main_conf_t;
+
+
+typedef struct {
+    ngx_http_aggregate_metrics_zone_t  *zone;
+    ngx_str_t                           name;     /* of the zone */
+    u_char                             *file;
+    ngx_uint_t                          line;
+    ngx_http_complex_value_t           *parameter;
+                                             /* "route=", NULL: not set */
+    ngx_http_complex_value_t           *route;
+    uint32_t                            number;   /* of the route, if static */
+
+    ngx_http_upstream_srv_conf_t       *upstream; /* the last one, and its */
+    uint32_t                            service;  /* number */
+
+    /* of aggregate_metrics_status */
+    ngx_http_aggregate_metrics_zone_t  *status;
+    ngx_str_t                           status_name;
+    u_char                             *status_file;
+    ngx_uint_t                          status_line;
+    ngx_array_t                         includes; /* ngx_str_t */
+} ngx_http_aggregate_metrics_loc_conf_t;
+
+
+/* a request, or a subrequest, and what it asks of an upstream */
+
+struct ngx_http_aggregate_watch_s {
+    ngx_http_request_t                 *request;
+    ngx_http_aggregate_metrics_zone_t  *zone;     /* NULL: not counted */
+    uint32_t                            route;
+    uint32_t                            backend;
+    int32_t                            *in_flight;
+
+    ngx_http_handler_pt                 handler;
+    ngx_http_upstream_t                *before;
+    ngx_http_upstream_t                *upstream;
+    ngx_int_t                         (*create_request)(
+                                                      ngx_http_request_t *r);
+    void                              (*finalize_request)(
+                                        ngx_http_request_t *r, ngx_int_t rc);
+
+    ngx_uint_t                          round;
+    ngx_uint_t                          states;   /* of earlier upstreams */
+    ngx_http_upstream_srv_conf_t       *uscf;     /* NULL: none is known */
+    uint32_t                            service;
+    int32_t                            *service_in_flight;
+    uint64_t                            start;    /* microseconds */
+    uint64_t                            end;
+    ngx_int_t                           rc;
+
+    void                               *trace;    /* the tracer's */
+    ngx_http_aggregate_try_t           *part;     /* NULL: it is none */
+
+    unsigned                            main:1;
+    unsigned                            running:1;
+    unsigned                            aggregate:1;
+    unsigned                            asked:1;  /* an upstream was */
+};
+
+
+/* watch */
+
+ngx_http_aggregate_watch_t *ngx_http_aggregate_watch_get(
+    ngx_http_request_t *r);
+ngx_http_aggregate_watch_t *ngx_http_aggregate_watch_create(
+    ngx_http_request_t *r);
+ngx_int_t ngx_http_aggregate_watch_handler(ngx_http_request_t *r);
+ngx_uint_t ngx_http_aggregate_watch_tries(ngx_http_aggregate_watch_t *w);
+ngx_http_upstream_state_t *ngx_http_aggregate_watch_state(
+    ngx_http_aggregate_watch_t *w);
+uint64_t ngx_http_aggregate_watch_clock(void);
+
+/* request */
+
+ngx_int_t ngx_http_aggregate_metrics_preaccess(ngx_http_request_t *r);
+ngx_int_t ngx_http_aggregate_metrics_log(ngx_http_request_t *r);
+void ngx_http_aggregate_metrics_begin(ngx_http_aggregate_watch_t *w);
+void ngx_http_aggregate_metrics_end(ngx_http_aggregate_watch_t *w);
+void ngx_http_aggregate_metrics_set(ngx_http_request_t *r,
+    ngx_http_aggregate_watch_t *w);
+void ngx_http_aggregate_metrics_leave(ngx_http_aggregate_watch_t *w);
+void ngx_http_aggregate_metrics_count(ngx_http_request_t *r,
+    ngx_http_aggregate_metrics_zone_t *zone, agg_metrics_family_e family,
+    uint32_t a, uint32_t b, uint32_t c, uint64_t n);
+void ngx_http_aggregate_metrics_observe(ngx_http_request_t *r,
+    ngx_http_aggregate_metrics_zone_t *zone, agg_metrics_family_e family,
+    uint32_t a, uint32_t b, uint64_t duration);
+uint32_t ngx_http_aggregate_metrics_cache(ngx_http_request_t *r,
+    uint32_t *tier);
+ngx_str_t *ngx_http_aggregate_metrics_variable(ngx_http_request_t *r,
+    ngx_int_t index, ngx_str_t *value);
+
+/* zone */
+
+char *ngx_http_aggregate_metrics_zone(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+ngx_http_aggregate_metrics_zone_t *ngx_http_aggregate_metrics_find_zone(
+    ngx_http_aggregate_metrics_main_conf_t *mmcf, ngx_str_t *name);
+ngx_int_t ngx_http_aggregate_metrics_init_process(ngx_cycle_t *cycle);
+void ngx_http_aggregate_metrics_exit_process(ngx_cycle_t *cycle);
+int ngx_http_aggregate_metrics_alive(int32_t pid);
+ngx_str_t ngx_http_aggregate_metrics_service(
+    ngx_http_upstream_srv_conf_t *uscf, u_char *buf, size_t size);
+
+/* status */
+
+/* a text that becomes part of a page; NULL: there is none */
+
+typedef struct {
+    ngx_str_t                          *uri;
+    u_char                             *data;
+    size_t                              len;
+} ngx_http_aggregate_metrics_text_t;
+
+
+char *ngx_http_aggregate_metrics_status(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_aggregate_metrics_merge_status(ngx_conf_t *cf,
+    ngx_http_aggregate_metrics_loc_conf_t *mlcf);
+ngx_int_t ngx_http_aggregate_metrics_respond(ngx_http_request_t *r,
+    ngx_http_aggregate_metrics_text_t *texts, ngx_uint_t n);
+
+/* include */
+
+ngx_int_t ngx_http_aggregate_metrics_fetch_includes(ngx_http_request_t *r);
+
+/* fetch */
+
+ngx_int_t ngx_http_aggregate_metrics_observe_fetches(ngx_conf_t *cf);
+uint32_t ngx_http_aggregate_metrics_part(
+    ngx_http_aggregate_metrics_zone_t *zone, ngx_str_t *name);
+
+
+extern ngx_module_t  ngx_http_aggregate_metrics_module;
+
+extern ngx_str_t     ngx_http_aggregate_metrics_kind;
+
+
+#pragma GCC visibility pop
+
+
+#endif /* _NGX_HTTP_AGGREGATE_METRICS_H_INCLUDED_ */

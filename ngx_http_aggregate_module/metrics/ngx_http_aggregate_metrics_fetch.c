@@ -1,0 +1,310 @@
+
+/*
+ * The parts of an aggregate: each is counted under its name, with all of its
+ * tries, as what it is to the gateway, be it a backend, a file or another
+ * aggregate.
+ */
+
+
+#include "ngx_http_aggregate_metrics.h"
+#include "ngx_http_aggregate_fetch.h"
+
+
+/* services that were met lately, by the address of their name */
+
+#define NGX_HTTP_AGGREGATE_METRICS_KNOWN  64
+
+
+typedef struct {
+    ngx_str_t                          *name;
+    ngx_http_aggregate_metrics_zone_t  *zone;
+    uint32_t                            number;
+} ngx_http_aggregate_metrics_known_t;
+
+
+static void ngx_http_aggregate_metrics_open(ngx_http_aggregate_fetches_t *fs);
+static void ngx_http_aggregate_metrics_try_begin(
+    ngx_http_aggregate_try_t *t);
+static void ngx_http_aggregate_metrics_try_end(ngx_http_aggregate_try_t *t);
+static void ngx_http_aggregate_metrics_result(
+    ngx_http_aggregate_fetch_t *fetch);
+static void ngx_http_aggregate_metrics_close(
+    ngx_http_aggregate_fetches_t *fs);
+static void ngx_http_aggregate_metrics_failed(
+    ngx_http_aggregate_fetches_t *fs, ngx_str_t *name,
+    ngx_http_aggregate_reason_e reason);
+
+
+static ngx_http_aggregate_observer_t  ngx_http_aggregate_metrics_observer = {
+    ngx_http_aggregate_metrics_open,
+    ngx_http_aggregate_metrics_try_begin,
+    NULL,
+    ngx_http_aggregate_metrics_try_end,
+    ngx_http_aggregate_metrics_result,
+    ngx_http_aggregate_metrics_close,
+    ngx_http_aggregate_metrics_failed,
+    0,
+    NULL
+};
+
+
+static ngx_http_aggregate_metrics_known_t
+    ngx_http_aggregate_metrics_known[NGX_HTTP_AGGREGATE_METRICS_KNOWN];
+
+
+ngx_int_t
+ngx_http_aggregate_metrics_observe_fetches(ngx_conf_t *cf)
+{
+    return ngx_http_aggregate_observe(cf,
+                                      &ngx_http_aggregate_metrics_observer);
+}
+
+
+#define ngx_http_aggregate_metrics_observed(fs)                               \
+    (fs)->observed[ngx_http_aggregate_metrics_observer.number]
+
+
+static void
+ngx_http_aggregate_metrics_open(ngx_http_aggregate_fetches_t *fs)
+{
+    ngx_http_request_t          *r;
+    ngx_http_aggregate_watch_t  *w;
+
+    r = fs->request;
+
+    if (fs->kind == &ngx_http_aggregate_metrics_kind) {
+        return;
+    }
+
+    w = ngx_http_aggregate_watch_get(r);
+
+    if (w == NULL) {
+        w = ngx_http_aggregate_watch_create(r);
+
+        if (w == NULL) {
+            return;
+        }
+    }
+
+    ngx_http_aggregate_metrics_set(r, w);
+
+    if (w->zone == NULL) {
+        return;
+    }
+
+    w->aggregate = 1;
+    w->backend = AGG_METRICS_AGGREGATE;
+
+    fs->usec = 1;
+
+    ngx_http_aggregate_metrics_observed(fs) = w;
+}
+
+
+uint32_t
+ngx_http_aggregate_metrics_part(ngx_http_aggregate_metrics_zone_t *zone,
+    ngx_str_t *name)
+{
+    ngx_uint_t                           i;
+    agg_metrics_value_t                 *v;
+    ngx_http_aggregate_metrics_known_t  *known;
+
+    i = ((uintptr_t) name >> 3) % NGX_HTTP_AGGREGATE_METRICS_KNOWN;
+    known = &ngx_http_aggregate_metrics_known[i];
+
+    if (known->name == name && known->zone == zone) {
+
+        /* the memory of a name may hold another one by now */
+
+        v = &zone->metrics->value[known->number - 1];
+
+        if (v->len == name->len
+            && ngx_memcmp(v->text, name->data, name->len) == 0)
+        {
+            return known->number;
+        }
+    }
+
+    known->name = name;
+    known->zone = zone;
+    known->number = agg_metrics_intern(zone->metrics, name->data, name->len,
+                                       0);
+
+    return known->number;
+}
+
+
+static void
+ngx_http_aggregate_metrics_try_begin(ngx_http_aggregate_try_t *t)
+{
+    int32_t                            *cell;
+    uint32_t                            service;
+    ngx_http_aggregate_watch_t         *w;
+    ngx_http_aggregate_metrics_zone_t  *zone;
+
+    w = ngx_http_aggregate_metrics_observed(t->fetches);
+
+    if (w == NULL) {
+        return;
+    }
+
+    zone = w->zone;
+    service = ngx_http_aggregate_metrics_part(zone, t->fetch->name);
+
+    if (t->number > 1) {
+        ngx_http_aggregate_metrics_count(t->request, zone,
+                                         AGG_METRICS_BACKEND_RETRIES, service,
+                                         0, 0, 1);
+    }
+
+    cell = agg_metrics_cell(zone->metrics, zone->process,
+                            AGG_METRICS_BACKEND_IN_FLIGHT, service);
+    if (cell) {
+        (*cell)++;
+        ngx_http_aggregate_metrics_observed(t) = cell;
+    }
+}
+
+
+static void
+ngx_http_aggregate_metrics_try_end(ngx_http_aggregate_try_t *t)
+{
+    int32_t                     *cell;
+    uint32_t                     result, tier;
+    ngx_http_aggregate_watch_t  *w;
+
+    w = ngx_http_aggregate_metrics_observed(t->fetches);
+
+    if (w == NULL) {
+        return;
+    }
+
+    cell = ngx_http_aggregate_metrics_observed(t);
+
+    if (cell) {
+        (*cell)--;
+        ngx_http_aggregate_metrics_observed(t) = NULL;
+    }
+
+    if (!t->header) {
+        return;
+    }
+
+    result = ngx_http_aggregate_metrics_cache(t->request, &tier);
+
+    if (result == 0) {
+        return;
+    }
+
+    ngx_http_aggregate_metrics_count(t->request, w->zone,
+                                     AGG_METRICS_CACHE_REQUESTS, w->route,
+                                     result, tier, 1);
+
+    if (result == AGG_METRICS_HIT || result == AGG_METRICS_STALE) {
+
+        /* nobody was asked, which is what the mark is for */
+
+        ngx_http_aggregate_metrics_observed(t) = t;
+    }
+}
+
+
+static void
+ngx_http_aggregate_metrics_result(ngx_http_aggregate_fetch_t *fetch)
+{
+    uint32_t                            service, error;
+    ngx_http_request_t                 *r;
+    ngx_http_aggregate_try_t           *t;
+    ngx_http_aggregate_watch_t         *w;
+    ngx_http_aggregate_metrics_zone_t  *zone;
+
+    w = ngx_http_aggregate_metrics_observed(fetch->fetches);
+    t = fetch->current;
+
+    if (w == NULL || fetch->joined) {
+        return;
+    }
+
+    r = fetch->fetches->request;
+    zone = w->zone;
+    service = ngx_http_aggregate_metrics_part(zone, fetch->name);
+
+    if (fetch->reason == NGX_HTTP_AGGREGATE_CANCELLED) {
+
+        if (t) {
+            ngx_http_aggregate_metrics_count(r, zone,
+                                             AGG_METRICS_BACKEND_CANCELLED,
+                                             service, 0, 0, 1);
+        }
+
+        return;
+    }
+
+    if (t && !t->cached && ngx_http_aggregate_metrics_observed(t) != t) {
+        ngx_http_aggregate_metrics_observe(t->request, zone,
+                                   AGG_METRICS_BACKEND_DURATION, w->route,
+                                   service,
+                                   fetch->end_usec > fetch->start_usec
+                                   ? fetch->end_usec - fetch->start_usec : 0);
+    }
+
+    if (fetch->reason == NGX_HTTP_AGGREGATE_NO_REASON) {
+        return;
+    }
+
+    error = AGG_METRICS_WORD + fetch->reason;
+
+    if (fetch->reason == NGX_HTTP_AGGREGATE_STATUS
+        && fetch->status >= 100 && fetch->status <= 999)
+    {
+        error = fetch->status;
+    }
+
+    ngx_http_aggregate_metrics_count(r, zone, AGG_METRICS_BACKEND_ERRORS,
+                                     service, error, 0, 1);
+}
+
+
+static void
+ngx_http_aggregate_metrics_close(ngx_http_aggregate_fetches_t *fs)
+{
+    uint32_t                     outcome;
+    ngx_http_aggregate_watch_t  *w;
+
+    w = ngx_http_aggregate_metrics_observed(fs);
+
+    if (w == NULL) {
+        return;
+    }
+
+    outcome = AGG_METRICS_FAILED;
+
+    if (fs->outcome) {
+        outcome = agg_metrics_outcome((u_char *) fs->outcome,
+                                      ngx_strlen(fs->outcome));
+    }
+
+    ngx_http_aggregate_metrics_count(fs->request, w->zone,
+                                     AGG_METRICS_AGGREGATES, w->route,
+                                     outcome, 0, 1);
+}
+
+
+/* a part that has no fetch, or whose fetch has succeeded */
+
+static void
+ngx_http_aggregate_metrics_failed(ngx_http_aggregate_fetches_t *fs,
+    ngx_str_t *name, ngx_http_aggregate_reason_e reason)
+{
+    ngx_http_aggregate_watch_t  *w;
+
+    w = ngx_http_aggregate_metrics_observed(fs);
+
+    if (w) {
+        ngx_http_aggregate_metrics_count(fs->request, w->zone,
+                                AGG_METRICS_BACKEND_ERRORS,
+                                ngx_http_aggregate_metrics_part(w->zone,
+                                                                name),
+                                AGG_METRICS_WORD + reason, 0, 1);
+    }
+}

@@ -1,0 +1,447 @@
+
+/* the page that is scraped */
+
+
+#include "ngx_http_aggregate_metrics.h"
+#include "ngx_http_aggregate_cache.h"
+#include "agg_metrics_accept.h"
+#include "agg_metrics_include.h"
+
+
+#define NGX_HTTP_AGGREGATE_METRICS_PIECE     16384
+#define NGX_HTTP_AGGREGATE_METRICS_INCLUDES  8
+
+
+typedef struct {
+    ngx_http_request_t  *request;
+    ngx_chain_t         *out;
+    ngx_chain_t        **last;
+    ngx_buf_t           *buf;
+} ngx_http_aggregate_metrics_page_t;
+
+
+static ngx_int_t ngx_http_aggregate_metrics_status_handler(
+    ngx_http_request_t *r);
+static ngx_uint_t ngx_http_aggregate_metrics_accepts(ngx_http_request_t *r);
+static int ngx_http_aggregate_metrics_more(gw_out_t *out, size_t n);
+static void ngx_http_aggregate_metrics_write(ngx_http_request_t *r,
+    gw_prometheus_t *p);
+static void ngx_http_aggregate_metrics_texts(gw_prometheus_t *p,
+    agg_metrics_seen_t *seen, ngx_buf_t *cache,
+    ngx_http_aggregate_metrics_text_t *texts, ngx_uint_t n);
+static void ngx_http_aggregate_metrics_ups(gw_prometheus_t *p,
+    ngx_http_aggregate_metrics_text_t *texts, ngx_uint_t n);
+static ngx_int_t ngx_http_aggregate_metrics_send(
+    ngx_http_aggregate_metrics_page_t *page, gw_out_t *out,
+    ngx_uint_t openmetrics);
+
+
+static time_t  ngx_http_aggregate_metrics_loaded;
+
+
+char *
+ngx_http_aggregate_metrics_status(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_aggregate_metrics_loc_conf_t *mlcf = conf;
+
+    ngx_str_t                 *value, *uri;
+    ngx_uint_t                 i;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    if (mlcf->status_name.data) {
+        return "is duplicate";
+    }
+
+    ngx_str_set(&mlcf->status_name, "");
+    mlcf->status_file = cf->conf_file->file.name.data;
+    mlcf->status_line = cf->conf_file->line;
+
+    if (ngx_array_init(&mlcf->includes, cf->pool, 1, sizeof(ngx_str_t))
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (ngx_strncmp(value[i].data, "include=", 8) == 0) {
+
+            if (value[i].len == 8 || value[i].data[8] != '/'
+                || mlcf->includes.nelts
+                   == NGX_HTTP_AGGREGATE_METRICS_INCLUDES)
+            {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "invalid \"%V\" of \"%V\", it must be a "
+                                   "path of this server, and there are %d at "
+                                   "most", &value[i], &cmd->name,
+                                   NGX_HTTP_AGGREGATE_METRICS_INCLUDES);
+                return NGX_CONF_ERROR;
+            }
+
+            uri = ngx_array_push(&mlcf->includes);
+            if (uri == NULL) {
+                return NGX_CONF_ERROR;
+            }
+
+            uri->data = value[i].data + 8;
+            uri->len = value[i].len - 8;
+
+            continue;
+        }
+
+        if (i == 1 && value[i].len) {
+            mlcf->status_name = value[i];
+            continue;
+        }
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid parameter \"%V\" of \"%V\", the only one "
+                           "is \"include=\", after the name of a zone",
+                           &value[i], &cmd->name);
+        return NGX_CONF_ERROR;
+    }
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    clcf->handler = ngx_http_aggregate_metrics_status_handler;
+
+    ngx_http_aggregate_metrics_loaded = ngx_time();
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_aggregate_metrics_merge_status(ngx_conf_t *cf,
+    ngx_http_aggregate_metrics_loc_conf_t *mlcf)
+{
+    const char                               *what;
+    ngx_http_aggregate_metrics_zone_t       **zones;
+    ngx_http_aggregate_metrics_main_conf_t   *mmcf;
+
+    mmcf = ngx_http_conf_get_module_main_conf(cf,
+                                         ngx_http_aggregate_metrics_module);
+    zones = mmcf->zones.elts;
+
+    if (mlcf->status_name.len) {
+        mlcf->status = ngx_http_aggregate_metrics_find_zone(mmcf,
+                                                         &mlcf->status_name);
+        what = "unknown zone in";
+
+    } else {
+        mlcf->status = (mmcf->zones.nelts == 1) ? zones[0] : NULL;
+        what = mmcf->zones.nelts ? "several zones, and no name of one in"
+                                 : "no \"aggregate_metrics_zone\" for";
+    }
+
+    if (mlcf->status == NULL) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "%s \"aggregate_metrics_status\" in %s:%ui", what,
+                      mlcf->status_file, mlcf->status_line);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_metrics_status_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                               rc;
+    ngx_http_aggregate_metrics_loc_conf_t  *mlcf;
+
+    if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
+        return NGX_HTTP_NOT_ALLOWED;
+    }
+
+    mlcf = ngx_http_get_module_loc_conf(r, ngx_http_aggregate_metrics_module);
+
+    if (mlcf->includes.nelts) {
+        return ngx_http_aggregate_metrics_fetch_includes(r);
+    }
+
+    rc = ngx_http_discard_request_body(r);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    return ngx_http_aggregate_metrics_respond(r, NULL, 0);
+}
+
+
+ngx_int_t
+ngx_http_aggregate_metrics_respond(ngx_http_request_t *r,
+    ngx_http_aggregate_metrics_text_t *texts, ngx_uint_t n)
+{
+    gw_out_t                            out;
+    ngx_buf_t                          *cache;
+    ngx_uint_t                          openmetrics;
+    gw_prometheus_t                     p;
+    agg_metrics_seen_t                 *seen;
+    ngx_http_aggregate_metrics_page_t   page;
+
+    ngx_memzero(&page, sizeof(page));
+    page.request = r;
+    page.last = &page.out;
+
+    ngx_memzero(&out, sizeof(out));
+    out.more = ngx_http_aggregate_metrics_more;
+    out.ctx = &page;
+
+    openmetrics = ngx_http_aggregate_metrics_accepts(r);
+
+    gw_prometheus_init(&p, &out, openmetrics);
+    ngx_http_aggregate_metrics_write(r, &p);
+
+    cache = ngx_http_aggregate_cache_prometheus(r);
+
+    if (n || cache) {
+        seen = ngx_palloc(r->pool, sizeof(agg_metrics_seen_t));
+        if (seen == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        seen->n = 0;
+
+        ngx_http_aggregate_metrics_texts(&p, seen, cache, texts, n);
+    }
+
+    gw_prometheus_end(&p);
+
+    return ngx_http_aggregate_metrics_send(&page, &out, openmetrics);
+}
+
+
+/*
+ * The cache's families come first, as those of any other text.  What is
+ * refused is known when all of the texts were looked at.
+ */
+
+static void
+ngx_http_aggregate_metrics_texts(gw_prometheus_t *p, agg_metrics_seen_t *seen,
+    ngx_buf_t *cache, ngx_http_aggregate_metrics_text_t *texts, ngx_uint_t n)
+{
+    size_t      first;
+    ngx_uint_t  i;
+
+    /* the line ends here: the writer does not write what follows */
+
+    gw_out_put(p->out, "\n", 1);
+    p->value = 0;
+
+    if (cache) {
+        (void) agg_metrics_include(p->out, p->openmetrics, seen, cache->pos,
+                                   cache->last - cache->pos);
+    }
+
+    if (n == 0) {
+        return;
+    }
+
+    first = seen->n;
+
+    for (i = 0; i < n; i++) {
+        if (texts[i].data
+            && agg_metrics_include(NULL, p->openmetrics, seen, texts[i].data,
+                                   texts[i].len)
+               != 0)
+        {
+            texts[i].data = NULL;
+        }
+    }
+
+    ngx_http_aggregate_metrics_ups(p, texts, n);
+
+    seen->n = first;
+
+    for (i = 0; i < n; i++) {
+        if (texts[i].data) {
+            (void) agg_metrics_include(p->out, p->openmetrics, seen,
+                                       texts[i].data, texts[i].len);
+        }
+    }
+}
+
+
+static void
+ngx_http_aggregate_metrics_ups(gw_prometheus_t *p,
+    ngx_http_aggregate_metrics_text_t *texts, ngx_uint_t n)
+{
+    ngx_uint_t  i;
+
+    gw_prometheus_family(p, "gateway_include_up", GW_GAUGE,
+                         "Whether the text of a location is in here.");
+
+    for (i = 0; i < n; i++) {
+        gw_prometheus_sample(p, NULL);
+        gw_prometheus_label(p, "uri", texts[i].uri->data, texts[i].uri->len);
+        gw_prometheus_uint(p, texts[i].data != NULL);
+    }
+
+    gw_out_put(p->out, "\n", 1);
+    p->value = 0;
+}
+
+
+/* the header may be there more than once */
+
+static ngx_uint_t
+ngx_http_aggregate_metrics_accepts(ngx_http_request_t *r)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    part = &r->headers_in.headers.part;
+    h = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                break;
+            }
+
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
+
+        if (h[i].key.len == 6
+            && ngx_strncasecmp(h[i].key.data, (u_char *) "Accept", 6) == 0
+            && agg_metrics_openmetrics(h[i].value.data, h[i].value.len))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static int
+ngx_http_aggregate_metrics_more(gw_out_t *out, size_t n)
+{
+    ngx_buf_t                          *b;
+    ngx_chain_t                        *cl;
+    ngx_http_aggregate_metrics_page_t  *page;
+
+    page = out->ctx;
+
+    if (page->buf) {
+        page->buf->last = out->last;
+    }
+
+    b = ngx_create_temp_buf(page->request->pool,
+                            ngx_max(n, NGX_HTTP_AGGREGATE_METRICS_PIECE));
+    cl = ngx_alloc_chain_link(page->request->pool);
+
+    if (b == NULL || cl == NULL) {
+        return -1;
+    }
+
+    cl->buf = b;
+    cl->next = NULL;
+
+    *page->last = cl;
+    page->last = &cl->next;
+    page->buf = b;
+
+    out->last = b->last;
+    out->end = b->end;
+
+    return 0;
+}
+
+
+static void
+ngx_http_aggregate_metrics_write(ngx_http_request_t *r, gw_prometheus_t *p)
+{
+    ngx_uint_t                              i;
+    const char                             *words[NGX_HTTP_AGGREGATE_INTERNAL
+                                                  + 1];
+    agg_metrics_names_t                     names;
+    ngx_http_aggregate_metrics_zone_t      *zone;
+    ngx_http_aggregate_metrics_loc_conf_t  *mlcf;
+
+    mlcf = ngx_http_get_module_loc_conf(r, ngx_http_aggregate_metrics_module);
+    zone = mlcf->status;
+
+    for (i = 0; i <= NGX_HTTP_AGGREGATE_INTERNAL; i++) {
+        words[i] = (char *) ngx_http_aggregate_reasons[i].data;
+    }
+
+    names.words = words;
+    names.nwords = NGX_HTTP_AGGREGATE_INTERNAL + 1;
+    names.alive = ngx_http_aggregate_metrics_alive;
+
+    agg_metrics_write(zone->metrics, p, &names);
+    agg_metrics_write_totals(zone->metrics, p, &names);
+    agg_metrics_write_zone(zone->metrics, p, zone->name.data, zone->name.len);
+
+    gw_prometheus_family(p, "gateway_build_info", GW_GAUGE,
+                         "Versions, always 1.");
+    gw_prometheus_sample(p, NULL);
+    gw_prometheus_label(p, "version",
+                        (const uint8_t *) NGX_HTTP_AGGREGATE_VERSION,
+                        sizeof(NGX_HTTP_AGGREGATE_VERSION) - 1);
+    gw_prometheus_label(p, "nginx", (const uint8_t *) NGINX_VERSION,
+                        sizeof(NGINX_VERSION) - 1);
+    gw_prometheus_uint(p, 1);
+
+    gw_prometheus_family(p, "gateway_config_load_timestamp_seconds", GW_GAUGE,
+                         "When the configuration was read.");
+    gw_prometheus_sample(p, NULL);
+    gw_prometheus_uint(p, (uint64_t) ngx_http_aggregate_metrics_loaded);
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_metrics_send(ngx_http_aggregate_metrics_page_t *page,
+    gw_out_t *out, ngx_uint_t openmetrics)
+{
+    off_t                size;
+    ngx_int_t            rc;
+    ngx_chain_t         *cl;
+    ngx_http_request_t  *r;
+
+    r = page->request;
+
+    if (out->failed || page->buf == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    page->buf->last = out->last;
+    size = 0;
+
+    for (cl = page->out; cl; cl = cl->next) {
+        size += cl->buf->last - cl->buf->pos;
+    }
+
+    page->buf->last_buf = (r == r->main);
+    page->buf->last_in_chain = 1;
+
+    r->headers_out.status = NGX_HTTP_OK;
+    r->headers_out.content_length_n = size;
+
+    if (openmetrics) {
+        ngx_str_set(&r->headers_out.content_type, GW_PROMETHEUS_OPENMETRICS);
+
+    } else {
+        ngx_str_set(&r->headers_out.content_type, GW_PROMETHEUS_TEXT);
+    }
+
+    r->headers_out.content_type_len = r->headers_out.content_type.len;
+
+    rc = ngx_http_send_header(r);
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
+    }
+
+    return ngx_http_output_filter(r, page->out);
+}

@@ -50,6 +50,8 @@ usage: ./build.sh VERB [ARGUMENTS]
   compat [--with-nginx=DIR] [FILE...]
                                t/ on the nginx of Debian 13, or on one built
                                from the source tree in DIR
+  fresh [SUITE [COMMAND...]]   what a new user does, in a chroot of Debian SUITE
+                               (trixie): "run", then "test", or COMMAND
   soak [SECONDS]               two gateways under load, in rounds of SECONDS
                                (60): memory has to stay as it is
 
@@ -720,8 +722,8 @@ verb=${1:-help}
 
 case $verb in
 
-run|stop|test|modules|lint|unit|tool|fuzz|fuzz-conf|asan|compat|soak|install|\
-bench|bench-json|bench-scale|bench-guard)
+run|stop|test|modules|lint|unit|tool|fuzz|fuzz-conf|asan|compat|fresh|\
+soak|install|bench|bench-json|bench-scale|bench-guard)
     case $top$build in
     *[[:space:]]*)
         die "nginx's build system takes no blanks in paths: $top"

@@ -545,6 +545,81 @@ build_compat()
 }
 
 
+# The README's two commands on a Debian that has nothing of ours: a chroot by
+# debootstrap, once for each suite, and the committed tree in it.
+
+
+fresh_root()
+{
+    local suite=$1 root=$2 mirror
+
+    [ ! -f "$root/complete" ] || return 0
+
+    need_root "debootstrap"
+    mirror=$(debian_sources deb "$suite" | sed -n \
+             "s/^deb  *\(\[[^]]*\] *\)\{0,1\}\([^ ]*\) $suite .*/\2/p" \
+             | head -n 1)
+    [ -n "$mirror" ] || die "no mirror of Debian in the system's sources"
+
+    say "debootstrap of $suite into $root"
+    as_root rm -rf "$root"
+    as_root debootstrap --variant=minbase "$suite" "$root" "$mirror" \
+        >"$build/fresh.log" 2>&1 </dev/null || {
+        tail -n 10 "$build/fresh.log" >&2
+        die "debootstrap failed, see $build/fresh.log"
+    }
+
+    as_root cp /etc/resolv.conf /etc/hosts "$root/etc/"
+    as_root touch "$root/complete"
+}
+
+
+# in_fresh ROOT COMMAND: with what a started system has
+in_fresh()
+{
+    local root=$1
+    shift
+
+    as_root unshare --mount --pid --fork --kill-child bash -c "
+        mount -t proc proc '$root/proc'
+        mount --rbind /dev '$root/dev'
+        mount -t tmpfs tmpfs '$root/tmp'
+        exec chroot '$root' /usr/bin/env -i HOME=/root LC_ALL=C.UTF-8 \
+            PATH=/usr/sbin:/usr/bin:/sbin:/bin CI='${CI:-}' \
+            bash -c 'cd /root/gateway && $*'
+    " </dev/null
+}
+
+
+verb_fresh()
+{
+    local suite=${1:-trixie} root
+    [ $# -eq 0 ] || shift
+
+    packages debootstrap git
+    root=$build/fresh/$suite
+    fresh_root "$suite" "$root"
+
+    as_root rm -rf "$root/root/gateway.new"
+    as_root git clone -q "$top" "$root/root/gateway.new" \
+        || die "no clone of $top"
+
+    # what an earlier run has built is kept
+    as_root mkdir -p "$root/root/gateway/build"
+    as_root mv "$root/root/gateway/build" "$root/root/gateway.new/build"
+    as_root rm -rf "$root/root/gateway"
+    as_root mv "$root/root/gateway.new" "$root/root/gateway"
+
+    if [ $# -gt 0 ]; then
+        in_fresh "$root" "$*"
+        return
+    fi
+
+    in_fresh "$root" "./build.sh run && ./build.sh stop" \
+        && in_fresh "$root" "./build.sh test"
+}
+
+
 # an nginx built from a source tree
 build_tree()
 {

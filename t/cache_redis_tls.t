@@ -46,24 +46,40 @@ for my $ca ('ca', 'other') {
             . " -keyout $d/$ca.key -out $d/$ca.pem");
 }
 
+# dates in the past are only to be had from "openssl ca"
+$t->write_file('index.txt', '');
+$t->write_file('ca.cnf', <<"EOF");
+[ca]
+default_ca = test
+[test]
+database = $d/index.txt
+new_certs_dir = $d
+rand_serial = yes
+default_md = sha256
+policy = any
+[any]
+commonName = supplied
+EOF
+
 sub issue {
-    my ($name, $ca, $alt, $days) = @_;
+    my ($name, $ca, $alt, @dates) = @_;
 
     $t->write_file("$name.ext", "subjectAltName=$alt\n");
 
     openssl("req -newkey rsa:2048 -nodes -subj /CN=$name"
             . " -keyout $d/$name.key -out $d/$name.csr");
-    openssl("x509 -req -in $d/$name.csr -CA $d/$ca.pem -CAkey $d/$ca.key"
-            . " -CAcreateserial -days $days -extfile $d/$name.ext"
-            . " -out $d/$name.pem");
+    openssl("ca -batch -notext -config $d/ca.cnf -cert $d/$ca.pem"
+            . " -keyfile $d/$ca.key -in $d/$name.csr -extfile $d/$name.ext"
+            . " @dates -out $d/$name.pem");
     return;
 }
 
-issue('server', 'ca', 'DNS:redis.internal,IP:127.0.0.1', 2);
-issue('named', 'ca', 'DNS:redis.internal', 2);
-issue('foreign', 'other', 'DNS:redis.internal,IP:127.0.0.1', 2);
-issue('expired', 'ca', 'DNS:redis.internal,IP:127.0.0.1', -1);
-issue('gateway', 'ca', 'DNS:gateway', 2);
+issue('server', 'ca', 'DNS:redis.internal,IP:127.0.0.1', '-days 2');
+issue('named', 'ca', 'DNS:redis.internal', '-days 2');
+issue('foreign', 'other', 'DNS:redis.internal,IP:127.0.0.1', '-days 2');
+issue('expired', 'ca', 'DNS:redis.internal,IP:127.0.0.1',
+      '-startdate 20200101000000Z', '-enddate 20200102000000Z');
+issue('gateway', 'ca', 'DNS:gateway', '-days 2');
 
 # a port in the clear is for the test alone
 

@@ -336,6 +336,9 @@ make_modules()
         die "the modules do not compile, see $objs.make.log"
     }
 
+    # for t/glue/link.sh
+    echo "$src" >"$objs/source"
+
     mkdir -p "$out"
 
     for name in $modules; do

@@ -18,35 +18,38 @@ typedef enum {
 } ngx_http_breaker_kind_e;
 
 
-/* a statement of the block; the range of a rate is that of 0% to 100% */
+/* the values of a statement; the range of a rate is that of 0% to 100% */
 
 typedef struct {
-    const char                 *name;
     ngx_http_breaker_kind_e     kind;
-    size_t                      offset;
     ngx_uint_t                  min;
     ngx_uint_t                  max;
     const char                 *range;
-} ngx_http_breaker_statement_t;
+} ngx_http_breaker_range_t;
 
 
 typedef struct {
     ngx_http_breaker_policy_t  *policy;
-    uint32_t                    seen;       /* by index, and "failures" */
+    uint32_t                    seen;       /* by index */
 } ngx_http_breaker_policy_ctx_t;
 
 
 static char *ngx_http_breaker_statement(ngx_conf_t *cf, ngx_command_t *dummy,
     void *conf);
-static char *ngx_http_breaker_value(ngx_conf_t *cf,
-    const ngx_http_breaker_statement_t *statement,
-    ngx_http_breaker_policy_t *policy);
+static ngx_command_t *ngx_http_breaker_find_statement(ngx_str_t *name);
+static char *ngx_http_breaker_value(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 static ngx_int_t ngx_http_breaker_parse_rate(ngx_str_t *value);
-static char *ngx_http_breaker_failures(ngx_conf_t *cf,
-    ngx_http_breaker_policy_t *policy);
+static char *ngx_http_breaker_failures(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 static char *ngx_http_breaker_unknown(ngx_conf_t *cf, ngx_str_t *name);
 static ngx_int_t ngx_http_breaker_policy_check(ngx_conf_t *cf,
     ngx_http_breaker_policy_ctx_t *ctx);
+
+
+/* a flag for the reader of the table: no module of nginx's parses it */
+
+#define NGX_HTTP_BREAKER_POLICY_CONF  0
 
 
 #define ngx_http_breaker_policy_offset(name)                                  \
@@ -54,90 +57,138 @@ static ngx_int_t ngx_http_breaker_policy_check(ngx_conf_t *cf,
     + offsetof(brk_policy_t, name)
 
 
-static const ngx_http_breaker_statement_t  ngx_http_breaker_statements[] = {
+static ngx_http_breaker_range_t  ngx_http_breaker_failure_threshold_range =
+    { NGX_HTTP_BREAKER_NUMBER, 0, 1000000,
+      "a number from 1 to 1000000, or 0 for off" };
 
-    { "failure_threshold",
-      NGX_HTTP_BREAKER_NUMBER,
+static ngx_http_breaker_range_t  ngx_http_breaker_failure_rate_range =
+    { NGX_HTTP_BREAKER_RATE, 0, BRK_RATE_FULL,
+      "a rate from 0.01% to 100%, or 0 for off" };
+
+static ngx_http_breaker_range_t  ngx_http_breaker_slow_call_range =
+    { NGX_HTTP_BREAKER_TIME, 0, NGX_HTTP_BREAKER_DAY,
+      "a time from 1ms to 1d, or 0 for off" };
+
+static ngx_http_breaker_range_t  ngx_http_breaker_window_range =
+    { NGX_HTTP_BREAKER_TIME, 100, NGX_HTTP_BREAKER_DAY,
+      "a time from 100ms to 1d" };
+
+static ngx_http_breaker_range_t  ngx_http_breaker_minimum_calls_range =
+    { NGX_HTTP_BREAKER_NUMBER, 1, 1000000,
+      "a number from 1 to 1000000" };
+
+static ngx_http_breaker_range_t  ngx_http_breaker_recovery_timeout_range =
+    { NGX_HTTP_BREAKER_TIME, 1, NGX_HTTP_BREAKER_DAY,
+      "a time from 1ms to 1d" };
+
+static ngx_http_breaker_range_t  ngx_http_breaker_jitter_range =
+    { NGX_HTTP_BREAKER_RATE, 0, BRK_RATE_FULL,
+      "a rate from 0% to 100%" };
+
+static ngx_http_breaker_range_t  ngx_http_breaker_probes_range =
+    { NGX_HTTP_BREAKER_NUMBER, 1, 1000,
+      "a number from 1 to 1000" };
+
+static ngx_http_breaker_range_t  ngx_http_breaker_probe_concurrency_range =
+    { NGX_HTTP_BREAKER_NUMBER, 1, BRK_LEASES,
+      "a number from 1 to 16" };
+
+
+static ngx_command_t  ngx_http_breaker_statements[] = {
+
+    { ngx_string("failure_threshold"),
+      NGX_HTTP_BREAKER_POLICY_CONF|NGX_CONF_TAKE1,
+      ngx_http_breaker_value,
+      0,
       ngx_http_breaker_policy_offset(failure_threshold),
-      0, 1000000,
-      "a number from 1 to 1000000, or 0 for off" },
+      &ngx_http_breaker_failure_threshold_range },
 
-    { "failure_rate",
-      NGX_HTTP_BREAKER_RATE,
+    { ngx_string("failure_rate"),
+      NGX_HTTP_BREAKER_POLICY_CONF|NGX_CONF_TAKE1,
+      ngx_http_breaker_value,
+      0,
       ngx_http_breaker_policy_offset(failure_rate),
-      0, BRK_RATE_FULL,
-      "a rate from 0.01% to 100%, or 0 for off" },
+      &ngx_http_breaker_failure_rate_range },
 
-    { "slow_call",
-      NGX_HTTP_BREAKER_TIME,
+    { ngx_string("slow_call"),
+      NGX_HTTP_BREAKER_POLICY_CONF|NGX_CONF_TAKE1,
+      ngx_http_breaker_value,
+      0,
       offsetof(ngx_http_breaker_policy_t, rules)
       + offsetof(brk_rules_t, slow_call),
-      0, NGX_HTTP_BREAKER_DAY,
-      "a time from 1ms to 1d, or 0 for off" },
+      &ngx_http_breaker_slow_call_range },
 
-    { "slow_rate",
-      NGX_HTTP_BREAKER_RATE,
+    { ngx_string("slow_rate"),
+      NGX_HTTP_BREAKER_POLICY_CONF|NGX_CONF_TAKE1,
+      ngx_http_breaker_value,
+      0,
       ngx_http_breaker_policy_offset(slow_rate),
-      0, BRK_RATE_FULL,
-      "a rate from 0.01% to 100%, or 0 for off" },
+      &ngx_http_breaker_failure_rate_range },
 
-    { "window",
-      NGX_HTTP_BREAKER_TIME,
+    { ngx_string("window"),
+      NGX_HTTP_BREAKER_POLICY_CONF|NGX_CONF_TAKE1,
+      ngx_http_breaker_value,
+      0,
       ngx_http_breaker_policy_offset(window),
-      100, NGX_HTTP_BREAKER_DAY,
-      "a time from 100ms to 1d" },
+      &ngx_http_breaker_window_range },
 
-    { "minimum_calls",
-      NGX_HTTP_BREAKER_NUMBER,
+    { ngx_string("minimum_calls"),
+      NGX_HTTP_BREAKER_POLICY_CONF|NGX_CONF_TAKE1,
+      ngx_http_breaker_value,
+      0,
       ngx_http_breaker_policy_offset(minimum_calls),
-      1, 1000000,
-      "a number from 1 to 1000000" },
+      &ngx_http_breaker_minimum_calls_range },
 
-    { "recovery_timeout",
-      NGX_HTTP_BREAKER_TIME,
+    { ngx_string("recovery_timeout"),
+      NGX_HTTP_BREAKER_POLICY_CONF|NGX_CONF_TAKE1,
+      ngx_http_breaker_value,
+      0,
       ngx_http_breaker_policy_offset(recovery_timeout),
-      1, NGX_HTTP_BREAKER_DAY,
-      "a time from 1ms to 1d" },
+      &ngx_http_breaker_recovery_timeout_range },
 
-    { "max_recovery_timeout",
-      NGX_HTTP_BREAKER_TIME,
+    { ngx_string("max_recovery_timeout"),
+      NGX_HTTP_BREAKER_POLICY_CONF|NGX_CONF_TAKE1,
+      ngx_http_breaker_value,
+      0,
       ngx_http_breaker_policy_offset(max_recovery_timeout),
-      1, NGX_HTTP_BREAKER_DAY,
-      "a time from 1ms to 1d" },
+      &ngx_http_breaker_recovery_timeout_range },
 
-    { "jitter",
-      NGX_HTTP_BREAKER_RATE,
+    { ngx_string("jitter"),
+      NGX_HTTP_BREAKER_POLICY_CONF|NGX_CONF_TAKE1,
+      ngx_http_breaker_value,
+      0,
       ngx_http_breaker_policy_offset(jitter),
-      0, BRK_RATE_FULL,
-      "a rate from 0% to 100%" },
+      &ngx_http_breaker_jitter_range },
 
-    { "probes",
-      NGX_HTTP_BREAKER_NUMBER,
+    { ngx_string("probes"),
+      NGX_HTTP_BREAKER_POLICY_CONF|NGX_CONF_TAKE1,
+      ngx_http_breaker_value,
+      0,
       ngx_http_breaker_policy_offset(probes),
-      1, 1000,
-      "a number from 1 to 1000" },
+      &ngx_http_breaker_probes_range },
 
-    { "probe_concurrency",
-      NGX_HTTP_BREAKER_NUMBER,
+    { ngx_string("probe_concurrency"),
+      NGX_HTTP_BREAKER_POLICY_CONF|NGX_CONF_TAKE1,
+      ngx_http_breaker_value,
+      0,
       ngx_http_breaker_policy_offset(probe_concurrency),
-      1, BRK_LEASES,
-      "a number from 1 to 16" },
+      &ngx_http_breaker_probe_concurrency_range },
 
-    { "probe_timeout",
-      NGX_HTTP_BREAKER_TIME,
+    { ngx_string("probe_timeout"),
+      NGX_HTTP_BREAKER_POLICY_CONF|NGX_CONF_TAKE1,
+      ngx_http_breaker_value,
+      0,
       ngx_http_breaker_policy_offset(probe_timeout),
-      1, NGX_HTTP_BREAKER_DAY,
-      "a time from 1ms to 1d" },
+      &ngx_http_breaker_recovery_timeout_range },
 
-    { NULL, 0, 0, 0, 0, NULL }
-};
+    { ngx_string("failures"),
+      NGX_HTTP_BREAKER_POLICY_CONF|NGX_CONF_1MORE,
+      ngx_http_breaker_failures,
+      0,
+      0,
+      NULL },
 
-
-static const char  *ngx_http_breaker_names[] = {
-    "failure_threshold", "failure_rate", "slow_call", "slow_rate", "window",
-    "minimum_calls", "recovery_timeout", "max_recovery_timeout", "jitter",
-    "probes", "probe_concurrency", "probe_timeout", "failures", "include",
-    NULL
+      ngx_null_command
 };
 
 
@@ -243,9 +294,10 @@ ngx_http_breaker_statement(ngx_conf_t *cf, ngx_command_t *dummy, void *conf)
 {
     ngx_http_breaker_policy_ctx_t *ctx = conf;
 
-    ngx_str_t                           *value;
-    ngx_uint_t                           i, failures;
-    const ngx_http_breaker_statement_t  *statement;
+    ngx_str_t                 *value;
+    ngx_uint_t                 i, bad;
+    ngx_command_t             *cmd;
+    ngx_http_breaker_range_t  *range;
 
     value = cf->args->elts;
 
@@ -259,20 +311,13 @@ ngx_http_breaker_statement(ngx_conf_t *cf, ngx_command_t *dummy, void *conf)
         return ngx_conf_include(cf, dummy, conf);
     }
 
-    for (i = 0; ngx_http_breaker_statements[i].name; i++) {
-        if (ngx_strcmp(value[0].data, ngx_http_breaker_statements[i].name)
-            == 0)
-        {
-            break;
-        }
-    }
+    cmd = ngx_http_breaker_find_statement(&value[0]);
 
-    statement = &ngx_http_breaker_statements[i];
-    failures = (ngx_strcmp(value[0].data, "failures") == 0);
-
-    if (statement->name == NULL && !failures) {
+    if (cmd == NULL) {
         return ngx_http_breaker_unknown(cf, &value[0]);
     }
+
+    i = cmd - ngx_http_breaker_statements;
 
     if (ctx->seen & ((uint32_t) 1 << i)) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -282,34 +327,53 @@ ngx_http_breaker_statement(ngx_conf_t *cf, ngx_command_t *dummy, void *conf)
 
     ctx->seen |= (uint32_t) 1 << i;
 
-    if (failures) {
-        return ngx_http_breaker_failures(cf, ctx->policy);
-    }
+    bad = (cmd->type & NGX_CONF_TAKE1) ? cf->args->nelts != 2
+                                       : cf->args->nelts < 2;
+    if (bad) {
+        range = cmd->post;
 
-    if (cf->args->nelts != 2) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid number of arguments in \"%V\", "
-                           "it takes %s", &value[0], statement->range);
+                           "invalid number of arguments in \"%V\"%s%s",
+                           &value[0], range ? ", it takes " : "",
+                           range ? range->range : "");
         return NGX_CONF_ERROR;
     }
 
-    return ngx_http_breaker_value(cf, statement, ctx->policy);
+    return cmd->set(cf, cmd, ctx->policy);
+}
+
+
+static ngx_command_t *
+ngx_http_breaker_find_statement(ngx_str_t *name)
+{
+    ngx_command_t  *cmd;
+
+    for (cmd = ngx_http_breaker_statements; cmd->name.len; cmd++) {
+
+        if (cmd->name.len == name->len
+            && ngx_strncmp(cmd->name.data, name->data, name->len) == 0)
+        {
+            return cmd;
+        }
+    }
+
+    return NULL;
 }
 
 
 static char *
-ngx_http_breaker_value(ngx_conf_t *cf,
-    const ngx_http_breaker_statement_t *statement,
-    ngx_http_breaker_policy_t *policy)
+ngx_http_breaker_value(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_int_t    n;
-    ngx_str_t   *value;
-    uint32_t    *number;
-    brk_msec_t  *time;
+    ngx_int_t                  n;
+    ngx_str_t                 *value;
+    uint32_t                  *number;
+    brk_msec_t                *time;
+    ngx_http_breaker_range_t  *range;
 
     value = cf->args->elts;
+    range = cmd->post;
 
-    switch (statement->kind) {
+    switch (range->kind) {
 
     case NGX_HTTP_BREAKER_TIME:
         n = ngx_parse_time(&value[1], 0);
@@ -324,20 +388,20 @@ ngx_http_breaker_value(ngx_conf_t *cf,
     }
 
     if (n == NGX_ERROR
-        || n < (ngx_int_t) statement->min || n > (ngx_int_t) statement->max)
+        || n < (ngx_int_t) range->min || n > (ngx_int_t) range->max)
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid value \"%V\" in \"%V\", it must be %s",
-                           &value[1], &value[0], statement->range);
+                           &value[1], &value[0], range->range);
         return NGX_CONF_ERROR;
     }
 
-    if (statement->kind == NGX_HTTP_BREAKER_TIME) {
-        time = (brk_msec_t *) ((u_char *) policy + statement->offset);
+    if (range->kind == NGX_HTTP_BREAKER_TIME) {
+        time = (brk_msec_t *) ((u_char *) conf + cmd->offset);
         *time = (brk_msec_t) n;
 
     } else {
-        number = (uint32_t *) ((u_char *) policy + statement->offset);
+        number = (uint32_t *) ((u_char *) conf + cmd->offset);
         *number = (uint32_t) n;
     }
 
@@ -361,8 +425,10 @@ ngx_http_breaker_parse_rate(ngx_str_t *value)
 
 
 static char *
-ngx_http_breaker_failures(ngx_conf_t *cf, ngx_http_breaker_policy_t *policy)
+ngx_http_breaker_failures(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
+    ngx_http_breaker_policy_t *policy = conf;
+
     ngx_int_t     status;
     unsigned      code;
     ngx_str_t    *value;
@@ -376,12 +442,6 @@ ngx_http_breaker_failures(ngx_conf_t *cf, ngx_http_breaker_policy_t *policy)
     rules->timeout = 0;
     rules->grpc = 0;
     ngx_memzero(rules->statuses, sizeof(rules->statuses));
-
-    if (cf->args->nelts == 1) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid number of arguments in \"failures\"");
-        return NGX_CONF_ERROR;
-    }
 
     for (i = 1; i < cf->args->nelts; i++) {
 
@@ -433,14 +493,19 @@ ngx_http_breaker_failures(ngx_conf_t *cf, ngx_http_breaker_policy_t *policy)
 static char *
 ngx_http_breaker_unknown(ngx_conf_t *cf, ngx_str_t *name)
 {
-    const char  *nearest;
+    gw_nearest_t    nearest;
+    ngx_command_t  *cmd;
 
-    nearest = gw_nearest(ngx_http_breaker_names, name->data, name->len);
+    gw_nearest_init(&nearest, name->data, name->len);
 
-    if (nearest) {
+    for (cmd = ngx_http_breaker_statements; cmd->name.len; cmd++) {
+        gw_nearest_try(&nearest, cmd->name.data, cmd->name.len, &cmd->name);
+    }
+
+    if (nearest.item) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "unknown statement \"%V\" in \"breaker_policy\", "
-                           "did you mean \"%s\"?", name, nearest);
+                           "did you mean \"%V\"?", name, nearest.item);
 
     } else {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -456,21 +521,18 @@ static ngx_int_t
 ngx_http_breaker_policy_check(ngx_conf_t *cf,
     ngx_http_breaker_policy_ctx_t *ctx)
 {
-    ngx_uint_t     i;
-    brk_policy_t  *p;
+    ngx_uint_t      i;
+    brk_policy_t   *p;
+    ngx_command_t  *cmd;
+
+    static ngx_str_t  name = ngx_string("max_recovery_timeout");
 
     p = &ctx->policy->policy;
 
     if (p->max_recovery_timeout < p->recovery_timeout) {
 
-        for (i = 0; ngx_http_breaker_statements[i].name; i++) {
-            if (ngx_strcmp(ngx_http_breaker_statements[i].name,
-                           "max_recovery_timeout")
-                == 0)
-            {
-                break;
-            }
-        }
+        cmd = ngx_http_breaker_find_statement(&name);
+        i = cmd - ngx_http_breaker_statements;
 
         if (ctx->seen & ((uint32_t) 1 << i)) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,

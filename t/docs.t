@@ -31,10 +31,6 @@ my %contexts = (
     NGX_HTTP_UPS_CONF               => 'upstream',
     NGX_HTTP_AGGREGATE_CONF         => 'aggregate',
     NGX_HTTP_AGGREGATE_BACKEND_CONF => 'backend',
-    NGX_HTTP_AGGREGATE_SHAPE_CONF   => 'aggregate_shape',
-    NGX_HTTP_SHAPE_CONF             => 'aggregate_shape',
-    NGX_HTTP_AGGREGATE_REDIS_CONF   => 'aggregate_redis',
-    NGX_HTTP_REDIS_CONF             => 'aggregate_redis',
     NGX_HTTP_BREAKER_POLICY_CONF    => 'breaker_policy',
 );
 
@@ -167,7 +163,9 @@ sub read_sources {
         my $text = slurp($file);
         $text =~ s{/\*.*?\*/}{}gs;
 
-        while ($text =~ /^static ngx_command_t\s+\w+\[\] = \{(.*?)^\};/gms) {
+        while ($text =~ /^(?:static\ )?ngx_command_t\s+\w+\[\]\ =\ \{
+                         (.*?)^\};/gmsx)
+        {
             read_commands($1, $later);
         }
 
@@ -195,6 +193,8 @@ sub read_commands {
                 $code{$name}{block} = 1 if $flag eq 'NGX_CONF_BLOCK';
             } elsif ($contexts{$flag}) {
                 push @{ $code{$name}{contexts} }, $contexts{$flag};
+            } elsif ($flag =~ /^NGX_HTTP_(AGGREGATE_\w+)_CONF$/) {
+                push @{ $code{$name}{contexts} }, lc $1;
             } else {
                 push @strange, "$name $flag";
             }

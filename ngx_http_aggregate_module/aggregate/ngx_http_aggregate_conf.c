@@ -1,34 +1,14 @@
 
-/*
- * The statements of an "aggregate" block, of the "backend" blocks in it, and
- * of an "aggregate_shape" block.
- *
- * They are commands of a module type of our own, so that blocks nest and
- * "include" works in them.
- */
+/* the statements of an "aggregate" block, and of the "backend" blocks in it */
 
 #include "ngx_http_aggregate_module.h"
 #include "ngx_http_aggregate_conf.h"
-#include "ngx_http_aggregate_variable.h"
-#include "gw_text.h"
-
-
-typedef struct {
-    ngx_str_t                      name;
-    ngx_str_t                      file;
-    ngx_uint_t                     line;
-} ngx_http_aggregate_variable_t;
 
 
 static char *ngx_http_aggregate_backend(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static ngx_int_t ngx_http_aggregate_check_name(ngx_conf_t *cf,
     ngx_http_aggregate_block_t *block, ngx_str_t *name);
-static ngx_int_t ngx_http_aggregate_unknown_statement(ngx_conf_t *cf,
-    ngx_uint_t type);
-static void ngx_http_aggregate_unknown_directive(void *data);
-static void ngx_http_aggregate_missing_quotes(ngx_conf_t *cf,
-    ngx_str_t *name);
 
 
 static ngx_http_aggregate_bounds_t  ngx_http_aggregate_time_bounds =
@@ -47,7 +27,7 @@ static ngx_http_aggregate_bounds_t  ngx_http_aggregate_retry_bounds =
     { 0, 100, "must be a number from 0 to 100" };
 
 
-static ngx_conf_enum_t  ngx_http_aggregate_on_conflict[] = {
+static ngx_conf_enum_t  ngx_http_aggregate_conflict_words[] = {
     { ngx_string("last"), AGG_MERGE_LAST },
     { ngx_string("first"), AGG_MERGE_FIRST },
     { ngx_string("error"), AGG_MERGE_ERROR },
@@ -55,77 +35,13 @@ static ngx_conf_enum_t  ngx_http_aggregate_on_conflict[] = {
 };
 
 
-static ngx_command_t  ngx_http_aggregate_block_commands[] = {
+static ngx_http_aggregate_enum_t  ngx_http_aggregate_on_conflict = {
+    ngx_http_aggregate_conflict_words,
+    "must be \"last\", \"first\" or \"error\""
+};
 
-    { ngx_string("backend"),
-      NGX_HTTP_AGGREGATE_CONF|NGX_CONF_BLOCK|NGX_CONF_TAKE2,
-      ngx_http_aggregate_backend,
-      NGX_HTTP_AGGREGATE_CONF_OFFSET,
-      0,
-      NULL },
 
-    { ngx_string("timeout"),
-      NGX_HTTP_AGGREGATE_CONF|NGX_CONF_TAKE1,
-      ngx_http_aggregate_set_msec,
-      NGX_HTTP_AGGREGATE_CONF_OFFSET,
-      offsetof(ngx_http_aggregate_block_t, limits.timeout),
-      &ngx_http_aggregate_time_bounds },
-
-    { ngx_string("concurrency"),
-      NGX_HTTP_AGGREGATE_CONF|NGX_CONF_TAKE1,
-      ngx_http_aggregate_set_num,
-      NGX_HTTP_AGGREGATE_CONF_OFFSET,
-      offsetof(ngx_http_aggregate_block_t, limits.concurrency),
-      &ngx_http_aggregate_concurrency_bounds },
-
-    { ngx_string("max_subrequests"),
-      NGX_HTTP_AGGREGATE_CONF|NGX_CONF_TAKE1,
-      ngx_http_aggregate_set_num,
-      NGX_HTTP_AGGREGATE_CONF_OFFSET,
-      offsetof(ngx_http_aggregate_block_t, limits.max_subrequests),
-      &ngx_http_aggregate_subrequests_bounds },
-
-    { ngx_string("max_body_size"),
-      NGX_HTTP_AGGREGATE_CONF|NGX_CONF_TAKE1,
-      ngx_http_aggregate_set_size,
-      NGX_HTTP_AGGREGATE_CONF_OFFSET,
-      offsetof(ngx_http_aggregate_block_t, limits.max_body_size),
-      &ngx_http_aggregate_size_bounds },
-
-    { ngx_string("max_response_size"),
-      NGX_HTTP_AGGREGATE_CONF|NGX_CONF_TAKE1,
-      ngx_http_aggregate_set_size,
-      NGX_HTTP_AGGREGATE_CONF_OFFSET,
-      offsetof(ngx_http_aggregate_block_t, limits.max_response_size),
-      &ngx_http_aggregate_size_bounds },
-
-    { ngx_string("on_conflict"),
-      NGX_HTTP_AGGREGATE_CONF|NGX_CONF_TAKE1,
-      ngx_http_aggregate_set_enum,
-      NGX_HTTP_AGGREGATE_CONF_OFFSET,
-      offsetof(ngx_http_aggregate_block_t, on_conflict),
-      &ngx_http_aggregate_on_conflict },
-
-    { ngx_string("errors"),
-      NGX_HTTP_AGGREGATE_CONF|NGX_CONF_TAKE1,
-      ngx_http_aggregate_set_key,
-      NGX_HTTP_AGGREGATE_CONF_OFFSET,
-      offsetof(ngx_http_aggregate_block_t, errors),
-      NULL },
-
-    { ngx_string("methods"),
-      NGX_HTTP_AGGREGATE_CONF|NGX_CONF_1MORE,
-      ngx_http_aggregate_set_methods,
-      NGX_HTTP_AGGREGATE_CONF_OFFSET,
-      0,
-      NULL },
-
-    { ngx_string("forward"),
-      NGX_HTTP_AGGREGATE_CONF|NGX_CONF_1MORE,
-      ngx_http_aggregate_set_forward,
-      NGX_HTTP_AGGREGATE_CONF_OFFSET,
-      offsetof(ngx_http_aggregate_block_t, forward),
-      NULL },
+static ngx_command_t  ngx_http_aggregate_backend_statements[] = {
 
     { ngx_string("as"),
       NGX_HTTP_AGGREGATE_BACKEND_CONF|NGX_CONF_TAKE1,
@@ -295,72 +211,83 @@ static ngx_command_t  ngx_http_aggregate_block_commands[] = {
       offsetof(ngx_http_aggregate_backend_t, shape),
       NULL },
 
-    { ngx_string("target"),
-      NGX_HTTP_AGGREGATE_SHAPE_CONF|NGX_CONF_TAKE1,
-      ngx_http_aggregate_named_statement,
-      NGX_HTTP_AGGREGATE_CONF_OFFSET,
-      offsetof(ngx_http_aggregate_named_t, shape),
-      NULL },
-
-    { ngx_string("limit"),
-      NGX_HTTP_AGGREGATE_SHAPE_CONF|NGX_CONF_TAKE123,
-      ngx_http_aggregate_named_statement,
-      NGX_HTTP_AGGREGATE_CONF_OFFSET,
-      offsetof(ngx_http_aggregate_named_t, shape),
-      NULL },
-
-    { ngx_string("allow"),
-      NGX_HTTP_AGGREGATE_SHAPE_CONF|NGX_CONF_1MORE,
-      ngx_http_aggregate_named_statement,
-      NGX_HTTP_AGGREGATE_CONF_OFFSET,
-      offsetof(ngx_http_aggregate_named_t, shape),
-      NULL },
-
-    { ngx_string("deny"),
-      NGX_HTTP_AGGREGATE_SHAPE_CONF|NGX_CONF_1MORE,
-      ngx_http_aggregate_named_statement,
-      NGX_HTTP_AGGREGATE_CONF_OFFSET,
-      offsetof(ngx_http_aggregate_named_t, shape),
-      NULL },
-
-    { ngx_string("rename"),
-      NGX_HTTP_AGGREGATE_SHAPE_CONF|NGX_CONF_TAKE2,
-      ngx_http_aggregate_named_statement,
-      NGX_HTTP_AGGREGATE_CONF_OFFSET,
-      offsetof(ngx_http_aggregate_named_t, shape),
-      NULL },
-
-    { ngx_string("move"),
-      NGX_HTTP_AGGREGATE_SHAPE_CONF|NGX_CONF_TAKE2,
-      ngx_http_aggregate_named_statement,
-      NGX_HTTP_AGGREGATE_CONF_OFFSET,
-      offsetof(ngx_http_aggregate_named_t, shape),
-      NULL },
-
-    { ngx_string("set"),
-      NGX_HTTP_AGGREGATE_SHAPE_CONF|NGX_CONF_TAKE2,
-      ngx_http_aggregate_named_statement,
-      NGX_HTTP_AGGREGATE_CONF_OFFSET,
-      offsetof(ngx_http_aggregate_named_t, shape),
-      NULL },
-
       ngx_null_command
 };
 
 
-ngx_module_t  ngx_http_aggregate_block_module = {
-    NGX_MODULE_V1,
-    NULL,                                  /* module context */
-    ngx_http_aggregate_block_commands,     /* module directives */
-    NGX_HTTP_AGGREGATE_MODULE,             /* module type */
-    NULL,                                  /* init master */
-    NULL,                                  /* init module */
-    NULL,                                  /* init process */
-    NULL,                                  /* init thread */
-    NULL,                                  /* exit thread */
-    NULL,                                  /* exit process */
-    NULL,                                  /* exit master */
-    NGX_MODULE_V1_PADDING
+ngx_command_t  ngx_http_aggregate_block_statements[] = {
+
+    { ngx_string("backend"),
+      NGX_HTTP_AGGREGATE_CONF|NGX_CONF_BLOCK|NGX_CONF_TAKE2,
+      ngx_http_aggregate_backend,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      0,
+      ngx_http_aggregate_backend_statements },
+
+    { ngx_string("timeout"),
+      NGX_HTTP_AGGREGATE_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_msec,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_block_t, limits.timeout),
+      &ngx_http_aggregate_time_bounds },
+
+    { ngx_string("concurrency"),
+      NGX_HTTP_AGGREGATE_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_num,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_block_t, limits.concurrency),
+      &ngx_http_aggregate_concurrency_bounds },
+
+    { ngx_string("max_subrequests"),
+      NGX_HTTP_AGGREGATE_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_num,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_block_t, limits.max_subrequests),
+      &ngx_http_aggregate_subrequests_bounds },
+
+    { ngx_string("max_body_size"),
+      NGX_HTTP_AGGREGATE_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_size,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_block_t, limits.max_body_size),
+      &ngx_http_aggregate_size_bounds },
+
+    { ngx_string("max_response_size"),
+      NGX_HTTP_AGGREGATE_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_size,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_block_t, limits.max_response_size),
+      &ngx_http_aggregate_size_bounds },
+
+    { ngx_string("on_conflict"),
+      NGX_HTTP_AGGREGATE_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_enum,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_block_t, on_conflict),
+      &ngx_http_aggregate_on_conflict },
+
+    { ngx_string("errors"),
+      NGX_HTTP_AGGREGATE_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_key,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_block_t, errors),
+      NULL },
+
+    { ngx_string("methods"),
+      NGX_HTTP_AGGREGATE_CONF|NGX_CONF_1MORE,
+      ngx_http_aggregate_set_methods,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("forward"),
+      NGX_HTTP_AGGREGATE_CONF|NGX_CONF_1MORE,
+      ngx_http_aggregate_set_forward,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_block_t, forward),
+      NULL },
+
+      ngx_null_command
 };
 
 
@@ -402,7 +329,7 @@ ngx_http_aggregate_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_aggregate_module);
     amcf->used = 1;
 
-    rv = ngx_http_aggregate_parse_block(cf, NGX_HTTP_AGGREGATE_CONF, block);
+    rv = ngx_http_aggregate_parse_block(cf, cmd, block);
     if (rv != NGX_CONF_OK) {
         return rv;
     }
@@ -469,8 +396,7 @@ ngx_http_aggregate_backend(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     *bp = backend;
 
-    return ngx_http_aggregate_parse_block(cf, NGX_HTTP_AGGREGATE_BACKEND_CONF,
-                                          backend);
+    return ngx_http_aggregate_parse_block(cf, cmd, backend);
 }
 
 
@@ -521,256 +447,6 @@ ngx_http_aggregate_check_name(ngx_conf_t *cf,
                                "first is in %V:%ui", name,
                                &backends[i]->where.file,
                                backends[i]->where.line);
-            return NGX_ERROR;
-        }
-    }
-
-    return NGX_OK;
-}
-
-
-char *
-ngx_http_aggregate_parse_block(ngx_conf_t *cf, ngx_uint_t type, void *conf)
-{
-    char                           *rv;
-    void                           *confs[1];
-    ngx_conf_t                      save;
-    ngx_http_aggregate_conf_ctx_t   ctx;
-
-    ngx_http_aggregate_block_module.ctx_index = 0;
-
-    confs[0] = conf;
-
-    ctx.http = *(ngx_http_conf_ctx_t *) cf->ctx;
-    ctx.conf = confs;
-
-    save = *cf;
-
-    cf->ctx = &ctx;
-    cf->module_type = NGX_HTTP_AGGREGATE_MODULE;
-    cf->cmd_type = type;
-
-    rv = ngx_conf_parse(cf, NULL);
-
-    *cf = save;
-
-    if (rv != NGX_CONF_OK && ngx_http_aggregate_unknown_statement(cf, type)) {
-
-        /* said once, not again for the blocks around it */
-
-        cf->args->nelts = 0;
-    }
-
-    return rv;
-}
-
-
-/* after "unknown directive", or "not allowed here", what is known */
-
-static ngx_int_t
-ngx_http_aggregate_unknown_statement(ngx_conf_t *cf, ngx_uint_t type)
-{
-    ngx_str_t            *name;
-    gw_nearest_t          nearest;
-    ngx_command_t        *cmd, *elsewhere;
-    const ngx_command_t  *near;
-
-    if (cf->args->nelts == 0) {
-        return 0;
-    }
-
-    name = cf->args->elts;
-    elsewhere = NULL;
-
-    gw_nearest_init(&nearest, name->data, name->len);
-
-    for (cmd = ngx_http_aggregate_block_commands; cmd->name.len; cmd++) {
-
-        if (cmd->name.len == name->len
-            && ngx_strncmp(cmd->name.data, name->data, name->len) == 0)
-        {
-            if (cmd->type & type) {
-                ngx_http_aggregate_missing_quotes(cf, name);
-                return 1;
-            }
-
-            elsewhere = elsewhere ? elsewhere : cmd;
-        }
-
-        if (cmd->type & type) {
-            gw_nearest_try(&nearest, cmd->name.data, cmd->name.len, cmd);
-        }
-    }
-
-    near = nearest.item;
-
-    if (elsewhere) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" is a statement of \"%s\"", name,
-                           (elsewhere->type & NGX_HTTP_AGGREGATE_CONF)
-                           ? "aggregate"
-                           : (elsewhere->type
-                              & NGX_HTTP_AGGREGATE_BACKEND_CONF)
-                           ? "backend" : "aggregate_shape");
-
-    } else if (near) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "did you mean \"%V\" instead of \"%V\"?",
-                           &near->name, name);
-    }
-
-    return 1;
-}
-
-
-/* "default {};" is read as a block */
-
-static void
-ngx_http_aggregate_missing_quotes(ngx_conf_t *cf, ngx_str_t *name)
-{
-    if ((cf->args->nelts == 1 && (ngx_strcmp(name->data, "default") == 0
-                                  || ngx_strcmp(name->data, "body") == 0))
-        || (cf->args->nelts == 2 && ngx_strcmp(name->data, "set") == 0))
-    {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "JSON in \"%V\" needs quotes: '{}'", name);
-    }
-}
-
-
-/*
- * nginx says no more than "unknown directive" of what is in no block of ours;
- * its temporary pool is destroyed right after that
- */
-
-ngx_int_t
-ngx_http_aggregate_hint_directives(ngx_conf_t *cf)
-{
-    ngx_pool_cleanup_t  *cln;
-
-    cln = ngx_pool_cleanup_add(cf->temp_pool, 0);
-    if (cln == NULL) {
-        return NGX_ERROR;
-    }
-
-    cln->handler = ngx_http_aggregate_unknown_directive;
-    cln->data = cf;
-
-    return NGX_OK;
-}
-
-
-static void
-ngx_http_aggregate_unknown_directive(void *data)
-{
-    ngx_conf_t *cf = data;
-
-    ngx_str_t            *name;
-    ngx_uint_t            i;
-    gw_nearest_t          nearest;
-    ngx_module_t        **modules;
-    ngx_command_t        *cmd;
-    const ngx_command_t  *near;
-
-    if (cf->args->nelts == 0) {
-        return;
-    }
-
-    name = cf->args->elts;
-    modules = cf->cycle->modules;
-
-    gw_nearest_init(&nearest, name->data, name->len);
-
-    for (i = 0; modules[i]; i++) {
-
-        for (cmd = modules[i]->commands; cmd && cmd->name.len; cmd++) {
-
-            if (cmd->name.len == name->len
-                && ngx_strncmp(cmd->name.data, name->data, name->len) == 0)
-            {
-                return;
-            }
-
-            if (modules[i]->type != NGX_HTTP_MODULE
-                || ngx_strncmp(cmd->name.data, "aggregate", 9) != 0
-                || name->data[0] != 'a')
-            {
-                continue;
-            }
-
-            gw_nearest_try(&nearest, cmd->name.data, cmd->name.len, cmd);
-        }
-    }
-
-    near = nearest.item;
-
-    if (near) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "did you mean \"%V\" instead of \"%V\"?",
-                      &near->name, name);
-    }
-}
-
-
-/*
- * nginx reports an unknown variable without file and line, and only after
- * all of the configuration was read, so it is done here for our own
- */
-
-ngx_int_t
-ngx_http_aggregate_variable_used(ngx_conf_t *cf, ngx_str_t *name)
-{
-    ngx_http_aggregate_variable_t   *v;
-    ngx_http_aggregate_main_conf_t  *amcf;
-
-    amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_aggregate_module);
-
-    v = ngx_array_push(&amcf->variables);
-    if (v == NULL) {
-        return NGX_ERROR;
-    }
-
-    v->name.len = name->len;
-    v->name.data = ngx_pnalloc(cf->pool, name->len);
-    if (v->name.data == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_strlow(v->name.data, name->data, name->len);
-
-    v->file = cf->conf_file->file.name;
-    v->line = cf->conf_file->line;
-
-    return ngx_http_get_variable_index(cf, name);
-}
-
-
-ngx_int_t
-ngx_http_aggregate_init_variables(ngx_conf_t *cf,
-    ngx_http_aggregate_main_conf_t *amcf)
-{
-    return ngx_array_init(&amcf->variables, cf->pool, 8,
-                          sizeof(ngx_http_aggregate_variable_t));
-}
-
-
-ngx_int_t
-ngx_http_aggregate_check_variables(ngx_conf_t *cf)
-{
-    ngx_uint_t                       i;
-    ngx_http_aggregate_variable_t   *v;
-    ngx_http_aggregate_main_conf_t  *amcf;
-
-    amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_aggregate_module);
-
-    v = amcf->variables.elts;
-
-    for (i = 0; i < amcf->variables.nelts; i++) {
-
-        if (!ngx_http_aggregate_variable_known(cf, &v[i].name)) {
-            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                          "unknown variable \"$%V\" in %V:%ui",
-                          &v[i].name, &v[i].file, v[i].line);
             return NGX_ERROR;
         }
     }

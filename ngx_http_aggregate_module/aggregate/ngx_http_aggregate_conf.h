@@ -5,49 +5,20 @@
 #define _NGX_HTTP_AGGREGATE_CONF_H_INCLUDED_
 
 
+#include "ngx_http_aggregate_block_parser.h"
 #include "ngx_http_aggregate_module.h"
+#include "ngx_http_aggregate_setters.h"
 
 
 #pragma GCC visibility push(hidden)
 
 
-#define NGX_HTTP_AGGREGATE_MODULE        0x52474741   /* "AGGR" */
-
-/* of the bits that NGX_ANY_CONF has, so that "include" works in our blocks */
-
-#define NGX_HTTP_AGGREGATE_CONF          0x02000000
-#define NGX_HTTP_AGGREGATE_BACKEND_CONF  0x04000000
+#define NGX_HTTP_AGGREGATE_CONF          NGX_HTTP_AGGREGATE_BLOCK_CONF
+#define NGX_HTTP_AGGREGATE_BACKEND_CONF  NGX_HTTP_AGGREGATE_BLOCK_CONF
 
 
-/* what a statement's setter gets is the structure of its block */
+/* of both blocks */
 
-typedef struct {
-    ngx_http_conf_ctx_t              http;
-    void                           **conf;
-} ngx_http_aggregate_conf_ctx_t;
-
-
-#define NGX_HTTP_AGGREGATE_CONF_OFFSET                                        \
-    offsetof(ngx_http_aggregate_conf_ctx_t, conf)
-
-
-typedef struct {
-    off_t                            least;
-    off_t                            most;
-    const char                      *text;
-} ngx_http_aggregate_bounds_t;
-
-
-/* at cmd->offset of the block's structure, cmd->post has the bounds */
-
-char *ngx_http_aggregate_set_msec(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-char *ngx_http_aggregate_set_num(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-char *ngx_http_aggregate_set_size(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-char *ngx_http_aggregate_set_enum(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
 char *ngx_http_aggregate_set_key(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_aggregate_set_forward(ngx_conf_t *cf, ngx_command_t *cmd,

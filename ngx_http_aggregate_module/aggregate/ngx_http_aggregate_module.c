@@ -15,7 +15,6 @@
 
 
 static ngx_int_t ngx_http_aggregate_preconfiguration(ngx_conf_t *cf);
-static ngx_int_t ngx_http_aggregate_postconfiguration(ngx_conf_t *cf);
 static void *ngx_http_aggregate_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_aggregate_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_aggregate_merge_loc_conf(ngx_conf_t *cf, void *parent,
@@ -34,7 +33,7 @@ static ngx_command_t  ngx_http_aggregate_commands[] = {
       ngx_http_aggregate_block,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
-      NULL },
+      ngx_http_aggregate_block_statements },
 
     { ngx_string("aggregate_debug"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
@@ -49,7 +48,7 @@ static ngx_command_t  ngx_http_aggregate_commands[] = {
 
 static ngx_http_module_t  ngx_http_aggregate_module_ctx = {
     ngx_http_aggregate_preconfiguration,   /* preconfiguration */
-    ngx_http_aggregate_postconfiguration,  /* postconfiguration */
+    NULL,                                  /* postconfiguration */
 
     ngx_http_aggregate_create_main_conf,   /* create main configuration */
     NULL,                                  /* init main configuration */
@@ -110,13 +109,6 @@ ngx_http_aggregate_preconfiguration(ngx_conf_t *cf)
 }
 
 
-static ngx_int_t
-ngx_http_aggregate_postconfiguration(ngx_conf_t *cf)
-{
-    return ngx_http_aggregate_check_variables(cf);
-}
-
-
 /*
  * A request's memory is freed at once, at the end, and in pieces of up to
  * max_body_size.  By default glibc gives such memory back to the system and
@@ -159,12 +151,6 @@ ngx_http_aggregate_create_main_conf(ngx_conf_t *cf)
     /* backends choose the names in their answers, and shall not guess it */
 
     ngx_http_aggregate_random((u_char *) amcf->key, sizeof(amcf->key));
-
-    if (ngx_http_aggregate_init_variables(cf, amcf) != NGX_OK
-        || ngx_http_aggregate_hint_directives(cf) != NGX_OK)
-    {
-        return NULL;
-    }
 
     return amcf;
 }

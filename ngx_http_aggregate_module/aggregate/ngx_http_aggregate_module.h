@@ -125,7 +125,6 @@ struct ngx_http_aggregate_block_s {
 
 
 typedef struct {
-    ngx_array_t                      variables;
                                        /* ngx_http_aggregate_variable_t */
     uint64_t                         key[2];
     ngx_uint_t                       used;   /* unsigned  used:1; */
@@ -208,9 +207,6 @@ ngx_int_t ngx_http_aggregate_keep_ctx(ngx_http_aggregate_ctx_t *ctx);
 
 char *ngx_http_aggregate_block(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-ngx_int_t ngx_http_aggregate_init_variables(ngx_conf_t *cf,
-    ngx_http_aggregate_main_conf_t *amcf);
-ngx_int_t ngx_http_aggregate_check_variables(ngx_conf_t *cf);
 
 /* ngx_http_aggregate_check.c */
 
@@ -270,7 +266,7 @@ ngx_int_t ngx_http_aggregate_add_variables(ngx_conf_t *cf);
 
 
 extern ngx_module_t  ngx_http_aggregate_module;
-extern ngx_module_t  ngx_http_aggregate_block_module;
+extern ngx_command_t  ngx_http_aggregate_block_statements[];
 
 
 #pragma GCC visibility pop

@@ -11,6 +11,7 @@
 
 #include "agg_redis.h"
 #include "agg_redis_cluster.h"
+#include "ngx_http_aggregate_block_parser.h"
 
 
 #pragma GCC visibility push(hidden)
@@ -338,8 +339,8 @@ ngx_http_aggregate_redis_t *ngx_http_aggregate_redis_add(ngx_conf_t *cf,
 
 /* conf */
 
-char *ngx_http_aggregate_redis_statement(ngx_conf_t *cf,
-    ngx_command_t *dummy, void *conf);
+extern ngx_command_t  ngx_http_aggregate_redis_statements[];
+
 char *ngx_http_aggregate_redis_check(ngx_conf_t *cf,
     ngx_http_aggregate_redis_t *redis);
 char *ngx_http_aggregate_redis_resolve(ngx_conf_t *cf,

@@ -5,230 +5,191 @@
 
 
 #include "ngx_http_aggregate_redis.h"
-#include "gw_text.h"
+#include "ngx_http_aggregate_setters.h"
 
 
 #define NGX_HTTP_AGGREGATE_REDIS_SERVERS  64
 
 
-typedef char *(*ngx_http_aggregate_redis_statement_pt)(ngx_conf_t *cf,
-    ngx_http_aggregate_redis_t *redis, void *field);
-
-
-typedef struct {
-    ngx_str_t                              name;
-    ngx_uint_t                             min;     /* words after it */
-    ngx_uint_t                             max;
-    ngx_http_aggregate_redis_statement_pt  handler;
-    size_t                                 offset;
-} ngx_http_aggregate_redis_statement_t;
-
-
-static void ngx_http_aggregate_redis_unknown(ngx_conf_t *cf,
-    ngx_str_t *name);
 static char *ngx_http_aggregate_redis_conf_server(ngx_conf_t *cf,
-    ngx_http_aggregate_redis_t *redis, void *field);
+    ngx_command_t *cmd, void *conf);
 static char *ngx_http_aggregate_redis_conf_sentinel(ngx_conf_t *cf,
-    ngx_http_aggregate_redis_t *redis, void *field);
+    ngx_command_t *cmd, void *conf);
 static char *ngx_http_aggregate_redis_conf_address(ngx_conf_t *cf,
     ngx_http_aggregate_redis_t *redis, ngx_array_t *list, ngx_str_t *value,
     in_port_t port);
-static char *ngx_http_aggregate_redis_conf_text(ngx_conf_t *cf,
-    ngx_http_aggregate_redis_t *redis, void *field);
-static char *ngx_http_aggregate_redis_conf_file(ngx_conf_t *cf,
-    ngx_http_aggregate_redis_t *redis, void *field);
-static char *ngx_http_aggregate_redis_conf_password(ngx_conf_t *cf,
-    ngx_http_aggregate_redis_t *redis, void *field);
-static char *ngx_http_aggregate_redis_conf_secret(ngx_conf_t *cf,
-    ngx_str_t *name, ngx_str_t *password);
-static char *ngx_http_aggregate_redis_conf_database(ngx_conf_t *cf,
-    ngx_http_aggregate_redis_t *redis, void *field);
-static char *ngx_http_aggregate_redis_conf_prefix(ngx_conf_t *cf,
-    ngx_http_aggregate_redis_t *redis, void *field);
-static char *ngx_http_aggregate_redis_conf_flag(ngx_conf_t *cf,
-    ngx_http_aggregate_redis_t *redis, void *field);
-static char *ngx_http_aggregate_redis_conf_msec(ngx_conf_t *cf,
-    ngx_http_aggregate_redis_t *redis, void *field);
 static char *ngx_http_aggregate_redis_conf_tls(ngx_conf_t *cf,
     ngx_http_aggregate_redis_t *redis);
 static char *ngx_http_aggregate_redis_conf_find(ngx_conf_t *cf,
     ngx_http_aggregate_redis_t *redis, ngx_array_t *list);
 
 
-#define ngx_http_aggregate_redis_offset(field)                               \
-    offsetof(ngx_http_aggregate_redis_t, field)
+#define NGX_HTTP_AGGREGATE_REDIS_CONF  NGX_HTTP_AGGREGATE_BLOCK_CONF
 
 
-static ngx_http_aggregate_redis_statement_t
-    ngx_http_aggregate_redis_statements[] =
-{
-    { ngx_string("server"), 1, 1,
+static ngx_http_aggregate_bounds_t  ngx_http_aggregate_redis_name_bounds =
+    { 1, AGG_REDIS_HOST_MAX, "must be of 1 to 255 bytes" };
+
+static ngx_http_aggregate_bounds_t  ngx_http_aggregate_redis_file_bounds =
+    { 1, NGX_MAX_PATH, "must name a file" };
+
+static ngx_http_aggregate_bounds_t  ngx_http_aggregate_redis_prefix_bounds =
+    { 0, NGX_HTTP_AGGREGATE_REDIS_PREFIX_MAX, "must be of up to 128 bytes" };
+
+static ngx_http_aggregate_bounds_t  ngx_http_aggregate_redis_database_bounds =
+    { 0, 65535, "must be a number from 0 to 65535" };
+
+static ngx_http_aggregate_bounds_t  ngx_http_aggregate_redis_time_bounds =
+    { 1, 60000, "must be a time from 1ms to 60s" };
+
+
+ngx_command_t  ngx_http_aggregate_redis_statements[] = {
+
+    { ngx_string("server"),
+      NGX_HTTP_AGGREGATE_REDIS_CONF|NGX_CONF_TAKE1,
       ngx_http_aggregate_redis_conf_server,
-      ngx_http_aggregate_redis_offset(servers) },
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_redis_t, servers),
+      NULL },
 
-    { ngx_string("sentinel"), 2, NGX_HTTP_AGGREGATE_REDIS_SERVERS + 1,
+    { ngx_string("sentinel"),
+      NGX_HTTP_AGGREGATE_REDIS_CONF|NGX_CONF_2MORE,
       ngx_http_aggregate_redis_conf_sentinel,
-      ngx_http_aggregate_redis_offset(sentinels) },
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_redis_t, sentinels),
+      NULL },
 
-    { ngx_string("cluster"), 1, 1,
-      ngx_http_aggregate_redis_conf_flag,
-      ngx_http_aggregate_redis_offset(clustered) },
+    { ngx_string("cluster"),
+      NGX_HTTP_AGGREGATE_REDIS_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_on_off,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_redis_t, clustered),
+      NULL },
 
-    { ngx_string("user"), 1, 1,
-      ngx_http_aggregate_redis_conf_text,
-      ngx_http_aggregate_redis_offset(user) },
+    { ngx_string("user"),
+      NGX_HTTP_AGGREGATE_REDIS_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_text,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_redis_t, user),
+      &ngx_http_aggregate_redis_name_bounds },
 
-    { ngx_string("password"), 1, 1,
-      ngx_http_aggregate_redis_conf_password,
-      ngx_http_aggregate_redis_offset(password) },
+    { ngx_string("password"),
+      NGX_HTTP_AGGREGATE_REDIS_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_secret,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_redis_t, password),
+      NULL },
 
-    { ngx_string("sentinel_user"), 1, 1,
-      ngx_http_aggregate_redis_conf_text,
-      ngx_http_aggregate_redis_offset(sentinel_user) },
+    { ngx_string("sentinel_user"),
+      NGX_HTTP_AGGREGATE_REDIS_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_text,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_redis_t, sentinel_user),
+      &ngx_http_aggregate_redis_name_bounds },
 
-    { ngx_string("sentinel_password"), 1, 1,
-      ngx_http_aggregate_redis_conf_password,
-      ngx_http_aggregate_redis_offset(sentinel_password) },
+    { ngx_string("sentinel_password"),
+      NGX_HTTP_AGGREGATE_REDIS_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_secret,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_redis_t, sentinel_password),
+      NULL },
 
-    { ngx_string("database"), 1, 1,
-      ngx_http_aggregate_redis_conf_database,
-      ngx_http_aggregate_redis_offset(database) },
+    { ngx_string("database"),
+      NGX_HTTP_AGGREGATE_REDIS_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_num,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_redis_t, database),
+      &ngx_http_aggregate_redis_database_bounds },
 
-    { ngx_string("prefix"), 1, 1,
-      ngx_http_aggregate_redis_conf_prefix,
-      ngx_http_aggregate_redis_offset(prefix) },
+    { ngx_string("prefix"),
+      NGX_HTTP_AGGREGATE_REDIS_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_text,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_redis_t, prefix),
+      &ngx_http_aggregate_redis_prefix_bounds },
 
-    { ngx_string("connect_timeout"), 1, 1,
-      ngx_http_aggregate_redis_conf_msec,
-      ngx_http_aggregate_redis_offset(connect_timeout) },
+    { ngx_string("connect_timeout"),
+      NGX_HTTP_AGGREGATE_REDIS_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_msec,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_redis_t, connect_timeout),
+      &ngx_http_aggregate_redis_time_bounds },
 
-    { ngx_string("timeout"), 1, 1,
-      ngx_http_aggregate_redis_conf_msec,
-      ngx_http_aggregate_redis_offset(timeout) },
+    { ngx_string("timeout"),
+      NGX_HTTP_AGGREGATE_REDIS_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_msec,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_redis_t, timeout),
+      &ngx_http_aggregate_redis_time_bounds },
 
-    { ngx_string("tls"), 1, 1,
-      ngx_http_aggregate_redis_conf_flag,
-      ngx_http_aggregate_redis_offset(tls) },
+    { ngx_string("tls"),
+      NGX_HTTP_AGGREGATE_REDIS_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_on_off,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_redis_t, tls),
+      NULL },
 
-    { ngx_string("tls_verify"), 1, 1,
-      ngx_http_aggregate_redis_conf_flag,
-      ngx_http_aggregate_redis_offset(tls_verify) },
+    { ngx_string("tls_verify"),
+      NGX_HTTP_AGGREGATE_REDIS_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_on_off,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_redis_t, tls_verify),
+      NULL },
 
-    { ngx_string("tls_ca"), 1, 1,
-      ngx_http_aggregate_redis_conf_file,
-      ngx_http_aggregate_redis_offset(tls_ca) },
+    { ngx_string("tls_ca"),
+      NGX_HTTP_AGGREGATE_REDIS_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_text,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_redis_t, tls_ca),
+      &ngx_http_aggregate_redis_file_bounds },
 
-    { ngx_string("tls_name"), 1, 1,
-      ngx_http_aggregate_redis_conf_text,
-      ngx_http_aggregate_redis_offset(tls_name) },
+    { ngx_string("tls_name"),
+      NGX_HTTP_AGGREGATE_REDIS_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_text,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_redis_t, tls_name),
+      &ngx_http_aggregate_redis_name_bounds },
 
-    { ngx_string("tls_certificate"), 1, 1,
-      ngx_http_aggregate_redis_conf_file,
-      ngx_http_aggregate_redis_offset(tls_certificate) },
+    { ngx_string("tls_certificate"),
+      NGX_HTTP_AGGREGATE_REDIS_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_text,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_redis_t, tls_certificate),
+      &ngx_http_aggregate_redis_file_bounds },
 
-    { ngx_string("tls_certificate_key"), 1, 1,
-      ngx_http_aggregate_redis_conf_file,
-      ngx_http_aggregate_redis_offset(tls_certificate_key) },
+    { ngx_string("tls_certificate_key"),
+      NGX_HTTP_AGGREGATE_REDIS_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_text,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_redis_t, tls_certificate_key),
+      &ngx_http_aggregate_redis_file_bounds },
 
-    { ngx_null_string, 0, 0, NULL, 0 }
+      ngx_null_command
 };
 
 
-char *
-ngx_http_aggregate_redis_statement(ngx_conf_t *cf, ngx_command_t *dummy,
+static char *
+ngx_http_aggregate_redis_conf_server(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf)
 {
-    char                                  *rv;
-    ngx_str_t                             *value;
-    ngx_uint_t                             i, n;
-    ngx_http_aggregate_redis_t            *redis;
-    ngx_http_aggregate_redis_statement_t  *statement;
+    ngx_http_aggregate_redis_t *redis = conf;
 
-    redis = cf->handler_conf;
-    value = cf->args->elts;
-    n = cf->args->nelts - 1;
-
-    for (i = 0; ngx_http_aggregate_redis_statements[i].name.len; i++) {
-
-        statement = &ngx_http_aggregate_redis_statements[i];
-
-        if (statement->name.len != value[0].len
-            || ngx_strcmp(statement->name.data, value[0].data) != 0)
-        {
-            continue;
-        }
-
-        if (n < statement->min || n > statement->max) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid number of arguments in \"%V\"",
-                               &value[0]);
-            return NGX_CONF_ERROR;
-        }
-
-        rv = statement->handler(cf, redis,
-                                (u_char *) redis + statement->offset);
-
-        if (rv != NGX_CONF_OK && rv != NGX_CONF_ERROR) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"%V\" %s", &value[0],
-                               rv);
-            return NGX_CONF_ERROR;
-        }
-
-        return rv;
-    }
-
-    ngx_http_aggregate_redis_unknown(cf, &value[0]);
-
-    return NGX_CONF_ERROR;
-}
-
-
-/* with the nearest name, where one is near */
-
-static void
-ngx_http_aggregate_redis_unknown(ngx_conf_t *cf, ngx_str_t *name)
-{
-    ngx_str_t     *known;
-    ngx_uint_t     i;
-    gw_nearest_t   nearest;
-
-    gw_nearest_init(&nearest, name->data, name->len);
-
-    for (i = 0; ngx_http_aggregate_redis_statements[i].name.len; i++) {
-        known = &ngx_http_aggregate_redis_statements[i].name;
-        gw_nearest_try(&nearest, known->data, known->len, known);
-    }
-
-    if (nearest.item) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "unknown statement \"%V\" in \"aggregate_redis\", "
-                           "did you mean \"%V\"?", name, nearest.item);
-        return;
-    }
-
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "unknown statement \"%V\" in \"aggregate_redis\"",
-                       name);
-}
-
-
-static char *
-ngx_http_aggregate_redis_conf_server(ngx_conf_t *cf,
-    ngx_http_aggregate_redis_t *redis, void *field)
-{
     ngx_str_t  *value;
 
     value = cf->args->elts;
 
-    return ngx_http_aggregate_redis_conf_address(cf, redis, field, &value[1],
-                                                 6379);
+    return ngx_http_aggregate_redis_conf_address(cf, redis, &redis->servers,
+                                                 &value[1], 6379);
 }
 
 
 static char *
-ngx_http_aggregate_redis_conf_sentinel(ngx_conf_t *cf,
-    ngx_http_aggregate_redis_t *redis, void *field)
+ngx_http_aggregate_redis_conf_sentinel(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
 {
+    ngx_http_aggregate_redis_t *redis = conf;
+
+    char        *rv;
     ngx_str_t   *value;
     ngx_uint_t   i;
 
@@ -240,11 +201,11 @@ ngx_http_aggregate_redis_conf_sentinel(ngx_conf_t *cf,
     redis->master = value[1];
 
     for (i = 2; i < cf->args->nelts; i++) {
-        if (ngx_http_aggregate_redis_conf_address(cf, redis, field, &value[i],
-                                                  26379)
-            != NGX_CONF_OK)
-        {
-            return NGX_CONF_ERROR;
+        rv = ngx_http_aggregate_redis_conf_address(cf, redis,
+                                                   &redis->sentinels,
+                                                   &value[i], 26379);
+        if (rv != NGX_CONF_OK) {
+            return rv;
         }
     }
 
@@ -298,262 +259,6 @@ ngx_http_aggregate_redis_conf_address(ngx_conf_t *cf,
     node->naddrs = u.naddrs;
 
     *nodep = node;
-
-    return NGX_CONF_OK;
-}
-
-
-static char *
-ngx_http_aggregate_redis_conf_text(ngx_conf_t *cf,
-    ngx_http_aggregate_redis_t *redis, void *field)
-{
-    ngx_str_t  *value, *text = field;
-
-    if (text->len) {
-        return "is duplicate";
-    }
-
-    value = cf->args->elts;
-
-    if (value[1].len == 0 || value[1].len > AGG_REDIS_HOST_MAX) {
-        return "must be of 1 to 255 bytes";
-    }
-
-    *text = value[1];
-
-    return NGX_CONF_OK;
-}
-
-
-static char *
-ngx_http_aggregate_redis_conf_file(ngx_conf_t *cf,
-    ngx_http_aggregate_redis_t *redis, void *field)
-{
-    ngx_str_t  *value, *name = field;
-
-    if (name->len) {
-        return "is duplicate";
-    }
-
-    value = cf->args->elts;
-
-    if (value[1].len == 0) {
-        return "must name a file";
-    }
-
-    *name = value[1];
-
-    return NGX_CONF_OK;
-}
-
-
-static char *
-ngx_http_aggregate_redis_conf_password(ngx_conf_t *cf,
-    ngx_http_aggregate_redis_t *redis, void *field)
-{
-    u_char     *env;
-    ngx_str_t  *value, name, *password = field;
-
-    if (password->len) {
-        return "is duplicate";
-    }
-
-    value = cf->args->elts;
-
-    if (ngx_strncmp(value[1].data, "env:", 4) == 0) {
-
-        env = (u_char *) getenv((char *) value[1].data + 4);
-
-        if (env == NULL || *env == '\0') {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "no environment variable \"%s\" for \"%V\"",
-                               value[1].data + 4, &value[0]);
-            return NGX_CONF_ERROR;
-        }
-
-        name.data = env;
-        name.len = ngx_strlen(env);
-
-        password->len = name.len;
-        password->data = ngx_pstrdup(cf->pool, &name);
-
-        return password->data ? NGX_CONF_OK : NGX_CONF_ERROR;
-    }
-
-    if (ngx_strncmp(value[1].data, "file:", 5) == 0) {
-
-        name.data = value[1].data + 5;
-        name.len = value[1].len - 5;
-
-        return ngx_http_aggregate_redis_conf_secret(cf, &name, password);
-    }
-
-    if (value[1].len == 0) {
-        return "must not be empty";
-    }
-
-    *password = value[1];
-
-    return NGX_CONF_OK;
-}
-
-
-static char *
-ngx_http_aggregate_redis_conf_secret(ngx_conf_t *cf, ngx_str_t *name,
-    ngx_str_t *password)
-{
-    u_char    *buf;
-    ssize_t    n;
-    ngx_fd_t   fd;
-
-    if (ngx_conf_full_name(cf->cycle, name, 1) != NGX_OK) {
-        return NGX_CONF_ERROR;
-    }
-
-    buf = ngx_pnalloc(cf->pool, 1024);
-    if (buf == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    fd = ngx_open_file(name->data, NGX_FILE_RDONLY, NGX_FILE_OPEN, 0);
-
-    if (fd == NGX_INVALID_FILE) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
-                           ngx_open_file_n " \"%V\" failed", name);
-        return NGX_CONF_ERROR;
-    }
-
-    n = ngx_read_fd(fd, buf, 1024);
-
-    (void) ngx_close_file(fd);
-
-    if (n == 1024) {
-        n = 0;
-    }
-
-    while (n > 0 && (buf[n - 1] == LF || buf[n - 1] == CR)) {
-        n--;
-    }
-
-    if (n <= 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" holds no password of 1 to 1023 bytes",
-                           name);
-        return NGX_CONF_ERROR;
-    }
-
-    password->data = buf;
-    password->len = n;
-
-    return NGX_CONF_OK;
-}
-
-
-static char *
-ngx_http_aggregate_redis_conf_database(ngx_conf_t *cf,
-    ngx_http_aggregate_redis_t *redis, void *field)
-{
-    ngx_int_t   n, *database = field;
-    ngx_str_t  *value;
-
-    if (*database != NGX_CONF_UNSET) {
-        return "is duplicate";
-    }
-
-    value = cf->args->elts;
-    n = ngx_atoi(value[1].data, value[1].len);
-
-    if (n == NGX_ERROR || n > 65535) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid number \"%V\" in \"database\", it must "
-                           "be from 0 to 65535", &value[1]);
-        return NGX_CONF_ERROR;
-    }
-
-    *database = n;
-
-    return NGX_CONF_OK;
-}
-
-
-static char *
-ngx_http_aggregate_redis_conf_prefix(ngx_conf_t *cf,
-    ngx_http_aggregate_redis_t *redis, void *field)
-{
-    ngx_str_t  *value, *prefix = field;
-
-    if (prefix->data) {
-        return "is duplicate";
-    }
-
-    value = cf->args->elts;
-
-    if (value[1].len > NGX_HTTP_AGGREGATE_REDIS_PREFIX_MAX) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"prefix\" \"%V\" is longer than %d bytes",
-                           &value[1], NGX_HTTP_AGGREGATE_REDIS_PREFIX_MAX);
-        return NGX_CONF_ERROR;
-    }
-
-    *prefix = value[1];
-
-    return NGX_CONF_OK;
-}
-
-
-static char *
-ngx_http_aggregate_redis_conf_flag(ngx_conf_t *cf,
-    ngx_http_aggregate_redis_t *redis, void *field)
-{
-    ngx_str_t   *value;
-    ngx_flag_t  *flag = field;
-
-    if (*flag != NGX_CONF_UNSET) {
-        return "is duplicate";
-    }
-
-    value = cf->args->elts;
-
-    if (ngx_strcmp(value[1].data, "on") == 0) {
-        *flag = 1;
-
-    } else if (ngx_strcmp(value[1].data, "off") == 0) {
-        *flag = 0;
-
-    } else {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid value \"%V\" in \"%V\", it must be "
-                           "\"on\" or \"off\"", &value[1], &value[0]);
-        return NGX_CONF_ERROR;
-    }
-
-    return NGX_CONF_OK;
-}
-
-
-static char *
-ngx_http_aggregate_redis_conf_msec(ngx_conf_t *cf,
-    ngx_http_aggregate_redis_t *redis, void *field)
-{
-    ngx_int_t    time;
-    ngx_str_t   *value;
-    ngx_msec_t  *msec = field;
-
-    if (*msec != NGX_CONF_UNSET_MSEC) {
-        return "is duplicate";
-    }
-
-    value = cf->args->elts;
-    time = ngx_parse_time(&value[1], 0);
-
-    if (time == NGX_ERROR || time < 1 || time > 60000) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid time \"%V\" in \"%V\", it must be from "
-                           "1ms to 60s", &value[1], &value[0]);
-        return NGX_CONF_ERROR;
-    }
-
-    *msec = (ngx_msec_t) time;
 
     return NGX_CONF_OK;
 }

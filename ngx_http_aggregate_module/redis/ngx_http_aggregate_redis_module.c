@@ -29,7 +29,7 @@ static ngx_command_t  ngx_http_aggregate_redis_commands[] = {
       ngx_http_aggregate_redis_block,
       0,
       0,
-      NULL },
+      ngx_http_aggregate_redis_statements },
 
       ngx_null_command
 };
@@ -223,7 +223,6 @@ ngx_http_aggregate_redis_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     char                        *rv;
     ngx_str_t                   *value, name;
-    ngx_conf_t                   save;
     ngx_http_aggregate_redis_t  *redis;
 
     value = cf->args->elts;
@@ -259,14 +258,7 @@ ngx_http_aggregate_redis_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     redis->shm_zone->init = ngx_http_aggregate_redis_init_zone;
     redis->shm_zone->data = redis;
 
-    save = *cf;
-    cf->handler = ngx_http_aggregate_redis_statement;
-    cf->handler_conf = (void *) redis;
-
-    rv = ngx_conf_parse(cf, NULL);
-
-    *cf = save;
-
+    rv = ngx_http_aggregate_parse_block(cf, cmd, redis);
     if (rv != NGX_CONF_OK) {
         return rv;
     }

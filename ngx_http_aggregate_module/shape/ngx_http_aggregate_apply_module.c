@@ -18,8 +18,6 @@ static char *ngx_http_aggregate_apply(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static ngx_int_t ngx_http_aggregate_apply_value(ngx_conf_t *cf,
     ngx_http_aggregate_apply_t *apply);
-static ngx_int_t ngx_http_aggregate_apply_variables(ngx_conf_t *cf,
-    ngx_str_t *text);
 static ngx_int_t ngx_http_aggregate_apply_vary_names(ngx_conf_t *cf,
     ngx_http_aggregate_apply_t *apply, ngx_str_t *value);
 static ngx_int_t ngx_http_aggregate_apply_types(ngx_conf_t *cf,
@@ -29,6 +27,61 @@ static ngx_int_t ngx_http_aggregate_apply_check(ngx_conf_t *cf,
     ngx_http_aggregate_apply_main_conf_t *mcf);
 
 
+static ngx_command_t  ngx_http_aggregate_shape_statements[] = {
+
+    { ngx_string("target"),
+      NGX_HTTP_AGGREGATE_SHAPE_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_named_statement,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_named_t, shape),
+      NULL },
+
+    { ngx_string("limit"),
+      NGX_HTTP_AGGREGATE_SHAPE_CONF|NGX_CONF_TAKE123,
+      ngx_http_aggregate_named_statement,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_named_t, shape),
+      NULL },
+
+    { ngx_string("allow"),
+      NGX_HTTP_AGGREGATE_SHAPE_CONF|NGX_CONF_1MORE,
+      ngx_http_aggregate_named_statement,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_named_t, shape),
+      NULL },
+
+    { ngx_string("deny"),
+      NGX_HTTP_AGGREGATE_SHAPE_CONF|NGX_CONF_1MORE,
+      ngx_http_aggregate_named_statement,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_named_t, shape),
+      NULL },
+
+    { ngx_string("rename"),
+      NGX_HTTP_AGGREGATE_SHAPE_CONF|NGX_CONF_TAKE2,
+      ngx_http_aggregate_named_statement,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_named_t, shape),
+      NULL },
+
+    { ngx_string("move"),
+      NGX_HTTP_AGGREGATE_SHAPE_CONF|NGX_CONF_TAKE2,
+      ngx_http_aggregate_named_statement,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_named_t, shape),
+      NULL },
+
+    { ngx_string("set"),
+      NGX_HTTP_AGGREGATE_SHAPE_CONF|NGX_CONF_TAKE2,
+      ngx_http_aggregate_named_statement,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_named_t, shape),
+      NULL },
+
+      ngx_null_command
+};
+
+
 static ngx_command_t  ngx_http_aggregate_apply_commands[] = {
 
     { ngx_string("aggregate_shape"),
@@ -36,7 +89,7 @@ static ngx_command_t  ngx_http_aggregate_apply_commands[] = {
       ngx_http_aggregate_apply_shape,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
-      NULL },
+      ngx_http_aggregate_shape_statements },
 
     { ngx_string("aggregate_apply"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
@@ -218,8 +271,7 @@ ngx_http_aggregate_apply_shape(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     *np = named;
 
-    rv = ngx_http_aggregate_parse_block(cf, NGX_HTTP_AGGREGATE_SHAPE_CONF,
-                                        named);
+    rv = ngx_http_aggregate_parse_block(cf, cmd, named);
     if (rv != NGX_CONF_OK) {
         return rv;
     }
@@ -423,56 +475,7 @@ ngx_http_aggregate_apply_value(ngx_conf_t *cf,
         return NGX_ERROR;
     }
 
-    return ngx_http_aggregate_apply_variables(cf, &apply->text);
-}
-
-
-/* nginx tells of an unknown one without file and line */
-
-static ngx_int_t
-ngx_http_aggregate_apply_variables(ngx_conf_t *cf, ngx_str_t *text)
-{
-    u_char     *p, *end, ch;
-    ngx_str_t   name;
-
-    p = text->data;
-    end = p + text->len;
-
-    while (p < end) {
-
-        if (*p++ != '$') {
-            continue;
-        }
-
-        if (p < end && *p == '{') {
-            p++;
-        }
-
-        name.data = p;
-
-        while (p < end) {
-            ch = *p | 0x20;
-
-            if ((ch < 'a' || ch > 'z') && (*p < '0' || *p > '9') && *p != '_')
-            {
-                break;
-            }
-
-            p++;
-        }
-
-        name.len = p - name.data;
-
-        if (name.len == 0 || (*name.data >= '1' && *name.data <= '9')) {
-            continue;
-        }
-
-        if (ngx_http_aggregate_variable_used(cf, &name) == NGX_ERROR) {
-            return NGX_ERROR;
-        }
-    }
-
-    return NGX_OK;
+    return ngx_http_aggregate_variables_used(cf, &apply->text);
 }
 
 

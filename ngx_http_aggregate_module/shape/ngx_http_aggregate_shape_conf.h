@@ -13,6 +13,9 @@
 #include "agg_json.h"
 #include "agg_path.h"
 #include "agg_shape.h"
+#include "ngx_http_aggregate_block_parser.h"
+#include "ngx_http_aggregate_checks.h"
+#include "ngx_http_aggregate_setters.h"
 
 
 #pragma GCC visibility push(hidden)
@@ -39,9 +42,7 @@ typedef struct {
 } ngx_http_aggregate_named_t;
 
 
-/* of the bits that NGX_ANY_CONF has, so that "include" works in the block */
-
-#define NGX_HTTP_AGGREGATE_SHAPE_CONF    0x08000000
+#define NGX_HTTP_AGGREGATE_SHAPE_CONF    NGX_HTTP_AGGREGATE_BLOCK_CONF
 
 
 /* memory of a pool: what grows does not leave its old large blocks behind */
@@ -78,27 +79,6 @@ ngx_int_t ngx_http_aggregate_shape_complete(ngx_conf_t *cf,
 
 ngx_int_t ngx_http_aggregate_shape_args(ngx_http_request_t *r,
     ngx_http_aggregate_shape_t *sh, agg_shape_args_t *args);
-
-
-/*
- * The index of a variable that our configuration names, which is to be known
- * when all of it was read, else nginx is told file and line.
- */
-
-ngx_int_t ngx_http_aggregate_variable_used(ngx_conf_t *cf, ngx_str_t *name);
-
-
-/*
- * For blocks of our own: parses the one that begins, whose statements' setters
- * get conf, and how far one name is from another, in changed characters.
- */
-
-char *ngx_http_aggregate_parse_block(ngx_conf_t *cf, ngx_uint_t type,
-    void *conf);
-
-/* a second line after nginx's "unknown directive" for a typo of our own */
-
-ngx_int_t ngx_http_aggregate_hint_directives(ngx_conf_t *cf);
 
 
 #pragma GCC visibility pop

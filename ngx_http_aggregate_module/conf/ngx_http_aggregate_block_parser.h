@@ -1,0 +1,116 @@
+
+/*
+ * Blocks of our own, such as "aggregate { }" and "aggregate_redis { }".
+ *
+ * The statements of a block are a table of nginx's own commands:
+ *
+ *     #define NGX_HTTP_AGGREGATE_NAME_CONF  NGX_HTTP_AGGREGATE_BLOCK_CONF
+ *
+ *     static ngx_command_t  ngx_http_aggregate_name_statements[] = {
+ *
+ *         { ngx_string("timeout"),
+ *           NGX_HTTP_AGGREGATE_NAME_CONF|NGX_CONF_TAKE1,
+ *           ngx_http_aggregate_set_msec,
+ *           NGX_HTTP_AGGREGATE_CONF_OFFSET,
+ *           offsetof(ngx_http_aggregate_name_t, timeout),
+ *           &ngx_http_aggregate_name_bounds },
+ *
+ *           ngx_null_command
+ *     };
+ *
+ * The directive of the block has that table in "post", and its setter gives
+ * the structure to fill, which the setters of the statements get as conf:
+ *
+ *     { ngx_string("aggregate_name"),
+ *       NGX_HTTP_MAIN_CONF|NGX_CONF_BLOCK|NGX_CONF_TAKE1,
+ *       ngx_http_aggregate_name,
+ *       NGX_HTTP_MAIN_CONF_OFFSET,
+ *       0,
+ *       ngx_http_aggregate_name_statements },
+ *
+ *     static char *
+ *     ngx_http_aggregate_name(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ *     {
+ *         ...
+ *         rv = ngx_http_aggregate_parse_block(cf, cmd, name);
+ *         if (rv != NGX_CONF_OK) {
+ *             return rv;
+ *         }
+ *
+ *         (defaults, and checks of what the statements say together)
+ *     }
+ *
+ * Standard setters of nginx work as well as ours (see setters.h), "include"
+ * works, and so does ngx_http_conf_get_module_main_conf() in a setter.  A
+ * setter returns NGX_CONF_OK, a text that goes on after the statement's name,
+ * or NGX_CONF_ERROR when it has logged already.  Blocks nest: a statement may
+ * have NGX_CONF_BLOCK and a table of its own in "post".
+ *
+ * Statements that have no fixed name, such as "5% v2;", go to the setter of a
+ * last entry without a name, which stands in the place of ngx_null_command:
+ *
+ *         { ngx_null_string,
+ *           NGX_HTTP_AGGREGATE_NAME_CONF|NGX_CONF_ANY,
+ *           ngx_http_aggregate_name_other,
+ *           NGX_HTTP_AGGREGATE_CONF_OFFSET,
+ *           0,
+ *           NULL }
+ *
+ * It reads all words in cf->args, the first one included, and refuses what it
+ * does not know by ngx_http_aggregate_unknown_statement().  A block with such
+ * an entry has no blocks in it.
+ *
+ * A statement that nobody knows is an error with file, line and the nearest
+ * known name, or the block that it belongs to.  docs.t knows the block of
+ * NGX_HTTP_AGGREGATE_NAME_CONF as "aggregate_name".
+ */
+
+
+#ifndef _NGX_HTTP_AGGREGATE_BLOCK_PARSER_H_INCLUDED_
+#define _NGX_HTTP_AGGREGATE_BLOCK_PARSER_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+
+#pragma GCC visibility push(hidden)
+
+
+/* one of the bits that NGX_ANY_CONF has, for the sake of "include" */
+
+#define NGX_HTTP_AGGREGATE_BLOCK_CONF  0x02000000
+
+
+/* in a block the setters get its structure, and what is around it by cf->ctx */
+
+typedef struct {
+    ngx_http_conf_ctx_t    http;
+    void                 **conf;
+} ngx_http_aggregate_conf_ctx_t;
+
+
+#define NGX_HTTP_AGGREGATE_CONF_OFFSET                                        \
+    offsetof(ngx_http_aggregate_conf_ctx_t, conf)
+
+
+/* parses the block that begins, whose directive cmd is */
+char *ngx_http_aggregate_parse_block(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+/*
+ * Says that a statement of the table is unknown, with what is near to it.  For
+ * the setter of an entry without a name, which returns its value.
+ */
+char *ngx_http_aggregate_unknown_statement(ngx_conf_t *cf,
+    ngx_command_t *statements);
+
+
+extern ngx_module_t  ngx_http_aggregate_block_module;
+
+
+#pragma GCC visibility pop
+
+
+#endif /* _NGX_HTTP_AGGREGATE_BLOCK_PARSER_H_INCLUDED_ */

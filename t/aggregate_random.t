@@ -417,7 +417,7 @@ sub verdict {
 sub status {
     my ($x) = @_;
 
-    return $x->{code} if $x->{code} && $x->{code} < 500;
+    return $x->{code} if $x->{code} && ($x->{code} < 500 || $x->{code} == 503);
     return $x->{reason} eq 'timeout' ? 504 : 502;
 }
 

@@ -152,7 +152,9 @@ my @required = map {
     my ($name, $block, $reason) = @$_;
     my $status = $reason =~ /timeout/ ? '50[24]'
         : $name =~ /nosuch|no such/ ? 404
-        : $name =~ /refused here/ ? 403 : 502;
+        : $name =~ /refused here/ ? 403
+        : $name eq 'status 503' ? 503
+        : $name =~ /^(?:two dots|an empty segment)$/ ? 400 : 502;
 
     [ "$name, required", 'backend one /b/1 { } '
         . $block =~ s/(backend x \S+ \{)/$1 required;/r,

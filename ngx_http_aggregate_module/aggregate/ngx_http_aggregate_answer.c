@@ -123,6 +123,10 @@ ngx_http_aggregate_required_status(ngx_http_aggregate_part_t *part)
     case NGX_HTTP_AGGREGATE_BREAKER_OPEN:
         return NGX_HTTP_SERVICE_UNAVAILABLE;
 
+    case NGX_HTTP_AGGREGATE_BAD_URI:
+        return part->client_fault ? NGX_HTTP_BAD_REQUEST
+                                  : NGX_HTTP_BAD_GATEWAY;
+
     case NGX_HTTP_AGGREGATE_STATUS:
         break;
 
@@ -138,6 +142,9 @@ ngx_http_aggregate_required_status(ngx_http_aggregate_part_t *part)
     case 425:
     case 444:
         return NGX_HTTP_BAD_GATEWAY;
+
+    case 503:
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
 
     default:
 
@@ -159,6 +166,13 @@ ngx_http_aggregate_send_answer(ngx_http_request_t *r, ngx_chain_t *out,
 
     r->headers_out.status = NGX_HTTP_OK;
     r->headers_out.content_length_n = length;
+
+    if (!(r->method & NGX_HTTP_AGGREGATE_SAFE)) {
+
+        /* it was for the backends to look at the conditions of a write */
+
+        r->disable_not_modified = 1;
+    }
 
     ngx_str_set(&r->headers_out.content_type, "application/json");
     r->headers_out.content_type_len = r->headers_out.content_type.len;

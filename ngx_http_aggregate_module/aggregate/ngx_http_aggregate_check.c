@@ -691,8 +691,8 @@ ngx_http_aggregate_group(ngx_http_aggregate_block_t *block,
         other = backends[i];
 
         if (other->forward == backend->forward
-            && (other->body == NGX_HTTP_AGGREGATE_REQUEST_BODY)
-               == (backend->body == NGX_HTTP_AGGREGATE_REQUEST_BODY))
+            && ngx_http_aggregate_with(other)
+               == ngx_http_aggregate_with(backend))
         {
             backend->forward_group = other->forward_group;
             return;

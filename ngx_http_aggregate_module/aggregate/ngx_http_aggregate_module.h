@@ -137,6 +137,15 @@ typedef struct {
 } ngx_http_aggregate_loc_conf_t;
 
 
+/* what goes along with the client's body */
+
+#define ngx_http_aggregate_with(backend)                                      \
+    ((backend)->body != NGX_HTTP_AGGREGATE_REQUEST_BODY ? 0u                  \
+     : ((backend)->method & NGX_HTTP_AGGREGATE_SAFE)                          \
+       ? NGX_HTTP_AGGREGATE_WITH_BODY                                         \
+       : NGX_HTTP_AGGREGATE_WITH_BODY | NGX_HTTP_AGGREGATE_WITH_CONDITIONS)
+
+
 typedef struct ngx_http_aggregate_ctx_s   ngx_http_aggregate_ctx_t;
 typedef struct ngx_http_aggregate_part_s  ngx_http_aggregate_part_t;
 
@@ -165,12 +174,16 @@ struct ngx_http_aggregate_part_s {
     uint64_t                         end_usec;
 
     ngx_http_aggregate_reason_e      reason;
-    ngx_uint_t                       status;
+    ngx_uint_t                       status;        /* 0: none was sent */
+    ngx_http_request_t              *response;      /* it, or its failure */
     agg_str_t                        value;         /* of the answer */
     agg_str_t                        source;        /* what others read */
     agg_str_t                        error_value;   /* "default" of a failure */
 
     unsigned                         failed:1;
+    unsigned                         client_fault:1;    /* all bad values are
+                                                           of variables */
+    unsigned                         backend_fault:1;   /* not all */
     unsigned                         skipped:1;
     unsigned                         degraded:1;    /* partly failed */
     unsigned                         defaulted:1;   /* value is "default" */

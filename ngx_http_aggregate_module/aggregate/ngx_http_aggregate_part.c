@@ -324,6 +324,8 @@ ngx_http_aggregate_single_end(ngx_http_aggregate_part_t *part)
 
     fetch = &part->fetch;
 
+    part->response = fetch->response;
+
     if (fetch->reason != NGX_HTTP_AGGREGATE_NO_REASON) {
         ngx_http_aggregate_part_fail(part, fetch->reason, fetch->status);
         return;
@@ -373,23 +375,25 @@ ngx_http_aggregate_each_end(ngx_http_aggregate_part_t *part)
         if (fetch == NULL) {
 
             if (!part->degraded) {
+                part->degraded = 1;
                 part->reason = NGX_HTTP_AGGREGATE_DEPENDENCY;
+                part->status = 0;
             }
 
-            part->degraded = 1;
             continue;
         }
 
         if (fetch->reason == NGX_HTTP_AGGREGATE_NO_REASON) {
             good++;
 
-            if (part->status == 0) {
-                part->status = fetch->status;
-            }
-
             if (fetch->degraded && !part->degraded) {
                 part->degraded = 1;
                 part->reason = fetch->degraded;
+                part->status = fetch->status;
+            }
+
+            if (part->status == 0 && !part->degraded) {
+                part->status = fetch->status;
             }
 
             continue;
@@ -399,6 +403,7 @@ ngx_http_aggregate_each_end(ngx_http_aggregate_part_t *part)
             part->degraded = 1;
             part->reason = fetch->reason;
             part->status = fetch->status;
+            part->response = fetch->response;
         }
 
         if (conf->default_value.data) {
@@ -553,10 +558,6 @@ ngx_http_aggregate_part_fail(ngx_http_aggregate_part_t *part,
     conf = part->conf;
     level = reason == NGX_HTTP_AGGREGATE_BAD_URI ? NGX_LOG_INFO
             : conf->required ? NGX_LOG_ERR : NGX_LOG_WARN;
-
-    if (reason == NGX_HTTP_AGGREGATE_TIMEOUT && part->clock.started) {
-        status = NGX_HTTP_GATEWAY_TIME_OUT;
-    }
 
     if (reason == NGX_HTTP_AGGREGATE_CANCELLED && !part->clock.started) {
 

@@ -268,21 +268,24 @@ ngx_http_aggregate_problem_headers(ngx_http_request_t *r,
 
     part = ctx->culprit;
 
-    if (part && part->fetch.response && status < 500
-        && ngx_http_aggregate_pass(ctx->request, part->fetch.response,
-                                   "www-authenticate")
-           != NGX_OK)
+    if (part && part->response
+        && part->reason != NGX_HTTP_AGGREGATE_BAD_URI)
     {
-        return NGX_ERROR;
-    }
+        if (status < 500
+            && ngx_http_aggregate_pass(ctx->request, part->response,
+                                       "www-authenticate")
+               != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
 
-    if (part && part->fetch.response
-        && (status < 500 || part->reason == NGX_HTTP_AGGREGATE_BREAKER_OPEN)
-        && ngx_http_aggregate_pass(ctx->request, part->fetch.response,
-                                   "retry-after")
-           != NGX_OK)
-    {
-        return NGX_ERROR;
+        if ((status < 500 || status == NGX_HTTP_SERVICE_UNAVAILABLE)
+            && ngx_http_aggregate_pass(ctx->request, part->response,
+                                       "retry-after")
+               != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
     }
 
     return ngx_http_aggregate_server_timing(ctx);

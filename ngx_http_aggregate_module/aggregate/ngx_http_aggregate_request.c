@@ -12,6 +12,10 @@ static ngx_http_aggregate_reason_e ngx_http_aggregate_make_uri(
 static ngx_http_aggregate_reason_e ngx_http_aggregate_make_headers(
     ngx_http_aggregate_part_t *part, ngx_http_aggregate_fetch_t *fetch,
     agg_str_t *item);
+static ngx_uint_t ngx_http_aggregate_parts_fit(agg_template_t *t,
+    agg_str_t *values, agg_str_t *path, agg_str_t *args);
+static void ngx_http_aggregate_blame(ngx_http_aggregate_part_t *part,
+    ngx_uint_t client);
 static ngx_http_aggregate_reason_e ngx_http_aggregate_make_body(
     ngx_http_aggregate_part_t *part, ngx_http_aggregate_fetch_t *fetch,
     agg_str_t *item);
@@ -105,6 +109,10 @@ ngx_http_aggregate_make_uri(ngx_http_aggregate_part_t *part,
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                       "a value can not stand in the URI of aggregate "
                       "backend \"%V\"", &part->conf->name);
+
+        ngx_http_aggregate_blame(part,
+                 ngx_http_aggregate_parts_fit(t, values, &path, &args));
+
         return NGX_HTTP_AGGREGATE_BAD_URI;
     }
 
@@ -114,6 +122,40 @@ ngx_http_aggregate_make_uri(ngx_http_aggregate_part_t *part,
     fetch->args.len = args.len;
 
     return NGX_HTTP_AGGREGATE_NO_REASON;
+}
+
+
+/* whether the values of other parts may stand there, whatever variables do */
+
+static ngx_uint_t
+ngx_http_aggregate_parts_fit(agg_template_t *t, agg_str_t *values,
+    agg_str_t *path, agg_str_t *args)
+{
+    size_t  i;
+
+    for (i = 0; i < t->npieces; i++) {
+        if (t->pieces[i].kind == AGG_PIECE_VARIABLE) {
+            values[i].data = (u_char *) "v";
+            values[i].len = 1;
+        }
+    }
+
+    return agg_uri_render(t, values, path, args) == AGG_OK;
+}
+
+
+/* of "each" it is the client's fault only where it is that for every element */
+
+static void
+ngx_http_aggregate_blame(ngx_http_aggregate_part_t *part, ngx_uint_t client)
+{
+    if (client && !part->backend_fault) {
+        part->client_fault = 1;
+        return;
+    }
+
+    part->client_fault = 0;
+    part->backend_fault = 1;
 }
 
 
@@ -196,6 +238,17 @@ ngx_http_aggregate_make_headers(ngx_http_aggregate_part_t *part,
                           "a value can not stand in header \"%V\" of "
                           "aggregate backend \"%V\"",
                           &header[i].name.name, &conf->name);
+
+            for (k = 0; k < t->npieces; k++) {
+                if (t->pieces[k].kind == AGG_PIECE_PART
+                    && !agg_header_value_valid(&values[k]))
+                {
+                    break;
+                }
+            }
+
+            ngx_http_aggregate_blame(part, k == t->npieces);
+
             return NGX_HTTP_AGGREGATE_BAD_URI;
         }
     }
@@ -402,6 +455,7 @@ ngx_http_aggregate_plain_value(ngx_http_aggregate_part_t *part,
     n = agg_json_unescape(p, &raw);
 
     if (n < 0) {
+        ngx_http_aggregate_blame(part, 0);
         return NGX_HTTP_AGGREGATE_BAD_URI;
     }
 
@@ -437,7 +491,7 @@ ngx_http_aggregate_request_headers(ngx_http_aggregate_ctx_t *ctx)
 
         if (ngx_http_aggregate_fetches_headers_in(ctx->fetches,
                  backends[i]->forward,
-                 backends[i]->body == NGX_HTTP_AGGREGATE_REQUEST_BODY,
+                 ngx_http_aggregate_with(backends[i]),
                  &ctx->headers_in[group])
             != NGX_OK)
         {

@@ -42,6 +42,7 @@ static void ngx_http_aggregate_fetch_set(ngx_http_aggregate_fetch_t *fetch,
 static void ngx_http_aggregate_fetch_due(ngx_http_aggregate_fetch_t *fetch);
 static void ngx_http_aggregate_fetch_drop(ngx_http_aggregate_fetch_t *fetch,
     ngx_http_aggregate_reason_e reason);
+static ngx_uint_t ngx_http_aggregate_runs_on(ngx_http_aggregate_try_t *t);
 static ngx_uint_t ngx_http_aggregate_retries(ngx_http_aggregate_try_t *t);
 
 
@@ -378,7 +379,9 @@ ngx_http_aggregate_try_result(ngx_http_aggregate_try_t *t,
     t->has_result = 1;
     t->reason = reason;
 
-    fs->cancels |= !t->finalized;
+    if (!t->finalized && !ngx_http_aggregate_runs_on(t)) {
+        fs->cancels = 1;
+    }
 
     ngx_http_aggregate_notify(fs, end, t);
 
@@ -393,7 +396,8 @@ ngx_http_aggregate_try_result(ngx_http_aggregate_try_t *t,
         ngx_log_error(NGX_LOG_WARN, t->request->connection->log, 0,
                       "aggregate backend \"%V\" failed: %V, status %ui, "
                       "it is asked again", fetch->name,
-                      &ngx_http_aggregate_reasons[reason], t->status);
+                      &ngx_http_aggregate_reasons[reason],
+                      ngx_http_aggregate_sent_status(t));
 
         fetch->current = NULL;
         fetch->response = NULL;
@@ -404,6 +408,30 @@ ngx_http_aggregate_try_result(ngx_http_aggregate_try_t *t,
     }
 
     ngx_http_aggregate_fetch_result(fetch, t, reason);
+}
+
+
+/*
+ * A short body of a status that is not accepted comes to its end: caches may
+ * keep such a response, and the connection to the backend stays
+ */
+
+static ngx_uint_t
+ngx_http_aggregate_runs_on(ngx_http_aggregate_try_t *t)
+{
+    off_t  length;
+
+    length = t->request->headers_out.content_length_n;
+
+    if (t->accepted || !t->header || length < 0
+        || length > (off_t) t->fetches->limits->max_body_size)
+    {
+        return 0;
+    }
+
+    ngx_http_aggregate_free_place(t);
+
+    return 1;
 }
 
 
@@ -494,7 +522,7 @@ ngx_http_aggregate_fetch_set(ngx_http_aggregate_fetch_t *fetch,
 
     if (t) {
         fetch->response = t->request;
-        fetch->status = t->status;
+        fetch->status = ngx_http_aggregate_sent_status(t);
         fetch->value = t->value;
         fetch->source = t->source;
         fetch->degraded = t->degraded;
@@ -571,7 +599,7 @@ ngx_http_aggregate_fetch_drop(ngx_http_aggregate_fetch_t *fetch,
     leader = fetch->leader;
 
     if (leader && leader->current) {
-        fetch->status = leader->current->status;
+        fetch->status = ngx_http_aggregate_sent_status(leader->current);
     }
 
     ngx_http_aggregate_fetch_set(fetch, NULL, reason);

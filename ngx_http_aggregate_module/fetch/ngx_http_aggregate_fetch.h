@@ -82,7 +82,7 @@ typedef struct {
 } ngx_http_aggregate_limits_t;
 
 
-/* "accept": an array of these; NULL is 2xx */
+/* "accept": an array of these; NULL is 2xx; 206 needs a range of its own */
 
 typedef struct {
     ngx_uint_t                       least;
@@ -208,7 +208,8 @@ struct ngx_http_aggregate_fetch_s {
                                                    is not all that it could
                                                    be: a breaker's fallback, a
                                                    partial aggregate */
-    ngx_uint_t                       status;    /* 0: none */
+    ngx_uint_t                       status;    /* that the backend sent, 0:
+                                                   none came from it */
     agg_str_t                        value;     /* JSON, shaped; or bytes */
     agg_str_t                        source;    /* for others to read */
     ngx_http_request_t              *response;  /* its headers_out are what
@@ -250,6 +251,9 @@ struct ngx_http_aggregate_try_s {
     agg_shape_run_t                 *run;
     agg_buf_t                        out;
     off_t                            received;
+    ngx_http_request_body_t          empty_body;
+    off_t                            content_length_n;
+    ngx_int_t                      (*process_header)(ngx_http_request_t *r);
 
     ngx_http_aggregate_reason_e      reason;    /* once it has a result */
     ngx_http_aggregate_reason_e      degraded;
@@ -264,7 +268,10 @@ struct ngx_http_aggregate_try_s {
     unsigned                         last:1;        /* its body is whole */
     unsigned                         no_body:1;
     unsigned                         no_status:1;
+    unsigned                         place:1;       /* has one */
+    unsigned                         bom:2;         /* bytes of it came */
     unsigned                         cached:1;      /* from proxy_cache */
+    unsigned                         broken:1;      /* a filter has failed */
     unsigned                         cancelled:1;
     unsigned                         has_result:1;
     unsigned                         finalized:1;   /* it runs no more */
@@ -330,6 +337,7 @@ struct ngx_http_aggregate_fetches_s {
     ngx_http_aggregate_fetches_t    *next_waiting;
 
     ngx_uint_t                       running;   /* subrequests */
+    ngx_uint_t                       places;    /* of "concurrency", taken */
     ngx_http_aggregate_try_t        *tries;     /* these */
     ngx_http_aggregate_try_t       **tries_last;
     ngx_http_aggregate_fetch_t      *pending;   /* without a result */
@@ -374,13 +382,16 @@ ngx_http_aggregate_fetches_t *ngx_http_aggregate_fetches_create(
 
 /*
  * What backends get of the client's header fields: without those that are
- * hop by hop, conditional, or not forwarded; once for all fetches alike.
- * Content-* are left in if the client's body is sent along.
+ * hop by hop, conditional, or not forwarded; once for all fetches alike.  With
+ * the client's body go its Content-*, and the conditions of a write.
  */
+
+#define NGX_HTTP_AGGREGATE_WITH_BODY        1
+#define NGX_HTTP_AGGREGATE_WITH_CONDITIONS  2
 
 ngx_int_t ngx_http_aggregate_fetches_headers_in(
     ngx_http_aggregate_fetches_t *fs, ngx_http_aggregate_forward_t *forward,
-    ngx_uint_t with_body, ngx_http_headers_in_t *headers_in);
+    ngx_uint_t with, ngx_http_headers_in_t *headers_in);
 
 /* subrequests that "max_subrequests" still allows */
 
@@ -450,6 +461,14 @@ void ngx_http_aggregate_fetch_cancel(ngx_http_aggregate_fetches_t *fs,
 
 ngx_http_aggregate_join_t *ngx_http_aggregate_join_create(ngx_pool_t *pool,
     ngx_uint_t expected);
+
+
+/*
+ * At configuration time, where fetches may have a body: "client_max_body_size"
+ * of the locations that they are sent to does not apply to them then.
+ */
+
+void ngx_http_aggregate_fetch_bodies(ngx_conf_t *cf);
 
 
 /* at configuration time, in postconfiguration; two at most */

@@ -17,6 +17,7 @@
 typedef struct {
     ngx_http_aggregate_observer_t   *observers;
     ngx_uint_t                       nobservers;
+    ngx_uint_t                       bodies;    /* unsigned  bodies:1; */
 } ngx_http_aggregate_fetch_main_conf_t;
 
 
@@ -37,7 +38,7 @@ typedef struct {
 /* ngx_http_aggregate_fetches.c */
 
 void ngx_http_aggregate_fetches_abort(ngx_http_aggregate_fetches_t *fs);
-void ngx_http_aggregate_fetches_free_place(ngx_http_aggregate_fetches_t *fs);
+void ngx_http_aggregate_free_place(ngx_http_aggregate_try_t *t);
 void ngx_http_aggregate_fetches_run_delayed(ngx_http_aggregate_fetches_t *fs);
 
 /* ngx_http_aggregate_fetch.c */
@@ -57,6 +58,7 @@ ngx_int_t ngx_http_aggregate_try_send(ngx_http_aggregate_fetch_t *fetch);
 void ngx_http_aggregate_try_cancel(ngx_http_aggregate_try_t *t);
 ngx_http_aggregate_try_t *ngx_http_aggregate_get_try(ngx_http_request_t *r);
 ngx_uint_t ngx_http_aggregate_is_local_error(ngx_http_aggregate_try_t *t);
+ngx_uint_t ngx_http_aggregate_sent_status(ngx_http_aggregate_try_t *t);
 ngx_http_aggregate_reason_e ngx_http_aggregate_status_reason(
     ngx_http_aggregate_try_t *t);
 
@@ -73,6 +75,7 @@ ngx_http_aggregate_reason_e ngx_http_aggregate_sink_finish(
 
 ngx_int_t ngx_http_aggregate_set_headers(ngx_http_request_t *sr,
     ngx_http_aggregate_fetch_t *fetch);
+ngx_int_t ngx_http_aggregate_body_init(ngx_conf_t *cf);
 
 
 #pragma GCC visibility pop

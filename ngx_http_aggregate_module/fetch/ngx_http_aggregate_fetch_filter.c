@@ -131,10 +131,16 @@ ngx_http_aggregate_header_filter(ngx_http_request_t *r)
         t->no_body = 1;
     }
 
-    if (t->has_result
-        || !ngx_http_aggregate_accepts(t->fetch, r->headers_out.status)
+    if (t->has_result) {
+        return NGX_OK;
+    }
+
+    if (!ngx_http_aggregate_accepts(t->fetch, r->headers_out.status)
         || ngx_http_aggregate_is_local_error(t))
     {
+        /* its body, which may be without an end, does not matter */
+
+        ngx_http_aggregate_try_result(t, ngx_http_aggregate_status_reason(t));
         return NGX_OK;
     }
 
@@ -201,13 +207,17 @@ ngx_http_aggregate_accepts(ngx_http_aggregate_fetch_t *fetch,
     ngx_http_aggregate_range_t  *range;
 
     if (fetch->accept == NULL) {
-        return status >= 200 && status < 300;
+        return status >= 200 && status < 300
+               && status != NGX_HTTP_PARTIAL_CONTENT;
     }
 
     range = fetch->accept->elts;
 
     for (i = 0; i < fetch->accept->nelts; i++) {
-        if (status >= range[i].least && status <= range[i].most) {
+        if (status >= range[i].least && status <= range[i].most
+            && (status != NGX_HTTP_PARTIAL_CONTENT
+                || range[i].least == range[i].most))
+        {
             return 1;
         }
     }
@@ -275,6 +285,10 @@ ngx_http_aggregate_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 static ngx_int_t
 ngx_http_aggregate_filter_init(ngx_conf_t *cf)
 {
+    if (ngx_http_aggregate_body_init(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     ngx_http_next_header_filter = ngx_http_top_header_filter;
     ngx_http_top_header_filter = ngx_http_aggregate_header_filter;
 
@@ -311,4 +325,15 @@ ngx_http_aggregate_observe(ngx_conf_t *cf,
     fmcf->observers = observer;
 
     return NGX_OK;
+}
+
+
+void
+ngx_http_aggregate_fetch_bodies(ngx_conf_t *cf)
+{
+    ngx_http_aggregate_fetch_main_conf_t  *fmcf;
+
+    fmcf = ngx_http_conf_get_module_main_conf(cf,
+                                      ngx_http_aggregate_fetch_filter_module);
+    fmcf->bodies = 1;
 }

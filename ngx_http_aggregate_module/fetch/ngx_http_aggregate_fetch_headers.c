@@ -12,10 +12,11 @@
 static ngx_int_t ngx_http_aggregate_connection_options(
     ngx_http_request_t *r, ngx_array_t *options);
 static ngx_uint_t ngx_http_aggregate_passes(
-    ngx_http_aggregate_forward_t *forward, ngx_uint_t with_body,
+    ngx_http_aggregate_forward_t *forward, ngx_uint_t with,
     ngx_array_t *options, ngx_table_elt_t *h);
-static ngx_uint_t ngx_http_aggregate_hop_by_hop(ngx_array_t *options,
-    ngx_table_elt_t *h);
+static ngx_uint_t ngx_http_aggregate_hop_by_hop(ngx_uint_t with,
+    ngx_array_t *options, ngx_table_elt_t *h);
+static ngx_uint_t ngx_http_aggregate_is_condition(ngx_table_elt_t *h);
 static void ngx_http_aggregate_forget_header(ngx_http_request_t *r,
     ngx_http_headers_in_t *headers_in, ngx_uint_t hash, ngx_str_t *lowcase);
 static ngx_int_t ngx_http_aggregate_set_header_fields(ngx_http_request_t *sr,
@@ -38,7 +39,7 @@ static ngx_http_aggregate_field_t  ngx_http_aggregate_json_type = {
 
 ngx_int_t
 ngx_http_aggregate_fetches_headers_in(ngx_http_aggregate_fetches_t *fs,
-    ngx_http_aggregate_forward_t *forward, ngx_uint_t with_body,
+    ngx_http_aggregate_forward_t *forward, ngx_uint_t with,
     ngx_http_headers_in_t *headers_in)
 {
     ngx_str_t                          lowcase;
@@ -76,7 +77,7 @@ ngx_http_aggregate_fetches_headers_in(ngx_http_aggregate_fetches_t *fs,
             continue;
         }
 
-        if (ngx_http_aggregate_passes(forward, with_body, &options, h)) {
+        if (ngx_http_aggregate_passes(forward, with, &options, h)) {
             elts[n++] = *h;
             continue;
         }
@@ -95,7 +96,7 @@ ngx_http_aggregate_fetches_headers_in(ngx_http_aggregate_fetches_t *fs,
     headers_in->keep_alive_n = -1;
     headers_in->chunked = 0;
 
-    if (!with_body) {
+    if (!(with & NGX_HTTP_AGGREGATE_WITH_BODY)) {
         headers_in->content_length = NULL;
         headers_in->content_length_n = -1;
     }
@@ -164,7 +165,7 @@ ngx_http_aggregate_connection_options(ngx_http_request_t *r,
 
 static ngx_uint_t
 ngx_http_aggregate_passes(ngx_http_aggregate_forward_t *forward,
-    ngx_uint_t with_body, ngx_array_t *options, ngx_table_elt_t *h)
+    ngx_uint_t with, ngx_array_t *options, ngx_table_elt_t *h)
 {
     ngx_str_t   *name;
     ngx_uint_t   i;
@@ -173,12 +174,18 @@ ngx_http_aggregate_passes(ngx_http_aggregate_forward_t *forward,
         return 1;
     }
 
-    if (ngx_http_aggregate_hop_by_hop(options, h)) {
+    if (ngx_http_aggregate_hop_by_hop(with, options, h)) {
         return 0;
     }
 
     if (h->key.len > 8 && ngx_strncmp(h->lowcase_key, "content-", 8) == 0) {
-        return with_body;
+        return (with & NGX_HTTP_AGGREGATE_WITH_BODY) != 0;
+    }
+
+    if ((with & NGX_HTTP_AGGREGATE_WITH_CONDITIONS)
+        && ngx_http_aggregate_is_condition(h))
+    {
+        return 1;
     }
 
     if (forward->all) {
@@ -203,7 +210,8 @@ ngx_http_aggregate_passes(ngx_http_aggregate_forward_t *forward,
 /* RFC 9110, 7.6.1, and what would make a backend answer with less */
 
 static ngx_uint_t
-ngx_http_aggregate_hop_by_hop(ngx_array_t *options, ngx_table_elt_t *h)
+ngx_http_aggregate_hop_by_hop(ngx_uint_t with, ngx_array_t *options,
+    ngx_table_elt_t *h)
 {
     ngx_str_t   *option;
     ngx_uint_t   i;
@@ -233,7 +241,10 @@ ngx_http_aggregate_hop_by_hop(ngx_array_t *options, ngx_table_elt_t *h)
         }
     }
 
-    if (h->key.len > 3 && ngx_strncmp(h->lowcase_key, "if-", 3) == 0) {
+    if (h->key.len > 3 && ngx_strncmp(h->lowcase_key, "if-", 3) == 0
+        && !((with & NGX_HTTP_AGGREGATE_WITH_CONDITIONS)
+             && ngx_http_aggregate_is_condition(h)))
+    {
         return 1;
     }
 
@@ -254,6 +265,17 @@ ngx_http_aggregate_hop_by_hop(ngx_array_t *options, ngx_table_elt_t *h)
     }
 
     return 0;
+}
+
+
+/* a write that is done in spite of these would be worse than none */
+
+static ngx_uint_t
+ngx_http_aggregate_is_condition(ngx_table_elt_t *h)
+{
+    return ngx_http_aggregate_header_is(h, "If-Match")
+           || ngx_http_aggregate_header_is(h, "If-None-Match")
+           || ngx_http_aggregate_header_is(h, "If-Unmodified-Since");
 }
 
 

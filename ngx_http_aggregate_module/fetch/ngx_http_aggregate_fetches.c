@@ -385,7 +385,7 @@ ngx_http_aggregate_send_queue(ngx_http_aggregate_fetches_t *fs)
 
         if (fetch->waiting
             && (root->running >= root->concurrency
-                || (ngx_int_t) fs->running >= fs->limits->concurrency))
+                || (ngx_int_t) fs->places >= fs->limits->concurrency))
         {
             if (!fs->waits) {
                 fs->waits = 1;
@@ -410,14 +410,21 @@ ngx_http_aggregate_send_queue(ngx_http_aggregate_fetches_t *fs)
 }
 
 
-/* a subrequest has ended: the next one may be sent */
+/* nobody waits for the subrequest any more: the next one may be sent */
 
 void
-ngx_http_aggregate_fetches_free_place(ngx_http_aggregate_fetches_t *fs)
+ngx_http_aggregate_free_place(ngx_http_aggregate_try_t *t)
 {
-    ngx_http_aggregate_fetches_t  *waiting;
+    ngx_http_aggregate_fetches_t  *fs, *waiting;
 
-    fs->running--;
+    if (!t->place) {
+        return;
+    }
+
+    t->place = 0;
+    fs = t->fetches;
+
+    fs->places--;
     fs->root->running--;
 
     waiting = fs->root->waiting;

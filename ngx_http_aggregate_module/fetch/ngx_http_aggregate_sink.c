@@ -6,6 +6,8 @@
 
 static ngx_http_aggregate_reason_e ngx_http_aggregate_sink_shape(
     ngx_http_aggregate_try_t *t, off_t length);
+static ngx_uint_t ngx_http_aggregate_sink_skip_bom(
+    ngx_http_aggregate_try_t *t, u_char **p, size_t *len);
 static ngx_http_aggregate_reason_e ngx_http_aggregate_sink_string(
     ngx_http_aggregate_try_t *t);
 static ngx_http_aggregate_reason_e ngx_http_aggregate_sink_tail(
@@ -36,9 +38,11 @@ ngx_http_aggregate_sink_start(ngx_http_aggregate_try_t *t)
         return NGX_HTTP_AGGREGATE_ENCODING;
     }
 
-    length = sr->headers_out.content_length_n;
+    /* of a HEAD it is the length of what does not come */
 
-    if (length > (off_t) limits->max_body_size && !t->no_body) {
+    length = t->no_body ? 0 : sr->headers_out.content_length_n;
+
+    if (length > (off_t) limits->max_body_size) {
         return NGX_HTTP_AGGREGATE_TOO_LARGE;
     }
 
@@ -124,6 +128,11 @@ ngx_http_aggregate_sink_push(ngx_http_aggregate_try_t *t, u_char *p,
     }
 
     if (t->run) {
+
+        if (t->bom != 3 && ngx_http_aggregate_sink_skip_bom(t, &p, &len)) {
+            return NGX_HTTP_AGGREGATE_INVALID_JSON;
+        }
+
         rc = agg_shape_run_push(t->run, p, len);
 
     } else {
@@ -131,6 +140,35 @@ ngx_http_aggregate_sink_push(ngx_http_aggregate_try_t *t, u_char *p,
     }
 
     return ngx_http_aggregate_sink_reason(rc);
+}
+
+
+/* RFC 8259, 8.1; 1: it is not whole */
+
+static ngx_uint_t
+ngx_http_aggregate_sink_skip_bom(ngx_http_aggregate_try_t *t, u_char **p,
+    size_t *len)
+{
+    static const u_char  bom[] = { 0xef, 0xbb, 0xbf };
+
+    while (t->bom < 3 && *len) {
+
+        if (**p != bom[t->bom]) {
+
+            if (t->bom != 0) {
+                return 1;
+            }
+
+            t->bom = 3;
+            break;
+        }
+
+        t->bom++;
+        (*p)++;
+        (*len)--;
+    }
+
+    return 0;
 }
 
 

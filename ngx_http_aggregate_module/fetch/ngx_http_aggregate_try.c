@@ -13,6 +13,10 @@
 
 static ngx_int_t ngx_http_aggregate_try_prepare(ngx_http_aggregate_try_t *t);
 static ngx_int_t ngx_http_aggregate_try_set_body(ngx_http_aggregate_try_t *t);
+static ngx_int_t ngx_http_aggregate_body_handler(ngx_http_request_t *r);
+static void ngx_http_aggregate_try_run(ngx_http_request_t *sr);
+static ngx_int_t ngx_http_aggregate_process_header(ngx_http_request_t *sr);
+static ngx_int_t ngx_http_aggregate_next_header(ngx_http_request_t *sr);
 static ngx_int_t ngx_http_aggregate_try_finished(ngx_http_request_t *sr,
     void *data, ngx_int_t rc);
 static void ngx_http_aggregate_try_finalized(ngx_http_aggregate_try_t *t);
@@ -41,6 +45,8 @@ ngx_http_aggregate_get_try(ngx_http_request_t *r)
 ngx_int_t
 ngx_http_aggregate_try_send(ngx_http_aggregate_fetch_t *fetch)
 {
+    ngx_int_t                      rc;
+    ngx_uint_t                     in_memory;
     ngx_http_request_t            *r;
     ngx_http_aggregate_try_t      *t;
     ngx_http_aggregate_fetches_t  *fs;
@@ -58,10 +64,17 @@ ngx_http_aggregate_try_send(ngx_http_aggregate_fetch_t *fetch)
     t->post.handler = ngx_http_aggregate_try_finished;
     t->post.data = t;
 
-    if (ngx_http_subrequest(r, &fetch->uri, &fetch->args, &t->request,
-                            &t->post, NGX_HTTP_SUBREQUEST_BACKGROUND)
-        != NGX_OK)
-    {
+    /* njs keeps the response in memory, which nginx allows no parts */
+
+    in_memory = r->subrequest_in_memory;
+    r->subrequest_in_memory = 0;
+
+    rc = ngx_http_subrequest(r, &fetch->uri, &fetch->args, &t->request,
+                             &t->post, NGX_HTTP_SUBREQUEST_BACKGROUND);
+
+    r->subrequest_in_memory = in_memory;
+
+    if (rc != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -71,7 +84,10 @@ ngx_http_aggregate_try_send(ngx_http_aggregate_fetch_t *fetch)
     *fs->tries_last = t;
     fs->tries_last = &t->next;
 
+    t->place = 1;
+
     fs->running++;
+    fs->places++;
     fs->root->running++;
 
     /*
@@ -125,6 +141,7 @@ ngx_http_aggregate_try_prepare(ngx_http_aggregate_try_t *t)
 
     sr->header_in = r->header_in;
     sr->filter_need_in_memory = 1;
+    sr->write_event_handler = ngx_http_aggregate_try_run;
     sr->method = t->fetch->method;
     sr->method_name = t->fetch->method_name;
 
@@ -147,20 +164,39 @@ ngx_http_aggregate_try_prepare(ngx_http_aggregate_try_t *t)
 static ngx_int_t
 ngx_http_aggregate_try_set_body(ngx_http_aggregate_try_t *t)
 {
-    ngx_buf_t                   *b;
-    ngx_http_request_t          *sr;
-    ngx_http_request_body_t     *rb;
-    ngx_http_aggregate_fetch_t  *fetch;
+    ngx_buf_t                             *b;
+    ngx_http_request_t                    *sr;
+    ngx_http_request_body_t               *rb;
+    ngx_http_aggregate_fetch_t            *fetch;
+    ngx_http_aggregate_fetch_main_conf_t  *fmcf;
 
     sr = t->request;
     fetch = t->fetch;
+
+    t->content_length_n = -1;
+
+    if (fetch->body_request || fetch->body_set) {
+        fmcf = ngx_http_get_module_main_conf(sr,
+                                      ngx_http_aggregate_fetch_filter_module);
+
+        if (fmcf->bodies) {
+
+            /* the location's "client_max_body_size" is for clients */
+
+            t->content_length_n = sr->headers_in.content_length_n;
+            sr->headers_in.content_length_n = -1;
+        }
+    }
 
     if (fetch->body_request) {
         return NGX_OK;
     }
 
     if (!fetch->body_set) {
-        sr->request_body = NULL;
+
+        /* a body that was read, as every subrequest has it */
+
+        sr->request_body = &t->empty_body;
         return NGX_OK;
     }
 
@@ -190,6 +226,152 @@ ngx_http_aggregate_try_set_body(ngx_http_aggregate_try_t *t)
     sr->request_body = rb;
 
     return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_aggregate_body_init(ngx_conf_t *cf)
+{
+    ngx_http_handler_pt                   *h;
+    ngx_http_core_main_conf_t             *cmcf;
+    ngx_http_aggregate_fetch_main_conf_t  *fmcf;
+
+    fmcf = ngx_http_conf_get_module_main_conf(cf,
+                                      ngx_http_aggregate_fetch_filter_module);
+
+    if (!fmcf->bodies) {
+        return NGX_OK;
+    }
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_PREACCESS_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = ngx_http_aggregate_body_handler;
+
+    return NGX_OK;
+}
+
+
+/* the location is known, and has been asked for "client_max_body_size" */
+
+static ngx_int_t
+ngx_http_aggregate_body_handler(ngx_http_request_t *r)
+{
+    ngx_http_aggregate_try_t  *t;
+
+    t = ngx_http_aggregate_get_try(r);
+
+    if (t && t->content_length_n != -1) {
+        r->headers_in.content_length_n = t->content_length_n;
+        t->content_length_n = -1;
+    }
+
+    return NGX_DECLINED;
+}
+
+
+/* runs the phases; whoever talks to a backend is set up after that */
+
+static void
+ngx_http_aggregate_try_run(ngx_http_request_t *sr)
+{
+    ngx_http_upstream_t       *u;
+    ngx_http_aggregate_try_t  *t;
+
+    t = sr->post_subrequest->data;
+
+    ngx_http_handler(sr);
+
+    u = sr->upstream;
+
+    if (t->finalized || u == NULL || u->process_header == NULL
+        || u->conf == NULL || u->conf->module.len != 5
+        || ngx_strncmp(u->conf->module.data, "proxy", 5) != 0)
+    {
+        return;
+    }
+
+    t->process_header = u->process_header;
+    u->process_header = ngx_http_aggregate_process_header;
+}
+
+
+/*
+ * RFC 9110, 15.2: any number of 1xx responses may come before the one that
+ * counts, and nginx takes the first for it
+ */
+
+static ngx_int_t
+ngx_http_aggregate_process_header(ngx_http_request_t *sr)
+{
+    ngx_int_t                  rc;
+    ngx_uint_t                 status;
+    ngx_http_upstream_t       *u;
+    ngx_http_aggregate_try_t  *t;
+
+    t = ngx_http_aggregate_get_try(sr);
+    u = sr->upstream;
+
+    if (t == NULL) {
+        return NGX_ERROR;
+    }
+
+    for ( ;; ) {
+        u->process_header = t->process_header;
+
+        rc = u->process_header(sr);
+
+        status = u->headers_in.status_n;
+
+        if (rc == NGX_OK
+            && status >= 100 && status < 200
+            && status != NGX_HTTP_SWITCHING_PROTOCOLS)
+        {
+            if (ngx_http_aggregate_next_header(sr) != NGX_OK) {
+                return NGX_ERROR;
+            }
+
+            t->process_header = u->process_header;
+            continue;
+        }
+
+        t->process_header = u->process_header;
+        u->process_header = ngx_http_aggregate_process_header;
+
+        return rc;
+    }
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_next_header(ngx_http_request_t *sr)
+{
+    ngx_http_upstream_t  *u;
+
+    u = sr->upstream;
+
+    if (u->reinit_request(sr) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(&u->headers_in, sizeof(ngx_http_upstream_headers_in_t));
+
+    u->headers_in.content_length_n = -1;
+    u->headers_in.last_modified_time = -1;
+
+    if (ngx_list_init(&u->headers_in.headers, sr->pool, 8,
+                      sizeof(ngx_table_elt_t))
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_list_init(&u->headers_in.trailers, sr->pool, 2,
+                         sizeof(ngx_table_elt_t));
 }
 
 
@@ -277,7 +459,10 @@ ngx_http_aggregate_try_finalized(ngx_http_aggregate_try_t *t)
         t->fetches->tries_last = t->link;
     }
 
-    ngx_http_aggregate_fetches_free_place(t->fetches);
+    t->fetches->running--;
+
+    ngx_http_aggregate_free_place(t);
+    ngx_http_aggregate_fetches_post(t->fetches);
 }
 
 
@@ -366,6 +551,12 @@ ngx_http_aggregate_status_reason(ngx_http_aggregate_try_t *t)
         return NGX_HTTP_AGGREGATE_BREAKER_OPEN;
     }
 
+    if (t->status == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE
+        && t->request->upstream == NULL)
+    {
+        return NGX_HTTP_AGGREGATE_TOO_LARGE;
+    }
+
     if (!ngx_http_aggregate_is_local_error(t)) {
         return NGX_HTTP_AGGREGATE_STATUS;
     }
@@ -398,6 +589,26 @@ ngx_http_aggregate_is_local_error(ngx_http_aggregate_try_t *t)
            || t->status == NGX_HTTP_BAD_GATEWAY
            || t->status == NGX_HTTP_SERVICE_UNAVAILABLE
            || t->status == NGX_HTTP_GATEWAY_TIME_OUT;
+}
+
+
+/* the status that came from the backend, 0 if none did */
+
+ngx_uint_t
+ngx_http_aggregate_sent_status(ngx_http_aggregate_try_t *t)
+{
+    if (t->no_status
+        || (t->status == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE
+            && t->reason == NGX_HTTP_AGGREGATE_TOO_LARGE)
+        || t->reason == NGX_HTTP_AGGREGATE_BREAKER_OPEN
+        || t->reason == NGX_HTTP_AGGREGATE_CONNECT
+        || t->degraded == NGX_HTTP_AGGREGATE_BREAKER_OPEN
+        || ngx_http_aggregate_is_local_error(t))
+    {
+        return 0;
+    }
+
+    return t->status;
 }
 
 

@@ -1,0 +1,189 @@
+# What a backend, a client or the configuration does that is out of the
+# ordinary, and the right answer to it.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Test::More;
+
+use Harness;
+use Harness::Aggregate;
+
+my $t = Harness->new(modules => ['ngx_http_aggregate_module']);
+
+my $b = $t->backend('b',
+    '/1' => '1',
+    '/write' => sub {
+        my ($q) = @_;
+        my %h = map { lc $_->[0] => $_->[1] } @{ $q->{headers} };
+        return '"' . join(',', map { $h{"if-$_"} || '-' }
+            qw(match none-match unmodified-since modified-since range)) . '"';
+    },
+    '/endless404' => { status => 404, endless => 'x' x 100, drip => 0.01 },
+    '/stalled503' => [ { status => 503, length => 100, cut => 5,
+                         body => 'x' x 100, after => 'hang' }, '"there"' ],
+    '/endless503' => [ { status => 503, endless => 'x' x 100, drip => 0.01 },
+                       '"there"' ],
+    '/big' => '"' . 'x' x 3_000_000 . '"',
+    '/slow' => { delay => 10 },
+    '/halfway' => { length => 100, body => '1', after => 'hang' },
+    '/404' => { status => 404 },
+    '/503' => { status => 503, headers => [ 'Retry-After' => 17 ] },
+    '/206' => { status => 206, body => '206' },
+    '/bom' => "\xef\xbb\xbf{\"a\":1}",
+    '/bomdrip' => { body => "\xef\xbb\xbf{\"a\":1}", drip => 0.01 },
+    '/list' => '{"items":[{"p":"1"},{"p":"2"},7]}',
+    '/dots' => '".."',
+    '/echo' => sub { return length $_[0]{body} });
+
+my $early = { raw => "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+              . "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n5" };
+
+$b->set('/early' => $early);
+$b->set('/early404' => { raw => $early->{raw} =~ s/200 OK/404 No/r });
+$b->set('/earlies' => { steps => [
+    [ send => "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 10" ], [ wait => 0.05 ],
+    [ send => "2 Processing\r\n\r\n" ], [ wait => 0.05 ],
+    [ send => "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n6" ] ] });
+
+my @conditions = map { ("If-$_") } qw(Match None-Match Unmodified-Since
+    Modified-Since Range);
+my %date = map { $_ => 'Sat, 01 Jan 2000 00:00:00 GMT' } @conditions;
+my $put = { method => 'PUT', body => 'x', headers => [
+    'If-Match' => 'm', 'If-None-Match' => '*',
+    'If-Unmodified-Since' => $date{'If-Unmodified-Since'},
+    'If-Modified-Since' => $date{'If-Modified-Since'}, 'If-Range' => '"r"',
+    'Content-Type' => 'text/plain' ] };
+my $passed = "m,*,$date{'If-Match'},-,-";
+
+sub part { return "methods GET PUT POST; backend a $_[0]" }
+
+my @cases = (
+    [ 'the conditions of a write',
+      part('/b/write { method PUT; body request; }'),
+      "200 complete {\"a\":\"$passed\"}", %$put ],
+    [ 'though nothing else is forwarded',
+      part('/b/write { method PUT; body request; forward none; }'),
+      "200 complete {\"a\":\"$passed\"}", %$put ],
+    [ 'not without the body', part('/b/write { method PUT; }'),
+      '200 complete {"a":"-,-,-,-,-"}', %$put ],
+    [ 'not with a safe method', part('/b/write { body request; }'),
+      '200 complete {"a":"-,-,-,-,-"}', %$put ],
+    [ 'of several parts those only',
+      part('/b/write { method PUT; body request; }
+      backend b /b/write { } backend c /b/write { body request; }'),
+      "200 complete {\"a\":\"$passed\",\"b\":\"-,-,-,-,-\","
+      . "\"c\":\"-,-,-,-,-\"}", %$put ],
+
+    [ 'a 404 without an end',
+      'timeout 20s; backend a /b/endless404 { required; }',
+      '404 {"a":"status"}' ],
+    [ 'a 503 without an end is tried again',
+      'timeout 20s; concurrency 1; backend a /b/endless503 { retry 1; }',
+      '200 complete {"a":"there"}' ],
+    [ 'and one that stalls',
+      'timeout 20s; concurrency 1; backend a /b/stalled503 { retry 1; }',
+      '200 complete {"a":"there"}' ],
+    [ 'an early 103', 'backend a /b/early { }', '200 complete {"a":5}' ],
+    [ 'before a 404', 'backend a /b/early404 { required; }',
+      '404 {"a":"status"}' ],
+    [ 'two of them, in pieces', 'backend a /b/earlies { }',
+      '200 complete {"a":6}' ],
+
+    [ 'HEAD of what is large', 'backend a /b/big { method HEAD; }',
+      '200 complete {"a":null}' ],
+    [ 'in a string', 'backend a /b/big { method HEAD; encoding string; }',
+      '200 complete {"a":null}' ],
+
+    [ 'a byte-order mark', 'backend a /b/bom { }',
+      '200 complete {"a":{"a":1}}' ],
+    [ 'one byte at a time', 'backend a /b/bomdrip { allow a; }',
+      '200 complete {"a":{"a":1}}' ],
+    [ 'a 206', 'backend a /b/206 { required; }', '502 {"a":"status"}' ],
+    [ '206 by its name', 'backend a /b/206 { accept 206; }',
+      '200 complete {"a":206}' ],
+    [ '206 among others', 'backend a /b/206 { accept 2xx 404; required; }',
+      '502 {"a":"status"}' ],
+
+    [ 'a body of 4k where 1k may be sent',
+      'methods POST; backend a /small/echo { method POST; body request; }',
+      '200 complete {"a":4000}', method => 'POST', body => 'x' x 4000 ],
+    [ 'a template of 4k there', 'methods POST; backend v /b/4k { hidden; }
+      backend a /small/echo { method POST; body \'${v.}\'; required; }',
+      '200 complete {"a":4002}', method => 'POST' ],
+    [ 'nginx\'s own 413', 'backend a /return413 { required; }',
+      '502 {"a":"too_large"}' ],
+
+    [ 'a client\'s bad value', 'backend a /b/$arg_x/y { required; }',
+      '400 {"a":"bad_uri"}', args => 'x=..' ],
+    [ 'in a header', 'backend a /b/1 { header X-A $ctl; required; }',
+      '400 {"a":"bad_uri"}' ],
+    [ 'a backend\'s', 'backend v /b/dots { hidden; }
+      backend a /b/${v.}/y { required; }', '502 {"a":"bad_uri"}' ],
+    [ 'both', 'backend v /b/dots { hidden; }
+      backend a /b/${v.}/$arg_x { required; }', '502 {"a":"bad_uri"}',
+      args => 'x=..' ],
+    [ 'one bad with another that is good', 'backend v /b/1 { hidden; }
+      backend a /b/${v.}/$arg_x { required; }', '400 {"a":"bad_uri"}',
+      args => 'x=..' ],
+    [ 'in all elements', 'backend l /b/list { hidden; }
+      backend a /b/$arg_x/${item.p} { each l.items; required; }',
+      '400 {"a":"bad_uri"}', args => 'x=..' ],
+    [ 'of a part that is not required', 'backend a /b/$arg_x/y { }
+      backend b /b/1 { }', '200 partial:a {"b":1}', args => 'x=..' ],
+);
+
+# status of a failure: what the backend sent
+my @statuses = (
+    [ 'backend a /b/slow { timeout 50ms; }', 'a:timeout:null' ],
+    [ 'backend a /b/halfway { timeout 50ms; }', 'a:timeout:200' ],
+    [ 'backend a /dead/1 { }', 'a:connect:null' ],
+    [ 'backend a /b/404 { }', 'a:status:404' ],
+    [ 'backend a /short/slow { }', 'a:timeout:null' ],
+    [ 'backend a /b/$arg_none/x { }', 'a:bad_uri:null' ],
+    [ 'backend l /b/list { } backend a /b/${item.p} { each l.items; into x; }',
+      'a:status:404' ],
+    [ 'backend l /b/list { } backend a /b/1 { each l.items; into x; }',
+      'a:dependency:null' ],
+    [ 'backend a /return413 { }', 'a:too_large:null' ],
+);
+
+my @errors = map {
+    [ $_->[1], "errors e; backend one /b/1 { } $_->[0]", undef ] } @statuses;
+
+my $retry_after = [ 'a 503', 'backend a /b/503 { required; }',
+                    '503 {"a":"status"}' ];
+my $each503 = [ 'a 503 of an element', 'backend l /b/list { hidden; }
+    backend a /b/503?${item.p} { each l.items; required; }',
+    '503 {"a":"status"}' ];
+
+$b->set('/4k' => '"' . 'x' x 4000 . '"');
+
+$t->plan(@cases + @errors + 4);
+
+serve($t, cases => [ @cases, @errors, $retry_after, $each503 ],
+    http => "client_max_body_size 1m; map \$uri \$ctl { default 'a\x01b'; }",
+    server => q{
+    location /short/ { internal; proxy_pass http://127.0.0.1:%%PORT_b%%/;
+                       proxy_read_timeout 80ms; }
+    location /small/ { internal; client_max_body_size 1k;
+                       proxy_pass http://127.0.0.1:%%PORT_b%%/; }
+    location /return413 { internal; return 413; }
+});
+
+check($t, @cases, $retry_after, $each503);
+
+for my $i (0 .. $#errors) {
+    my $r = http_get(case_uri($errors[$i]));
+    is(join(' ', map { my $e = $_; join ':', map { $e =~ /"$_":"?(\w+)/ }
+                 qw(backend reason status) }
+             $r->body =~ /(\{"backend"[^}]*\})/g),
+       $statuses[$i][1], "status: $statuses[$i][0]");
+}
+
+is(http_get(case_uri($retry_after))->header('Retry-After'), 17,
+   'a 503 with its Retry-After');
+is(http_get(case_uri($each503))->header('Retry-After'), 17,
+   'one of an element, too');

@@ -129,34 +129,42 @@ void
 ngx_http_aggregate_redis_ping(ngx_http_aggregate_redis_node_t *node,
     ngx_uint_t hurried)
 {
-    ngx_http_aggregate_redis_op_t  *op;
+    ngx_queue_t                      *q;
+    ngx_http_aggregate_redis_op_t    *op;
+    ngx_http_aggregate_redis_conn_t  *conn;
 
     static ngx_str_t  name = ngx_string("PING");
 
-    if (node->conn == NULL) {
-        (void) ngx_http_aggregate_redis_open(node);
-        return;
+    if (node->conn) {
+        conn = node->conn;
+        op = ngx_http_aggregate_redis_push(conn, &name, 1);
+
+        if (op == NULL) {
+            return;
+        }
+
+        if (ngx_http_aggregate_redis_append(conn, "*1\r\n$4\r\nPING\r\n", 14)
+            != NGX_OK)
+        {
+            ngx_http_aggregate_redis_unqueue(op);
+            ngx_free(op);
+            return;
+        }
+
+    } else {
+        conn = ngx_http_aggregate_redis_open(node);
+
+        if (conn == NULL || ngx_queue_empty(&conn->ops)) {
+            return;
+        }
+
+        q = ngx_queue_last(&conn->ops);
+        op = ngx_queue_data(q, ngx_http_aggregate_redis_op_t, queue);
     }
-
-    op = ngx_http_aggregate_redis_push(node->conn, &name, 1);
-
-    if (op == NULL) {
-        return;
-    }
-
-    if (ngx_http_aggregate_redis_append(node->conn,
-                                        "*1\r\n$4\r\nPING\r\n", 14)
-        != NGX_OK)
-    {
-        ngx_http_aggregate_redis_unqueue(op);
-        ngx_free(op);
-        return;
-    }
-
-    op->hurried = (hurried != 0);
 
     if (hurried) {
-        node->conn->hurried = 1;
+        op->hurried = 1;
+        conn->hurried = 1;
     }
 }
 
@@ -342,7 +350,7 @@ ngx_http_aggregate_redis_reply(ngx_http_aggregate_redis_conn_t *conn)
         conn->hurried = 0;
     }
 
-    if (rc == NGX_ERROR) {
+    if (parser->type == AGG_REDIS_ERROR) {
         /* void */
 
     } else if (late) {
@@ -518,9 +526,9 @@ ngx_http_aggregate_redis_timer(ngx_event_t *ev)
         return;
     }
 
-    if (conn->link.complete
-        && ngx_current_msec - conn->heard >= NGX_HTTP_AGGREGATE_REDIS_IDLE)
-    {
+    /* while the server is down, the next PING replaces the connection */
+
+    if (ngx_http_aggregate_redis_idle(conn) && conn->node->health->down == 0) {
         ngx_http_aggregate_redis_close(conn, "connection idle for 1s");
         return;
     }
@@ -532,6 +540,14 @@ ngx_http_aggregate_redis_timer(ngx_event_t *ev)
     }
 
     ngx_add_timer(&conn->timer, ngx_max(next, 1));
+}
+
+
+ngx_uint_t
+ngx_http_aggregate_redis_idle(ngx_http_aggregate_redis_conn_t *conn)
+{
+    return conn->nops && conn->link.complete
+           && ngx_current_msec - conn->heard >= NGX_HTTP_AGGREGATE_REDIS_IDLE;
 }
 
 

@@ -220,6 +220,7 @@ struct ngx_http_aggregate_redis_talk_s {
     size_t                                out_sent;
     ngx_uint_t                            greetings; /* to be answered */
     ngx_uint_t                            greeted;
+    ngx_msec_t                            greeted_at; /* it was sent */
 
     unsigned                              select:1; /* the database */
     unsigned                              open:1;
@@ -383,7 +384,10 @@ void ngx_http_aggregate_redis_refused(ngx_http_aggregate_redis_node_t *node,
 void ngx_http_aggregate_redis_misplaced(ngx_http_aggregate_redis_node_t *node,
     const char *why);
 
-/* a reply that came too late shows that a PING may be worth while */
+/*
+ * A reply that came too late is no proof of life, but brings the next PING
+ * forward, unless it is that of such a PING itself.
+ */
 void ngx_http_aggregate_redis_replied_late(
     ngx_http_aggregate_redis_node_t *node, ngx_uint_t hurried);
 
@@ -476,6 +480,10 @@ void ngx_http_aggregate_redis_done(ngx_http_aggregate_redis_op_t *op,
     ngx_int_t rc);
 void ngx_http_aggregate_redis_read(ngx_event_t *rev);
 void ngx_http_aggregate_redis_timer(ngx_event_t *ev);
+
+/* it owes replies, and none has come for long */
+ngx_uint_t ngx_http_aggregate_redis_idle(
+    ngx_http_aggregate_redis_conn_t *conn);
 
 /* conn */
 

@@ -219,7 +219,12 @@ ngx_http_aggregate_redis_follow_ready(ngx_http_aggregate_redis_talk_t *talk)
 
     follow = talk->data;
 
-    ngx_http_aggregate_redis_worked(follow->node);
+    if (ngx_current_msec - talk->greeted_at > follow->redis->timeout) {
+        ngx_http_aggregate_redis_replied_late(follow->node, 0);
+
+    } else {
+        ngx_http_aggregate_redis_worked(follow->node);
+    }
 
     follow->misplaced = follow->redis->sh->misplaced;
     follow->step = ngx_http_aggregate_redis_follow_ask_role;

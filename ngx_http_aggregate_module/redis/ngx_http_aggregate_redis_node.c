@@ -410,6 +410,16 @@ ngx_http_aggregate_redis_recover(ngx_event_t *ev)
         health->backoff = ngx_min(health->backoff * 2,
                                   NGX_HTTP_AGGREGATE_REDIS_BACKOFF_MAX);
 
+        /*
+         * A PING is always under way: its reply, however late, tells at once
+         * that the server goes on.
+         */
+
+        if (node->conn && ngx_http_aggregate_redis_idle(node->conn)) {
+            ngx_http_aggregate_redis_close(node->conn,
+                                           "connection idle for 1s");
+        }
+
         ngx_http_aggregate_redis_ping(node, 0);
     }
 
@@ -495,7 +505,8 @@ void
 ngx_http_aggregate_redis_replied_late(ngx_http_aggregate_redis_node_t *node,
     ngx_uint_t hurried)
 {
-    if (node->health->down && !hurried && node->conn && !node->conn->hurried)
+    if (node->health->down && !hurried
+        && (node->conn == NULL || !node->conn->hurried))
     {
         ngx_http_aggregate_redis_ping(node, 1);
     }

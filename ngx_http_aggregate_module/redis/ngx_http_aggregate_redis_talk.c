@@ -154,13 +154,17 @@ ngx_http_aggregate_redis_talk_failed(ngx_http_aggregate_redis_link_t *link,
 static void
 ngx_http_aggregate_redis_talk_ready(ngx_http_aggregate_redis_link_t *link)
 {
-    ngx_connection_t  *c;
+    ngx_connection_t                 *c;
+    ngx_http_aggregate_redis_talk_t  *talk;
 
     c = link->connection;
 
     c->data = link->data;
     c->read->handler = ngx_http_aggregate_redis_talk_read;
     c->write->handler = ngx_http_aggregate_redis_talk_write;
+
+    talk = link->data;
+    talk->greeted_at = ngx_current_msec;
 
     ngx_http_aggregate_redis_talk_write(c->write);
 }

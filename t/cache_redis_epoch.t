@@ -182,6 +182,6 @@ $redis->call('DEL', $stream);
 $redis->call('SET', $stream, 'x');
 $f->gateway(1)->restart;
 $r = $f->get(1, '/kept2');
-is($r->status . tier($r), '200MISS', 'no stream can be made: Redis is not used');
+is($r->status . tier($r), '200MISS', 'no stream can be made: not used');
 $redis->call('DEL', $stream);
 ok($f->linked, 'until it can');

@@ -17,7 +17,7 @@ use Time::HiRes qw(time sleep);
 use Harness;
 use Harness::Redis;
 
-my $t = Harness->new(plan => 28);
+my $t = Harness->new(plan => 36);
 my $d = $t->testdir;
 
 $t->port(0);
@@ -250,6 +250,37 @@ ok(wait_for(sub { one('/m' . rand()); states() ne 'up up' }, slow(10)),
    'moved');
 $t->write_file('address', "127.0.0.1\n");
 ok(up(), 'and back');
+
+# a failover by name: the old master is a replica now, and lives
+
+my $third = Harness::Redis->new($t, 'three')
+    ->address('127.0.0.3', $second->port);
+ok($third->start, 'another Redis, to be the master');
+$third->call('REPLICAOF', '127.0.0.1', $second->port);
+ok(wait_for(sub { $third->call('INFO', 'replication')
+                  =~ /master_link_status:up/ }, slow(20)), 'in step');
+$third->call('REPLICAOF', 'NO', 'ONE');
+$second->call('REPLICAOF', '127.0.0.3', $third->port);
+
+$t->write_file('address', "127.0.0.3\n");
+ok(wait_for(sub { one('/f' . rand());
+                  http_request('POST', '/purge?uri=/f')->status == 200 },
+            slow(15)), 'a replica: the name is resolved anew');
+ok(up() && shared(), 'used');
+one('/master');
+ok(wait_for(sub { grep { !/purge/ } @{ $third->call('KEYS', 'u:*') } }),
+   'by the new master');
+
+# the name goes on to point at a replica
+
+$third->call('REPLICAOF', '127.0.0.1', $second->port);
+$second->call('REPLICAOF', 'NO', 'ONE');
+one("/g$_") for 1 .. 3;
+ok(wait_for(sub { one('/g' . rand()); states() ne 'up up' }, slow(10)),
+   'a replica is not "up"');
+is(one('/h')->status, 200, 'served');
+$t->write_file('address', "127.0.0.1\n");
+ok(up() && shared(), 'the name is right again: used');
 
 # without a resolver it has to be known at once
 

@@ -9,9 +9,9 @@ package Harness::Redis;
 #     $redis->signal('STOP');        and so on
 #     $redis->kill; $redis->start;
 #
-# port: $t->port(NAME).  user and password are set by login(..), database by
-# select(N).  sentinel => FILE starts it as a sentinel.  The server ends with
-# the test.
+# port: $t->port(NAME), or that of address(HOST, PORT).  user and password are
+# set by login(..), database by select(N).  sentinel => FILE starts it as a
+# sentinel.  The server ends with the test.
 
 use strict;
 use warnings;
@@ -30,6 +30,7 @@ sub new {
     my $self = bless {
         t       => $t,
         name    => $name,
+        host    => '127.0.0.1',
         port    => $t->port($name),
         options => [ @options ],
         login   => [],
@@ -47,6 +48,14 @@ sub new {
 sub port { return $_[0]{port} }
 
 
+# another address than that of this name
+sub address {
+    my ($self, $host, $port) = @_;
+    @{$self}{qw(host port)} = ($host, $port);
+    return $self;
+}
+
+
 sub login {
     my ($self, @commands) = @_;
     $self->{login} = [ @commands ];
@@ -57,7 +66,7 @@ sub login {
 sub start {
     my ($self, @more) = @_;
 
-    my @options = ('--port', $self->{port}, '--bind', '127.0.0.1', '--dir',
+    my @options = ('--port', $self->{port}, '--bind', $self->{host}, '--dir',
                    $self->{dir}, '--loglevel', 'notice');
 
     push @options, '--save', '', '--appendonly', 'no' if !$self->{file};
@@ -118,7 +127,7 @@ sub kill_it {
 sub call {
     my ($self, @command) = @_;
 
-    my $s = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
+    my $s = IO::Socket::INET->new(PeerAddr => $self->{host},
         PeerPort => $self->{port}, Timeout => 2) or return '';
     my $reply;
 

@@ -143,7 +143,6 @@ ngx_http_aggregate_one_header(ngx_http_aggregate_headers_t *headers,
     ngx_http_aggregate_part_t *part, ngx_table_elt_t *h, agg_freshness_t *f,
     time_t *expires, time_t *date)
 {
-    agg_str_t            value;
     ngx_http_request_t  *r;
 
     r = part->ctx->request;
@@ -153,7 +152,7 @@ ngx_http_aggregate_one_header(ngx_http_aggregate_headers_t *headers,
     case 3:
 
         if (ngx_http_aggregate_is(h, "Age")) {
-            f->age = agg_delta_seconds(h->value.data, h->value.len);
+            f->age = agg_cache_age_parse(h->value.data, h->value.len);
             f->age = ngx_max(f->age, 0);
         }
 
@@ -195,10 +194,8 @@ ngx_http_aggregate_one_header(ngx_http_aggregate_headers_t *headers,
     case 13:
 
         if (ngx_http_aggregate_is(h, "Cache-Control")) {
-            value.data = h->value.data;
-            value.len = h->value.len;
-
-            agg_freshness_cache_control(f, &value);
+            agg_cache_control_parse(&f->control, h->value.data,
+                                    h->value.len);
         }
 
         break;
@@ -363,7 +360,7 @@ ngx_http_aggregate_cache_control(ngx_http_aggregate_ctx_t *ctx,
     r = ctx->request;
 
     if (headers->cookies) {
-        headers->freshness.flags |= AGG_CACHE_PRIVATE;
+        headers->freshness.control.flags |= AGG_CACHE_CC_PRIVATE;
     }
 
     if (ctx->partial) {

@@ -6,11 +6,10 @@
 
 #include "ngx_http_aggregate_module.h"
 #include "ngx_http_aggregate_conf.h"
+#include "agg_header_names.h"
 
 
 static ngx_uint_t ngx_http_aggregate_is_token(ngx_str_t *name);
-static ngx_uint_t ngx_http_aggregate_in(ngx_str_t *name,
-    const char * const *names);
 static ngx_int_t ngx_http_aggregate_lowcase(ngx_conf_t *cf, ngx_str_t *dst,
     ngx_str_t *src);
 
@@ -24,25 +23,6 @@ static ngx_conf_bitmask_t  ngx_http_aggregate_methods[] = {
     { ngx_string("DELETE"), NGX_HTTP_DELETE },
     { ngx_string("OPTIONS"), NGX_HTTP_OPTIONS },
     { ngx_null_string, 0 }
-};
-
-
-/* request headers that belong to the connection, or to nginx */
-
-static const char * const  ngx_http_aggregate_no_header[] = {
-    "host", "connection", "content-length", "transfer-encoding", "te",
-    "trailer", "upgrade", "expect", "keep-alive", NULL
-};
-
-
-/* response headers that are made here, or that never pass */
-
-static const char * const  ngx_http_aggregate_no_pass[] = {
-    "connection", "content-length", "content-type", "content-encoding",
-    "content-range", "accept-ranges", "transfer-encoding", "te", "trailer",
-    "upgrade", "keep-alive", "proxy-authenticate", "date", "server",
-    "x-breaker", "x-cache", "x-aggregate", "cache-status", "cache-control",
-    "expires", "age", "vary", "set-cookie", "server-timing", NULL
 };
 
 
@@ -442,7 +422,7 @@ ngx_http_aggregate_set_header(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                                           "must be the name of a header");
     }
 
-    if (ngx_http_aggregate_in(&value[1], ngx_http_aggregate_no_header)) {
+    if (agg_header_flags(value[1].data, value[1].len) & AGG_HEADER_NO_SET) {
         return ngx_http_aggregate_invalid(cf, &value[1],
                                           "is a header that nginx sets");
     }
@@ -528,7 +508,9 @@ ngx_http_aggregate_set_pass_header(ngx_conf_t *cf, ngx_command_t *cmd,
                                               "must be the name of a header");
         }
 
-        if (ngx_http_aggregate_in(&value[i], ngx_http_aggregate_no_pass)) {
+        if (agg_header_flags(value[i].data, value[i].len)
+            & AGG_HEADER_NO_PASS)
+        {
             return ngx_http_aggregate_invalid(cf, &value[i],
                                   "is a header that the aggregate makes "
                                   "itself or that never passes");
@@ -695,39 +677,15 @@ ngx_http_aggregate_set_template(ngx_conf_t *cf, agg_template_t *t,
 static ngx_uint_t
 ngx_http_aggregate_is_token(ngx_str_t *name)
 {
-    u_char  ch;
     size_t  i;
 
     for (i = 0; i < name->len; i++) {
-        ch = name->data[i];
-
-        if ((ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z')
-            || (ch >= '0' && ch <= '9')
-            || ngx_strchr("!#$%&'*+-.^_`|~", ch) != NULL)
-        {
-            continue;
+        if (!agg_is_token(name->data[i])) {
+            return 0;
         }
-
-        return 0;
     }
 
     return name->len != 0;
-}
-
-
-static ngx_uint_t
-ngx_http_aggregate_in(ngx_str_t *name, const char * const *names)
-{
-    for ( /* void */ ; *names; names++) {
-
-        if (ngx_strlen(*names) == name->len
-            && ngx_strncasecmp(name->data, (u_char *) *names, name->len) == 0)
-        {
-            return 1;
-        }
-    }
-
-    return 0;
 }
 
 

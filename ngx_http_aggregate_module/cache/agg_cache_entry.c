@@ -307,7 +307,7 @@ agg_cache_entry_verify(const agg_cache_entry_t *entry)
         }
 
         for (i = 0; i < name.len; i++) {
-            if (!agg_cache_is_token(name.data[i])) {
+            if (!agg_is_token(name.data[i])) {
                 return -1;
             }
         }

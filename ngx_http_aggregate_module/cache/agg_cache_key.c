@@ -186,7 +186,7 @@ agg_cache_vary_add(agg_cache_str_t *names, int n, const agg_cache_str_t *line,
                 break;
             }
 
-            if (!agg_cache_is_token(c) || len == AGG_CACHE_VARY_LEN_MAX) {
+            if (!agg_is_token(c) || len == AGG_CACHE_VARY_LEN_MAX) {
                 return -1;
             }
         }
@@ -332,17 +332,4 @@ agg_cache_hash(u_char kind, const u_char *data, size_t len)
     hash ^= hash >> 32;
 
     return hash ? hash : 1;
-}
-
-
-int
-agg_cache_is_token(u_char c)
-{
-    if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')
-        || (c >= '0' && c <= '9'))
-    {
-        return 1;
-    }
-
-    return c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL;
 }

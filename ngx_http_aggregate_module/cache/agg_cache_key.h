@@ -11,14 +11,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "agg_cache_control.h"
+#include "agg_header_names.h"
+
 
 #pragma GCC visibility push(hidden)
-
-
-typedef struct {
-    const u_char     *data;
-    size_t            len;
-} agg_cache_str_t;
 
 
 #define AGG_CACHE_KEY_ARGS_MAX    1024
@@ -77,9 +74,6 @@ u_char *agg_cache_variant_write(u_char *p,
 
 /* 64 bits of FNV-1a with a final mix, for tables; not for keys */
 uint64_t agg_cache_hash(u_char kind, const u_char *data, size_t len);
-
-/* is c a character of an RFC 9110 token */
-int agg_cache_is_token(u_char c);
 
 
 #pragma GCC visibility pop

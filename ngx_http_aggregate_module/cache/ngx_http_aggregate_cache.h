@@ -348,7 +348,6 @@ void ngx_http_aggregate_cache_number_servers(ngx_conf_t *cf);
 ngx_int_t ngx_http_aggregate_cache_set_route(ngx_conf_t *cf,
     ngx_http_aggregate_cache_conf_t *prev,
     ngx_http_aggregate_cache_conf_t *conf);
-ngx_uint_t ngx_http_aggregate_cache_keys(const ngx_str_t *name);
 ngx_int_t ngx_http_aggregate_cache_make_key(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
 ngx_int_t ngx_http_aggregate_cache_make_variant(ngx_http_request_t *r,
@@ -370,7 +369,6 @@ ngx_int_t ngx_http_aggregate_cache_prepare(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
 void ngx_http_aggregate_cache_restore(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
-ngx_uint_t ngx_http_aggregate_cache_drops(const u_char *data, size_t len);
 
 /* response */
 

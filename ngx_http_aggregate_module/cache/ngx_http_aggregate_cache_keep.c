@@ -25,35 +25,6 @@ static ngx_int_t ngx_http_aggregate_cache_store_entry(ngx_http_request_t *r,
     const u_char *digest, ngx_chain_t *body);
 
 
-/* what concerns one transfer only, or was told by another cache */
-
-static ngx_str_t  ngx_http_aggregate_cache_not_kept[] = {
-    ngx_string("Connection"),
-    ngx_string("Keep-Alive"),
-    ngx_string("Proxy-Connection"),
-    ngx_string("Proxy-Authenticate"),
-    ngx_string("Proxy-Authentication-Info"),
-    ngx_string("TE"),
-    ngx_string("Trailer"),
-    ngx_string("Transfer-Encoding"),
-    ngx_string("Upgrade"),
-    ngx_string("Content-Length"),
-    ngx_string("Content-Type"),
-    ngx_string("Content-Encoding"),
-    ngx_string("Accept-Ranges"),
-    ngx_string("Age"),
-    ngx_string("Date"),
-    ngx_string("Set-Cookie"),
-    ngx_string("Set-Cookie2"),
-    ngx_string("X-Cache"),
-    ngx_string("X-Breaker"),
-    ngx_string("Cache-Status"),
-    ngx_string("CDN-Cache-Control"),
-    ngx_string("Server-Timing"),
-    ngx_null_string
-};
-
-
 /* the header in its stored form; with old, where there is nothing newer */
 
 ngx_int_t
@@ -198,20 +169,11 @@ ngx_http_aggregate_cache_keeps(ngx_http_request_t *r,
 {
     u_char                            *p, *last;
     size_t                             len;
-    ngx_str_t                         *text;
-    ngx_uint_t                         i;
     ngx_table_elt_t                   *h;
     ngx_http_aggregate_header_iter_t   it;
 
-    for (i = 0; ngx_http_aggregate_cache_not_kept[i].len; i++) {
-
-        text = &ngx_http_aggregate_cache_not_kept[i];
-
-        if (text->len == name->len
-            && ngx_strncasecmp(text->data, name->data, name->len) == 0)
-        {
-            return 0;
-        }
+    if (agg_header_flags(name->data, name->len) & AGG_HEADER_NO_STORE) {
+        return 0;
     }
 
     /* nor what the origin's Connection names */
@@ -231,7 +193,7 @@ ngx_http_aggregate_cache_keeps(ngx_http_request_t *r,
         while (p < last) {
 
             for (len = 0; p + len < last; len++) {
-                if (!agg_cache_is_token(p[len])) {
+                if (!agg_is_token(p[len])) {
                     break;
                 }
             }

@@ -52,21 +52,6 @@ static ngx_int_t ngx_http_aggregate_cache_vary_value(ngx_http_request_t *r,
     const agg_cache_str_t *name, u_char *hash);
 
 
-/* of the scheme and place that a client has used, before another proxy */
-
-static ngx_str_t  ngx_http_aggregate_cache_keyed[] = {
-    ngx_string("x-forwarded-proto"),
-    ngx_string("x-forwarded-protocol"),
-    ngx_string("x-forwarded-scheme"),
-    ngx_string("x-forwarded-ssl"),
-    ngx_string("x-forwarded-port"),
-    ngx_string("x-forwarded-prefix"),
-    ngx_string("x-url-scheme"),
-    ngx_string("front-end-https"),
-    ngx_null_string
-};
-
-
 void *
 ngx_http_aggregate_cache_create_srv_conf(ngx_conf_t *cf)
 {
@@ -168,37 +153,6 @@ ngx_http_aggregate_cache_set_route(ngx_conf_t *cf,
                       - conf->route.data;
 
     return NGX_OK;
-}
-
-
-/* does the header count in the key */
-
-ngx_uint_t
-ngx_http_aggregate_cache_keys(const ngx_str_t *name)
-{
-    u_char       c;
-    ngx_str_t   *keyed;
-
-    if (name->len < 12) {
-        return 0;
-    }
-
-    c = (u_char) (name->data[0] | 0x20);
-
-    if (c != 'x' && c != 'f') {
-        return 0;
-    }
-
-    for (keyed = ngx_http_aggregate_cache_keyed; keyed->len; keyed++) {
-
-        if (name->len == keyed->len
-            && ngx_strncasecmp(name->data, keyed->data, name->len) == 0)
-        {
-            return 1;
-        }
-    }
-
-    return 0;
 }
 
 
@@ -557,7 +511,9 @@ ngx_http_aggregate_cache_told(ngx_http_request_t *r,
 
         while ((h = ngx_http_aggregate_header_next(&it)) != NULL) {
 
-            if (!ngx_http_aggregate_cache_keys(&h->key)) {
+            if (!(agg_header_flags(h->key.data, h->key.len)
+                  & AGG_HEADER_KEYED))
+            {
                 continue;
             }
 
@@ -760,7 +716,7 @@ ngx_http_aggregate_cache_vary_value(ngx_http_request_t *r,
 
     /* what the origin does not get cannot have been chosen by */
 
-    if (ngx_http_aggregate_cache_drops(name->data, name->len)) {
+    if (agg_header_flags(name->data, name->len) & AGG_HEADER_NO_FILL) {
         return NGX_DECLINED;
     }
 

@@ -37,28 +37,6 @@ static ngx_chain_t *ngx_http_aggregate_cache_refresh_send(
     ngx_connection_t *c, ngx_chain_t *in, off_t limit);
 
 
-/* of the client's connection, or made by nginx for this request */
-
-static ngx_str_t  ngx_http_aggregate_cache_refresh_skipped[] = {
-    ngx_string("connection"),
-    ngx_string("content-length"),
-    ngx_string("transfer-encoding"),
-    ngx_string("expect"),
-    ngx_string("upgrade"),
-    ngx_string("te"),
-    ngx_string("trailer"),
-    ngx_string("keep-alive"),
-    ngx_string("accept-encoding"),
-    ngx_string("range"),
-    ngx_string("if-range"),
-    ngx_string("if-match"),
-    ngx_string("if-none-match"),
-    ngx_string("if-modified-since"),
-    ngx_string("if-unmodified-since"),
-    ngx_null_string
-};
-
-
 static ngx_uint_t  ngx_http_aggregate_cache_refreshing;
 
 
@@ -388,21 +366,14 @@ static ngx_int_t
 ngx_http_aggregate_cache_refresh_header(ngx_http_request_t *fr,
     ngx_table_elt_t *header)
 {
-    ngx_uint_t                   i;
     ngx_table_elt_t             *h;
     ngx_http_header_t           *hh;
     ngx_http_core_main_conf_t   *cmcf;
 
-    for (i = 0; ngx_http_aggregate_cache_refresh_skipped[i].len; i++) {
-
-        if (header->key.len == ngx_http_aggregate_cache_refresh_skipped[i].len
-            && ngx_strncasecmp(header->key.data,
-                            ngx_http_aggregate_cache_refresh_skipped[i].data,
-                            header->key.len)
-               == 0)
-        {
-            return NGX_OK;
-        }
+    if (agg_header_flags(header->key.data, header->key.len)
+        & AGG_HEADER_NO_COPY)
+    {
+        return NGX_OK;
     }
 
     h = ngx_list_push(&fr->headers_in.headers);

@@ -8,42 +8,11 @@
 #include "ngx_http_aggregate_cache.h"
 
 
-typedef struct {
-    ngx_str_t                        name;
-    ngx_uint_t                       prefix;
-} ngx_http_aggregate_cache_dropped_t;
-
-
 static void ngx_http_aggregate_cache_cleanup(void *data);
 static ngx_uint_t ngx_http_aggregate_cache_drops_header(
     ngx_http_request_t *r, ngx_table_elt_t *h);
 static ngx_int_t ngx_http_aggregate_cache_conditions(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
-
-
-/* what the origin does not get, as the key does not have it */
-
-static ngx_http_aggregate_cache_dropped_t
-    ngx_http_aggregate_cache_dropped[] =
-{
-    { ngx_string("range"), 0 },
-    { ngx_string("if-"), 1 },
-    { ngx_string("accept-encoding"), 0 },
-    { ngx_string("forwarded"), 0 },
-    { ngx_string("x-forwarded-host"), 0 },
-    { ngx_string("x-forwarded-server"), 0 },
-    { ngx_string("x-forwarded-uri"), 0 },
-    { ngx_string("x-host"), 0 },
-    { ngx_string("x-http-host-override"), 0 },
-    { ngx_string("x-original-host"), 0 },
-    { ngx_string("x-original-uri"), 0 },
-    { ngx_string("x-original-url"), 0 },
-    { ngx_string("x-rewrite-url"), 0 },
-    { ngx_string("x-http-method-override"), 0 },
-    { ngx_string("x-http-method"), 0 },
-    { ngx_string("x-method-override"), 0 },
-    { ngx_null_string, 0 }
-};
 
 
 ngx_http_aggregate_cache_ctx_t *
@@ -134,7 +103,8 @@ ngx_http_aggregate_cache_read_request(ngx_http_request_t *r,
         } else if (ngx_http_aggregate_header_is(h, "Cache-Control")) {
             agg_cache_control_parse(&cc, h->value.data, h->value.len);
 
-        } else if (ngx_http_aggregate_cache_keys(&h->key)) {
+        } else if ((agg_header_flags(h->key.data, h->key.len)
+                    & AGG_HEADER_KEYED)) {
             ctx->told = 1;
         }
     }
@@ -213,32 +183,7 @@ static ngx_uint_t
 ngx_http_aggregate_cache_drops_header(ngx_http_request_t *r,
     ngx_table_elt_t *h)
 {
-    return ngx_http_aggregate_cache_drops(h->key.data, h->key.len);
-}
-
-
-ngx_uint_t
-ngx_http_aggregate_cache_drops(const u_char *data, size_t len)
-{
-    ngx_str_t   *name;
-    ngx_uint_t   i;
-
-    for (i = 0; ngx_http_aggregate_cache_dropped[i].name.len; i++) {
-
-        name = &ngx_http_aggregate_cache_dropped[i].name;
-
-        if (len < name->len
-            || ngx_strncasecmp((u_char *) data, name->data, name->len) != 0)
-        {
-            continue;
-        }
-
-        if (len == name->len || ngx_http_aggregate_cache_dropped[i].prefix) {
-            return 1;
-        }
-    }
-
-    return 0;
+    return agg_header_flags(h->key.data, h->key.len) & AGG_HEADER_NO_FILL;
 }
 
 

@@ -2,6 +2,7 @@
 /* header fields of a subrequest: the client's, less some, and the user's */
 
 #include "ngx_http_aggregate_fetch_core.h"
+#include "agg_header_names.h"
 
 
 /* a client that names more in Connection has all of its header taken off */
@@ -216,32 +217,7 @@ ngx_http_aggregate_hop_by_hop(ngx_uint_t with, ngx_array_t *options,
     ngx_str_t   *option;
     ngx_uint_t   i;
 
-    static const ngx_str_t  names[] = {
-        ngx_string("te"),
-        ngx_string("range"),
-        ngx_string("expect"),
-        ngx_string("trailer"),
-        ngx_string("upgrade"),
-        ngx_string("connection"),
-        ngx_string("keep-alive"),
-        ngx_string("http2-settings"),
-        ngx_string("accept-encoding"),
-        ngx_string("proxy-connection"),
-        ngx_string("transfer-encoding"),
-        ngx_string("proxy-authorization"),
-        ngx_null_string
-    };
-
-    for (i = 0; names[i].len; i++) {
-
-        if (names[i].len == h->key.len
-            && ngx_strncmp(names[i].data, h->lowcase_key, h->key.len) == 0)
-        {
-            return 1;
-        }
-    }
-
-    if (h->key.len > 3 && ngx_strncmp(h->lowcase_key, "if-", 3) == 0
+    if ((agg_header_flags(h->lowcase_key, h->key.len) & AGG_HEADER_NO_FORWARD)
         && !((with & NGX_HTTP_AGGREGATE_WITH_CONDITIONS)
              && ngx_http_aggregate_is_condition(h)))
     {

@@ -6,6 +6,7 @@
  */
 
 #include "ngx_http_aggregate_shape.h"
+#include "agg_header_names.h"
 
 
 static ngx_int_t ngx_http_aggregate_apply_handler(ngx_http_request_t *r);
@@ -99,29 +100,16 @@ ngx_http_aggregate_apply_strip(ngx_http_request_t *r,
 static ngx_uint_t
 ngx_http_aggregate_apply_drops(ngx_http_request_t *r, ngx_table_elt_t *h)
 {
-    ngx_uint_t   i;
+    unsigned  flags;
 
-    static ngx_str_t  names[] = {
-        ngx_string("accept-encoding"),
-        ngx_string("range"),
-        ngx_string("if-range"),
+    flags = agg_header_flags(h->key.data, h->key.len);
 
-        /* of GET and HEAD only */
-
-        ngx_string("if-none-match"),
-        ngx_string("if-modified-since")
-    };
-
-    for (i = 0; i < 5; i++) {
-
-        if (h->key.len == names[i].len
-            && ngx_strncmp(h->lowcase_key, names[i].data, names[i].len) == 0)
-        {
-            return i < 3 || (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD));
-        }
+    if (!(flags & AGG_HEADER_NO_SHAPE)) {
+        return 0;
     }
 
-    return 0;
+    return !(flags & AGG_HEADER_CONDITION)
+           || (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD));
 }
 
 

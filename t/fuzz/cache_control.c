@@ -7,7 +7,7 @@
  *
  * Lines are parted by a newline in the input.
  *
- * sources: cache/agg_cache_control.c cache/agg_cache_key.c
+ * sources: cache/agg_cache_key.c
  */
 
 #include <stdlib.h>

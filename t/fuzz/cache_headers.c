@@ -2,7 +2,7 @@
 /*
  * Header values of any kind: bounded results, and nothing read outside.
  *
- * sources: cache/agg_cache_policy.c cache/agg_cache_control.c
+ * sources: cache/agg_cache_policy.c
  * sources: cache/agg_cache_key.c
  */
 

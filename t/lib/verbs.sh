@@ -18,13 +18,14 @@ include_flags()
 }
 
 
-# the files named by the line "sources:" of a program, and the ground floor,
-# which every room may use
+# the files named by the line "sources:" of a program, and the pure ground
+# floor, which every room may use
 program_srcs()
 {
     local name path found
 
-    printf '%s\n' "$top"/common/*.c
+    printf '%s\n' "$top"/common/*.c \
+        "$top"/ngx_http_aggregate_module/http_rules/*.c
 
     # shellcheck disable=SC2013
     for name in $(sed -n '1,15s/^[ *\/]*sources: *//p' "$1"); do

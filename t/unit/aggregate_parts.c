@@ -2,7 +2,7 @@
 /*
  * Cycles of dependencies, Cache-Control of an answer, members that meet.
  *
- * sources: aggregate/agg_graph.c aggregate/agg_freshness.c
+ * sources: aggregate/agg_graph.c
  * sources: aggregate/agg_merge.c json/agg_json.c json/agg_path.c
  * sources: json/agg_scan.c json/agg_write.c
  */
@@ -105,7 +105,7 @@ static const freshness_t  freshness[] = {
     { "max-age=10, max-age=5", 0, NULL, "max-age=5" },
     { ",, ,max-age=1,,", 0, NULL, "max-age=1" },
     { "a=\"b\\\"c, private\", public", 0, NULL, "" },
-    { "\"", 0, NULL, "" },
+    { "\"", 0, NULL, "max-age=0" },
     { NULL, 0, NULL, NULL }
 };
 
@@ -114,7 +114,6 @@ static void
 check_freshness(void)
 {
     size_t              n;
-    agg_str_t           v;
     unsigned char       text[AGG_FRESHNESS_SIZE];
     agg_freshness_t     all, f;
     const freshness_t  *t;
@@ -122,15 +121,15 @@ check_freshness(void)
     for (t = freshness; t->first != NULL; t++) {
 
         agg_freshness_init(&f);
-        v = str(t->first);
-        agg_freshness_cache_control(&f, &v);
+        agg_cache_control_parse(&f.control, (const u_char *) t->first,
+                                strlen(t->first));
         f.age = t->first_age;
         agg_freshness_merge(&all, &f, 1);
 
         if (t->second != NULL) {
             agg_freshness_init(&f);
-            v = str(t->second);
-            agg_freshness_cache_control(&f, &v);
+            agg_cache_control_parse(&f.control, (const u_char *) t->second,
+                                    strlen(t->second));
             agg_freshness_merge(&all, &f, 0);
         }
 

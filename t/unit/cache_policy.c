@@ -2,7 +2,7 @@
 /*
  * Storability and freshness, one row for one sentence of an RFC.
  *
- * sources: cache/agg_cache_policy.c cache/agg_cache_control.c
+ * sources: cache/agg_cache_policy.c
  * sources: cache/agg_cache_key.c
  */
 

@@ -19,7 +19,7 @@
 #include <string.h>
 
 #include "agg_cache_control.h"
-#include "agg_cache_key.h"
+#include "agg_header_names.h"
 
 
 /* agg_cache_directive_t, type */
@@ -181,7 +181,7 @@ agg_cache_element(const u_char *p, const u_char *end,
     element->start = p;
     element->name.data = p;
 
-    while (p < end && agg_cache_is_token(*p)) {
+    while (p < end && agg_is_token(*p)) {
         element->malformed |= !agg_cache_is_word(*p);
         p++;
     }
@@ -206,7 +206,7 @@ agg_cache_element(const u_char *p, const u_char *end,
 
         } else {
 
-            while (p < end && agg_cache_is_token(*p)) {
+            while (p < end && agg_is_token(*p)) {
                 p++;
             }
 
@@ -678,7 +678,7 @@ agg_cache_bare_item(const u_char *p, const u_char *end,
     case ':':
         for (p++; p < end && *p != ':'; p++) {
 
-            if (!agg_cache_is_token(*p) && *p != '/' && *p != '=') {
+            if (!agg_is_token(*p) && *p != '/' && *p != '=') {
                 return NULL;
             }
         }
@@ -690,7 +690,7 @@ agg_cache_bare_item(const u_char *p, const u_char *end,
         return NULL;
     }
 
-    while (p < end && (agg_cache_is_token(*p) || *p == ':' || *p == '/')) {
+    while (p < end && (agg_is_token(*p) || *p == ':' || *p == '/')) {
         p++;
     }
 

@@ -6,46 +6,33 @@
  *
  * A response's lifetime is max-age, else Expires less Date, always less its
  * Age.  A private, no-cache, no-store or must-revalidate of one is one of
- * all; a qualified form ("private=\"Set-Cookie\"") counts as the plain one.
- * Where a response states no lifetime, the answer states none.
+ * all.  Where a response states no lifetime, the answer states none.
  */
 
 #ifndef _AGG_FRESHNESS_H_INCLUDED_
 #define _AGG_FRESHNESS_H_INCLUDED_
 
 
-#include "agg_json.h"
+#include "agg_cache_control.h"
 
 
 #pragma GCC visibility push(hidden)
 
 
-#define AGG_CACHE_PRIVATE          0x01
-#define AGG_CACHE_NO_CACHE         0x02
-#define AGG_CACHE_NO_STORE         0x04
-#define AGG_CACHE_MUST_REVALIDATE  0x08
-
-
 /* room that agg_freshness_write() needs, bytes */
-#define AGG_FRESHNESS_SIZE         128
+#define AGG_FRESHNESS_SIZE  128
 
+
+/* agg_cache_control_parse() adds a Cache-Control line to the control */
 
 typedef struct {
-    long                max_age;        /* seconds, -1: not stated */
-    long                s_maxage;       /* the same, for shared caches */
-    long                age;            /* seconds */
-    long                expires;        /* seconds from Date, -1: no Expires */
-    unsigned            flags;
+    agg_cache_control_t  control;
+    int64_t              age;         /* seconds */
+    int64_t              expires;     /* seconds from Date, -1: no Expires */
 } agg_freshness_t;
 
 
 void agg_freshness_init(agg_freshness_t *f);
-
-/* adds a Cache-Control line to what is known of one response */
-void agg_freshness_cache_control(agg_freshness_t *f, const agg_str_t *value);
-
-/* a number of seconds (RFC 9111, 1.2.2); -1 where it is none */
-long agg_delta_seconds(const unsigned char *p, size_t len);
 
 /*
  * Adds a response to those that are in all; first is true for the first.
@@ -58,7 +45,7 @@ void agg_freshness_merge(agg_freshness_t *all, const agg_freshness_t *f,
  * Writes the value of Cache-Control to dst, of AGG_FRESHNESS_SIZE bytes.
  * Returns its length; 0: nothing to be said.
  */
-size_t agg_freshness_write(const agg_freshness_t *all, unsigned char *dst);
+size_t agg_freshness_write(const agg_freshness_t *all, u_char *dst);
 
 
 #pragma GCC visibility pop

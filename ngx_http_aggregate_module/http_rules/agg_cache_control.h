@@ -16,6 +16,12 @@
 #pragma GCC visibility push(hidden)
 
 
+typedef struct {
+    const u_char     *data;
+    size_t            len;
+} agg_cache_str_t;
+
+
 #define AGG_CACHE_SECONDS_MAX          2147483647
 #define AGG_CACHE_UNSET                (-1)
 

@@ -4,12 +4,14 @@
  */
 
 
-#include <stdarg.h>
-
 #include "agg_gql.h"
 
 
-static agg_rc_e agg_gql_format(agg_buf_t *b, const char *fmt, va_list args);
+/* bytes of a client's own that a message shows of one thing */
+
+#define AGG_GQL_SHOWN  256
+
+
 static agg_rc_e agg_gql_format_one(agg_buf_t *b, int type, va_list *args);
 
 
@@ -97,7 +99,7 @@ agg_gql_error(agg_gql_errors_t *errors, agg_gql_code_e code,
     agg_buf_init(&b, errors->mem, 1 << 20);
 
     va_start(args, fmt);
-    rc = agg_gql_format(&b, fmt, args);
+    rc = agg_gql_putv(&b, fmt, args);
     va_end(args);
 
     if (rc == AGG_NOMEM) {
@@ -148,8 +150,44 @@ agg_gql_error(agg_gql_errors_t *errors, agg_gql_code_e code,
 }
 
 
-static agg_rc_e
-agg_gql_format(agg_buf_t *b, const char *fmt, va_list args)
+agg_rc_e
+agg_gql_limit(agg_gql_errors_t *errors, const agg_gql_source_t *source,
+    uint32_t offset, const char *name, uint32_t limit)
+{
+    agg_rc_e  rc;
+
+    /* the only error, whatever was found before */
+
+    errors->n = 0;
+
+    rc = agg_gql_error(errors, AGG_GQL_LIMIT_EXCEEDED, source, &offset, 1,
+                       "The document is over the limit %s of %u.", name,
+                       limit);
+
+    if (rc == AGG_INVALID) {
+        errors->list[0].limit = name;
+    }
+
+    return rc;
+}
+
+
+agg_rc_e
+agg_gql_put(agg_buf_t *b, const char *fmt, ...)
+{
+    va_list   args;
+    agg_rc_e  rc;
+
+    va_start(args, fmt);
+    rc = agg_gql_putv(b, fmt, args);
+    va_end(args);
+
+    return rc;
+}
+
+
+agg_rc_e
+agg_gql_putv(agg_buf_t *b, const char *fmt, va_list args)
 {
     agg_rc_e     rc;
     va_list      copy;
@@ -186,6 +224,7 @@ agg_gql_format_one(agg_buf_t *b, int type, va_list *args)
 {
     char        digits[16];
     size_t      i;
+    agg_rc_e    rc;
     unsigned    n;
     const char  *s;
 
@@ -194,6 +233,26 @@ agg_gql_format_one(agg_buf_t *b, int type, va_list *args)
     switch (type) {
 
     case 'V':
+        v = va_arg(*args, const agg_str_t *);
+        i = v->len;
+
+        if (i <= AGG_GQL_SHOWN) {
+            return agg_buf_append(b, v->data, i);
+        }
+
+        /* not in the middle of a character */
+
+        i = AGG_GQL_SHOWN;
+
+        while (i != 0 && (v->data[i] & 0xc0) == 0x80) {
+            i--;
+        }
+
+        rc = agg_buf_append(b, v->data, i);
+
+        return (rc == AGG_OK) ? agg_buf_append(b, "...", 3) : rc;
+
+    case 'W':
         v = va_arg(*args, const agg_str_t *);
         return agg_buf_append(b, v->data, v->len);
 

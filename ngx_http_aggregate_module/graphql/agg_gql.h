@@ -15,6 +15,8 @@
 #define AGG_GQL_H_INCLUDED
 
 
+#include <stdarg.h>
+
 #include "agg_json.h"
 
 
@@ -112,14 +114,27 @@ void agg_gql_place(agg_gql_place_t *place, const agg_gql_source_t *source,
 /*
  * Errors.  init takes no memory.  An error is put where errors->key says, after
  * those of the same key, and the last one goes when there are too many.
- * The format knows %V (agg_str_t *), %s, %u (unsigned) and %c (int); offsets
- * are n places in the source.  The result is AGG_INVALID, or AGG_NOMEM.
+ * The format knows %V and %W (agg_str_t *), %s, %u (unsigned) and %c (int);
+ * offsets are n places in the source.  The result is AGG_INVALID, or AGG_NOMEM.
  */
 
 void agg_gql_errors_init(agg_gql_errors_t *errors, agg_mem_t *mem);
 agg_rc_e agg_gql_error(agg_gql_errors_t *errors, agg_gql_code_e code,
     const agg_gql_source_t *source, const uint32_t *offsets, unsigned n,
     const char *fmt, ...);
+
+
+/* the error of a document that is over a limit */
+
+agg_rc_e agg_gql_limit(agg_gql_errors_t *errors,
+    const agg_gql_source_t *source, uint32_t offset, const char *name,
+    uint32_t limit);
+
+
+/* the same formats, appended; %V gives 256 bytes at most, %W gives all */
+
+agg_rc_e agg_gql_put(agg_buf_t *b, const char *fmt, ...);
+agg_rc_e agg_gql_putv(agg_buf_t *b, const char *fmt, va_list args);
 
 
 /* whether an error of errors->key would be kept, before it is made */

@@ -30,6 +30,8 @@ typedef struct agg_gql_schema_s     agg_gql_schema_t;
 typedef struct agg_gql_directive_s  agg_gql_directive_t;
 typedef struct agg_gql_sdl_s        agg_gql_sdl_t;
 
+typedef struct agg_gql_enum_value_s  agg_gql_enum_value_t;
+
 
 typedef enum {
     AGG_GQL_QUERY = 0,
@@ -93,10 +95,22 @@ typedef struct {
     uint32_t                 offset;
     uint32_t                 end;           /* behind its last byte */
     uint32_t                 next;          /* of the elements of a list */
-    uint32_t                 first;         /* LIST: values; OBJECT: args */
+    uint32_t                 first;         /* LIST: values; OBJECT: args,
+                                               after validation in the order
+                                               of their type; NONE when it is
+                                               empty */
     uint32_t                 parent;        /* the value it is in, or NONE */
+    uint32_t                 arg;           /* whose value it is, or NONE */
     agg_str_t                text;          /* name without "$", digits, or
                                                the string, decoded */
+    const agg_gql_type_t    *type;          /* after validation: what is
+                                               expected here, or NULL */
+    agg_gql_wraps_t          wraps;
+    const agg_gql_input_t   *input;         /* whose value it is; NULL for an
+                                               element of a list */
+    const agg_gql_enum_value_t  *chosen;    /* ENUM: after validation */
+    unsigned                 opaque;        /* nothing is expected here: a
+                                               part of a custom scalar */
 } agg_gql_value_t;
 
 
@@ -114,6 +128,7 @@ typedef struct {
 typedef struct {
     agg_str_t                name;
     uint32_t                 offset;        /* of the "@" */
+    uint32_t                 end;
     uint32_t                 arg;           /* the first, or NONE */
     uint32_t                 next;
     const agg_gql_directive_t  *directive;  /* after validation */
@@ -136,9 +151,11 @@ typedef struct {
     uint32_t                 next;
     uint32_t                 parent;        /* selection it is in, or NONE */
     uint32_t                 fragment;      /* SPREAD: after validation */
-    const agg_gql_type_t    *on;            /* after validation: FIELD, the
-                                               type it is selected on; SPREAD
-                                               and INLINE, the condition */
+    const agg_gql_type_t    *on;            /* after validation: the type it
+                                               is selected on */
+    const agg_gql_type_t    *inner;         /* after validation: the type its
+                                               own selections are on; of a
+                                               SPREAD the fragment's */
     const agg_gql_field_t   *field;         /* FIELD: after validation */
 } agg_gql_selection_t;
 
@@ -146,13 +163,17 @@ typedef struct {
 typedef struct {
     agg_str_t                name;          /* without "$" */
     uint32_t                 offset;        /* of the "$" */
+    uint32_t                 name_offset;
+    uint32_t                 node_offset;   /* of the description, if any */
     uint32_t                 end;
     agg_str_t                type_name;
-    uint32_t                 type_offset;
+    uint32_t                 type_offset;   /* of the whole type */
+    uint32_t                 type_name_offset;
     agg_gql_wraps_t          wraps;
     uint32_t                 value;         /* the default, or NONE */
     uint32_t                 applied;
     const agg_gql_type_t    *type;          /* after validation */
+    unsigned                 used;          /* after validation */
 } agg_gql_variable_t;
 
 
@@ -168,6 +189,9 @@ typedef struct {
     uint32_t                 applied;
     uint32_t                 first;         /* of its selections */
     uint32_t                 set_offset;
+    uint32_t                 selection_end; /* all in it: first to this */
+    uint32_t                 value;         /* its values: this to value_end */
+    uint32_t                 value_end;
     const agg_gql_type_t    *type;          /* after validation: the root */
 } agg_gql_operation_t;
 
@@ -182,6 +206,9 @@ typedef struct {
     uint32_t                 applied;
     uint32_t                 first;
     uint32_t                 set_offset;
+    uint32_t                 selection_end;
+    uint32_t                 value;
+    uint32_t                 value_end;
     const agg_gql_type_t    *type;          /* after validation */
 } agg_gql_fragment_t;
 
@@ -222,6 +249,8 @@ typedef struct {
     uint32_t                 nvalues;
     agg_gql_applied_t       *applied;
     uint32_t                 napplied;
+    uint32_t                *variable_order;    /* after validation: of each
+                                               operation's, by name */
     agg_gql_sdl_t           *sdl;           /* type system definitions */
 } agg_gql_doc_t;
 

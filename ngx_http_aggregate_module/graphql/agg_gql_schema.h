@@ -151,14 +151,14 @@ struct agg_gql_field_s {
 };
 
 
-typedef struct {
+struct agg_gql_enum_value_s {
     agg_str_t                name;
     agg_str_t                description;
     agg_gql_loc_t            loc;
     agg_str_t                deprecated;
     agg_str_t                json;          /* JSON value of backends: by
                                                default the name, quoted */
-} agg_gql_enum_value_t;
+};
 
 
 struct agg_gql_type_s {
@@ -184,6 +184,8 @@ struct agg_gql_type_s {
     agg_gql_type_t         **possible;      /* object types: of INTERFACE and
                                                UNION; of an object itself */
     unsigned                 npossible;
+    unsigned                 object;        /* OBJECT_TYPE: its bit below */
+    uint64_t                *bits;          /* INTERFACE, UNION: possible */
     agg_gql_discriminate_t  *discriminate;  /* INTERFACE, UNION */
     agg_gql_text_t           allow;         /* OBJECT_TYPE */
     void                    *data;          /* the planner's */
@@ -196,13 +198,13 @@ struct agg_gql_directive_s {
     agg_gql_loc_t            loc;
     agg_gql_input_t         *args;
     unsigned                 nargs;
-    uint32_t                 locations;     /* bits, by agg_gql_place_e */
-    uint32_t                *order;         /* the same as they were written */
+    uint32_t                 locations;     /* bits, by agg_gql_on_e */
+    unsigned                *order;         /* the same as they were written */
     unsigned                 nlocations;
+    unsigned                 index;         /* in schema->directives */
     unsigned                 repeatable:1;
     unsigned                 builtin:1;
     unsigned                 hidden:1;      /* ours: not in introspection */
-    agg_str_t                deprecated;
 };
 
 
@@ -227,10 +229,13 @@ struct agg_gql_schema_s {
     agg_str_t                description;
     agg_gql_type_t         **types;         /* all, hidden ones too */
     unsigned                 ntypes;
+    unsigned                 nobjects;
     agg_gql_type_t         **ordered;       /* as graphql-js lists them */
     unsigned                 nordered;
     agg_gql_directive_t    **directives;
     unsigned                 ndirectives;
+    agg_gql_directive_t    **shown;         /* of introspection: in its order */
+    unsigned                 nshown;
     agg_gql_type_t          *query;
     agg_gql_type_t          *mutation;      /* or NULL */
     agg_gql_type_t          *subscription;  /* always NULL once checked */
@@ -240,6 +245,14 @@ struct agg_gql_schema_s {
     agg_gql_field_t         *type_field;        /* __type */
     agg_gql_table_t          table;
 };
+
+
+/* a table: AGG_INVALID when the owner has that name already; NULL: not there */
+
+agg_rc_e agg_gql_table_add(agg_gql_table_t *t, agg_mem_t *mem,
+    const void *owner, const agg_str_t *name, void *value);
+void *agg_gql_table_get(const agg_gql_table_t *t, const void *owner,
+    const agg_str_t *name);
 
 
 /*
@@ -274,6 +287,17 @@ int agg_gql_is_possible(const agg_gql_type_t *abstract,
     const agg_gql_type_t *type);
 
 
+/* whether an object may be of both types, both being composite */
+
+int agg_gql_overlap(const agg_gql_schema_t *schema, const agg_gql_type_t *a,
+    const agg_gql_type_t *b);
+
+
+/* whether "sub" may stand where "super" is expected */
+
+int agg_gql_is_subtype(const agg_gql_ref_t *sub, const agg_gql_ref_t *super);
+
+
 static inline int
 agg_gql_is_abstract(const agg_gql_type_t *type)
 {
@@ -285,6 +309,29 @@ static inline int
 agg_gql_is_composite(const agg_gql_type_t *type)
 {
     return type->kind == AGG_GQL_OBJECT_TYPE || agg_gql_is_abstract(type);
+}
+
+
+static inline int
+agg_gql_is_input(const agg_gql_type_t *type)
+{
+    return !agg_gql_is_composite(type);
+}
+
+
+static inline int
+agg_gql_is_output(const agg_gql_type_t *type)
+{
+    return type->kind != AGG_GQL_INPUT_OBJECT;
+}
+
+
+/* an argument or an input field that has to be given */
+
+static inline int
+agg_gql_is_required(const agg_gql_input_t *input)
+{
+    return agg_gql_non_null(input->type.wraps) && !input->has_default;
 }
 
 

@@ -28,7 +28,7 @@ program_srcs()
         "$top"/ngx_http_aggregate_module/http_rules/*.c
 
     # shellcheck disable=SC2013
-    for name in $(sed -n '1,15s/^[ *\/]*sources: *//p' "$1"); do
+    for name in $(sed -n '1,40s/^[ *\/]*sources: *//p' "$1"); do
 
         found=
         for path in "$top" "$top"/ngx_http_*_module; do
@@ -49,7 +49,7 @@ program()
     shift 2
 
     srcs=$(program_srcs "$source") || exit 1
-    libs=$(sed -n '1,15s/^[ *\/]*libs: *//p' "$source")
+    libs=$(sed -n '1,40s/^[ *\/]*libs: *//p' "$source")
     flags=$(include_flags "$(basename "$(dirname "$source")")")
 
     # shellcheck disable=SC2086

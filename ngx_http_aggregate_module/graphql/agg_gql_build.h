@@ -1,0 +1,117 @@
+
+/*
+ * What the files that build a schema share.
+ */
+
+
+#ifndef AGG_GQL_BUILD_H_INCLUDED
+#define AGG_GQL_BUILD_H_INCLUDED
+
+
+#include "agg_gql_schema.h"
+#include "agg_gql_check.h"
+
+
+#pragma GCC visibility push(hidden)
+
+
+/* one definition or extension of a type */
+
+typedef struct agg_gql_part_s  agg_gql_part_t;
+
+struct agg_gql_part_s {
+    agg_gql_doc_t           *doc;
+    agg_gql_sdl_def_t       *def;
+    agg_gql_part_t          *next;
+};
+
+
+typedef struct {
+    agg_gql_part_t          *first;
+    agg_gql_part_t          *last;
+} agg_gql_parts_t;
+
+
+/* an argument or an input field, to be completed once all types are there */
+
+typedef struct {
+    agg_gql_input_t         *input;
+    agg_gql_doc_t           *doc;
+    uint32_t                 value;
+    unsigned                 ready;
+} agg_gql_pending_t;
+
+
+/* an element of the schema that directives are applied to */
+
+typedef struct {
+    agg_gql_doc_t           *doc;
+    uint32_t                 applied;
+    agg_gql_on_e             on;
+    void                    *element;
+} agg_gql_target_t;
+
+
+typedef struct {
+    agg_gql_schema_t        *schema;
+    agg_mem_t               *mem;
+    agg_gql_errors_t        *errors;
+    agg_gql_doc_t           *docs;          /* the first is our own */
+    unsigned                 ndocs;
+    agg_gql_parts_t         *parts;         /* of each type, by id */
+    uint32_t                 nparts;
+    agg_gql_parts_t          roots;         /* schema definitions */
+    agg_gql_parts_t          directives;
+    agg_gql_target_t        *targets;
+    uint32_t                 ntargets;
+    agg_gql_pending_t       *pending;       /* all that have a default */
+    uint32_t                 npending;
+    agg_gql_table_t          table;         /* work: what is unique */
+} agg_gql_build_t;
+
+
+agg_rc_e agg_gql_add_type(agg_gql_schema_t *schema, agg_gql_type_t *type);
+agg_rc_e agg_gql_add_directive(agg_gql_schema_t *schema,
+    agg_gql_directive_t *d);
+agg_gql_type_t *agg_gql_any_type(const agg_gql_schema_t *schema,
+    const agg_str_t *name);
+
+int agg_gql_implements(const agg_gql_type_t *type,
+    const agg_gql_type_t *interface);
+
+
+/* our own source: what every schema has */
+
+extern const char  agg_gql_prelude[];
+
+
+/*
+ * An error at a place of a document.  AGG_OK, so that the others are found
+ * too, or AGG_NOMEM.
+ */
+
+agg_rc_e agg_gql_bad(agg_gql_build_t *b, const agg_gql_doc_t *doc,
+    uint32_t offset, const char *fmt, ...);
+agg_rc_e agg_gql_bad_at(agg_gql_build_t *b, const agg_gql_loc_t *loc,
+    const char *fmt, ...);
+
+
+/* the steps, in this order; errors are in b->errors */
+
+agg_rc_e agg_gql_build_fields(agg_gql_build_t *b);
+agg_rc_e agg_gql_build_applied(agg_gql_build_t *b);
+agg_rc_e agg_gql_build_defaults(agg_gql_build_t *b);
+agg_rc_e agg_gql_check_types(agg_gql_build_t *b);
+agg_rc_e agg_gql_check_rest(agg_gql_build_t *b);
+agg_rc_e agg_gql_build_order(agg_gql_build_t *b);
+
+/* takes one directive, which is known to be correct, into its element */
+
+agg_rc_e agg_gql_decode(agg_gql_build_t *b, const agg_gql_target_t *target,
+    uint32_t applied);
+
+
+#pragma GCC visibility pop
+
+
+#endif /* AGG_GQL_BUILD_H_INCLUDED */

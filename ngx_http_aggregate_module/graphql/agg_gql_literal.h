@@ -1,0 +1,48 @@
+
+/*
+ * Writing literals that passed validation: as JSON for backends, or as the
+ * GraphQL text of a default.
+ */
+
+
+#ifndef AGG_GQL_LITERAL_H_INCLUDED
+#define AGG_GQL_LITERAL_H_INCLUDED
+
+
+#include "agg_gql_schema.h"
+
+
+#pragma GCC visibility push(hidden)
+
+
+typedef struct {
+    const agg_gql_doc_t     *doc;
+    uint32_t                 operation;     /* whose variables these are */
+    const agg_str_t         *values;        /* NULL: there are none */
+    agg_buf_t               *out;
+    unsigned                 text;          /* GraphQL, not JSON */
+} agg_gql_literal_t;
+
+
+/*
+ * AGG_OK; AGG_NOT_FOUND: a variable without value; AGG_INVALID: null where it
+ * may not be; AGG_AGAIN: a default is needed that is not written yet;
+ * AGG_TOO_LARGE; AGG_NOMEM.  After all but the first, out is as it was.
+ */
+
+agg_rc_e agg_gql_write_literal(const agg_gql_literal_t *w, uint32_t root);
+
+/* the value of a variable, or NULL */
+
+const agg_str_t *agg_gql_variable_value(const agg_gql_literal_t *w,
+    const agg_gql_value_t *v);
+
+/* a number as JavaScript prints it */
+
+agg_rc_e agg_gql_put_number(agg_buf_t *b, const agg_str_t *digits);
+
+
+#pragma GCC visibility pop
+
+
+#endif /* AGG_GQL_LITERAL_H_INCLUDED */

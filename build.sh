@@ -56,6 +56,7 @@ usage: ./build.sh VERB [ARGUMENTS]
                                (60): memory has to stay as it is
 
   install                      put the modules into the installed nginx
+  uninstall                    take them out of it
   bench [ROUNDS]               this gateway and its peers on the same work,
                                a round of about five minutes
   bench-json                   our JSON code and cJSON, one after the other
@@ -662,7 +663,7 @@ verb_run()
 
 verb_install()
 {
-    local binary path name short available enabled made=()
+    local binary path name short available enabled made=() replaced=0
 
     (lock; modules_stock) || exit 1
 
@@ -676,6 +677,9 @@ verb_install()
     enabled=/etc/nginx/modules-enabled
 
     for name in $(present_modules); do
+
+        [ ! -f "$path/$name.so" ] || cmp -s "$build/$name.so" "$path/$name.so" \
+            || replaced=1
 
         # by rename: a running nginx has the old file mapped
         as_root install -D -m 644 "$build/$name.so" "$path/$name.so.new" \
@@ -708,8 +712,61 @@ verb_install()
         die "nginx refuses its configuration now: nothing was enabled anew"
     fi
 
-    say "a running nginx needs a restart, not a reload:" \
-        "systemctl restart nginx"
+    if [ $replaced -eq 0 ]; then
+        say "a running nginx takes them with a reload: nginx -s reload"
+        return
+    fi
+
+    # a reload finds the old file by its name among those that are loaded
+    say "a running nginx keeps the modules that it has loaded, after a reload" \
+        "too. Upgrade it without a lost request:"
+    echo "   kill -USR2  \$(cat /run/nginx.pid)          a second master starts"
+    echo "   kill -WINCH \$(cat /run/nginx.pid.oldbin)   the old workers end"
+    echo "   kill -QUIT  \$(cat /run/nginx.pid.oldbin)   the old master ends"
+}
+
+
+verb_uninstall()
+{
+    local binary path name short link refused="" shorts=()
+
+    binary=$(nginx_binary) || die "no nginx found in PATH"
+    path=$("$binary" -V 2>&1 | sed -n 's/.*--modules-path=\([^ ]*\).*/\1/p')
+    [ -n "$path" ] || die "$binary does not say where its modules are"
+
+    need_root "what belongs to nginx"
+
+    for name in $modules; do
+        short=${name#ngx_}
+        short=mod-${short%_module}
+        shorts+=("${short//_/-}.conf")
+        link=/etc/nginx/modules-enabled/50-${shorts[-1]}
+
+        [ ! -L "$link" ] || as_root mv "$link" "$link.off" || exit 1
+    done
+
+    as_root "$binary" -t -q || refused=1
+
+    for short in "${shorts[@]}"; do
+        link=/etc/nginx/modules-enabled/50-$short
+
+        if [ -n "$refused" ]; then
+            [ ! -L "$link.off" ] || as_root mv "$link.off" "$link"
+        else
+            as_root rm -f "$link.off" \
+                "/usr/share/nginx/modules-available/$short"
+        fi
+    done
+
+    [ -z "$refused" ] || die "nginx refuses its configuration without them" \
+        "take their directives out of it, and ./build.sh uninstall again"
+
+    for name in $modules; do
+        as_root rm -f "$path/$name.so"
+        say "removed $path/$name.so"
+    done
+
+    say "a running nginx lets them go with a reload: nginx -s reload"
 }
 
 
@@ -726,7 +783,8 @@ verb=${1:-help}
 case $verb in
 
 run|stop|test|modules|lint|unit|tool|fuzz|fuzz-conf|asan|compat|fresh|\
-soak|install|bench|bench-json|bench-scale|bench-guard)
+soak|install|uninstall|\
+bench|bench-json|bench-scale|bench-guard)
     case $top$build in
     *[[:space:]]*)
         die "nginx's build system takes no blanks in paths: $top"

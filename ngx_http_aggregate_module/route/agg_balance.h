@@ -1,0 +1,153 @@
+
+/*
+ * What is known of the servers of an upstream: a peak EWMA of their latency,
+ * the requests in flight, and when each was heard of last.
+ *
+ * A table of cells in one piece of memory, which may be shared by processes
+ * and mapped anywhere; a cell never moves.  Its cost is its latency times the
+ * requests in flight and one; of two servers the one with the lower cost by
+ * weight is asked.  The model: Finagle's and Envoy's peak EWMA (the latency
+ * goes up at once and down with a time constant) and Mitzenmacher's two
+ * choices.  Beyond it, a failure counts as a long time, so that a server that
+ * fails fast attracts nothing; and a server that was not heard of for "decay"
+ * gets one request, alone, and a new beginning when that succeeds.
+ *
+ * Cells are read and written without a lock: a torn or lost update of a
+ * latency is one sample of many.  Requests in flight are counted for each
+ * process, so that those of a dead one can be taken back.
+ *
+ * Times are milliseconds of a monotonic clock.  All functions take constant
+ * time, but agg_balance_cell() and agg_balance_average(), which are linear to
+ * the number of cells in use.
+ */
+
+
+#ifndef AGG_BALANCE_H_INCLUDED
+#define AGG_BALANCE_H_INCLUDED
+
+
+#include <stddef.h>
+#include <stdint.h>
+
+
+#pragma GCC visibility push(hidden)
+
+
+#define AGG_BALANCE_MAGIC     0x6177626cu
+#define AGG_BALANCE_NAME      112
+#define AGG_BALANCE_WORKERS   64          /* processes at a time */
+#define AGG_BALANCE_NONE      0xffffffffu
+
+#define AGG_BALANCE_MIN       1.0         /* no latency is below, in ms */
+#define AGG_BALANCE_FRESH     100         /* ms that an average is used */
+#define AGG_BALANCE_BLOCK     30000       /* longest "Retry-After" in ms */
+
+
+typedef enum {
+    AGG_BALANCE_OK = 0,
+    AGG_BALANCE_FAILED,
+    AGG_BALANCE_REFUSED,                  /* a 4xx, which may be fast */
+    AGG_BALANCE_CANCELLED                 /* by the client or a deadline */
+} agg_balance_end_e;
+
+
+typedef struct {
+    uint64_t    decay;                    /* ms, above 0 */
+    uint64_t    penalty;                  /* ms */
+} agg_balance_params_t;
+
+
+typedef struct {
+    uint32_t    used;                     /* 0: free */
+    uint32_t    len;
+    uint8_t     name[AGG_BALANCE_NAME];
+
+    double      latency;                  /* ms, 0: no sample yet */
+    uint64_t    sampled;                  /* when */
+    uint64_t    blocked;                  /* until then, 0: not */
+    uint64_t    touched;                  /* was wanted */
+
+    uint32_t    failing;                  /* the last sample was a failure */
+    uint32_t    probe;                    /* worker + 1 that asks it alone */
+    uint32_t    in_flight;
+    uint32_t    pad;
+
+    uint64_t    picks;
+    uint64_t    failures;
+
+    uint32_t    held[AGG_BALANCE_WORKERS];
+} agg_balance_cell_t;
+
+
+typedef struct {
+    uint32_t            magic;
+    uint32_t            ncells;
+    uint64_t            size;
+
+    /* of the cells that have a sample and do not fail */
+
+    double              sum;
+    uint64_t            count;
+    uint64_t            averaged;
+
+    uint32_t            workers[AGG_BALANCE_WORKERS];    /* pid, 0: free */
+
+    agg_balance_cell_t  cells[1];
+} agg_balance_t;
+
+
+/* bytes for so many cells */
+size_t agg_balance_size(unsigned ncells);
+
+/* -1: too small for a cell */
+int agg_balance_init(agg_balance_t *b, size_t size);
+int agg_balance_check(const agg_balance_t *b, size_t size);
+
+/*
+ * The cell of a server, made where there is none; the caller holds a lock.
+ * With the table full the one that was not wanted for longest and has nothing
+ * in flight goes.  AGG_BALANCE_NONE: there is none to go.
+ */
+uint32_t agg_balance_cell(agg_balance_t *b, const uint8_t *name, size_t len,
+    uint64_t now);
+
+/* the place of a process, AGG_BALANCE_NONE: all are taken */
+uint32_t agg_balance_worker(agg_balance_t *b, uint32_t pid);
+
+/* takes back what the worker had in flight; its place is free then */
+void agg_balance_reap(agg_balance_t *b, uint32_t worker);
+
+/* the cost of one more request, without the weight */
+double agg_balance_cost(agg_balance_t *b, const agg_balance_cell_t *cell,
+    uint64_t now);
+
+/* whether it may be asked: nobody probes it, and it is not blocked */
+int agg_balance_free(const agg_balance_cell_t *cell, uint64_t now);
+
+/* whether nothing was heard of it for "decay", and nothing is on its way */
+int agg_balance_stale(const agg_balance_cell_t *cell, uint64_t decay,
+    uint64_t now);
+
+/*
+ * A request begins.  A stale server is probed by it: 1.  The same worker ends
+ * it, once.
+ */
+int agg_balance_start(agg_balance_cell_t *cell, uint32_t worker,
+    uint64_t decay, uint64_t now);
+
+/* a request ends after so many ms, until the header where there is one */
+void agg_balance_end(agg_balance_t *b, agg_balance_cell_t *cell,
+    uint32_t worker, int probe, agg_balance_end_e end, uint64_t time,
+    const agg_balance_params_t *params, uint64_t now);
+
+void agg_balance_block(agg_balance_cell_t *cell, uint64_t time, uint64_t now);
+
+/* of all servers but this one, which may be NULL; AGG_BALANCE_MIN: of none */
+double agg_balance_average(agg_balance_t *b, const agg_balance_cell_t *cell,
+    uint64_t now);
+
+
+#pragma GCC visibility pop
+
+
+#endif /* AGG_BALANCE_H_INCLUDED */

@@ -1,0 +1,689 @@
+
+/*
+ * The choice of a server, and what is learned of it when its try ends.  The
+ * servers, their weights, limits and failures are those of nginx's round
+ * robin; no lock is held but nginx's own.
+ */
+
+#include "ngx_http_aggregate_header_list.h"
+#include "ngx_http_aggregate_route.h"
+
+
+/* draws that may miss before all servers are looked at */
+
+#define NGX_HTTP_AGGREGATE_BALANCE_DRAWS  4
+
+
+typedef struct {
+    ngx_uint_t                          ordinal;
+    double                              cost;
+    unsigned                            found:1;
+} ngx_http_aggregate_balance_choice_t;
+
+
+static ngx_int_t ngx_http_aggregate_balance_get(ngx_peer_connection_t *pc,
+    void *data);
+static ngx_int_t ngx_http_aggregate_balance_pick(
+    ngx_http_aggregate_balance_data_t *bp, ngx_peer_connection_t *pc,
+    ngx_http_aggregate_balance_list_t *list);
+static ngx_uint_t ngx_http_aggregate_balance_choose(
+    ngx_http_aggregate_balance_data_t *bp,
+    ngx_http_aggregate_balance_list_t *list, ngx_uint_t *ordinal);
+static void ngx_http_aggregate_balance_draw(
+    ngx_http_aggregate_balance_data_t *bp,
+    ngx_http_aggregate_balance_list_t *list, ngx_uint_t *ordinals,
+    ngx_uint_t n, ngx_http_aggregate_balance_choice_t *choice);
+static void ngx_http_aggregate_balance_scan(
+    ngx_http_aggregate_balance_data_t *bp,
+    ngx_http_aggregate_balance_list_t *list, ngx_uint_t *ordinals,
+    ngx_uint_t n, ngx_http_aggregate_balance_choice_t *choice);
+static ngx_uint_t ngx_http_aggregate_balance_usable(
+    ngx_http_aggregate_balance_data_t *bp,
+    ngx_http_aggregate_balance_list_t *list, ngx_uint_t ordinal);
+static void ngx_http_aggregate_balance_compare(
+    ngx_http_aggregate_balance_data_t *bp,
+    ngx_http_aggregate_balance_list_t *list, ngx_uint_t ordinal,
+    ngx_http_aggregate_balance_choice_t *choice);
+static void ngx_http_aggregate_balance_begin(
+    ngx_http_aggregate_balance_data_t *bp, uint32_t cell);
+static void ngx_http_aggregate_balance_free(ngx_peer_connection_t *pc,
+    void *data, ngx_uint_t state);
+static agg_balance_end_e ngx_http_aggregate_balance_result(
+    ngx_http_aggregate_balance_data_t *bp, ngx_peer_connection_t *pc,
+    ngx_uint_t state, ngx_msec_t *time);
+static void ngx_http_aggregate_balance_retry_after(
+    ngx_http_aggregate_balance_data_t *bp, agg_balance_cell_t *cell);
+static ngx_int_t ngx_http_aggregate_balance_index(
+    ngx_http_aggregate_balance_srv_conf_t *bcf,
+    ngx_http_aggregate_balance_list_t *list,
+    ngx_http_upstream_rr_peers_t *peers);
+static ngx_uint_t ngx_http_aggregate_balance_is_local(
+    ngx_http_aggregate_balance_srv_conf_t *bcf, struct sockaddr *sockaddr);
+static uint32_t ngx_http_aggregate_balance_random(void);
+
+
+ngx_int_t
+ngx_http_aggregate_balance_init_peer(ngx_http_request_t *r,
+    ngx_http_upstream_srv_conf_t *us)
+{
+    ngx_http_aggregate_balance_data_t      *bp;
+    ngx_http_aggregate_balance_srv_conf_t  *bcf;
+
+    bcf = ngx_http_conf_upstream_srv_conf(us,
+                                          ngx_http_aggregate_balance_module);
+
+    bp = ngx_palloc(r->pool, sizeof(ngx_http_aggregate_balance_data_t));
+    if (bp == NULL) {
+        return NGX_ERROR;
+    }
+
+    bp->conf = bcf;
+    bp->request = r;
+    bp->cell = AGG_BALANCE_NONE;
+    bp->probe = 0;
+
+    r->upstream->peer.data = &bp->rrp;
+
+    if (ngx_http_upstream_init_round_robin_peer(r, us) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    r->upstream->peer.get = ngx_http_aggregate_balance_get;
+    r->upstream->peer.free = ngx_http_aggregate_balance_free;
+
+    if (bcf->worker == AGG_BALANCE_NONE) {
+        bcf->worker = agg_balance_worker(bcf->table, (uint32_t) ngx_pid);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_balance_get(ngx_peer_connection_t *pc, void *data)
+{
+    ngx_http_aggregate_balance_data_t *bp = data;
+
+    ngx_int_t                           rc;
+    ngx_uint_t                          i, n;
+    ngx_http_upstream_rr_peers_t       *peers;
+    ngx_http_aggregate_balance_list_t  *list;
+
+    bp->start = ngx_current_msec;
+    bp->cell = AGG_BALANCE_NONE;
+    bp->probe = 0;
+
+    for ( ;; ) {
+
+        peers = bp->rrp.peers;
+
+        ngx_http_upstream_rr_peers_wlock(peers);
+
+        list = ngx_http_aggregate_balance_list(bp->conf, peers);
+
+        if (list == NULL) {
+            ngx_http_upstream_rr_peers_unlock(peers);
+            return NGX_ERROR;
+        }
+
+        if (peers->single || peers->number < 2) {
+            ngx_http_upstream_rr_peers_unlock(peers);
+
+            rc = ngx_http_upstream_get_round_robin_peer(pc, &bp->rrp);
+
+            if (rc == NGX_OK && bp->rrp.peers == peers && list->nservers == 1)
+            {
+                ngx_http_aggregate_balance_begin(bp, list->servers[0].cell);
+            }
+
+            return rc;
+        }
+
+        rc = ngx_http_aggregate_balance_pick(bp, pc, list);
+
+        ngx_http_upstream_rr_peers_unlock(peers);
+
+        if (rc == NGX_OK) {
+            return NGX_OK;
+        }
+
+        if (rc == NGX_DECLINED) {
+
+            /* the list of "resolve" has changed under this request */
+
+            return ngx_http_upstream_get_round_robin_peer(pc, &bp->rrp);
+        }
+
+        if (peers->next == NULL) {
+            break;
+        }
+
+        bp->rrp.peers = peers->next;
+
+        n = (bp->rrp.peers->number + (8 * sizeof(uintptr_t) - 1))
+            / (8 * sizeof(uintptr_t));
+
+        for (i = 0; i < n; i++) {
+            bp->rrp.tried[i] = 0;
+        }
+    }
+
+    pc->name = peers->name;
+
+    return NGX_BUSY;
+}
+
+
+/* under the lock of the list; NGX_BUSY: no server may be asked */
+
+static ngx_int_t
+ngx_http_aggregate_balance_pick(ngx_http_aggregate_balance_data_t *bp,
+    ngx_peer_connection_t *pc, ngx_http_aggregate_balance_list_t *list)
+{
+    time_t                        now;
+    uintptr_t                     m;
+    ngx_uint_t                    n, ordinal;
+    ngx_http_upstream_rr_peer_t  *peer;
+
+#if (NGX_HTTP_AGGREGATE_BALANCE_RESOLVE)
+    if (list->peers->config && bp->rrp.config != *list->peers->config) {
+        return NGX_DECLINED;
+    }
+#endif
+
+    if (!ngx_http_aggregate_balance_choose(bp, list, &ordinal)) {
+        return NGX_BUSY;
+    }
+
+    now = ngx_time();
+    peer = list->servers[ordinal].peer;
+
+    if (now - peer->checked > peer->fail_timeout) {
+        peer->checked = now;
+    }
+
+    pc->cached = 0;
+    pc->connection = NULL;
+    pc->sockaddr = peer->sockaddr;
+    pc->socklen = peer->socklen;
+    pc->name = &peer->name;
+
+#if (NGX_HTTP_UPSTREAM_SID)
+    pc->sid = &peer->sid;
+#endif
+
+    peer->conns++;
+
+#if (NGX_HTTP_AGGREGATE_BALANCE_RESOLVE)
+    ngx_http_upstream_rr_peer_ref(list->peers, peer);
+#endif
+
+    bp->rrp.current = peer;
+
+    n = ordinal / (8 * sizeof(uintptr_t));
+    m = (uintptr_t) 1 << ordinal % (8 * sizeof(uintptr_t));
+
+    bp->rrp.tried[n] |= m;
+
+    ngx_http_aggregate_balance_begin(bp, list->servers[ordinal].cell);
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, pc->log, 0,
+                   "aggregate balance: %V, probe: %d", pc->name, bp->probe);
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_aggregate_balance_choose(ngx_http_aggregate_balance_data_t *bp,
+    ngx_http_aggregate_balance_list_t *list, ngx_uint_t *ordinal)
+{
+    ngx_http_aggregate_balance_choice_t  local, remote;
+
+    local.found = 0;
+    remote.found = 0;
+
+    ngx_http_aggregate_balance_draw(bp, list, list->local, list->nlocal,
+                                    &local);
+
+    if (list->nremote) {
+        ngx_http_aggregate_balance_draw(bp, list, list->remote, list->nremote,
+                                        &remote);
+    }
+
+    if (remote.found
+        && (!local.found
+            || remote.cost * (double) bp->conf->factor < local.cost * 100))
+    {
+        local = remote;
+    }
+
+    if (!local.found) {
+
+        /* those that are blocked or probed, as nothing else is left */
+
+        ngx_http_aggregate_balance_scan(bp, list, NULL, list->nservers,
+                                        &local);
+    }
+
+    *ordinal = local.found ? local.ordinal : 0;
+
+    return local.found;
+}
+
+
+/* of two servers drawn at random, the one with the lower cost */
+
+static void
+ngx_http_aggregate_balance_draw(ngx_http_aggregate_balance_data_t *bp,
+    ngx_http_aggregate_balance_list_t *list, ngx_uint_t *ordinals,
+    ngx_uint_t n, ngx_http_aggregate_balance_choice_t *choice)
+{
+    uint32_t             random;
+    ngx_uint_t           i, k, drawn, first;
+    agg_balance_cell_t  *cell;
+
+    drawn = 0;
+    first = 0;
+
+    for (k = 0; n > 1 && k < NGX_HTTP_AGGREGATE_BALANCE_DRAWS; k++) {
+
+        random = ngx_http_aggregate_balance_random();
+
+        if (drawn) {
+            i = (first + 1 + random % (n - 1)) % n;
+
+        } else {
+            i = random % n;
+        }
+
+        if (!ngx_http_aggregate_balance_usable(bp, list, ordinals[i])) {
+            continue;
+        }
+
+        cell = &bp->conf->table->cells[list->servers[ordinals[i]].cell];
+
+        if (!agg_balance_free(cell, ngx_current_msec)) {
+            continue;
+        }
+
+        if (agg_balance_stale(cell, bp->conf->params.decay, ngx_current_msec))
+        {
+            /* nothing was heard of it for long: it is asked, once */
+
+            choice->found = 1;
+            choice->ordinal = ordinals[i];
+            choice->cost = 0;
+            return;
+        }
+
+        ngx_http_aggregate_balance_compare(bp, list, ordinals[i], choice);
+
+        if (drawn) {
+            return;
+        }
+
+        drawn = 1;
+        first = i;
+    }
+
+    choice->found = 0;
+
+    ngx_http_aggregate_balance_scan(bp, list, ordinals, n, choice);
+}
+
+
+/*
+ * All of them, from one at random on: the one with the lowest cost of those
+ * that are left.  Without "ordinals" those too that should be left alone.
+ */
+
+static void
+ngx_http_aggregate_balance_scan(ngx_http_aggregate_balance_data_t *bp,
+    ngx_http_aggregate_balance_list_t *list, ngx_uint_t *ordinals,
+    ngx_uint_t n, ngx_http_aggregate_balance_choice_t *choice)
+{
+    ngx_uint_t           i, k, ordinal;
+    agg_balance_cell_t  *cell;
+
+    if (n == 0) {
+        return;
+    }
+
+    i = ngx_http_aggregate_balance_random() % n;
+
+    for (k = 0; k < n; k++, i = (i + 1) % n) {
+
+        ordinal = ordinals ? ordinals[i] : i;
+
+        if (!ngx_http_aggregate_balance_usable(bp, list, ordinal)) {
+            continue;
+        }
+
+        cell = &bp->conf->table->cells[list->servers[ordinal].cell];
+
+        if (ordinals && !agg_balance_free(cell, ngx_current_msec)) {
+            continue;
+        }
+
+        ngx_http_aggregate_balance_compare(bp, list, ordinal, choice);
+    }
+}
+
+
+static ngx_uint_t
+ngx_http_aggregate_balance_usable(ngx_http_aggregate_balance_data_t *bp,
+    ngx_http_aggregate_balance_list_t *list, ngx_uint_t ordinal)
+{
+    ngx_http_upstream_rr_peer_t  *peer;
+
+    if (bp->rrp.tried[ordinal / (8 * sizeof(uintptr_t))]
+        & ((uintptr_t) 1 << ordinal % (8 * sizeof(uintptr_t))))
+    {
+        return 0;
+    }
+
+    peer = list->servers[ordinal].peer;
+
+    if (peer->down
+        || (peer->max_conns && peer->conns >= peer->max_conns))
+    {
+        return 0;
+    }
+
+    return peer->max_fails == 0
+           || peer->fails < peer->max_fails
+           || ngx_time() - peer->checked > peer->fail_timeout;
+}
+
+
+static void
+ngx_http_aggregate_balance_compare(ngx_http_aggregate_balance_data_t *bp,
+    ngx_http_aggregate_balance_list_t *list, ngx_uint_t ordinal,
+    ngx_http_aggregate_balance_choice_t *choice)
+{
+    double                                cost;
+    ngx_http_aggregate_balance_server_t  *server;
+
+    server = &list->servers[ordinal];
+
+    cost = agg_balance_cost(bp->conf->table,
+                            &bp->conf->table->cells[server->cell],
+                            ngx_current_msec)
+           / (double) server->peer->weight;
+
+    if (!choice->found || cost < choice->cost) {
+        choice->found = 1;
+        choice->ordinal = ordinal;
+        choice->cost = cost;
+    }
+}
+
+
+static void
+ngx_http_aggregate_balance_begin(ngx_http_aggregate_balance_data_t *bp,
+    uint32_t cell)
+{
+    bp->cell = cell;
+
+    bp->probe = agg_balance_start(&bp->conf->table->cells[cell],
+                                  bp->conf->worker, bp->conf->params.decay,
+                                  ngx_current_msec);
+}
+
+
+static void
+ngx_http_aggregate_balance_free(ngx_peer_connection_t *pc, void *data,
+    ngx_uint_t state)
+{
+    ngx_http_aggregate_balance_data_t *bp = data;
+
+    ngx_msec_t           time;
+    agg_balance_end_e    end;
+    agg_balance_cell_t  *cell;
+
+    if (bp->cell != AGG_BALANCE_NONE) {
+
+        cell = &bp->conf->table->cells[bp->cell];
+        bp->cell = AGG_BALANCE_NONE;
+
+        end = ngx_http_aggregate_balance_result(bp, pc, state, &time);
+
+        agg_balance_end(bp->conf->table, cell, bp->conf->worker, bp->probe,
+                        end, time, &bp->conf->params, ngx_current_msec);
+
+        ngx_http_aggregate_balance_retry_after(bp, cell);
+    }
+
+    ngx_http_upstream_free_round_robin_peer(pc, &bp->rrp, state);
+}
+
+
+static agg_balance_end_e
+ngx_http_aggregate_balance_result(ngx_http_aggregate_balance_data_t *bp,
+    ngx_peer_connection_t *pc, ngx_uint_t state, ngx_msec_t *time)
+{
+    ngx_uint_t                           status, timeout;
+    ngx_http_upstream_t                 *u;
+    ngx_http_aggregate_balance_rules_t  *rules;
+
+    u = bp->request->upstream;
+    rules = &bp->conf->rules;
+
+    *time = ngx_current_msec - bp->start;
+    status = u->headers_in.status_n;
+
+    if (u->state && u->state->header_time != (ngx_msec_t) -1
+        && status >= NGX_HTTP_OK)
+    {
+        *time = ngx_min(*time, u->state->header_time);
+
+        if (status >= 400 && status <= 599
+            && ((rules->statuses[(status - 400) / 32] >> (status - 400) % 32)
+                & 1))
+        {
+            return AGG_BALANCE_FAILED;
+        }
+
+        return (status >= 400 && status < 500) ? AGG_BALANCE_REFUSED
+                                               : AGG_BALANCE_OK;
+    }
+
+    if (!(state & NGX_PEER_FAILED)) {
+        return AGG_BALANCE_CANCELLED;
+    }
+
+    if (pc->cached) {
+
+        /* a kept connection that the server has closed meanwhile */
+
+        return AGG_BALANCE_CANCELLED;
+    }
+
+    timeout = (pc->connection
+               && (pc->connection->read->timedout
+                   || pc->connection->write->timedout));
+
+    return (timeout ? rules->timeout : rules->error) ? AGG_BALANCE_FAILED
+                                                     : AGG_BALANCE_CANCELLED;
+}
+
+
+/* 429 and 503 say how long to stay away */
+
+static void
+ngx_http_aggregate_balance_retry_after(ngx_http_aggregate_balance_data_t *bp,
+    agg_balance_cell_t *cell)
+{
+    time_t                             until;
+    ngx_int_t                          n;
+    ngx_table_elt_t                   *h;
+    ngx_http_upstream_t               *u;
+    ngx_http_aggregate_header_iter_t   it;
+
+    u = bp->request->upstream;
+
+    if (u->headers_in.status_n != 429 && u->headers_in.status_n != 503) {
+        return;
+    }
+
+    ngx_http_aggregate_header_iter(&it, &u->headers_in.headers);
+
+    while ((h = ngx_http_aggregate_header_next(&it)) != NULL) {
+
+        if (h->key.len != 11
+            || ngx_strncasecmp(h->key.data, (u_char *) "Retry-After", 11) != 0)
+        {
+            continue;
+        }
+
+        n = ngx_atoi(h->value.data, h->value.len);
+
+        if (n == NGX_ERROR) {
+            until = ngx_parse_http_time(h->value.data, h->value.len);
+            n = (until == NGX_ERROR) ? 0 : (ngx_int_t) (until - ngx_time());
+        }
+
+        if (n > 0) {
+            n = ngx_min(n, AGG_BALANCE_BLOCK / 1000);
+            agg_balance_block(cell, (uint64_t) n * 1000, ngx_current_msec);
+        }
+
+        return;
+    }
+}
+
+
+/*
+ * The servers of a list with their cells, made anew when "resolve" has changed
+ * it.  Under the lock of the list; NULL: there is no memory.
+ */
+
+ngx_http_aggregate_balance_list_t *
+ngx_http_aggregate_balance_list(ngx_http_aggregate_balance_srv_conf_t *bcf,
+    ngx_http_upstream_rr_peers_t *peers)
+{
+    ngx_uint_t                          config;
+    ngx_http_aggregate_balance_list_t  *list;
+
+    list = &bcf->lists[peers != bcf->uscf->peer.data];
+
+    config = 0;
+
+#if (NGX_HTTP_AGGREGATE_BALANCE_RESOLVE)
+    if (peers->config) {
+        config = *peers->config;
+    }
+#endif
+
+    if (list->peers == peers && list->config == config && list->servers) {
+        return list;
+    }
+
+    list->config = config;
+
+    return ngx_http_aggregate_balance_index(bcf, list, peers) == NGX_OK
+           ? list : NULL;
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_balance_index(ngx_http_aggregate_balance_srv_conf_t *bcf,
+    ngx_http_aggregate_balance_list_t *list,
+    ngx_http_upstream_rr_peers_t *peers)
+{
+    void                                 *memory;
+    ngx_uint_t                            i, n;
+    ngx_http_upstream_rr_peer_t          *peer;
+    ngx_http_aggregate_balance_server_t  *server;
+
+    n = 0;
+
+    for (peer = peers->peer; peer; peer = peer->next) {
+        n++;
+    }
+
+    memory = ngx_alloc(ngx_max(n, 1)
+                       * (sizeof(ngx_http_aggregate_balance_server_t)
+                          + 2 * sizeof(ngx_uint_t)), ngx_cycle->log);
+    if (memory == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (list->servers) {
+        ngx_free(list->servers);
+    }
+
+    list->peers = peers;
+    list->servers = memory;
+    list->local = (ngx_uint_t *) (list->servers + n);
+    list->remote = list->local + n;
+    list->nservers = n;
+    list->nlocal = 0;
+    list->nremote = 0;
+
+    if (bcf->shpool) {
+        ngx_shmtx_lock(&bcf->shpool->mutex);
+    }
+
+    for (peer = peers->peer, i = 0; peer; peer = peer->next, i++) {
+        server = &list->servers[i];
+
+        server->peer = peer;
+        server->cell = agg_balance_cell(bcf->table, peer->name.data,
+                                        peer->name.len, ngx_current_msec);
+
+        if (server->cell == AGG_BALANCE_NONE) {
+
+            /* more servers than cells: the last of them share one */
+
+            server->cell = bcf->table->ncells - 1;
+        }
+
+        server->local = ngx_http_aggregate_balance_is_local(bcf,
+                                                            peer->sockaddr);
+
+        if (server->local) {
+            list->local[list->nlocal++] = i;
+
+        } else {
+            list->remote[list->nremote++] = i;
+        }
+    }
+
+    if (bcf->shpool) {
+        ngx_shmtx_unlock(&bcf->shpool->mutex);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_aggregate_balance_is_local(ngx_http_aggregate_balance_srv_conf_t *bcf,
+    struct sockaddr *sockaddr)
+{
+    return bcf->local == NULL
+           || ngx_cidr_match(sockaddr, bcf->local) == NGX_OK;
+}
+
+
+/* xorshift: random() for each request would cost more than the choice */
+
+static uint32_t
+ngx_http_aggregate_balance_random(void)
+{
+    static uint32_t   state;
+    static ngx_pid_t  pid;
+
+    if (pid != ngx_pid) {
+        pid = ngx_pid;
+        state = ((uint32_t) ngx_random() ^ (uint32_t) ngx_pid << 16) | 1;
+    }
+
+    state ^= state << 13;
+    state ^= state >> 17;
+    state ^= state << 5;
+
+    return state >> 8;
+}

@@ -244,6 +244,9 @@ struct ngx_http_aggregate_cache_ctx_s {
 
     ngx_array_t                        *inserted;  /* filters' subrequests */
 
+    ngx_http_handler_pt                 content_handler;
+    ngx_http_event_handler_pt           read_event_handler;
+
     unsigned                            credentials:1;
     unsigned                            told:1;
     unsigned                            headed:1;
@@ -271,6 +274,7 @@ struct ngx_http_aggregate_cache_ctx_s {
     unsigned                            fleet:1;
     unsigned                            pass:1;
     unsigned                            hit_for_miss:1;
+    unsigned                            aborted:1; /* by the client */
 };
 
 
@@ -363,6 +367,8 @@ ngx_http_aggregate_cache_ctx_t *ngx_http_aggregate_cache_get(
     ngx_http_request_t *r);
 ngx_http_aggregate_cache_ctx_t *ngx_http_aggregate_cache_create(
     ngx_http_request_t *r, ngx_http_aggregate_cache_conf_t *conf);
+void ngx_http_aggregate_cache_stop_waiting(
+    ngx_http_aggregate_cache_ctx_t *ctx);
 void ngx_http_aggregate_cache_read_request(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
 ngx_int_t ngx_http_aggregate_cache_prepare(ngx_http_request_t *r,
@@ -469,6 +475,13 @@ void ngx_http_aggregate_cache_fleet_release(
 /* filter */
 
 ngx_int_t ngx_http_aggregate_cache_filter_init(ngx_conf_t *cf);
+
+/* abort */
+
+void ngx_http_aggregate_cache_watch_client(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
+void ngx_http_aggregate_cache_abort_done(
+    ngx_http_aggregate_cache_ctx_t *ctx);
 
 /* refresh */
 

@@ -12,6 +12,8 @@ static ngx_int_t ngx_http_aggregate_cache_header_filter(
     ngx_http_request_t *r);
 static ngx_int_t ngx_http_aggregate_cache_body_filter(ngx_http_request_t *r,
     ngx_chain_t *in);
+static ngx_int_t ngx_http_aggregate_cache_aborted_header(
+    ngx_http_request_t *r, ngx_http_aggregate_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_aggregate_cache_filled(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
 static ngx_uint_t ngx_http_aggregate_cache_is_local_error(
@@ -138,6 +140,10 @@ ngx_http_aggregate_cache_header_filter(ngx_http_request_t *r)
         return NGX_OK;
     }
 
+    if (ctx->aborted) {
+        return ngx_http_aggregate_cache_aborted_header(r, ctx);
+    }
+
     if (ngx_http_aggregate_cache_tell(r, ctx) != NGX_OK) {
         return NGX_ERROR;
     }
@@ -164,6 +170,19 @@ ngx_http_aggregate_cache_header_filter(ngx_http_request_t *r)
     }
 
     return rc;
+}
+
+
+/* the client is gone: only what is to be stored is of any use */
+
+static ngx_int_t
+ngx_http_aggregate_cache_aborted_header(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx)
+{
+    r->header_sent = 1;
+    r->err_status = NGX_HTTP_CLIENT_CLOSED_REQUEST;
+
+    return ctx->capture ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -524,11 +543,15 @@ ngx_http_aggregate_cache_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
         ngx_http_aggregate_cache_keep(r, ctx, in);
     }
 
-    if (ctx->refresh || ctx->swap || ctx->unmodified) {
+    if (ctx->refresh || ctx->swap || ctx->unmodified || ctx->aborted) {
 
         for (cl = in; cl; cl = cl->next) {
             cl->buf->pos = cl->buf->last;
             cl->buf->file_pos = cl->buf->file_last;
+        }
+
+        if (ctx->aborted) {
+            return (ctx->capture || ctx->stored) ? NGX_OK : NGX_ERROR;
         }
 
         return ctx->swap && !ctx->refresh

@@ -53,6 +53,10 @@ ngx_http_aggregate_cache_handler(ngx_http_request_t *r)
 
     if (ctx) {
 
+        /* a post_action takes a request from under its wait */
+
+        ngx_http_aggregate_cache_stop_waiting(ctx);
+
         if (ctx->fill && ngx_http_aggregate_cache_usable(ctx)
             && (ngx_http_aggregate_cache_failed(r, ctx, r->err_status)
                 || ngx_http_aggregate_breaker_rejected(r)))
@@ -90,6 +94,7 @@ ngx_http_aggregate_cache_handler(ngx_http_request_t *r)
         ngx_http_aggregate_cache_land(ctx, 0);
         ngx_http_aggregate_cache_restore(r, ctx);
 
+        ctx->fill = 0;
         ctx->request = NULL;
     }
 
@@ -105,7 +110,9 @@ ngx_http_aggregate_cache_handler(ngx_http_request_t *r)
      * access: it is asked for anew with every request.
      */
 
-    if (r->err_status || (r != r->main && r->header_only)) {
+    if (r->err_status || r->post_action
+        || (r != r->main && r->header_only))
+    {
         return NGX_DECLINED;
     }
 
@@ -633,6 +640,8 @@ ngx_http_aggregate_cache_fill(ngx_http_request_t *r,
     if (ngx_http_aggregate_cache_prepare(r, ctx) != NGX_OK) {
         return NGX_ERROR;
     }
+
+    ngx_http_aggregate_cache_watch_client(r, ctx);
 
     return NGX_DECLINED;
 }

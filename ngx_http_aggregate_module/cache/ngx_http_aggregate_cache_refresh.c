@@ -141,6 +141,19 @@ ngx_http_aggregate_cache_refresh_connect(ngx_http_request_t *r)
         goto failed;
     }
 
+    /*
+     * a byte that nobody reads keeps the socket readable, so that a lingering
+     * close ends with its first look at the time
+     */
+
+    if (write(fds[1], "\n", 1) != 1) {
+        ngx_log_error(NGX_LOG_ALERT, r->connection->log, ngx_socket_errno,
+                      "write() to a socket pair failed");
+        ngx_destroy_pool(pool);
+        ngx_free_connection(c);
+        goto failed;
+    }
+
     cln->handler = ngx_http_aggregate_cache_refresh_closed;
     peer = cln->data;
     *peer = fds[1];
@@ -329,7 +342,15 @@ ngx_http_aggregate_cache_refresh_request(ngx_connection_t *c,
     ngx_http_set_exten(fr);
     ngx_http_update_location_config(fr);
 
+    /* an "if" block has no handler of its own, but that of its location */
+
+    fr->content_handler = r->content_handler;
+
     fr->keepalive = 0;
+
+    /* there is nobody to linger for: the time for it is over already */
+
+    fr->lingering_time = 1;
 
     return fr;
 }

@@ -56,16 +56,27 @@ ngx_http_aggregate_cache_cleanup(void *data)
 {
     ngx_http_aggregate_cache_ctx_t *ctx = data;
 
+    ngx_http_aggregate_cache_stop_waiting(ctx);
+
+    ngx_http_aggregate_cache_abort_done(ctx);
+
+    /* the client went away, or the response broke off: others may try */
+
+    ngx_http_aggregate_cache_land(ctx, 0);
+}
+
+
+/* nothing resumes the request any more: neither a timer, nor Redis */
+
+void
+ngx_http_aggregate_cache_stop_waiting(ngx_http_aggregate_cache_ctx_t *ctx)
+{
     ngx_http_aggregate_cache_unwait(ctx);
 
     if (ctx->op) {
         ngx_http_aggregate_redis_forget(ctx->op);
         ctx->op = NULL;
     }
-
-    /* the client went away, or the response broke off: others may try */
-
-    ngx_http_aggregate_cache_land(ctx, 0);
 }
 
 

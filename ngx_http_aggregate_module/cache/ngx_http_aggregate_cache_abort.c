@@ -1,0 +1,249 @@
+
+/*
+ * Clients that close their connection while the response that they asked for
+ * is fetched.  Others wait for it, or will ask for it next, so the fetch goes
+ * on: the response is stored, and nothing is sent any more.  It ends where the
+ * response turns out not to be storable.
+ *
+ * The content handlers of nginx look for clients that are gone by the request's
+ * read handler, so this one stands in its place, and calls it where the fetch
+ * is to end.
+ */
+
+
+#include "ngx_http_aggregate_cache.h"
+
+
+static ngx_int_t ngx_http_aggregate_cache_content_handler(
+    ngx_http_request_t *r);
+static void ngx_http_aggregate_cache_read_event(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_aggregate_cache_client_aborted(
+    ngx_http_request_t *r);
+static ngx_uint_t ngx_http_aggregate_cache_goes_on(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
+static void ngx_http_aggregate_cache_discard_output(ngx_http_request_t *r);
+
+
+static ngx_uint_t  ngx_http_aggregate_cache_aborted;
+
+
+/* called before the content handler of a fill */
+
+void
+ngx_http_aggregate_cache_watch_client(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx)
+{
+    if (r != r->main || r->content_handler == NULL || ctx->refresh
+        || !ctx->leader
+        || r->content_handler == ngx_http_aggregate_cache_content_handler)
+    {
+        return;
+    }
+
+    ctx->content_handler = r->content_handler;
+    r->content_handler = ngx_http_aggregate_cache_content_handler;
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_cache_content_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                        rc;
+    ngx_http_aggregate_cache_ctx_t  *ctx;
+
+    ctx = ngx_http_aggregate_cache_get(r);
+
+    if (ctx == NULL || ctx->content_handler == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    r->content_handler = ctx->content_handler;
+
+    rc = r->content_handler(r);
+
+    if (rc == NGX_DONE && (ctx->fill || ctx->capture)
+        && r->read_event_handler != ngx_http_block_reading
+        && r->read_event_handler != ngx_http_aggregate_cache_read_event)
+    {
+        ctx->read_event_handler = r->read_event_handler;
+        r->read_event_handler = ngx_http_aggregate_cache_read_event;
+    }
+
+    return rc;
+}
+
+
+static void
+ngx_http_aggregate_cache_read_event(ngx_http_request_t *r)
+{
+    ngx_http_upstream_t             *u;
+    ngx_http_aggregate_cache_ctx_t  *ctx;
+
+    if (!ngx_http_aggregate_cache_client_aborted(r)) {
+        return;
+    }
+
+    ctx = ngx_http_aggregate_cache_get(r);
+
+    if (ctx == NULL) {
+        return;
+    }
+
+    if (!ngx_http_aggregate_cache_goes_on(r, ctx)) {
+        r->read_event_handler = ctx->read_event_handler;
+        r->read_event_handler(r);
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                  "client closed connection, its response is still fetched "
+                  "for the cache");
+
+    ngx_http_aggregate_cache_aborted++;
+
+    ctx->aborted = 1;
+
+    r->keepalive = 0;
+    r->read_event_handler = ngx_http_block_reading;
+
+    u = r->upstream;
+
+    if (u != NULL && u != ctx->upstream && u->cleanup != NULL
+        && !r->header_sent)
+    {
+        /* until the header is sent it looks for nothing but the client */
+
+        r->write_event_handler = ngx_http_request_empty_handler;
+    }
+
+    ngx_http_aggregate_cache_discard_output(r);
+}
+
+
+static ngx_uint_t
+ngx_http_aggregate_cache_client_aborted(ngx_http_request_t *r)
+{
+    int                n;
+    char               buf[1];
+    ngx_event_t       *rev;
+    ngx_connection_t  *c;
+
+    c = r->connection;
+    rev = c->read;
+
+    if (c->error) {
+        return 1;
+    }
+
+#if (NGX_HTTP_V2)
+
+    if (r->stream) {
+        return 0;
+    }
+
+#endif
+
+#if (NGX_HTTP_V3)
+
+    if (c->quic) {
+        return rev->error;
+    }
+
+#endif
+
+#if (NGX_HAVE_EPOLLRDHUP)
+
+    if ((ngx_event_flags & NGX_USE_EPOLL_EVENT) && ngx_use_epoll_rdhup
+        && !rev->pending_eof)
+    {
+        return 0;
+    }
+
+#endif
+
+    n = recv(c->fd, buf, 1, MSG_PEEK);
+
+    if (n == 0) {
+        rev->eof = 1;
+        return 1;
+    }
+
+    if (n == -1 && ngx_socket_errno != NGX_EAGAIN) {
+        rev->eof = 1;
+        return 1;
+    }
+
+    /* the next request of the client */
+
+    if ((ngx_event_flags & NGX_USE_LEVEL_EVENT) && rev->active) {
+        (void) ngx_del_event(rev, NGX_READ_EVENT, 0);
+    }
+
+    return 0;
+}
+
+
+/* is the response of use to others, as far as is known */
+
+static ngx_uint_t
+ngx_http_aggregate_cache_goes_on(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx)
+{
+    if (!(ctx->fill && ctx->leader) && !ctx->capture) {
+        return 0;
+    }
+
+    /* a filter below holds buffers that it cannot give back any more */
+
+    if (r->buffered || r->postponed) {
+        return 0;
+    }
+
+    return ngx_http_aggregate_cache_aborted
+           < NGX_HTTP_AGGREGATE_CACHE_REFRESHES;
+}
+
+
+/* whoever produces the response waits for no client to take it */
+
+static void
+ngx_http_aggregate_cache_discard_output(ngx_http_request_t *r)
+{
+    ngx_chain_t       *cl;
+    ngx_connection_t  *c;
+
+    c = r->connection;
+
+    for (cl = r->out; cl; cl = cl->next) {
+        cl->buf->pos = cl->buf->last;
+        cl->buf->file_pos = cl->buf->file_last;
+    }
+
+    r->out = NULL;
+    c->buffered = 0;
+
+    if (!r->header_sent) {
+        return;
+    }
+
+    if (c->write->timer_set) {
+        ngx_del_timer(c->write);
+    }
+
+    c->write->ready = 1;
+    c->write->delayed = 0;
+
+    ngx_post_event(c->write, &ngx_posted_events);
+}
+
+
+/* the request has ended */
+
+void
+ngx_http_aggregate_cache_abort_done(ngx_http_aggregate_cache_ctx_t *ctx)
+{
+    if (ctx->aborted) {
+        ctx->aborted = 0;
+        ngx_http_aggregate_cache_aborted--;
+    }
+}

@@ -271,6 +271,7 @@ struct ngx_http_aggregate_try_s {
     unsigned                         place:1;       /* has one */
     unsigned                         bom:2;         /* bytes of it came */
     unsigned                         cached:1;      /* from proxy_cache */
+    unsigned                         given:1;       /* the filters have data */
     unsigned                         broken:1;      /* a filter has failed */
     unsigned                         cancelled:1;
     unsigned                         has_result:1;
@@ -478,6 +479,7 @@ ngx_int_t ngx_http_aggregate_observe(ngx_conf_t *cf,
 
 
 extern ngx_module_t  ngx_http_aggregate_fetch_filter_module;
+extern ngx_module_t  ngx_http_aggregate_guard_filter_module;
 
 
 #pragma GCC visibility pop

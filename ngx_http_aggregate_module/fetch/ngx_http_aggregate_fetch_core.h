@@ -57,6 +57,9 @@ void ngx_http_aggregate_fetch_fail(ngx_http_aggregate_fetch_t *fetch,
 ngx_int_t ngx_http_aggregate_try_send(ngx_http_aggregate_fetch_t *fetch);
 void ngx_http_aggregate_try_cancel(ngx_http_aggregate_try_t *t);
 ngx_http_aggregate_try_t *ngx_http_aggregate_get_try(ngx_http_request_t *r);
+ngx_http_aggregate_try_t *ngx_http_aggregate_find_try(ngx_http_request_t *r);
+void ngx_http_aggregate_give_back(ngx_http_request_t *sr);
+ngx_uint_t ngx_http_aggregate_was_encoded(ngx_http_request_t *sr);
 ngx_uint_t ngx_http_aggregate_is_local_error(ngx_http_aggregate_try_t *t);
 ngx_uint_t ngx_http_aggregate_sent_status(ngx_http_aggregate_try_t *t);
 ngx_http_aggregate_reason_e ngx_http_aggregate_status_reason(

@@ -82,11 +82,21 @@ ngx_http_aggregate_header_filter(ngx_http_request_t *r)
     ngx_http_aggregate_try_t     *t;
     ngx_http_aggregate_reason_e   reason;
 
-    t = ngx_http_aggregate_get_try(r);
+    t = (r == r->main) ? NULL : ngx_http_aggregate_find_try(r);
 
     if (t == NULL) {
         return ngx_http_next_header_filter(r);
     }
+
+    if (r != t->request) {
+
+        /* a subrequest of a part's: nothing of it is for the client */
+
+        r->header_sent = 1;
+        return NGX_OK;
+    }
+
+    ngx_http_aggregate_give_back(r);
 
     t->header = 1;
     t->status = r->headers_out.status;
@@ -235,17 +245,26 @@ static ngx_int_t
 ngx_http_aggregate_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 {
     ngx_buf_t                    *b;
+    ngx_uint_t                    own;
     ngx_http_aggregate_try_t     *t;
     ngx_http_aggregate_reason_e   reason;
 
-    t = ngx_http_aggregate_get_try(r);
+    t = (r == r->main) ? NULL : ngx_http_aggregate_find_try(r);
 
     if (t == NULL) {
         return ngx_http_next_body_filter(r, in);
     }
 
+    own = (r == t->request);
+
     for ( /* void */ ; in; in = in->next) {
         b = in->buf;
+
+        if (!own) {
+            b->pos = b->last;
+            b->file_pos = b->file_last;
+            continue;
+        }
 
         if (b->last_buf || b->last_in_chain) {
             t->last = 1;

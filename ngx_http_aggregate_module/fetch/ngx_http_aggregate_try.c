@@ -19,6 +19,8 @@ static ngx_int_t ngx_http_aggregate_process_header(ngx_http_request_t *sr);
 static ngx_int_t ngx_http_aggregate_next_header(ngx_http_request_t *sr);
 static ngx_int_t ngx_http_aggregate_try_finished(ngx_http_request_t *sr,
     void *data, ngx_int_t rc);
+static void ngx_http_aggregate_finished_again(ngx_http_request_t *sr);
+static void ngx_http_aggregate_free_main(ngx_http_request_t *r);
 static void ngx_http_aggregate_try_finalized(ngx_http_aggregate_try_t *t);
 static ngx_http_aggregate_reason_e ngx_http_aggregate_try_reason(
     ngx_http_aggregate_try_t *t, ngx_int_t rc);
@@ -36,6 +38,25 @@ ngx_http_aggregate_get_try(ngx_http_request_t *r)
         && r->post_subrequest->handler == ngx_http_aggregate_try_finished)
     {
         return r->post_subrequest->data;
+    }
+
+    return NULL;
+}
+
+
+/* the try that the request belongs to, if only by its parents */
+
+ngx_http_aggregate_try_t *
+ngx_http_aggregate_find_try(ngx_http_request_t *r)
+{
+    ngx_http_aggregate_try_t  *t;
+
+    for ( /* void */ ; r != r->main; r = r->parent) {
+        t = ngx_http_aggregate_get_try(r);
+
+        if (t) {
+            return t;
+        }
     }
 
     return NULL;
@@ -419,12 +440,10 @@ ngx_http_aggregate_try_finished(ngx_http_request_t *sr, void *data,
         return rc;
     }
 
+    ngx_http_aggregate_give_back(sr);
+
     if (t->finalized) {
-
-        /* a request that is not active changes no count */
-
-        sr->background = 0;
-
+        ngx_http_aggregate_finished_again(sr);
         return NGX_OK;
     }
 
@@ -442,6 +461,69 @@ ngx_http_aggregate_try_finished(ngx_http_request_t *sr, void *data,
     }
 
     return NGX_OK;
+}
+
+
+/*
+ * Modules that make subrequests of their own, such as lua and echo, make them
+ * the active request of the connection at their end, and so at last ours, for
+ * which the client's response would wait for ever
+ */
+
+void
+ngx_http_aggregate_give_back(ngx_http_request_t *sr)
+{
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
+
+    c = sr->connection;
+
+    for (r = c->data; r != sr; r = r->parent) {
+        if (r == r->main) {
+            return;
+        }
+    }
+
+    r = sr->main;
+
+    while (r->postponed && r->postponed->request) {
+        r = r->postponed->request;
+    }
+
+    c->data = r;
+
+    (void) ngx_http_post_request(r, NULL);
+}
+
+
+/*
+ * A module has finished what was cancelled, such as lua when its capture has
+ * come.  A request that is not active changes no count; if the last count was
+ * that of the capture, nobody is left to free the main request.
+ */
+
+static void
+ngx_http_aggregate_finished_again(ngx_http_request_t *sr)
+{
+    ngx_http_request_t  *r;
+
+    sr->background = 0;
+
+    r = sr->main;
+
+    if (r->count == 0) {
+        r->count = 1;
+        r->write_event_handler = ngx_http_aggregate_free_main;
+
+        (void) ngx_http_post_request(r, NULL);
+    }
+}
+
+
+static void
+ngx_http_aggregate_free_main(ngx_http_request_t *r)
+{
+    ngx_http_finalize_request(r, NGX_DONE);
 }
 
 
@@ -612,6 +694,20 @@ ngx_http_aggregate_sent_status(ngx_http_aggregate_try_t *t)
 }
 
 
+/* by the backend, whatever a filter has made of it */
+
+ngx_uint_t
+ngx_http_aggregate_was_encoded(ngx_http_request_t *sr)
+{
+    ngx_str_t  name = ngx_string("Content-Encoding");
+
+    return sr->upstream
+           && ngx_http_aggregate_header_find(&sr->upstream->headers_in.headers,
+                                             &name)
+              != NULL;
+}
+
+
 /*
  * Never to be called from a filter: the subrequest is still in use there.
  * What a thread or the lock of a cache still refers to ends when that lets
@@ -633,6 +729,8 @@ ngx_http_aggregate_try_cancel(ngx_http_aggregate_try_t *t)
     u = sr->upstream;
 
     t->has_result = 1;
+
+    ngx_http_aggregate_give_back(sr);
 
     while (t->inner) {
         ngx_http_aggregate_fetches_abort(t->inner);

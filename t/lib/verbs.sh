@@ -705,7 +705,7 @@ verb_compat()
 
 
 test_packages=(curl jq openssl nghttp2-client redis-server
-    libnginx-mod-http-lua libnginx-mod-http-js)
+    libnginx-mod-http-lua libnginx-mod-http-js libnginx-mod-http-echo)
 
 
 # the checker of Prometheus' text format, out of a package that would also

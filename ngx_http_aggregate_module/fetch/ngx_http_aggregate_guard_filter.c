@@ -1,0 +1,138 @@
+
+/*
+ * Errors of filters.  nginx takes an error in the body of a subrequest for one
+ * of the client's connection, and closes that without an answer.  This filter
+ * stands before those of nginx: their error is the failure of the part whose
+ * body they were given.
+ */
+
+#include "ngx_http_aggregate_fetch_core.h"
+
+
+static ngx_int_t ngx_http_aggregate_guard_body_filter(ngx_http_request_t *r,
+    ngx_chain_t *in);
+static void ngx_http_aggregate_guard_failed(ngx_http_aggregate_try_t *t,
+    ngx_http_request_t *r, ngx_uint_t last);
+static ngx_int_t ngx_http_aggregate_guard_init(ngx_conf_t *cf);
+
+
+static ngx_http_module_t  ngx_http_aggregate_guard_filter_module_ctx = {
+    NULL,                                  /* preconfiguration */
+    ngx_http_aggregate_guard_init,         /* postconfiguration */
+
+    NULL,                                  /* create main configuration */
+    NULL,                                  /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    NULL,                                  /* create location configuration */
+    NULL                                   /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_aggregate_guard_filter_module = {
+    NGX_MODULE_V1,
+    &ngx_http_aggregate_guard_filter_module_ctx, /* module context */
+    NULL,                                  /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    NULL,                                  /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    NULL,                                  /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+static ngx_http_output_body_filter_pt    ngx_http_next_body_filter;
+
+
+static ngx_int_t
+ngx_http_aggregate_guard_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
+{
+    ngx_int_t                  rc;
+    ngx_uint_t                 last;
+    ngx_chain_t               *cl;
+    ngx_http_aggregate_try_t  *t;
+
+    if (r == r->main) {
+        return ngx_http_next_body_filter(r, in);
+    }
+
+    t = ngx_http_aggregate_find_try(r);
+
+    if (t == NULL) {
+        return ngx_http_next_body_filter(r, in);
+    }
+
+    last = 0;
+
+    for (cl = in; cl; cl = cl->next) {
+        t->given |= (ngx_buf_size(cl->buf) != 0);
+        last |= (cl->buf->last_buf || cl->buf->last_in_chain);
+    }
+
+    if (!t->broken) {
+        rc = ngx_http_next_body_filter(r, in);
+
+        if (rc != NGX_ERROR) {
+            return rc;
+        }
+
+        ngx_http_aggregate_guard_failed(t, r, last);
+    }
+
+    for (cl = in; cl; cl = cl->next) {
+        cl->buf->pos = cl->buf->last;
+        cl->buf->file_pos = cl->buf->file_last;
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_aggregate_guard_failed(ngx_http_aggregate_try_t *t,
+    ngx_http_request_t *r, ngx_uint_t last)
+{
+    ngx_http_request_t  *sr;
+
+    sr = t->request;
+
+    t->broken = 1;
+    sr->buffered = 0;
+    r->buffered = 0;
+
+    if (t->has_result) {
+        return;
+    }
+
+    if (last && !t->given) {
+
+        /* such as "gunzip" fails of nothing at all */
+
+        t->last = 1;
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_INFO, sr->connection->log, 0,
+                  "a filter has failed in the response to aggregate "
+                  "backend \"%V\"", t->fetch->name);
+
+    ngx_http_aggregate_try_result(t, ngx_http_aggregate_was_encoded(sr)
+                                     ? NGX_HTTP_AGGREGATE_ENCODING
+                                     : NGX_HTTP_AGGREGATE_INTERNAL);
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_guard_init(ngx_conf_t *cf)
+{
+    ngx_http_next_body_filter = ngx_http_top_body_filter;
+    ngx_http_top_body_filter = ngx_http_aggregate_guard_body_filter;
+
+    return NGX_OK;
+}

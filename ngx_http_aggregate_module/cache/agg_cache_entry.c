@@ -25,7 +25,8 @@
 
 static uint64_t agg_cache_entry_sum(const u_char *data, size_t len);
 static u_char *agg_cache_put(u_char *p, uint64_t value, size_t size);
-static uint64_t agg_cache_get(const u_char *p, size_t size);
+static uint64_t agg_cache_get(const u_char *p);
+static uint32_t agg_cache_get_length(const u_char *p);
 static int agg_cache_entry_verify(const agg_cache_entry_t *entry);
 
 
@@ -111,8 +112,7 @@ agg_cache_entry_name(const agg_cache_entry_t *entry, size_t i)
         return 0;
     }
 
-    return agg_cache_get(entry->names.data + i * sizeof(uint64_t),
-                         sizeof(uint64_t));
+    return agg_cache_get(entry->names.data + i * sizeof(uint64_t));
 }
 
 
@@ -154,19 +154,21 @@ agg_cache_put(u_char *p, uint64_t value, size_t size)
 }
 
 
+/* one load each, with the compilers that we know */
+
 static uint64_t
-agg_cache_get(const u_char *p, size_t size)
+agg_cache_get(const u_char *p)
 {
-    size_t    i;
-    uint64_t  value;
+    return ((uint64_t) agg_cache_get_length(p) << 32)
+           | agg_cache_get_length(p + 4);
+}
 
-    value = 0;
 
-    for (i = 0; i < size; i++) {
-        value = (value << 8) | p[i];
-    }
-
-    return value;
+static uint32_t
+agg_cache_get_length(const u_char *p)
+{
+    return ((uint32_t) p[0] << 24) | ((uint32_t) p[1] << 16)
+           | ((uint32_t) p[2] << 8) | (uint32_t) p[3];
 }
 
 
@@ -183,39 +185,39 @@ agg_cache_entry_read(agg_cache_entry_t *entry, const u_char *data, size_t len,
         return -1;
     }
 
-    if (agg_cache_get(data + 104, 4) != len - offset) {
+    if (agg_cache_get_length(data + 104) != len - offset) {
         return -1;
     }
 
     entry->kind = data[4];
     entry->freshness.flags = data[5];
-    entry->status = (unsigned) agg_cache_get(data + 6, 2);
-    entry->freshness.origin = (int64_t) agg_cache_get(data + 16, 8);
-    entry->freshness.fresh = (int64_t) agg_cache_get(data + 24, 8);
-    entry->freshness.updating = (int64_t) agg_cache_get(data + 32, 8);
-    entry->freshness.error = (int64_t) agg_cache_get(data + 40, 8);
-    entry->born.epoch = agg_cache_get(data + 48, 8);
-    entry->written = (int64_t) agg_cache_get(data + 56, 8);
-    entry->born.id.ms = agg_cache_get(data + 64, 8);
-    entry->born.id.seq = agg_cache_get(data + 72, 8);
-    entry->seq = agg_cache_get(data + 80, 8);
+    entry->status = ((unsigned) data[6] << 8) | data[7];
+    entry->freshness.origin = (int64_t) agg_cache_get(data + 16);
+    entry->freshness.fresh = (int64_t) agg_cache_get(data + 24);
+    entry->freshness.updating = (int64_t) agg_cache_get(data + 32);
+    entry->freshness.error = (int64_t) agg_cache_get(data + 40);
+    entry->born.epoch = agg_cache_get(data + 48);
+    entry->written = (int64_t) agg_cache_get(data + 56);
+    entry->born.id.ms = agg_cache_get(data + 64);
+    entry->born.id.seq = agg_cache_get(data + 72);
+    entry->seq = agg_cache_get(data + 80);
 
     p = data + AGG_CACHE_ENTRY_HEADER;
 
     entry->key.data = p;
-    entry->key.len = (size_t) agg_cache_get(data + 88, 4);
+    entry->key.len = (size_t) agg_cache_get_length(data + 88);
     p += entry->key.len;
 
     entry->tags.data = p;
-    entry->tags.len = (size_t) agg_cache_get(data + 92, 4);
+    entry->tags.len = (size_t) agg_cache_get_length(data + 92);
     p += entry->tags.len;
 
     entry->lines.data = p;
-    entry->lines.len = (size_t) agg_cache_get(data + 96, 4);
+    entry->lines.len = (size_t) agg_cache_get_length(data + 96);
     p += entry->lines.len;
 
     entry->names.data = p;
-    entry->names.len = (size_t) agg_cache_get(data + 100, 4);
+    entry->names.len = (size_t) agg_cache_get_length(data + 100);
     p += entry->names.len;
 
     entry->body.data = p;
@@ -223,7 +225,7 @@ agg_cache_entry_read(agg_cache_entry_t *entry, const u_char *data, size_t len,
 
     if (verify) {
 
-        if (agg_cache_get(data + 8, 8) != agg_cache_entry_sum(data, len)) {
+        if (agg_cache_get(data + 8) != agg_cache_entry_sum(data, len)) {
             return -1;
         }
 
@@ -246,10 +248,10 @@ agg_cache_entry_body_offset(const u_char *data, size_t len)
         return 0;
     }
 
-    key = agg_cache_get(data + 88, 4);
-    tags = agg_cache_get(data + 92, 4);
-    lines = agg_cache_get(data + 96, 4);
-    names = agg_cache_get(data + 100, 4);
+    key = agg_cache_get_length(data + 88);
+    tags = agg_cache_get_length(data + 92);
+    lines = agg_cache_get_length(data + 96);
+    names = agg_cache_get_length(data + 100);
 
     if (key > AGG_CACHE_ENTRY_KEY_MAX
         || tags > AGG_CACHE_ENTRY_TAGS_MAX
@@ -351,7 +353,7 @@ agg_cache_entry_line(const agg_cache_entry_t *entry, const u_char **p,
             return -1;
         }
 
-        len = (size_t) agg_cache_get(*p, 4);
+        len = (size_t) agg_cache_get_length(*p);
 
         if (len > left - 4) {
             return -1;

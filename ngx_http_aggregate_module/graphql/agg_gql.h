@@ -150,7 +150,8 @@ agg_gql_error_wanted(const agg_gql_errors_t *errors)
 static inline int
 agg_gql_equal(const agg_str_t *a, const agg_str_t *b)
 {
-    return a->len == b->len && memcmp(a->data, b->data, a->len) == 0;
+    return a->len == b->len
+           && (a->len == 0 || memcmp(a->data, b->data, a->len) == 0);
 }
 
 

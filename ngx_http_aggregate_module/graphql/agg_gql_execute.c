@@ -46,7 +46,6 @@ uint32_t
 agg_gql_variable(const agg_gql_doc_t *doc, uint32_t operation,
     const agg_str_t *name)
 {
-    int                         rc;
     uint32_t                    low, high, middle, id;
     const agg_gql_operation_t  *op;
 
@@ -59,21 +58,24 @@ agg_gql_variable(const agg_gql_doc_t *doc, uint32_t operation,
         middle = low + (high - low) / 2;
         id = doc->variable_order[middle];
 
-        rc = agg_gql_compare(name, &doc->variables[id].name);
-
-        if (rc == 0) {
-            return id - op->variable;
-        }
-
-        if (rc < 0) {
-            high = middle;
+        if (agg_gql_compare(&doc->variables[id].name, name) <= 0) {
+            low = middle + 1;
 
         } else {
-            low = middle + 1;
+            high = middle;
         }
     }
 
-    return AGG_GQL_NONE;
+    /* of several with one name, which are refused, it is the last */
+
+    if (low == op->variable) {
+        return AGG_GQL_NONE;
+    }
+
+    id = doc->variable_order[low - 1];
+
+    return agg_gql_equal(&doc->variables[id].name, name) ? id - op->variable
+                                                         : AGG_GQL_NONE;
 }
 
 

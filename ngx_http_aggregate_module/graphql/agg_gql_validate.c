@@ -284,12 +284,13 @@ agg_gql_validate_variable(agg_gql_validation_t *v, agg_gql_variable_t *var)
                         &var->name, &text));
     }
 
-    /* "type" of a variable is one that it may have */
-
-    var->type = (type != NULL && agg_gql_is_input(type)) ? type : NULL;
+    var->type = type;
 
     if (var->value != AGG_GQL_NONE) {
-        agg_gql_try(agg_gql_check_value(&v->check, var->value, var->type,
+        agg_gql_try(agg_gql_check_value(&v->check, var->value,
+                                        (type != NULL
+                                         && agg_gql_is_input(type))
+                                        ? type : NULL,
                                         var->wraps, NULL));
     }
 

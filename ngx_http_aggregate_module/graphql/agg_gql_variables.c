@@ -20,7 +20,7 @@ static agg_rc_e agg_gql_variable_usage(agg_gql_validation_t *v,
 agg_rc_e
 agg_gql_validate_variables(agg_gql_validation_t *v)
 {
-    uint32_t              i, k, *queue, *seen;
+    uint32_t              i, k, n, *queue, *seen;
     agg_gql_doc_t        *doc;
     agg_gql_variable_t   *var;
     agg_gql_operation_t  *op;
@@ -48,7 +48,11 @@ agg_gql_validate_variables(agg_gql_validation_t *v)
         for (k = 0; k < op->nvariables; k++) {
             var = &doc->variables[op->variable + k];
 
-            if (var->used) {
+            /* of several with one name the last one was marked */
+
+            n = agg_gql_variable(doc, i, &var->name);
+
+            if (doc->variables[op->variable + n].used) {
                 continue;
             }
 

@@ -10,12 +10,12 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use Test::More;
-use Time::HiRes qw(sleep);
+use Time::HiRes qw(time sleep);
 
 use Harness;
 use Harness::H2;
 
-my $t = Harness->new(plan => 33);
+my $t = Harness->new(plan => 37);
 
 my @fresh = (headers => [ 'Cache-Control' => 'max-age=60' ]);
 
@@ -24,6 +24,7 @@ my $b = $t->backend('api',
     '/b/'       => { body => 'a' x 900_000, delay => 0.2, @fresh },
     '/drip/'    => { body => 'a' x 900_000, drip => 0.01,
                      drip_bytes => 30_000, @fresh },
+    '/hang/'    => { action => 'hang' },
     '/none/'    => { body => 'a' x 200_000, delay => 0.3, drip => 0.05,
                      drip_bytes => 1000 },
     '/part/'    => { body => '{"x":1}', delay => 0.4, @fresh },
@@ -202,6 +203,19 @@ for my $where ('post', 'posted') {
 
 ok(wait_for(sub { $t->stub_status('/stub')->{active} == 1 }, 5),
    'no connection is left');
+
+# nor does a worker wait for such a fetch when it is to exit
+
+leave('/hang/1', 'close');
+ok(wait_for(sub { $b->count('/hang/1') }, 5), 'a backend that hangs');
+ok(!($b->log('/hang/1'))[0]{aborted}, 'the fetch goes on');
+
+my ($worker) = $t->workers;
+my $start = time;
+$t->allow_worker_exit;
+$t->signal('QUIT');
+ok(wait_for(sub { !kill 0, $worker }, 10), 'it exits');
+cmp_ok(time - $start, '<', Harness::slow(3), 'at once');
 
 my $log = $t->read_file('status.log');
 

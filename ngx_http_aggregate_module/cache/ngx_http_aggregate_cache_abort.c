@@ -17,6 +17,7 @@
 static ngx_int_t ngx_http_aggregate_cache_content_handler(
     ngx_http_request_t *r);
 static void ngx_http_aggregate_cache_read_event(ngx_http_request_t *r);
+static void ngx_http_aggregate_cache_exit_event(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_aggregate_cache_client_aborted(
     ngx_http_request_t *r);
 static ngx_uint_t ngx_http_aggregate_cache_goes_on(ngx_http_request_t *r,
@@ -104,7 +105,11 @@ ngx_http_aggregate_cache_read_event(ngx_http_request_t *r)
     ctx->aborted = 1;
 
     r->keepalive = 0;
-    r->read_event_handler = ngx_http_block_reading;
+    r->read_event_handler = ngx_http_aggregate_cache_exit_event;
+
+    /* a worker that is to exit waits for no such fetch */
+
+    r->connection->idle = 1;
 
     u = r->upstream;
 
@@ -117,6 +122,22 @@ ngx_http_aggregate_cache_read_event(ngx_http_request_t *r)
     }
 
     ngx_http_aggregate_cache_discard_output(r);
+}
+
+
+static void
+ngx_http_aggregate_cache_exit_event(ngx_http_request_t *r)
+{
+    ngx_http_aggregate_cache_ctx_t  *ctx;
+
+    ctx = ngx_http_aggregate_cache_get(r);
+
+    if (ctx == NULL || !r->connection->close) {
+        return;
+    }
+
+    r->read_event_handler = ctx->read_event_handler;
+    r->read_event_handler(r);
 }
 
 
@@ -189,7 +210,7 @@ static ngx_uint_t
 ngx_http_aggregate_cache_goes_on(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx)
 {
-    if (!(ctx->fill && ctx->leader) && !ctx->capture) {
+    if (ngx_exiting || (!(ctx->fill && ctx->leader) && !ctx->capture)) {
         return 0;
     }
 

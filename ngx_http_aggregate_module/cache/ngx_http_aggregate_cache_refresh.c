@@ -257,6 +257,10 @@ ngx_http_aggregate_cache_refresh_set_up(ngx_connection_t *c,
     c->tcp_nodelay = NGX_TCP_NODELAY_DISABLED;
     c->tcp_nopush = NGX_TCP_NOPUSH_DISABLED;
 
+    /* idle: told when the worker is to exit */
+
+    c->idle = 1;
+
     c->read->handler = ngx_http_aggregate_cache_refresh_event;
     c->write->handler = ngx_http_aggregate_cache_refresh_start;
     c->write->ready = 1;
@@ -652,7 +656,13 @@ ngx_http_aggregate_cache_refresh_event(ngx_event_t *ev)
 
     ngx_http_set_log_request(c->log, fr);
 
-    if (ev->write) {
+    if (c->close) {
+
+        /* the worker exits, and another one will refresh */
+
+        ngx_http_finalize_request(fr, NGX_HTTP_CLIENT_CLOSED_REQUEST);
+
+    } else if (ev->write) {
         fr->write_event_handler(fr);
 
     } else {

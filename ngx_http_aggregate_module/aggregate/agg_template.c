@@ -44,8 +44,6 @@ static unsigned char *agg_uri_segments(unsigned char *dst,
     const agg_str_t *value, unsigned args);
 static unsigned char *agg_uri_encode(unsigned char *dst,
     const unsigned char *p, const unsigned char *last, int slash);
-static unsigned char *agg_uri_value(unsigned char *dst,
-    const agg_piece_t *piece, const agg_str_t *value);
 static size_t agg_uri_decode(unsigned char *dst, const unsigned char *p,
     size_t len);
 static int agg_hex(unsigned char ch);
@@ -625,7 +623,7 @@ agg_uri_render(const agg_template_t *t, const agg_str_t *values,
 }
 
 
-static unsigned char *
+unsigned char *
 agg_uri_value(unsigned char *dst, const agg_piece_t *piece,
     const agg_str_t *value)
 {

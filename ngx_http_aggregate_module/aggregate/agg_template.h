@@ -98,6 +98,14 @@ agg_rc_e agg_uri_render(const agg_template_t *t, const agg_str_t *values,
     agg_str_t *path, agg_str_t *args);
 
 
+/*
+ * Writes one value where the piece stands: 3 * value->len bytes at dst.  The
+ * end of it; NULL where the value may not stand there.
+ */
+unsigned char *agg_uri_value(unsigned char *dst, const agg_piece_t *piece,
+    const agg_str_t *value);
+
+
 /* true where a header line may carry the value (RFC 9110, 5.5) */
 int agg_header_value_valid(const agg_str_t *value);
 

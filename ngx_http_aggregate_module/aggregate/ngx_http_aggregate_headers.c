@@ -4,51 +4,24 @@
  */
 
 #include "ngx_http_aggregate_module.h"
+#include "ngx_http_aggregate_merge_headers.h"
 
 
-typedef struct {
-    agg_freshness_t                  freshness;
-    ngx_array_t                      vary;          /* ngx_str_t */
-    ngx_uint_t                       parts;         /* that were used */
-    ngx_uint_t                       cookies;
-    ngx_uint_t                       any;           /* "Vary: *" */
-} ngx_http_aggregate_headers_t;
-
-
-static ngx_int_t ngx_http_aggregate_part_headers(
-    ngx_http_aggregate_headers_t *headers, ngx_http_aggregate_part_t *part,
-    ngx_http_request_t *sr);
-static ngx_int_t ngx_http_aggregate_one_header(
-    ngx_http_aggregate_headers_t *headers, ngx_http_aggregate_part_t *part,
-    ngx_table_elt_t *h, agg_freshness_t *f, time_t *expires, time_t *date);
-static ngx_int_t ngx_http_aggregate_add_vary(
-    ngx_http_aggregate_headers_t *headers, ngx_str_t *value);
-static ngx_int_t ngx_http_aggregate_send_vary(ngx_http_request_t *r,
-    ngx_http_aggregate_headers_t *headers);
-static ngx_int_t ngx_http_aggregate_cache_control(
-    ngx_http_aggregate_ctx_t *ctx, ngx_http_aggregate_headers_t *headers);
 static ngx_int_t ngx_http_aggregate_state_header(
     ngx_http_aggregate_ctx_t *ctx);
-static ngx_uint_t ngx_http_aggregate_named(ngx_array_t *names,
-    ngx_table_elt_t *h);
-
-
-#define ngx_http_aggregate_is(h, s)                                           \
-    ((h)->key.len == sizeof(s) - 1                                            \
-     && ngx_strncasecmp((h)->key.data, (u_char *) s, sizeof(s) - 1) == 0)
 
 
 ngx_int_t
 ngx_http_aggregate_answer_headers(ngx_http_aggregate_ctx_t *ctx)
 {
-    ngx_uint_t                     i, k;
-    ngx_http_aggregate_part_t     *part;
-    ngx_http_aggregate_fetch_t    *fetch;
-    ngx_http_aggregate_headers_t   headers;
+    ngx_uint_t                           i, k;
+    ngx_http_aggregate_part_t           *part;
+    ngx_http_aggregate_fetch_t          *fetch;
+    ngx_http_aggregate_merge_headers_t   headers;
 
-    ngx_memzero(&headers, sizeof(ngx_http_aggregate_headers_t));
+    ngx_memzero(&headers, sizeof(ngx_http_aggregate_merge_headers_t));
 
-    headers.vary.pool = ctx->request->pool;
+    headers.request = ctx->request;
 
     for (i = 0; i < ctx->nparts; i++) {
         part = &ctx->parts[i];
@@ -66,8 +39,8 @@ ngx_http_aggregate_answer_headers(ngx_http_aggregate_ctx_t *ctx)
                 continue;
             }
 
-            if (ngx_http_aggregate_part_headers(&headers, part,
-                                                fetch->response)
+            if (ngx_http_aggregate_merge_response(&headers, fetch->response,
+                                                  part->conf->pass_headers)
                 != NGX_OK)
             {
                 return NGX_ERROR;
@@ -76,320 +49,12 @@ ngx_http_aggregate_answer_headers(ngx_http_aggregate_ctx_t *ctx)
     }
 
     if (ngx_http_aggregate_state_header(ctx) != NGX_OK
-        || ngx_http_aggregate_cache_control(ctx, &headers) != NGX_OK
-        || ngx_http_aggregate_send_vary(ctx->request, &headers) != NGX_OK)
+        || ngx_http_aggregate_merge_send(&headers, ctx->partial) != NGX_OK)
     {
         return NGX_ERROR;
     }
 
     return ngx_http_aggregate_server_timing(ctx);
-}
-
-
-static ngx_int_t
-ngx_http_aggregate_part_headers(ngx_http_aggregate_headers_t *headers,
-    ngx_http_aggregate_part_t *part, ngx_http_request_t *sr)
-{
-    time_t                             expires, date;
-    agg_freshness_t                    f;
-    ngx_table_elt_t                   *h;
-    ngx_http_aggregate_header_iter_t   it;
-
-    agg_freshness_init(&f);
-
-    expires = NGX_ERROR - 1;
-    date = ngx_time();
-
-    if (sr->upstream && sr->upstream->headers_in.date) {
-
-        /* proxy_pass takes it off */
-
-        h = sr->upstream->headers_in.date;
-        date = ngx_parse_http_time(h->value.data, h->value.len);
-        date = (date == NGX_ERROR) ? ngx_time() : date;
-    }
-
-    ngx_http_aggregate_header_iter(&it, &sr->headers_out.headers);
-
-    while ((h = ngx_http_aggregate_header_next(&it)) != NULL) {
-
-        if (h->hash != 0
-            && ngx_http_aggregate_one_header(headers, part, h, &f, &expires,
-                                             &date)
-               != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-    }
-
-    if (expires != NGX_ERROR - 1) {
-
-        /* one that can not be read, such as "0", is in the past */
-
-        f.expires = (expires != NGX_ERROR && expires > date)
-                    ? (long) ngx_min(expires - date, 2147483647) : 0;
-    }
-
-    agg_freshness_merge(&headers->freshness, &f, headers->parts == 0);
-
-    headers->parts++;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_aggregate_one_header(ngx_http_aggregate_headers_t *headers,
-    ngx_http_aggregate_part_t *part, ngx_table_elt_t *h, agg_freshness_t *f,
-    time_t *expires, time_t *date)
-{
-    ngx_http_request_t  *r;
-
-    r = part->ctx->request;
-
-    switch (h->key.len) {
-
-    case 3:
-
-        if (ngx_http_aggregate_is(h, "Age")) {
-            f->age = agg_cache_age_parse(h->value.data, h->value.len);
-            f->age = ngx_max(f->age, 0);
-        }
-
-        break;
-
-    case 4:
-
-        if (ngx_http_aggregate_is(h, "Vary")) {
-            return ngx_http_aggregate_add_vary(headers, &h->value);
-        }
-
-        if (ngx_http_aggregate_is(h, "Date")) {
-            *date = ngx_parse_http_time(h->value.data, h->value.len);
-            *date = (*date == NGX_ERROR) ? ngx_time() : *date;
-        }
-
-        break;
-
-    case 7:
-
-        if (ngx_http_aggregate_is(h, "Expires")) {
-            *expires = ngx_parse_http_time(h->value.data, h->value.len);
-        }
-
-        break;
-
-    case 10:
-
-        if (ngx_http_aggregate_is(h, "Set-Cookie")) {
-            headers->cookies = 1;
-
-            return ngx_http_aggregate_header_add(&r->headers_out.headers,
-                                                 "Set-Cookie", &h->value)
-                   ? NGX_OK : NGX_ERROR;
-        }
-
-        break;
-
-    case 13:
-
-        if (ngx_http_aggregate_is(h, "Cache-Control")) {
-            agg_cache_control_parse(&f->control, h->value.data,
-                                    h->value.len);
-        }
-
-        break;
-    }
-
-    if (part->conf->pass_headers
-        && ngx_http_aggregate_named(part->conf->pass_headers, h))
-    {
-        return ngx_http_aggregate_header_copy(&r->headers_out.headers, h)
-               ? NGX_OK : NGX_ERROR;
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_uint_t
-ngx_http_aggregate_named(ngx_array_t *names, ngx_table_elt_t *h)
-{
-    ngx_str_t   *name;
-    ngx_uint_t   i;
-
-    name = names->elts;
-
-    for (i = 0; i < names->nelts; i++) {
-
-        if (name[i].len == h->key.len
-            && ngx_strncasecmp(name[i].data, h->key.data, h->key.len) == 0)
-        {
-            return 1;
-        }
-    }
-
-    return 0;
-}
-
-
-static ngx_int_t
-ngx_http_aggregate_add_vary(ngx_http_aggregate_headers_t *headers,
-    ngx_str_t *value)
-{
-    u_char      *p, *last, *start;
-    ngx_str_t   *name;
-    ngx_uint_t   i;
-
-    p = value->data;
-    last = p + value->len;
-
-    while (p < last) {
-
-        if (*p == ',' || *p == ' ' || *p == '\t') {
-            p++;
-            continue;
-        }
-
-        start = p;
-
-        while (p < last && *p != ',' && *p != ' ' && *p != '\t') {
-            p++;
-        }
-
-        if (p - start == 1 && *start == '*') {
-            headers->any = 1;
-            continue;
-        }
-
-        name = headers->vary.elts;
-
-        for (i = 0; i < headers->vary.nelts; i++) {
-
-            if (name[i].len == (size_t) (p - start)
-                && ngx_strncasecmp(name[i].data, start, p - start) == 0)
-            {
-                break;
-            }
-        }
-
-        if (i < headers->vary.nelts || headers->vary.nelts == 64) {
-
-            /* that many are as good as all */
-
-            headers->any |= (i == 64);
-            continue;
-        }
-
-        if (headers->vary.elts == NULL
-            && ngx_array_init(&headers->vary, headers->vary.pool, 4,
-                              sizeof(ngx_str_t))
-               != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-
-        name = ngx_array_push(&headers->vary);
-        if (name == NULL) {
-            return NGX_ERROR;
-        }
-
-        name->data = start;
-        name->len = p - start;
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_aggregate_send_vary(ngx_http_request_t *r,
-    ngx_http_aggregate_headers_t *headers)
-{
-    size_t       len;
-    u_char      *p;
-    ngx_str_t   *name, value;
-    ngx_uint_t   i;
-
-    if (headers->any) {
-        ngx_str_set(&value, "*");
-
-        return ngx_http_aggregate_header_add(&r->headers_out.headers, "Vary",
-                                             &value)
-               ? NGX_OK : NGX_ERROR;
-    }
-
-    name = headers->vary.elts;
-
-    for (i = 0, len = 0; i < headers->vary.nelts; i++) {
-        len += name[i].len + 2;
-    }
-
-    if (len == 0) {
-        return NGX_OK;
-    }
-
-    p = ngx_pnalloc(r->pool, len);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    value.data = p;
-
-    for (i = 0; i < headers->vary.nelts; i++) {
-        p = ngx_sprintf(p, "%s%V", i ? ", " : "", &name[i]);
-    }
-
-    value.len = p - value.data;
-
-    return ngx_http_aggregate_header_add(&r->headers_out.headers, "Vary",
-                                         &value)
-           ? NGX_OK : NGX_ERROR;
-}
-
-
-static ngx_int_t
-ngx_http_aggregate_cache_control(ngx_http_aggregate_ctx_t *ctx,
-    ngx_http_aggregate_headers_t *headers)
-{
-    u_char              *p;
-    ngx_str_t            value;
-    ngx_table_elt_t     *h;
-    ngx_http_request_t  *r;
-
-    r = ctx->request;
-
-    if (headers->cookies) {
-        headers->freshness.control.flags |= AGG_CACHE_CC_PRIVATE;
-    }
-
-    if (ctx->partial) {
-        ngx_str_set(&value, "no-store");
-
-    } else if (headers->parts == 0) {
-        return NGX_OK;
-
-    } else {
-        p = ngx_pnalloc(r->pool, AGG_FRESHNESS_SIZE);
-        if (p == NULL) {
-            return NGX_ERROR;
-        }
-
-        value.data = p;
-        value.len = agg_freshness_write(&headers->freshness, p);
-
-        if (value.len == 0) {
-            return NGX_OK;
-        }
-    }
-
-    h = ngx_http_aggregate_header_add(&r->headers_out.headers,
-                                      "Cache-Control", &value);
-    if (h == NULL) {
-        return NGX_ERROR;
-    }
-
-    return ngx_http_aggregate_known_cache_control(r, h);
 }
 
 
@@ -535,42 +200,6 @@ ngx_http_aggregate_pass(ngx_http_request_t *r, ngx_http_request_t *sr,
             return NGX_ERROR;
         }
     }
-
-    return NGX_OK;
-}
-
-
-/* for "expires" and others that change it */
-
-ngx_int_t
-ngx_http_aggregate_known_cache_control(ngx_http_request_t *r,
-    ngx_table_elt_t *h)
-{
-#if (NGX_HTTP_AGGREGATE_LINKED_HEADERS)
-
-    h->next = r->headers_out.cache_control;
-    r->headers_out.cache_control = h;
-
-#else
-
-    ngx_table_elt_t  **p;
-
-    if (r->headers_out.cache_control.elts == NULL
-        && ngx_array_init(&r->headers_out.cache_control, r->pool, 1,
-                          sizeof(ngx_table_elt_t *))
-           != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    p = ngx_array_push(&r->headers_out.cache_control);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    *p = h;
-
-#endif
 
     return NGX_OK;
 }

@@ -262,8 +262,6 @@ ngx_int_t ngx_http_aggregate_shape_parts(ngx_http_aggregate_ctx_t *ctx);
 ngx_int_t ngx_http_aggregate_answer_headers(ngx_http_aggregate_ctx_t *ctx);
 ngx_int_t ngx_http_aggregate_pass(ngx_http_request_t *r,
     ngx_http_request_t *sr, const char *name);
-ngx_int_t ngx_http_aggregate_known_cache_control(ngx_http_request_t *r,
-    ngx_table_elt_t *h);
 ngx_int_t ngx_http_aggregate_server_timing(ngx_http_aggregate_ctx_t *ctx);
 ngx_int_t ngx_http_aggregate_failed_parts(ngx_http_aggregate_ctx_t *ctx,
     ngx_str_t *value);

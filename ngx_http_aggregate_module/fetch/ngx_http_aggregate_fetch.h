@@ -265,6 +265,7 @@ struct ngx_http_aggregate_try_s {
 
     unsigned                         header:1;      /* its header was seen */
     unsigned                         accepted:1;
+    unsigned                         error_body:1;  /* is kept */
     unsigned                         last:1;        /* its body is whole */
     unsigned                         no_body:1;
     unsigned                         no_status:1;

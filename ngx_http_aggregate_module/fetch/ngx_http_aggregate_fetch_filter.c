@@ -148,7 +148,16 @@ ngx_http_aggregate_header_filter(ngx_http_request_t *r)
     if (!ngx_http_aggregate_accepts(t->fetch, r->headers_out.status)
         || ngx_http_aggregate_is_local_error(t))
     {
-        /* its body, which may be without an end, does not matter */
+        /* its body, which may be without an end, matters only if asked for */
+
+        if (t->fetch->error_body && !t->no_body
+            && !ngx_http_aggregate_is_local_error(t)
+            && ngx_http_aggregate_sink_start(t)
+               == NGX_HTTP_AGGREGATE_NO_REASON)
+        {
+            t->error_body = 1;
+            return NGX_OK;
+        }
 
         ngx_http_aggregate_try_result(t, ngx_http_aggregate_status_reason(t));
         return NGX_OK;

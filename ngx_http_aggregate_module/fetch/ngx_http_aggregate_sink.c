@@ -123,7 +123,7 @@ ngx_http_aggregate_sink_push(ngx_http_aggregate_try_t *t, u_char *p,
                            : ngx_http_aggregate_status_reason(t);
     }
 
-    if (!t->accepted || len == 0) {
+    if ((!t->accepted && !t->error_body) || len == 0) {
         return NGX_HTTP_AGGREGATE_NO_REASON;
     }
 
@@ -137,6 +137,10 @@ ngx_http_aggregate_sink_push(ngx_http_aggregate_try_t *t, u_char *p,
 
     } else {
         rc = agg_buf_append(&t->out, p, len);
+    }
+
+    if (rc != AGG_OK && t->error_body) {
+        return ngx_http_aggregate_status_reason(t);
     }
 
     return ngx_http_aggregate_sink_reason(rc);

@@ -561,6 +561,19 @@ ngx_http_aggregate_try_reason(ngx_http_aggregate_try_t *t, ngx_int_t rc)
     }
 
     if (!t->accepted) {
+
+        if (t->error_body && t->received != 0
+            && (!ngx_http_aggregate_is_whole(t, rc)
+                || ngx_http_aggregate_sink_finish(t)
+                   != NGX_HTTP_AGGREGATE_NO_REASON))
+        {
+            t->source.data = NULL;
+            t->source.len = 0;
+        }
+
+        t->value.data = NULL;
+        t->value.len = 0;
+
         return ngx_http_aggregate_status_reason(t);
     }
 

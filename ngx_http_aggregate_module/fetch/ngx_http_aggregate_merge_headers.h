@@ -1,0 +1,50 @@
+
+/*
+ * The header of an answer that is made of several responses: Cache-Control,
+ * Vary, Set-Cookie and what is passed of them.
+ */
+
+#ifndef _NGX_HTTP_AGGREGATE_MERGE_HEADERS_H_INCLUDED_
+#define _NGX_HTTP_AGGREGATE_MERGE_HEADERS_H_INCLUDED_
+
+
+#include "ngx_http_aggregate_compat.h"
+#include "agg_freshness.h"
+
+
+#pragma GCC visibility push(hidden)
+
+
+/* zeroes at first, but for the request that is answered */
+
+typedef struct {
+    ngx_http_request_t              *request;
+    agg_freshness_t                  freshness;
+    ngx_array_t                      vary;          /* ngx_str_t */
+    ngx_uint_t                       responses;     /* that were used */
+    ngx_uint_t                       cookies;
+    ngx_uint_t                       any;           /* "Vary: *" */
+} ngx_http_aggregate_merge_headers_t;
+
+
+/* adds a response; pass: names of header fields, in any case, or NULL */
+
+ngx_int_t ngx_http_aggregate_merge_response(
+    ngx_http_aggregate_merge_headers_t *headers, ngx_http_request_t *sr,
+    ngx_array_t *pass);
+
+/* adds the names in a value of Vary */
+
+ngx_int_t ngx_http_aggregate_merge_vary(
+    ngx_http_aggregate_merge_headers_t *headers, ngx_str_t *value);
+
+/* Vary and Cache-Control of the answer */
+
+ngx_int_t ngx_http_aggregate_merge_send(
+    ngx_http_aggregate_merge_headers_t *headers, ngx_uint_t no_store);
+
+
+#pragma GCC visibility pop
+
+
+#endif /* _NGX_HTTP_AGGREGATE_MERGE_HEADERS_H_INCLUDED_ */

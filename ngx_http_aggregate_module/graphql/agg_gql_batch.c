@@ -1,0 +1,625 @@
+
+/*
+ * Batches: one call for the keys of many parents, and what of its result is
+ * whose.
+ */
+
+
+#include "agg_gql_exec.h"
+#include "agg_block.h"
+
+
+/* sites whose calls differ in nothing but their keys */
+
+typedef struct agg_gql_group_s  agg_gql_group_t;
+
+struct agg_gql_group_s {
+    agg_str_t                 text;         /* what they ask for */
+    uint32_t                  hash;
+    agg_gql_site_t           *sites;
+    agg_gql_site_t          **last;
+    agg_gql_group_t          *next;
+};
+
+
+static agg_rc_e agg_gql_batch_group(agg_gql_exec_t *e, agg_gql_state_t *state,
+    agg_gql_site_t *site, agg_gql_group_t **groups, agg_gql_group_t **table,
+    uint32_t mask);
+static agg_rc_e agg_gql_batch_text(agg_gql_exec_t *e, agg_gql_call_t *call,
+    agg_str_t *text);
+static agg_rc_e agg_gql_batch_keys(agg_gql_exec_t *e, agg_gql_state_t *state,
+    agg_gql_site_t *sites);
+static agg_rc_e agg_gql_batch_fail(agg_gql_exec_t *e, agg_gql_state_t *state,
+    agg_gql_site_t *site, agg_gql_call_e error);
+static agg_rc_e agg_gql_batch_key(agg_gql_exec_t *e, agg_gql_site_t *site,
+    agg_gql_key_t *key, agg_gql_call_e *error);
+static agg_rc_e agg_gql_batch_send(agg_gql_exec_t *e, agg_gql_call_t *call,
+    uint32_t nkeys);
+static agg_gql_key_t *agg_gql_batch_find(const agg_gql_call_t *call,
+    const agg_str_t *plain);
+static agg_rc_e agg_gql_batch_add(agg_gql_exec_t *e, agg_gql_key_t *key,
+    const agg_str_t *value);
+static agg_rc_e agg_gql_batch_list(agg_gql_exec_t *e, agg_gql_call_t *call);
+static agg_rc_e agg_gql_batch_members(agg_gql_exec_t *e,
+    agg_gql_call_t *call);
+static uint32_t agg_gql_key_hash(const agg_str_t *s);
+
+
+static const agg_str_t  agg_gql_no_keys = { 2, (u_char *) "[]" };
+
+
+agg_rc_e
+agg_gql_batch_start(agg_gql_exec_t *e, agg_gql_state_t *state)
+{
+    uint32_t           n;
+    agg_rc_e           rc;
+    agg_gql_site_t    *site, *next;
+    agg_gql_group_t   *groups, **table;
+
+    if (!state->node->binding->by_parent) {
+        return agg_gql_batch_keys(e, state, state->batch);
+    }
+
+    for (n = 0, site = state->batch; site != NULL; site = site->same) {
+        n++;
+    }
+
+    n = (n < 4) ? 8 : 1u << (33 - __builtin_clz(n));
+
+    table = e->mem->alloc(e->mem->ctx, n * sizeof(agg_gql_group_t *));
+    if (table == NULL) {
+        return AGG_NOMEM;
+    }
+
+    memset(table, 0, n * sizeof(agg_gql_group_t *));
+
+    groups = NULL;
+
+    for (site = state->batch; site != NULL; site = next) {
+        next = site->same;
+        site->same = NULL;
+
+        rc = agg_gql_batch_group(e, state, site, &groups, table, n - 1);
+        if (rc != AGG_OK) {
+            return rc;
+        }
+    }
+
+    for ( /* void */ ; groups != NULL; groups = groups->next) {
+        rc = agg_gql_batch_keys(e, state, groups->sites);
+
+        if (rc != AGG_OK) {
+            return rc;
+        }
+    }
+
+    return AGG_OK;
+}
+
+
+static agg_rc_e
+agg_gql_batch_group(agg_gql_exec_t *e, agg_gql_state_t *state,
+    agg_gql_site_t *site, agg_gql_group_t **groups, agg_gql_group_t **table,
+    uint32_t mask)
+{
+    uint32_t          i, hash;
+    agg_rc_e          rc;
+    agg_str_t         text;
+    agg_gql_call_t   *call;
+    agg_gql_group_t  *group;
+
+    rc = agg_gql_call_create(e, state, &call);
+    if (rc != AGG_OK) {
+        return rc;
+    }
+
+    rc = agg_gql_call_render(e, call, site, &agg_gql_no_keys);
+    if (rc != AGG_OK) {
+        return rc;
+    }
+
+    if (call->error != AGG_GQL_CALL_OK) {
+        site->call = call;
+        call->sites = site;
+        return agg_gql_call_send(e, call);
+    }
+
+    rc = agg_gql_batch_text(e, call, &text);
+    if (rc != AGG_OK) {
+        return rc;
+    }
+
+    hash = agg_gql_key_hash(&text);
+
+    for (i = hash & mask; table[i] != NULL; i = (i + 1) & mask) {
+
+        group = table[i];
+
+        if (group->hash == hash && agg_gql_equal(&group->text, &text)) {
+            *group->last = site;
+            group->last = &site->same;
+            return AGG_OK;
+        }
+    }
+
+    group = e->mem->alloc(e->mem->ctx, sizeof(agg_gql_group_t));
+    if (group == NULL) {
+        return AGG_NOMEM;
+    }
+
+    group->text = text;
+    group->hash = hash;
+    group->sites = site;
+    group->last = &site->same;
+    group->next = *groups;
+
+    *groups = group;
+    table[i] = group;
+
+    return AGG_OK;
+}
+
+
+/* all of it, each behind its length */
+
+static agg_rc_e
+agg_gql_batch_text(agg_gql_exec_t *e, agg_gql_call_t *call, agg_str_t *text)
+{
+    unsigned          i;
+    agg_rc_e          rc;
+    agg_buf_t         b;
+    const agg_str_t  *s;
+
+    agg_buf_init(&b, e->mem, (size_t) -1 / 4);
+
+    rc = AGG_OK;
+
+    for (i = 0; rc == AGG_OK && i < 3 + call->binding->nheaders; i++) {
+
+        s = (i == 0) ? &call->path
+            : (i == 1) ? &call->args
+            : (i == 2) ? &call->body : &call->headers[i - 3];
+
+        rc = agg_buf_append(&b, &s->len, sizeof(size_t));
+
+        if (rc == AGG_OK) {
+            rc = agg_buf_append(&b, s->data, s->len);
+        }
+    }
+
+    text->data = b.start;
+    text->len = agg_buf_used(&b);
+
+    return rc;
+}
+
+
+/* distinct keys, in the order of their parents, so many a call */
+
+static agg_rc_e
+agg_gql_batch_keys(agg_gql_exec_t *e, agg_gql_state_t *state,
+    agg_gql_site_t *sites)
+{
+    uint32_t          i, n, mask, nkeys;
+    agg_rc_e          rc;
+    agg_gql_key_t    *key, **table, **last, found;
+    agg_gql_call_t   *call, *calls, **calls_last;
+    agg_gql_call_e    error;
+    agg_gql_site_t   *site, *next;
+
+    for (n = 0, site = sites; site != NULL; site = site->same) {
+        n++;
+    }
+
+    n = (n < 4) ? 8 : 1u << (33 - __builtin_clz(n));
+    mask = n - 1;
+
+    table = e->mem->alloc(e->mem->ctx, n * sizeof(agg_gql_key_t *));
+    if (table == NULL) {
+        return AGG_NOMEM;
+    }
+
+    memset(table, 0, n * sizeof(agg_gql_key_t *));
+
+    call = NULL;
+    calls = NULL;
+    calls_last = &calls;
+    last = NULL;
+    nkeys = 0;
+
+    for (site = sites; site != NULL; site = next) {
+        next = site->same;
+        site->same = NULL;
+
+        memset(&found, 0, sizeof(agg_gql_key_t));
+
+        rc = agg_gql_batch_key(e, site, &found, &error);
+
+        if (rc == AGG_OK && error != AGG_GQL_CALL_OK) {
+            rc = agg_gql_batch_fail(e, state, site, error);
+
+        } else if (rc == AGG_OK && found.plain.data == NULL) {
+            rc = agg_gql_site_ended(e, site);
+        }
+
+        if (rc != AGG_OK) {
+            return rc;
+        }
+
+        if (found.plain.data == NULL) {
+            continue;
+        }
+
+        for (i = found.hash & mask; table[i] != NULL; i = (i + 1) & mask) {
+            if (table[i]->hash == found.hash
+                && agg_gql_equal(&table[i]->plain, &found.plain))
+            {
+                break;
+            }
+        }
+
+        key = table[i];
+
+        if (key == NULL) {
+
+            if (call == NULL || nkeys == call->binding->size) {
+
+                rc = agg_gql_call_create(e, state, &call);
+                if (rc != AGG_OK) {
+                    return rc;
+                }
+
+                *calls_last = call;
+                calls_last = &call->next;
+                last = &call->keys;
+                nkeys = 0;
+            }
+
+            key = e->mem->alloc(e->mem->ctx, sizeof(agg_gql_key_t));
+            if (key == NULL) {
+                return AGG_NOMEM;
+            }
+
+            *key = found;
+            key->call = call;
+            key->last = &key->items;
+
+            *last = key;
+            last = &key->next;
+            nkeys++;
+
+            table[i] = key;
+        }
+
+        site->key = key;
+        site->call = key->call;
+        site->same = key->call->sites;
+        key->call->sites = site;
+    }
+
+    while (calls != NULL) {
+        call = calls;
+        calls = call->next;
+        call->next = NULL;
+
+        for (nkeys = 0, key = call->keys; key != NULL; key = key->next) {
+            nkeys++;
+        }
+
+        rc = agg_gql_batch_send(e, call, nkeys);
+        if (rc != AGG_OK) {
+            return rc;
+        }
+    }
+
+    return AGG_OK;
+}
+
+
+static agg_rc_e
+agg_gql_batch_fail(agg_gql_exec_t *e, agg_gql_state_t *state,
+    agg_gql_site_t *site, agg_gql_call_e error)
+{
+    agg_rc_e         rc;
+    agg_gql_call_t  *call;
+
+    rc = agg_gql_call_create(e, state, &call);
+    if (rc != AGG_OK) {
+        return rc;
+    }
+
+    call->error = error;
+    call->sites = site;
+    site->call = call;
+
+    return agg_gql_call_send(e, call);
+}
+
+
+/* the key of a parent; plain.data is NULL where it has none */
+
+static agg_rc_e
+agg_gql_batch_key(agg_gql_exec_t *e, agg_gql_site_t *site,
+    agg_gql_key_t *key, agg_gql_call_e *error)
+{
+    *error = AGG_GQL_CALL_OK;
+
+    if (agg_path_get(site->node->binding->key, &site->object->value,
+                     &key->raw) != AGG_OK
+        || agg_json_kind(&key->raw) == AGG_NULL)
+    {
+        return AGG_OK;
+    }
+
+    switch (agg_gql_plain(&key->raw, e->mem, &key->plain)) {
+
+    case AGG_OK:
+        key->hash = agg_gql_key_hash(&key->plain);
+        break;
+
+    case AGG_NOT_FOUND:
+    case AGG_INVALID:
+        key->plain.data = NULL;
+        *error = AGG_GQL_CALL_DEPENDENCY;
+        break;
+
+    default:
+        return AGG_NOMEM;
+    }
+
+    return AGG_OK;
+}
+
+
+static agg_rc_e
+agg_gql_batch_send(agg_gql_exec_t *e, agg_gql_call_t *call, uint32_t nkeys)
+{
+    uint32_t        i, n;
+    agg_rc_e        rc;
+    agg_buf_t       b;
+    agg_str_t       keys;
+    agg_gql_key_t  *key;
+
+    for (n = 4; n < 2 * nkeys; n *= 2) { /* void */ }
+
+    call->mask = n - 1;
+    call->table = e->mem->alloc(e->mem->ctx, n * sizeof(agg_gql_key_t *));
+
+    if (call->table == NULL) {
+        return AGG_NOMEM;
+    }
+
+    memset(call->table, 0, n * sizeof(agg_gql_key_t *));
+
+    agg_buf_init(&b, e->mem, (size_t) -1 / 4);
+
+    rc = agg_buf_append(&b, "[", 1);
+
+    for (key = call->keys; rc == AGG_OK && key != NULL; key = key->next) {
+
+        for (i = key->hash & call->mask;
+             call->table[i] != NULL;
+             i = (i + 1) & call->mask)
+        {
+            /* void */
+        }
+
+        call->table[i] = key;
+
+        rc = agg_buf_append(&b, key->raw.data, key->raw.len);
+
+        if (rc == AGG_OK) {
+            rc = agg_buf_append(&b, (key->next != NULL) ? "," : "]", 1);
+        }
+    }
+
+    if (rc != AGG_OK) {
+        return rc;
+    }
+
+    keys.data = b.start;
+    keys.len = agg_buf_used(&b);
+
+    rc = agg_gql_call_render(e, call, call->sites, &keys);
+
+    return (rc == AGG_OK) ? agg_gql_call_send(e, call) : rc;
+}
+
+
+agg_rc_e
+agg_gql_batch_result(agg_gql_exec_t *e, agg_gql_call_t *call)
+{
+    agg_gql_site_t  *site;
+
+    if (call->failed || call->null) {
+        return AGG_OK;
+    }
+
+    switch (agg_json_kind(&call->value)) {
+
+    case AGG_NULL:
+        return AGG_OK;
+
+    case AGG_ARRAY:
+        return agg_gql_batch_list(e, call);
+
+    case AGG_OBJECT:
+        return agg_gql_batch_members(e, call);
+
+    default:
+        break;
+    }
+
+    for (site = call->sites; site != NULL; site = site->same) {
+        site->state = AGG_GQL_SITE_INVALID;
+    }
+
+    return AGG_OK;
+}
+
+
+/* what belongs to no key that was asked for is left out */
+
+static agg_rc_e
+agg_gql_batch_list(agg_gql_exec_t *e, agg_gql_call_t *call)
+{
+    agg_rc_e        rc;
+    agg_str_t       by, plain;
+    agg_iter_t      it;
+    agg_gql_key_t  *key;
+
+    agg_iter_init(&it, &call->value);
+
+    while (agg_iter_next(&it)) {
+
+        if (agg_path_get(call->binding->by, &it.value, &by) != AGG_OK) {
+            continue;
+        }
+
+        rc = agg_gql_plain(&by, e->mem, &plain);
+
+        if (rc == AGG_NOMEM) {
+            return rc;
+        }
+
+        key = (rc == AGG_OK) ? agg_gql_batch_find(call, &plain) : NULL;
+
+        if (key == NULL) {
+            continue;
+        }
+
+        rc = agg_gql_batch_add(e, key, &it.value);
+        if (rc != AGG_OK) {
+            return rc;
+        }
+    }
+
+    return AGG_OK;
+}
+
+
+static agg_rc_e
+agg_gql_batch_members(agg_gql_exec_t *e, agg_gql_call_t *call)
+{
+    int             list;
+    u_char         *p;
+    agg_rc_e        rc;
+    agg_str_t       name;
+    agg_iter_t      it, elements;
+    agg_gql_key_t  *key;
+
+    list = agg_gql_is_list(call->state->node->wraps);
+
+    agg_iter_init(&it, &call->value);
+
+    while (agg_iter_next(&it)) {
+
+        name = it.name;
+
+        if (name.len != 0 && memchr(name.data, '\\', name.len) != NULL) {
+
+            p = e->mem->alloc(e->mem->ctx, name.len);
+            if (p == NULL) {
+                return AGG_NOMEM;
+            }
+
+            name.len = agg_json_unescape_any(p, &it.name);
+            name.data = p;
+        }
+
+        key = agg_gql_batch_find(call, &name);
+
+        if (key == NULL || agg_json_kind(&it.value) == AGG_NULL) {
+            continue;
+        }
+
+        /* of duplicate members the last one counts */
+
+        key->items = NULL;
+        key->last = &key->items;
+
+        agg_iter_init(&elements, &it.value);
+
+        if (!list || elements.kind != AGG_ARRAY) {
+            rc = agg_gql_batch_add(e, key, &it.value);
+
+            if (rc != AGG_OK) {
+                return rc;
+            }
+
+            continue;
+        }
+
+        while (agg_iter_next(&elements)) {
+            rc = agg_gql_batch_add(e, key, &elements.value);
+
+            if (rc != AGG_OK) {
+                return rc;
+            }
+        }
+    }
+
+    return AGG_OK;
+}
+
+
+static agg_gql_key_t *
+agg_gql_batch_find(const agg_gql_call_t *call, const agg_str_t *plain)
+{
+    uint32_t        i, hash;
+    agg_gql_key_t  *key;
+
+    hash = agg_gql_key_hash(plain);
+
+    for (i = hash & call->mask;
+         call->table[i] != NULL;
+         i = (i + 1) & call->mask)
+    {
+        key = call->table[i];
+
+        if (key->hash == hash && agg_gql_equal(&key->plain, plain)) {
+            return key;
+        }
+    }
+
+    return NULL;
+}
+
+
+static agg_rc_e
+agg_gql_batch_add(agg_gql_exec_t *e, agg_gql_key_t *key,
+    const agg_str_t *value)
+{
+    agg_gql_item_t  *item;
+
+    item = e->mem->alloc(e->mem->ctx, sizeof(agg_gql_item_t));
+    if (item == NULL) {
+        return AGG_NOMEM;
+    }
+
+    item->value = *value;
+    item->next = NULL;
+
+    *key->last = item;
+    key->last = &item->next;
+
+    return AGG_OK;
+}
+
+
+/* mixed, as keys are often numbers in a row, or chosen by others */
+
+static uint32_t
+agg_gql_key_hash(const agg_str_t *s)
+{
+    size_t    i;
+    uint64_t  hash;
+
+    hash = 0xcbf29ce484222325ULL;
+
+    for (i = 0; i < s->len; i++) {
+        hash = (hash ^ s->data[i]) * 0x100000001b3ULL;
+    }
+
+    return (uint32_t) (hash ^ hash >> 32);
+}

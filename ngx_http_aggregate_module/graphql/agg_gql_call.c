@@ -1,0 +1,633 @@
+
+/*
+ * Calls: what a site asks for, and which sites ask for the same.
+ */
+
+
+#include "agg_gql_exec.h"
+
+
+static agg_rc_e agg_gql_call_values(agg_gql_exec_t *e,
+    const agg_gql_template_t *t, agg_gql_site_t *site, const agg_str_t *keys,
+    agg_str_t **values);
+static agg_rc_e agg_gql_call_value(agg_gql_exec_t *e,
+    const agg_gql_piece_t *piece, agg_gql_site_t *site, const agg_str_t *keys,
+    agg_str_t *value);
+static agg_rc_e agg_gql_call_all_args(agg_gql_exec_t *e,
+    agg_gql_state_t *state, agg_str_t *value);
+static agg_rc_e agg_gql_call_headers(agg_gql_exec_t *e, agg_gql_call_t *call,
+    agg_gql_site_t *site, const agg_str_t *keys);
+static agg_rc_e agg_gql_call_rendered(agg_gql_call_t *call,
+    agg_gql_render_e rendered);
+static agg_rc_e agg_gql_call_grow(agg_gql_exec_t *e);
+static uint32_t agg_gql_call_hash(const agg_gql_call_t *call);
+static int agg_gql_call_equal(const agg_gql_call_t *a,
+    const agg_gql_call_t *b);
+
+
+agg_rc_e
+agg_gql_call_site(agg_gql_exec_t *e, agg_gql_site_t *site)
+{
+    uint32_t          i;
+    agg_rc_e          rc;
+    agg_gql_call_t   *call;
+    agg_gql_state_t  *state;
+
+    state = e->states[site->node->fetch];
+
+    rc = agg_gql_call_create(e, state, &call);
+    if (rc != AGG_OK) {
+        return rc;
+    }
+
+    rc = agg_gql_call_render(e, call, site, NULL);
+    if (rc != AGG_OK) {
+        return rc;
+    }
+
+    site->call = call;
+
+    if (call->error != AGG_GQL_CALL_OK
+        || (e->mutation && site->object == &e->object))
+    {
+        call->sites = site;
+        return agg_gql_call_send(e, call);
+    }
+
+    rc = agg_gql_call_grow(e);
+    if (rc != AGG_OK) {
+        return rc;
+    }
+
+    call->hash = agg_gql_call_hash(call);
+
+    for (i = call->hash & e->mask;
+         e->table[i] != NULL;
+         i = (i + 1) & e->mask)
+    {
+        if (!agg_gql_call_equal(e->table[i], call)) {
+            continue;
+        }
+
+        /* the same was asked for before, and may have come already */
+
+        call = e->table[i];
+        site->call = call;
+
+        if (call->done) {
+            return agg_gql_site_ended(e, site);
+        }
+
+        site->same = call->sites;
+        call->sites = site;
+
+        return AGG_OK;
+    }
+
+    e->table[i] = call;
+    e->ncalls++;
+
+    call->sites = site;
+
+    return agg_gql_call_send(e, call);
+}
+
+
+agg_rc_e
+agg_gql_call_create(agg_gql_exec_t *e, agg_gql_state_t *state,
+    agg_gql_call_t **created)
+{
+    agg_gql_call_t  *call;
+
+    call = e->mem->alloc(e->mem->ctx, sizeof(agg_gql_call_t));
+    if (call == NULL) {
+        return AGG_NOMEM;
+    }
+
+    memset(call, 0, sizeof(agg_gql_call_t));
+
+    call->owner = e;
+    call->binding = state->node->binding;
+    call->state = state;
+
+    *created = call;
+
+    return AGG_OK;
+}
+
+
+agg_rc_e
+agg_gql_call_send(agg_gql_exec_t *e, agg_gql_call_t *call)
+{
+    agg_rc_e          rc;
+    agg_gql_state_t  *state;
+
+    state = call->state;
+
+    *state->calls_last = call;
+    state->calls_last = &call->next;
+
+    if (call->error == AGG_GQL_CALL_OK) {
+
+        if (e->expired) {
+            call->error = AGG_GQL_CALL_OTHER;
+            call->reason = "timeout";
+
+        } else {
+            rc = e->env.start(e->env.ctx, call);
+
+            if (rc == AGG_OK) {
+                return AGG_OK;
+            }
+
+            if (rc != AGG_TOO_LARGE) {
+                return rc;
+            }
+
+            call->error = AGG_GQL_CALL_TOO_MANY;
+        }
+    }
+
+    switch (call->error) {
+
+    case AGG_GQL_CALL_TOO_MANY:
+        call->reason = "too_many";
+        break;
+
+    case AGG_GQL_CALL_BAD_URI:
+        call->reason = "bad_uri";
+        break;
+
+    case AGG_GQL_CALL_DEPENDENCY:
+        call->reason = "dependency";
+        break;
+
+    case AGG_GQL_CALL_TOO_LARGE:
+        call->reason = "too_large";
+        break;
+
+    default:
+        break;
+    }
+
+    return agg_gql_exec_result(e, call);
+}
+
+
+/* values of the field's arguments, once for all its sites */
+
+agg_rc_e
+agg_gql_call_args(agg_gql_exec_t *e, agg_gql_state_t *state)
+{
+    size_t                  start;
+    uint32_t                arg;
+    unsigned                i;
+    agg_rc_e                rc;
+    agg_buf_t               b;
+    const agg_gql_doc_t    *doc;
+    const agg_gql_field_t  *field;
+
+    if (state->args_known) {
+        return AGG_OK;
+    }
+
+    state->args_known = 1;
+
+    field = state->node->field;
+
+    if (field->nargs == 0) {
+        return AGG_OK;
+    }
+
+    doc = e->plan->doc;
+    arg = doc->selections[state->node->selections[0]].arg;
+
+    state->args = e->mem->alloc(e->mem->ctx,
+                                field->nargs * sizeof(agg_str_t));
+    if (state->args == NULL) {
+        return AGG_NOMEM;
+    }
+
+    agg_buf_init(&b, e->mem, e->max_request);
+
+    for (i = 0; i < field->nargs; i++) {
+        start = agg_buf_used(&b);
+
+        rc = agg_gql_argument(doc, e->plan->operation, e->variables, arg,
+                              &field->args[i], &b);
+
+        switch (rc) {
+
+        case AGG_OK:
+            state->args[i].data = (u_char *) start;
+            state->args[i].len = agg_buf_used(&b) - start;
+            break;
+
+        case AGG_NOT_FOUND:
+            state->args[i].data = NULL;
+            state->args[i].len = 0;
+            break;
+
+        case AGG_INVALID:
+            state->args_failed = 1;
+            return AGG_OK;
+
+        default:
+            return rc;
+        }
+    }
+
+    /* the buffer has moved while it grew */
+
+    for (i = 0; i < field->nargs; i++) {
+        if (state->args[i].len != 0) {
+            state->args[i].data = b.start + (size_t) state->args[i].data;
+        }
+    }
+
+    return AGG_OK;
+}
+
+
+/* keys: a JSON array, of a batch; NULL: none */
+
+agg_rc_e
+agg_gql_call_render(agg_gql_exec_t *e, agg_gql_call_t *call,
+    agg_gql_site_t *site, const agg_str_t *keys)
+{
+    agg_rc_e                   rc;
+    agg_buf_t                  path, args;
+    agg_str_t                 *values;
+    agg_gql_render_e           rendered;
+    const agg_gql_binding_t   *binding;
+    const agg_gql_template_t  *t;
+
+    binding = call->binding;
+    t = &binding->uri;
+
+    if (!t->dynamic && t->npieces != 0 && t->pieces[0].pair.len == 0
+        && t->npieces == 1)
+    {
+        call->path = t->pieces[0].piece.text;
+
+    } else {
+
+        rc = agg_gql_call_values(e, t, site, keys, &values);
+        if (rc != AGG_OK) {
+            return rc;
+        }
+
+        agg_buf_init(&path, e->mem, e->max_request);
+        agg_buf_init(&args, e->mem, e->max_request);
+
+        rendered = agg_gql_render_uri(t, values, e->mem, &path, &args);
+
+        if (rendered != AGG_GQL_RENDERED) {
+            return agg_gql_call_rendered(call, rendered);
+        }
+
+        call->path.data = path.start;
+        call->path.len = agg_buf_used(&path);
+        call->args.data = args.start;
+        call->args.len = agg_buf_used(&args);
+    }
+
+    if (binding->nheaders != 0) {
+        rc = agg_gql_call_headers(e, call, site, keys);
+
+        if (rc != AGG_OK || call->error != AGG_GQL_CALL_OK) {
+            return rc;
+        }
+    }
+
+    if (!binding->has_body) {
+        return AGG_OK;
+    }
+
+    rc = agg_gql_call_values(e, &binding->body, site, keys, &values);
+    if (rc != AGG_OK) {
+        return rc;
+    }
+
+    agg_buf_init(&args, e->mem, e->max_request);
+
+    rendered = agg_gql_render_body(&binding->body, values, &args);
+
+    if (rendered != AGG_GQL_RENDERED) {
+        return agg_gql_call_rendered(call, rendered);
+    }
+
+    call->body.data = args.start;
+    call->body.len = agg_buf_used(&args);
+
+    return AGG_OK;
+}
+
+
+static agg_rc_e
+agg_gql_call_headers(agg_gql_exec_t *e, agg_gql_call_t *call,
+    agg_gql_site_t *site, const agg_str_t *keys)
+{
+    unsigned                   i;
+    agg_rc_e                   rc;
+    agg_buf_t                  b;
+    agg_str_t                 *values;
+    agg_gql_render_e           rendered;
+    const agg_gql_template_t  *t;
+
+    call->headers = e->mem->alloc(e->mem->ctx, call->binding->nheaders
+                                  * sizeof(agg_str_t));
+    if (call->headers == NULL) {
+        return AGG_NOMEM;
+    }
+
+    for (i = 0; i < call->binding->nheaders; i++) {
+        t = &call->binding->headers[i].value;
+
+        rc = agg_gql_call_values(e, t, site, keys, &values);
+        if (rc != AGG_OK) {
+            return rc;
+        }
+
+        agg_buf_init(&b, e->mem, e->max_request);
+
+        rendered = agg_gql_render_header(t, values, e->mem, &b);
+
+        if (rendered == AGG_GQL_RENDERED) {
+            rendered = (agg_buf_append(&b, "", 1) == AGG_OK)
+                       ? AGG_GQL_RENDERED : AGG_GQL_RENDER_NOMEM;
+        }
+
+        if (rendered != AGG_GQL_RENDERED) {
+            return agg_gql_call_rendered(call, rendered);
+        }
+
+        call->headers[i].data = b.start;
+        call->headers[i].len = agg_buf_used(&b) - 1;
+    }
+
+    return AGG_OK;
+}
+
+
+static agg_rc_e
+agg_gql_call_rendered(agg_gql_call_t *call, agg_gql_render_e rendered)
+{
+    switch (rendered) {
+
+    case AGG_GQL_BAD_URI:
+        call->error = AGG_GQL_CALL_BAD_URI;
+        return AGG_OK;
+
+    case AGG_GQL_DEPENDENCY:
+        call->error = AGG_GQL_CALL_DEPENDENCY;
+        return AGG_OK;
+
+    case AGG_GQL_RENDER_LARGE:
+        call->error = AGG_GQL_CALL_TOO_LARGE;
+        return AGG_OK;
+
+    default:
+        return AGG_NOMEM;
+    }
+}
+
+
+static agg_rc_e
+agg_gql_call_values(agg_gql_exec_t *e, const agg_gql_template_t *t,
+    agg_gql_site_t *site, const agg_str_t *keys, agg_str_t **values)
+{
+    size_t    i;
+    agg_rc_e  rc;
+
+    *values = e->mem->alloc(e->mem->ctx,
+                            (t->npieces + 1) * sizeof(agg_str_t));
+    if (*values == NULL) {
+        return AGG_NOMEM;
+    }
+
+    for (i = 0; i < t->npieces; i++) {
+
+        if (t->pieces[i].kind == AGG_GQL_PIECE_TEXT) {
+            continue;
+        }
+
+        rc = agg_gql_call_value(e, &t->pieces[i], site, keys, *values + i);
+        if (rc != AGG_OK) {
+            return rc;
+        }
+    }
+
+    return AGG_OK;
+}
+
+
+static agg_rc_e
+agg_gql_call_value(agg_gql_exec_t *e, const agg_gql_piece_t *piece,
+    agg_gql_site_t *site, const agg_str_t *keys, agg_str_t *value)
+{
+    agg_str_t          from;
+    agg_gql_state_t   *state;
+    agg_gql_object_t  *object;
+
+    value->data = NULL;
+    value->len = 0;
+
+    object = site->object;
+
+    switch (piece->kind) {
+
+    case AGG_GQL_PIECE_VARIABLE:
+        return e->env.variable(e->env.ctx, piece->piece.index, value);
+
+    case AGG_GQL_PIECE_KEYS:
+
+        if (keys != NULL) {
+            *value = *keys;
+        }
+
+        return AGG_OK;
+
+    case AGG_GQL_PIECE_ARGS:
+
+        state = e->states[site->node->fetch];
+
+        if (piece->piece.index < 0) {
+            return agg_gql_call_all_args(e, state, value);
+        }
+
+        from = state->args[piece->piece.index];
+        break;
+
+    case AGG_GQL_PIECE_PARENT:
+        from = object->value;
+        break;
+
+    default: /* AGG_GQL_PIECE_TYPE */
+
+        while (object != NULL
+               && object->set->type != piece->type
+               && !agg_gql_is_possible(piece->type, object->set->type))
+        {
+            object = object->parent;
+        }
+
+        if (object == NULL) {
+            return AGG_OK;
+        }
+
+        from = object->value;
+    }
+
+    if (from.data != NULL
+        && agg_path_get(piece->piece.path, &from, value) != AGG_OK)
+    {
+        value->data = NULL;
+        value->len = 0;
+    }
+
+    return AGG_OK;
+}
+
+
+/* "${args.}": an object of all */
+
+static agg_rc_e
+agg_gql_call_all_args(agg_gql_exec_t *e, agg_gql_state_t *state,
+    agg_str_t *value)
+{
+    unsigned                i;
+    agg_rc_e                rc;
+    agg_buf_t               b;
+    const agg_gql_field_t  *field;
+
+    field = state->node->field;
+
+    agg_buf_init(&b, e->mem, e->max_request);
+
+    rc = agg_buf_append(&b, "{", 1);
+
+    for (i = 0; rc == AGG_OK && i < field->nargs; i++) {
+
+        if (state->args[i].data == NULL) {
+            continue;
+        }
+
+        if (agg_buf_used(&b) > 1) {
+            rc = agg_buf_append(&b, ",", 1);
+        }
+
+        if (rc == AGG_OK) {
+            rc = agg_buf_append(&b, field->args[i].json_quoted.data,
+                                field->args[i].json_quoted.len);
+        }
+
+        if (rc == AGG_OK) {
+            rc = agg_buf_append(&b, ":", 1);
+        }
+
+        if (rc == AGG_OK) {
+            rc = agg_buf_append(&b, state->args[i].data, state->args[i].len);
+        }
+    }
+
+    if (rc == AGG_OK) {
+        rc = agg_buf_append(&b, "}", 1);
+    }
+
+    value->data = b.start;
+    value->len = agg_buf_used(&b);
+
+    return rc;
+}
+
+
+/* the table has room for one more */
+
+static agg_rc_e
+agg_gql_call_grow(agg_gql_exec_t *e)
+{
+    uint32_t          i, k, size;
+    agg_gql_call_t  **table;
+
+    if (e->table != NULL && 2 * e->ncalls < e->mask) {
+        return AGG_OK;
+    }
+
+    size = (e->table != NULL) ? 4 * (e->mask + 1) : 16;
+
+    table = e->mem->alloc(e->mem->ctx, size * sizeof(agg_gql_call_t *));
+    if (table == NULL) {
+        return AGG_NOMEM;
+    }
+
+    memset(table, 0, size * sizeof(agg_gql_call_t *));
+
+    for (i = 0; e->table != NULL && i <= e->mask; i++) {
+
+        if (e->table[i] == NULL) {
+            continue;
+        }
+
+        for (k = e->table[i]->hash & (size - 1);
+             table[k] != NULL;
+             k = (k + 1) & (size - 1))
+        {
+            /* void */
+        }
+
+        table[k] = e->table[i];
+    }
+
+    e->table = table;
+    e->mask = size - 1;
+
+    return AGG_OK;
+}
+
+
+static uint32_t
+agg_gql_call_hash(const agg_gql_call_t *call)
+{
+    size_t           i;
+    uint32_t         hash;
+    unsigned         k;
+    const agg_str_t  *s[3];
+
+    s[0] = &call->path;
+    s[1] = &call->args;
+    s[2] = &call->body;
+
+    hash = 0x811c9dc5;
+
+    for (k = 0; k < 3; k++) {
+        for (i = 0; i < s[k]->len; i++) {
+            hash = (hash ^ s[k]->data[i]) * 0x01000193;
+        }
+    }
+
+    return hash;
+}
+
+
+static int
+agg_gql_call_equal(const agg_gql_call_t *a, const agg_gql_call_t *b)
+{
+    unsigned  i;
+
+    if (a->hash != b->hash || a->binding != b->binding
+        || !agg_gql_equal(&a->path, &b->path)
+        || !agg_gql_equal(&a->args, &b->args)
+        || !agg_gql_equal(&a->body, &b->body))
+    {
+        return 0;
+    }
+
+    for (i = 0; i < a->binding->nheaders; i++) {
+        if (!agg_gql_equal(&a->headers[i], &b->headers[i])) {
+            return 0;
+        }
+    }
+
+    return 1;
+}

@@ -1,0 +1,314 @@
+
+/*
+ * Execution of a plan: which backends are asked, for which objects, and the
+ * answer, written from the bytes that they sent.
+ *
+ * Given:    a plan, the values of variables, and results of calls as they
+ *           come, JSON that is valid; memory that lives as long as the request.
+ * Promises: no recursion, no tree of a response: an object is remembered only
+ *           while a field of it is fetched.  A call starts as soon as the
+ *           object is there that it needs; a batch when all calls that can
+ *           give it objects have ended; equal calls are one.
+ * Cost:     linear in the bytes of results, and of results that more than one
+ *           field takes, times these fields; the sites of calls are charged
+ *           against the size of the answer.
+ * Source:   GraphQL, September 2025, section 6.
+ *
+ * A site is a field that is fetched, of one object.  The sites of a value are
+ * kept in the order in which a walk over it meets them, so that the writer,
+ * whose walk is the same, finds each as it goes.
+ */
+
+
+#ifndef AGG_GQL_EXEC_H_INCLUDED
+#define AGG_GQL_EXEC_H_INCLUDED
+
+
+#include "agg_gql_plan.h"
+
+
+#pragma GCC visibility push(hidden)
+
+
+/* why a call has no value, for those that fail before they are sent */
+
+typedef enum {
+    AGG_GQL_CALL_OK = 0,
+    AGG_GQL_CALL_TOO_MANY,                  /* "max_subrequests" */
+    AGG_GQL_CALL_BAD_URI,
+    AGG_GQL_CALL_DEPENDENCY,
+    AGG_GQL_CALL_TOO_LARGE,                 /* its URI or body */
+    AGG_GQL_CALL_INTERNAL,
+    AGG_GQL_CALL_OTHER                      /* the caller's reason */
+} agg_gql_call_e;
+
+
+typedef enum {
+    AGG_GQL_SITE_WAITING = 0,
+    AGG_GQL_SITE_VALUE,
+    AGG_GQL_SITE_LIST,                      /* of a batch */
+    AGG_GQL_SITE_FAILED,
+    AGG_GQL_SITE_FORBIDDEN,
+    AGG_GQL_SITE_BAD_ARGUMENT,
+    AGG_GQL_SITE_INVALID                    /* the result is not what a batch
+                                               can be taken from */
+} agg_gql_site_e;
+
+
+typedef struct agg_gql_object_s  agg_gql_object_t;
+typedef struct agg_gql_site_s    agg_gql_site_t;
+typedef struct agg_gql_call_s    agg_gql_call_t;
+typedef struct agg_gql_item_s    agg_gql_item_t;
+typedef struct agg_gql_key_s     agg_gql_key_t;
+typedef struct agg_gql_state_s   agg_gql_state_t;
+typedef struct agg_gql_exec_s    agg_gql_exec_t;
+
+
+/* an object below which something is fetched */
+
+struct agg_gql_object_s {
+    const agg_gql_set_t      *set;
+    agg_str_t                 value;
+    agg_gql_object_t         *parent;
+};
+
+
+struct agg_gql_item_s {
+    agg_str_t                 value;
+    agg_gql_item_t           *next;
+};
+
+
+/* of a batch: what came for it */
+
+struct agg_gql_key_s {
+    agg_str_t                 raw;
+    agg_str_t                 plain;
+    uint32_t                  hash;
+    agg_gql_call_t           *call;
+    agg_gql_item_t           *items;
+    agg_gql_item_t          **last;
+    agg_gql_key_t            *next;         /* of its call */
+};
+
+
+struct agg_gql_site_s {
+    agg_gql_site_e            state;
+    agg_gql_node_t           *node;
+    agg_gql_object_t         *object;
+    agg_gql_site_t           *next;         /* of the same value */
+    agg_gql_site_t           *same;         /* of the same call, or queue */
+    agg_gql_call_t           *call;
+    agg_gql_key_t            *key;
+    agg_str_t                 value;
+    agg_gql_site_t           *sites;        /* of its value */
+};
+
+
+/* a request to a backend */
+
+struct agg_gql_call_s {
+    agg_gql_exec_t           *owner;
+    const agg_gql_binding_t  *binding;
+    agg_gql_state_t          *state;
+    agg_str_t                 path;
+    agg_str_t                 args;
+    agg_str_t                 body;
+    agg_str_t                *headers;      /* values */
+    agg_gql_site_t           *sites;        /* that wait for it */
+    agg_gql_key_t            *keys;
+    agg_gql_key_t           **table;
+    uint32_t                  mask;
+    uint32_t                  hash;
+    agg_gql_call_t           *next;         /* of the same field */
+
+    agg_gql_call_e            error;        /* from here on: its result */
+    const char               *reason;
+    unsigned                  status;       /* 0: none */
+    agg_str_t                 value;
+    agg_str_t                 source;       /* of a failed one: its JSON */
+    unsigned                  done:1;
+    unsigned                  failed:1;
+    unsigned                  null:1;       /* by nullOn */
+    unsigned                  used:1;       /* its value stands in the answer */
+    void                     *data;         /* the caller's */
+};
+
+
+/* a field of the plan that is fetched */
+
+struct agg_gql_state_s {
+    agg_gql_node_t           *node;
+    uint32_t                  pending;      /* sites without a result */
+    agg_str_t                *args;         /* values of its arguments */
+    agg_gql_site_t           *batch;        /* sites that wait for it */
+    agg_gql_site_t          **batch_last;
+    agg_gql_call_t           *calls;
+    agg_gql_call_t          **calls_last;
+    unsigned                  args_known:1;
+    unsigned                  args_failed:1;
+    unsigned                  batched:1;    /* in the list of batches */
+    unsigned                  failed:1;     /* a call of it is */
+};
+
+
+typedef struct {
+    void                     *ctx;
+
+    /* AGG_OK or AGG_NOMEM; a variable that is not set is empty */
+
+    agg_rc_e                (*variable)(void *ctx, int index,
+                                        agg_str_t *value);
+
+    /* AGG_OK: agg_gql_exec_result() will be called; AGG_TOO_LARGE, AGG_NOMEM */
+
+    agg_rc_e                (*start)(void *ctx, agg_gql_call_t *call);
+} agg_gql_env_t;
+
+
+typedef struct agg_gql_frame_s  agg_gql_frame_t;
+
+
+struct agg_gql_exec_s {
+    agg_gql_plan_t           *plan;
+    const agg_str_t          *variables;
+    agg_mem_t                *mem;
+    agg_gql_env_t             env;
+    size_t                    max_request;  /* of a URI or body, bytes */
+    size_t                    max;          /* of the answer, bytes */
+    size_t                    charged;      /* for sites */
+    unsigned                  mask_errors;
+
+    agg_gql_object_t          object;       /* the root */
+    agg_gql_site_t           *sites;
+    agg_gql_site_t          **sites_last;
+    agg_gql_state_t         **states;       /* by number */
+    uint32_t                  nstates;
+    uint32_t                  pending;
+    uint32_t                  root;         /* of a mutation: the next field */
+    agg_gql_site_t           *queue;        /* to be started */
+    agg_gql_site_t          **queue_last;
+    agg_gql_state_t         **batches;
+    uint32_t                  nbatches;
+    uint32_t                  max_batches;
+    agg_gql_call_t          **table;        /* equal calls */
+    uint32_t                  mask;
+    uint32_t                  ncalls;
+
+    agg_gql_frame_t          *frames;
+    uint32_t                  max_frames;
+    agg_str_t                *values;       /* that the frames have read */
+    uint32_t                  max_values;
+
+    agg_gql_site_t           *cursor;       /* of the writer */
+    agg_buf_t                 out;
+    agg_buf_t                 errors;
+    uint32_t                  nerrors;
+    agg_rc_e                  rc;           /* what ended it early */
+    unsigned                  mutation:1;
+    unsigned                  expired:1;    /* nothing is started any more */
+};
+
+
+/*
+ * Starts an operation.  The caller has set plan, variables, mem, env, the
+ * limits and mask_errors, zeroes elsewhere.  AGG_OK, or what it can not go on
+ * with: AGG_TOO_LARGE, AGG_NOMEM.
+ */
+
+agg_rc_e agg_gql_exec_start(agg_gql_exec_t *e);
+
+/* the caller has set error, reason, status, and value or source of the call */
+
+agg_rc_e agg_gql_exec_result(agg_gql_exec_t *e, agg_gql_call_t *call);
+
+/* after results: batches, and the next field of a mutation */
+
+agg_rc_e agg_gql_exec_run(agg_gql_exec_t *e);
+
+#define agg_gql_exec_done(e)  ((e)->pending == 0)
+
+
+/*
+ * Writes "data" to e->out, and elements of "errors", with commas between them,
+ * to e->errors.
+ */
+
+agg_rc_e agg_gql_exec_write(agg_gql_exec_t *e);
+
+
+/* between the files of the executor */
+
+struct agg_gql_frame_s {
+    agg_gql_node_t           *node;         /* whose value it is */
+    agg_gql_set_t            *set;          /* of an object */
+    agg_gql_object_t         *object;
+    agg_str_t                 value;
+    agg_iter_t                it;           /* of a list */
+    agg_gql_item_t           *item;         /* of a batch's list */
+    agg_gql_wraps_t           wraps;        /* of the elements */
+    uint32_t                  index;        /* of the field or element */
+    uint32_t                  values;       /* where those read begin */
+    size_t                    start;        /* in the output */
+    unsigned                  list:1;
+    unsigned                  items:1;
+    unsigned                  nullable:1;
+    unsigned                  comma:1;
+    unsigned                  site:1;       /* the sites are another value's */
+    unsigned                  seen:1;       /* an object's, in the walk */
+    agg_gql_site_t           *sites;        /* to go back to */
+};
+
+
+agg_rc_e agg_gql_exec_frames(agg_gql_exec_t *e, uint32_t n);
+agg_rc_e agg_gql_exec_values(agg_gql_exec_t *e, uint32_t n);
+uint32_t agg_gql_exec_base(const agg_gql_exec_t *e, uint32_t depth);
+agg_rc_e agg_gql_exec_walk(agg_gql_exec_t *e, agg_gql_node_t *node,
+    const agg_str_t *value, agg_gql_item_t *items, agg_gql_object_t *parent,
+    agg_gql_site_t ***last);
+int agg_gql_allowed(agg_gql_exec_t *e, const agg_gql_binding_t *binding);
+int agg_gql_node_allowed(agg_gql_exec_t *e, const agg_gql_node_t *node);
+const agg_gql_type_t *agg_gql_object_type(const agg_gql_type_t *declared,
+    const agg_str_t *object);
+
+agg_rc_e agg_gql_call_site(agg_gql_exec_t *e, agg_gql_site_t *site);
+agg_rc_e agg_gql_call_args(agg_gql_exec_t *e, agg_gql_state_t *state);
+agg_rc_e agg_gql_call_render(agg_gql_exec_t *e, agg_gql_call_t *call,
+    agg_gql_site_t *site, const agg_str_t *keys);
+agg_rc_e agg_gql_call_create(agg_gql_exec_t *e, agg_gql_state_t *state,
+    agg_gql_call_t **call);
+agg_rc_e agg_gql_call_send(agg_gql_exec_t *e, agg_gql_call_t *call);
+
+agg_rc_e agg_gql_batch_start(agg_gql_exec_t *e, agg_gql_state_t *state);
+agg_rc_e agg_gql_batch_result(agg_gql_exec_t *e, agg_gql_call_t *call);
+
+agg_rc_e agg_gql_site_ended(agg_gql_exec_t *e, agg_gql_site_t *site);
+
+
+/* errors of the answer, at the writer's place; depth: of its frames */
+
+typedef enum {
+    AGG_GQL_FIELD_FETCH_FAILED = 0,
+    AGG_GQL_FIELD_FORBIDDEN,
+    AGG_GQL_FIELD_INVALID_VALUE,
+    AGG_GQL_FIELD_NULL_VALUE,
+    AGG_GQL_FIELD_UNKNOWN_TYPE,
+    AGG_GQL_FIELD_BAD_ARGUMENT,
+    AGG_GQL_FIELD_INTERNAL
+} agg_gql_field_error_e;
+
+agg_rc_e agg_gql_field_error(agg_gql_exec_t *e, uint32_t depth,
+    agg_gql_node_t *node, agg_gql_field_error_e error,
+    const agg_gql_call_t *call);
+
+
+/* leaf values: AGG_OK, or AGG_INVALID where it is none of the type's */
+
+agg_rc_e agg_gql_leaf(agg_buf_t *out, const agg_gql_type_t *type,
+    const agg_str_t *value);
+
+
+#pragma GCC visibility pop
+
+
+#endif /* AGG_GQL_EXEC_H_INCLUDED */

@@ -1,0 +1,182 @@
+
+/*
+ * Plans: the selections of an operation, collected and merged, with what the
+ * executor wants to know about each field.
+ *
+ * Given:    a document that agg_gql_validate() has passed, a schema with its
+ *           bindings; memory of an arena that lives as long as the plan.
+ * Promises: no recursion; values of variables are no part of a plan.  What
+ *           @skip and @include make of it is: a plan is one for the variables
+ *           in them, as agg_gql_plan_mask() tells.  The selections below an
+ *           abstract type are collected when the first object of a type comes.
+ * Cost:     linear in the expanded selections.
+ */
+
+
+#ifndef AGG_GQL_PLAN_H_INCLUDED
+#define AGG_GQL_PLAN_H_INCLUDED
+
+
+#include "agg_gql_bind.h"
+
+
+#pragma GCC visibility push(hidden)
+
+
+/* most fields of a plan, whatever types its objects are of */
+
+#define AGG_GQL_MAX_NODES  200000
+
+/* variables in @skip and @include that a mask has room for */
+
+#define AGG_GQL_MAX_CONDITIONS  64
+
+
+typedef enum {
+    AGG_GQL_NODE_LEAF = 0,
+    AGG_GQL_NODE_OBJECT,
+    AGG_GQL_NODE_ABSTRACT,
+    AGG_GQL_NODE_TYPENAME,
+    AGG_GQL_NODE_META                       /* __schema, __type */
+} agg_gql_node_e;
+
+
+typedef struct agg_gql_node_s  agg_gql_node_t;
+typedef struct agg_gql_set_s   agg_gql_set_t;
+typedef struct agg_gql_plan_s  agg_gql_plan_t;
+
+
+/* a field of an object type, as all its selections there make it */
+
+struct agg_gql_node_s {
+    agg_str_t                 name;         /* the response name */
+    agg_str_t                 key;          /* "\"name\":" */
+    agg_gql_node_e            kind;
+    const agg_gql_field_t    *field;
+    const agg_gql_binding_t  *binding;      /* NULL: none */
+    const agg_gql_type_t     *type;         /* the named one */
+    agg_gql_wraps_t           wraps;
+    agg_gql_set_t            *set;          /* that it is in */
+    agg_gql_set_t            *sets;         /* below it, by type */
+    agg_gql_node_t           *above;        /* nearest around it that fetches */
+    uint32_t                 *selections;   /* of the document, merged */
+    uint32_t                  nselections;
+    uint32_t                  member;       /* of the set's, or NONE */
+    agg_path_t                path;         /* behind the member, or all */
+    uint32_t                  fetch;        /* number, NONE: not fetched */
+    unsigned                  root:1;       /* an empty object */
+    unsigned                  live:1;       /* fetches may be below it */
+    unsigned                  constant:1;   /* arguments have no variables */
+    unsigned                  has_args:1;   /* fetched, or checked for null */
+};
+
+
+typedef struct {
+    agg_str_t                 name;         /* decoded */
+    uint32_t                  hash;
+    uint32_t                  next;         /* of the same slot, or NONE */
+} agg_gql_member_t;
+
+
+/* the fields of one object type, in the order of the answer */
+
+struct agg_gql_set_s {
+    const agg_gql_type_t     *type;
+    agg_gql_node_t           *node;         /* above it, NULL: the root */
+    agg_gql_set_t            *next;         /* the same for another type */
+    agg_gql_node_t           *nodes;
+    uint32_t                  nnodes;
+    agg_gql_member_t         *members;      /* what is read of an object */
+    uint32_t                  nmembers;
+    uint32_t                 *slots;
+    uint32_t                  mask;
+    unsigned                  live:1;
+};
+
+
+/* places in the document are found from the nearest mark before them */
+
+#define AGG_GQL_MARK  2048
+
+struct agg_gql_plan_s {
+    agg_mem_t                *mem;
+    const agg_gql_schema_t   *schema;
+    const u_char             *reaches;
+    const agg_gql_doc_t      *doc;
+    uint32_t                  operation;
+    agg_gql_set_t            *root;
+    agg_gql_node_t          **fetches;
+    uint32_t                  nfetches;
+    uint32_t                  max_fetches;
+    uint32_t                  nnodes;
+    agg_gql_place_t          *marks;
+
+    agg_gql_set_t            *todo;         /* sets below them are due */
+    uint32_t                 *list;         /* of selections, scratch */
+    uint32_t                  nlist;
+    uint32_t                  max_list;
+    uint32_t                 *stack;
+    uint32_t                  max_stack;
+    uint32_t                 *seen;         /* by fragment: the round */
+    uint32_t                  round;
+};
+
+
+/*
+ * The mask of the variables in @skip and @include, a bit for each that is
+ * true.  conditions: n of them at most, found by agg_gql_conditions(), which
+ * returns AGG_GQL_MAX_CONDITIONS + 1 when there are more.
+ */
+
+unsigned agg_gql_conditions(const agg_gql_doc_t *doc, uint32_t operation,
+    uint32_t *conditions);
+uint64_t agg_gql_mask(const agg_str_t *values, const uint32_t *conditions,
+    unsigned n);
+
+
+/*
+ * Makes a plan; values are those of the variables, for @skip and @include.
+ * AGG_OK, AGG_NOMEM, AGG_TOO_LARGE.
+ */
+
+agg_rc_e agg_gql_plan(agg_gql_plan_t *plan, agg_mem_t *mem,
+    const agg_gql_schema_t *schema, const u_char *reaches,
+    const agg_gql_doc_t *doc, uint32_t operation, const agg_str_t *values);
+
+
+/* the set of a node for objects of a type; it is made if it is not there */
+
+agg_rc_e agg_gql_plan_set(agg_gql_plan_t *plan, agg_gql_node_t *node,
+    const agg_gql_type_t *type, const agg_str_t *values, agg_gql_set_t **set);
+
+
+/*
+ * Reads the members that a set needs from a valid object: values has room for
+ * nmembers, data NULL where there is none.  Of duplicates the last counts.
+ */
+
+void agg_gql_set_read(const agg_gql_set_t *set, const agg_str_t *object,
+    agg_str_t *values);
+
+
+/* the value of a node in what was read; 0 where there is none */
+
+int agg_gql_node_value(const agg_gql_node_t *node, const agg_str_t *object,
+    const agg_str_t *values, agg_str_t *value);
+
+
+/* where a selection stands; line 0 if there is no memory */
+
+agg_gql_place_t agg_gql_plan_place(agg_gql_plan_t *plan, uint32_t selection);
+
+
+/* all nodes, parents first, in the order of the operation: NULL at the end */
+
+agg_gql_node_t *agg_gql_plan_next(const agg_gql_plan_t *plan,
+    agg_gql_node_t *node);
+
+
+#pragma GCC visibility pop
+
+
+#endif /* AGG_GQL_PLAN_H_INCLUDED */

@@ -619,6 +619,9 @@ run_conf()
 {
     local port=$1 base n sed=(-e "s|build/|$build/|g")
 
+    # the schema stands beside the configuration, and this is a copy of it
+    sed+=(-e "s|\(aggregate_graphql  *\)shop|\1$top/conf.example/shop|")
+
     base=$((port + 10000))
     [ "$base" -le 65500 ] || base=$((port - 10000))
 

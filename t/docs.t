@@ -59,6 +59,10 @@ my @examples = glob "$top/conf.example/*.conf";
 
 my $t = Harness->new;
 
+# what configurations name: files of the example, and documents of nobody
+$t->write_file(s{.*/}{}r, slurp($_)) for glob "$top/conf.example/*.graphql";
+$t->write_file('app.json', '{}');
+
 $t->plan(1 + @names + keys(%variables) + @verbs + @blocks + @examples);
 
 

@@ -248,12 +248,15 @@ for my $user (sort { $a <=> $b } keys %orders_of) {
         );
     }
 
-    put("orders/$user.json", obj(
-        user_id => $user,
-        page    => 1,
-        total   => scalar @items,
-        items   => arr(@items),
-    ));
+    # a page of five as well, which GraphQL asks for by "limit"
+    for my $page (@items > 5 ? (5, 0) : 0) {
+        put("orders/$user" . ($page ? "-$page" : '') . '.json', obj(
+            user_id => $user,
+            page    => 1,
+            total   => scalar @items,
+            items   => arr($page ? @items[0 .. $page - 1] : @items),
+        ));
+    }
 }
 
 
@@ -284,10 +287,12 @@ for my $segment ('outdoor', 'photography', 'arts&crafts') {
 
 # the catalog: one document for each product
 
+my @all_products;
+
 for my $product (@products) {
     my ($id, $name, $price, $segment) = @$product;
 
-    put("products/$id.json", obj(
+    push @all_products, obj(
         id          => $id,
         sku         => str('SKU-' . uc hex_text($id, 8)),
         name        => str($name),
@@ -298,8 +303,12 @@ for my $product (@products) {
         weight      => ($id * 17 % 4000) . '.0',
         description => str($sentences[$id % @sentences]),
         supplier    => obj(id => 60 + $id % 5, margin => '0.3' . $id % 10),
-    ));
+    );
+
+    put("products/$id.json", $all_products[-1]);
 }
+
+put('products/all.json', arr(@all_products));
 
 
 # carts: product 1004 twice, 1999 is no longer in the catalog

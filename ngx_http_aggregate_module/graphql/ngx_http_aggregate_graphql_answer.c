@@ -1,0 +1,258 @@
+
+/*
+ * The answer of a request: its status, its body, its sending.
+ */
+
+#include "ngx_http_aggregate_graphql.h"
+#include "ngx_http_aggregate_header_list.h"
+
+
+static ngx_int_t ngx_http_aggregate_graphql_compose(
+    ngx_http_aggregate_graphql_ctx_t *ctx, ngx_chain_t ***last,
+    ngx_http_aggregate_graphql_op_t *op, off_t *length);
+static ngx_int_t ngx_http_aggregate_graphql_add(ngx_http_request_t *r,
+    ngx_chain_t ***last, u_char *p, size_t len, off_t *length);
+static ngx_int_t ngx_http_aggregate_graphql_send(ngx_http_request_t *r,
+    agg_gql_media_e media, ngx_uint_t status, ngx_chain_t *out,
+    off_t length);
+
+
+#define ngx_http_aggregate_graphql_text(r, last, s, length)                   \
+    ngx_http_aggregate_graphql_add(r, last, (u_char *) s, sizeof(s) - 1,      \
+                                   length)
+
+
+ngx_int_t
+ngx_http_aggregate_graphql_answer(ngx_http_aggregate_graphql_ctx_t *ctx)
+{
+    off_t                             length;
+    ngx_int_t                         rc;
+    ngx_uint_t                        i, status;
+    ngx_chain_t                      *out, **last;
+    ngx_http_request_t               *r;
+    ngx_http_aggregate_graphql_op_t  *op;
+
+    r = ctx->request;
+
+    out = NULL;
+    last = &out;
+    length = 0;
+    rc = NGX_OK;
+
+    for (i = 0; i < ctx->nops; i++) {
+        ctx->nerrors += ctx->ops[i].nerrors;
+    }
+
+    if (ctx->batch) {
+        rc = ngx_http_aggregate_graphql_text(r, &last, "[", &length);
+    }
+
+    for (i = 0; rc == NGX_OK && i < ctx->nops; i++) {
+        op = &ctx->ops[i];
+
+        if (i) {
+            rc = ngx_http_aggregate_graphql_text(r, &last, ",", &length);
+        }
+
+        if (rc == NGX_OK) {
+            rc = ngx_http_aggregate_graphql_compose(ctx, &last, op, &length);
+        }
+    }
+
+    if (ctx->batch && rc == NGX_OK) {
+        rc = ngx_http_aggregate_graphql_text(r, &last, "]", &length);
+    }
+
+    if (rc != NGX_OK
+        || ngx_http_aggregate_graphql_headers(ctx) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (ctx->fetches) {
+        ctx->fetches->outcome = ctx->outcome;
+        ngx_http_aggregate_fetches_close(ctx->fetches);
+    }
+
+    status = ctx->batch ? NGX_HTTP_OK
+                        : agg_gql_status(ctx->ops->outcome, ctx->media,
+                                         (int) ctx->conf->draft);
+
+    return ngx_http_aggregate_graphql_send(r, ctx->media, status, out,
+                                           length);
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_graphql_compose(ngx_http_aggregate_graphql_ctx_t *ctx,
+    ngx_chain_t ***last, ngx_http_aggregate_graphql_op_t *op, off_t *length)
+{
+    agg_buf_t           *errors, *data;
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+
+    data = (op->outcome <= AGG_GQL_DATA_ERRORS) ? &op->exec.out : NULL;
+    errors = data ? &op->exec.errors : &op->errors;
+
+    if (op->nerrors) {
+
+        if (ngx_http_aggregate_graphql_text(r, last, "{\"errors\":[", length)
+            != NGX_OK
+            || ngx_http_aggregate_graphql_add(r, last, errors->start,
+                                              agg_buf_used(errors), length)
+               != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        if (data == NULL) {
+            return ngx_http_aggregate_graphql_text(r, last, "]}", length);
+        }
+
+        if (ngx_http_aggregate_graphql_text(r, last, "],\"data\":", length)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+    } else if (ngx_http_aggregate_graphql_text(r, last, "{\"data\":", length)
+               != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    /* the buffer has its own end, most of the time */
+
+    if (agg_buf_append(data, "}", 1) == AGG_OK) {
+        return ngx_http_aggregate_graphql_add(r, last, data->start,
+                                              agg_buf_used(data), length);
+    }
+
+    if (ngx_http_aggregate_graphql_add(r, last, data->start,
+                                       agg_buf_used(data), length)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_aggregate_graphql_text(r, last, "}", length);
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_graphql_add(ngx_http_request_t *r, ngx_chain_t ***last,
+    u_char *p, size_t len, off_t *length)
+{
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl;
+
+    if (len == 0) {
+        return NGX_OK;
+    }
+
+    cl = ngx_alloc_chain_link(r->pool);
+    b = ngx_calloc_buf(r->pool);
+
+    if (cl == NULL || b == NULL) {
+        return NGX_ERROR;
+    }
+
+    b->pos = p;
+    b->last = p + len;
+    b->memory = 1;
+
+    cl->buf = b;
+    cl->next = NULL;
+
+    **last = cl;
+    *last = &cl->next;
+
+    *length += len;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_graphql_send(ngx_http_request_t *r, agg_gql_media_e media,
+    ngx_uint_t status, ngx_chain_t *out, off_t length)
+{
+    ngx_int_t     rc;
+    ngx_chain_t  *cl;
+
+    r->headers_out.status = status;
+    r->headers_out.content_length_n = length;
+
+    if (media == AGG_GQL_RESPONSE_JSON) {
+        ngx_str_set(&r->headers_out.content_type,
+                    "application/graphql-response+json; charset=utf-8");
+
+    } else {
+        ngx_str_set(&r->headers_out.content_type,
+                    "application/json; charset=utf-8");
+    }
+
+    r->headers_out.content_type_len = r->headers_out.content_type.len
+                                      - (sizeof("; charset=utf-8") - 1);
+    r->headers_out.content_type_lowcase = NULL;
+
+    rc = ngx_http_send_header(r);
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
+    }
+
+    for (cl = out; cl->next; cl = cl->next) { /* void */ }
+
+    cl->buf->last_buf = (r == r->main) ? 1 : 0;
+    cl->buf->last_in_chain = 1;
+
+    return ngx_http_output_filter(r, out);
+}
+
+
+/* without an operation, or a context */
+
+ngx_int_t
+ngx_http_aggregate_graphql_error(ngx_http_request_t *r, agg_gql_media_e media,
+    agg_gql_outcome_e outcome, const char *message)
+{
+    size_t       len;
+    u_char      *p, *last;
+    off_t        length;
+    ngx_str_t    no_store;
+    ngx_chain_t  *out, **end;
+
+    len = sizeof("{\"errors\":[{\"message\":\"\",\"extensions\":{\"code\":"
+                 "\"\"}}]}")
+          + ngx_strlen(message) + ngx_strlen(agg_gql_outcome_code(outcome));
+
+    p = ngx_pnalloc(r->pool, len);
+    if (p == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    last = ngx_sprintf(p, "{\"errors\":[{\"message\":\"%s\",\"extensions\":"
+                       "{\"code\":\"%s\"}}]}", message,
+                       agg_gql_outcome_code(outcome));
+
+    out = NULL;
+    end = &out;
+    length = 0;
+
+    ngx_str_set(&no_store, "no-store");
+
+    if (ngx_http_aggregate_graphql_add(r, &end, p, last - p, &length)
+        != NGX_OK
+        || ngx_http_aggregate_header_add(&r->headers_out.headers,
+                                         "Cache-Control", &no_store)
+           == NULL)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_aggregate_graphql_send(r, media,
+                                           agg_gql_status(outcome, media, 0),
+                                           out, length);
+}

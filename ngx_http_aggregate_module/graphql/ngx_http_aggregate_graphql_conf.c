@@ -1,0 +1,623 @@
+
+/*
+ * The block of "aggregate_graphql".
+ */
+
+#include "ngx_http_aggregate_graphql.h"
+#include "ngx_http_aggregate_block_parser.h"
+#include "ngx_http_aggregate_checks.h"
+#include "ngx_http_aggregate_setters.h"
+
+
+static char *ngx_http_aggregate_graphql_set_forward(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+static ngx_uint_t ngx_http_aggregate_graphql_is_token(ngx_str_t *name);
+static char *ngx_http_aggregate_graphql_set_methods(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+static char *ngx_http_aggregate_graphql_set_switch(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+static char *ngx_http_aggregate_graphql_set_persisted(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+static char *ngx_http_aggregate_graphql_set_documents(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+static ngx_http_aggregate_graphql_conf_t *ngx_http_aggregate_graphql_create(
+    ngx_conf_t *cf);
+static char *ngx_http_aggregate_graphql_init(ngx_conf_t *cf,
+    ngx_http_aggregate_graphql_conf_t *gcf);
+
+
+#define NGX_HTTP_AGGREGATE_GRAPHQL_CONF  NGX_HTTP_AGGREGATE_BLOCK_CONF
+
+
+static ngx_http_aggregate_bounds_t  ngx_http_aggregate_graphql_time =
+    { 1, 3600000, "must be a time from 1ms to 1h" };
+
+static ngx_http_aggregate_bounds_t  ngx_http_aggregate_graphql_concurrency =
+    { 1, 200, "must be a number from 1 to 200" };
+
+static ngx_http_aggregate_bounds_t  ngx_http_aggregate_graphql_subrequests =
+    { 1, 10000, "must be a number from 1 to 10000" };
+
+static ngx_http_aggregate_bounds_t  ngx_http_aggregate_graphql_size =
+    { 1, 1024 * 1024 * 1024, "must be a size from 1 to 1g" };
+
+static ngx_http_aggregate_bounds_t  ngx_http_aggregate_graphql_cache_size =
+    { 0, 1024 * 1024 * 1024, "must be a size up to 1g" };
+
+static ngx_http_aggregate_bounds_t  ngx_http_aggregate_graphql_limit =
+    { 1, 1000000, "must be a number from 1 to 1000000" };
+
+static ngx_http_aggregate_bounds_t  ngx_http_aggregate_graphql_depth =
+    { 1, 200, "must be a number from 1 to 200" };
+
+static ngx_http_aggregate_bounds_t  ngx_http_aggregate_graphql_batch =
+    { 0, 100, "must be a number up to 100" };
+
+
+static ngx_conf_enum_t  ngx_http_aggregate_graphql_statuses[] = {
+    { ngx_string("compatible"), 0 },
+    { ngx_string("draft"), 1 },
+    { ngx_null_string, 0 }
+};
+
+
+static ngx_http_aggregate_enum_t  ngx_http_aggregate_graphql_status = {
+    ngx_http_aggregate_graphql_statuses,
+    "must be \"compatible\" or \"draft\""
+};
+
+
+static ngx_conf_bitmask_t  ngx_http_aggregate_graphql_methods[] = {
+    { ngx_string("GET"), NGX_HTTP_GET },
+    { ngx_string("HEAD"), NGX_HTTP_HEAD },
+    { ngx_string("POST"), NGX_HTTP_POST },
+    { ngx_null_string, 0 }
+};
+
+
+static ngx_command_t  ngx_http_aggregate_graphql_statements[] = {
+
+    { ngx_string("timeout"),
+      NGX_HTTP_AGGREGATE_GRAPHQL_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_msec,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_graphql_conf_t, limits.timeout),
+      &ngx_http_aggregate_graphql_time },
+
+    { ngx_string("concurrency"),
+      NGX_HTTP_AGGREGATE_GRAPHQL_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_num,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_graphql_conf_t, limits.concurrency),
+      &ngx_http_aggregate_graphql_concurrency },
+
+    { ngx_string("max_subrequests"),
+      NGX_HTTP_AGGREGATE_GRAPHQL_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_num,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_graphql_conf_t, limits.max_subrequests),
+      &ngx_http_aggregate_graphql_subrequests },
+
+    { ngx_string("max_body_size"),
+      NGX_HTTP_AGGREGATE_GRAPHQL_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_size,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_graphql_conf_t, limits.max_body_size),
+      &ngx_http_aggregate_graphql_size },
+
+    { ngx_string("max_response_size"),
+      NGX_HTTP_AGGREGATE_GRAPHQL_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_size,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_graphql_conf_t, limits.max_response_size),
+      &ngx_http_aggregate_graphql_size },
+
+    { ngx_string("forward"),
+      NGX_HTTP_AGGREGATE_GRAPHQL_CONF|NGX_CONF_1MORE,
+      ngx_http_aggregate_graphql_set_forward,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("methods"),
+      NGX_HTTP_AGGREGATE_GRAPHQL_CONF|NGX_CONF_1MORE,
+      ngx_http_aggregate_graphql_set_methods,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("max_tokens"),
+      NGX_HTTP_AGGREGATE_GRAPHQL_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_num,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_graphql_conf_t, max_tokens),
+      &ngx_http_aggregate_graphql_limit },
+
+    { ngx_string("max_depth"),
+      NGX_HTTP_AGGREGATE_GRAPHQL_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_num,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_graphql_conf_t, max_depth),
+      &ngx_http_aggregate_graphql_depth },
+
+    { ngx_string("max_aliases"),
+      NGX_HTTP_AGGREGATE_GRAPHQL_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_num,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_graphql_conf_t, max_aliases),
+      &ngx_http_aggregate_graphql_limit },
+
+    { ngx_string("max_root_fields"),
+      NGX_HTTP_AGGREGATE_GRAPHQL_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_num,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_graphql_conf_t, max_root_fields),
+      &ngx_http_aggregate_graphql_limit },
+
+    { ngx_string("max_selections"),
+      NGX_HTTP_AGGREGATE_GRAPHQL_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_num,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_graphql_conf_t, max_selections),
+      &ngx_http_aggregate_graphql_limit },
+
+    { ngx_string("introspection"),
+      NGX_HTTP_AGGREGATE_GRAPHQL_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_graphql_set_switch,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_graphql_conf_t, introspection),
+      NULL },
+
+    { ngx_string("status"),
+      NGX_HTTP_AGGREGATE_GRAPHQL_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_enum,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_graphql_conf_t, draft),
+      &ngx_http_aggregate_graphql_status },
+
+    { ngx_string("mask_errors"),
+      NGX_HTTP_AGGREGATE_GRAPHQL_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_graphql_set_switch,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_graphql_conf_t, mask_errors),
+      NULL },
+
+    { ngx_string("persisted"),
+      NGX_HTTP_AGGREGATE_GRAPHQL_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_graphql_set_persisted,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("documents"),
+      NGX_HTTP_AGGREGATE_GRAPHQL_CONF|NGX_CONF_TAKE12,
+      ngx_http_aggregate_graphql_set_documents,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("batching"),
+      NGX_HTTP_AGGREGATE_GRAPHQL_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_num,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_graphql_conf_t, batching),
+      &ngx_http_aggregate_graphql_batch },
+
+    { ngx_string("plan_cache"),
+      NGX_HTTP_AGGREGATE_GRAPHQL_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_size,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_graphql_conf_t, plan_cache),
+      &ngx_http_aggregate_graphql_cache_size },
+
+    { ngx_string("ide"),
+      NGX_HTTP_AGGREGATE_GRAPHQL_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_graphql_set_switch,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_graphql_conf_t, ide),
+      NULL },
+
+      ngx_null_command
+};
+
+
+char *
+ngx_http_aggregate_graphql_block(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_aggregate_graphql_loc_conf_t *glcf = conf;
+
+    char                               *rv;
+    ngx_str_t                          *value, *file;
+    ngx_uint_t                          i;
+    ngx_array_t                         files;
+    ngx_command_t                       block;
+    ngx_http_core_loc_conf_t           *clcf;
+    ngx_http_aggregate_graphql_conf_t  *gcf;
+
+    if (glcf->conf) {
+        return "is duplicate";
+    }
+
+    gcf = ngx_http_aggregate_graphql_create(cf);
+    if (gcf == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    /* the words of the directive are gone when its block was read */
+
+    if (ngx_array_init(&files, cf->pool, cf->args->nelts, sizeof(ngx_str_t))
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+        file = ngx_array_push(&files);
+        *file = value[i];
+    }
+
+    block = *cmd;
+    block.post = ngx_http_aggregate_graphql_statements;
+
+    rv = ngx_http_aggregate_parse_block(cf, &block, gcf);
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    rv = ngx_http_aggregate_graphql_init(cf, gcf);
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    rv = ngx_http_aggregate_graphql_schema(cf, gcf, &files);
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    rv = ngx_http_aggregate_graphql_documents(cf, gcf);
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    glcf->conf = gcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    clcf->handler = ngx_http_aggregate_graphql_handler;
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_http_aggregate_graphql_conf_t *
+ngx_http_aggregate_graphql_create(ngx_conf_t *cf)
+{
+    ngx_pool_cleanup_t                 *cln;
+    ngx_http_aggregate_graphql_conf_t  *gcf;
+
+    gcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_aggregate_graphql_conf_t));
+    cln = ngx_pool_cleanup_add(cf->pool, 0);
+
+    if (gcf == NULL || cln == NULL) {
+        return NULL;
+    }
+
+    ngx_http_aggregate_graphql_plans_init(gcf);
+
+    cln->handler = ngx_http_aggregate_graphql_plans_free;
+    cln->data = gcf;
+
+    gcf->limits.timeout = NGX_CONF_UNSET_MSEC;
+    gcf->limits.concurrency = NGX_CONF_UNSET;
+    gcf->limits.max_subrequests = NGX_CONF_UNSET;
+    gcf->limits.max_body_size = NGX_CONF_UNSET_SIZE;
+    gcf->limits.max_response_size = NGX_CONF_UNSET_SIZE;
+    gcf->max_tokens = NGX_CONF_UNSET;
+    gcf->max_depth = NGX_CONF_UNSET;
+    gcf->max_aliases = NGX_CONF_UNSET;
+    gcf->max_root_fields = NGX_CONF_UNSET;
+    gcf->max_selections = NGX_CONF_UNSET;
+    gcf->batching = NGX_CONF_UNSET;
+    gcf->plan_cache = NGX_CONF_UNSET_SIZE;
+    gcf->draft = NGX_CONF_UNSET_UINT;
+
+    gcf->introspection.on = 1;
+    gcf->introspection.index = NGX_CONF_UNSET;
+    gcf->mask_errors.index = NGX_CONF_UNSET;
+    gcf->ide.index = NGX_CONF_UNSET;
+
+    return gcf;
+}
+
+
+static char *
+ngx_http_aggregate_graphql_init(ngx_conf_t *cf,
+    ngx_http_aggregate_graphql_conf_t *gcf)
+{
+    ngx_conf_init_msec_value(gcf->limits.timeout, 2000);
+    ngx_conf_init_value(gcf->limits.concurrency, 16);
+    ngx_conf_init_value(gcf->limits.max_subrequests, 100);
+    ngx_conf_init_size_value(gcf->limits.max_body_size, 1024 * 1024);
+    ngx_conf_init_size_value(gcf->limits.max_response_size, 8 * 1024 * 1024);
+    ngx_conf_init_value(gcf->max_tokens, 5000);
+    ngx_conf_init_value(gcf->max_depth, 20);
+    ngx_conf_init_value(gcf->max_aliases, 50);
+    ngx_conf_init_value(gcf->max_root_fields, 20);
+    ngx_conf_init_value(gcf->max_selections, 5000);
+    ngx_conf_init_value(gcf->batching, 0);
+    ngx_conf_init_size_value(gcf->plan_cache, 4 * 1024 * 1024);
+    ngx_conf_init_uint_value(gcf->draft, 0);
+
+    if (gcf->methods == 0) {
+        gcf->methods = NGX_HTTP_GET|NGX_HTTP_HEAD|NGX_HTTP_POST;
+        ngx_str_set(&gcf->allow, "GET, HEAD, POST");
+    }
+
+    if (gcf->forward == NULL) {
+        gcf->forward = ngx_pcalloc(cf->pool,
+                                   sizeof(ngx_http_aggregate_forward_t));
+        if (gcf->forward == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        gcf->forward->all = 1;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* all | none | NAME... */
+
+static char *
+ngx_http_aggregate_graphql_set_forward(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_aggregate_graphql_conf_t *gcf = conf;
+
+    ngx_str_t                     *value, *name;
+    ngx_uint_t                     i;
+    ngx_http_aggregate_forward_t  *forward;
+
+    if (gcf->forward) {
+        return "is duplicate";
+    }
+
+    forward = ngx_pcalloc(cf->pool, sizeof(ngx_http_aggregate_forward_t));
+    if (forward == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_array_init(&forward->names, cf->pool, 4, sizeof(ngx_str_t))
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    gcf->forward = forward;
+
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (ngx_strcmp(value[i].data, "all") == 0
+            || ngx_strcmp(value[i].data, "none") == 0)
+        {
+            if (cf->args->nelts > 2) {
+                return ngx_http_aggregate_invalid(cf, &value[i],
+                                  "must be \"all\", \"none\" or names of "
+                                  "headers");
+            }
+
+            forward->all = (value[i].data[0] == 'a');
+
+            return NGX_CONF_OK;
+        }
+
+        if (!ngx_http_aggregate_graphql_is_token(&value[i])) {
+            return ngx_http_aggregate_invalid(cf, &value[i],
+                                              "must be the name of a header");
+        }
+
+        name = ngx_array_push(&forward->names);
+        if (name == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        name->len = value[i].len;
+        name->data = ngx_pnalloc(cf->pool, name->len);
+        if (name->data == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        ngx_strlow(name->data, value[i].data, name->len);
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_aggregate_graphql_is_token(ngx_str_t *name)
+{
+    u_char      ch;
+    ngx_uint_t  i;
+
+    for (i = 0; i < name->len; i++) {
+        ch = name->data[i];
+
+        if (ch <= 0x20 || ch >= 0x7f
+            || ngx_strchr("\"(),/:;<=>?@[\\]{}*", ch) != NULL)
+        {
+            return 0;
+        }
+    }
+
+    return name->len != 0;
+}
+
+
+static char *
+ngx_http_aggregate_graphql_set_methods(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_aggregate_graphql_conf_t *gcf = conf;
+
+    u_char              *p;
+    ngx_str_t           *value;
+    ngx_uint_t           i;
+    ngx_conf_bitmask_t  *m;
+
+    if (gcf->methods) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        for (m = ngx_http_aggregate_graphql_methods; m->name.len; m++) {
+
+            if (m->name.len == value[i].len
+                && ngx_strncmp(m->name.data, value[i].data, m->name.len) == 0)
+            {
+                break;
+            }
+        }
+
+        if (m->name.len == 0) {
+            return ngx_http_aggregate_invalid(cf, &value[i],
+                                              "must be GET, HEAD or POST");
+        }
+
+        if (gcf->methods & m->mask) {
+            return ngx_http_aggregate_invalid(cf, &value[i],
+                                              "is named twice");
+        }
+
+        gcf->methods |= m->mask;
+        gcf->allow.len += m->name.len + 2;
+    }
+
+    gcf->allow.data = ngx_pnalloc(cf->pool, gcf->allow.len);
+    if (gcf->allow.data == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    p = gcf->allow.data;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+        p = ngx_sprintf(p, "%s%V", i > 1 ? ", " : "", &value[i]);
+    }
+
+    gcf->allow.len = p - gcf->allow.data;
+
+    return NGX_CONF_OK;
+}
+
+
+/* on | off | $variable */
+
+static char *
+ngx_http_aggregate_graphql_set_switch(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_str_t                            *value, name;
+    ngx_http_aggregate_graphql_switch_t  *s;
+
+    s = (ngx_http_aggregate_graphql_switch_t *) ((char *) conf + cmd->offset);
+
+    if (s->set) {
+        return "is duplicate";
+    }
+
+    s->set = 1;
+
+    value = cf->args->elts;
+
+    if (value[1].len > 1 && value[1].data[0] == '$') {
+        name.data = value[1].data + 1;
+        name.len = value[1].len - 1;
+
+        s->index = ngx_http_aggregate_variable_used(cf, &name);
+
+        return (s->index == NGX_ERROR) ? NGX_CONF_ERROR : NGX_CONF_OK;
+    }
+
+    if (ngx_strcmp(value[1].data, "on") == 0) {
+        s->on = 1;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strcmp(value[1].data, "off") == 0) {
+        s->on = 0;
+        return NGX_CONF_OK;
+    }
+
+    return ngx_http_aggregate_invalid(cf, &value[1],
+                                      "must be \"on\", \"off\" or a variable");
+}
+
+
+static char *
+ngx_http_aggregate_graphql_set_persisted(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_aggregate_graphql_conf_t *gcf = conf;
+
+    ngx_str_t  *value;
+
+    if (gcf->persisted) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    gcf->persisted = ngx_shared_memory_add(cf, &value[1], 0,
+                                         &ngx_http_aggregate_graphql_module);
+    if (gcf->persisted == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (gcf->persisted->data == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "unknown zone \"%V\" in \"persisted\", it must be "
+                           "defined by \"aggregate_graphql_zone\" before",
+                           &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_aggregate_graphql_set_documents(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_aggregate_graphql_conf_t *gcf = conf;
+
+    ngx_str_t  *value;
+
+    if (gcf->documents_file.data) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    gcf->documents_file = value[1];
+
+    if (cf->args->nelts == 3) {
+
+        if (ngx_strcmp(value[2].data, "only") != 0) {
+            return ngx_http_aggregate_invalid(cf, &value[2],
+                                              "must be \"only\"");
+        }
+
+        gcf->documents_only = 1;
+    }
+
+    return NGX_CONF_OK;
+}

@@ -1,0 +1,289 @@
+
+/*
+ * Between the executor and the engine: variables, fetches, their results.
+ */
+
+#include "ngx_http_aggregate_graphql.h"
+
+
+static void ngx_http_aggregate_graphql_fetched(
+    ngx_http_aggregate_fetch_t *fetch);
+static ngx_int_t ngx_http_aggregate_graphql_fetch_headers(
+    ngx_http_aggregate_graphql_op_t *op, agg_gql_call_t *call,
+    ngx_http_aggregate_fetch_t *fetch);
+static ngx_http_aggregate_join_t *ngx_http_aggregate_graphql_join(
+    ngx_http_aggregate_graphql_op_t *op);
+static ngx_int_t ngx_http_aggregate_graphql_open(
+    ngx_http_aggregate_graphql_ctx_t *ctx);
+
+
+static ngx_http_aggregate_header_name_t  ngx_http_aggregate_graphql_type = {
+    ngx_string("Content-Type"),
+    ngx_string("content-type")
+};
+
+
+agg_rc_e
+ngx_http_aggregate_graphql_variable(void *ctx, int index, agg_str_t *value)
+{
+    ngx_http_aggregate_graphql_op_t *op = ctx;
+
+    ngx_http_variable_value_t  *v;
+
+    value->data = (u_char *) "";
+    value->len = 0;
+
+    v = ngx_http_get_flushed_variable(op->ctx->request, index);
+
+    if (v == NULL) {
+        return AGG_NOMEM;
+    }
+
+    if (!v->not_found) {
+        value->data = v->data;
+        value->len = v->len;
+    }
+
+    return AGG_OK;
+}
+
+
+agg_rc_e
+ngx_http_aggregate_graphql_fetch(void *ctx, agg_gql_call_t *call)
+{
+    ngx_http_aggregate_graphql_op_t *op = ctx;
+
+    ngx_pool_t                          *pool;
+    const agg_gql_binding_t             *binding;
+    ngx_http_aggregate_clock_t          *clock;
+    ngx_http_aggregate_fetch_t          *fetch;
+    ngx_http_aggregate_graphql_field_t  *field;
+
+    struct {
+        ngx_http_aggregate_fetch_t   fetch;
+        ngx_http_aggregate_clock_t   clock;
+    } *both;
+
+    if (op->ctx->fetches == NULL
+        && ngx_http_aggregate_graphql_open(op->ctx) != NGX_OK)
+    {
+        return AGG_NOMEM;
+    }
+
+    pool = op->ctx->request->pool;
+    binding = call->binding;
+    field = binding->data;
+
+    both = ngx_pcalloc(pool, sizeof(*both));
+    if (both == NULL) {
+        return AGG_NOMEM;
+    }
+
+    fetch = &both->fetch;
+    clock = &both->clock;
+
+    clock->timeout = binding->timeout;
+
+    call->data = fetch;
+
+    fetch->name = &field->name;
+    fetch->data = call;
+    fetch->handler = ngx_http_aggregate_graphql_fetched;
+    fetch->clock = clock;
+    fetch->method = field->method;
+    fetch->method_name = field->method_name;
+    fetch->uri.data = call->path.data;
+    fetch->uri.len = call->path.len;
+    fetch->args.data = call->args.data;
+    fetch->args.len = call->args.len;
+    fetch->headers_in = &op->ctx->headers_in;
+    fetch->accept = field->accept;
+    fetch->retry = binding->retry;
+    fetch->sink = binding->string ? NGX_HTTP_AGGREGATE_SINK_STRING
+                                  : NGX_HTTP_AGGREGATE_SINK_JSON;
+    fetch->error_body = (binding->error_message || binding->error_code);
+
+    if (binding->has_body) {
+        fetch->body_set = 1;
+        fetch->body.data = call->body.data;
+        fetch->body.len = call->body.len;
+    }
+
+    if (ngx_http_aggregate_graphql_fetch_headers(op, call, fetch) != NGX_OK) {
+        return AGG_NOMEM;
+    }
+
+    /* the root fields of a mutation are sent as often as they stand there */
+
+    if (!op->mutation
+        || call->sites->object != &op->exec.object)
+    {
+        fetch->join = ngx_http_aggregate_graphql_join(op);
+
+        if (fetch->join == NULL) {
+            return AGG_NOMEM;
+        }
+    }
+
+    switch (ngx_http_aggregate_fetch_start(op->ctx->fetches, fetch)) {
+
+    case NGX_OK:
+        return AGG_OK;
+
+    case NGX_DECLINED:
+        return AGG_TOO_LARGE;
+
+    default:
+        return AGG_NOMEM;
+    }
+}
+
+
+/* with the first fetch */
+
+static ngx_int_t
+ngx_http_aggregate_graphql_open(ngx_http_aggregate_graphql_ctx_t *ctx)
+{
+    ngx_http_aggregate_fetches_t  *fs;
+
+    static ngx_str_t  kind = ngx_string("graphql");
+
+    fs = ngx_http_aggregate_fetches_create(ctx->request, &ctx->conf->limits,
+                                           &kind,
+                                           ngx_http_aggregate_graphql_progress,
+                                           ctx);
+    if (fs == NULL) {
+        return NGX_ERROR;
+    }
+
+    fs->usec |= ctx->debug;
+
+    ctx->fetches = fs;
+
+    return ngx_http_aggregate_fetches_headers_in(fs, ctx->conf->forward, 0,
+                                                 &ctx->headers_in);
+}
+
+
+/* what was the same before a mutation's field need not be after it */
+
+static ngx_http_aggregate_join_t *
+ngx_http_aggregate_graphql_join(ngx_http_aggregate_graphql_op_t *op)
+{
+    if (op->join == NULL
+        || (op->mutation && op->join_root != op->exec.root))
+    {
+        op->join = ngx_http_aggregate_join_create(op->ctx->request->pool, 8);
+        op->join_root = op->exec.root;
+    }
+
+    return op->join;
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_graphql_fetch_headers(ngx_http_aggregate_graphql_op_t *op,
+    agg_gql_call_t *call, ngx_http_aggregate_fetch_t *fetch)
+{
+    ngx_uint_t                           i, n, typed;
+    ngx_http_aggregate_field_t          *f;
+    ngx_http_aggregate_graphql_field_t  *field;
+
+    field = call->binding->data;
+    n = call->binding->nheaders;
+
+    if (n == 0 && !fetch->body_set) {
+        return NGX_OK;
+    }
+
+    f = ngx_pcalloc(op->ctx->request->pool,
+                    (n + 1) * sizeof(ngx_http_aggregate_field_t));
+    if (f == NULL) {
+        return NGX_ERROR;
+    }
+
+    typed = 0;
+
+    for (i = 0; i < n; i++) {
+        f[i].name = &field->headers[i];
+        f[i].value.data = call->headers[i].data;
+        f[i].value.len = call->headers[i].len;
+
+        if (field->headers[i].lowcase_name.len == 12
+            && ngx_strncmp(field->headers[i].lowcase_name.data,
+                           "content-type", 12)
+               == 0)
+        {
+            typed = 1;
+        }
+    }
+
+    if (fetch->body_set && !typed) {
+        f[n].name = &ngx_http_aggregate_graphql_type;
+        ngx_str_set(&f[n].value, "application/json");
+        n++;
+    }
+
+    fetch->headers = f;
+    fetch->nheaders = n;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_aggregate_graphql_fetched(ngx_http_aggregate_fetch_t *fetch)
+{
+    agg_rc_e                           rc;
+    agg_gql_call_t                    *call;
+    ngx_http_aggregate_graphql_op_t   *op;
+    ngx_http_aggregate_graphql_ctx_t  *ctx;
+
+    call = fetch->data;
+    ctx = fetch->fetches->data;
+
+    /* of a batch: whose call it is */
+
+    for (op = ctx->ops; op < ctx->ops + ctx->nops; op++) {
+        if (op->running && call->owner == &op->exec) {
+            break;
+        }
+    }
+
+    if (op == ctx->ops + ctx->nops) {
+        return;
+    }
+
+    call->status = (unsigned) fetch->status;
+
+    if (fetch->reason == NGX_HTTP_AGGREGATE_NO_REASON) {
+        call->value = fetch->value;
+
+    } else {
+        call->error = AGG_GQL_CALL_OTHER;
+        call->reason = (char *) ngx_http_aggregate_reasons[fetch->reason].data;
+        call->source = fetch->source;
+    }
+
+    if (fetch->fetches->expired || fetch->fetches->cancelled) {
+        op->exec.expired = 1;
+    }
+
+    rc = agg_gql_exec_result(&op->exec, call);
+
+    if (rc != AGG_OK) {
+        op->exec.rc = rc;
+        return;
+    }
+
+    if (fetch->reason != NGX_HTTP_AGGREGATE_NO_REASON && !call->null
+        && fetch->reason != NGX_HTTP_AGGREGATE_CANCELLED)
+    {
+        ngx_log_error(NGX_LOG_WARN, ctx->request->connection->log, 0,
+                      "graphql field \"%V\" failed: %V, status %ui, "
+                      "after %Mms", fetch->name,
+                      &ngx_http_aggregate_reasons[fetch->reason],
+                      fetch->status,
+                      fetch->tries ? fetch->end - fetch->start : 0);
+    }
+}

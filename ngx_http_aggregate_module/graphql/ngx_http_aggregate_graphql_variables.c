@@ -1,0 +1,174 @@
+
+/* variables, for logs and for templates */
+
+#include "ngx_http_aggregate_graphql.h"
+
+
+static ngx_int_t ngx_http_aggregate_graphql_variable_get(
+    ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_aggregate_graphql_variable_hash(
+    ngx_http_request_t *r, ngx_http_aggregate_graphql_op_t *op,
+    ngx_str_t *value);
+
+
+enum {
+    NGX_HTTP_AGGREGATE_GRAPHQL_OPERATION = 0,
+    NGX_HTTP_AGGREGATE_GRAPHQL_TYPE,
+    NGX_HTTP_AGGREGATE_GRAPHQL_DIGEST,
+    NGX_HTTP_AGGREGATE_GRAPHQL_ERRORS,
+    NGX_HTTP_AGGREGATE_GRAPHQL_PLAN
+};
+
+
+static ngx_http_variable_t  ngx_http_aggregate_graphql_vars[] = {
+
+    { ngx_string("graphql_operation"), NULL,
+      ngx_http_aggregate_graphql_variable_get,
+      NGX_HTTP_AGGREGATE_GRAPHQL_OPERATION, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("graphql_type"), NULL,
+      ngx_http_aggregate_graphql_variable_get,
+      NGX_HTTP_AGGREGATE_GRAPHQL_TYPE, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("graphql_hash"), NULL,
+      ngx_http_aggregate_graphql_variable_get,
+      NGX_HTTP_AGGREGATE_GRAPHQL_DIGEST, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("graphql_errors"), NULL,
+      ngx_http_aggregate_graphql_variable_get,
+      NGX_HTTP_AGGREGATE_GRAPHQL_ERRORS, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("graphql_plan"), NULL,
+      ngx_http_aggregate_graphql_variable_get,
+      NGX_HTTP_AGGREGATE_GRAPHQL_PLAN, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+      ngx_http_null_variable
+};
+
+
+ngx_int_t
+ngx_http_aggregate_graphql_add_variables(ngx_conf_t *cf)
+{
+    ngx_http_variable_t  *var, *v;
+
+    for (v = ngx_http_aggregate_graphql_vars; v->name.len; v++) {
+
+        var = ngx_http_add_variable(cf, &v->name, v->flags);
+        if (var == NULL) {
+            return NGX_ERROR;
+        }
+
+        var->get_handler = v->get_handler;
+        var->data = v->data;
+    }
+
+    return NGX_OK;
+}
+
+
+/* of a batch its first operation is told; a subrequest knows of its parents' */
+
+static ngx_int_t
+ngx_http_aggregate_graphql_variable_get(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    u_char                            *p;
+    ngx_str_t                          value;
+    ngx_http_request_t                *pr;
+    ngx_http_aggregate_graphql_op_t   *op;
+    ngx_http_aggregate_graphql_ctx_t  *ctx;
+
+    ctx = NULL;
+
+    for (pr = r; pr; pr = pr->parent) {
+        ctx = ngx_http_aggregate_graphql_get_ctx(pr);
+
+        if (ctx) {
+            break;
+        }
+    }
+
+    if (ctx == NULL) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    op = ctx->ops;
+
+    ngx_str_set(&value, "-");
+
+    if (data == NGX_HTTP_AGGREGATE_GRAPHQL_ERRORS) {
+
+        p = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
+        if (p == NULL) {
+            return NGX_ERROR;
+        }
+
+        value.data = p;
+        value.len = ngx_sprintf(p, "%ui", ctx->nerrors) - p;
+
+    } else if (op == NULL) {
+
+        /* nothing is known but that it was refused */
+
+    } else if (data == NGX_HTTP_AGGREGATE_GRAPHQL_OPERATION) {
+
+        if (op->known && op->name.len) {
+            value = op->name;
+        }
+
+    } else if (data == NGX_HTTP_AGGREGATE_GRAPHQL_TYPE) {
+
+        if (op->known && op->mutation) {
+            ngx_str_set(&value, "mutation");
+
+        } else if (op->known) {
+            ngx_str_set(&value, "query");
+        }
+
+    } else if (data == NGX_HTTP_AGGREGATE_GRAPHQL_PLAN) {
+
+        if (op->hit) {
+            ngx_str_set(&value, "hit");
+
+        } else if (op->known) {
+            ngx_str_set(&value, "miss");
+        }
+
+    } else if (ngx_http_aggregate_graphql_variable_hash(r, op, &value)
+               != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    v->data = value.data;
+    v->len = value.len;
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_graphql_variable_hash(ngx_http_request_t *r,
+    ngx_http_aggregate_graphql_op_t *op, ngx_str_t *value)
+{
+    u_char  *p;
+
+    if (!op->hashed) {
+        return NGX_OK;
+    }
+
+    p = ngx_pnalloc(r->pool, 2 * NGX_HTTP_AGGREGATE_GRAPHQL_HASH);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    value->data = p;
+    value->len = ngx_hex_dump(p, op->hash, NGX_HTTP_AGGREGATE_GRAPHQL_HASH)
+                 - p;
+
+    return NGX_OK;
+}

@@ -1,17 +1,7 @@
 
 #include "ngx_http_aggregate_module.h"
 #include "ngx_http_aggregate_inherit.h"
-
-#if (NGX_LINUX)
-#include <malloc.h>
-#endif
-
-
-/* free memory that a worker keeps, asks for, and does not take from there */
-
-#define NGX_HTTP_AGGREGATE_TRIM_SIZE  (16 * 1024 * 1024)
-#define NGX_HTTP_AGGREGATE_PAD_SIZE   (256 * 1024)
-#define NGX_HTTP_AGGREGATE_MAP_SIZE   (2 * 1024 * 1024)
+#include "ngx_http_aggregate_memory.h"
 
 
 static ngx_int_t ngx_http_aggregate_preconfiguration(ngx_conf_t *cf);
@@ -109,30 +99,17 @@ ngx_http_aggregate_preconfiguration(ngx_conf_t *cf)
 }
 
 
-/*
- * A request's memory is freed at once, at the end, and in pieces of up to
- * max_body_size.  By default glibc gives such memory back to the system and
- * asks for it again with the next request, which costs a page fault for each
- * 4k: up to a quarter of a worker's time.
- */
-
 static ngx_int_t
 ngx_http_aggregate_init_process(ngx_cycle_t *cycle)
 {
-#ifdef M_TRIM_THRESHOLD
-
     ngx_http_aggregate_main_conf_t  *amcf;
 
     amcf = ngx_http_cycle_get_module_main_conf(cycle,
                                                ngx_http_aggregate_module);
 
     if (amcf && amcf->used) {
-        (void) mallopt(M_TRIM_THRESHOLD, NGX_HTTP_AGGREGATE_TRIM_SIZE);
-        (void) mallopt(M_TOP_PAD, NGX_HTTP_AGGREGATE_PAD_SIZE);
-        (void) mallopt(M_MMAP_THRESHOLD, NGX_HTTP_AGGREGATE_MAP_SIZE);
+        ngx_http_aggregate_memory_init();
     }
-
-#endif
 
     return NGX_OK;
 }

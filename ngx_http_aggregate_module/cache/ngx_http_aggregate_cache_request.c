@@ -6,6 +6,7 @@
 
 
 #include "ngx_http_aggregate_cache.h"
+#include "ngx_http_aggregate_memory.h"
 
 
 static void ngx_http_aggregate_cache_cleanup(void *data);
@@ -63,6 +64,8 @@ ngx_http_aggregate_cache_cleanup(void *data)
     /* the client went away, or the response broke off: others may try */
 
     ngx_http_aggregate_cache_land(ctx, 0);
+
+    ngx_http_aggregate_memory_freed();
 }
 
 

@@ -9,6 +9,7 @@
  */
 
 #include "ngx_http_aggregate_fetch_core.h"
+#include "ngx_http_aggregate_memory.h"
 
 
 static ngx_int_t ngx_http_aggregate_find_root(
@@ -761,4 +762,6 @@ ngx_http_aggregate_fetches_cleanup(void *data)
     fs->closed = 1;
 
     ngx_http_aggregate_fetches_outcome(fs, "failed");
+
+    ngx_http_aggregate_memory_freed();
 }

@@ -5,6 +5,7 @@
  * the response, so that it is read when the response is there.
  */
 
+#include "ngx_http_aggregate_memory.h"
 #include "ngx_http_aggregate_shape.h"
 #include "agg_header_names.h"
 
@@ -217,7 +218,7 @@ ngx_http_aggregate_apply_known(ngx_http_request_t *r)
 static void
 ngx_http_aggregate_apply_cleanup(void *data)
 {
-    /* the context is what it stands for */
+    ngx_http_aggregate_memory_freed();
 }
 
 

@@ -1,0 +1,123 @@
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_event.h>
+
+#include "ngx_http_aggregate_memory.h"
+
+#if (NGX_LINUX)
+#include <malloc.h>
+#endif
+
+
+/* free memory that a worker keeps, and pieces that are mapped one by one */
+
+#define NGX_HTTP_AGGREGATE_TRIM_SIZE  (16 * 1024 * 1024)
+#define NGX_HTTP_AGGREGATE_PAD_SIZE   (256 * 1024)
+#define NGX_HTTP_AGGREGATE_MAP_SIZE   (2 * 1024 * 1024)
+
+/* memory is given back after so much quiet, or after so long without it */
+
+#define NGX_HTTP_AGGREGATE_TRIM_QUIET  1000
+#define NGX_HTTP_AGGREGATE_TRIM_LATE   5000
+
+
+#ifdef M_TRIM_THRESHOLD
+
+static void ngx_http_aggregate_memory_trim(ngx_event_t *ev);
+static size_t ngx_http_aggregate_memory_free_size(void);
+
+
+static ngx_event_t       ngx_http_aggregate_memory_timer;
+static ngx_connection_t  ngx_http_aggregate_memory_connection;
+static ngx_msec_t        ngx_http_aggregate_memory_first;
+static ngx_msec_t        ngx_http_aggregate_memory_last;
+
+
+void
+ngx_http_aggregate_memory_init(void)
+{
+    (void) mallopt(M_TRIM_THRESHOLD, NGX_HTTP_AGGREGATE_TRIM_SIZE);
+    (void) mallopt(M_TOP_PAD, NGX_HTTP_AGGREGATE_PAD_SIZE);
+    (void) mallopt(M_MMAP_THRESHOLD, NGX_HTTP_AGGREGATE_MAP_SIZE);
+}
+
+
+void
+ngx_http_aggregate_memory_freed(void)
+{
+    ngx_event_t  *ev;
+
+    ngx_http_aggregate_memory_last = ngx_current_msec;
+
+    ev = &ngx_http_aggregate_memory_timer;
+
+    if (ev->timer_set || ngx_exiting) {
+        return;
+    }
+
+    ngx_http_aggregate_memory_connection.fd = (ngx_socket_t) -1;
+
+    ev->handler = ngx_http_aggregate_memory_trim;
+    ev->data = &ngx_http_aggregate_memory_connection;
+    ev->log = ngx_cycle->log;
+    ev->cancelable = 1;
+
+    ngx_http_aggregate_memory_first = ngx_current_msec;
+    ngx_add_timer(ev, NGX_HTTP_AGGREGATE_TRIM_QUIET);
+}
+
+
+static void
+ngx_http_aggregate_memory_trim(ngx_event_t *ev)
+{
+    ngx_msec_t  quiet;
+
+    quiet = ngx_current_msec - ngx_http_aggregate_memory_last;
+
+    if (quiet < NGX_HTTP_AGGREGATE_TRIM_QUIET
+        && ngx_current_msec - ngx_http_aggregate_memory_first
+           < NGX_HTTP_AGGREGATE_TRIM_LATE)
+    {
+        ngx_add_timer(ev, NGX_HTTP_AGGREGATE_TRIM_QUIET - quiet);
+        return;
+    }
+
+    if (ngx_http_aggregate_memory_free_size() > NGX_HTTP_AGGREGATE_TRIM_SIZE) {
+        (void) malloc_trim(NGX_HTTP_AGGREGATE_TRIM_SIZE);
+    }
+}
+
+
+static size_t
+ngx_http_aggregate_memory_free_size(void)
+{
+#if (__GLIBC__ > 2 || (__GLIBC__ == 2 && __GLIBC_MINOR__ >= 33))
+
+    return mallinfo2().fordblks;
+
+#elif (__GLIBC__)
+
+    return (unsigned) mallinfo().fordblks;
+
+#else
+
+    return 0;
+
+#endif
+}
+
+#else
+
+void
+ngx_http_aggregate_memory_init(void)
+{
+}
+
+
+void
+ngx_http_aggregate_memory_freed(void)
+{
+}
+
+#endif

@@ -1,0 +1,40 @@
+
+/*
+ * What glibc does with the memory of requests.
+ *
+ * A request's memory is freed at its end, in pieces of up to max_body_size, and
+ * wanted again by the next one.  By default glibc gives it back to the system
+ * each time, which costs a page fault for each 4k: up to a quarter of a
+ * worker's time.  So a worker keeps some, and what a burst leaves above that is
+ * given back seconds later.
+ */
+
+
+#ifndef _NGX_HTTP_AGGREGATE_MEMORY_H_INCLUDED_
+#define _NGX_HTTP_AGGREGATE_MEMORY_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+
+#pragma GCC visibility push(hidden)
+
+
+/* for a worker that has something to keep memory for */
+
+void ngx_http_aggregate_memory_init(void);
+
+
+/*
+ * A request that held much has ended.  Cheap: it notes the time, and starts a
+ * timer when none runs.
+ */
+
+void ngx_http_aggregate_memory_freed(void);
+
+
+#pragma GCC visibility pop
+
+
+#endif /* _NGX_HTTP_AGGREGATE_MEMORY_H_INCLUDED_ */

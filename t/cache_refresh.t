@@ -14,7 +14,7 @@ use Time::HiRes qw(time sleep);
 
 use Harness;
 
-my $t = Harness->new(plan => 20);
+my $t = Harness->new(plan => 21);
 
 my @stale = (headers => [ 'Cache-Control' =>
              'max-age=1, stale-while-revalidate=600' ]);
@@ -132,11 +132,15 @@ is(length http_get('/direct/a')->body, 5000, 'direct reads');
 my $r = http_get('/direct/a');
 is($r->header('X-Cache') . length $r->body, 'HIT5000', 'stored');
 
-# a graceful exit has nothing to wait for
+# a graceful exit has nothing to wait for, not even a backend that hangs
 
 sleep(1.1);
-my $stale = http_get('/many/1')->header('X-Cache');
-is($stale, 'STALE', 'a refresh');
+is(http_get('/many/1')->header('X-Cache'), 'STALE', 'a refresh');
+
+$b->set("/many/$_" => { action => 'hang' }) for 2 .. 9;
+$b->clear;
+http_get("/many/$_") for 2 .. 9;
+ok(wait_for(sub { $b->stats->{requests} >= 8 }, 5), 'refreshes that hang');
 
 my ($worker) = $t->workers;
 $t->allow_worker_exit;

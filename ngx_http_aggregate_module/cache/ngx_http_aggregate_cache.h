@@ -244,6 +244,7 @@ struct ngx_http_aggregate_cache_ctx_s {
 
     ngx_array_t                        *inserted;  /* filters' subrequests */
 
+    ngx_event_t                         restart;
     ngx_http_handler_pt                 content_handler;
     ngx_http_event_handler_pt           read_event_handler;
 
@@ -275,6 +276,8 @@ struct ngx_http_aggregate_cache_ctx_s {
     unsigned                            pass:1;
     unsigned                            hit_for_miss:1;
     unsigned                            aborted:1; /* by the client */
+    unsigned                            refetch:1;
+    unsigned                            unconditional:1;
 };
 
 
@@ -475,6 +478,15 @@ void ngx_http_aggregate_cache_fleet_release(
 /* filter */
 
 ngx_int_t ngx_http_aggregate_cache_filter_init(ngx_conf_t *cf);
+
+/* refetch */
+
+ngx_uint_t ngx_http_aggregate_cache_validates(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
+ngx_int_t ngx_http_aggregate_cache_refetch(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
+void ngx_http_aggregate_cache_refetch_cancel(
+    ngx_http_aggregate_cache_ctx_t *ctx);
 
 /* abort */
 

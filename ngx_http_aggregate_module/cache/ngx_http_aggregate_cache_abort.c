@@ -50,17 +50,31 @@ static ngx_int_t
 ngx_http_aggregate_cache_content_handler(ngx_http_request_t *r)
 {
     ngx_int_t                        rc;
+    ngx_http_core_loc_conf_t        *clcf;
     ngx_http_aggregate_cache_ctx_t  *ctx;
 
     ctx = ngx_http_aggregate_cache_get(r);
 
     if (ctx == NULL || ctx->content_handler == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+
+        /* a copy of the request, as slices and other caches make them */
+
+        ctx = r->parent ? ngx_http_aggregate_cache_get(r->parent) : NULL;
+
+        if (ctx && ctx->content_handler) {
+            return ctx->content_handler(r);
+        }
+
+        clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+        return clcf->handler ? clcf->handler(r) : NGX_HTTP_NOT_FOUND;
     }
 
-    r->content_handler = ctx->content_handler;
+    if (r->content_handler == ngx_http_aggregate_cache_content_handler) {
+        r->content_handler = ctx->content_handler;
+    }
 
-    rc = r->content_handler(r);
+    rc = ctx->content_handler(r);
 
     if (rc == NGX_DONE && (ctx->fill || ctx->capture)
         && r->read_event_handler != ngx_http_block_reading

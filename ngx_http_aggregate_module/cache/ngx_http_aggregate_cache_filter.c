@@ -16,6 +16,8 @@ static ngx_int_t ngx_http_aggregate_cache_aborted_header(
     ngx_http_request_t *r, ngx_http_aggregate_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_aggregate_cache_filled(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
+static ngx_int_t ngx_http_aggregate_cache_not_modified(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
 static ngx_uint_t ngx_http_aggregate_cache_is_local_error(
     ngx_http_request_t *r, ngx_http_aggregate_cache_ctx_t *ctx);
 static void ngx_http_aggregate_cache_preconditions(ngx_http_request_t *r,
@@ -118,7 +120,7 @@ ngx_http_aggregate_cache_header_filter(ngx_http_request_t *r)
     if (ctx->fill) {
         rc = ngx_http_aggregate_cache_filled(r, ctx);
 
-        if (rc != NGX_OK) {
+        if (rc != NGX_OK || ctx->refetch) {
             return rc;
         }
 
@@ -202,20 +204,7 @@ ngx_http_aggregate_cache_filled(ngx_http_request_t *r,
     ctx->backend_status = status;
 
     if (status == NGX_HTTP_NOT_MODIFIED && ctx->conditional && !ctx->moved) {
-
-        rc = ngx_http_aggregate_cache_revalidate(r, ctx);
-
-        if (rc == NGX_ERROR) {
-            return NGX_ERROR;
-        }
-
-        if (rc != NGX_OK) {
-            ngx_http_aggregate_cache_refused(r, ctx);
-        }
-
-        ctx->status = NGX_HTTP_AGGREGATE_CACHE_REVALIDATED;
-
-        return ngx_http_aggregate_cache_replace(r, ctx);
+        return ngx_http_aggregate_cache_not_modified(r, ctx);
     }
 
     rejected = ngx_http_aggregate_breaker_rejected(r);
@@ -271,6 +260,40 @@ ngx_http_aggregate_cache_filled(ngx_http_request_t *r,
     ngx_http_aggregate_cache_refused(r, ctx);
 
     return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_cache_not_modified(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx)
+{
+    ngx_int_t  rc;
+
+    if (ngx_http_aggregate_cache_validates(r, ctx)) {
+
+        rc = ngx_http_aggregate_cache_revalidate(r, ctx);
+
+        if (rc == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+
+    } else {
+
+        if (ngx_http_aggregate_cache_refetch(r, ctx) == NGX_OK) {
+            return NGX_OK;
+        }
+
+        ctx->verdict = AGG_CACHE_NO_VALIDATION;
+        rc = NGX_DECLINED;
+    }
+
+    if (rc != NGX_OK) {
+        ngx_http_aggregate_cache_refused(r, ctx);
+    }
+
+    ctx->status = NGX_HTTP_AGGREGATE_CACHE_REVALIDATED;
+
+    return ngx_http_aggregate_cache_replace(r, ctx);
 }
 
 
@@ -537,6 +560,16 @@ ngx_http_aggregate_cache_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 
     if (ctx == NULL || in == NULL) {
         return ngx_http_next_body_filter(r, in);
+    }
+
+    if (ctx->refetch) {
+
+        for (cl = in; cl; cl = cl->next) {
+            cl->buf->pos = cl->buf->last;
+            cl->buf->file_pos = cl->buf->file_last;
+        }
+
+        return NGX_OK;
     }
 
     if (ctx->capture) {

@@ -33,6 +33,7 @@ static ngx_int_t ngx_http_aggregate_cache_refresh_copy(ngx_pool_t *pool,
     ngx_str_t *dst, ngx_str_t *src);
 static void ngx_http_aggregate_cache_refresh_start(ngx_event_t *ev);
 static void ngx_http_aggregate_cache_refresh_event(ngx_event_t *ev);
+static void ngx_http_aggregate_cache_refresh_exit(ngx_connection_t *c);
 static ngx_chain_t *ngx_http_aggregate_cache_refresh_send(
     ngx_connection_t *c, ngx_chain_t *in, off_t limit);
 
@@ -657,12 +658,10 @@ ngx_http_aggregate_cache_refresh_event(ngx_event_t *ev)
     ngx_http_set_log_request(c->log, fr);
 
     if (c->close) {
+        ngx_http_aggregate_cache_refresh_exit(c);
+    }
 
-        /* the worker exits, and another one will refresh */
-
-        ngx_http_finalize_request(fr, NGX_HTTP_CLIENT_CLOSED_REQUEST);
-
-    } else if (ev->write) {
+    if (ev->write) {
         fr->write_event_handler(fr);
 
     } else {
@@ -670,6 +669,24 @@ ngx_http_aggregate_cache_refresh_event(ngx_event_t *ev)
     }
 
     ngx_http_run_posted_requests(c);
+}
+
+
+/*
+ * The worker exits, and another one will refresh: to whoever reads it, the
+ * connection has a client that has closed it
+ */
+
+static void
+ngx_http_aggregate_cache_refresh_exit(ngx_connection_t *c)
+{
+    u_char  buf[1];
+
+    (void) !recv(c->fd, buf, 1, 0);
+    (void) shutdown(c->fd, SHUT_RD);
+
+    c->read->ready = 1;
+    c->read->pending_eof = 1;
 }
 
 

@@ -75,6 +75,7 @@ void
 ngx_http_aggregate_cache_stop_waiting(ngx_http_aggregate_cache_ctx_t *ctx)
 {
     ngx_http_aggregate_cache_unwait(ctx);
+    ngx_http_aggregate_cache_refetch_cancel(ctx);
 
     if (ctx->op) {
         ngx_http_aggregate_redis_forget(ctx->op);
@@ -164,7 +165,7 @@ ngx_http_aggregate_cache_prepare(ngx_http_request_t *r,
 
     ctx->hidden = 1;
 
-    return (ctx->found && r->method == NGX_HTTP_GET)
+    return (ctx->found && r->method == NGX_HTTP_GET && !ctx->unconditional)
            ? ngx_http_aggregate_cache_conditions(r, ctx) : NGX_OK;
 }
 

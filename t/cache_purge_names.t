@@ -14,7 +14,7 @@ use Test::More;
 
 use Harness;
 
-my $t = Harness->new(plan => 81);
+my $t = Harness->new(plan => 85);
 
 my %n;
 
@@ -69,6 +69,13 @@ http {
         }
 
         location /user/ {
+            aggregate_cache      api;
+            aggregate_cache_key  $arg_id;
+            proxy_pass           http://127.0.0.1:%%PORT_api%%;
+        }
+
+        location /ru/ {
+            rewrite              ^/ru/(.*)$ /swr/$1 break;
             aggregate_cache      api;
             aggregate_cache_key  $arg_id;
             proxy_pass           http://127.0.0.1:%%PORT_api%%;
@@ -242,6 +249,16 @@ ok(!hit('/user/two/y?id=6'), 'the prefix that it is asked for by');
 kept('/user/one/x?id=7');
 purge('prefix=/user/three/');
 ok(hit('/user/two/y?id=7') && hit('/user/one/x?id=7'), 'neither');
+
+# an entry that was refreshed knows them too
+
+kept('/ru/a?id=8');
+purge('uri=/ru/a%3Fid=8&soft=1');
+is(http_get('/ru/a?id=8')->header('X-Cache'), 'STALE', 'a rewritten URI');
+ok(wait_for(sub { hit('/ru/a?id=8') }), 'refreshed');
+ok(hit('/user/a?id=8'), 'the key has another URI');
+purge('prefix=/ru/');
+ok(!hit('/user/a?id=8'), 'purged by the URI that it was refreshed for');
 
 # each argument counts
 

@@ -12,7 +12,7 @@
  * hand came by last (CLOCK).  The table does not know any more what that mark
  * was for, so all that is older turns stale, which is a question to the
  * origin, and nothing is dropped.  A hash that two names share purges too
- * much, never too little.
+ * much, never too little.  Hard and soft purges of one name have a mark each.
  *
  * Order of writes: a writer that dies has either not applied its purge, and
  * "last" tells so, or has applied it.  A slot enters and leaves its chain by
@@ -30,10 +30,13 @@
 #include "agg_cache_purge.h"
 
 
-#define AGG_CACHE_PURGE_NONE  0xffffffff
+#define AGG_CACHE_PURGE_NONE     0xffffffff
 
-/* renewed marks that the hand passes over for one new mark, at most */
-#define AGG_CACHE_PURGE_PASS  64
+/*
+ * A mark counts as renewed when so many purges have come in between, as a part
+ * of the ring: the stream brings those of this node a second time at once.
+ */
+#define AGG_CACHE_PURGE_RENEWED  8
 
 
 static agg_cache_purge_slot_t *agg_cache_purges_slots(
@@ -41,7 +44,8 @@ static agg_cache_purge_slot_t *agg_cache_purges_slots(
 static uint32_t *agg_cache_purges_bucket(const agg_cache_purges_t *purges,
     uint64_t hash);
 static agg_cache_purge_slot_t *agg_cache_purges_find(
-    const agg_cache_purges_t *purges, uint64_t hash, int soft);
+    const agg_cache_purges_t *purges, uint64_t hash);
+static uint64_t agg_cache_purges_name(uint64_t hash, int soft);
 static void agg_cache_purges_mark(agg_cache_purges_t *purges, uint64_t hash,
     int soft, const agg_cache_mark_t *mark);
 static uint32_t agg_cache_purges_free(agg_cache_purges_t *purges);
@@ -193,11 +197,11 @@ agg_cache_purges_mark(agg_cache_purges_t *purges, uint64_t hash, int soft,
     uint32_t                 i, *bucket;
     agg_cache_purge_slot_t  *slot;
 
-    slot = agg_cache_purges_find(purges, hash, soft);
+    hash = agg_cache_purges_name(hash, soft);
+    slot = agg_cache_purges_find(purges, hash);
 
     if (slot != NULL) {
         agg_cache_mark_raise(&slot->mark, mark);
-        slot->renewed = 1;
         return;
     }
 
@@ -208,14 +212,23 @@ agg_cache_purges_mark(agg_cache_purges_t *purges, uint64_t hash, int soft,
 
     slot->hash = hash;
     slot->mark = *mark;
-    slot->soft = (uint16_t) soft;
-    slot->renewed = 0;
+    slot->placed = (uint32_t) mark->seq;
     slot->next = *bucket;
 
-    __atomic_store_n(bucket, i, __ATOMIC_SEQ_CST);
-
     purges->count++;
-    purges->hand = (i + 1) % purges->nelts;
+
+    __atomic_store_n(&purges->hand, (i + 1) % purges->nelts,
+                     __ATOMIC_SEQ_CST);
+    __atomic_store_n(bucket, i, __ATOMIC_SEQ_CST);
+}
+
+
+/* soft marks have a name of their own */
+
+static uint64_t
+agg_cache_purges_name(uint64_t hash, int soft)
+{
+    return (soft && ~hash != 0) ? ~hash : hash;
 }
 
 
@@ -224,15 +237,23 @@ agg_cache_purges_mark(agg_cache_purges_t *purges, uint64_t hash, int soft,
 static uint32_t
 agg_cache_purges_free(agg_cache_purges_t *purges)
 {
-    unsigned                 n;
-    uint32_t                 i;
+    uint32_t                 i, n;
     agg_cache_purge_slot_t  *slots;
 
     slots = agg_cache_purges_slots(purges);
     i = purges->hand;
 
-    for (n = 0; n < AGG_CACHE_PURGE_PASS && slots[i].renewed; n++) {
-        slots[i].renewed = 0;
+    /* each step takes back one renewal, so many steps are seldom */
+
+    for (n = 0; n < purges->nelts; n++) {
+
+        if ((uint32_t) slots[i].mark.seq - slots[i].placed
+            <= purges->nelts / AGG_CACHE_PURGE_RENEWED)
+        {
+            break;
+        }
+
+        slots[i].placed = (uint32_t) slots[i].mark.seq;
         i = (i + 1) % purges->nelts;
     }
 
@@ -272,8 +293,7 @@ agg_cache_purges_unlink(agg_cache_purges_t *purges, uint32_t i)
 
 
 static agg_cache_purge_slot_t *
-agg_cache_purges_find(const agg_cache_purges_t *purges, uint64_t hash,
-    int soft)
+agg_cache_purges_find(const agg_cache_purges_t *purges, uint64_t hash)
 {
     uint32_t                 i;
     agg_cache_purge_slot_t  *slots;
@@ -284,7 +304,7 @@ agg_cache_purges_find(const agg_cache_purges_t *purges, uint64_t hash,
          i < purges->nelts;
          i = slots[i].next)
     {
-        if (slots[i].hash == hash && slots[i].soft == soft) {
+        if (slots[i].hash == hash) {
             return &slots[i];
         }
     }
@@ -314,13 +334,14 @@ agg_cache_purges_check(const agg_cache_purges_t *purges,
 
     for (i = 0; i < n; i++) {
 
-        slot = agg_cache_purges_find(purges, hashes[i], 0);
+        slot = agg_cache_purges_find(purges, hashes[i]);
 
         if (slot != NULL && slot->mark.seq > born) {
             return AGG_CACHE_PURGED_HARD;
         }
 
-        slot = agg_cache_purges_find(purges, hashes[i], 1);
+        slot = agg_cache_purges_find(purges,
+                                     agg_cache_purges_name(hashes[i], 1));
 
         if (slot != NULL && slot->mark.seq > born) {
             purged = AGG_CACHE_PURGED_SOFT;
@@ -359,13 +380,14 @@ agg_cache_purges_check_place(const agg_cache_purges_t *purges,
 
     for (i = 0; i < n; i++) {
 
-        slot = agg_cache_purges_find(purges, hashes[i], 0);
+        slot = agg_cache_purges_find(purges, hashes[i]);
 
         if (slot != NULL && agg_cache_id_compare(&slot->mark.id, id) > 0) {
             return AGG_CACHE_PURGED_HARD;
         }
 
-        slot = agg_cache_purges_find(purges, hashes[i], 1);
+        slot = agg_cache_purges_find(purges,
+                                     agg_cache_purges_name(hashes[i], 1));
 
         if (slot != NULL && agg_cache_id_compare(&slot->mark.id, id) > 0) {
             purged = AGG_CACHE_PURGED_SOFT;

@@ -52,8 +52,7 @@ typedef struct {
     uint64_t              hash;     /* 0: free */
     agg_cache_mark_t      mark;
     uint32_t              next;     /* in the chain of its bucket */
-    uint16_t              soft;
-    uint16_t              renewed;  /* since the hand was here */
+    uint32_t              placed;   /* seq, cut off, when the hand was here */
 } agg_cache_purge_slot_t;
 
 

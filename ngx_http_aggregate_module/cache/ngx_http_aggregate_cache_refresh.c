@@ -552,11 +552,14 @@ static ngx_int_t
 ngx_http_aggregate_cache_refresh_ctx(ngx_http_request_t *fr,
     ngx_http_aggregate_cache_ctx_t *ctx)
 {
-    ngx_str_t                        path, copy;
+    ngx_str_t                        path, copy, asked, asked_copy;
     ngx_http_aggregate_cache_ctx_t  *fctx;
 
     path.data = (u_char *) ctx->path.data;
     path.len = ctx->path.len;
+
+    asked.data = (u_char *) ctx->asked_path.data;
+    asked.len = ctx->asked_path.len;
 
     fctx = ngx_http_aggregate_cache_create(fr, ctx->conf);
 
@@ -572,6 +575,9 @@ ngx_http_aggregate_cache_refresh_ctx(ngx_http_request_t *fr,
            != NGX_OK
         || ngx_http_aggregate_cache_refresh_copy(fr->pool, &copy, &path)
            != NGX_OK
+        || ngx_http_aggregate_cache_refresh_copy(fr->pool, &asked_copy,
+                                                 &asked)
+           != NGX_OK
         || agg_cache_entry_read(&fctx->entry, fctx->data.data,
                                 fctx->data.len, 0)
            != 0)
@@ -581,6 +587,9 @@ ngx_http_aggregate_cache_refresh_ctx(ngx_http_request_t *fr,
 
     fctx->path.data = copy.data;
     fctx->path.len = copy.len;
+
+    fctx->asked_path.data = asked_copy.data;
+    fctx->asked_path.len = asked_copy.len;
 
     ngx_memcpy(fctx->digest, ctx->digest, AGG_CACHE_DIGEST);
     ngx_memcpy(fctx->variant, ctx->variant, AGG_CACHE_DIGEST);

@@ -590,7 +590,9 @@ static void
 ngx_http_aggregate_redis_log_refused(ngx_http_aggregate_redis_node_t *node,
     ngx_str_t *command, ngx_str_t *error)
 {
-    ngx_str_t    text;
+    size_t       i;
+    u_char       text[128];
+    ngx_str_t    line;
     ngx_msec_t  *at;
 
     at = &node->refused_at[ngx_crc32_short(command->data, command->len)
@@ -604,12 +606,17 @@ ngx_http_aggregate_redis_log_refused(ngx_http_aggregate_redis_node_t *node,
 
     *at = ngx_current_msec ? ngx_current_msec : 1;
 
-    text.data = error->data;
-    text.len = ngx_min(error->len, 128);
+    line.data = text;
+    line.len = ngx_min(error->len, sizeof(text));
+
+    for (i = 0; i < line.len; i++) {
+        text[i] = (error->data[i] >= 0x20 && error->data[i] < 0x7f)
+                  ? error->data[i] : '?';
+    }
 
     ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                   "redis \"%V\" (%V) refuses the command \"%V\": \"%V\"",
-                  &node->redis->name, &node->name, command, &text);
+                  &node->redis->name, &node->name, command, &line);
 }
 
 
@@ -631,6 +638,13 @@ ngx_http_aggregate_redis_misplaced(ngx_http_aggregate_redis_node_t *node,
     node->misplaced_at = ngx_current_msec ? ngx_current_msec : 1;
 
     redis = node->redis;
+
+    if (redis->sentinel && node != redis->node) {
+
+        /* a sentinel, or the master of before */
+
+        return;
+    }
 
     (void) ngx_atomic_fetch_add(&redis->sh->misplaced, 1);
 

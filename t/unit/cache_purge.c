@@ -193,6 +193,37 @@ check_room(void)
     check(agg_cache_purges_check(p, &h, 1, 0) == HARD, "the next one is kept");
 
     free(p);
+
+    /* each is marked twice: here, and when the stream brings it back */
+
+    p = table(n);
+
+    for (i = 0; i < n + 1; i++) {
+        h = 1000 + i;
+        agg_cache_purges_apply(p, &h, 1, 0, NULL);
+        agg_cache_purges_apply(p, &h, 1, 0, NULL);
+    }
+
+    check(p->evictions == 1, "one too many");
+    check(agg_cache_purges_check(p, &other, 1, 1) == SOFT, "the oldest");
+    check(agg_cache_purges_check(p, &other, 1, 2) == NOT, "no younger one");
+
+    free(p);
+
+    /* all are renewed when there is one too many */
+
+    p = table(n);
+
+    for (i = 0; i < 2 * n + 1; i++) {
+        h = (i == 2 * n) ? 1 : 1000 + i % n;
+        agg_cache_purges_apply(p, &h, 1, 0, NULL);
+    }
+
+    check(p->evictions == 1, "one of them gives way");
+    check(agg_cache_purges_check(p, &tag, 1, n + n / 4) == NOT,
+          "an old one");
+
+    free(p);
 }
 
 

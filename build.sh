@@ -52,6 +52,8 @@ usage: ./build.sh VERB [ARGUMENTS]
                                from the source tree in DIR
   fresh [SUITE [COMMAND...]]   what a new user does, in a chroot of Debian SUITE
                                (trixie): "run", then "test", or COMMAND
+  mutants [NAME...]            small changes of the sources, each of which has
+                               to make its test fail; "sample": ten of them
   soak [SECONDS]               two gateways under load, in rounds of SECONDS
                                (60): memory has to stay as it is
 
@@ -786,7 +788,7 @@ verb=${1:-help}
 case $verb in
 
 run|stop|test|modules|lint|unit|tool|fuzz|fuzz-conf|asan|compat|fresh|\
-soak|install|uninstall|\
+mutants|soak|install|uninstall|\
 bench|bench-json|bench-scale|bench-guard)
     case $top$build in
     *[[:space:]]*)

@@ -21,7 +21,7 @@ my @never = qw(Connection Keep-Alive Proxy-Connection TE Trailer
     Transfer-Encoding Upgrade Range If-Range If-Match If-None-Match
     If-Modified-Since If-Unmodified-Since Accept-Encoding Expect Content-Type
     Content-Length Content-Encoding Content-Language Content-Disposition
-    Content-Location);
+    Content-Location HTTP2-Settings Proxy-Authorization);
 
 my @client = (
     'X-One' => 'one', 'X-Two' => 'first', 'X-Two' => 'second',
@@ -43,6 +43,7 @@ my @hostile = (
     'Accept-Encoding' => 'gzip, br', 'Content-Language' => 'de',
     'Content-Type' => 'text/plain', 'Content-Disposition' => 'inline',
     'Content-Location' => '/x', 'HTTP2-Settings' => 'AAMAAABkAAQAAP__',
+    'Proxy-Authorization' => 'Basic c2VjcmV0',
 );
 
 my %blocks = (
@@ -74,8 +75,14 @@ my %blocks = (
 my $server = join '', map { "location /$_ { aggregate { $blocks{$_} } }\n" }
     sort keys %blocks;
 
-# parts of a location that sets headers itself
+# parts of a location that sets headers itself, and of one that is no proxy,
+# which takes some off by itself
 $server .= q{
+    location /plain { aggregate { backend a /plain-a { } } }
+    location /plain-a {
+        return 200 '"$http_te|$http_upgrade|$http_keep_alive|$http_x_one|"';
+    }
+
     location /own { aggregate { backend a /own-b/a { } } }
     location /own-b/ {
         internal;
@@ -87,7 +94,7 @@ $server .= q{
     }
 };
 
-$t->plan(66);
+$t->plan(72);
 
 serve($t, server => $server);
 
@@ -153,6 +160,25 @@ is(values_of($q, 'X-Hop-Two'), '-', 'one that a second Connection names');
 is(values_of($q, 'X-Ho') . values_of($q, 'X-Hop-Two-More'), 'staysstays',
    'names are compared whole');
 is(values_of($q, 'X-Three'), '3', 'others stay');
+
+# more options than are compared one by one: nothing passes but what must
+
+for ([ 32, '1' ], [ 33, '-' ], [ 1000, '-' ]) {
+    my ($n, $passes) = @$_;
+
+    $q = seen('/all', headers => [ 'X-One' => '1', 'X-Hop' => 'h',
+        map({ (Connection => join(',', map { "o$_" } 1 .. $_)) }
+            map { $_ > 500 ? (500, $_ - 501) : $_ - 1 } $n),
+        Connection => 'x-hop' ], close => 0);
+    is(values_of($q, 'X-One') . values_of($q, 'X-Hop'), "$passes-",
+       "$n options");
+}
+
+# where no proxy takes them off
+
+my $plain = http_get('/plain', headers => [ TE => 'trailers',
+    Upgrade => 'websocket', 'Keep-Alive' => 'timeout=5', 'X-One' => 'one' ]);
+is($plain->body, '{"a":"|||one|"}', 'hop-by-hop, in a location of nginx');
 
 $q = seen('/none', headers => [ @client, @hostile ]);
 is(join(' ', sort map { lc $_->[0] } @{ $q->{headers} }), 'host',

@@ -453,19 +453,6 @@ agg_cache_store_publish(agg_cache_store_t *store, const agg_cache_ref_t *ref,
 
 
 void
-agg_cache_store_abandon(agg_cache_store_t *store, const agg_cache_ref_t *ref)
-{
-    agg_cache_node_t  *node;
-
-    node = agg_cache_node(store, ref);
-
-    if (node != NULL && node->segment == AGG_CACHE_WRITING) {
-        agg_cache_drop(store, ref->node);
-    }
-}
-
-
-void
 agg_cache_store_checked(agg_cache_store_t *store, const agg_cache_ref_t *ref,
     uint64_t seq)
 {

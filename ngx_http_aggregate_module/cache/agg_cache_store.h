@@ -128,8 +128,6 @@ void agg_cache_store_fill(agg_cache_store_t *store,
 /* makes it visible in place of an entry of that digest, or gives it back */
 void agg_cache_store_publish(agg_cache_store_t *store,
     const agg_cache_ref_t *ref, uint64_t checked, int64_t now);
-void agg_cache_store_abandon(agg_cache_store_t *store,
-    const agg_cache_ref_t *ref);
 
 /* no purge up to seq concerns the entry */
 void agg_cache_store_checked(agg_cache_store_t *store,

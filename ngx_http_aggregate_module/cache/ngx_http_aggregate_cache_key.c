@@ -264,10 +264,18 @@ ngx_http_aggregate_cache_key_digest(ngx_str_t *key, u_char *digest)
 {
     ngx_http_aggregate_cache_known_t  *known;
 
-    static ngx_http_aggregate_cache_known_t
-                                    keys[NGX_HTTP_AGGREGATE_CACHE_KNOWN];
+    static ngx_http_aggregate_cache_known_t  *keys;
 
-    if (key->len > NGX_HTTP_AGGREGATE_CACHE_KNOWN_KEY) {
+    if (keys == NULL) {
+
+        /* for the life of the worker, and only where there is a cache */
+
+        keys = ngx_calloc(NGX_HTTP_AGGREGATE_CACHE_KNOWN
+                          * sizeof(ngx_http_aggregate_cache_known_t),
+                          ngx_cycle->log);
+    }
+
+    if (keys == NULL || key->len > NGX_HTTP_AGGREGATE_CACHE_KNOWN_KEY) {
         return ngx_http_aggregate_cache_digest(key, digest);
     }
 

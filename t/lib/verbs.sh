@@ -850,6 +850,29 @@ verb_soak()
 }
 
 
+# mutants [NAME...]: in a copy of the tree, whose build is kept
+verb_mutants()
+{
+    local tree=$build/mutants/tree name
+
+    packages perl nginx "${test_packages[@]}"
+    unpack_promtool
+
+    rm -rf "$tree"
+    mkdir -p "$tree" "$build/mutants/build"
+    ln -sf "$build/promtool" "$build/mutants/build/promtool"
+
+    for name in build.sh config README.md common t bench doc conf.example \
+                $modules
+    do
+        [ ! -e "$top/$name" ] || cp -a "$top/$name" "$tree/" || exit 1
+    done
+
+    BUILD_DIR=$build/mutants/build CI='' \
+        perl "$tree/t/mutants/run.pl" "$tree" "$@"
+}
+
+
 verb_test()
 {
     local seconds=5 fuzzer line

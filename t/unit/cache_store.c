@@ -274,7 +274,6 @@ check_deaths(agg_cache_store_t *s)
 
     check(s->segments[AGG_CACHE_WRITING].nodes <= 2, "is taken back");
 
-    agg_cache_store_abandon(s, &ref);
     check_whole(s);
 
     /* one dies inside while another fills */

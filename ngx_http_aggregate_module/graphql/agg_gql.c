@@ -9,9 +9,17 @@
 
 /* bytes of a client's own that a message shows of one thing */
 
-#define AGG_GQL_SHOWN  256
+#define AGG_GQL_SHOWN       256
+
+/* places of one error */
+
+#define AGG_GQL_MAX_PLACES  1000
 
 
+static void agg_gql_places(agg_gql_place_t *places,
+    const agg_gql_source_t *source, const uint32_t *offsets, unsigned n);
+static const u_char *agg_gql_place_step(agg_gql_place_t *place,
+    const agg_gql_source_t *source, const u_char *p, const u_char *end);
 static agg_rc_e agg_gql_format_one(agg_buf_t *b, int type, va_list *args);
 
 
@@ -35,14 +43,46 @@ void
 agg_gql_place(agg_gql_place_t *place, const agg_gql_source_t *source,
     uint32_t offset)
 {
-    u_char         c;
-    const u_char  *p, *end;
+    agg_gql_places(place, source, &offset, 1);
+}
 
-    place->line = 1;
-    place->column = 1;
 
-    p = source->text.data;
-    end = p + (offset < source->text.len ? offset : source->text.len);
+/* those that ascend are found in one pass */
+
+static void
+agg_gql_places(agg_gql_place_t *places, const agg_gql_source_t *source,
+    const uint32_t *offsets, unsigned n)
+{
+    unsigned         i;
+    agg_gql_place_t  place;
+    const u_char    *p, *end;
+
+    p = NULL;
+    place.line = 1;
+    place.column = 1;
+
+    for (i = 0; i < n; i++) {
+
+        if (p == NULL || offsets[i] < offsets[i - 1]) {
+            p = source->text.data;
+            place.line = 1;
+            place.column = 1;
+        }
+
+        end = source->text.data + (offsets[i] < source->text.len
+                                   ? offsets[i] : source->text.len);
+
+        p = agg_gql_place_step(&place, source, p, end);
+        places[i] = place;
+    }
+}
+
+
+static const u_char *
+agg_gql_place_step(agg_gql_place_t *place, const agg_gql_source_t *source,
+    const u_char *p, const u_char *end)
+{
+    u_char  c;
 
     while (p < end) {
         c = *p++;
@@ -66,6 +106,8 @@ agg_gql_place(agg_gql_place_t *place, const agg_gql_source_t *source,
             place->column += 1 + (c >= 0xf0);
         }
     }
+
+    return p;
 }
 
 
@@ -120,6 +162,10 @@ agg_gql_error(agg_gql_errors_t *errors, agg_gql_code_e code,
         errors->list[i] = errors->list[i - 1];
     }
 
+    if (n > AGG_GQL_MAX_PLACES) {
+        n = AGG_GQL_MAX_PLACES;
+    }
+
     e = &errors->list[i];
     memset(e, 0, sizeof(agg_gql_error_t));
 
@@ -142,9 +188,7 @@ agg_gql_error(agg_gql_errors_t *errors, agg_gql_code_e code,
 
     e->nplaces = n;
 
-    for (i = 0; i < n; i++) {
-        agg_gql_place(&e->places[i], source, offsets[i]);
-    }
+    agg_gql_places(e->places, source, offsets, n);
 
     return AGG_INVALID;
 }

@@ -13,7 +13,7 @@
 #include "agg_gql_merge.h"
 
 
-#define AGG_GQL_CONFLICT_TASKS  200000
+#define AGG_GQL_CONFLICT_TASKS  20000
 #define AGG_GQL_CONFLICT_NODES  20
 #define AGG_GQL_CONFLICT_TEXT   1000
 
@@ -82,9 +82,13 @@ typedef struct {
 
 static agg_rc_e agg_gql_conflicts_in(agg_gql_conflict_t *c, uint32_t first,
     uint32_t set_offset);
+static agg_rc_e agg_gql_conflicts_of_set(agg_gql_conflict_t *c,
+    uint32_t first, const agg_gql_set_t *set);
 static agg_rc_e agg_gql_run_tasks(agg_gql_conflict_t *c);
 static agg_rc_e agg_gql_task_pair(agg_gql_conflict_t *c,
     const agg_gql_task_t *t);
+static agg_rc_e agg_gql_pair(agg_gql_conflict_t *c, uint32_t first,
+    uint32_t second, unsigned exclusive);
 static agg_rc_e agg_gql_task_below(agg_gql_conflict_t *c,
     const agg_gql_task_t *t, unsigned exclusive);
 static agg_rc_e agg_gql_task_join(agg_gql_conflict_t *c,
@@ -181,6 +185,41 @@ agg_gql_report_conflicts(agg_gql_validation_t *v)
 }
 
 
+/* the reason of two fields, which are known to be in conflict */
+
+agg_rc_e
+agg_gql_report_conflict(agg_gql_validation_t *v, uint32_t a, uint32_t b)
+{
+    uint32_t              places[2];
+    agg_gql_conflict_t    c;
+    agg_gql_selection_t  *sel;
+
+    memset(&c, 0, sizeof(agg_gql_conflict_t));
+
+    c.v = v;
+    c.doc = v->doc;
+    c.mem = v->mem;
+
+    sel = &v->doc->selections[a];
+    places[0] = sel->offset;
+    places[1] = v->doc->selections[b].offset;
+
+    agg_gql_try(agg_gql_pair(&c, a, b, 0));
+
+    if (c.nclashes == 0) {
+        return AGG_OK;
+    }
+
+    return agg_gql_report(&v->check,
+                          agg_gql_key_enter(&v->check, sel->offset,
+                                            AGG_GQL_RULE_MERGE),
+                          places, 2, "Fields \"%V\" conflict because %W. Use "
+                          "different aliases on the fields to fetch both if "
+                          "this was intentional.", &sel->alias,
+                          &c.clashes[0].reason);
+}
+
+
 /* the conflicts of one selection set */
 
 static agg_rc_e
@@ -188,7 +227,7 @@ agg_gql_conflicts_in(agg_gql_conflict_t *c, uint32_t first,
     uint32_t set_offset)
 {
     agg_rc_e          rc;
-    uint32_t          i, k, j, n, places[2 * AGG_GQL_CONFLICT_NODES];
+    uint32_t          i, n, places[2 * AGG_GQL_CONFLICT_NODES];
     agg_gql_set_t    *set;
     agg_gql_clash_t  *clash;
 
@@ -203,30 +242,7 @@ agg_gql_conflicts_in(agg_gql_conflict_t *c, uint32_t first,
     c->ntasks = 0;
     c->nclashes = 0;
 
-    /* the last one first, so that the first one is on top */
-
-    for (i = set->nfragments; i-- != 0; /* void */ ) {
-
-        for (k = set->nfragments; k-- > i + 1; /* void */ ) {
-            agg_gql_try(agg_gql_task(c, AGG_GQL_TASK_FRAGMENTS,
-                                     set->fragments[i], set->fragments[k],
-                                     0));
-        }
-
-        agg_gql_try(agg_gql_task(c, AGG_GQL_TASK_SET_FRAGMENT, first,
-                                 set->fragments[i], 0));
-    }
-
-    for (i = set->nnames; i-- != 0; /* void */ ) {
-        for (k = set->starts[i + 1]; k-- > set->starts[i]; /* void */ ) {
-            for (j = set->starts[i + 1]; j-- > k + 1; /* void */ ) {
-                agg_gql_try(agg_gql_task(c, AGG_GQL_TASK_PAIR,
-                                         set->fields[k], set->fields[j], 0));
-            }
-        }
-    }
-
-    rc = agg_gql_run_tasks(c);
+    rc = agg_gql_conflicts_of_set(c, first, set);
 
     if (rc == AGG_NOMEM) {
         return rc;
@@ -251,6 +267,49 @@ agg_gql_conflicts_in(agg_gql_conflict_t *c, uint32_t first,
     }
 
     return rc;
+}
+
+
+/* no more than there can be errors */
+
+static agg_rc_e
+agg_gql_conflicts_of_set(agg_gql_conflict_t *c, uint32_t first,
+    const agg_gql_set_t *set)
+{
+    uint32_t  i, k, j;
+
+    for (i = 0; i < set->nnames; i++) {
+        for (k = set->starts[i]; k < set->starts[i + 1]; k++) {
+            for (j = k + 1; j < set->starts[i + 1]; j++) {
+                agg_gql_try(agg_gql_task(c, AGG_GQL_TASK_PAIR, set->fields[k],
+                                         set->fields[j], 0));
+                agg_gql_try(agg_gql_run_tasks(c));
+
+                if (c->nclashes >= AGG_GQL_MAX_ERRORS) {
+                    return AGG_OK;
+                }
+            }
+        }
+    }
+
+    for (i = 0; i < set->nfragments; i++) {
+        agg_gql_try(agg_gql_task(c, AGG_GQL_TASK_SET_FRAGMENT, first,
+                                 set->fragments[i], 0));
+        agg_gql_try(agg_gql_run_tasks(c));
+
+        for (k = i + 1; k < set->nfragments; k++) {
+            agg_gql_try(agg_gql_task(c, AGG_GQL_TASK_FRAGMENTS,
+                                     set->fragments[i], set->fragments[k],
+                                     0));
+            agg_gql_try(agg_gql_run_tasks(c));
+
+            if (c->nclashes >= AGG_GQL_MAX_ERRORS) {
+                return AGG_OK;
+            }
+        }
+    }
+
+    return AGG_OK;
 }
 
 
@@ -313,55 +372,79 @@ agg_gql_definition(agg_gql_conflict_t *c, const agg_gql_selection_t *sel)
 }
 
 
+static unsigned
+agg_gql_exclusive(const agg_gql_selection_t *a, const agg_gql_selection_t *b)
+{
+    return a->on != b->on && a->on != NULL && b->on != NULL
+           && a->on->kind == AGG_GQL_OBJECT_TYPE
+           && b->on->kind == AGG_GQL_OBJECT_TYPE;
+}
+
+
 static agg_rc_e
 agg_gql_task_pair(agg_gql_conflict_t *c, const agg_gql_task_t *t)
 {
+    uint32_t                    before;
     unsigned                    exclusive;
-    agg_str_t                   text1, text2;
-    const agg_gql_field_t      *f1, *f2;
     const agg_gql_selection_t  *a, *b;
 
     a = &c->doc->selections[t->a];
     b = &c->doc->selections[t->b];
 
-    exclusive = t->exclusive
-                || (a->on != b->on && a->on != NULL && b->on != NULL
-                    && a->on->kind == AGG_GQL_OBJECT_TYPE
-                    && b->on->kind == AGG_GQL_OBJECT_TYPE);
+    exclusive = t->exclusive || agg_gql_exclusive(a, b);
+    before = c->nclashes;
 
-    if (!exclusive) {
+    agg_gql_try(agg_gql_pair(c, t->a, t->b, exclusive));
 
-        if (!agg_gql_equal(&a->name, &b->name)) {
-            return agg_gql_clash(c, t->a, t->b,
-                                 "\"%V\" and \"%V\" are different fields",
-                                 &a->name, &b->name);
-        }
+    if (c->nclashes != before || a->first == AGG_GQL_NONE
+        || b->first == AGG_GQL_NONE)
+    {
+        return AGG_OK;
+    }
 
-        if (!agg_gql_same_arguments(c->doc, a, b)) {
-            return agg_gql_clash(c, t->a, t->b,
-                                 "they have differing arguments");
-        }
+    return agg_gql_task_below(c, t, exclusive);
+}
+
+
+/* two fields alone: the conflict that they are themselves, if any */
+
+static agg_rc_e
+agg_gql_pair(agg_gql_conflict_t *c, uint32_t first, uint32_t second,
+    unsigned exclusive)
+{
+    agg_str_t                   text1, text2;
+    const agg_gql_field_t      *f1, *f2;
+    const agg_gql_selection_t  *a, *b;
+
+    a = &c->doc->selections[first];
+    b = &c->doc->selections[second];
+
+    if (!exclusive && !agg_gql_equal(&a->name, &b->name)) {
+        return agg_gql_clash(c, first, second,
+                             "\"%V\" and \"%V\" are different fields",
+                             &a->name, &b->name);
+    }
+
+    if (!exclusive && !agg_gql_same_arguments(c->doc, a, b)) {
+        return agg_gql_clash(c, first, second,
+                             "they have differing arguments");
     }
 
     f1 = agg_gql_definition(c, a);
     f2 = agg_gql_definition(c, b);
 
-    if (f1 != NULL && f2 != NULL && !agg_gql_same_shape(&f1->type, &f2->type))
+    if (f1 == NULL || f2 == NULL || agg_gql_same_shape(&f1->type, &f2->type))
     {
-        agg_gql_try(agg_gql_type_text(c->mem, &f1->type.type->name,
-                                      f1->type.wraps, &text1));
-        agg_gql_try(agg_gql_type_text(c->mem, &f2->type.type->name,
-                                      f2->type.wraps, &text2));
-
-        return agg_gql_clash(c, t->a, t->b, "they return conflicting types "
-                             "\"%V\" and \"%V\"", &text1, &text2);
-    }
-
-    if (a->first == AGG_GQL_NONE || b->first == AGG_GQL_NONE) {
         return AGG_OK;
     }
 
-    return agg_gql_task_below(c, t, exclusive);
+    agg_gql_try(agg_gql_type_text(c->mem, &f1->type.type->name,
+                                  f1->type.wraps, &text1));
+    agg_gql_try(agg_gql_type_text(c->mem, &f2->type.type->name,
+                                  f2->type.wraps, &text2));
+
+    return agg_gql_clash(c, first, second, "they return conflicting types "
+                         "\"%V\" and \"%V\"", &text1, &text2);
 }
 
 

@@ -495,7 +495,8 @@ agg_gql_measure(agg_gql_validation_t *v, uint32_t first, uint32_t end,
         n = above + (sel->kind == AGG_GQL_FIELD);
         depth[id - first] = n;
 
-        size->selections = agg_gql_sum(size->selections, 1);
+        size->selections = agg_gql_sum(size->selections,
+                                       (sel->kind == AGG_GQL_FIELD));
         size->roots = agg_gql_sum(size->roots,
                                   (sel->kind == AGG_GQL_FIELD && above == 0));
 

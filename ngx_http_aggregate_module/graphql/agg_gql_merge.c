@@ -133,7 +133,7 @@ agg_gql_validate_merge(agg_gql_validation_t *v)
 
     m.v = v;
     m.doc = v->doc;
-    m.budget = (v->expanded < 200000) ? 16 * (v->expanded + 1000) : 3200000;
+    m.budget = (v->expanded < 60000) ? 16 * (v->expanded + 1000) : 1000000;
 
     agg_gql_try(agg_gql_number_names(v, &m.names, &n));
 
@@ -613,23 +613,4 @@ agg_gql_same_value(const agg_gql_doc_t *doc, uint32_t a, uint32_t b)
         a = doc->args[i].value;
         b = doc->args[k].value;
     }
-}
-
-
-agg_rc_e
-agg_gql_report_conflict(agg_gql_validation_t *v, uint32_t a, uint32_t b)
-{
-    uint32_t              places[2];
-    agg_gql_selection_t  *sel;
-
-    sel = &v->doc->selections[a];
-    places[0] = sel->offset;
-    places[1] = v->doc->selections[b].offset;
-
-    return agg_gql_report(&v->check,
-                          agg_gql_key_enter(&v->check, sel->offset,
-                                            AGG_GQL_RULE_MERGE),
-                          places, 2, "Fields \"%V\" conflict. Use different "
-                          "aliases on the fields to fetch both if this was "
-                          "intentional.", &sel->alias);
 }

@@ -26,7 +26,7 @@ int agg_gql_same_arguments(const agg_gql_doc_t *doc,
 int agg_gql_same_shape(const agg_gql_ref_t *a, const agg_gql_ref_t *b);
 
 
-/* an error that says no more than that there is a conflict */
+/* the error for two fields that are in conflict */
 
 agg_rc_e agg_gql_report_conflict(agg_gql_validation_t *v, uint32_t a,
     uint32_t b);

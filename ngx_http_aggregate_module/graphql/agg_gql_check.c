@@ -13,7 +13,8 @@ static agg_rc_e agg_gql_check_unique_args(agg_gql_check_t *c, uint32_t first,
     uint32_t offset);
 static agg_rc_e agg_gql_check_known_arg(agg_gql_check_t *c,
     agg_gql_arg_t *arg, const agg_gql_field_t *field,
-    const agg_gql_directive_t *directive, const agg_gql_type_t *parent);
+    const agg_gql_directive_t *directive, const agg_gql_type_t *parent,
+    uint32_t offset);
 static agg_rc_e agg_gql_check_required(agg_gql_check_t *c, uint32_t first,
     const agg_gql_field_t *field, const agg_gql_directive_t *directive,
     uint32_t offset, uint32_t end);
@@ -243,7 +244,7 @@ agg_gql_check_args(agg_gql_check_t *c, uint32_t first,
 
             if (arg->input == NULL) {
                 agg_gql_try(agg_gql_check_known_arg(c, arg, field, directive,
-                                                    parent));
+                                                    parent, offset));
             }
         }
 
@@ -319,7 +320,7 @@ agg_gql_check_unique_args(agg_gql_check_t *c, uint32_t first, uint32_t offset)
 static agg_rc_e
 agg_gql_check_known_arg(agg_gql_check_t *c, agg_gql_arg_t *arg,
     const agg_gql_field_t *field, const agg_gql_directive_t *directive,
-    const agg_gql_type_t *parent)
+    const agg_gql_type_t *parent, uint32_t offset)
 {
     uint64_t            key;
     unsigned            i, n;
@@ -327,7 +328,10 @@ agg_gql_check_known_arg(agg_gql_check_t *c, agg_gql_arg_t *arg,
     agg_gql_input_t    *inputs;
     agg_gql_suggest_t   s;
 
-    key = agg_gql_key_enter(c, arg->offset, AGG_GQL_RULE_KNOWN_ARGUMENTS);
+    /* a directive's are looked at with the directive */
+
+    key = agg_gql_key_enter(c, (field != NULL) ? arg->offset : offset,
+                            AGG_GQL_RULE_KNOWN_ARGUMENTS);
 
     if (!agg_gql_wanted(c, key)) {
         return AGG_OK;

@@ -80,6 +80,8 @@ typedef struct {
 } agg_gql_conflict_t;
 
 
+static agg_rc_e agg_gql_conflicts_below(agg_gql_conflict_t *c,
+    uint32_t first, uint32_t end, uint32_t set_offset);
 static agg_rc_e agg_gql_conflicts_in(agg_gql_conflict_t *c, uint32_t first,
     uint32_t set_offset);
 static agg_rc_e agg_gql_conflicts_of_set(agg_gql_conflict_t *c,
@@ -141,7 +143,8 @@ agg_gql_report_conflicts(agg_gql_validation_t *v)
     uint32_t              i;
     agg_gql_doc_t        *doc;
     agg_gql_conflict_t    c;
-    agg_gql_selection_t  *sel;
+    agg_gql_fragment_t   *f;
+    agg_gql_operation_t  *op;
 
     memset(&c, 0, sizeof(agg_gql_conflict_t));
 
@@ -161,27 +164,57 @@ agg_gql_report_conflicts(agg_gql_validation_t *v)
         return AGG_NOMEM;
     }
 
-    rc = AGG_OK;
+    /* in the order of the text, as a pair is told where it is met first */
 
-    for (i = 0; i < doc->noperations && rc == AGG_OK; i++) {
-        rc = agg_gql_conflicts_in(&c, doc->operations[i].first,
-                                  doc->operations[i].set_offset);
-    }
+    for (i = 0; i < doc->ndefs; i++) {
 
-    for (i = 0; i < doc->nfragments && rc == AGG_OK; i++) {
-        rc = agg_gql_conflicts_in(&c, doc->fragments[i].first,
-                                  doc->fragments[i].set_offset);
-    }
+        switch (doc->defs[i].kind) {
 
-    for (i = 0; i < doc->nselections && rc == AGG_OK; i++) {
-        sel = &doc->selections[i];
+        case AGG_GQL_DEF_OPERATION:
+            op = &doc->operations[doc->defs[i].index];
+            rc = agg_gql_conflicts_below(&c, op->first, op->selection_end,
+                                         op->set_offset);
+            break;
 
-        if (sel->kind == AGG_GQL_FIELD && sel->first != AGG_GQL_NONE) {
-            rc = agg_gql_conflicts_in(&c, sel->first, sel->set_offset);
+        case AGG_GQL_DEF_FRAGMENT:
+            f = &doc->fragments[doc->defs[i].index];
+            rc = agg_gql_conflicts_below(&c, f->first, f->selection_end,
+                                         f->set_offset);
+            break;
+
+        default:
+            rc = AGG_OK;
+        }
+
+        if (rc != AGG_OK) {
+            return (rc == AGG_TOO_LARGE) ? AGG_OK : rc;
         }
     }
 
-    return (rc == AGG_TOO_LARGE) ? AGG_OK : rc;
+    return AGG_OK;
+}
+
+
+/* the selection sets of a definition */
+
+static agg_rc_e
+agg_gql_conflicts_below(agg_gql_conflict_t *c, uint32_t first, uint32_t end,
+    uint32_t set_offset)
+{
+    uint32_t              i;
+    agg_gql_selection_t  *sel;
+
+    agg_gql_try(agg_gql_conflicts_in(c, first, set_offset));
+
+    for (i = first; i < end; i++) {
+        sel = &c->doc->selections[i];
+
+        if (sel->kind == AGG_GQL_FIELD && sel->first != AGG_GQL_NONE) {
+            agg_gql_try(agg_gql_conflicts_in(c, sel->first, sel->set_offset));
+        }
+    }
+
+    return AGG_OK;
 }
 
 

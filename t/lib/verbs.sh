@@ -744,6 +744,31 @@ unpack_promtool()
 }
 
 
+# what the tests take from npm, by the lock file beside the list
+unpack_node_modules()
+{
+    local dir=$build/node
+
+    cmp -s "$top/t/node/package-lock.json" "$dir/installed" && return 0
+
+    command -v node >/dev/null && command -v npm >/dev/null \
+        || packages nodejs npm
+
+    say "fetching the packages of t/node"
+    rm -rf "$dir"
+    mkdir -p "$dir"
+    cp "$top/t/node/package.json" "$top/t/node/package-lock.json" "$dir"
+
+    (cd "$dir" && npm ci --ignore-scripts --no-audit --no-fund) \
+        >"$build/node.log" 2>&1 </dev/null || {
+        tail -n 15 "$build/node.log" >&2
+        die "npm failed, see $build/node.log"
+    }
+
+    cp "$dir/package-lock.json" "$dir/installed"
+}
+
+
 # prove_with BINARY MODULES [FILE...]: a file may be named from anywhere, with
 # or without its directory and its end
 prove_with()
@@ -762,8 +787,10 @@ prove_with()
     [ ${#files[@]} -gt 0 ] || files=("$top"/t/*.t)
 
     unpack_promtool
+    unpack_node_modules
 
-    PROMTOOL=$build/promtool TEST_NGINX_BINARY=$binary TEST_NGINX_MODULES=$dir \
+    PROMTOOL=$build/promtool NODE_PATH=$build/node/node_modules \
+        TEST_NGINX_BINARY=$binary TEST_NGINX_MODULES=$dir \
         prove -j "$jobs" -I "$top/t/lib" "${files[@]}" </dev/null
 }
 

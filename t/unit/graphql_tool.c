@@ -205,9 +205,11 @@ main(void)
     while (getline(&line, &size, stdin) > 0) {
 
         if (sscanf(line, "source %199s %zu", name, &n) == 2) {
-            json = str_of(name);
-            sources[nsources].name.len = json.len;
-            sources[nsources].name.data = exact(json.data, json.len);
+            json.len = strlen(name);
+            json.data = mem_alloc(NULL, json.len);
+            memcpy(json.data, name, json.len);
+
+            sources[nsources].name = json;
             sources[nsources++].text = take(n);
             continue;
         }

@@ -1,0 +1,358 @@
+
+/*
+ * The variable of a split.  The version is chosen once, for the request of the
+ * client, when the variable is first read, and counts for all of its
+ * subrequests.  Whoever read it and asked an upstream is counted when the
+ * request of the client ends.
+ */
+
+#include "ngx_http_aggregate_ctx.h"
+#include "ngx_http_aggregate_split.h"
+
+
+/* reads of one request that are remembered apart: more are looked up no more */
+
+#define NGX_HTTP_AGGREGATE_SPLIT_RECENT  8
+
+
+typedef struct {
+    ngx_http_request_t                *request;
+    ngx_http_aggregate_split_conf_t   *split;
+    ngx_uint_t                         states;     /* r->upstream_states */
+} ngx_http_aggregate_split_read_t;
+
+
+typedef struct {
+    unsigned                           made:1;
+    unsigned                           version:8;
+    unsigned                           reason:8;
+} ngx_http_aggregate_split_choice_t;
+
+
+typedef struct {
+    ngx_http_request_t                *request;    /* must be first */
+    ngx_array_t                        reads;
+    ngx_http_aggregate_split_choice_t  choices[1];
+} ngx_http_aggregate_split_ctx_t;
+
+
+static ngx_http_aggregate_split_ctx_t *ngx_http_aggregate_split_get_ctx(
+    ngx_http_request_t *r);
+static void ngx_http_aggregate_split_no_cleanup(void *data);
+static ngx_int_t ngx_http_aggregate_split_choose(ngx_http_request_t *r,
+    ngx_http_aggregate_split_conf_t *split,
+    ngx_http_aggregate_split_choice_t *choice);
+static ngx_uint_t ngx_http_aggregate_split_forced(ngx_http_request_t *r,
+    ngx_http_aggregate_split_conf_t *split,
+    ngx_http_aggregate_split_force_t *force,
+    ngx_http_aggregate_split_choice_t *choice);
+static ngx_int_t ngx_http_aggregate_split_record(ngx_http_request_t *r,
+    ngx_http_aggregate_split_ctx_t *ctx,
+    ngx_http_aggregate_split_conf_t *split);
+static void ngx_http_aggregate_split_cleanup(void *data);
+static void ngx_http_aggregate_split_count(
+    ngx_http_aggregate_split_read_t *read,
+    ngx_http_aggregate_split_choice_t *choice);
+
+
+ngx_int_t
+ngx_http_aggregate_split_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_http_aggregate_split_conf_t *split =
+                                    (ngx_http_aggregate_split_conf_t *) data;
+
+    ngx_http_aggregate_split_ctx_t     *ctx;
+    ngx_http_aggregate_split_choice_t  *choice;
+
+    ctx = ngx_http_aggregate_split_get_ctx(r->main);
+    if (ctx == NULL) {
+        return NGX_ERROR;
+    }
+
+    choice = &ctx->choices[split->ordinal];
+
+    if (!choice->made
+        && ngx_http_aggregate_split_choose(r->main, split, choice) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (split->zone
+        && ngx_http_aggregate_split_record(r, ctx, split) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    v->data = split->names[choice->version].data;
+    v->len = split->names[choice->version].len;
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+
+    return NGX_OK;
+}
+
+
+static ngx_http_aggregate_split_ctx_t *
+ngx_http_aggregate_split_get_ctx(ngx_http_request_t *r)
+{
+    size_t                                 size;
+    ngx_http_cleanup_t                    *cln;
+    ngx_http_aggregate_split_ctx_t        *ctx;
+    ngx_http_aggregate_split_main_conf_t  *smcf;
+
+    ctx = ngx_http_aggregate_ctx_find(r, &ngx_http_aggregate_split_module,
+                                      ngx_http_aggregate_split_no_cleanup);
+    if (ctx) {
+        return ctx;
+    }
+
+    smcf = ngx_http_get_module_main_conf(r, ngx_http_aggregate_split_module);
+
+    size = sizeof(ngx_http_aggregate_split_ctx_t)
+           + smcf->splits.nelts * sizeof(ngx_http_aggregate_split_choice_t);
+
+    ctx = ngx_pcalloc(r->pool, size);
+    if (ctx == NULL) {
+        return NULL;
+    }
+
+    ctx->request = r;
+
+    cln = ngx_http_cleanup_add(r, 0);
+
+    if (cln == NULL
+        || ngx_array_init(&ctx->reads, r->pool, 2,
+                          sizeof(ngx_http_aggregate_split_read_t))
+           != NGX_OK
+        || ngx_http_aggregate_ctx_keep(r, ctx,
+                                       &ngx_http_aggregate_split_module,
+                                       ngx_http_aggregate_split_no_cleanup)
+           != NGX_OK)
+    {
+        return NULL;
+    }
+
+    cln->handler = ngx_http_aggregate_split_cleanup;
+    cln->data = ctx;
+
+    return ctx;
+}
+
+
+static void
+ngx_http_aggregate_split_no_cleanup(void *data)
+{
+    /* the context is what it stands for */
+}
+
+
+/* r is the request of the client */
+
+static ngx_int_t
+ngx_http_aggregate_split_choose(ngx_http_request_t *r,
+    ngx_http_aggregate_split_conf_t *split,
+    ngx_http_aggregate_split_choice_t *choice)
+{
+    unsigned      bucket;
+    ngx_str_t     key;
+    agg_split_t  *state;
+
+    if (ngx_http_aggregate_split_forced(r, split, &split->header, choice)) {
+        choice->reason = AGG_SPLIT_HEADER;
+        return NGX_OK;
+    }
+
+    if (ngx_http_aggregate_split_forced(r, split, &split->cookie, choice)) {
+        choice->reason = AGG_SPLIT_COOKIE;
+        return NGX_OK;
+    }
+
+    if (ngx_http_complex_value(r, &split->key, &key) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    state = ngx_http_aggregate_split_state(split);
+
+    choice->made = 1;
+
+    if (key.len == 0) {
+        choice->reason = AGG_SPLIT_UNKEYED;
+        choice->version = agg_split_whole(state) & 0xff;
+        return NGX_OK;
+    }
+
+    bucket = agg_split_bucket(split->salt.data, split->salt.len, key.data,
+                              key.len);
+
+    choice->reason = AGG_SPLIT_SHARE;
+    choice->version = agg_split_pick(state, bucket) & 0xff;
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_aggregate_split_forced(ngx_http_request_t *r,
+    ngx_http_aggregate_split_conf_t *split,
+    ngx_http_aggregate_split_force_t *force,
+    ngx_http_aggregate_split_choice_t *choice)
+{
+    ngx_uint_t                  i;
+    ngx_http_variable_value_t  *v;
+
+    if (force->index == NGX_ERROR) {
+        return 0;
+    }
+
+    if (force->condition != NGX_ERROR) {
+        v = ngx_http_get_flushed_variable(r, (ngx_uint_t) force->condition);
+
+        if (v == NULL || v->not_found || v->len == 0
+            || (v->len == 1 && v->data[0] == '0'))
+        {
+            return 0;
+        }
+    }
+
+    v = ngx_http_get_flushed_variable(r, (ngx_uint_t) force->index);
+
+    if (v == NULL || v->not_found) {
+        return 0;
+    }
+
+    for (i = 0; i < split->nversions; i++) {
+        if (split->names[i].len == v->len
+            && ngx_strncmp(split->names[i].data, v->data, v->len) == 0)
+        {
+            choice->made = 1;
+            choice->version = i & 0xff;
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_split_record(ngx_http_request_t *r,
+    ngx_http_aggregate_split_ctx_t *ctx,
+    ngx_http_aggregate_split_conf_t *split)
+{
+    ngx_uint_t                        i, n;
+    ngx_http_aggregate_split_read_t  *read;
+
+    read = ctx->reads.elts;
+    n = ctx->reads.nelts;
+
+    for (i = 0; i < n && i < NGX_HTTP_AGGREGATE_SPLIT_RECENT; i++) {
+        if (read[n - 1 - i].request == r && read[n - 1 - i].split == split) {
+            return NGX_OK;
+        }
+    }
+
+    read = ngx_array_push(&ctx->reads);
+    if (read == NULL) {
+        return NGX_ERROR;
+    }
+
+    read->request = r;
+    read->split = split;
+    read->states = r->upstream_states ? r->upstream_states->nelts : 0;
+
+    return NGX_OK;
+}
+
+
+/* the request of the client is over, and so are its subrequests */
+
+static void
+ngx_http_aggregate_split_cleanup(void *data)
+{
+    ngx_http_aggregate_split_ctx_t *ctx = data;
+
+    ngx_uint_t                        i;
+    ngx_http_aggregate_split_read_t  *read;
+
+    read = ctx->reads.elts;
+
+    for (i = 0; i < ctx->reads.nelts; i++) {
+        ngx_http_aggregate_split_count(&read[i],
+                                 &ctx->choices[read[i].split->ordinal]);
+    }
+
+    ctx->reads.nelts = 0;
+}
+
+
+static void
+ngx_http_aggregate_split_count(ngx_http_aggregate_split_read_t *read,
+    ngx_http_aggregate_split_choice_t *choice)
+{
+    unsigned                          error;
+    ngx_uint_t                        i, n;
+    ngx_msec_t                        time, ms;
+    ngx_http_request_t               *r;
+    ngx_http_upstream_state_t        *state, *last;
+    ngx_http_aggregate_split_conf_t  *split;
+
+    r = read->request;
+    split = read->split;
+
+    if (r->upstream_states == NULL || split->state == NULL) {
+        return;
+    }
+
+    time = 0;
+    last = NULL;
+    state = r->upstream_states->elts;
+    n = r->upstream_states->nelts;
+
+    for (i = read->states; i < n; i++) {
+
+        if (state[i].peer == NULL) {
+            continue;
+        }
+
+        last = &state[i];
+
+        ms = (last->header_time != (ngx_msec_t) -1) ? last->header_time
+                                                    : last->response_time;
+
+        if ((ngx_msec_int_t) ms > 0) {
+            time += ms;
+        }
+    }
+
+    /* a client that left, and a part that was cancelled, count nowhere */
+
+    if (last == NULL || last->status == 0
+        || last->status == NGX_HTTP_CLIENT_CLOSED_REQUEST)
+    {
+        return;
+    }
+
+    error = (last->status >= NGX_HTTP_INTERNAL_SERVER_ERROR);
+
+    if (!error) {
+
+        if (r->connection->error) {
+            return;
+        }
+
+        error = (r->upstream && r->upstream->pipe
+                 && r->upstream->pipe->upstream_error);
+    }
+
+    ngx_shmtx_lock(&split->zone->shpool->mutex);
+
+    if (split->state->text == split->text) {
+        agg_split_count(split->state, choice->version,
+                        (agg_split_reason_e) choice->reason, error, time,
+                        &split->rule, ngx_current_msec);
+    }
+
+    ngx_shmtx_unlock(&split->zone->shpool->mutex);
+}

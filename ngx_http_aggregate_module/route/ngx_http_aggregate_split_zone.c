@@ -1,0 +1,300 @@
+
+/* the zone of splits, and the look at each of them every second */
+
+#include "ngx_http_aggregate_split.h"
+
+
+#define NGX_HTTP_AGGREGATE_SPLIT_TIMER  500
+
+
+static ngx_int_t ngx_http_aggregate_split_place(
+    ngx_http_aggregate_split_zone_t *zone,
+    ngx_http_aggregate_split_conf_t *split, ngx_uint_t fresh, ngx_log_t *log);
+static void ngx_http_aggregate_split_handler(ngx_event_t *ev);
+static ngx_uint_t ngx_http_aggregate_split_look(
+    ngx_http_aggregate_split_conf_t *split, ngx_log_t *log);
+static void ngx_http_aggregate_split_log(
+    ngx_http_aggregate_split_conf_t *split, agg_split_event_t *event,
+    ngx_log_t *log);
+
+
+static ngx_event_t       ngx_http_aggregate_split_event;
+static ngx_connection_t  ngx_http_aggregate_split_connection;
+
+
+ngx_int_t
+ngx_http_aggregate_split_init_zone(ngx_shm_zone_t *shm_zone, void *data)
+{
+    ngx_uint_t                         i, fresh;
+    ngx_slab_pool_t                   *shpool;
+    ngx_http_aggregate_split_zone_t   *zone;
+    ngx_http_aggregate_split_conf_t  **splits;
+
+    zone = shm_zone->data;
+    shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
+
+    zone->shpool = shpool;
+    fresh = (data == NULL && !shm_zone->shm.exists);
+
+    if (fresh) {
+        zone->places = ngx_slab_calloc(shpool,
+                                   sizeof(ngx_http_aggregate_split_places_t));
+        if (zone->places == NULL) {
+            ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
+                          "split zone \"%V\" is too small", &zone->name);
+            return NGX_ERROR;
+        }
+
+        shpool->data = zone->places;
+
+    } else {
+        zone->places = shpool->data;
+    }
+
+    splits = zone->splits.elts;
+
+    for (i = 0; i < zone->splits.nelts; i++) {
+        if (ngx_http_aggregate_split_place(zone, splits[i], fresh,
+                                           shm_zone->shm.log)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    if (fresh && zone->file.len) {
+        ngx_http_aggregate_split_load(zone, shm_zone->shm.log);
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * The state of a split in the zone.  One of another text is left alone, as the
+ * reload may still fail: the first new worker takes it over.
+ */
+
+static ngx_int_t
+ngx_http_aggregate_split_place(ngx_http_aggregate_split_zone_t *zone,
+    ngx_http_aggregate_split_conf_t *split, ngx_uint_t fresh, ngx_log_t *log)
+{
+    size_t                             len;
+    ngx_uint_t                         i;
+    agg_split_t                       *state;
+    ngx_http_aggregate_split_place_t  *place;
+
+    len = ngx_min(split->name.len, NGX_HTTP_AGGREGATE_SPLIT_NAME);
+
+    for (i = 0; i < zone->places->nplaces; i++) {
+        place = &zone->places->places[i];
+
+        if (place->len != len
+            || ngx_strncmp(place->name, split->name.data, len) != 0
+            || place->capacity < split->nversions)
+        {
+            continue;
+        }
+
+        split->state = place->state;
+
+        if (split->state->text != split->text) {
+            ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                          "split \"$%V\" has changed, its shares are those of "
+                          "the configuration", &split->name);
+        }
+
+        return NGX_OK;
+    }
+
+    state = NULL;
+
+    if (zone->places->nplaces < NGX_HTTP_AGGREGATE_SPLIT_MAX) {
+        state = ngx_slab_alloc(zone->shpool,
+                               agg_split_size((unsigned) split->nversions));
+    }
+
+    if (state == NULL) {
+        ngx_log_error(NGX_LOG_EMERG, log, 0,
+                      "split zone \"%V\" is too small for split \"$%V\"",
+                      &zone->name, &split->name);
+        return NGX_ERROR;
+    }
+
+    state->magic = 0;
+
+    agg_split_init(state, (unsigned) split->nversions, split->text,
+                   split->plans, ngx_current_msec);
+
+    place = &zone->places->places[zone->places->nplaces];
+
+    place->len = len;
+    ngx_memcpy(place->name, split->name.data, len);
+    place->capacity = split->nversions;
+    place->state = state;
+
+    zone->places->nplaces++;
+
+    split->state = state;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_aggregate_split_init_process(ngx_cycle_t *cycle)
+{
+    ngx_uint_t                             i, n;
+    ngx_event_t                           *ev;
+    ngx_http_aggregate_split_conf_t       *split, **splits;
+    ngx_http_aggregate_split_main_conf_t  *smcf;
+
+    smcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                             ngx_http_aggregate_split_module);
+
+    if (smcf == NULL
+        || (ngx_process != NGX_PROCESS_WORKER
+            && ngx_process != NGX_PROCESS_SINGLE))
+    {
+        return NGX_OK;
+    }
+
+    splits = smcf->splits.elts;
+    n = 0;
+
+    for (i = 0; i < smcf->splits.nelts; i++) {
+        split = splits[i];
+
+        if (split->zone == NULL) {
+            continue;
+        }
+
+        n++;
+
+        ngx_shmtx_lock(&split->zone->shpool->mutex);
+
+        if (split->state->text != split->text) {
+            agg_split_init(split->state, (unsigned) split->nversions,
+                           split->text, split->plans, ngx_current_msec);
+        }
+
+        ngx_shmtx_unlock(&split->zone->shpool->mutex);
+    }
+
+    if (n == 0) {
+        return NGX_OK;
+    }
+
+    ev = &ngx_http_aggregate_split_event;
+
+    ngx_http_aggregate_split_connection.fd = (ngx_socket_t) -1;
+
+    ev->handler = ngx_http_aggregate_split_handler;
+    ev->data = &ngx_http_aggregate_split_connection;
+    ev->log = cycle->log;
+    ev->cancelable = 1;
+
+    if (!ev->timer_set) {
+        ngx_add_timer(ev, NGX_HTTP_AGGREGATE_SPLIT_TIMER);
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_aggregate_split_handler(ngx_event_t *ev)
+{
+    ngx_uint_t                             i, k, changed;
+    ngx_http_aggregate_split_zone_t      **zones;
+    ngx_http_aggregate_split_conf_t      **splits;
+    ngx_http_aggregate_split_main_conf_t  *smcf;
+
+    ev->log = ngx_cycle->log;
+
+    smcf = ngx_http_cycle_get_module_main_conf((ngx_cycle_t *) ngx_cycle,
+                                             ngx_http_aggregate_split_module);
+
+    zones = smcf ? smcf->zones.elts : NULL;
+
+    for (i = 0; smcf && i < smcf->zones.nelts; i++) {
+
+        splits = zones[i]->splits.elts;
+        changed = 0;
+
+        for (k = 0; k < zones[i]->splits.nelts; k++) {
+            changed |= ngx_http_aggregate_split_look(splits[k], ev->log);
+        }
+
+        if (changed) {
+            (void) ngx_http_aggregate_split_save(zones[i], ev->log);
+        }
+    }
+
+    ngx_add_timer(ev, NGX_HTTP_AGGREGATE_SPLIT_TIMER);
+}
+
+
+static ngx_uint_t
+ngx_http_aggregate_split_look(ngx_http_aggregate_split_conf_t *split,
+    ngx_log_t *log)
+{
+    unsigned           i, n;
+    agg_split_event_t  events[AGG_SPLIT_VERSIONS];
+
+    /* without the lock: no more than a look too many, or one a little later */
+
+    if (split->state->looked
+        && ngx_current_msec - split->state->looked < AGG_SPLIT_TICK)
+    {
+        return 0;
+    }
+
+    n = 0;
+
+    ngx_shmtx_lock(&split->zone->shpool->mutex);
+
+    if (split->state->text == split->text) {
+        n = agg_split_look(split->state, split->plans, &split->rule,
+                           ngx_current_msec, events);
+    }
+
+    ngx_shmtx_unlock(&split->zone->shpool->mutex);
+
+    for (i = 0; i < n; i++) {
+        ngx_http_aggregate_split_log(split, &events[i], log);
+    }
+
+    return n != 0;
+}
+
+
+static void
+ngx_http_aggregate_split_log(ngx_http_aggregate_split_conf_t *split,
+    agg_split_event_t *event, ngx_log_t *log)
+{
+    ngx_str_t  *version, *base;
+
+    version = &split->names[event->version];
+    base = &split->names[0];
+
+    if (event->state != AGG_SPLIT_ABORTED) {
+        ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                      "split \"$%V\": version \"%V\" goes from %uD.%02uD%% to "
+                      "%uD.%02uD%%, %s", &split->name, version,
+                      event->from / 100, event->from % 100, event->to / 100,
+                      event->to % 100,
+                      agg_split_state_name(event->state));
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_ERR, log, 0,
+                  "split \"$%V\": version \"%V\" is aborted at %uD.%02uD%% for "
+                  "its %s: %uL of %uL calls failed, 95th percentile %.0fms; "
+                  "\"%V\": %uL of %uL calls failed, 95th percentile %.0fms; "
+                  "window of %Mms",
+                  &split->name, version, event->from / 100, event->from % 100,
+                  agg_split_why_text(event->why), event->errors, event->calls,
+                  event->p95, base, event->base.errors, event->base.calls,
+                  event->base.p95, (ngx_msec_t) split->rule.window);
+}

@@ -19,19 +19,25 @@
 #define AGG_METRICS_NO_SLOT        ((uint32_t) -1)
 
 
-static uint64_t agg_metrics_key(uint32_t a, uint32_t b, uint32_t c);
 static uint32_t agg_metrics_slot(agg_metrics_t *m, uint64_t key);
 static uint32_t agg_metrics_lookup(agg_metrics_t *m,
     agg_metrics_family_e family, uint64_t key);
 static uint32_t agg_metrics_insert(agg_metrics_t *m,
     agg_metrics_family_e family, uint64_t key);
-static uint32_t agg_metrics_find(agg_metrics_t *m,
-    agg_metrics_family_e family, uint32_t a, uint32_t b, uint32_t c,
-    int *overflow);
+static inline uint32_t agg_metrics_find(agg_metrics_t *m,
+    agg_metrics_known_t *known, agg_metrics_family_e family, uint32_t a,
+    uint32_t b, uint32_t c, int *overflow);
+static uint32_t agg_metrics_find_new(agg_metrics_t *m,
+    agg_metrics_known_t *known, agg_metrics_family_e family, uint32_t a,
+    uint32_t b, uint32_t c, int *overflow);
 static void agg_metrics_keep(agg_metrics_t *m, agg_metrics_family_e family,
     uint32_t slot, uint32_t bucket, uint64_t duration,
     const uint64_t *trace_id, uint64_t span_id, uint64_t time);
 static uint64_t agg_metrics_check(const agg_metrics_exemplar_t *e);
+
+
+#define agg_metrics_key(a, b, c)                                             \
+    ((uint64_t) (a) << 42 | (uint64_t) (b) << 21 | (c))
 
 
 static size_t
@@ -321,13 +327,6 @@ agg_metrics_intern(agg_metrics_t *m, const uint8_t *data, size_t len,
 }
 
 
-static uint64_t
-agg_metrics_key(uint32_t a, uint32_t b, uint32_t c)
-{
-    return (uint64_t) a << 42 | (uint64_t) b << 21 | c;
-}
-
-
 static uint32_t
 agg_metrics_slot(agg_metrics_t *m, uint64_t key)
 {
@@ -449,29 +448,48 @@ agg_metrics_add(agg_metrics_t *m, agg_metrics_family_e family, uint32_t a,
 }
 
 
+static inline uint32_t
+agg_metrics_find(agg_metrics_t *m, agg_metrics_known_t *known,
+    agg_metrics_family_e family, uint32_t a, uint32_t b, uint32_t c,
+    int *overflow)
+{
+    uint32_t  i;
+
+    i = (a ^ b) % AGG_METRICS_KNOWN;
+
+    if (known->place[family][i].key == agg_metrics_key(a, b, c)) {
+        *overflow = 0;
+        return known->place[family][i].slot;
+    }
+
+    return agg_metrics_find_new(m, known, family, a, b, c, overflow);
+}
+
+
 /*
  * The series of a label set, or one with "_other" in place of the first
  * label, or the one that is there from the start.
  */
 
 static uint32_t
-agg_metrics_find(agg_metrics_t *m, agg_metrics_family_e family, uint32_t a,
-    uint32_t b, uint32_t c, int *overflow)
+agg_metrics_find_new(agg_metrics_t *m, agg_metrics_known_t *known,
+    agg_metrics_family_e family, uint32_t a, uint32_t b, uint32_t c,
+    int *overflow)
 {
     int32_t   n;
-    uint32_t  slot;
-
-    slot = agg_metrics_lookup(m, family, agg_metrics_key(a, b, c));
+    uint32_t  i;
 
     *overflow = 0;
 
-    if (slot != AGG_METRICS_NO_SLOT) {
-        return slot;
-    }
-
     n = agg_metrics_add(m, family, a, b, c);
 
-    if (n < 0) {
+    if (n >= 0) {
+        i = (a ^ b) % AGG_METRICS_KNOWN;
+
+        known->place[family][i].key = agg_metrics_key(a, b, c);
+        known->place[family][i].slot = (uint32_t) n;
+
+    } else {
         *overflow = 1;
         agg_metrics_inc(&m->tables[family].overflow, 1);
 
@@ -489,13 +507,14 @@ agg_metrics_find(agg_metrics_t *m, agg_metrics_family_e family, uint32_t a,
 
 
 int
-agg_metrics_count(agg_metrics_t *m, agg_metrics_family_e family, uint32_t a,
-    uint32_t b, uint32_t c, uint64_t n)
+agg_metrics_count(agg_metrics_t *m, agg_metrics_known_t *known,
+    agg_metrics_family_e family, uint32_t a, uint32_t b, uint32_t c,
+    uint64_t n)
 {
     int       overflow;
     uint32_t  slot;
 
-    slot = agg_metrics_find(m, family, a, b, c, &overflow);
+    slot = agg_metrics_find(m, known, family, a, b, c, &overflow);
 
     if (slot != AGG_METRICS_NO_SLOT) {
         agg_metrics_inc(&m->tables[family].data[slot], n);
@@ -506,15 +525,15 @@ agg_metrics_count(agg_metrics_t *m, agg_metrics_family_e family, uint32_t a,
 
 
 int
-agg_metrics_observe(agg_metrics_t *m, agg_metrics_family_e family,
-    uint32_t a, uint32_t b, uint64_t duration, const uint64_t *trace_id,
-    uint64_t span_id, uint64_t time)
+agg_metrics_observe(agg_metrics_t *m, agg_metrics_known_t *known,
+    agg_metrics_family_e family, uint32_t a, uint32_t b, uint64_t duration,
+    const uint64_t *trace_id, uint64_t span_id, uint64_t time)
 {
     int        overflow;
     uint32_t   slot, bucket;
     uint64_t  *data;
 
-    slot = agg_metrics_find(m, family, a, b, 0, &overflow);
+    slot = agg_metrics_find(m, known, family, a, b, 0, &overflow);
 
     if (slot == AGG_METRICS_NO_SLOT) {
         return overflow;
@@ -611,8 +630,8 @@ agg_metrics_exemplar(agg_metrics_t *m, agg_metrics_family_e family,
 
 
 int32_t *
-agg_metrics_cell(agg_metrics_t *m, agg_metrics_process_t *process,
-    agg_metrics_family_e family, uint32_t a)
+agg_metrics_cell(agg_metrics_t *m, agg_metrics_known_t *known,
+    agg_metrics_process_t *process, agg_metrics_family_e family, uint32_t a)
 {
     int       overflow;
     uint32_t  slot;
@@ -621,7 +640,7 @@ agg_metrics_cell(agg_metrics_t *m, agg_metrics_process_t *process,
         return NULL;
     }
 
-    slot = agg_metrics_find(m, family, a, 0, 0, &overflow);
+    slot = agg_metrics_find(m, known, family, a, 0, 0, &overflow);
 
     if (slot == AGG_METRICS_NO_SLOT) {
         return NULL;

@@ -98,6 +98,21 @@ typedef struct {
 } agg_metrics_table_t;
 
 
+/*
+ * Places that a process has found lately, in memory of its own: zeroed at
+ * first, and used with one and the same agg_metrics_t.
+ */
+
+#define AGG_METRICS_KNOWN  32
+
+typedef struct {
+    struct {
+        uint64_t        key;
+        uint32_t        slot;
+    } place[AGG_METRICS_FAMILIES][AGG_METRICS_KNOWN];
+} agg_metrics_known_t;
+
+
 /* a process */
 
 typedef struct {
@@ -177,11 +192,12 @@ uint32_t agg_metrics_intern(agg_metrics_t *m, const uint8_t *data, size_t len,
  * Each of these takes the numbers of a label set, or adds to "_other".
  * Returns 1 when it had to.
  */
-int agg_metrics_count(agg_metrics_t *m, agg_metrics_family_e family,
-    uint32_t a, uint32_t b, uint32_t c, uint64_t n);
-int agg_metrics_observe(agg_metrics_t *m, agg_metrics_family_e family,
-    uint32_t a, uint32_t b, uint64_t duration, const uint64_t *trace_id,
-    uint64_t span_id, uint64_t time);
+int agg_metrics_count(agg_metrics_t *m, agg_metrics_known_t *known,
+    agg_metrics_family_e family, uint32_t a, uint32_t b, uint32_t c,
+    uint64_t n);
+int agg_metrics_observe(agg_metrics_t *m, agg_metrics_known_t *known,
+    agg_metrics_family_e family, uint32_t a, uint32_t b, uint64_t duration,
+    const uint64_t *trace_id, uint64_t span_id, uint64_t time);
 
 /* makes a series with the value 0, or finds it; -1: there is no room */
 int32_t agg_metrics_add(agg_metrics_t *m, agg_metrics_family_e family,
@@ -190,8 +206,8 @@ int32_t agg_metrics_add(agg_metrics_t *m, agg_metrics_family_e family,
 /*
  * The cell of a gauge of a process; NULL: there is no room, or no process.
  */
-int32_t *agg_metrics_cell(agg_metrics_t *m, agg_metrics_process_t *process,
-    agg_metrics_family_e family, uint32_t a);
+int32_t *agg_metrics_cell(agg_metrics_t *m, agg_metrics_known_t *known,
+    agg_metrics_process_t *process, agg_metrics_family_e family, uint32_t a);
 
 /* a free place, or that of a process that is not alive; NULL: none */
 agg_metrics_process_t *agg_metrics_enter(agg_metrics_t *m, int32_t pid,

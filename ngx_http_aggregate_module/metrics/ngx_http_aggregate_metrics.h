@@ -20,6 +20,7 @@
 typedef struct {
     agg_metrics_t                      *metrics;
     agg_metrics_process_t              *process;
+    agg_metrics_known_t                *known;
     ngx_shm_zone_t                     *shm_zone;
     ngx_str_t                           name;
 

@@ -157,7 +157,7 @@ ngx_http_aggregate_metrics_try_begin(ngx_http_aggregate_try_t *t)
                                          0, 0, 1);
     }
 
-    cell = agg_metrics_cell(zone->metrics, zone->process,
+    cell = agg_metrics_cell(zone->metrics, zone->known, zone->process,
                             AGG_METRICS_BACKEND_IN_FLIGHT, service);
     if (cell) {
         (*cell)++;

@@ -361,6 +361,10 @@ ngx_http_aggregate_metrics_init(ngx_conf_t *cf)
                 (handlers->nelts - 1) * sizeof(ngx_http_handler_pt));
     h[0] = ngx_http_aggregate_watch_handler;
 
+    if (ngx_http_aggregate_metrics_init_variables(cf, mmcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     if (mmcf->zones.nelts == 0) {
         return NGX_OK;
     }
@@ -390,7 +394,7 @@ ngx_http_aggregate_metrics_init(ngx_conf_t *cf)
                                                    ngx_http_upstream_module);
     }
 
-    return ngx_http_aggregate_metrics_init_variables(cf, mmcf);
+    return NGX_OK;
 }
 
 

@@ -3,7 +3,6 @@
 
 
 #include "ngx_http_aggregate_metrics.h"
-#include "ngx_http_aggregate_fetch_core.h"
 
 
 #define NGX_HTTP_AGGREGATE_METRICS_WARN       60
@@ -46,7 +45,8 @@ ngx_http_aggregate_metrics_preaccess(ngx_http_request_t *r)
     w->zone = mlcf->zone;
     w->route = ngx_http_aggregate_metrics_route(r, mlcf);
 
-    w->in_flight = agg_metrics_cell(w->zone->metrics, w->zone->process,
+    w->in_flight = agg_metrics_cell(w->zone->metrics, w->zone->known,
+                                    w->zone->process,
                                     AGG_METRICS_REQUESTS_IN_FLIGHT, w->route);
     if (w->in_flight) {
         (*w->in_flight)++;
@@ -70,8 +70,6 @@ ngx_http_aggregate_metrics_set(ngx_http_request_t *r,
     if (mlcf->zone == NULL || w->zone) {
         return;
     }
-
-    w->part = ngx_http_aggregate_get_try(r);
 
     main = ngx_http_aggregate_watch_get(r->main);
 
@@ -257,6 +255,7 @@ ngx_http_aggregate_metrics_begin(ngx_http_aggregate_watch_t *w)
     }
 
     w->service_in_flight = agg_metrics_cell(w->zone->metrics,
+                                            w->zone->known,
                                             w->zone->process,
                                             AGG_METRICS_BACKEND_IN_FLIGHT,
                                             w->service);
@@ -417,7 +416,7 @@ ngx_http_aggregate_metrics_count(ngx_http_request_t *r,
     ngx_http_aggregate_metrics_zone_t *zone, agg_metrics_family_e family,
     uint32_t a, uint32_t b, uint32_t c, uint64_t n)
 {
-    if (agg_metrics_count(zone->metrics, family, a, b, c, n)) {
+    if (agg_metrics_count(zone->metrics, zone->known, family, a, b, c, n)) {
         ngx_http_aggregate_metrics_full(r, zone);
     }
 }
@@ -444,8 +443,8 @@ ngx_http_aggregate_metrics_observe(ngx_http_request_t *r,
         id = trace_id;
     }
 
-    if (agg_metrics_observe(zone->metrics, family, a, b, duration, id,
-                            span_id, id ? (uint64_t) ngx_cached_time->sec
+    if (agg_metrics_observe(zone->metrics, zone->known, family, a, b, duration,
+                            id, span_id, id ? (uint64_t) ngx_cached_time->sec
                                           * 1000 + ngx_cached_time->msec : 0))
     {
         ngx_http_aggregate_metrics_full(r, zone);

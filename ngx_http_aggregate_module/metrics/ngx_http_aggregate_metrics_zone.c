@@ -85,6 +85,11 @@ ngx_http_aggregate_metrics_zone(ngx_conf_t *cf, ngx_command_t *cmd,
         return NGX_CONF_ERROR;
     }
 
+    zone->known = ngx_pcalloc(cf->pool, sizeof(agg_metrics_known_t));
+    if (zone->known == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
     zone->name = value[1];
     zone->cycle = cf->cycle;
     zone->nbuckets = sizeof(ngx_http_aggregate_metrics_default_buckets)

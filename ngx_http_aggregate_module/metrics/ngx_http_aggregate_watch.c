@@ -8,6 +8,7 @@
 
 
 #include "ngx_http_aggregate_metrics.h"
+#include "ngx_http_aggregate_fetch_core.h"
 
 #include <time.h>
 
@@ -137,6 +138,7 @@ ngx_http_aggregate_watch_handler(ngx_http_request_t *r)
     }
 
     if (!w->main) {
+        w->part = ngx_http_aggregate_get_try(r);
         ngx_http_aggregate_metrics_set(r, w);
     }
 

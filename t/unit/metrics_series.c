@@ -22,6 +22,8 @@ static uint64_t  bounds[] = { 1000, 10000, 100000 };
 static uint64_t  secret[] = { 1, 2 };
 static int32_t   dead;
 
+static __thread agg_metrics_known_t  known;
+
 
 static int
 alive(int32_t pid)
@@ -39,6 +41,7 @@ make(uint32_t series)
     size = agg_metrics_size(series, 3, 4);
     p = malloc(size);
     memset(p, 0, size);
+    memset(&known, 0, sizeof(known));
 
     return agg_metrics_init(p, series, bounds, 3, 4, secret);
 }
@@ -176,7 +179,8 @@ test_series(void)
     agg_metrics_reserve(m, 2, 1);
     a = intern(m, "/a", 1);
 
-    check(agg_metrics_count(m, AGG_METRICS_REQUESTS, a, 200, 0, 3) == 0,
+    check(agg_metrics_count(m, &known, AGG_METRICS_REQUESTS, a, 200, 0, 3)
+          == 0,
           "counted");
     check(total(m, AGG_METRICS_REQUESTS) == 3, "three");
 
@@ -185,7 +189,8 @@ test_series(void)
     for (i = 0; i < 500; i++) {
         snprintf(text, sizeof(text), "/x%u", i);
         route = intern(m, text, 0);
-        full += agg_metrics_count(m, AGG_METRICS_REQUESTS, route, 200, 0, 1);
+        full += agg_metrics_count(m, &known, AGG_METRICS_REQUESTS, route,
+                                  200, 0, 1);
     }
 
     check(total(m, AGG_METRICS_REQUESTS) == 503, "none is lost");
@@ -193,14 +198,16 @@ test_series(void)
     check(full > 0 || m->values_dynamic < 500, "it was full");
 
     for (i = 0; i < 8; i++) {
-        check(agg_metrics_count(m, AGG_METRICS_REQUESTS, a, 300 + i, 0, 1)
+        check(agg_metrics_count(m, &known, AGG_METRICS_REQUESTS, a, 300 + i,
+                                0, 1)
               == 0, "a configured route has its place");
     }
 
     /* until it has all of them, and then it is _other too */
 
     for (i = 0; i < 100; i++) {
-        full = agg_metrics_count(m, AGG_METRICS_REQUESTS, a, 400 + i, 0, 1);
+        full = agg_metrics_count(m, &known, AGG_METRICS_REQUESTS, a, 400 + i,
+                                 0, 1);
     }
 
     check(full && m->tables[AGG_METRICS_REQUESTS].overflow > 0, "full");
@@ -222,10 +229,10 @@ test_histogram(void)
     m = make(50);
     a = intern(m, "/a", 1);
 
-    (void) agg_metrics_observe(m, 0, a, 2, 1000, NULL, 0, 0);
-    (void) agg_metrics_observe(m, 0, a, 2, 1001, id, 9, 10);
-    (void) agg_metrics_observe(m, 0, a, 2, 100000, NULL, 0, 0);
-    (void) agg_metrics_observe(m, 0, a, 2, 100001, NULL, 0, 0);
+    (void) agg_metrics_observe(m, &known, 0, a, 2, 1000, NULL, 0, 0);
+    (void) agg_metrics_observe(m, &known, 0, a, 2, 1001, id, 9, 10);
+    (void) agg_metrics_observe(m, &known, 0, a, 2, 100000, NULL, 0, 0);
+    (void) agg_metrics_observe(m, &known, 0, a, 2, 100001, NULL, 0, 0);
 
     slot = agg_metrics_add(m, 0, a, 2, 0);
     data = m->tables[0].data + slot * agg_metrics_width(m);
@@ -260,10 +267,11 @@ test_processes(void)
     two = agg_metrics_enter(m, 11, alive);
     check(one && two && one != two, "two processes");
 
-    cell = agg_metrics_cell(m, one, AGG_METRICS_REQUESTS_IN_FLIGHT, a);
+    cell = agg_metrics_cell(m, &known, one, AGG_METRICS_REQUESTS_IN_FLIGHT, a);
     *cell += 2;
-    *agg_metrics_cell(m, two, AGG_METRICS_REQUESTS_IN_FLIGHT, a) += 1;
-    *agg_metrics_cell(m, two, AGG_METRICS_BACKEND_IN_FLIGHT, a) += 5;
+    *agg_metrics_cell(m, &known, two, AGG_METRICS_REQUESTS_IN_FLIGHT, a)
+        += 1;
+    *agg_metrics_cell(m, &known, two, AGG_METRICS_BACKEND_IN_FLIGHT, a) += 5;
 
     slot = (uint32_t) agg_metrics_add(m, AGG_METRICS_REQUESTS_IN_FLIGHT, a,
                                       0, 0);
@@ -283,7 +291,7 @@ test_processes(void)
     check(agg_metrics_enter(m, 13, alive) != NULL, "and another");
     check(agg_metrics_enter(m, 14, alive) != NULL, "and the last");
     check(agg_metrics_enter(m, 15, alive) == NULL, "no place");
-    check(agg_metrics_cell(m, NULL, AGG_METRICS_REQUESTS_IN_FLIGHT, a)
+    check(agg_metrics_cell(m, &known, NULL, AGG_METRICS_REQUESTS_IN_FLIGHT, a)
           == NULL, "and no cell");
 
     dead = 10;
@@ -305,10 +313,10 @@ worker(void *arg)
         snprintf(text, sizeof(text), "/r%u", i % 300);
         route = intern(m, text, i % 2);
 
-        (void) agg_metrics_count(m, AGG_METRICS_REQUESTS, route,
+        (void) agg_metrics_count(m, &known, AGG_METRICS_REQUESTS, route,
                                  200 + i % 7, 0, 1);
-        (void) agg_metrics_observe(m, AGG_METRICS_REQUEST_DURATION, route,
-                                   AGG_METRICS_NONE, i, NULL, 0, 0);
+        (void) agg_metrics_observe(m, &known, AGG_METRICS_REQUEST_DURATION,
+                                   route, AGG_METRICS_NONE, i, NULL, 0, 0);
     }
 
     return NULL;

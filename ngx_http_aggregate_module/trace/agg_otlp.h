@@ -1,0 +1,110 @@
+
+/*
+ * Spans in OTLP, the messages of opentelemetry-proto 1.x that a trace needs,
+ * as protobuf or as JSON: only what is written here of the schema is known,
+ * and a message is written in one pass.
+ *
+ * Strings may be any bytes: what is not UTF-8 becomes U+FFFD, and values are
+ * cut at AGG_OTLP_VALUE bytes.
+ *
+ * A batch is a head, spans as agg_otlp_span() wrote them (JSON: with a comma
+ * between them), and a tail.
+ */
+
+
+#ifndef AGG_OTLP_H_INCLUDED
+#define AGG_OTLP_H_INCLUDED
+
+
+#include "gw_out.h"
+
+
+#pragma GCC visibility push(hidden)
+
+
+#define AGG_OTLP_VALUE   1024
+
+
+typedef enum {
+    AGG_OTLP_INTERNAL = 1,
+    AGG_OTLP_SERVER,
+    AGG_OTLP_CLIENT
+} agg_otlp_kind_e;
+
+
+typedef enum {
+    AGG_OTLP_STRING = 0,
+    AGG_OTLP_INT,
+    AGG_OTLP_BOOL
+} agg_otlp_type_e;
+
+
+typedef struct {
+    const uint8_t          *key;
+    size_t                  key_len;
+    agg_otlp_type_e         type;
+    const uint8_t          *data;      /* of a string */
+    size_t                  len;
+    int64_t                 number;
+} agg_otlp_attr_t;
+
+
+typedef struct {
+    uint64_t                time;      /* nanoseconds since the epoch */
+    const char             *name;
+    const agg_otlp_attr_t  *attrs;
+    unsigned                nattrs;
+} agg_otlp_event_t;
+
+
+typedef struct {
+    uint8_t                 trace_id[16];
+    uint8_t                 span_id[8];
+    uint8_t                 flags;
+} agg_otlp_link_t;
+
+
+typedef struct {
+    const uint8_t          *trace_id;
+    const uint8_t          *span_id;
+    const uint8_t          *parent_id;     /* NULL: a root */
+    const uint8_t          *state;
+    size_t                  state_len;
+    const uint8_t          *name;
+    size_t                  name_len;
+    agg_otlp_kind_e         kind;
+    uint64_t                start;         /* nanoseconds since the epoch */
+    uint64_t                end;
+    const agg_otlp_attr_t  *attrs;
+    unsigned                nattrs;
+    const agg_otlp_event_t *events;
+    unsigned                nevents;
+    const agg_otlp_link_t  *link;          /* NULL: none */
+    uint8_t                 flags;
+    unsigned                remote:1;      /* the parent is of elsewhere */
+    unsigned                error:1;
+} agg_otlp_span_t;
+
+
+/* the span is appended to out, which is one block that may move */
+void agg_otlp_span(gw_out_block_t *out, int json,
+    const agg_otlp_span_t *span);
+
+/* size: bytes of all spans of the batch, with the commas of JSON */
+void agg_otlp_head(gw_out_block_t *out, int json,
+    const agg_otlp_attr_t *resource, unsigned n, const char *version,
+    size_t size);
+void agg_otlp_tail(gw_out_block_t *out, int json);
+
+/*
+ * The collector's answer to a batch: how many spans it rejected, and why; 0
+ * for anything that does not say so.  *message is a part of the body.
+ */
+uint64_t agg_otlp_rejected(int json, const uint8_t *p, size_t len,
+    const uint8_t **message, size_t *message_len);
+
+
+#pragma GCC visibility pop
+
+
+#endif /* AGG_OTLP_H_INCLUDED */

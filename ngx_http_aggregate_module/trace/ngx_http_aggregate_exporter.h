@@ -1,0 +1,75 @@
+
+/* what the files of the exporter share */
+
+#ifndef _NGX_HTTP_AGGREGATE_EXPORTER_H_INCLUDED_
+#define _NGX_HTTP_AGGREGATE_EXPORTER_H_INCLUDED_
+
+
+#include "ngx_http_aggregate_trace.h"
+#include "agg_http_reply.h"
+
+
+#pragma GCC visibility push(hidden)
+
+
+typedef struct ngx_http_aggregate_exporter_item_s
+    ngx_http_aggregate_exporter_item_t;
+
+struct ngx_http_aggregate_exporter_item_s {
+    ngx_http_aggregate_exporter_item_t  *next;
+    ngx_uint_t                           spans;
+    size_t                               len;
+    u_char                               data[1];
+};
+
+
+typedef struct {
+    ngx_http_aggregate_exporter_conf_t  *conf;
+    ngx_cycle_t                         *cycle;
+    ngx_log_t                            log;
+
+    ngx_http_aggregate_exporter_item_t  *first;
+    ngx_http_aggregate_exporter_item_t **last;
+    size_t                               bytes;    /* with the batch's */
+    ngx_uint_t                           spans;    /* without */
+
+    ngx_event_t                          timer;
+    ngx_peer_connection_t                peer;
+    ngx_connection_t                    *connection;
+    ngx_uint_t                           address;
+
+    /* the batch: a request, whole */
+    u_char                              *request;
+    size_t                               size;
+    size_t                               sent;
+    size_t                               batch_bytes;
+    ngx_uint_t                           batch_spans;
+    agg_http_reply_t                     reply;
+
+    ngx_msec_t                           backoff;
+    ngx_uint_t                           dropped;  /* since the last line */
+    time_t                               logged;
+
+    unsigned                             busy:1;   /* a request is under way */
+    unsigned                             kept:1;   /* over a kept connection */
+    unsigned                             answered:1;
+    unsigned                             waits:1;  /* to try again */
+    unsigned                             bad:1;
+} ngx_http_aggregate_exporter_t;
+
+
+/*
+ * The batch becomes a request, from the spans that have waited longest.
+ * NGX_DECLINED: there are none; NGX_ERROR: they are lost.
+ */
+ngx_int_t ngx_http_aggregate_exporter_make(ngx_http_aggregate_exporter_t *e);
+
+/* counts in all zones of metrics */
+void ngx_http_aggregate_exporter_total(ngx_http_aggregate_exporter_t *e,
+    agg_metrics_total_e which, uint64_t n);
+
+
+#pragma GCC visibility pop
+
+
+#endif /* _NGX_HTTP_AGGREGATE_EXPORTER_H_INCLUDED_ */

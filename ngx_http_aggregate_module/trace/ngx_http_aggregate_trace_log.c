@@ -1,0 +1,1012 @@
+
+/* the end of a client request: its spans are encoded and queued */
+
+
+#include "ngx_http_aggregate_trace.h"
+#include "ngx_http_aggregate_breaker.h"
+#include "ngx_http_aggregate_fetch_core.h"
+#include "ngx_http_aggregate_header_list.h"
+
+
+#define NGX_HTTP_AGGREGATE_TRACE_ATTRS   80
+#define NGX_HTTP_AGGREGATE_TRACE_EVENTS  8
+
+/* what one client request may take */
+#define NGX_HTTP_AGGREGATE_TRACE_SIZE    (1024 * 1024)
+
+
+typedef struct {
+    agg_otlp_attr_t                     attrs[NGX_HTTP_AGGREGATE_TRACE_ATTRS];
+    unsigned                            n;
+    agg_otlp_attr_t                     event_attrs
+                                         [NGX_HTTP_AGGREGATE_TRACE_EVENTS][3];
+    agg_otlp_event_t                    events
+                                            [NGX_HTTP_AGGREGATE_TRACE_EVENTS];
+    unsigned                            nevents;
+    u_char                              code[8];
+} ngx_http_aggregate_trace_set_t;
+
+
+static ngx_uint_t ngx_http_aggregate_trace_exports(
+    ngx_http_aggregate_trace_ctx_t *ctx);
+static void ngx_http_aggregate_trace_server(
+    ngx_http_aggregate_trace_ctx_t *ctx, gw_out_block_t *out, int json);
+static void ngx_http_aggregate_trace_addresses(ngx_http_request_t *r,
+    ngx_http_aggregate_trace_set_t *set);
+static void ngx_http_aggregate_trace_span(ngx_http_aggregate_trace_ctx_t *ctx,
+    ngx_http_aggregate_span_t *span, gw_out_block_t *out, int json);
+static void ngx_http_aggregate_trace_client(
+    ngx_http_aggregate_trace_ctx_t *ctx, ngx_http_aggregate_span_t *span,
+    ngx_http_aggregate_trace_set_t *set, agg_otlp_span_t *o);
+static void ngx_http_aggregate_trace_tries(
+    ngx_http_aggregate_trace_ctx_t *ctx, ngx_http_aggregate_span_t *span,
+    ngx_http_aggregate_trace_set_t *set);
+static void ngx_http_aggregate_trace_met(ngx_http_request_t *r,
+    ngx_http_aggregate_trace_set_t *set);
+static void ngx_http_aggregate_trace_configured(ngx_http_request_t *r,
+    ngx_http_aggregate_trace_ctx_t *ctx, ngx_http_aggregate_trace_set_t *set,
+    ngx_uint_t where);
+static void ngx_http_aggregate_trace_peer(ngx_http_aggregate_trace_set_t *set,
+    ngx_str_t *peer);
+static ngx_str_t ngx_http_aggregate_trace_query(ngx_http_request_t *r,
+    ngx_http_aggregate_trace_loc_conf_t *tlcf, ngx_str_t *args);
+static ngx_str_t ngx_http_aggregate_trace_url(
+    ngx_http_aggregate_trace_ctx_t *ctx, ngx_http_aggregate_span_t *span);
+static agg_otlp_attr_t *ngx_http_aggregate_trace_add(
+    ngx_http_aggregate_trace_set_t *set, const char *key);
+static void ngx_http_aggregate_trace_string(
+    ngx_http_aggregate_trace_set_t *set, const char *key, ngx_str_t *value);
+static void ngx_http_aggregate_trace_text(ngx_http_aggregate_trace_set_t *set,
+    const char *key, const char *value);
+static void ngx_http_aggregate_trace_number(
+    ngx_http_aggregate_trace_set_t *set, const char *key, int64_t n);
+static void *ngx_http_aggregate_trace_grow(void *ctx, void *old, size_t used,
+    size_t size);
+
+
+/* kept for the next request: one is encoded at a time */
+
+static gw_out_block_t                  ngx_http_aggregate_trace_out;
+static ngx_http_aggregate_trace_set_t  ngx_http_aggregate_trace_attrs;
+
+
+ngx_int_t
+ngx_http_aggregate_trace_log(ngx_http_request_t *r)
+{
+    int                                   json;
+    size_t                                used;
+    ngx_uint_t                            n;
+    gw_out_block_t                       *out;
+    ngx_http_aggregate_span_t            *span;
+    ngx_http_aggregate_trace_ctx_t       *ctx;
+    ngx_http_aggregate_trace_loc_conf_t  *tlcf;
+    ngx_http_aggregate_trace_main_conf_t *tmcf;
+
+    if (r != r->main) {
+        return NGX_OK;
+    }
+
+    ctx = ngx_http_aggregate_trace_get(r);
+
+    if (ctx == NULL) {
+        tlcf = ngx_http_get_module_loc_conf(r,
+                                            ngx_http_aggregate_trace_module);
+
+        ctx = tlcf->on ? ngx_http_aggregate_trace_create(r, tlcf) : NULL;
+    }
+
+    if (ctx == NULL || !ctx->recording
+        || !ngx_http_aggregate_trace_exports(ctx))
+    {
+        return NGX_OK;
+    }
+
+    tmcf = ngx_http_get_module_main_conf(r, ngx_http_aggregate_trace_module);
+    json = (int) tmcf->exporter->json;
+
+    out = &ngx_http_aggregate_trace_out;
+
+    if (out->grow == NULL) {
+        gw_out_block_init(out, NGX_HTTP_AGGREGATE_TRACE_SIZE,
+                          ngx_http_aggregate_trace_grow, NULL);
+    }
+
+    out->out.last = out->start;
+    out->out.failed = 0;
+
+    ngx_http_aggregate_trace_server(ctx, out, json);
+    n = 1;
+
+    for (span = ctx->spans; span; span = span->next) {
+        used = gw_out_block_used(out);
+
+        if (json) {
+            gw_out_put(&out->out, ",", 1);
+        }
+
+        ngx_http_aggregate_trace_span(ctx, span, out, json);
+
+        if (out->out.failed) {
+            out->out.last = out->start + used;
+            break;
+        }
+
+        n++;
+    }
+
+    ngx_http_aggregate_exporter_push(tmcf->exporter, out->start,
+                                     gw_out_block_used(out), n,
+                                     r->connection->log);
+    return NGX_OK;
+}
+
+
+static void *
+ngx_http_aggregate_trace_grow(void *ctx, void *old, size_t used, size_t size)
+{
+    u_char  *p;
+
+    (void) ctx;
+
+    p = ngx_alloc(size, ngx_cycle->log);
+    if (p == NULL) {
+        return NULL;
+    }
+
+    if (used) {
+        ngx_memcpy(p, old, used);
+    }
+
+    if (old) {
+        ngx_free(old);
+    }
+
+    return p;
+}
+
+
+static ngx_uint_t
+ngx_http_aggregate_trace_status(ngx_http_request_t *r)
+{
+    return r->err_status ? r->err_status : r->headers_out.status;
+}
+
+
+static uint64_t
+ngx_http_aggregate_trace_nsec(ngx_http_aggregate_trace_ctx_t *ctx,
+    uint64_t clock)
+{
+    uint64_t  wall;
+
+    wall = ctx->wall + (clock - ctx->clock);
+
+    return ngx_max(wall, ctx->start) * 1000;
+}
+
+
+static ngx_uint_t
+ngx_http_aggregate_trace_exports(ngx_http_aggregate_trace_ctx_t *ctx)
+{
+    uint64_t                              now;
+    ngx_http_aggregate_trace_loc_conf_t  *tlcf;
+
+    if (ctx->sampled) {
+        return 1;
+    }
+
+    tlcf = ctx->conf;
+
+    if (tlcf->keep_error
+        && (ctx->partial
+            || ngx_http_aggregate_trace_status(ctx->request) >= 500))
+    {
+        return 1;
+    }
+
+    now = ngx_http_aggregate_trace_nsec(ctx, ngx_http_aggregate_watch_clock());
+
+    return tlcf->keep_slow
+           && now / 1000 - ctx->start >= (uint64_t) tlcf->keep_slow * 1000;
+}
+
+
+static const char *
+ngx_http_aggregate_trace_method(ngx_uint_t method)
+{
+    switch (method) {
+
+    case NGX_HTTP_GET:
+        return "GET";
+
+    case NGX_HTTP_HEAD:
+        return "HEAD";
+
+    case NGX_HTTP_POST:
+        return "POST";
+
+    case NGX_HTTP_PUT:
+        return "PUT";
+
+    case NGX_HTTP_DELETE:
+        return "DELETE";
+
+    case NGX_HTTP_OPTIONS:
+        return "OPTIONS";
+
+    case NGX_HTTP_PATCH:
+        return "PATCH";
+
+    case NGX_HTTP_TRACE:
+        return "TRACE";
+
+#if (nginx_version >= 1021001)
+    case NGX_HTTP_CONNECT:
+        return "CONNECT";
+#endif
+
+    default:
+        return NULL;
+    }
+}
+
+
+static void
+ngx_http_aggregate_trace_methods(ngx_http_request_t *r,
+    ngx_http_aggregate_trace_set_t *set)
+{
+    const char  *method;
+
+    method = ngx_http_aggregate_trace_method(r->method);
+
+    ngx_http_aggregate_trace_text(set, "http.request.method",
+                                  method ? method : "_OTHER");
+
+    if (method == NULL && r->method_name.len) {
+        ngx_http_aggregate_trace_string(set, "http.request.method_original",
+                                        &r->method_name);
+    }
+}
+
+
+static void
+ngx_http_aggregate_trace_server_name(ngx_http_aggregate_trace_ctx_t *ctx,
+    ngx_str_t *route, ngx_str_t *name)
+{
+    u_char              *p;
+    const char          *method;
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+
+    if (ctx->conf->name
+        && ngx_http_complex_value(r, ctx->conf->name, name) == NGX_OK
+        && name->len)
+    {
+        return;
+    }
+
+    method = ngx_http_aggregate_trace_method(r->method);
+    method = method ? method : "HTTP";
+
+    name->len = ngx_strlen(method) + (route->len ? route->len + 1 : 0);
+    name->data = ngx_pnalloc(r->pool, name->len);
+
+    if (name->data == NULL) {
+        ngx_str_set(name, "HTTP");
+        return;
+    }
+
+    p = ngx_cpymem(name->data, method, ngx_strlen(method));
+
+    if (route->len) {
+        *p++ = ' ';
+        ngx_memcpy(p, route->data, route->len);
+    }
+}
+
+
+static void
+ngx_http_aggregate_trace_route(ngx_http_aggregate_trace_ctx_t *ctx,
+    ngx_str_t *route, ngx_str_t *backend)
+{
+    agg_metrics_value_t         *v;
+    ngx_http_core_loc_conf_t    *clcf;
+    ngx_http_aggregate_watch_t  *w;
+
+    clcf = ngx_http_get_module_loc_conf(ctx->request, ngx_http_core_module);
+
+    *route = ctx->placed ? ctx->route : clcf->name;
+    ngx_str_set(backend, "_none");
+
+    w = ngx_http_aggregate_watch_get(ctx->request);
+
+    if (w == NULL) {
+        return;
+    }
+
+    if (w->aggregate) {
+        ngx_str_set(backend, "_aggregate");
+
+    } else if (w->uscf) {
+        *backend = w->uscf->host;
+    }
+
+    if (w->zone && w->route > AGG_METRICS_CACHE) {
+        v = &w->zone->metrics->value[w->route - 1];
+        route->data = v->text;
+        route->len = v->len;
+    }
+}
+
+
+static void
+ngx_http_aggregate_trace_server(ngx_http_aggregate_trace_ctx_t *ctx,
+    gw_out_block_t *out, int json)
+{
+    u_char                          *p;
+    ngx_str_t                        route, name, backend, path, args;
+    ngx_uint_t                       status;
+    const char                      *scheme;
+    agg_otlp_span_t                  o;
+    ngx_http_request_t              *r;
+    ngx_http_aggregate_trace_set_t  *set;
+
+    r = ctx->request;
+    set = &ngx_http_aggregate_trace_attrs;
+    set->n = 0;
+    status = ngx_http_aggregate_trace_status(r);
+
+    ngx_memzero(&o, sizeof(agg_otlp_span_t));
+
+    ngx_http_aggregate_trace_route(ctx, &route, &backend);
+    ngx_http_aggregate_trace_server_name(ctx, &route, &name);
+    ngx_http_aggregate_trace_methods(r, set);
+
+    path = r->unparsed_uri;
+    ngx_str_null(&args);
+
+    p = ngx_strlchr(path.data, path.data + path.len, '?');
+
+    if (p) {
+        args.data = p + 1;
+        args.len = path.data + path.len - args.data;
+        path.len = p - path.data;
+    }
+
+    ngx_http_aggregate_trace_string(set, "url.path", &path);
+
+    if (args.len) {
+        args = ngx_http_aggregate_trace_query(r, ctx->conf, &args);
+        ngx_http_aggregate_trace_string(set, "url.query", &args);
+    }
+
+#if (NGX_HTTP_SSL)
+    scheme = r->connection->ssl ? "https" : "http";
+#else
+    scheme = "http";
+#endif
+
+    ngx_http_aggregate_trace_text(set, "url.scheme", scheme);
+
+    ngx_http_aggregate_trace_string(set, "http.route", &route);
+
+    if (status) {
+        ngx_http_aggregate_trace_number(set, "http.response.status_code",
+                                        status);
+    }
+
+    ngx_http_aggregate_trace_addresses(r, set);
+
+    if (r->headers_in.user_agent) {
+        ngx_http_aggregate_trace_string(set, "user_agent.original",
+                                        &r->headers_in.user_agent->value);
+    }
+
+    ngx_http_aggregate_trace_string(set, "gateway.backend", &backend);
+    ngx_http_aggregate_trace_met(r, set);
+
+    if (ctx->dropped) {
+        ngx_http_aggregate_trace_number(set, "gateway.spans_dropped",
+                                        ctx->dropped);
+    }
+
+    if (status >= 500) {
+        o.error = 1;
+        ngx_sprintf(set->code, "%03ui%Z", status % 1000);
+        ngx_http_aggregate_trace_text(set, "error.type",
+                                      (const char *) set->code);
+    }
+
+    ngx_http_aggregate_trace_configured(r, ctx, set,
+                                        NGX_HTTP_AGGREGATE_TRACE_ON_SERVER);
+
+    o.trace_id = ctx->context.trace_id;
+    o.span_id = ctx->context.span_id;
+    o.parent_id = ctx->has_parent ? ctx->parent : NULL;
+    o.remote = 1;
+    o.state = ctx->state.data;
+    o.state_len = ctx->state.len;
+    o.flags = ctx->context.flags;
+    o.name = name.data;
+    o.name_len = name.len;
+    o.kind = AGG_OTLP_SERVER;
+    o.start = ctx->start * 1000;
+    o.end = ngx_http_aggregate_trace_nsec(ctx,
+                                          ngx_http_aggregate_watch_clock());
+    o.attrs = set->attrs;
+    o.nattrs = set->n;
+    o.link = ctx->has_link ? &ctx->link : NULL;
+
+    agg_otlp_span(out, json, &o);
+}
+
+
+static void
+ngx_http_aggregate_trace_addresses(ngx_http_request_t *r,
+    ngx_http_aggregate_trace_set_t *set)
+{
+    in_port_t          port;
+    ngx_connection_t  *c;
+
+    c = r->connection;
+
+    if (r->headers_in.server.len) {
+        ngx_http_aggregate_trace_string(set, "server.address",
+                                        &r->headers_in.server);
+    }
+
+    if (c->local_sockaddr) {
+        port = ngx_inet_get_port(c->local_sockaddr);
+
+        if (port) {
+            ngx_http_aggregate_trace_number(set, "server.port", port);
+        }
+    }
+
+    ngx_http_aggregate_trace_string(set, "client.address", &c->addr_text);
+    ngx_http_aggregate_trace_string(set, "network.peer.address",
+                                    &c->addr_text);
+
+    port = ngx_inet_get_port(c->sockaddr);
+
+    if (port) {
+        ngx_http_aggregate_trace_number(set, "network.peer.port", port);
+    }
+
+    switch (r->http_version) {
+
+    case NGX_HTTP_VERSION_10:
+        ngx_http_aggregate_trace_text(set, "network.protocol.version", "1.0");
+        break;
+
+    case NGX_HTTP_VERSION_11:
+        ngx_http_aggregate_trace_text(set, "network.protocol.version", "1.1");
+        break;
+
+    case NGX_HTTP_VERSION_20:
+        ngx_http_aggregate_trace_text(set, "network.protocol.version", "2");
+        break;
+
+    case 3000:
+        ngx_http_aggregate_trace_text(set, "network.protocol.version", "3");
+        break;
+
+    default:
+        break;
+    }
+}
+
+
+static void
+ngx_http_aggregate_trace_span(ngx_http_aggregate_trace_ctx_t *ctx,
+    ngx_http_aggregate_span_t *span, gw_out_block_t *out, int json)
+{
+    size_t                           size;
+    u_char                           name[300], *p;
+    agg_otlp_span_t                  o;
+    ngx_http_aggregate_trace_set_t  *set;
+
+    set = &ngx_http_aggregate_trace_attrs;
+    set->n = 0;
+    set->nevents = 0;
+    size = sizeof(name);
+
+    ngx_memzero(&o, sizeof(agg_otlp_span_t));
+
+    if (!span->ended) {
+        span->end = ngx_http_aggregate_watch_clock();
+    }
+
+    switch (span->type) {
+
+    case NGX_HTTP_AGGREGATE_SPAN_AGGREGATE:
+        p = ngx_cpymem(name, "gateway.aggregate", 17);
+        o.kind = AGG_OTLP_INTERNAL;
+        o.error = (span->outcome && span->outcome[0] == 'f');
+
+        ngx_http_aggregate_trace_text(set, "gateway.outcome",
+                                      span->outcome ? span->outcome
+                                                    : "failed");
+        ngx_http_aggregate_trace_number(set, "gateway.parts", span->parts);
+        ngx_http_aggregate_trace_number(set, "gateway.parts_failed",
+                                        span->failed);
+        ngx_http_aggregate_trace_configured(span->request, ctx, set,
+                                     NGX_HTTP_AGGREGATE_TRACE_ON_AGGREGATE);
+        break;
+
+    case NGX_HTTP_AGGREGATE_SPAN_PART:
+        p = ngx_snprintf(name, size, "gateway.part %V", span->part);
+        o.kind = AGG_OTLP_INTERNAL;
+        o.error = 1;
+
+        ngx_http_aggregate_trace_string(set, "gateway.part", span->part);
+        ngx_http_aggregate_trace_string(set, "error.type",
+                                &ngx_http_aggregate_reasons[span->reason]);
+        break;
+
+    default: /* NGX_HTTP_AGGREGATE_SPAN_CLIENT */
+        p = ngx_snprintf(name, size, "%V %V", &span->request->method_name,
+                         span->part ? span->part : &span->host);
+        o.kind = AGG_OTLP_CLIENT;
+
+        ngx_http_aggregate_trace_client(ctx, span, set, &o);
+        break;
+    }
+
+    o.trace_id = ctx->context.trace_id;
+    o.span_id = span->id;
+    o.parent_id = span->parent;
+    o.state = ctx->state.data;
+    o.state_len = ctx->state.len;
+    o.flags = ctx->context.flags;
+    o.name = name;
+    o.name_len = p - name;
+    o.start = ngx_http_aggregate_trace_nsec(ctx, span->start);
+    o.end = ngx_http_aggregate_trace_nsec(ctx, ngx_max(span->end,
+                                                       span->start));
+    o.attrs = set->attrs;
+    o.nattrs = set->n;
+    o.events = set->events;
+    o.nevents = set->nevents;
+
+    agg_otlp_span(out, json, &o);
+}
+
+
+static void
+ngx_http_aggregate_trace_client(ngx_http_aggregate_trace_ctx_t *ctx,
+    ngx_http_aggregate_span_t *span, ngx_http_aggregate_trace_set_t *set,
+    agg_otlp_span_t *o)
+{
+    ngx_str_t   url;
+    ngx_uint_t  status, port;
+
+    status = span->status;
+
+    ngx_http_aggregate_trace_methods(span->request, set);
+
+    if (span->upstream) {
+        url = ngx_http_aggregate_trace_url(ctx, span);
+        ngx_http_aggregate_trace_string(set, "url.full", &url);
+        ngx_http_aggregate_trace_string(set, "server.address", &span->host);
+
+        port = span->port ? span->port
+               : span->scheme.len > 5 && span->scheme.data[4] == 's' ? 443
+                                                                     : 80;
+
+        ngx_http_aggregate_trace_number(set, "server.port", port);
+        ngx_http_aggregate_trace_peer(set, span->peer);
+        ngx_http_aggregate_trace_string(set, "peer.service",
+                                        span->part ? span->part
+                                                   : &span->host);
+        ngx_http_aggregate_trace_tries(ctx, span, set);
+    }
+
+    if (status) {
+        ngx_http_aggregate_trace_number(set, "http.response.status_code",
+                                        status);
+    }
+
+    if (span->part) {
+        ngx_http_aggregate_trace_string(set, "gateway.part", span->part);
+
+        if (span->item >= 0) {
+            ngx_http_aggregate_trace_number(set, "gateway.part.item",
+                                            span->item);
+        }
+
+        if (span->number > 1) {
+            ngx_http_aggregate_trace_number(set, "http.request.resend_count",
+                                            span->number - 1);
+        }
+
+        ngx_http_aggregate_trace_met(span->request, set);
+
+    } else if (span->request != ctx->request) {
+        ngx_http_aggregate_trace_met(span->request, set);
+    }
+
+    ngx_http_aggregate_trace_configured(span->request, ctx, set,
+                                        NGX_HTTP_AGGREGATE_TRACE_ON_CLIENT);
+
+    if (span->cancelled) {
+        ngx_http_aggregate_trace_number(set, "gateway.cancelled", 1);
+        set->attrs[set->n - 1].type = AGG_OTLP_BOOL;
+        return;
+    }
+
+    if (span->part && span->reason != NGX_HTTP_AGGREGATE_NO_REASON
+        && (span->reason != NGX_HTTP_AGGREGATE_STATUS || status == 0))
+    {
+        o->error = 1;
+        ngx_http_aggregate_trace_string(set, "error.type",
+                                &ngx_http_aggregate_reasons[span->reason]);
+        return;
+    }
+
+    if (span->part ? span->reason != NGX_HTTP_AGGREGATE_NO_REASON
+                   : status >= 400)
+    {
+        o->error = 1;
+        ngx_sprintf(set->code, "%03ui%Z", status % 1000);
+        ngx_http_aggregate_trace_text(set, "error.type",
+                                      (const char *) set->code);
+        return;
+    }
+
+    if (!span->part && span->rc >= 500) {
+        o->error = 1;
+        ngx_http_aggregate_trace_text(set, "error.type",
+                                      span->rc == NGX_HTTP_GATEWAY_TIME_OUT
+                                      ? "timeout"
+                                      : status ? "truncated" : "connect");
+    }
+}
+
+
+/* all tries but the last, as events */
+
+static void
+ngx_http_aggregate_trace_tries(ngx_http_aggregate_trace_ctx_t *ctx,
+    ngx_http_aggregate_span_t *span, ngx_http_aggregate_trace_set_t *set)
+{
+    uint64_t                         end;
+    ngx_uint_t                       i;
+    agg_otlp_event_t                *event;
+    ngx_http_upstream_state_t       *state;
+    ngx_http_aggregate_trace_set_t   try;
+
+    if (span->request->upstream_states == NULL || span->last < 2) {
+        return;
+    }
+
+    state = span->request->upstream_states->elts;
+    end = span->start;
+
+    for (i = span->first; i + 1 < span->last; i++) {
+
+        if (state[i].peer == NULL
+            || set->nevents == NGX_HTTP_AGGREGATE_TRACE_EVENTS)
+        {
+            continue;
+        }
+
+        end += (uint64_t) state[i].response_time * 1000;
+
+        try.n = 0;
+        ngx_http_aggregate_trace_peer(&try, state[i].peer);
+
+        if (try.n < 3 && state[i].header_time != (ngx_msec_t) -1) {
+            ngx_http_aggregate_trace_number(&try, "http.response.status_code",
+                                            (int64_t) state[i].status);
+
+        } else if (try.n < 3) {
+            ngx_http_aggregate_trace_text(&try, "error.type",
+                                          state[i].status
+                                          == NGX_HTTP_GATEWAY_TIME_OUT
+                                          ? "timeout" : "connect");
+        }
+
+        event = &set->events[set->nevents];
+        ngx_memcpy(set->event_attrs[set->nevents], try.attrs,
+                   try.n * sizeof(agg_otlp_attr_t));
+
+        event->name = "gateway.upstream.try";
+        event->time = ngx_http_aggregate_trace_nsec(ctx, ngx_min(end,
+                                                                span->end));
+        event->attrs = set->event_attrs[set->nevents];
+        event->nattrs = try.n;
+
+        set->nevents++;
+    }
+}
+
+
+/* what a cache and a breaker did with the request */
+
+static void
+ngx_http_aggregate_trace_met(ngx_http_request_t *r,
+    ngx_http_aggregate_trace_set_t *set)
+{
+    uint32_t                    result, tier;
+    ngx_str_t                   value;
+    ngx_http_variable_value_t  *v;
+
+    static const char  *results[] = {
+        "", "hit", "miss", "stale", "bypass", "revalidated"
+    };
+
+    result = ngx_http_aggregate_metrics_cache(r, &tier);
+
+    if (result) {
+        ngx_http_aggregate_trace_text(set, "gateway.cache.result",
+                                      results[result]);
+    }
+
+    if (tier) {
+        ngx_http_aggregate_trace_text(set, "gateway.cache.tier",
+                                      tier == 1 ? "L1" : "L2");
+    }
+
+    v = ngx_http_aggregate_breaker_result(r);
+
+    if (v && !v->not_found && v->len > 1
+        && !(v->len == 4 && ngx_strncmp(v->data, "pass", 4) == 0))
+    {
+        value.data = v->data;
+        value.len = v->len;
+        ngx_http_aggregate_trace_string(set, "gateway.breaker.result",
+                                        &value);
+    }
+}
+
+
+static void
+ngx_http_aggregate_trace_configured(ngx_http_request_t *r,
+    ngx_http_aggregate_trace_ctx_t *ctx, ngx_http_aggregate_trace_set_t *set,
+    ngx_uint_t where)
+{
+    ngx_str_t                             value;
+    ngx_uint_t                            i;
+    agg_otlp_attr_t                      *a;
+    ngx_http_aggregate_trace_attr_t      *attr;
+    ngx_http_aggregate_trace_loc_conf_t  *tlcf;
+
+    tlcf = (r == ctx->request)
+           ? ctx->conf
+           : ngx_http_get_module_loc_conf(r, ngx_http_aggregate_trace_module);
+
+    if (tlcf->attrs == NULL) {
+        return;
+    }
+
+    attr = tlcf->attrs->elts;
+
+    for (i = 0; i < tlcf->attrs->nelts; i++) {
+
+        if (attr[i].span != where
+            || ngx_http_complex_value(r, &attr[i].value, &value) != NGX_OK
+            || value.len == 0)
+        {
+            continue;
+        }
+
+        a = ngx_http_aggregate_trace_add(set, "");
+
+        if (a) {
+            a->key = attr[i].name.data;
+            a->key_len = attr[i].name.len;
+            a->type = AGG_OTLP_STRING;
+            a->data = value.data;
+            a->len = value.len;
+        }
+    }
+}
+
+
+/* "ADDRESS:PORT", "[ADDRESS]:PORT" or "unix:PATH" */
+
+static void
+ngx_http_aggregate_trace_peer(ngx_http_aggregate_trace_set_t *set,
+    ngx_str_t *peer)
+{
+    u_char     *p;
+    ngx_int_t   port;
+    ngx_str_t   address;
+
+    if (peer == NULL) {
+        return;
+    }
+
+    address = *peer;
+    port = NGX_ERROR;
+
+    if (address.len < 5 || ngx_strncmp(address.data, "unix:", 5) != 0) {
+
+        for (p = address.data + address.len; p > address.data; p--) {
+            if (p[-1] == ':') {
+                port = ngx_atoi(p, address.data + address.len - p);
+                address.len = p - 1 - address.data;
+                break;
+            }
+        }
+
+        if (address.len > 2 && address.data[0] == '[') {
+            address.data++;
+            address.len -= 2;
+        }
+
+    } else {
+        address.data += 5;
+        address.len -= 5;
+    }
+
+    ngx_http_aggregate_trace_string(set, "network.peer.address", &address);
+
+    if (port > 0) {
+        ngx_http_aggregate_trace_number(set, "network.peer.port", port);
+    }
+}
+
+
+/* arguments that are secret are replaced, names are compared in any case */
+
+static ngx_str_t
+ngx_http_aggregate_trace_query(ngx_http_request_t *r,
+    ngx_http_aggregate_trace_loc_conf_t *tlcf, ngx_str_t *args)
+{
+    u_char      *p, *last, *end, *equal, *q;
+    ngx_str_t    result, *name;
+    ngx_uint_t   i, hidden;
+
+    name = tlcf->redact->elts;
+    last = args->data + args->len;
+    result = *args;
+
+    q = ngx_pnalloc(r->pool, args->len * 9 + 8);
+
+    if (q == NULL) {
+        result.len = 0;
+        return result;
+    }
+
+    result.data = q;
+
+    for (p = args->data; p < last; p = end + 1) {
+
+        end = ngx_strlchr(p, last, '&');
+        end = end ? end : last;
+        equal = ngx_strlchr(p, end, '=');
+        hidden = 0;
+
+        for (i = 0; equal && i < tlcf->redact->nelts && !hidden; i++) {
+            hidden = (name[i].len == 1 && name[i].data[0] == '*')
+                     || (name[i].len == (size_t) (equal - p)
+                         && ngx_strncasecmp(name[i].data, p, name[i].len)
+                            == 0);
+        }
+
+        if (hidden) {
+            q = ngx_cpymem(q, p, equal + 1 - p);
+            q = ngx_cpymem(q, "REDACTED", 8);
+
+        } else {
+            q = ngx_cpymem(q, p, end - p);
+        }
+
+        if (end < last) {
+            *q++ = '&';
+        }
+    }
+
+    result.len = q - result.data;
+
+    return result;
+}
+
+
+static ngx_str_t
+ngx_http_aggregate_trace_url(ngx_http_aggregate_trace_ctx_t *ctx,
+    ngx_http_aggregate_span_t *span)
+{
+    u_char     *p, *q;
+    ngx_str_t   url, args, path;
+
+    path = span->uri;
+    ngx_str_null(&args);
+
+    p = ngx_strlchr(path.data, path.data + path.len, '?');
+
+    if (p) {
+        args.data = p + 1;
+        args.len = path.data + path.len - args.data;
+        path.len = args.data - path.data;
+
+        if (args.len) {
+            args = ngx_http_aggregate_trace_query(span->request, ctx->conf,
+                                                  &args);
+        }
+    }
+
+    url.len = span->scheme.len + span->host.len + path.len + args.len + 16;
+    url.data = ngx_pnalloc(span->request->pool, url.len);
+
+    if (url.data == NULL) {
+        url.len = 0;
+        return url;
+    }
+
+    q = ngx_sprintf(url.data, "%V%V", &span->scheme, &span->host);
+
+    if (span->port) {
+        q = ngx_sprintf(q, ":%ui", (ngx_uint_t) span->port);
+    }
+
+    q = ngx_sprintf(q, "%V%V", &path, &args);
+    url.len = q - url.data;
+
+    return url;
+}
+
+
+static agg_otlp_attr_t *
+ngx_http_aggregate_trace_add(ngx_http_aggregate_trace_set_t *set,
+    const char *key)
+{
+    agg_otlp_attr_t  *a;
+
+    if (set->n == NGX_HTTP_AGGREGATE_TRACE_ATTRS) {
+        return NULL;
+    }
+
+    a = &set->attrs[set->n++];
+
+    a->key = (const uint8_t *) key;
+    a->key_len = ngx_strlen(key);
+
+    return a;
+}
+
+
+static void
+ngx_http_aggregate_trace_string(ngx_http_aggregate_trace_set_t *set,
+    const char *key, ngx_str_t *value)
+{
+    agg_otlp_attr_t  *a;
+
+    a = ngx_http_aggregate_trace_add(set, key);
+
+    if (a) {
+        a->type = AGG_OTLP_STRING;
+        a->data = value->data;
+        a->len = value->len;
+    }
+}
+
+
+static void
+ngx_http_aggregate_trace_text(ngx_http_aggregate_trace_set_t *set,
+    const char *key, const char *value)
+{
+    ngx_str_t  s;
+
+    s.data = (u_char *) value;
+    s.len = ngx_strlen(value);
+
+    ngx_http_aggregate_trace_string(set, key, &s);
+}
+
+
+static void
+ngx_http_aggregate_trace_number(ngx_http_aggregate_trace_set_t *set,
+    const char *key, int64_t n)
+{
+    agg_otlp_attr_t  *a;
+
+    a = ngx_http_aggregate_trace_add(set, key);
+
+    if (a) {
+        a->type = AGG_OTLP_INT;
+        a->number = n;
+    }
+}

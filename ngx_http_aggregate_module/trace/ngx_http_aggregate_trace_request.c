@@ -1,0 +1,622 @@
+
+/* the context of a client request: what it came with, and what it sends */
+
+
+#include "ngx_http_aggregate_trace.h"
+#include "ngx_http_aggregate_ctx.h"
+#include "ngx_http_aggregate_fetch_core.h"
+#include "ngx_http_aggregate_header_list.h"
+
+#include <openssl/rand.h>
+
+
+typedef struct {
+    ngx_table_elt_t                    *parent;
+    ngx_uint_t                          parents;
+    ngx_table_elt_t                    *state;
+    ngx_uint_t                          states;
+    size_t                              state_len;
+    ngx_table_elt_t                    *b3;
+    ngx_table_elt_t                    *b3_id;
+    ngx_table_elt_t                    *b3_span;
+    ngx_table_elt_t                    *b3_sampled;
+    ngx_table_elt_t                    *b3_flags;
+} ngx_http_aggregate_trace_found_t;
+
+
+static void ngx_http_aggregate_trace_cleanup(void *data);
+static void ngx_http_aggregate_trace_find(ngx_http_request_t *r,
+    ngx_http_aggregate_trace_found_t *found);
+static ngx_int_t ngx_http_aggregate_trace_parent(ngx_http_request_t *r,
+    ngx_http_aggregate_trace_loc_conf_t *tlcf,
+    ngx_http_aggregate_trace_found_t *found, agg_trace_context_t *parent,
+    ngx_uint_t *w3c);
+static ngx_int_t ngx_http_aggregate_trace_state(ngx_http_request_t *r,
+    ngx_http_aggregate_trace_found_t *found, ngx_str_t *state);
+static ngx_uint_t ngx_http_aggregate_trace_decide(ngx_http_request_t *r,
+    ngx_http_aggregate_trace_loc_conf_t *tlcf,
+    ngx_http_aggregate_trace_ctx_t *ctx, agg_trace_context_t *parent);
+static ngx_uint_t ngx_http_aggregate_trace_is_ours(ngx_http_request_t *r,
+    ngx_table_elt_t *h);
+static ngx_int_t ngx_http_aggregate_trace_push(ngx_http_request_t *r,
+    const char *name, ngx_str_t *value);
+
+
+agg_trace_random_t  ngx_http_aggregate_trace_random;
+
+
+void
+ngx_http_aggregate_trace_init_random(ngx_log_t *log)
+{
+    size_t  i;
+    u_char  seed[32];
+
+    if (RAND_bytes(seed, sizeof(seed)) != 1) {
+        ngx_log_error(NGX_LOG_ALERT, log, 0, "RAND_bytes() failed");
+
+        for (i = 0; i < sizeof(seed); i++) {
+            seed[i] = (u_char) ngx_random();
+        }
+    }
+
+    agg_trace_random_init(&ngx_http_aggregate_trace_random, seed);
+}
+
+
+/* a mark only */
+
+static void
+ngx_http_aggregate_trace_cleanup(void *data)
+{
+    (void) data;
+}
+
+
+ngx_http_aggregate_trace_ctx_t *
+ngx_http_aggregate_trace_get(ngx_http_request_t *r)
+{
+    return ngx_http_aggregate_ctx_find(r, &ngx_http_aggregate_trace_module,
+                                       ngx_http_aggregate_trace_cleanup);
+}
+
+
+ngx_http_aggregate_trace_ctx_t *
+ngx_http_aggregate_trace_create(ngx_http_request_t *r,
+    ngx_http_aggregate_trace_loc_conf_t *tlcf)
+{
+    ngx_uint_t                         w3c;
+    struct timespec                    ts;
+    agg_trace_context_t                parent;
+    ngx_http_aggregate_trace_ctx_t    *ctx;
+    ngx_http_aggregate_trace_found_t   found;
+
+    ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_aggregate_trace_ctx_t));
+    if (ctx == NULL) {
+        return NULL;
+    }
+
+    ctx->request = r;
+    ctx->conf = tlcf;
+    ctx->last = &ctx->spans;
+
+    if (ngx_http_aggregate_ctx_keep(r, ctx, &ngx_http_aggregate_trace_module,
+                                    ngx_http_aggregate_trace_cleanup)
+        != NGX_OK)
+    {
+        return NULL;
+    }
+
+    (void) clock_gettime(CLOCK_REALTIME, &ts);
+
+    ctx->clock = ngx_http_aggregate_watch_clock();
+    ctx->wall = (uint64_t) ts.tv_sec * 1000000 + (uint64_t) ts.tv_nsec / 1000;
+    ctx->start = (uint64_t) r->start_sec * 1000000
+                 + (uint64_t) r->start_msec * 1000;
+    ctx->start = ngx_min(ctx->start, ctx->wall);
+
+    agg_trace_make_span(&ngx_http_aggregate_trace_random,
+                        ctx->context.span_id);
+    agg_trace_make_span(&ngx_http_aggregate_trace_random, ctx->client);
+
+    ctx->injects = (tlcf->context == NGX_HTTP_AGGREGATE_TRACE_INJECT
+                    || tlcf->context == NGX_HTTP_AGGREGATE_TRACE_PROPAGATE);
+
+    parent.decided = 0;
+    w3c = 0;
+
+    if (tlcf->context != NGX_HTTP_AGGREGATE_TRACE_IGNORE) {
+        ngx_http_aggregate_trace_find(r, &found);
+
+        ctx->foreign = (found.parent || found.state || found.b3
+                        || found.b3_id || found.b3_span || found.b3_sampled
+                        || found.b3_flags);
+
+        if (ngx_http_aggregate_trace_parent(r, tlcf, &found, &parent, &w3c)
+            == NGX_OK)
+        {
+            if (tlcf->context == NGX_HTTP_AGGREGATE_TRACE_INJECT) {
+                ctx->has_link = 1;
+                ngx_memcpy(ctx->link.trace_id, parent.trace_id, 16);
+                ngx_memcpy(ctx->link.span_id, parent.span_id, 8);
+                ctx->link.flags = parent.flags;
+                parent.decided = 0;
+
+            } else {
+                ctx->has_parent = 1;
+                ngx_memcpy(ctx->context.trace_id, parent.trace_id, 16);
+                ngx_memcpy(ctx->parent, parent.span_id, 8);
+                ctx->context.flags = parent.flags & AGG_TRACE_RANDOM;
+            }
+        }
+
+        if (ctx->has_parent && w3c
+            && ngx_http_aggregate_trace_state(r, &found, &ctx->state)
+               != NGX_OK)
+        {
+            ngx_str_null(&ctx->state);
+        }
+    }
+
+    if (!ctx->has_parent) {
+        agg_trace_make_id(&ngx_http_aggregate_trace_random,
+                          ctx->context.trace_id);
+        ctx->context.flags = AGG_TRACE_RANDOM;
+    }
+
+    ctx->sampled = ngx_http_aggregate_trace_decide(r, tlcf, ctx, &parent);
+
+    if (ctx->sampled) {
+        ctx->context.flags |= AGG_TRACE_SAMPLED;
+    }
+
+    ctx->recording = ctx->sampled || tlcf->keep_error || tlcf->keep_slow;
+
+    return ctx;
+}
+
+
+static void
+ngx_http_aggregate_trace_find(ngx_http_request_t *r,
+    ngx_http_aggregate_trace_found_t *found)
+{
+    ngx_table_elt_t                   *h;
+    ngx_http_aggregate_header_iter_t   it;
+
+    ngx_memzero(found, sizeof(ngx_http_aggregate_trace_found_t));
+
+    ngx_http_aggregate_header_iter(&it, &r->headers_in.headers);
+
+    while ((h = ngx_http_aggregate_header_next(&it)) != NULL) {
+
+        if ((h->key.data[0] | 0x20) == 't') {
+
+            if (ngx_http_aggregate_header_is(h, "traceparent")) {
+                found->parents++;
+                found->parent = h;
+
+            } else if (ngx_http_aggregate_header_is(h, "tracestate")) {
+                found->states++;
+                found->state = h;
+                found->state_len += h->value.len + 1;
+            }
+
+            continue;
+        }
+
+        if ((h->key.data[0] | 0x20) == 'b'
+            && ngx_http_aggregate_header_is(h, "b3"))
+        {
+            found->b3 = h;
+            continue;
+        }
+
+        if ((h->key.data[0] | 0x20) != 'x' || h->key.len < 10) {
+            continue;
+        }
+
+        if (ngx_http_aggregate_header_is(h, "X-B3-TraceId")) {
+            found->b3_id = h;
+
+        } else if (ngx_http_aggregate_header_is(h, "X-B3-SpanId")) {
+            found->b3_span = h;
+
+        } else if (ngx_http_aggregate_header_is(h, "X-B3-Sampled")) {
+            found->b3_sampled = h;
+
+        } else if (ngx_http_aggregate_header_is(h, "X-B3-Flags")) {
+            found->b3_flags = h;
+        }
+    }
+}
+
+
+#define ngx_http_aggregate_trace_value(h)                                     \
+    (h) ? (h)->value.data : NULL, (h) ? (h)->value.len : 0
+
+
+static ngx_int_t
+ngx_http_aggregate_trace_parent(ngx_http_request_t *r,
+    ngx_http_aggregate_trace_loc_conf_t *tlcf,
+    ngx_http_aggregate_trace_found_t *found, agg_trace_context_t *parent,
+    ngx_uint_t *w3c)
+{
+    ngx_str_t  value;
+
+    *w3c = 0;
+
+    if (tlcf->propagators & NGX_HTTP_AGGREGATE_TRACE_W3C) {
+
+        if (tlcf->parent) {
+
+            if (ngx_http_complex_value(r, tlcf->parent, &value) == NGX_OK
+                && agg_trace_parse(parent, value.data, value.len) == 0)
+            {
+                *w3c = 1;
+                return NGX_OK;
+            }
+
+        } else if (found->parents == 1
+                   && agg_trace_parse(parent, found->parent->value.data,
+                                      found->parent->value.len)
+                      == 0)
+        {
+            *w3c = 1;
+            return NGX_OK;
+        }
+    }
+
+    if ((tlcf->propagators & NGX_HTTP_AGGREGATE_TRACE_B3)
+        && found->b3
+        && agg_trace_parse_b3(parent, found->b3->value.data,
+                              found->b3->value.len)
+           == 0)
+    {
+        return NGX_OK;
+    }
+
+    if ((tlcf->propagators & NGX_HTTP_AGGREGATE_TRACE_B3MULTI)
+        && agg_trace_parse_b3multi(parent,
+                            ngx_http_aggregate_trace_value(found->b3_id),
+                            ngx_http_aggregate_trace_value(found->b3_span),
+                            ngx_http_aggregate_trace_value(found->b3_sampled),
+                            ngx_http_aggregate_trace_value(found->b3_flags))
+           == 0)
+    {
+        return NGX_OK;
+    }
+
+    return NGX_DECLINED;
+}
+
+
+/* all headers joined, NGX_DECLINED where one of them is malformed */
+
+static ngx_int_t
+ngx_http_aggregate_trace_state(ngx_http_request_t *r,
+    ngx_http_aggregate_trace_found_t *found, ngx_str_t *state)
+{
+    size_t                             used;
+    unsigned                           members;
+    ngx_table_elt_t                   *h;
+    ngx_http_aggregate_header_iter_t   it;
+
+    if (found->states == 0) {
+        return NGX_OK;
+    }
+
+    state->data = ngx_pnalloc(r->pool, found->state_len);
+    if (state->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    used = 0;
+    members = 0;
+
+    ngx_http_aggregate_header_iter(&it, &r->headers_in.headers);
+
+    while ((h = ngx_http_aggregate_header_next(&it)) != NULL) {
+
+        if (ngx_http_aggregate_header_is(h, "tracestate")
+            && agg_trace_state(state->data, &used, &members, h->value.data,
+                               h->value.len)
+               != 0)
+        {
+            return NGX_DECLINED;
+        }
+    }
+
+    state->len = used;
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_aggregate_trace_decide(ngx_http_request_t *r,
+    ngx_http_aggregate_trace_loc_conf_t *tlcf,
+    ngx_http_aggregate_trace_ctx_t *ctx, agg_trace_context_t *parent)
+{
+    int32_t    ratio;
+    ngx_str_t  value;
+
+    if (ctx->has_parent && parent->decided && !tlcf->ignore_parent) {
+        return parent->flags & AGG_TRACE_SAMPLED;
+    }
+
+    ratio = tlcf->ratio;
+
+    if (tlcf->value) {
+
+        if (ngx_http_complex_value(r, tlcf->value, &value) != NGX_OK) {
+            return 0;
+        }
+
+        ratio = agg_trace_parse_ratio(value.data, value.len);
+
+        if (ratio == -1) {
+            ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
+                          "invalid value \"%V\" of \"aggregate_trace\", "
+                          "the request is not sampled", &value);
+            return 0;
+        }
+    }
+
+    return agg_trace_ratio(ctx->context.trace_id, (uint32_t) ratio);
+}
+
+
+/*
+ * The first location in which access is checked decides.  Another one of the
+ * same request, after an internal redirect, asks another upstream, which is
+ * another span.
+ */
+
+ngx_int_t
+ngx_http_aggregate_trace_preaccess(ngx_http_request_t *r)
+{
+    u_char                                 *id;
+    ngx_http_core_loc_conf_t               *clcf;
+    ngx_http_aggregate_trace_ctx_t         *ctx;
+    ngx_http_aggregate_trace_loc_conf_t    *tlcf;
+
+    tlcf = ngx_http_get_module_loc_conf(r, ngx_http_aggregate_trace_module);
+
+    if (r != r->main) {
+
+        ctx = ngx_http_aggregate_trace_get(r->main);
+
+        if (ctx == NULL || !tlcf->on || ngx_http_aggregate_get_try(r)
+            || !ctx->injects)
+        {
+            return NGX_DECLINED;
+        }
+
+        /* the span of a subrequest has the id that it sends */
+
+        id = ngx_pnalloc(r->pool, 8);
+        if (id == NULL) {
+            return NGX_DECLINED;
+        }
+
+        agg_trace_make_span(&ngx_http_aggregate_trace_random, id);
+        ngx_http_set_ctx(r, id, ngx_http_aggregate_trace_module);
+
+        (void) ngx_http_aggregate_trace_set_headers(r, ctx, id);
+
+        return NGX_DECLINED;
+    }
+
+    ctx = ngx_http_aggregate_trace_get(r);
+
+    if (ctx == NULL) {
+        ctx = tlcf->on ? ngx_http_aggregate_trace_create(r, tlcf) : NULL;
+
+        if (ctx == NULL) {
+            return NGX_DECLINED;
+        }
+    }
+
+    if (!ctx->placed) {
+        clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+        ctx->placed = 1;
+        ctx->route = clcf->name;
+    }
+
+    if (ctx->client_used) {
+        ctx->client_used = 0;
+        agg_trace_make_span(&ngx_http_aggregate_trace_random, ctx->client);
+    }
+
+    if (ctx->injects) {
+        (void) ngx_http_aggregate_trace_set_headers(r, ctx, ctx->client);
+    }
+
+    return NGX_DECLINED;
+}
+
+
+/* the headers of a subrequest may be those of its client request: it gets
+ * a list of its own */
+
+ngx_int_t
+ngx_http_aggregate_trace_set_headers(ngx_http_request_t *r,
+    ngx_http_aggregate_trace_ctx_t *ctx, u_char *span_id)
+{
+    u_char               *p;
+    ngx_int_t             rc;
+    ngx_str_t             value;
+    ngx_uint_t            propagators;
+    ngx_list_t            list;
+    ngx_table_elt_t      *h, *copy;
+    agg_trace_context_t   context;
+
+    ngx_http_aggregate_header_iter_t  it;
+
+    propagators = ctx->conf->propagators;
+
+    if (r == r->main && !ctx->foreign) {
+        rc = NGX_DECLINED;
+
+    } else {
+        rc = ngx_http_aggregate_headers_filter(r, &r->headers_in.headers,
+                                           &list,
+                                           ngx_http_aggregate_trace_is_ours);
+        if (rc == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+    }
+
+    ctx->foreign = 1;
+
+    if (rc == NGX_OK) {
+        ngx_http_aggregate_headers_set(&r->headers_in.headers, &list);
+
+    } else if (r != r->main) {
+
+        if (ngx_list_init(&list, r->pool, 16, sizeof(ngx_table_elt_t))
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        ngx_http_aggregate_header_iter(&it, &r->headers_in.headers);
+
+        while ((h = ngx_http_aggregate_header_next(&it)) != NULL) {
+            copy = ngx_list_push(&list);
+            if (copy == NULL) {
+                return NGX_ERROR;
+            }
+
+            *copy = *h;
+        }
+
+        ngx_http_aggregate_headers_set(&r->headers_in.headers, &list);
+    }
+
+    context = ctx->context;
+    ngx_memcpy(context.span_id, span_id, 8);
+
+    p = ngx_pnalloc(r->pool, AGG_TRACE_PARENT_LEN + AGG_TRACE_B3_LEN);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (propagators & NGX_HTTP_AGGREGATE_TRACE_W3C) {
+        agg_trace_write(p, &context);
+
+        value.data = p;
+        value.len = AGG_TRACE_PARENT_LEN;
+
+        if (ngx_http_aggregate_trace_push(r, "traceparent", &value) != NGX_OK
+            || (ctx->state.len
+                && ngx_http_aggregate_trace_push(r, "tracestate", &ctx->state)
+                   != NGX_OK))
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    if (!(propagators & (NGX_HTTP_AGGREGATE_TRACE_B3
+                         |NGX_HTTP_AGGREGATE_TRACE_B3MULTI)))
+    {
+        return NGX_OK;
+    }
+
+    p += AGG_TRACE_PARENT_LEN;
+    agg_trace_write_b3(p, &context);
+
+    value.data = p;
+    value.len = AGG_TRACE_B3_LEN;
+
+    if ((propagators & NGX_HTTP_AGGREGATE_TRACE_B3)
+        && ngx_http_aggregate_trace_push(r, "b3", &value) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (!(propagators & NGX_HTTP_AGGREGATE_TRACE_B3MULTI)) {
+        return NGX_OK;
+    }
+
+    value.len = 32;
+
+    if (ngx_http_aggregate_trace_push(r, "X-B3-TraceId", &value) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    value.data = p + 33;
+    value.len = 16;
+
+    if (ngx_http_aggregate_trace_push(r, "X-B3-SpanId", &value) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    value.data = p + 50;
+    value.len = 1;
+
+    return ngx_http_aggregate_trace_push(r, "X-B3-Sampled", &value);
+}
+
+
+static ngx_uint_t
+ngx_http_aggregate_trace_is_ours(ngx_http_request_t *r, ngx_table_elt_t *h)
+{
+    (void) r;
+
+    switch (h->key.data[0] | 0x20) {
+
+    case 't':
+        return ngx_http_aggregate_header_is(h, "traceparent")
+               || ngx_http_aggregate_header_is(h, "tracestate");
+
+    case 'b':
+        return ngx_http_aggregate_header_is(h, "b3");
+
+    case 'x':
+        return h->key.len > 5
+               && ngx_strncasecmp(h->key.data, (u_char *) "X-B3-", 5) == 0;
+
+    default:
+        return 0;
+    }
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_trace_push(ngx_http_request_t *r, const char *name,
+    ngx_str_t *value)
+{
+    u_char           *low;
+    ngx_uint_t        i;
+    ngx_table_elt_t  *h;
+
+    h = ngx_list_push(&r->headers_in.headers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    h->key.data = (u_char *) name;
+    h->key.len = ngx_strlen(name);
+    h->value = *value;
+    ngx_http_aggregate_header_end(h);
+
+    low = ngx_pnalloc(r->pool, h->key.len);
+    if (low == NULL) {
+
+        /* the list has it already, and must not have half of it */
+
+        low = h->key.data;
+    }
+
+    h->hash = 0;
+
+    for (i = 0; i < h->key.len && low != h->key.data; i++) {
+        low[i] = ngx_tolower(h->key.data[i]);
+        h->hash = ngx_hash(h->hash, low[i]);
+    }
+
+    h->lowcase_key = low;
+
+    return NGX_OK;
+}

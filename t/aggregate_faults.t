@@ -36,6 +36,12 @@ my $b = $t->backend('b',
     '/bomdrip' => { body => "\xef\xbb\xbf{\"a\":1}", drip => 0.01 },
     '/list' => '{"items":[{"p":"1"},{"p":"2"},7]}',
     '/dots' => '".."',
+    '/fail/' => sub {
+        my ($json) = $_[0]{uri} =~ /\?(.*)/;
+        return $json =~ s/%([0-9a-f]{2})/chr hex $1/gier;
+    },
+    '/uri/' => sub { return '"' . $_[0]{uri} . '"' },
+    '/raw/uri/' => sub { return '"' . $_[0]{uri} . '"' },
     '/echo' => sub { return length $_[0]{body} });
 
 my $early = { raw => "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
@@ -57,6 +63,21 @@ my $put = { method => 'PUT', body => 'x', headers => [
     'If-Modified-Since' => $date{'If-Modified-Since'}, 'If-Range' => '"r"',
     'Content-Type' => 'text/plain' ] };
 my $passed = "m,*,$date{'If-Match'},-,-";
+
+sub fails {
+    my ($name, $path, $json, $fails, $more) = @_;
+    $json =~ s/([^\w.-])/sprintf '%%%02x', ord $1/ge;
+    return [ "fail_on: $name", "backend a '/b/fail/x?$json' { fail_on $path; "
+             . ($more || '') . ' } backend b /b/1 { }',
+             $fails ? '200 partial:a {"b":1}' : qr/^200 complete \{"a":/ ];
+}
+
+sub slash {
+    my ($name, $value, $wanted, $uri, $more) = @_;
+    $uri ||= '/b/uri/$arg_x/z';
+    return [ "encoded_slash: $name", "backend a $uri { encoded_slash on;
+             required; " . ($more || '') . ' }', $wanted, args => "x=$value" ];
+}
 
 sub part { return "methods GET PUT POST; backend a $_[0]" }
 
@@ -133,6 +154,59 @@ my @cases = (
       '400 {"a":"bad_uri"}', args => 'x=..' ],
     [ 'of a part that is not required', 'backend a /b/$arg_x/y { }
       backend b /b/1 { }', '200 partial:a {"b":1}', args => 'x=..' ],
+
+    fails('a value', 'errors', '{"errors":[1]}', 1),
+    fails('an object', 'errors', '{"errors":{}}', 1),
+    fails('zero', 'errors', '{"errors":0}', 1),
+    fails('none', 'errors', '{"data":1}', 0),
+    fails('null', 'errors', '{"errors":null}', 0),
+    fails('false', 'errors', '{"errors":false}', 0),
+    fails('an empty array', 'errors', '{"errors":[ ]}', 0),
+    fails('the second of two', 'errors error', '{"error":"x"}', 1),
+    fails('of two members of one name', 'e', '{"e":1,"e":null}', 1),
+    fails('in elements', '[].e', '[{"e":null},{},7,{"e":1}]', 1),
+    fails('in no element', '[].e', '[{"e":null},{},7,[1]]', 0),
+    fails('in the last one', 'a[-1].e', '{"a":[{"e":1},{"e":2}]}', 1),
+    fails('not in that one', 'a[0].e', '{"a":[{"e":null},{"e":2}]}', 0),
+    fails('any member', 'a.*.b', '{"a":{"x":{"b":null},"y":{"b":1}}}', 1),
+    fails('as it came', 'errors', '{"errors":[1],"d":{}}', 1, 'target d;'),
+    fails('what is shaped away', 'e', '{"e":1,"d":1}', 1, 'deny e;'),
+    fails('escaped', 'errors', '{"\u0065rrors":[1]}', 1),
+    [ 'fail_on and a shape', 'backend a \'/b/fail/x?{"d":{"p":1,"q":2}}\' {
+      fail_on e; target d; allow p; }', '200 complete {"a":{"p":1}}' ],
+    [ 'fail_on, a shape, and another part', 'backend a
+      \'/b/fail/x?{"d":{"p":"1","q":2}}\' { fail_on e; target d; deny p; }
+      backend b /b/${a.p} { }', '200 complete {"a":{"q":2},"b":1}' ],
+    [ 'fail_on and a default', 'backend a \'/b/fail/x?{"e":1}\' { fail_on e;
+      default 7; } backend b /b/1 { }', '200 partial:a {"a":7,"b":1}' ],
+    [ 'fail_on in each element', 'backend l /b/list { hidden; }
+      backend a \'/b/fail/x?{"e":${item.p}}\' { each l.items; fail_on e; }',
+      '200 partial:a {"a":[null,null,null]}' ],
+
+    slash('one', 'a/b', '200 complete {"a":"/uri/a%2Fb/z"}'),
+    slash('encoded', 'a%2fb', '200 complete {"a":"/uri/a%2Fb/z"}'),
+    slash('several', '/a//b/', '200 complete {"a":"/uri/%2Fa%2F%2Fb%2F/z"}'),
+    slash('none', 'ab', '200 complete {"a":"/uri/ab/z"}'),
+    slash('with others', 'a/b%20%25%3f%23%2541',
+          '200 complete {"a":"/uri/a%2Fb%20%25%3F%23%2541/z"}'),
+    slash('dots', 'a/../b', '400 {"a":"bad_uri"}'),
+    slash('dots at the end', 'a/..', '400 {"a":"bad_uri"}'),
+    slash('one dot', './a', '400 {"a":"bad_uri"}'),
+    slash('others are refused', 'a/b%5cc', '400 {"a":"bad_uri"}'),
+    slash('nothing', '', '400 {"a":"bad_uri"}'),
+    slash('another location is not reached', 'secret/x',
+          '200 complete {"a":"/uri/secret%2Fx/z"}'),
+    slash('nor by a regular expression', 'secret.php/x',
+          '200 complete {"a":"/uri/secret.php%2Fx/z"}'),
+    slash('arguments', 'a/b', '200 complete {"a":"/uri/x?a%2Fb"}',
+          '/b/uri/x?$arg_x'),
+    slash('in a location without a URI', 'a%20b/c',
+          '200 complete {"a":"/raw/uri/a%20b%2Fc"}', '/raw/uri/$arg_x'),
+    slash('again', 'a/b', '200 complete {"a":"/uri/a%2Fb"}',
+          '/b/uri/$arg_x', 'retry 1;'),
+    [ 'a backend\'s slash', 'backend v /b/path { hidden; }
+      backend a /b/uri/${v.} { encoded_slash on; }',
+      '200 complete {"a":"/uri/p%2Fq"}' ],
 );
 
 # status of a failure: what the backend sent
@@ -159,6 +233,7 @@ my $each503 = [ 'a 503 of an element', 'backend l /b/list { hidden; }
     backend a /b/503?${item.p} { each l.items; required; }',
     '503 {"a":"status"}' ];
 
+$b->set('/path' => '"p/q"');
 $b->set('/4k' => '"' . 'x' x 4000 . '"');
 
 $t->plan(@cases + @errors + 4);
@@ -170,6 +245,9 @@ serve($t, cases => [ @cases, @errors, $retry_after, $each503 ],
                        proxy_read_timeout 80ms; }
     location /small/ { internal; client_max_body_size 1k;
                        proxy_pass http://127.0.0.1:%%PORT_b%%/; }
+    location /b/uri/secret/ { internal; return 403; }
+    location ~ \.php/ { internal; return 403; }
+    location /raw/ { internal; proxy_pass http://127.0.0.1:%%PORT_b%%; }
     location /return413 { internal; return 413; }
 });
 

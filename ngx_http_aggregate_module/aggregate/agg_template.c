@@ -44,6 +44,10 @@ static unsigned char *agg_uri_segments(unsigned char *dst,
     const agg_str_t *value, unsigned args);
 static unsigned char *agg_uri_encode(unsigned char *dst,
     const unsigned char *p, const unsigned char *last, int slash);
+static unsigned char *agg_uri_render_value(unsigned char *dst,
+    const agg_piece_t *piece, const agg_str_t *value, int slash);
+static unsigned char *agg_uri_slashes(unsigned char *dst,
+    const unsigned char *p, const unsigned char *last);
 static size_t agg_uri_decode(unsigned char *dst, const unsigned char *p,
     size_t len);
 static int agg_hex(unsigned char ch);
@@ -608,7 +612,7 @@ agg_uri_render(const agg_template_t *t, const agg_str_t *values,
             continue;
         }
 
-        dst = agg_uri_value(dst, piece, &values[i]);
+        dst = agg_uri_render_value(dst, piece, &values[i], t->slash);
         if (dst == NULL) {
             return AGG_INVALID;
         }
@@ -626,6 +630,14 @@ agg_uri_render(const agg_template_t *t, const agg_str_t *values,
 unsigned char *
 agg_uri_value(unsigned char *dst, const agg_piece_t *piece,
     const agg_str_t *value)
+{
+    return agg_uri_render_value(dst, piece, value, 0);
+}
+
+
+static unsigned char *
+agg_uri_render_value(unsigned char *dst, const agg_piece_t *piece,
+    const agg_str_t *value, int slash)
 {
     size_t                len;
     const unsigned char  *p, *last;
@@ -668,6 +680,10 @@ agg_uri_value(unsigned char *dst, const agg_piece_t *piece,
         return agg_uri_encode(dst, p, last, 0);
     }
 
+    if (slash) {
+        return agg_uri_slashes(dst, p, last);
+    }
+
     if (!agg_is_segment(p, last)) {
         return NULL;
     }
@@ -675,6 +691,41 @@ agg_uri_value(unsigned char *dst, const agg_piece_t *piece,
     memmove(dst, p, last - p);
 
     return dst + (last - p);
+}
+
+
+/* one segment that holds slashes; whoever decodes it too early meets no dots */
+
+static unsigned char *
+agg_uri_slashes(unsigned char *dst, const unsigned char *p,
+    const unsigned char *last)
+{
+    const unsigned char  *slash;
+
+    if (p == last) {
+        return NULL;
+    }
+
+    for ( ;; ) {
+        slash = memchr(p, '/', last - p);
+        if (slash == NULL) {
+            slash = last;
+        }
+
+        if (slash > p && !agg_is_segment(p, slash)) {
+            return NULL;
+        }
+
+        memmove(dst, p, slash - p);
+        dst += slash - p;
+
+        if (slash == last) {
+            return dst;
+        }
+
+        *dst++ = AGG_TEMPLATE_SLASH;
+        p = slash + 1;
+    }
 }
 
 

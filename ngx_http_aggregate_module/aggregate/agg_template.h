@@ -31,6 +31,11 @@
 #pragma GCC visibility push(hidden)
 
 
+/* stands for a "/" within a segment; no value and no literal may hold it */
+
+#define AGG_TEMPLATE_SLASH  '\x01'
+
+
 typedef enum {
     AGG_TEMPLATE_URI = 0,
     AGG_TEMPLATE_HEADER,
@@ -71,6 +76,9 @@ typedef struct {
     size_t                  npieces;
     size_t                  length;     /* of all literals, bytes */
     unsigned                dynamic:1;  /* has a piece that is no literal */
+    unsigned                slash:1;    /* set by the caller: a value in the
+                                           path may hold "/", rendered as
+                                           AGG_TEMPLATE_SLASH */
 } agg_template_t;
 
 

@@ -137,6 +137,9 @@ ngx_http_aggregate_check_statements(ngx_conf_t *cf,
                                          "into", has_as, "as")
         || ngx_http_aggregate_check_pair(cf, backend, backend->string,
                                          "encoding string",
+                                         backend->fail_on != NULL, "fail_on")
+        || ngx_http_aggregate_check_pair(cf, backend, backend->string,
+                                         "encoding string",
                                          backend->shape != NULL,
                                          "a statement that shapes JSON"))
     {
@@ -172,6 +175,12 @@ ngx_http_aggregate_check_statements(ngx_conf_t *cf,
 
     ngx_conf_init_msec_value(backend->timeout, 0);
     ngx_conf_init_value(backend->retry, 0);
+    ngx_conf_init_value(backend->encoded_slash, 0);
+
+    if (backend->encoded_slash) {
+        backend->uri.slash = 1;
+        ngx_http_aggregate_fetch_phases(cf);
+    }
 
     if (!(backend->method & NGX_HTTP_AGGREGATE_SAFE)) {
         backend->retry = 0;

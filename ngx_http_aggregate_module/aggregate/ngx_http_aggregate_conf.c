@@ -92,6 +92,20 @@ static ngx_command_t  ngx_http_aggregate_backend_statements[] = {
       0,
       NULL },
 
+    { ngx_string("fail_on"),
+      NGX_HTTP_AGGREGATE_BACKEND_CONF|NGX_CONF_1MORE,
+      ngx_http_aggregate_set_fail_on,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("encoded_slash"),
+      NGX_HTTP_AGGREGATE_BACKEND_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_on_off,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_backend_t, encoded_slash),
+      NULL },
+
     { ngx_string("encoding"),
       NGX_HTTP_AGGREGATE_BACKEND_CONF|NGX_CONF_TAKE1,
       ngx_http_aggregate_set_encoding,
@@ -379,6 +393,7 @@ ngx_http_aggregate_backend(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     backend->where.line = cf->conf_file->line;
     backend->timeout = NGX_CONF_UNSET_MSEC;
     backend->retry = NGX_CONF_UNSET;
+    backend->encoded_slash = NGX_CONF_UNSET;
     backend->if_index = NGX_CONF_UNSET;
     backend->each_part = NGX_HTTP_AGGREGATE_NO_PART;
 

@@ -37,6 +37,8 @@ char *ngx_http_aggregate_set_default(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_aggregate_set_accept(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+char *ngx_http_aggregate_set_fail_on(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 char *ngx_http_aggregate_set_encoding(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_aggregate_set_method(ngx_conf_t *cf, ngx_command_t *cmd,

@@ -75,6 +75,8 @@ struct ngx_http_aggregate_backend_s {
                                            /* ngx_http_aggregate_range_t */
     ngx_http_aggregate_forward_t    *forward;
     ngx_uint_t                       forward_group;
+    ngx_array_t                     *fail_on;       /* agg_path_t * */
+    ngx_flag_t                       encoded_slash;
     ngx_array_t                     *pass_headers;  /* ngx_str_t, lower case */
     ngx_int_t                        if_index;
 

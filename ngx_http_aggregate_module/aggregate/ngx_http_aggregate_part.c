@@ -115,7 +115,9 @@ ngx_http_aggregate_part_fetch(ngx_http_aggregate_part_t *part,
     fetch->headers_in = &part->ctx->headers_in[conf->forward_group];
     fetch->body_request = (conf->body == NGX_HTTP_AGGREGATE_REQUEST_BODY);
 
+    fetch->encoded_slash = conf->encoded_slash;
     fetch->accept = conf->accept;
+    fetch->fail_on = conf->fail_on;
     fetch->retry = conf->retry;
     fetch->missing = conf->default_value;
 

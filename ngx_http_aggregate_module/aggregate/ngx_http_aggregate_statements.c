@@ -309,6 +309,51 @@ ngx_http_aggregate_set_accept(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 char *
+ngx_http_aggregate_set_fail_on(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_aggregate_backend_t *backend = conf;
+
+    agg_str_t     text;
+    ngx_str_t    *value;
+    ngx_uint_t    i;
+    agg_path_t  **path;
+    agg_error_t   err;
+
+    if (backend->fail_on == NULL) {
+        backend->fail_on = ngx_array_create(cf->pool, 2, sizeof(agg_path_t *));
+        if (backend->fail_on == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        path = ngx_array_push(backend->fail_on);
+        if (path == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        text.data = value[i].data;
+        text.len = value[i].len;
+
+        *path = agg_path_parse(ngx_http_aggregate_mem(cf->pool), &text, 0,
+                               &err);
+
+        if (*path == NULL) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid path \"%V\" in \"fail_on\": %s at "
+                               "offset %uz", &value[i], err.text, err.offset);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
 ngx_http_aggregate_set_encoding(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf)
 {
@@ -385,7 +430,7 @@ ngx_http_aggregate_set_body(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     backend->body_where.file = cf->conf_file->file.name;
     backend->body_where.line = cf->conf_file->line;
 
-    ngx_http_aggregate_fetch_bodies(cf);
+    ngx_http_aggregate_fetch_phases(cf);
 
     if (ngx_strcmp(value[1].data, "request") == 0) {
         backend->body = NGX_HTTP_AGGREGATE_REQUEST_BODY;

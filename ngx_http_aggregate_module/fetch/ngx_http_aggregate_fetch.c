@@ -238,6 +238,7 @@ ngx_http_aggregate_fetch_equal(ngx_http_aggregate_fetch_t *a,
         || a->headers_in != b->headers_in
         || a->nheaders != b->nheaders
         || a->accept != b->accept
+        || a->fail_on != b->fail_on
         || a->retry != b->retry
         || a->sink != b->sink
         || a->stage != b->stage

@@ -62,6 +62,7 @@ typedef enum {
     NGX_HTTP_AGGREGATE_BAD_URI,
     NGX_HTTP_AGGREGATE_DEPENDENCY,
     NGX_HTTP_AGGREGATE_CONFLICT,
+    NGX_HTTP_AGGREGATE_CONTENT,
     NGX_HTTP_AGGREGATE_BREAKER_OPEN,
     NGX_HTTP_AGGREGATE_CANCELLED,
     NGX_HTTP_AGGREGATE_INTERNAL
@@ -182,6 +183,8 @@ struct ngx_http_aggregate_fetch_s {
     ngx_str_t                        body;      /* if body_set */
 
     ngx_array_t                     *accept;    /* of ranges */
+    ngx_array_t                     *fail_on;   /* agg_path_t *: a value there
+                                                   fails it, as it came */
     ngx_int_t                        retry;     /* tries after the first */
 
     ngx_http_aggregate_sink_e        sink;
@@ -193,6 +196,9 @@ struct ngx_http_aggregate_fetch_s {
 
     unsigned                         body_set:1;      /* body is sent */
     unsigned                         body_request:1;  /* the client's is */
+    unsigned                         encoded_slash:1; /* in uri \x01 stands
+                                                   for a "/" within a segment,
+                                                   which is sent as "%2F" */
     unsigned                         error_body:1;    /* of a status that is
                                                    not accepted, too: if it is
                                                    JSON it becomes source */
@@ -466,11 +472,12 @@ ngx_http_aggregate_join_t *ngx_http_aggregate_join_create(ngx_pool_t *pool,
 
 
 /*
- * At configuration time, where fetches may have a body: "client_max_body_size"
- * of the locations that they are sent to does not apply to them then.
+ * At configuration time, where fetches may have a body or encoded slashes: the
+ * engine needs a handler in the phases then.  "client_max_body_size" of the
+ * locations that they are sent to does not apply to them.
  */
 
-void ngx_http_aggregate_fetch_bodies(ngx_conf_t *cf);
+void ngx_http_aggregate_fetch_phases(ngx_conf_t *cf);
 
 
 /* at configuration time, in postconfiguration; two at most */

@@ -17,7 +17,7 @@
 typedef struct {
     ngx_http_aggregate_observer_t   *observers;
     ngx_uint_t                       nobservers;
-    ngx_uint_t                       bodies;    /* unsigned  bodies:1; */
+    ngx_uint_t                       phases;    /* unsigned  phases:1; */
 } ngx_http_aggregate_fetch_main_conf_t;
 
 
@@ -73,12 +73,13 @@ ngx_http_aggregate_reason_e ngx_http_aggregate_sink_push(
     ngx_http_aggregate_try_t *t, u_char *p, size_t len);
 ngx_http_aggregate_reason_e ngx_http_aggregate_sink_finish(
     ngx_http_aggregate_try_t *t);
+void ngx_http_aggregate_sink_error(ngx_http_aggregate_try_t *t);
 
 /* ngx_http_aggregate_fetch_headers.c */
 
 ngx_int_t ngx_http_aggregate_set_headers(ngx_http_request_t *sr,
     ngx_http_aggregate_fetch_t *fetch);
-ngx_int_t ngx_http_aggregate_body_init(ngx_conf_t *cf);
+ngx_int_t ngx_http_aggregate_phase_init(ngx_conf_t *cf);
 
 
 #pragma GCC visibility pop

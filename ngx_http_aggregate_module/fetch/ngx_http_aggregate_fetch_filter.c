@@ -66,6 +66,7 @@ ngx_str_t  ngx_http_aggregate_reasons[] = {
     ngx_string("bad_uri"),
     ngx_string("dependency"),
     ngx_string("conflict"),
+    ngx_string("content"),
     ngx_string("breaker_open"),
     ngx_string("cancelled"),
     ngx_string("internal")
@@ -148,18 +149,23 @@ ngx_http_aggregate_header_filter(ngx_http_request_t *r)
     if (!ngx_http_aggregate_accepts(t->fetch, r->headers_out.status)
         || ngx_http_aggregate_is_local_error(t))
     {
-        /* its body, which may be without an end, matters only if asked for */
+        reason = ngx_http_aggregate_status_reason(t);
 
         if (t->fetch->error_body && !t->no_body
-            && !ngx_http_aggregate_is_local_error(t)
-            && ngx_http_aggregate_sink_start(t)
-               == NGX_HTTP_AGGREGATE_NO_REASON)
+            && reason == NGX_HTTP_AGGREGATE_STATUS)
         {
             t->error_body = 1;
-            return NGX_OK;
+
+            if (ngx_http_aggregate_sink_start(t)
+                == NGX_HTTP_AGGREGATE_NO_REASON)
+            {
+                return NGX_OK;
+            }
         }
 
-        ngx_http_aggregate_try_result(t, ngx_http_aggregate_status_reason(t));
+        /* its body, which may be without an end, does not matter */
+
+        ngx_http_aggregate_try_result(t, reason);
         return NGX_OK;
     }
 
@@ -298,7 +304,9 @@ ngx_http_aggregate_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
             }
 
             if (reason != NGX_HTTP_AGGREGATE_NO_REASON) {
-                ngx_http_aggregate_try_result(t, reason);
+                ngx_http_aggregate_try_result(t, t->error_body
+                                               ? NGX_HTTP_AGGREGATE_STATUS
+                                               : reason);
             }
         }
 
@@ -313,7 +321,7 @@ ngx_http_aggregate_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 static ngx_int_t
 ngx_http_aggregate_filter_init(ngx_conf_t *cf)
 {
-    if (ngx_http_aggregate_body_init(cf) != NGX_OK) {
+    if (ngx_http_aggregate_phase_init(cf) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -357,11 +365,11 @@ ngx_http_aggregate_observe(ngx_conf_t *cf,
 
 
 void
-ngx_http_aggregate_fetch_bodies(ngx_conf_t *cf)
+ngx_http_aggregate_fetch_phases(ngx_conf_t *cf)
 {
     ngx_http_aggregate_fetch_main_conf_t  *fmcf;
 
     fmcf = ngx_http_conf_get_module_main_conf(cf,
                                       ngx_http_aggregate_fetch_filter_module);
-    fmcf->bodies = 1;
+    fmcf->phases = 1;
 }

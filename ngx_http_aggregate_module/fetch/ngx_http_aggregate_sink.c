@@ -2,6 +2,7 @@
 /* what becomes of a response's body: it is shaped as it arrives */
 
 #include "ngx_http_aggregate_fetch_core.h"
+#include "agg_content.h"
 
 
 static ngx_http_aggregate_reason_e ngx_http_aggregate_sink_shape(
@@ -10,8 +11,13 @@ static ngx_uint_t ngx_http_aggregate_sink_skip_bom(
     ngx_http_aggregate_try_t *t, u_char **p, size_t *len);
 static ngx_http_aggregate_reason_e ngx_http_aggregate_sink_string(
     ngx_http_aggregate_try_t *t);
-static ngx_http_aggregate_reason_e ngx_http_aggregate_sink_tail(
-    ngx_http_aggregate_try_t *t);
+static agg_shape_t *ngx_http_aggregate_sink_first(
+    ngx_http_aggregate_fetch_t *fetch);
+static ngx_uint_t ngx_http_aggregate_sink_fails(ngx_http_aggregate_try_t *t);
+static ngx_http_aggregate_reason_e ngx_http_aggregate_sink_end(
+    ngx_http_aggregate_try_t *t, agg_shape_run_t *run);
+static ngx_http_aggregate_reason_e ngx_http_aggregate_sink_run(
+    ngx_http_aggregate_try_t *t, agg_shape_t *shape);
 static ngx_http_aggregate_reason_e ngx_http_aggregate_sink_reason(
     agg_rc_e rc);
 
@@ -63,29 +69,22 @@ ngx_http_aggregate_sink_start(ngx_http_aggregate_try_t *t)
 static ngx_http_aggregate_reason_e
 ngx_http_aggregate_sink_shape(ngx_http_aggregate_try_t *t, off_t length)
 {
-    ngx_pool_t                    *pool;
-    agg_shape_t                   *shape;
-    agg_shape_args_t              *args;
-    ngx_http_aggregate_fetch_t    *fetch;
-    ngx_http_aggregate_fetches_t  *fs;
-
-    fs = t->fetches;
-    fetch = t->fetch;
-    pool = t->request->pool;
+    agg_shape_t       *shape;
+    agg_shape_args_t  *args;
 
     args = NULL;
     shape = NULL;
 
-    if (fetch->shape) {
-        shape = fetch->stage == NGX_HTTP_AGGREGATE_SHAPE_WHOLE
-                ? fetch->shape->shape : agg_shape_head(fetch->shape->shape);
+    if (t->fetch->shape && t->fetch->fail_on == NULL && !t->error_body) {
+        shape = ngx_http_aggregate_sink_first(t->fetch);
 
-        t->out.max = fs->limits->max_response_size;
+        t->out.max = t->fetches->limits->max_response_size;
 
-        args = ngx_palloc(pool, sizeof(agg_shape_args_t));
+        args = ngx_palloc(t->request->pool, sizeof(agg_shape_args_t));
 
         if (args == NULL
-            || ngx_http_aggregate_shape_args(fs->request, fetch->shape, args)
+            || ngx_http_aggregate_shape_args(t->fetches->request,
+                                             t->fetch->shape, args)
                != NGX_OK)
         {
             return NGX_HTTP_AGGREGATE_INTERNAL;
@@ -98,7 +97,7 @@ ngx_http_aggregate_sink_shape(ngx_http_aggregate_try_t *t, off_t length)
         return NGX_HTTP_AGGREGATE_INTERNAL;
     }
 
-    t->run = ngx_palloc(pool, agg_shape_run_size(shape));
+    t->run = ngx_palloc(t->request->pool, agg_shape_run_size(shape));
     if (t->run == NULL) {
         return NGX_HTTP_AGGREGATE_INTERNAL;
     }
@@ -106,6 +105,16 @@ ngx_http_aggregate_sink_shape(ngx_http_aggregate_try_t *t, off_t length)
     agg_shape_run_init(t->run, shape, &t->out, args);
 
     return NGX_HTTP_AGGREGATE_NO_REASON;
+}
+
+
+/* the shape that is run first, over what the backend sent */
+
+static agg_shape_t *
+ngx_http_aggregate_sink_first(ngx_http_aggregate_fetch_t *fetch)
+{
+    return fetch->stage == NGX_HTTP_AGGREGATE_SHAPE_WHOLE
+           ? fetch->shape->shape : agg_shape_head(fetch->shape->shape);
 }
 
 
@@ -179,9 +188,9 @@ ngx_http_aggregate_sink_skip_bom(ngx_http_aggregate_try_t *t, u_char **p,
 ngx_http_aggregate_reason_e
 ngx_http_aggregate_sink_finish(ngx_http_aggregate_try_t *t)
 {
-    agg_rc_e                     rc;
-    agg_str_t                    missing;
-    ngx_http_aggregate_fetch_t  *fetch;
+    agg_str_t                     missing;
+    ngx_http_aggregate_fetch_t   *fetch;
+    ngx_http_aggregate_reason_e   reason;
 
     fetch = t->fetch;
 
@@ -203,55 +212,122 @@ ngx_http_aggregate_sink_finish(ngx_http_aggregate_try_t *t)
     }
 
     if (t->run) {
-        rc = agg_shape_run_finish(t->run);
+        reason = ngx_http_aggregate_sink_end(t, t->run);
 
-        if (rc == AGG_NOT_FOUND) {
-
-            if (fetch->missing.data) {
-                missing.data = fetch->missing.data;
-                missing.len = fetch->missing.len;
-            }
-
-            rc = agg_shape_run_missing(t->run, &missing);
-        }
-
-        if (rc != AGG_OK) {
-            return ngx_http_aggregate_sink_reason(rc);
+        if (reason != NGX_HTTP_AGGREGATE_NO_REASON) {
+            return reason;
         }
     }
 
     t->value.data = t->out.start;
     t->value.len = agg_buf_used(&t->out);
+
+    if (fetch->fail_on) {
+
+        if (ngx_http_aggregate_sink_fails(t)) {
+            return NGX_HTTP_AGGREGATE_CONTENT;
+        }
+
+        if (fetch->shape) {
+            reason = ngx_http_aggregate_sink_run(t,
+                                      ngx_http_aggregate_sink_first(fetch));
+
+            if (reason != NGX_HTTP_AGGREGATE_NO_REASON) {
+                return reason;
+            }
+        }
+    }
+
     t->source = t->value;
 
     if (fetch->shape && fetch->stage == NGX_HTTP_AGGREGATE_SHAPE_SPLIT) {
-        return ngx_http_aggregate_sink_tail(t);
+
+        /* others read the source, the rest is done to a copy */
+
+        return ngx_http_aggregate_sink_run(t,
+                                        agg_shape_tail(fetch->shape->shape));
     }
 
     return NGX_HTTP_AGGREGATE_NO_REASON;
 }
 
 
-/* others read what "target" and "limit" left, the rest is done to a copy */
+/* a response that is not accepted, for those who want to know what it says */
+
+void
+ngx_http_aggregate_sink_error(ngx_http_aggregate_try_t *t)
+{
+    if (agg_shape_run_finish(t->run) == AGG_OK) {
+        t->source.data = t->out.start;
+        t->source.len = agg_buf_used(&t->out);
+    }
+}
+
+
+static ngx_uint_t
+ngx_http_aggregate_sink_fails(ngx_http_aggregate_try_t *t)
+{
+    ngx_uint_t    i;
+    agg_path_t  **path;
+
+    path = t->fetch->fail_on->elts;
+
+    for (i = 0; i < t->fetch->fail_on->nelts; i++) {
+        if (agg_content_fails(path[i], &t->value)) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* the document is complete: what stands for a target that is not there */
 
 static ngx_http_aggregate_reason_e
-ngx_http_aggregate_sink_tail(ngx_http_aggregate_try_t *t)
+ngx_http_aggregate_sink_end(ngx_http_aggregate_try_t *t,
+    agg_shape_run_t *run)
+{
+    agg_rc_e   rc;
+    agg_str_t  missing;
+
+    rc = agg_shape_run_finish(run);
+
+    if (rc == AGG_NOT_FOUND) {
+        missing.data = (u_char *) "null";
+        missing.len = 4;
+
+        if (t->fetch->missing.data) {
+            missing.data = t->fetch->missing.data;
+            missing.len = t->fetch->missing.len;
+        }
+
+        rc = agg_shape_run_missing(run, &missing);
+    }
+
+    return ngx_http_aggregate_sink_reason(rc);
+}
+
+
+/* a shape over the whole value, in place of it */
+
+static ngx_http_aggregate_reason_e
+ngx_http_aggregate_sink_run(ngx_http_aggregate_try_t *t, agg_shape_t *shape)
 {
     agg_rc_e                       rc;
     agg_buf_t                      out;
-    agg_shape_t                   *tail;
     agg_shape_run_t               *run;
     agg_shape_args_t               args;
+    ngx_http_aggregate_reason_e    reason;
     ngx_http_aggregate_fetches_t  *fs;
 
     fs = t->fetches;
-    tail = agg_shape_tail(t->fetch->shape->shape);
 
-    if (agg_shape_is_identity(tail)) {
+    if (agg_shape_is_identity(shape)) {
         return NGX_HTTP_AGGREGATE_NO_REASON;
     }
 
-    run = ngx_palloc(fs->request->pool, agg_shape_run_size(tail));
+    run = ngx_palloc(fs->request->pool, agg_shape_run_size(shape));
 
     if (run == NULL
         || ngx_http_aggregate_shape_args(fs->request, t->fetch->shape, &args)
@@ -261,22 +337,22 @@ ngx_http_aggregate_sink_tail(ngx_http_aggregate_try_t *t)
     }
 
     agg_buf_init(&out, fs->mem, fs->limits->max_response_size);
-    agg_shape_run_init(run, tail, &out, &args);
+    agg_shape_run_init(run, shape, &out, &args);
 
-    rc = agg_shape_run_push(run, t->source.data, t->source.len);
-
-    if (rc == AGG_OK) {
-        rc = agg_shape_run_finish(run);
-    }
+    rc = agg_shape_run_push(run, t->value.data, t->value.len);
 
     if (rc != AGG_OK) {
         return ngx_http_aggregate_sink_reason(rc);
     }
 
-    t->value.data = out.start;
-    t->value.len = agg_buf_used(&out);
+    reason = ngx_http_aggregate_sink_end(t, run);
 
-    return NGX_HTTP_AGGREGATE_NO_REASON;
+    if (reason == NGX_HTTP_AGGREGATE_NO_REASON) {
+        t->value.data = out.start;
+        t->value.len = agg_buf_used(&out);
+    }
+
+    return reason;
 }
 
 

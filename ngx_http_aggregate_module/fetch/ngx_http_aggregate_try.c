@@ -13,7 +13,8 @@
 
 static ngx_int_t ngx_http_aggregate_try_prepare(ngx_http_aggregate_try_t *t);
 static ngx_int_t ngx_http_aggregate_try_set_body(ngx_http_aggregate_try_t *t);
-static ngx_int_t ngx_http_aggregate_body_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_http_aggregate_phase_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_http_aggregate_encode_uri(ngx_http_request_t *r);
 static void ngx_http_aggregate_try_run(ngx_http_request_t *sr);
 static ngx_int_t ngx_http_aggregate_process_header(ngx_http_request_t *sr);
 static ngx_int_t ngx_http_aggregate_next_header(ngx_http_request_t *sr);
@@ -200,7 +201,7 @@ ngx_http_aggregate_try_set_body(ngx_http_aggregate_try_t *t)
         fmcf = ngx_http_get_module_main_conf(sr,
                                       ngx_http_aggregate_fetch_filter_module);
 
-        if (fmcf->bodies) {
+        if (fmcf->phases) {
 
             /* the location's "client_max_body_size" is for clients */
 
@@ -251,7 +252,7 @@ ngx_http_aggregate_try_set_body(ngx_http_aggregate_try_t *t)
 
 
 ngx_int_t
-ngx_http_aggregate_body_init(ngx_conf_t *cf)
+ngx_http_aggregate_phase_init(ngx_conf_t *cf)
 {
     ngx_http_handler_pt                   *h;
     ngx_http_core_main_conf_t             *cmcf;
@@ -260,7 +261,7 @@ ngx_http_aggregate_body_init(ngx_conf_t *cf)
     fmcf = ngx_http_conf_get_module_main_conf(cf,
                                       ngx_http_aggregate_fetch_filter_module);
 
-    if (!fmcf->bodies) {
+    if (!fmcf->phases) {
         return NGX_OK;
     }
 
@@ -271,7 +272,7 @@ ngx_http_aggregate_body_init(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    *h = ngx_http_aggregate_body_handler;
+    *h = ngx_http_aggregate_phase_handler;
 
     return NGX_OK;
 }
@@ -280,16 +281,89 @@ ngx_http_aggregate_body_init(ngx_conf_t *cf)
 /* the location is known, and has been asked for "client_max_body_size" */
 
 static ngx_int_t
-ngx_http_aggregate_body_handler(ngx_http_request_t *r)
+ngx_http_aggregate_phase_handler(ngx_http_request_t *r)
 {
     ngx_http_aggregate_try_t  *t;
 
     t = ngx_http_aggregate_get_try(r);
 
-    if (t && t->content_length_n != -1) {
+    if (t == NULL) {
+        return NGX_DECLINED;
+    }
+
+    if (t->content_length_n != -1) {
         r->headers_in.content_length_n = t->content_length_n;
         t->content_length_n = -1;
     }
+
+    if (t->fetch->encoded_slash) {
+        return ngx_http_aggregate_encode_uri(r);
+    }
+
+    return NGX_DECLINED;
+}
+
+
+/*
+ * nginx keeps URIs decoded, and has no way to say that a "/" is to be encoded:
+ * where there is one the whole URI is encoded here, but the location's part of
+ * it, and sent as it stands.
+ */
+
+static ngx_int_t
+ngx_http_aggregate_encode_uri(ngx_http_request_t *r)
+{
+    u_char                    *p, *src, *last;
+    ngx_str_t                  uri;
+    ngx_uint_t                 escapes;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    src = r->uri.data;
+    last = src + r->uri.len;
+
+    if (!r->internal || ngx_strlchr(src, last, '\x01') == NULL) {
+        return NGX_DECLINED;
+    }
+
+    escapes = ngx_escape_uri(NULL, src, r->uri.len, NGX_ESCAPE_URI);
+
+    uri.data = ngx_pnalloc(r->pool, r->uri.len + 2 * escapes);
+    if (uri.data == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    p = uri.data;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    if (clcf->name.len <= r->uri.len
+        && ngx_strncmp(clcf->name.data, src, clcf->name.len) == 0
+        && ngx_escape_uri(NULL, src, clcf->name.len, NGX_ESCAPE_URI) != 0)
+    {
+        /* "proxy_pass" would take off too little */
+
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    for ( /* void */ ; src < last; src++) {
+
+        if (*src == '\x01') {
+            p = ngx_cpymem(p, "%2F", 3);
+
+        } else {
+            p = (u_char *) ngx_escape_uri(p, src, 1, NGX_ESCAPE_URI);
+        }
+    }
+
+    uri.len = p - uri.data;
+
+    r->uri = uri;
+    r->internal = 0;
+    r->quoted_uri = 0;
+
+#if (nginx_version < 1021001)
+    r->space_in_uri = 0;
+#endif
 
     return NGX_DECLINED;
 }
@@ -560,20 +634,16 @@ ngx_http_aggregate_try_reason(ngx_http_aggregate_try_t *t, ngx_int_t rc)
                            : NGX_HTTP_AGGREGATE_INTERNAL;
     }
 
-    if (!t->accepted) {
+    if (t->error_body) {
 
-        if (t->error_body && t->received != 0
-            && (!ngx_http_aggregate_is_whole(t, rc)
-                || ngx_http_aggregate_sink_finish(t)
-                   != NGX_HTTP_AGGREGATE_NO_REASON))
-        {
-            t->source.data = NULL;
-            t->source.len = 0;
+        if (t->run && ngx_http_aggregate_is_whole(t, rc)) {
+            ngx_http_aggregate_sink_error(t);
         }
 
-        t->value.data = NULL;
-        t->value.len = 0;
+        return NGX_HTTP_AGGREGATE_STATUS;
+    }
 
+    if (!t->accepted) {
         return ngx_http_aggregate_status_reason(t);
     }
 

@@ -72,6 +72,17 @@ sub fails {
              $fails ? '200 partial:a {"b":1}' : qr/^200 complete \{"a":/ ];
 }
 
+sub fanned {
+    my ($name, $path, $json, $wanted, $shape) = @_;
+    $json =~ s/([^\w.-])/sprintf '%%%02x', ord $1/ge;
+    return [ "each: $name", "backend l '/b/fail/x?$json' { "
+             . ($shape || '') . " } backend x /b/uri/\${item.p} { each $path;
+             into x; }",
+             defined $wanted ? '200 complete {"l":'
+                               . $wanted =~ s{"x":"}{"x":"/uri/}gr . '}'
+                             : qr/^200 partial:x \{"l":/ ];
+}
+
 sub slash {
     my ($name, $value, $wanted, $uri, $more) = @_;
     $uri ||= '/b/uri/$arg_x/z';
@@ -182,6 +193,23 @@ my @cases = (
     [ 'fail_on in each element', 'backend l /b/list { hidden; }
       backend a \'/b/fail/x?{"e":${item.p}}\' { each l.items; fail_on e; }',
       '200 partial:a {"a":[null,null,null]}' ],
+
+    fanned('two arrays of one name', 'l.i', '{"i":[{"p":1}],"i":[{"p":2}]}',
+         '{"i":[{"p":1}],"i":[{"p":2,"x":"2"}]}'),
+    fanned('of different lengths', 'l.i',
+         '{"i":[{"p":1},{"p":2},{"p":3}],"i":[{"p":4}]}',
+         '{"i":[{"p":1},{"p":2},{"p":3}],"i":[{"p":4,"x":"4"}]}'),
+    fanned('on the way', 'l.a.i',
+         '{"a":{"i":[{"p":1}]},"a":{"i":[{"p":2}]}}',
+         '{"a":{"i":[{"p":1}]},"a":{"i":[{"p":2,"x":"2"}]}}'),
+    fanned('shaped', 'l.i', '{ "z":1, "i":[{"p":1}], "i":[{"p":2,"q":3}]}',
+         '{"i":[{"p":1}],"i":[{"p":2,"x":"2"}]}', 'allow i[].p;'),
+    fanned('an index from the end', 'l.i',
+         '{"z":1,"i":[{"p":1}],"i":[{"p":2},{"p":3}]}',
+         '{"z":1,"i":[{}],"i":[{"p":2,"x":"2"},{"x":"3"}]}', 'deny i[-1].p;'),
+    fanned('two elements of one name', 'l.i', '{"i":[{"p":1,"p":2}]}',
+         '{"i":[{"p":1,"p":2,"x":"2"}]}'),
+    fanned('the second is no array', 'l.i', '{"i":[{"p":1}],"i":7}', undef),
 
     slash('one', 'a/b', '200 complete {"a":"/uri/a%2Fb/z"}'),
     slash('encoded', 'a%2fb', '200 complete {"a":"/uri/a%2Fb/z"}'),

@@ -154,6 +154,7 @@ ngx_http_aggregate_into_values(ngx_http_aggregate_part_t *host,
         }
 
         into->n = part->nelements;
+        into->at = part->array_at;
         into->values = ngx_pcalloc(ctx->request->pool,
                                    into->n * sizeof(agg_str_t));
         if (into->values == NULL) {
@@ -185,6 +186,8 @@ ngx_http_aggregate_into_default(ngx_http_aggregate_part_t *part,
     {
         return NGX_OK;
     }
+
+    into->at = array.data - document->data + 1;
 
     agg_iter_init(&it, &array);
 

@@ -171,6 +171,7 @@ struct ngx_http_aggregate_part_s {
     ngx_uint_t                       pending;
     ngx_http_aggregate_fetch_t     **elements;      /* NULL: not asked for */
     ngx_uint_t                       nelements;
+    size_t                           array_at;      /* in its host's source */
 
     ngx_msec_t                       end;
     uint64_t                         end_usec;

@@ -189,6 +189,8 @@ ngx_http_aggregate_each_start(ngx_http_aggregate_part_t *part)
         return;
     }
 
+    part->array_at = array.data - host->source.data + 1;
+
     switch (ngx_http_aggregate_each_elements(part, &array)) {
 
     case NGX_OK:

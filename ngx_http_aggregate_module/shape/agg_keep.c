@@ -99,6 +99,11 @@ agg_run_into(agg_shape_run_t *run, const agg_frame_t *f, const agg_out_t *out)
     const agg_shape_into_t  *into;
 
     into = &run->args->into[out->slot];
+
+    if (into->at != 0 && into->at != (f - 1)->at) {
+        return NULL;
+    }
+
     i = (f - 1)->index;
 
     return (i < into->n && into->values[i].data != NULL) ? &into->values[i]

@@ -115,6 +115,7 @@ agg_run_reset(agg_shape_run_t *run, const agg_state_t *state)
     run->found = 0;
     run->child = state;
     run->edge = NULL;
+    run->base = 0;
     run->from = NULL;
     run->quote = NULL;
     run->length = 0;
@@ -152,8 +153,11 @@ agg_run_piece(agg_shape_run_t *run, const u_char *data, size_t len)
         run->to = p;
     }
 
+    run->piece = data;
+
     rc = agg_run_bytes(run, &p, end);
 
+    run->base += (size_t) (p - data);
     run->offset += (size_t) (p - data);
 
     return (rc == AGG_OK) ? agg_run_leave(run, end) : rc;
@@ -468,6 +472,7 @@ agg_run_open(agg_shape_run_t *run, const u_char *p, const u_char *end)
     }
 
     f->close = ']';
+    f->at = run->base + (size_t) (p - run->piece) + 1;
     run->step = AGG_RUN_FIRST_VALUE;
 
     f->limit = st->limit;

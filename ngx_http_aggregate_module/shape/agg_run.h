@@ -78,6 +78,7 @@ struct agg_frame_s {
     unsigned            misses;     /* of the habits */
     agg_habit_t        *habit;      /* the next member's */
     size_t              index;      /* of the element */
+    size_t              at;         /* of the array, bytes from 1 */
     size_t              limit;
     size_t              total;      /* elements, when counted */
     size_t              start;      /* of the container in the output */

@@ -71,6 +71,9 @@ typedef struct {
     agg_str_t        *values;           /* of the elements, raw JSON; data is
                                            NULL: nothing for this one */
     size_t            n;
+    size_t            at;               /* of duplicate arrays the one whose
+                                           "[" is that many bytes into what is
+                                           pushed, from 1; 0: all of them */
 } agg_shape_into_t;
 
 
@@ -102,6 +105,8 @@ typedef struct {
     agg_frame_t             *frame;     /* the innermost */
     const agg_state_t       *child;     /* for the value that is due */
     const agg_edge_t        *edge;      /* of the member that is due */
+    const u_char            *piece;
+    size_t                   base;      /* of the piece in the document */
     const u_char            *from;      /* what of this piece is to be copied */
     const u_char            *to;
     const u_char            *quote;     /* where in this piece the name is */

@@ -229,6 +229,7 @@ static ngx_http_aggregate_observer_t  ngx_http_glue_observer = {
     ngx_http_glue_end,
     ngx_http_glue_result,
     ngx_http_glue_close,
+    NULL,
     0,
     NULL
 };

@@ -1,0 +1,151 @@
+#!/usr/bin/perl
+
+# Responses that consist of several: what the handler sends by subrequests is
+# not seen whole, so it is not stored; what filters add, they add to a hit too.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Test::More;
+
+use Harness;
+
+my $echo = '/usr/lib/nginx/modules/ngx_http_echo_module.so';
+
+my @uris = ([ '/ssi', 'HIT', '-' ], [ '/ssi/many', 'HIT', '-' ],
+            [ '/added', 'HIT', '-' ], [ '/ssi/cached', 'HIT', '-' ]);
+
+my @echoed = ([ '/echo', 'MISS', 'subrequests' ],
+              [ '/async', 'MISS', 'subrequests' ],
+              [ '/last', 'MISS', 'subrequests' ],
+              [ '/two', 'MISS', 'subrequests' ],
+              [ '/plain', 'HIT', '-' ]);
+
+my $t = Harness->new;
+
+my @fresh = (headers => [ 'Cache-Control' => 'max-age=60' ]);
+
+my $b = $t->backend('api',
+    '/ssi'        => { body => 'a<!--# include virtual="/in/1" -->b'
+                       . '<!--# include virtual="/in/2" -->c',
+                       type => 'text/html', @fresh },
+    '/ssi/many'   => { body => 'a<!--# include virtual="/in/1" -->' x 300,
+                       type => 'text/html', drip => 0.001,
+                       drip_bytes => 1000, @fresh },
+    '/ssi/cached' => { body => 'a<!--# include virtual="/kept/1" -->b',
+                       type => 'text/html', @fresh },
+    '/added'      => { body => 'main', type => 'text/html', @fresh },
+    '/in/'        => { body => '[in]', delay => 0.02, type => 'text/html' },
+    '/kept/'      => { body => '[kept]', type => 'text/html', @fresh },
+);
+
+# the package's module loads into the nginx of the distribution only
+
+my ($loads) = $t->test_config("load_module $echo;\n%%GLOBALS%%\n"
+                              . "events { }\n");
+
+push @uris, @echoed if $loads;
+$t->plan(4 * @uris + 2);
+
+$t->run(($loads ? "load_module $echo;\n" : '') . <<'EOF'
+
+%%GLOBALS%%
+
+worker_processes  1;
+
+events {
+}
+
+http {
+    %%HTTP%%
+
+    aggregate_cache_zone  api 8m;
+    log_format  reason  '$uri $aggregate_cache_status $aggregate_cache_reason';
+
+    server {
+        listen       127.0.0.1:%%PORT_0%%;
+        server_name  localhost;
+
+        access_log   %%TESTDIR%%/reason.log reason;
+
+        location / {
+            aggregate_cache  api;
+            ssi              on;
+            proxy_pass  http://127.0.0.1:%%PORT_api%%;
+        }
+
+        location /added {
+            aggregate_cache      api;
+            add_before_body      /in/1;
+            add_after_body       /in/2;
+            proxy_pass  http://127.0.0.1:%%PORT_api%%;
+        }
+
+        location /in/ {
+            proxy_pass  http://127.0.0.1:%%PORT_api%%;
+        }
+
+EOF
+    . ($loads ? <<'EOF' : '') . <<'EOF');
+        aggregate_cache_valid  60s;
+
+        location = /echo {
+            aggregate_cache  api;
+            echo             a;
+            echo_location    /in/1;
+            echo             b;
+        }
+
+        location = /two {
+            aggregate_cache  api;
+            echo_location    /in/1;
+            echo_location    /in/2;
+        }
+
+        location = /last {
+            aggregate_cache  api;
+            echo             a;
+            echo_location    /in/1;
+        }
+
+        location = /async {
+            aggregate_cache       api;
+            echo                  a;
+            echo_location_async   /in/1;
+            echo_location_async   /in/2;
+            echo                  b;
+        }
+
+        location = /plain {
+            aggregate_cache  api;
+            echo             a;
+            echo             b;
+        }
+EOF
+        location = /stub {
+            stub_status;
+        }
+    }
+}
+
+EOF
+
+for my $case (@uris) {
+    my ($uri, $status, $reason) = @$case;
+    my @r = map { http_get($uri) } 1 .. 3;
+
+    is($r[0]->status, 200, "$uri, 200");
+    is($r[1]->body, $r[0]->body, "$uri, the second is as the first");
+    is($r[2]->header('X-Cache'), $status, "$uri, $status");
+
+    my $log = $t->read_file('reason.log');
+    like($log, qr{^\Q$uri\E \w+ \Q$reason\E$}m, "$uri, why");
+}
+
+like(http_get('/ssi/cached')->body, qr/^a\[kept\]b$/, 'parts are there');
+
+ok(wait_for(sub { $t->stub_status('/stub')->{active} == 1 }, 5),
+   'no connection is left');

@@ -27,7 +27,7 @@ sub answer {
 }
 
 my $f = Harness::Fleet->new(
-    plan    => 25,
+    plan    => 28,
     workers => 1,
     block   => 'timeout 500ms; connect_timeout 500ms;',
     backend => [
@@ -172,4 +172,25 @@ for my $skew (0, 600, -600) {
     }
 }
 
-ok($f->linked, 'linked');
+# the clock of Redis goes back: what it holds comes from the future
+
+my $redis = $f->redis;
+
+sub restart_redis {
+    my ($seconds) = @_;
+    local $ENV{LD_PRELOAD} = "$dir/clock.so";
+    local $ENV{CLOCK_OFFSET} = "$dir/redis-offset";
+    $g->write_file('redis-offset', "$seconds\n");
+    $redis->call('SAVE');
+    $redis->kill_it;
+    return $redis->start && $f->linked;
+}
+
+jump(0);
+ok(restart_redis(600), 'a Redis that is ahead');
+get(0, '/long/future');
+get(0, '/long/there');
+sleep(0.1);
+is(from_redis(1, '/long/there')->body, 'n1', 'used');
+ok(restart_redis(0), 'it is set right');
+is(get(1, '/long/future')->body, 'n2', 'from the future: fetched anew');

@@ -19,7 +19,7 @@ use Harness::Fleet;
 my %n;
 
 my $f = Harness::Fleet->new(
-    plan    => 38,
+    plan    => 39,
     workers => 1,
     block   => 'timeout 500ms; connect_timeout 500ms;',
     backend => [
@@ -150,6 +150,9 @@ purge(0, 'uri=/dump2');
 $f->gateway(1)->stop;
 $redis->kill_it;
 ok($redis->start, 'a Redis of the dump');
+ok(wait_for(sub { $f->get(0, '/linked/' . rand());
+                  $f->state(0)->{redis} eq 'up' }, slow(15)),
+   'the one that knows is there first');
 $f->gateway(1)->run;
 ok($f->linked, 'one node knows nothing');
 isnt(tier($f->get(1, '/dump2')), 'L2', 'an older dump: not used');

@@ -240,12 +240,14 @@ for my $seconds (0.5, 2) {
 
 # a connection that has gone idle while it owes replies is closed
 
+$t->restart;
 ok(up(), 'up');
 my (undef, $closed) = counts();
+one('/before-mute');
 mode('mute');
 one('/mute');
 $start = time();
-ok(wait_for(sub { (counts())[1] > $closed }, slow(4)), 'idle: closed');
+ok(wait_for(sub { (counts())[1] > $closed }, 3), 'idle: closed');
 cmp_ok(time() - $start, '>', 0.5, 'not at once');
 mode('pass');
 ok(up(), 'up again');

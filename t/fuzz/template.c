@@ -3,7 +3,7 @@
  * Any template with any values: what is rendered has the literal's slashes
  * and none of a value's, and no byte that ends a request line.
  *
- * sources: aggregate/agg_template.c json/agg_json.c json/agg_path.c
+ * sources: http_rules/agg_template.c json/agg_json.c json/agg_path.c
  * sources: json/agg_scan.c json/agg_write.c
  */
 

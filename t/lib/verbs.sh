@@ -18,14 +18,17 @@ include_flags()
 }
 
 
-# the files named by the line "sources:" of a program, and the pure ground
-# floor, which every room may use
+# the files named by the line "sources:" of a program, and of the pure ground
+# floor, which every room may use, those that need nothing else
 program_srcs()
 {
     local name path found
 
-    printf '%s\n' "$top"/common/*.c \
-        "$top"/ngx_http_aggregate_module/http_rules/*.c
+    for path in "$top"/common/*.c \
+                "$top"/ngx_http_aggregate_module/http_rules/*.c
+    do
+        grep -q agg_json.h "${path%.c}.h" || echo "$path"
+    done
 
     # shellcheck disable=SC2013
     for name in $(sed -n '1,40s/^[ *\/]*sources: *//p' "$1"); do

@@ -2,7 +2,7 @@
 /*
  * Templates of URIs, headers and bodies.
  *
- * sources: aggregate/agg_template.c json/agg_json.c json/agg_path.c
+ * sources: http_rules/agg_template.c json/agg_json.c json/agg_path.c
  * sources: json/agg_scan.c json/agg_write.c
  */
 

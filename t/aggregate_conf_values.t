@@ -70,13 +70,21 @@ my @errors = (
       qr/invalid number of arguments in "pass_header"/ ],
     [ 'pass_header, no name', in_backend("pass_header 'a b'; #!"),
       qr/pass_header/, qr/"a b"/ ],
+    (map { [ "pass_header $_", in_backend("pass_header $_; #!"),
+             qr/"\Q$_\E" in "pass_header", is a header that the aggregate/ ] }
+        qw(X-Cache x-breaker X-Aggregate Cache-Status Set-Cookie Vary Age
+           Connection Proxy-Connection Proxy-Authenticate Content-Length)),
+    (map { [ "header $_", in_backend("header $_ x; #!"),
+             qr/"\Q$_\E" in "header", is a header that nginx sets/ ] }
+        qw(Host connection Content-Length Transfer-Encoding TE Trailer Upgrade
+           Expect Keep-Alive Proxy-Connection HTTP2-Settings)),
     [ 'if without a dollar', in_backend('if arg_x; #!'), qr/if/, qr/"arg_x"/ ],
     [ 'if, two', in_backend('if $arg_x $arg_y; #!'),
       qr/invalid number of arguments in "if"/ ],
     [ 'if, an unknown variable', in_backend('if $nosuch; #!'), qr/nosuch/ ],
     (map { [ "retry $_", in_backend("retry $_; #!"), qr/retry/,
              qr/"\Q$_\E"/, qr/\d+ (?:to|and|\.\.) \d+|\d+-\d+/ ] }
-        '-1', 'x', '1.5', '99999999', '9' x 30),
+        '-1', 'x', '1.5', '101', '99999999', '9' x 30),
     [ 'each of an unknown part', in_backend('each nosuch.items; #!'),
       qr/nosuch/ ],
     [ 'each of an unknown part, a typo', location("aggregate {\n"

@@ -27,6 +27,7 @@ my $b = $t->backend('b',
     '/big' => { body => '"' . 'x' x 500_000 . '"', cut => 400_000,
                 after => 'hang' },
     '/0.2' => { body => '"0.2"', delay => slow(0.2) },
+    '/0.6' => { body => '"0.6"', delay => slow(0.6) },
     '/0.1' => { body => '{"id":"0.1"}', delay => slow(0.1) },
 );
 
@@ -99,7 +100,7 @@ my @fine = (
       '200 partial:a {"b":1}' ],
 );
 
-$t->plan(@slow * 5 + @fine + 13);
+$t->plan(@slow * 5 + @fine + 18);
 
 serve($t, cases => [ @slow, @fine ],
     http => q{
@@ -116,6 +117,10 @@ serve($t, cases => [ @slow, @fine ],
         location /kept/ { internal; proxy_http_version 1.1;
             proxy_set_header Connection ""; proxy_pass http://kept/; }
         location /ok { return 200 ok; }
+        location /owndeadline { aggregate {
+            backend a /b/slow { timeout 150ms; } backend c /b/0.6 { } } }
+        location /required { aggregate {
+            backend a /b/slow { } backend c /b/404 { required; } } }
         location /paused { aggregate { timeout 300ms;
             backend a /p/1 { } backend b /b/1 { } } }
         location /p/ { internal; proxy_pass http://127.0.0.1:%%PORT_p%%/; }
@@ -159,6 +164,24 @@ my ($q) = $b->log('/slow');
 ok($q->{aborted}, 'closed before its answer');
 cmp_ok(($q->{ended} || $start + 99) - $q->{time}, '<', $limit, 'at once');
 cmp_ok(($q->{ended} || 0) - $q->{time}, '>=', slow(0.14), 'and not before');
+
+# of a part's own deadline too, while another part is still asked
+
+$b->clear;
+$start = time();
+is(outcome(http_get('/owndeadline')), '200 partial:a {"c":"0.6"}',
+   'a part\'s own deadline');
+ok(wait_for(sub { ($b->log('/slow'))[0]{aborted} }, slow(2)), 'it is closed');
+($q) = $b->log('/slow');
+cmp_ok(($q->{ended} || $start + 99) - $q->{time}, '<', slow(0.5),
+       'before the answer is made');
+
+# and of those whose answers nobody waits for
+
+$b->clear;
+is(http_get('/required')->status, 404, 'a required part has failed');
+ok(wait_for(sub { ($b->log('/slow'))[0]{aborted} }, slow(2)),
+   'the other one is cancelled');
 
 # pipelined requests are answered one after the other, none is held up
 

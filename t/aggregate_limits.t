@@ -104,6 +104,14 @@ my @cases = (
       '200 complete {"a":' . text(494) . ',"b":' . text(494) . '}' ],
     [ 'max_response_size, one more', 'max_response_size 1000;
       backend a /b/n/496 { } backend b /b/n/496 { }', qr/^502 / ],
+    [ 'max_subrequests, to the last one', 'max_subrequests 2;
+      backend a /b/1 { } backend b /b/1 { } backend c /b/1 { }',
+      '200 partial:c {"a":1,"b":1}' ],
+    [ 'max_response_size, to the byte', 'max_response_size 999;
+      backend a /b/n/494 { } backend b /b/n/494 { }',
+      '200 complete {"a":' . text(494) . ',"b":' . text(494) . '}' ],
+    [ 'max_response_size, by a byte', 'max_response_size 998;
+      backend a /b/n/494 { } backend b /b/n/494 { }', qr/^502 / ],
     [ 'max_response_size 8m by default', 'max_body_size 10m; timeout 20s;
       backend a /b/n/8400000 { }', qr/^502 / ],
     [ 'many parts make it', 'max_response_size 64k;'

@@ -78,6 +78,14 @@ my $server = join '', map { "location /$_ { aggregate { $blocks{$_} } }\n" }
 # parts of a location that sets headers itself, and of one that is no proxy,
 # which takes some off by itself
 $server .= q{
+    location /basic { auth_basic x; auth_basic_user_file %%TESTDIR%%/users;
+        aggregate { forward none; backend a /basic-a { }
+                    backend b /basic-b { forward all; } } }
+    location /basic-a { return 200 '"<$remote_user>"'; }
+    location /basic-b { return 200 '"<$remote_user>"'; }
+    location /posted { aggregate { methods POST; backend a /posted-a { }
+        backend b /posted-a { body request; method POST; } } }
+    location /posted-a { return 200 '"<$request_body>"'; }
     location /plain { aggregate { backend a /plain-a { } } }
     location /plain-a {
         return 200 '"$http_te|$http_upgrade|$http_keep_alive|$http_x_one|"';
@@ -94,7 +102,7 @@ $server .= q{
     }
 };
 
-$t->plan(72);
+$t->plan(74);
 
 serve($t, server => $server);
 
@@ -179,6 +187,13 @@ for ([ 32, '1' ], [ 33, '-' ], [ 1000, '-' ]) {
 my $plain = http_get('/plain', headers => [ TE => 'trailers',
     Upgrade => 'websocket', 'Keep-Alive' => 'timeout=5', 'X-One' => 'one' ]);
 is($plain->body, '{"a":"|||one|"}', 'hop-by-hop, in a location of nginx');
+
+$t->write_file('users', "me:{PLAIN}secret\n");
+is(http_get('/basic', headers => [ Authorization => 'Basic bWU6c2VjcmV0' ])
+   ->body, '{"a":"<>","b":"<me>"}', 'the user goes with Authorization');
+
+is(http_request('POST', '/posted', body => 'x=1')->body,
+   '{"a":"<>","b":"<x=1>"}', 'the body goes where it is asked for');
 
 $q = seen('/none', headers => [ @client, @hostile ]);
 is(join(' ', sort map { lc $_->[0] } @{ $q->{headers} }), 'host',

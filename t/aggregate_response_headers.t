@@ -46,6 +46,7 @@ my %headers = (
     v1      => [ Vary => 'Accept-Language' ],
     v2      => [ Vary => 'accept-language, X-A', Vary => 'X-B' ],
     vstar   => [ Vary => '*' ],
+    v64     => [ Vary => join ', ', map { "X-V$_" } 1 .. 64 ],
     tell    => [ 'X-Cache' => 'HIT', 'X-Breaker' => 'open',
                  'X-Aggregate' => 'complete-SECRET',
                  'Cache-Status' => 'x; hit' ],
@@ -141,6 +142,8 @@ my %at = (
     cookies => row('-', ['cookie', 'm60', 'cookies', '!cookies']),
     vary    => row('-', ['v1', 'v2', 'none']),
     star    => row('-', ['v1', 'vstar']),
+    vary64  => row('-', ['v64', 'v64']),
+    vary65  => row('-', ['v64', 'v1']),
     failedv => row('-', ['v1', '!v2']),
     tell    => row('-', ['tell']),
     pass    => row('-', ['own pass_header X-A x-b;', 'own', 'none',
@@ -152,7 +155,7 @@ my %at = (
 
 my @checks = grep { $_->[0] ne '-' } @rows;
 
-$t->plan(@checks + 37);
+$t->plan(@checks + 39);
 
 serve($t, server => join('', map { $_->[3] } @rows) . q{
     location /added/ {
@@ -219,6 +222,9 @@ is(join(', ', sort map { lc } map { s/^\s+|\s+$//gr } map { split /,/ }
 is(scalar(() = $r->headers('Vary')), 1, 'in one line');
 $r = http_get($at{star});
 like($r->header('Vary'), qr/^(?:.*, )?\*$/, 'Vary: *');
+is(scalar(split /, /, http_get($at{vary64})->header('Vary')), 64,
+   'Vary: 64 names');
+is(http_get($at{vary65})->header('Vary'), '*', 'Vary: one more is all');
 $r = http_get($at{failedv});
 like(lc($r->header('Vary') || ''), qr/^accept-language/, 'with a failed part');
 

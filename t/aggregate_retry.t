@@ -79,6 +79,8 @@ my @cases = (
         '502 {"a":"connect"}', 4),
     row('HEAD', '/b/once/503', 'method HEAD; retry 1;',
         '200 complete {"a":null}', 2),
+    row('POST', '/b/once/503', 'method POST; retry 3;',
+        '502 {"a":"status"}', 1),
     row('accepted', '/b/once/503', 'accept 503; retry 3;',
         '200 complete {"a":"no"}', 1),
     row('required', '/b/once/503', 'required; retry 1;', $there, 2),

@@ -13,7 +13,7 @@ use Time::HiRes qw(sleep);
 use Harness;
 use Harness::Aggregate;
 
-my $t = Harness->new(modules => ['ngx_http_aggregate_module'], plan => 33);
+my $t = Harness->new(modules => ['ngx_http_aggregate_module'], plan => 35);
 
 my $b = $t->backend('b',
     '/1' => '1', '/2' => { body => '2', delay => slow(0.05) },
@@ -39,6 +39,10 @@ $t->backend('x', '/' => sub {
 
 serve($t, server => q{
     location = /agg { aggregate { backend a /b/1 { } backend b /b/2 { } } }
+    location = /one { aggregate { concurrency 1; backend a /agg { }
+                                  backend b /agg { } backend c /b/1 { } } }
+    location = /two { aggregate { concurrency 1; backend a /one { }
+                                  backend b /b/2 { } } }
     location = /agg2 { aggregate { backend c /b/1 { } backend d /b/500 { } } }
     location = /late { aggregate { timeout 100ms; backend a /b/slow { }
                                    backend b /b/1 { } } }
@@ -159,6 +163,10 @@ is(outcome(http_get('/part-errs')), "200 complete {\"a\":$one,\"b\":1}",
 $r = http_get('/both');
 is(outcome($r), "200 partial:c, d {\"a\":$one,\"b\":$one,\"c\":{\"b\":1}}",
    'nested: two good ones, a partial, a failed one');
+is(outcome(http_get('/one')), "200 complete {\"a\":$one,\"b\":$one,\"c\":1}",
+   'nested with room for one subrequest at a time');
+is(outcome(http_get('/two')), "200 complete {\"a\":{\"a\":$one,"
+   . "\"b\":$one,\"c\":1},\"b\":2}", 'and in one more');
 $r = http_get('/deep1');
 is(outcome($r), '200 partial:n {"n":{"n":{"n":{"n":{"b":1}}}}}',
    'nested five deep, the innermost partial');

@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_aggregate_cache.h"
+#include "ngx_http_aggregate_depends.h"
 
 
 typedef struct {
@@ -36,6 +37,8 @@ static ngx_int_t ngx_http_aggregate_cache_judge_lines(
 static ngx_int_t ngx_http_aggregate_cache_verdict(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx, ngx_http_aggregate_cache_judge_t *j,
     ngx_uint_t status);
+static ngx_uint_t ngx_http_aggregate_cache_unkeyed(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
 static void ngx_http_aggregate_cache_judge_conf(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx, agg_cache_response_t *resp);
 static ngx_int_t ngx_http_aggregate_cache_tags(ngx_http_request_t *r,
@@ -315,6 +318,11 @@ ngx_http_aggregate_cache_verdict(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
+    if (ngx_http_aggregate_cache_unkeyed(r, ctx)) {
+        ctx->verdict = AGG_CACHE_NO_CONFIGURATION;
+        return NGX_DECLINED;
+    }
+
     rc = ngx_http_test_predicates(r, ctx->conf->no_store);
 
     if (rc != NGX_OK) {
@@ -323,6 +331,40 @@ ngx_http_aggregate_cache_verdict(ngx_http_request_t *r,
     }
 
     return ngx_http_aggregate_cache_tags(r, ctx);
+}
+
+
+/* a version's response is never that of another one: the key has to have it */
+
+static ngx_uint_t
+ngx_http_aggregate_cache_unkeyed(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx)
+{
+    ngx_str_t                 *name;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    static time_t  warned;
+
+    name = ngx_http_aggregate_depends(r,
+                      ctx->conf->key ? &ctx->conf->key->value : NULL,
+                      ctx->conf->identity ? &ctx->conf->identity->value
+                                          : NULL);
+    if (name == NULL) {
+        return 0;
+    }
+
+    if (warned == 0 || ngx_time() - warned >= 3600) {
+        warned = ngx_time();
+        clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+        ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
+                      "responses of location \"%V\" depend on \"$%V\" and are "
+                      "not stored, as neither \"aggregate_cache_key\" nor "
+                      "\"aggregate_cache_identity\" has it", &clcf->name,
+                      name);
+    }
+
+    return 1;
 }
 
 

@@ -60,6 +60,7 @@ typedef struct {
     ngx_str_t                             zone_name;
     ngx_http_complex_value_t              key;
     ngx_uint_t                            ordinal;
+    ngx_int_t                             depends;     /* its number there */
 
     ngx_uint_t                            nversions;
     ngx_str_t                             names[AGG_SPLIT_VERSIONS];

@@ -2,6 +2,7 @@
 /* "aggregate_split_zone", "aggregate_split", "aggregate_split_status" */
 
 #include "ngx_http_aggregate_block_parser.h"
+#include "ngx_http_aggregate_depends.h"
 #include "ngx_http_aggregate_inherit.h"
 #include "ngx_http_aggregate_split.h"
 #include "gw_siphash.h"
@@ -415,6 +416,11 @@ ngx_http_aggregate_split_define(ngx_conf_t *cf,
     if (var->get_handler) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "variable \"$%V\" exists", &split->name);
+        return NGX_CONF_ERROR;
+    }
+
+    split->depends = ngx_http_aggregate_depends_add(cf, &split->name);
+    if (split->depends == NGX_ERROR) {
         return NGX_CONF_ERROR;
     }
 

@@ -7,6 +7,7 @@
  */
 
 #include "ngx_http_aggregate_ctx.h"
+#include "ngx_http_aggregate_depends.h"
 #include "ngx_http_aggregate_split.h"
 
 
@@ -83,6 +84,8 @@ ngx_http_aggregate_split_variable(ngx_http_request_t *r,
     {
         return NGX_ERROR;
     }
+
+    ngx_http_aggregate_depend(r, (ngx_uint_t) split->depends);
 
     v->data = split->names[choice->version].data;
     v->len = split->names[choice->version].len;

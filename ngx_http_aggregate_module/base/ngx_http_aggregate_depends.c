@@ -1,0 +1,188 @@
+
+#include "ngx_http_aggregate_depends.h"
+
+
+/* the last bit is that of all variables beyond: no key is known to have them */
+
+#define NGX_HTTP_AGGREGATE_DEPENDS_MAX  (8 * sizeof(uintptr_t) - 1)
+
+
+typedef struct {
+    ngx_array_t                        names;      /* ngx_str_t */
+} ngx_http_aggregate_depends_conf_t;
+
+
+static ngx_uint_t ngx_http_aggregate_depends_names(ngx_str_t *text,
+    ngx_str_t *name);
+static void *ngx_http_aggregate_depends_create_conf(ngx_conf_t *cf);
+
+
+static ngx_http_module_t  ngx_http_aggregate_depends_module_ctx = {
+    NULL,                                  /* preconfiguration */
+    NULL,                                  /* postconfiguration */
+
+    ngx_http_aggregate_depends_create_conf, /* create main configuration */
+    NULL,                                  /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    NULL,                                  /* create location configuration */
+    NULL                                   /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_aggregate_depends_module = {
+    NGX_MODULE_V1,
+    &ngx_http_aggregate_depends_module_ctx, /* module context */
+    NULL,                                  /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    NULL,                                  /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    NULL,                                  /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+ngx_int_t
+ngx_http_aggregate_depends_add(ngx_conf_t *cf, ngx_str_t *name)
+{
+    ngx_str_t                          *n;
+    ngx_http_aggregate_depends_conf_t  *dcf;
+
+    dcf = ngx_http_conf_get_module_main_conf(cf,
+                                           ngx_http_aggregate_depends_module);
+
+    n = ngx_array_push(&dcf->names);
+    if (n == NULL) {
+        return NGX_ERROR;
+    }
+
+    *n = *name;
+
+    return (ngx_int_t) dcf->names.nelts - 1;
+}
+
+
+void
+ngx_http_aggregate_depend(ngx_http_request_t *r, ngx_uint_t n)
+{
+    uintptr_t  mask;
+
+    n = ngx_min(n, NGX_HTTP_AGGREGATE_DEPENDS_MAX);
+
+    for ( /* void */ ; r; r = r->parent) {
+
+        mask = (uintptr_t) ngx_http_get_module_ctx(r,
+                                           ngx_http_aggregate_depends_module);
+
+        mask |= (uintptr_t) 1 << n;
+
+        ngx_http_set_ctx(r, (void *) mask, ngx_http_aggregate_depends_module);
+    }
+}
+
+
+ngx_str_t *
+ngx_http_aggregate_depends(ngx_http_request_t *r, ngx_str_t *one,
+    ngx_str_t *two)
+{
+    uintptr_t                           mask;
+    ngx_str_t                          *names;
+    ngx_uint_t                          i;
+    ngx_http_aggregate_depends_conf_t  *dcf;
+
+    mask = (uintptr_t) ngx_http_get_module_ctx(r,
+                                           ngx_http_aggregate_depends_module);
+    if (mask == 0) {
+        return NULL;
+    }
+
+    dcf = ngx_http_get_module_main_conf(r, ngx_http_aggregate_depends_module);
+
+    names = dcf->names.elts;
+
+    for (i = 0; i <= NGX_HTTP_AGGREGATE_DEPENDS_MAX; i++) {
+
+        if (!((mask >> i) & 1)) {
+            continue;
+        }
+
+        if (i < NGX_HTTP_AGGREGATE_DEPENDS_MAX
+            && ((one && ngx_http_aggregate_depends_names(one, &names[i]))
+                || (two && ngx_http_aggregate_depends_names(two, &names[i]))))
+        {
+            continue;
+        }
+
+        return &names[i];
+    }
+
+    return NULL;
+}
+
+
+/* whether a text has "$name" or "${name}" */
+
+static ngx_uint_t
+ngx_http_aggregate_depends_names(ngx_str_t *text, ngx_str_t *name)
+{
+    u_char  *p, *last, ch;
+
+    p = text->data;
+    last = p + text->len;
+
+    while (p < last) {
+
+        if (*p++ != '$') {
+            continue;
+        }
+
+        if (p < last && *p == '{') {
+            p++;
+        }
+
+        if ((size_t) (last - p) < name->len
+            || ngx_strncasecmp(p, name->data, name->len) != 0)
+        {
+            continue;
+        }
+
+        if ((size_t) (last - p) == name->len) {
+            return 1;
+        }
+
+        ch = p[name->len] | 0x20;
+
+        if ((ch < 'a' || ch > 'z') && p[name->len] != '_'
+            && (p[name->len] < '0' || p[name->len] > '9'))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static void *
+ngx_http_aggregate_depends_create_conf(ngx_conf_t *cf)
+{
+    ngx_http_aggregate_depends_conf_t  *dcf;
+
+    dcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_aggregate_depends_conf_t));
+    if (dcf == NULL) {
+        return NULL;
+    }
+
+    if (ngx_array_init(&dcf->names, cf->pool, 4, sizeof(ngx_str_t)) != NGX_OK)
+    {
+        return NULL;
+    }
+
+    return dcf;
+}

@@ -211,6 +211,10 @@ my @cases = (
          '{"i":[{"p":1,"p":2,"x":"2"}]}'),
     fanned('the second is no array', 'l.i', '{"i":[{"p":1}],"i":7}', undef),
 
+    [ 'move within elements', 'backend a \'/b/fail/x?{"f":[{"m":{"t":1,"u":2}},'
+      . '{"m":{"t":3}}]}\' { move f[].m.t f[].t; }',
+      '200 complete {"a":{"f":[{"m":{"u":2},"t":1},{"m":{},"t":3}]}}' ],
+
     slash('one', 'a/b', '200 complete {"a":"/uri/a%2Fb/z"}'),
     slash('encoded', 'a%2fb', '200 complete {"a":"/uri/a%2Fb/z"}'),
     slash('several', '/a//b/', '200 complete {"a":"/uri/%2Fa%2F%2Fb%2F/z"}'),

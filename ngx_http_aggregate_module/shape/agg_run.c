@@ -22,6 +22,7 @@ static agg_rc_e agg_run_begin(agg_shape_run_t *run, const u_char *p,
 static void agg_run_open(agg_shape_run_t *run, const u_char *p,
     const u_char *end);
 static agg_rc_e agg_run_close(agg_shape_run_t *run, const u_char *p);
+static agg_rc_e agg_run_moves_within(agg_shape_run_t *run);
 static agg_rc_e agg_run_ended(agg_shape_run_t *run, const u_char *p);
 static agg_rc_e agg_run_leave(agg_shape_run_t *run, const u_char *end);
 static agg_rc_e agg_run_complete(agg_shape_run_t *run);
@@ -526,11 +527,59 @@ agg_run_close(agg_shape_run_t *run, const u_char *p)
         }
 
         run->to = p;
+
+        if (f->state->nplaces != 0) {
+            agg_run_try(agg_run_flush(run));
+            agg_run_try(agg_run_moves_within(run));
+        }
     }
 
     run->frame--;
 
     return agg_run_ended(run, p);
+}
+
+
+/* the value of the frame is the last one in the output, and complete */
+
+static agg_rc_e
+agg_run_moves_within(agg_shape_run_t *run)
+{
+    unsigned           i;
+    agg_str_t          doc, v;
+    agg_buf_t         *b, *work;
+    agg_frame_t       *f;
+    const agg_rule_t  *rule;
+
+    f = run->frame;
+    work = &run->moves[run->shape->nmoves];
+
+    for (i = 0; i < f->state->nplaces; i++) {
+        rule = f->state->places[i];
+        b = &run->moves[rule->slot];
+
+        v.data = b->start;
+        v.len = agg_buf_used(b);
+
+        if (v.len == 0) {
+            continue;
+        }
+
+        doc.data = run->out->start + f->start;
+        doc.len = (size_t) (run->out->pos - doc.data);
+
+        work->pos = work->start;
+
+        agg_run_try(agg_place(work, &doc, rule->to, &v));
+
+        run->out->pos = doc.data;
+        b->pos = b->start;
+
+        agg_run_try(agg_buf_append(run->out, work->start,
+                                   agg_buf_used(work)));
+    }
+
+    return AGG_OK;
 }
 
 
@@ -701,7 +750,7 @@ agg_run_result(agg_shape_run_t *run)
 
     for (rule = run->shape->rules; rule != NULL; rule = rule->next) {
 
-        if (rule->type != AGG_RULE_MOVE) {
+        if (rule->type != AGG_RULE_MOVE || rule->shared != 0) {
             continue;
         }
 

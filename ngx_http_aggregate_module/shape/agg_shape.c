@@ -210,21 +210,73 @@ agg_shape_into(agg_shape_t *s, const agg_str_t *array_path,
 }
 
 
+/*
+ * With wildcards a move is one within each value that they lead to: what is
+ * left of the paths behind the last wildcard
+ */
+
+static agg_rc_e
+agg_move_share(agg_rule_t *rule, agg_error_t *err)
+{
+    unsigned     i, n;
+    agg_path_t  *from, *to;
+
+    from = rule->path;
+    to = rule->to;
+
+    for (i = 0, n = 0; i < from->nsteps; i++) {
+        if (from->steps[i].type == AGG_STEP_ANY
+            || from->steps[i].type == AGG_STEP_EACH)
+        {
+            n = i + 1;
+        }
+    }
+
+    for (i = n; i < to->nsteps; i++) {
+        if (to->steps[i].type == AGG_STEP_ANY
+            || to->steps[i].type == AGG_STEP_EACH)
+        {
+            n = to->nsteps + 1;
+        }
+    }
+
+    if (n > to->nsteps || n == from->nsteps + (n == 0)
+        || !agg_path_same(from, to, n))
+    {
+        return agg_shape_error(err, AGG_INVALID,
+                               "a wildcard is not allowed here, unless both "
+                               "paths of \"move\" share it");
+    }
+
+    rule->shared = n;
+
+    to->steps += n;
+    to->nsteps -= n;
+
+    return AGG_OK;
+}
+
+
 agg_rc_e
 agg_shape_move(agg_shape_t *s, const agg_str_t *from, const agg_str_t *to,
     agg_error_t *err)
 {
+    agg_rc_e     rc;
     agg_rule_t  *rule, *other;
 
-    rule = agg_rule_create(s, AGG_RULE_MOVE, from, AGG_PATH_NO_WILDCARD, err);
+    rule = agg_rule_create(s, AGG_RULE_MOVE, from, 0, err);
     if (rule == NULL) {
         return AGG_INVALID;
     }
 
-    rule->to = agg_path_parse(&s->mem, to,
-                              AGG_PATH_NO_WILDCARD|AGG_PATH_ROOT_OK, err);
+    rule->to = agg_path_parse(&s->mem, to, AGG_PATH_ROOT_OK, err);
     if (rule->to == NULL) {
         return AGG_INVALID;
+    }
+
+    rc = agg_move_share(rule, err);
+    if (rc != AGG_OK) {
+        return rc;
     }
 
     for (other = s->rules; other != NULL; other = other->next) {

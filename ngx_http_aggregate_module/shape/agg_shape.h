@@ -36,6 +36,9 @@
  *    placed, duplicates too, of which the last is placed; of duplicates on the
  *    way the last decides, even when it leads nowhere.  "move a.b a" puts b in
  *    the place of a, and "move a a.b" wraps a.
+ *  - move with wildcards, which both paths must share: it is done within each
+ *    value that the last one leads to, when that is complete, and so before
+ *    any move without them.
  *  - into: the value takes the place of the first member of its name after
  *    rename, and further ones go; move and set come later, so what they put
  *    there stays.

@@ -402,6 +402,8 @@ agg_build_own(agg_build_t *b, agg_state_t *st)
                                     * sizeof(unsigned));
     st->sources = agg_build_alloc(b, (b->shape->nmoves + 1)
                                      * sizeof(unsigned));
+    st->places = agg_build_alloc(b, (b->shape->nmoves + 1)
+                                    * sizeof(agg_rule_t *));
     if (b->failed) {
         return;
     }
@@ -415,6 +417,10 @@ agg_build_own(agg_build_t *b, agg_state_t *st)
 
         if (rule->type == AGG_RULE_MOVE) {
             st->sources[st->nsources++] = (unsigned) rule->slot;
+
+            if (rule->shared != 0 && rule->shared == st->depth) {
+                st->places[st->nplaces++] = rule;
+            }
         }
 
         if (rule->path->nsteps != st->depth) {

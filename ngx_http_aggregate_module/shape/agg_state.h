@@ -56,7 +56,8 @@ typedef struct agg_rule_s  agg_rule_t;
 struct agg_rule_s {
     agg_rule_e            type;
     agg_path_t           *path;
-    agg_path_t           *to;       /* of a move */
+    agg_path_t           *to;       /* of a move, within the element */
+    unsigned              shared;   /* steps up to the last wildcard */
     agg_str_t             name;     /* decoded, of a rename and into */
     agg_str_t             text;     /* the name as "name":, a constant */
     size_t                n;        /* of a limit */
@@ -113,6 +114,8 @@ struct agg_state_s {
 
     unsigned              nsources; /* moves that find theirs from here on */
     unsigned             *sources;
+    unsigned              nplaces;  /* moves within this value */
+    const agg_rule_t    **places;
 
     uint64_t              names;    /* of the edges, a bit for each */
     unsigned              nedges;

@@ -13,6 +13,10 @@
 #include "shape_statement.h"
 
 
+#define SHARE  "a wildcard is not allowed here, unless both paths of "       \
+               "\"move\" share it"
+
+
 /* statements are parted by "; ", their words by blanks; NULL: not found */
 
 static const struct {
@@ -165,6 +169,43 @@ static const struct {
     { "move a b; move b a", "{\"a\":1,\"b\":2}", "{\"b\":1,\"a\":2}" },
     { "move a .", "{\"a\":[1],\"b\":2}", "[1]" },
     { "move [0] [0]", "[1,2,3]", "[1,3]" },
+
+    { "move a[].m.t a[].t",
+      "{\"a\":[{\"m\":{\"t\":1,\"x\":2}},{\"m\":{}},7,{\"m\":{\"t\":3}}],"
+      "\"b\":0}",
+      "{\"a\":[{\"m\":{\"x\":2},\"t\":1},{\"m\":{}},7,{\"m\":{},\"t\":3}],"
+      "\"b\":0}" },
+    { "move [].a [].b", "[{\"a\":1,\"b\":2},{\"b\":3},{\"a\":4}]",
+      "[{\"b\":1},{\"b\":3},{\"b\":4}]" },
+    { "move [].a []", "[{\"a\":1,\"b\":2},{\"b\":3}]", "[1,{\"b\":3}]" },
+    { "move [].a [].b.c", "[{\"a\":[1, 2]}]",
+      "[{\"b\":{\"c\":[1, 2]}}]" },
+    { "move *.a *.b", "{\"x\":{\"a\":1},\"y\":{\"a\":2},\"z\":[]}",
+      "{\"x\":{\"b\":1},\"y\":{\"b\":2},\"z\":[]}" },
+    { "move a[][].b a[][].c", "{\"a\":[[{\"b\":1}],[{\"b\":2},{}]]}",
+      "{\"a\":[[{\"c\":1}],[{\"c\":2},{}]]}" },
+    { "move [].a [].x; move [].b [].a",
+      "[{\"a\":1,\"b\":2},{\"b\":3}]",
+      "[{\"x\":1,\"a\":2},{\"a\":3}]" },
+    { "move [].a [].b; move [].b [].a", "[{\"a\":1,\"b\":2}]",
+      "[{\"b\":1,\"a\":2}]" },
+    { "move [][0] [].f", "[[1,2],[]]", "[{\"f\":1},[]]" },
+    { "move [][0] [][-1]", "[[1,2,3],[4]]", "[[2,1],[]]" },
+    { "move [].a [].b", "[{\"a\":1,\"a\":2}]", "[{\"b\":2}]" },
+    { "deny [].c; move [].a [].b", "[{\"a\":{\"c\":1},\"c\":2}]",
+      "[{\"b\":{\"c\":1}}]" },
+    { "allow [].a.k; move [].a.k [].t",
+      "[{\"a\":{\"k\":1,\"q\":2},\"z\":3},{}]",
+      "[{\"a\":{},\"t\":1},{}]" },
+    { "limit 1; move [].a [].b", "[{\"a\":1},{\"a\":2}]", "[{\"b\":1}]" },
+    { "target t; move [].a [].b", "{\"t\":[{\"a\":1}]}", "[{\"b\":1}]" },
+    { "rename [].a b; move [].a.k [].t", "[{\"a\":{\"k\":1}}]",
+      "[{\"b\":{},\"t\":1}]" },
+    { "move [].a [].b; set [].c 7", "[{\"a\":1}]",
+      "[{\"b\":1,\"c\":7}]" },
+    { "move [].a [].b; move [0] x", "[{\"a\":1}]", "{\"x\":{\"b\":1}}" },
+    { "move x.a[].b x.a[].c; move x y", "{\"x\":{\"a\":[{\"b\":1}]}}",
+      "{\"y\":{\"a\":[{\"c\":1}]}}" },
     { "move [0].a [1].a", "[{\"a\":1},{}]", "[{},{\"a\":1}]" },
     { "move a[-1] last", "{\"a\":[1,2,3]}", "{\"a\":[1,2],\"last\":3}" },
     { "move a[0] x; move a[-1] y", "{\"a\":[1]}", "{\"a\":[],\"x\":1}" },
@@ -430,8 +471,14 @@ run_refused(void)
         { "rename a b", "rename c b", "another member gets this name" },
         { "rename x.a b", "rename x.c b", "another member gets this name" },
         { "", "move . a", "the whole document is not allowed here" },
-        { "", "move a[] b", "a wildcard is not allowed here" },
-        { "", "move a b.*", "a wildcard is not allowed here" },
+        { "", "move a[] b", SHARE },
+        { "", "move a b.*", SHARE },
+        { "", "move a[] a[]", SHARE },
+        { "", "move a[].b a[].c[]", SHARE },
+        { "", "move a[].b c[].b", SHARE },
+        { "", "move a[].b a.*.b", SHARE },
+        { "", "move a[][].b a[].b", SHARE },
+        { "move a[].b a[].c", "move a[].b a[].d", "is moved twice" },
         { "move a b", "move a c", "is moved twice" },
         { "", "set a {1}", "invalid JSON" },
         { "", "set a ", "invalid JSON" },

@@ -34,6 +34,11 @@ static void ngx_http_aggregate_graphql_failed(
     ngx_http_aggregate_graphql_op_t *op, agg_rc_e rc);
 
 
+/* most bytes of the errors of a request */
+
+#define NGX_HTTP_AGGREGATE_GRAPHQL_MAX_ERRORS  (256 * 1024)
+
+
 #define ngx_http_aggregate_graphql_puts(b, s)                                 \
     agg_buf_append(b, s, ngx_strlen(s))
 
@@ -78,7 +83,7 @@ ngx_http_aggregate_graphql_refuse(ngx_http_aggregate_graphql_op_t *op,
 
     b = &op->errors;
 
-    agg_buf_init(b, op->ctx->mem, op->ctx->conf->limits.max_response_size);
+    agg_buf_init(b, op->ctx->mem, NGX_HTTP_AGGREGATE_GRAPHQL_MAX_ERRORS);
 
     (void) ngx_http_aggregate_graphql_puts(b, "{\"message\":");
     (void) agg_json_escape(b, (u_char *) message, ngx_strlen(message));
@@ -576,7 +581,7 @@ ngx_http_aggregate_graphql_errors(ngx_http_aggregate_graphql_op_t *op,
     }
 
     agg_buf_init(&op->errors, op->ctx->mem,
-                 op->ctx->conf->limits.max_response_size);
+                 NGX_HTTP_AGGREGATE_GRAPHQL_MAX_ERRORS);
 
     op->nerrors = errors->n;
 

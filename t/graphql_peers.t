@@ -13,7 +13,7 @@ use Harness::GraphQL;
 
 my $t = Harness->new(modules => ['ngx_http_aggregate_module']);
 
-$ENV{NODE_ROOT} or BAIL_OUT('NODE_ROOT: a directory with node_modules');
+$ENV{NODE_PATH} or BAIL_OUT('NODE_PATH is not set: ./build.sh test does that');
 
 my $audits = 61;
 my $operations = 400;
@@ -89,10 +89,10 @@ $t->plan($audits + 3 * @seeds);
 $t->run(graphql_configuration($t, schema => 's.graphql',
                               block => 'max_subrequests 10000; timeout 20s;'));
 
-my $js = "$FindBin::Bin/js";
+my $js = "$FindBin::Bin/node";
 my $url = 'http://127.0.0.1:' . $t->port('0') . '/graphql';
 
-my @audits = grep { /^\w+ \w{4} / } `node $js/audit.mjs $url 2>&1`;
+my @audits = grep { /^\w+ \w{4} / } `node $js/graphql_audit.mjs $url 2>&1`;
 
 for my $i (0 .. $audits - 1) {
     my $audit = $audits[$i] // 'missing';
@@ -101,7 +101,7 @@ for my $i (0 .. $audits - 1) {
 }
 
 for my $seed (@seeds) {
-    my $output = `node $js/differential.mjs @{[ $t->testdir ]}/s.graphql @{[
+    my $output = `node $js/graphql_operations.mjs @{[ $t->testdir ]}/s.graphql @{[
         $t->port('0') ]} @{[ $t->port('b') ]} $seed $operations 2>&1`;
 
     my ($valid, $wrong, $errors) =

@@ -83,7 +83,6 @@ static ngx_http_aggregate_ctx_t *
 ngx_http_aggregate_create_ctx(ngx_http_request_t *r)
 {
     ngx_uint_t                      i;
-    ngx_http_variable_value_t      *v;
     ngx_http_aggregate_ctx_t       *ctx;
     ngx_http_aggregate_part_t      *part;
     ngx_http_aggregate_backend_t  **backends;
@@ -116,12 +115,7 @@ ngx_http_aggregate_create_ctx(ngx_http_request_t *r)
         part->conf = backends[i];
     }
 
-    if (alcf->debug_index != NGX_CONF_UNSET) {
-        v = ngx_http_get_flushed_variable(r, alcf->debug_index);
-
-        ctx->debug = (v != NULL && !v->not_found && v->len != 0
-                      && !(v->len == 1 && v->data[0] == '0'));
-    }
+    ctx->debug = ngx_http_aggregate_is_debugged(r);
 
     ctx->fetches = ngx_http_aggregate_fetches_create(r, &ctx->block->limits,
                                                  &ngx_http_aggregate_kind,

@@ -92,9 +92,32 @@ ngx_http_aggregate_keep(void *data)
 }
 
 
+/* "aggregate_debug" */
+
+ngx_uint_t
+ngx_http_aggregate_is_debugged(ngx_http_request_t *r)
+{
+    ngx_http_variable_value_t      *v;
+    ngx_http_aggregate_loc_conf_t  *alcf;
+
+    alcf = ngx_http_get_module_loc_conf(r, ngx_http_aggregate_module);
+
+    if (alcf->debug_index == NGX_CONF_UNSET) {
+        return 0;
+    }
+
+    v = ngx_http_get_flushed_variable(r, alcf->debug_index);
+
+    return v != NULL && !v->not_found && v->len != 0
+           && !(v->len == 1 && v->data[0] == '0');
+}
+
+
 static ngx_int_t
 ngx_http_aggregate_preconfiguration(ngx_conf_t *cf)
 {
+    ngx_http_aggregate_debugged = ngx_http_aggregate_is_debugged;
+
     return ngx_http_aggregate_add_variables(cf);
 }
 

@@ -216,6 +216,7 @@ struct ngx_http_aggregate_ctx_s {
 
 /* ngx_http_aggregate_module.c */
 
+ngx_uint_t ngx_http_aggregate_is_debugged(ngx_http_request_t *r);
 ngx_http_aggregate_ctx_t *ngx_http_aggregate_get_ctx(ngx_http_request_t *r);
 ngx_int_t ngx_http_aggregate_keep_ctx(ngx_http_aggregate_ctx_t *ctx);
 

@@ -20,8 +20,14 @@ static u_char *ngx_http_aggregate_time_item(u_char *p,
     ngx_http_aggregate_part_t *part);
 static u_char *ngx_http_aggregate_reason_item(u_char *p,
     ngx_http_aggregate_part_t *part);
+static ngx_int_t ngx_http_aggregate_report_status(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v);
+static ngx_int_t ngx_http_aggregate_report_list(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, ngx_http_aggregate_item_pt item);
 static ngx_int_t ngx_http_aggregate_tags_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_aggregate_responses(ngx_http_aggregate_ctx_t *ctx,
+    ngx_array_t *responses);
 static ngx_int_t ngx_http_aggregate_add_tags(ngx_array_t *tags,
     ngx_http_request_t *sr);
 static ngx_int_t ngx_http_aggregate_add_tag(ngx_array_t *tags, u_char *start,
@@ -101,8 +107,7 @@ ngx_http_aggregate_status_variable(ngx_http_request_t *r,
     ctx = ngx_http_aggregate_get_ctx(r);
 
     if (ctx == NULL) {
-        v->not_found = 1;
-        return NGX_OK;
+        return ngx_http_aggregate_report_status(r, v);
     }
 
     status = ctx->failed ? "failed" : ctx->partial ? "partial" : "complete";
@@ -128,13 +133,11 @@ ngx_http_aggregate_list_variable(ngx_http_request_t *r,
     ngx_http_aggregate_item_pt   item;
 
     ctx = ngx_http_aggregate_get_ctx(r);
+    item = (ngx_http_aggregate_item_pt) data;
 
     if (ctx == NULL) {
-        v->not_found = 1;
-        return NGX_OK;
+        return ngx_http_aggregate_report_list(r, v, item);
     }
-
-    item = (ngx_http_aggregate_item_pt) data;
 
     for (i = 0, len = 0; i < ctx->nparts; i++) {
         len += ctx->parts[i].conf->name.len + NGX_HTTP_AGGREGATE_ITEM_LEN;
@@ -154,6 +157,99 @@ ngx_http_aggregate_list_variable(ngx_http_request_t *r,
         }
 
         p = item(p, &ctx->parts[i]);
+    }
+
+    v->len = p - v->data;
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+
+    return NGX_OK;
+}
+
+
+/* of requests that are none of an "aggregate" */
+
+static ngx_int_t
+ngx_http_aggregate_report_status(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v)
+{
+    const char                 *status;
+    ngx_uint_t                  n;
+    ngx_http_aggregate_item_t  *items;
+
+    if (ngx_http_aggregate_reporter == NULL
+        || ngx_http_aggregate_reporter->items(r, &items, &n, &status)
+           != NGX_OK)
+    {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    v->data = (u_char *) status;
+    v->len = ngx_strlen(status);
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_report_list(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, ngx_http_aggregate_item_pt item)
+{
+    size_t                      len;
+    u_char                     *p;
+    ngx_uint_t                  i, n;
+    const char                 *status;
+    ngx_http_aggregate_item_t  *items;
+
+    if (ngx_http_aggregate_reporter == NULL
+        || ngx_http_aggregate_reporter->items(r, &items, &n, &status)
+           != NGX_OK)
+    {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    for (i = 0, len = 1; i < n; i++) {
+        len += items[i].name.len + NGX_HTTP_AGGREGATE_ITEM_LEN;
+    }
+
+    p = ngx_pnalloc(r->pool, len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    v->data = p;
+
+    for (i = 0; i < n; i++) {
+
+        if (i) {
+            *p++ = ',';
+        }
+
+        if (item == ngx_http_aggregate_name_item) {
+            p = ngx_cpymem(p, items[i].name.data, items[i].name.len);
+
+        } else if (item == ngx_http_aggregate_reason_item) {
+            p = ngx_sprintf(p, "%s", items[i].reason);
+
+        } else if (!items[i].ran
+                   || (item == ngx_http_aggregate_status_item
+                       && items[i].status == 0))
+        {
+            *p++ = '-';
+
+        } else if (item == ngx_http_aggregate_status_item) {
+            p = ngx_sprintf(p, "%ui", items[i].status);
+
+        } else {
+            p = ngx_sprintf(p, "%T.%03M", (time_t) items[i].time / 1000,
+                            items[i].time % 1000);
+        }
     }
 
     v->len = p - v->data;
@@ -219,39 +315,42 @@ ngx_http_aggregate_tags_variable(ngx_http_request_t *r,
     size_t                      len;
     u_char                     *p;
     ngx_str_t                  *tag;
-    ngx_uint_t                  i, k;
-    ngx_array_t                 tags;
-    ngx_http_aggregate_ctx_t    *ctx;
-    ngx_http_aggregate_part_t   *part;
-    ngx_http_aggregate_fetch_t  *fetch;
+    ngx_int_t                   rc;
+    ngx_uint_t                  i;
+    ngx_array_t                 tags, responses;
+    ngx_http_aggregate_ctx_t   *ctx;
+    ngx_http_request_t         **response, **last;
+
+    if (ngx_array_init(&tags, r->pool, 8, sizeof(ngx_str_t)) != NGX_OK
+        || ngx_array_init(&responses, r->pool, 8,
+                          sizeof(ngx_http_request_t *))
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
 
     ctx = ngx_http_aggregate_get_ctx(r);
 
-    if (ctx == NULL) {
+    rc = ctx ? ngx_http_aggregate_responses(ctx, &responses)
+         : ngx_http_aggregate_reporter
+           ? ngx_http_aggregate_reporter->responses(r, &responses)
+           : NGX_DECLINED;
+
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    if (rc != NGX_OK) {
         v->not_found = 1;
         return NGX_OK;
     }
 
-    if (ngx_array_init(&tags, r->pool, 8, sizeof(ngx_str_t)) != NGX_OK) {
-        return NGX_ERROR;
-    }
+    response = responses.elts;
+    last = response + responses.nelts;
 
-    for (i = 0; i < ctx->nparts; i++) {
-        part = &ctx->parts[i];
-
-        if (part->failed || part->skipped) {
-            continue;
-        }
-
-        for (k = 0; k < part->nfetches; k++) {
-            fetch = &part->fetches[k];
-
-            if (fetch->response && !fetch->joined
-                && ngx_http_aggregate_add_tags(&tags, fetch->response)
-                   != NGX_OK)
-            {
-                return NGX_ERROR;
-            }
+    for ( /* void */ ; response < last; response++) {
+        if (ngx_http_aggregate_add_tags(&tags, *response) != NGX_OK) {
+            return NGX_ERROR;
         }
     }
 
@@ -276,6 +375,42 @@ ngx_http_aggregate_tags_variable(ngx_http_request_t *r,
     v->valid = 1;
     v->no_cacheable = 0;
     v->not_found = 0;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_responses(ngx_http_aggregate_ctx_t *ctx,
+    ngx_array_t *responses)
+{
+    ngx_uint_t                   i, k;
+    ngx_http_request_t         **response;
+    ngx_http_aggregate_part_t   *part;
+    ngx_http_aggregate_fetch_t  *fetch;
+
+    for (i = 0; i < ctx->nparts; i++) {
+        part = &ctx->parts[i];
+
+        if (part->failed || part->skipped) {
+            continue;
+        }
+
+        for (k = 0; k < part->nfetches; k++) {
+            fetch = &part->fetches[k];
+
+            if (fetch->response == NULL || fetch->joined) {
+                continue;
+            }
+
+            response = ngx_array_push(responses);
+            if (response == NULL) {
+                return NGX_ERROR;
+            }
+
+            *response = fetch->response;
+        }
+    }
 
     return NGX_OK;
 }

@@ -486,6 +486,36 @@ ngx_int_t ngx_http_aggregate_observe(ngx_conf_t *cf,
     ngx_http_aggregate_observer_t *observer);
 
 
+/*
+ * What $aggregate_* are of a request that another user than "aggregate" has
+ * answered.  n items, in the order in which they are listed; NGX_DECLINED: it
+ * was not that user.
+ */
+
+typedef struct {
+    ngx_str_t                        name;
+    ngx_uint_t                       status;    /* 0: none */
+    ngx_msec_t                       time;
+    const char                      *reason;
+    ngx_uint_t                       ran;       /* unsigned  ran:1; */
+} ngx_http_aggregate_item_t;
+
+typedef struct {
+    ngx_int_t  (*items)(ngx_http_request_t *r,
+                        ngx_http_aggregate_item_t **items, ngx_uint_t *n,
+                        const char **status);
+
+    /* adds the responses that stand in the answer, ngx_http_request_t * */
+    ngx_int_t  (*responses)(ngx_http_request_t *r, ngx_array_t *responses);
+} ngx_http_aggregate_reporter_t;
+
+extern ngx_http_aggregate_reporter_t  *ngx_http_aggregate_reporter;
+
+/* whether "aggregate_debug" asks for Server-Timing */
+
+extern ngx_uint_t  (*ngx_http_aggregate_debugged)(ngx_http_request_t *r);
+
+
 extern ngx_module_t  ngx_http_aggregate_fetch_filter_module;
 extern ngx_module_t  ngx_http_aggregate_guard_filter_module;
 

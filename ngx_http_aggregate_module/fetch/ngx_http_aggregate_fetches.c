@@ -32,6 +32,11 @@ static ngx_uint_t ngx_http_aggregate_client_aborted(ngx_http_request_t *r);
 static void ngx_http_aggregate_fetches_cleanup(void *data);
 
 
+ngx_http_aggregate_reporter_t  *ngx_http_aggregate_reporter;
+
+ngx_uint_t  (*ngx_http_aggregate_debugged)(ngx_http_request_t *r);
+
+
 ngx_http_aggregate_fetches_t *
 ngx_http_aggregate_fetches_create(ngx_http_request_t *r,
     ngx_http_aggregate_limits_t *limits, ngx_str_t *kind,

@@ -174,6 +174,8 @@ ngx_http_aggregate_graphql_create_ctx(ngx_http_request_t *r)
                                                       &gcf->introspection);
     ctx->mask_errors = ngx_http_aggregate_graphql_is_on(r,
                                                         &gcf->mask_errors);
+    ctx->debug = ngx_http_aggregate_debugged
+                 && ngx_http_aggregate_debugged(r);
 
     return ctx;
 }

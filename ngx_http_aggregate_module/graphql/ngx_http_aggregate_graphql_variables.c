@@ -4,6 +4,10 @@
 #include "ngx_http_aggregate_graphql.h"
 
 
+static ngx_int_t ngx_http_aggregate_graphql_items(ngx_http_request_t *r,
+    ngx_http_aggregate_item_t **items, ngx_uint_t *n, const char **status);
+static ngx_int_t ngx_http_aggregate_graphql_responses(ngx_http_request_t *r,
+    ngx_array_t *responses);
 static ngx_int_t ngx_http_aggregate_graphql_variable_get(
     ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_aggregate_graphql_variable_hash(
@@ -17,6 +21,12 @@ enum {
     NGX_HTTP_AGGREGATE_GRAPHQL_DIGEST,
     NGX_HTTP_AGGREGATE_GRAPHQL_ERRORS,
     NGX_HTTP_AGGREGATE_GRAPHQL_PLAN
+};
+
+
+static ngx_http_aggregate_reporter_t  ngx_http_aggregate_graphql_reporter = {
+    ngx_http_aggregate_graphql_items,
+    ngx_http_aggregate_graphql_responses
 };
 
 
@@ -60,6 +70,101 @@ ngx_http_aggregate_graphql_add_variables(ngx_conf_t *cf)
 
         var->get_handler = v->get_handler;
         var->data = v->data;
+    }
+
+    ngx_http_aggregate_reporter = &ngx_http_aggregate_graphql_reporter;
+
+    return NGX_OK;
+}
+
+
+/* $aggregate_*, by coordinates */
+
+static ngx_int_t
+ngx_http_aggregate_graphql_items(ngx_http_request_t *r,
+    ngx_http_aggregate_item_t **items, ngx_uint_t *n, const char **status)
+{
+    ngx_uint_t                                 i;
+    ngx_http_aggregate_item_t                 *item;
+    ngx_http_aggregate_graphql_ctx_t          *ctx;
+    ngx_http_aggregate_graphql_field_state_t  *states, *s;
+
+    ctx = ngx_http_aggregate_graphql_get_ctx(r);
+
+    if (ctx == NULL) {
+        return NGX_DECLINED;
+    }
+
+    *status = ctx->outcome ? ctx->outcome : "failed";
+
+    if (ngx_http_aggregate_graphql_states(ctx, &states, n) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    item = ngx_pcalloc(r->pool, (*n + 1) * sizeof(ngx_http_aggregate_item_t));
+    if (item == NULL) {
+        return NGX_ERROR;
+    }
+
+    *items = item;
+
+    for (i = 0; i < *n; i++) {
+        s = &states[i];
+
+        item[i].name = s->name;
+        item[i].status = s->status;
+        item[i].time = s->end - s->start;
+        item[i].ran = s->ran;
+        item[i].reason = s->too_many ? "too_many"
+                 : (char *) ngx_http_aggregate_reasons[s->reason].data;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_graphql_responses(ngx_http_request_t *r,
+    ngx_array_t *responses)
+{
+    ngx_uint_t                          i, k;
+    agg_gql_exec_t                     *e;
+    agg_gql_call_t                     *call;
+    ngx_http_request_t                **response;
+    ngx_http_aggregate_fetch_t         *fetch;
+    ngx_http_aggregate_graphql_ctx_t   *ctx;
+
+    ctx = ngx_http_aggregate_graphql_get_ctx(r);
+
+    if (ctx == NULL) {
+        return NGX_DECLINED;
+    }
+
+    for (i = 0; i < ctx->nops; i++) {
+        e = &ctx->ops[i].exec;
+
+        for (k = 0; k < e->nstates; k++) {
+
+            for (call = e->states[k] ? e->states[k]->calls : NULL;
+                 call;
+                 call = call->next)
+            {
+                fetch = call->data;
+
+                if (call->failed || fetch == NULL || fetch->response == NULL
+                    || fetch->joined)
+                {
+                    continue;
+                }
+
+                response = ngx_array_push(responses);
+                if (response == NULL) {
+                    return NGX_ERROR;
+                }
+
+                *response = fetch->response;
+            }
+        }
     }
 
     return NGX_OK;

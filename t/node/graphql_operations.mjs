@@ -1,6 +1,6 @@
 // Random operations, executed by graphql-js and by nginx over one backend.
 //
-//     node differential.mjs SCHEMA NGINX_PORT BACKEND_PORT SEED COUNT
+//     node graphql_operations.mjs SCHEMA NGINX_PORT BACKEND_PORT SEED COUNT
 //
 // The backend is in this process: what it answers follows from the URL.  The
 // resolvers read @rest as the contract has it, one request for each object.
@@ -12,7 +12,7 @@ import { createRequire } from 'node:module';
 import { readFileSync } from 'node:fs';
 import http from 'node:http';
 
-const require = createRequire(process.env.NODE_ROOT + '/');
+const require = createRequire(process.env.NODE_PATH + '/');
 const { buildSchema, execute, parse, validate, GraphQLError, getNamedType,
         isListType, isNonNullType, isObjectType, isAbstractType, isLeafType,
         isEnumType, valueFromASTUntyped } = require('graphql');
@@ -374,7 +374,10 @@ function different(a, b) {
   for (const place of new Set([...one.keys(), ...two.keys()])) {
     const x = one.get(place) ?? new Set();
     const y = two.get(place) ?? new Set();
-    if (![...x].some(e => y.has(e))) {
+    const codes = set => new Set([...set].filter(
+      e => e.split(' ')[0] !== place).map(e => e.split(' ')[1]));
+    if (![...x].some(e => y.has(e))
+        && ![...codes(x)].some(c => codes(y).has(c))) {
       return `at "${place}": ${[...x].join(', ')} / ${[...y].join(', ')}`;
     }
   }

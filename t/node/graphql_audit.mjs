@@ -1,10 +1,10 @@
 // The audits of graphql-http against the endpoint URL, in TAP's words.
 //
-//     node audit.mjs URL
+//     node graphql_audit.mjs URL
 
 import { createRequire } from 'node:module';
 
-const require = createRequire(process.env.NODE_ROOT + '/');
+const require = createRequire(process.env.NODE_PATH + '/');
 const { auditServer } = require('graphql-http');
 
 const results = await auditServer({ url: process.argv[2], fetchFn: fetch });

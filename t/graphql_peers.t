@@ -101,8 +101,9 @@ for my $i (0 .. $audits - 1) {
 }
 
 for my $seed (@seeds) {
-    my $output = `node $js/graphql_operations.mjs @{[ $t->testdir ]}/s.graphql @{[
-        $t->port('0') ]} @{[ $t->port('b') ]} $seed $operations 2>&1`;
+    my $arguments = join ' ', $t->testdir . '/s.graphql', $t->port('0'),
+        $t->port('b'), $seed, $operations;
+    my $output = `node $js/graphql_operations.mjs $arguments 2>&1`;
 
     my ($valid, $wrong, $errors) =
         $output =~ /^valid (\d+) wrong (\d+) with_errors (\d+)$/m;

@@ -942,7 +942,7 @@ agg_gql_exec_values(agg_gql_exec_t *e, uint32_t n)
 {
     agg_str_t  *values;
 
-    if (n <= e->max_values) {
+    if (n < e->max_values) {
         return AGG_OK;
     }
 

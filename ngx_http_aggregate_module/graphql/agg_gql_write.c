@@ -56,6 +56,9 @@ agg_gql_exec_write(agg_gql_exec_t *e)
     agg_gql_frame_t  *f;
 
     agg_gql_try(agg_gql_exec_frames(e, 1));
+    agg_gql_try(agg_gql_exec_values(e, e->plan->root->nmembers));
+
+    agg_gql_set_read(e->plan->root, &e->object.value, e->values);
 
     depth = 1;
     f = &e->frames[0];

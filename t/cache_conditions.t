@@ -81,7 +81,7 @@ my %more = (
 );
 
 my $t = Harness->new(plan => @ways * (2 * @conditions + 2) + 2 * keys(%more)
-                     + 22);
+                     + 25);
 
 my %table = (%more,
     '/large' => sub {
@@ -97,6 +97,7 @@ my %table = (%more,
                  [ 'Content-Range' => 'bytes 5-5/200000', ETag => '"l"',
                    'Cache-Control' => 'max-age=60' ] };
     },
+    '/header/' => { body => 'x' },
     '/chunked' => { body => '0123456789', chunked => 1, headers =>
                     [ 'Accept-Ranges' => 'bytes' ] },
     '/nocache' => sub {
@@ -146,6 +147,7 @@ http {
         location / {
             proxy_pass  http://127.0.0.1:%%PORT_api%%;
             proxy_pass_header  Server;
+            add_header  X-Reason $aggregate_cache_reason always;
         }
 
         location /file/ {
@@ -200,7 +202,7 @@ for my $uri (sort keys %more) {
     like($hit, qr/^X-Cache: HIT\r$/m, "$uri, a hit");
 
     for my $head ($miss, $hit) {
-        $head =~ s/^(?:X-Cache|Cache-Status|Age|Date): .*\n//mg;
+        $head =~ s/^(?:X-Cache|X-Reason|Cache-Status|Age|Date): .*\n//mg;
         $head =~ s/^Accept-Ranges: bytes\r\n//m;
         $head =~ s/^(HTTP\S+ \d+) .*/$1/;
     }
@@ -223,6 +225,9 @@ is_deeply([ $b->header(($b->log('/large'))[1], 'Range') ], [ 'bytes=5-5' ],
 is(http_get('/large', headers => [ 'If-None-Match' => '"l"' ])->status, 304,
    'a condition');
 is(length http_get('/large')->body, 200_000, 'the whole');
+is(http_get('/large')->header('X-Reason'), 'too-large', 'in a header');
+is(http_get('/header/new')->header('X-Reason'), 'no-freshness', 'another');
+is(http_get('/stored/new')->header('X-Reason'), '-', 'none');
 
 $r = http_get('/chunked', headers => [ Range => 'bytes=2-4' ]);
 is($r->status . $r->body, '2000123456789', 'no length, no range');

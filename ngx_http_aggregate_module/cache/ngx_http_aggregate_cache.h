@@ -276,6 +276,7 @@ struct ngx_http_aggregate_cache_ctx_s {
     unsigned                            pass:1;
     unsigned                            hit_for_miss:1;
     unsigned                            aborted:1; /* by the client */
+    unsigned                            ended:1;
     unsigned                            refetch:1;
     unsigned                            unconditional:1;
 };

@@ -610,7 +610,6 @@ static ngx_int_t
 ngx_http_aggregate_cache_reason_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
 {
-    agg_cache_verdict_e              verdict;
     ngx_http_aggregate_cache_ctx_t  *ctx;
 
     ctx = ngx_http_aggregate_cache_get(r);
@@ -620,16 +619,7 @@ ngx_http_aggregate_cache_reason_variable(ngx_http_request_t *r,
         return NGX_OK;
     }
 
-    verdict = ctx->verdict;
-
-    if (ctx->fill || ctx->capture) {
-
-        /* the response has not ended; in the log it never will */
-
-        verdict = AGG_CACHE_NO_INCOMPLETE;
-    }
-
-    v->data = (u_char *) agg_cache_verdict_name(verdict);
+    v->data = (u_char *) agg_cache_verdict_name(ctx->verdict);
     v->len = ngx_strlen(v->data);
     v->valid = 1;
     v->no_cacheable = 0;

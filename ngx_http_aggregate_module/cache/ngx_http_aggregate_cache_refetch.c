@@ -157,6 +157,13 @@ ngx_http_aggregate_cache_refetch_handler(ngx_event_t *ev)
     r = ctx->request;
     c = r->connection;
 
+    if (ctx->ended) {
+
+        /* it is terminated already */
+
+        return;
+    }
+
     ngx_http_set_log_request(c->log, r);
 
     ctx->refetch = 0;

@@ -10,6 +10,7 @@
 
 
 static void ngx_http_aggregate_cache_cleanup(void *data);
+static void ngx_http_aggregate_cache_ended(void *data);
 static ngx_uint_t ngx_http_aggregate_cache_drops_header(
     ngx_http_request_t *r, ngx_table_elt_t *h);
 static ngx_int_t ngx_http_aggregate_cache_conditions(ngx_http_request_t *r,
@@ -129,6 +130,23 @@ ngx_http_aggregate_cache_read_request(ngx_http_request_t *r,
 }
 
 
+/* what has not been stored by now never will be; the log comes next */
+
+static void
+ngx_http_aggregate_cache_ended(void *data)
+{
+    ngx_http_aggregate_cache_ctx_t *ctx = data;
+
+    ctx->ended = 1;
+
+    if (ctx->fill || ctx->capture) {
+        ctx->fill = 0;
+        ctx->capture = 0;
+        ctx->verdict = AGG_CACHE_NO_INCOMPLETE;
+    }
+}
+
+
 /*
  * Prepares a fill: the list of headers that upstream modules send is made
  * anew without what may not reach the origin.  The pointers that nginx's own
@@ -140,7 +158,19 @@ ngx_int_t
 ngx_http_aggregate_cache_prepare(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx)
 {
-    ngx_list_t  list;
+    ngx_list_t           list;
+    ngx_http_cleanup_t  *cln;
+
+    if (!ctx->unconditional) {
+
+        cln = ngx_http_cleanup_add(r, 0);
+        if (cln == NULL) {
+            return NGX_ERROR;
+        }
+
+        cln->handler = ngx_http_aggregate_cache_ended;
+        cln->data = ctx;
+    }
 
     if (ngx_http_aggregate_headers_filter(r, &r->headers_in.headers, &list,
                                           ngx_http_aggregate_cache_drops_header)

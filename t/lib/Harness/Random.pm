@@ -177,7 +177,8 @@ sub handler {
     my $x = rand;
 
     return proxy() if $x < 0.4;
-    return aggregate() if $x < 0.7;
+    return aggregate() if $x < 0.65;
+    return graphql() if $x < 0.75;
     return pick(
         'return ' . pick(200, 204, 404, '301 /l0', '200 text') . ';',
         'aggregate_cache_purge z;', 'aggregate_cache_purge z redis=r;',
@@ -185,7 +186,69 @@ sub handler {
         'stub_status;', 'alias %%TESTDIR%%/www/;',
         'root %%TESTDIR%%/www;', 'try_files /a.json /' . target() . ';',
         'try_files $uri @named;', 'deny all;', 'internal;',
+        'aggregate_metrics_status include=/' . target() . ';',
+        'aggregate_metrics_status;', 'aggregate_balance_status;',
+        'aggregate_status;', 'aggregate_split_status;',
     );
+}
+
+
+sub graphql {
+    my @out = 'aggregate_graphql %%TESTDIR%%/schema.graphql {';
+    my @with = (
+        'timeout ' . pick(qw(100ms 400ms 2s)) . ';',
+        'concurrency ' . pick(1, 8) . ';',
+        'max_subrequests ' . pick(1, 3, 20) . ';', 'max_body_size 1k;',
+        'max_response_size 2k;', 'introspection ' . variable() . ';',
+        'status draft;', 'mask_errors on;', 'persisted apq;', 'batching 3;',
+        'ide on;', 'plan_cache 64k;', 'max_depth 3;', 'max_tokens 50;',
+        'methods GET POST HEAD;', 'forward none;',
+    );
+
+    push @out, pick(@with) while chance(0.5);
+    return @out, '}';
+}
+
+
+# its schema
+sub schema {
+    return <<'EOS';
+scalar Any
+type In { b: String }
+type Item { id: ID! name: String @json(path: "a.b") a: In
+  again: Item @rest(get: "/p/list/x?ids=${keys}", batch: {key: "id", by: "id"})
+  list: [Item] @rest(get: "/p/list/${parent.id}") }
+type Query {
+  ok(id: ID = 1): Item @rest(get: "/p/ok/${args.id}")
+  list: [Item!]! @rest(get: "/p/list/x")
+  bad: Item @rest(get: "/p/bad/x", default: "null")
+  slow: Item @rest(get: "/p/slow/x", timeout: "100ms")
+  e503(q: String): Item! @rest(get: "/p/e503/x?q=${args.q}", retry: 1)
+  cut: [Any] @rest(get: "/p/cut/x") hang: Any @rest(get: "/p/hang/x")
+  loc(n: String): Any @rest(get: "/l1/${args.n}")
+}
+type Mutation { put(a: Any): Item @rest(post: "/p/ok/x", body: "${args.a}") }
+EOS
+}
+
+
+sub operation {
+    my @fields = ('ok { id name }', 'list { id again { id name } }',
+                  'bad { id }', 'slow { id a { b } }', 'cut', 'hang',
+                  'e503(q: "x") { id }',
+                  'a: ok(id: $v) { id list { id list { id } } }', '__typename',
+                  'loc(n: "x")', '__schema { types { name } }', 'nosuch',
+                  'ok { ...F }', 'l2: list { again { again { id } } }');
+    my $selection = join ' ', map { pick(@fields) } 0 .. rand 5;
+    my $query = pick('query($v: ID) ', 'query($v: ID = 3) ', '', 'query Q ')
+        . '{ ' . $selection . ' }' . pick('', '', ' fragment F on Item { id }',
+                                          ' {', "\x01");
+
+    $query = 'mutation { put(a: {b: 1}) { id } two: put(a: null) { id } }'
+        if chance(0.1);
+    $query =~ s/"/\\"/g;
+    return sprintf '{"query":"%s","variables":%s}', $query,
+        pick('{}', 'null', '{"v":1}', '{"v":"../x"}', '{"v":[1]}', '5');
 }
 
 
@@ -301,6 +364,13 @@ sub ours {
             '$arg_a empty=off', 's1 types=text/plain strict') . ';',
         'aggregate_shape_buffer ' . pick(1, '1k', '8m') . ';',
         'aggregate_debug ' . variable() . ';',
+        'aggregate_metrics mz;', 'aggregate_metrics mz route=$uri;',
+        'aggregate_metrics off;', 'aggregate_trace on;',
+        'aggregate_trace ' . pick('50%', '$arg_a', 'off') . ';',
+        'aggregate_trace_keep error slow=100ms;',
+        'aggregate_trace_context ' . pick(qw(inject extract ignore)) . ';',
+        'aggregate_trace_attr x.y ' . text() . ';',
+        'aggregate_trace_propagators b3 tracecontext b3multi;',
         'aggregate_log_level ' . pick(qw(warn info)) . ';',
         'aggregate_expose off;', 'aggregate_buffer ' . pick('1k', '64k') . ';',
         'breaker ' . pick('k', 'k2', '$arg_a', '$uri') . ' zone=bz'
@@ -373,7 +443,13 @@ sub conf {
         'limit_conn_zone $binary_remote_addr zone=lc:1m;',
         'aggregate_cache_zone z 2m;',
         'aggregate_cache_zone tiny 256k max_object=2k;',
-        'breaker_zone bz 256k;',
+        'breaker_zone bz 256k;', 'aggregate_metrics_zone mz 1m;',
+        'aggregate_graphql_zone apq 256k;',
+        'aggregate_trace_exporter {',
+        'endpoint http://127.0.0.1:%%PORT_b%%/ok/v1/traces;',
+        'interval 300ms;', '}',
+        'aggregate_split_zone sp 64k;',
+        'aggregate_split $split key=$arg_a zone=sp {', '30% v2;', '* v1;', '}',
         'breaker_policy quick {', 'failure_threshold 2;',
         'recovery_timeout 300ms;', pick('probes 1;', 'slow_call 100ms;'), '}',
         'aggregate_redis r {', 'server 127.0.0.1:%%PORT_redis%%;',
@@ -384,7 +460,8 @@ sub conf {
         'map $uri $empty {', "default '';", '}',
         'upstream up {', 'server 127.0.0.1:%%PORT_b%%;',
         'server 127.0.0.1:%%PORT_dead%%;',
-        pick('', 'keepalive 2;', 'least_conn;', 'zone up 64k;'), '}',
+        pick('', 'keepalive 2;', 'least_conn;', 'zone up 64k;',
+             'aggregate_balance peak_ewma;'), '}',
     );
 
     push @out, general() while chance(0.5);
@@ -534,8 +611,12 @@ sub http1 {
     $raw .= "Connection: close\r\n" if $last;
 
     if ($method =~ /^P/ || chance(0.05)) {
-        my $body = pick('', '{}', '{"a":1}', 'x' x 2000,
+        my $body = pick('', '{}', '{"a":1}', 'x' x 2000, operation(),
+                        operation(), operation(), '[' . operation() . ']',
                         '{"a":"' . ('y' x 20000) . '"}');
+
+        $raw .= "Content-Type: application/json\r\n"
+            if $body =~ /"query"/ && $raw !~ /Content-Type/;
 
         if (chance(0.3) && $version eq '1.1') {
             $raw .= "Transfer-Encoding: chunked\r\n\r\n";

@@ -21,25 +21,29 @@ my %handlers = (
     purge     => [ 'aggregate_cache_purge z;', 405, 'POST', 200 ],
     status    => [ 'aggregate_cache_status;', 200, 'POST', 405 ],
     breakers  => [ 'breaker_status;', 200, 'POST', 400 ],
+    metrics   => [ 'aggregate_metrics_status;', 200, 'POST', 405 ],
+    balance   => [ 'aggregate_balance_status;', 200, 'POST', 405 ],
+    splits    => [ 'aggregate_split_status;', 200, 'POST', 404 ],
+    graphql   => [ 'aggregate_graphql s.graphql { }', 200, 'POST', 415 ],
 );
 
 # the text of a location, %s standing for the handler
 my %blocks = (
-    'if_before' => 'location /%n { if ($arg_i) { set $x 1; } %s }',
-    'if_after'  => 'location /%n { %s if ($arg_i) { add_header X-If 1; } }',
-    'ifs'       => 'location /%n { %s if ($arg_i) { set $x 1; }'
-                   . ' if ($arg_i) { add_header X-If 1; } }',
+    'if_before' => 'location /%n { if ($http_x_i) { set $x 1; } %s }',
+    'if_after'  => 'location /%n { %s if ($http_x_i) { add_header X-If 1; } }',
+    'ifs'       => 'location /%n { %s if ($http_x_i) { set $x 1; }'
+                   . ' if ($http_x_i) { add_header X-If 1; } }',
     'if_server' => 'location /%n { %s }',
-    'regex'     => 'location ~ ^/%n { if ($arg_i) { set $x 1; } %s }',
-    'nested'    => 'location /%n { location /%n { if ($arg_i) { set $x 1; }'
+    'regex'     => 'location ~ ^/%n { if ($http_x_i) { set $x 1; } %s }',
+    'nested'    => 'location /%n { location /%n { if ($http_x_i) { set $x 1; }'
                    . ' %s } }',
     'named'     => 'location /%n { error_page 418 = @%n;'
-                   . ' if ($arg_i) { return 418; } return 418; }'
-                   . ' location @%n { if ($arg_i) { set $x 1; } %s }',
+                   . ' if ($http_x_i) { return 418; } return 418; }'
+                   . ' location @%n { if ($http_x_i) { set $x 1; } %s }',
     'rewritten' => 'location /%n { rewrite ^ /inner_%n last; }'
-                   . ' location /inner_%n { if ($arg_i) { set $x 1; } %s }',
+                   . ' location /inner_%n { if ($http_x_i) { set $x 1; } %s }',
     'limited'   => 'location /%n { %s limit_except GET { allow all; } }',
-    'limited_if' => 'location /%n { if ($arg_i) { set $x 1; }'
+    'limited_if' => 'location /%n { if ($http_x_i) { set $x 1; }'
                    . ' limit_except GET { allow all; } %s }',
 );
 
@@ -59,6 +63,9 @@ for my $handler (sort keys %handlers) {
 
 $t->plan(4 * @cases + 6);
 
+$t->write_file('s.graphql',
+               'type Query { a: Int @rest(get: "/b/1") }');
+
 $t->run(<<"EOC");
 %%GLOBALS%%
 events { }
@@ -66,15 +73,18 @@ http {
     %%HTTP%%
     aggregate_cache_zone z 1m;
     breaker_zone bz 256k;
+    aggregate_metrics_zone mz 256k;
+    aggregate_split_zone sz 64k;
+    aggregate_split \$sp key=\$arg_a zone=sz { 5% v2; * v1; }
     server {
         listen 127.0.0.1:%%PORT_0%%;
-        if (\$arg_s) { set \$y 1; }
+        if (\$http_x_s) { set \$y 1; }
         set \$x 0;
         $conf
         location /b/ { proxy_pass http://127.0.0.1:%%PORT_b%%/; }
 
-        location /other { if (\$arg_i) { proxy_pass http://127.0.0.1:%%PORT_b%%;
-            rewrite ^ /in break; } $aggregate }
+        location /other { if (\$http_x_i) { rewrite ^ /in break;
+            proxy_pass http://127.0.0.1:%%PORT_b%%; } $aggregate }
         location /denied { $aggregate limit_except GET { deny all; } }
         location /proxied { $aggregate limit_except GET {
             proxy_pass http://127.0.0.1:%%PORT_b%%; } }
@@ -87,20 +97,23 @@ for my $case (@cases) {
     my ($handler, $block, $name) = @$case;
     my (undef, $get, $method, $status) = @{ $handlers{$handler} };
 
-    for my $args ('', '?i=1', '?s=1&i=1') {
-        is(http_get("/$name$args")->status, $get,
-           "$handler, $block: GET $args");
+    my $args = $handler eq 'graphql' ? '?query={a}' : '';
+
+    for my $headers ([], [ 'X-I' => 1 ], [ 'X-I' => 1, 'X-S' => 1 ]) {
+        is(http_get("/$name$args", headers => $headers)->status, $get,
+           "$handler, $block: GET with @$headers");
     }
 
     # answered by the handler, not by the static module's 405
-    my $uri = $handler eq 'purge' ? "/$name?i=1&tag=a" : "/$name?i=1";
-    my $r = http_request($method => $uri);
+    $args = '?tag=a' if $handler eq 'purge';
+    my $r = http_request($method => "/$name$args", headers => [ 'X-I' => 1 ]);
 
     is($r->status, $status, "$handler, $block: $method");
 }
 
 is(http_get('/other')->body, '{"a":1}', 'a false "if" with a handler');
-is(http_get('/other?i=1')->body, '{"in":1}', 'a true "if" with a handler');
+is(http_get('/other', headers => [ 'X-I' => 1 ])->body, '{"in":1}',
+   'a true "if" with a handler');
 is(http_request(POST => '/denied')->status, 403, 'denied by limit_except');
 is(http_request(POST => '/proxied')->status, 404, 'handled by limit_except');
 is(http_get('/proxied')->body, '{"a":1}', 'and not the method outside it');

@@ -202,6 +202,7 @@ uint32_t ngx_http_aggregate_metrics_part(
 extern ngx_module_t  ngx_http_aggregate_metrics_module;
 
 extern ngx_str_t     ngx_http_aggregate_metrics_kind;
+ngx_int_t ngx_http_aggregate_metrics_status_handler(ngx_http_request_t *r);
 
 
 #pragma GCC visibility pop

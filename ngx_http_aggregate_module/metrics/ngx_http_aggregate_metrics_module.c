@@ -5,6 +5,7 @@
  */
 
 
+#include "ngx_http_aggregate_inherit.h"
 #include "ngx_http_aggregate_metrics.h"
 #include "ngx_http_aggregate_module.h"
 
@@ -223,6 +224,14 @@ ngx_http_aggregate_metrics_merge_loc_conf(ngx_conf_t *cf, void *parent,
         && ngx_http_aggregate_metrics_merge_status(cf, conf) != NGX_CONF_OK)
     {
         return NGX_CONF_ERROR;
+    }
+
+    if (ngx_http_aggregate_inherits_handler(cf,
+                                    ngx_http_aggregate_metrics_status_handler,
+                                    conf->status, prev->status))
+    {
+        conf->status = prev->status;
+        conf->includes = prev->includes;
     }
 
     if (conf->name.data == NULL) {

@@ -20,8 +20,6 @@ typedef struct {
 } ngx_http_aggregate_metrics_page_t;
 
 
-static ngx_int_t ngx_http_aggregate_metrics_status_handler(
-    ngx_http_request_t *r);
 static ngx_uint_t ngx_http_aggregate_metrics_accepts(ngx_http_request_t *r);
 static int ngx_http_aggregate_metrics_more(gw_out_t *out, size_t n);
 static void ngx_http_aggregate_metrics_write(ngx_http_request_t *r,
@@ -147,7 +145,7 @@ ngx_http_aggregate_metrics_merge_status(ngx_conf_t *cf,
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_aggregate_metrics_status_handler(ngx_http_request_t *r)
 {
     ngx_int_t                               rc;

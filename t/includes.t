@@ -19,7 +19,7 @@ my @floor = qw(common base conf http_rules json);
 
 my %sees = (
     common     => [],
-    base       => [ qw(common) ],
+    base       => [ qw(common http_rules) ],
     conf       => [ qw(common base) ],
     http_rules => [ qw(common json) ],
     json       => [ qw(common) ],
@@ -31,10 +31,10 @@ my %sees = (
     cache      => [ @floor, 'redis' ],
     grpc       => [ @floor ],
     route      => [ @floor ],
-    trace      => [ @floor, qw(shape fetch aggregate graphql redis cache grpc
-                               route) ],
     metrics    => [ @floor, qw(shape fetch aggregate graphql redis cache grpc
-                               route trace) ],
+                               route) ],
+    trace      => [ @floor, qw(shape fetch aggregate graphql redis cache grpc
+                               route metrics) ],
     breaker    => [ 'common' ],
 );
 

@@ -13,7 +13,7 @@ use MIME::Base64;
 
 use Harness;
 
-my $t = Harness->new(plan => 88);
+my $t = Harness->new(plan => 94);
 
 # every response says whose it is
 
@@ -130,6 +130,17 @@ http {
             proxy_pass  http://api/max/;
         }
 
+        location /nocookie/ {
+            aggregate_cache_ignore_headers  Set-Cookie;
+            proxy_pass  http://api/cookie/;
+        }
+
+        location /ownkey/ {
+            aggregate_cache_key       $arg_k;
+            aggregate_cache_identity  $http_x_user;
+            proxy_pass                http://api/max/;
+        }
+
         location /self/ {
             proxy_method  GET;
             proxy_pass    http://api;
@@ -187,8 +198,8 @@ for my $case ([ 'max', 0 ], [ 'public', 1 ], [ 'smaxage', 1 ], [ 'must', 0 ],
            "$uri, another user");
         ok($shared || index($second->body, $one->[1]) < 0,
            "$uri, nothing of the first");
-        ok($shared || index($third->body, 'alice') < 0
-           && index($third->body, $one->[1]) < 0, "$uri, anonymous");
+        ok($shared || index($third->body, $one->[1]) < 0
+           && index($third->body, $two->[1]) < 0, "$uri, anonymous");
     }
 }
 
@@ -267,6 +278,21 @@ is(get('/denied/a')->status, 403, 'denied');
 is(get('/ignore/a', $alice)->header('X-Cache'), 'MISS', 'ignored, first');
 is(get('/ignore/a', $bob)->header('X-Cache'), 'HIT', 'ignored by name');
 is(get('/ignore/a', $ca)->header('X-Cache'), 'MISS', 'and only that');
+
+# a cookie is for whom it was set, though its response is stored
+
+$r = get('/nocookie/a');
+is($r->header('Set-Cookie'), 'sid=secret', 'the first client gets its cookie');
+$r = get('/nocookie/a');
+is($r->header('X-Cache'), 'HIT', 'ignored: stored');
+is($r->header('Set-Cookie'), undef, 'without the cookie');
+
+# the identity belongs to any key
+
+is(get('/ownkey/?k=1', [ 'X-User' => $_ ])->header('X-Cache'), 'MISS',
+   "a key of its own, $_") for qw(ann bob);
+is(get('/ownkey/?k=1', [ 'X-User' => 'ann' ])->header('X-Cache'), 'HIT',
+   'and again');
 
 # a body is no key
 

@@ -26,6 +26,7 @@ my $b = $t->backend('b',
     '/etag' => { body => $user, headers => [ ETag => '"abc"',
         'Last-Modified' => 'Mon, 01 Jan 2024 00:00:00 GMT',
         'Accept-Ranges' => 'bytes', 'Content-MD5' => 'x', Digest => 'y',
+        'Content-Digest' => 'x', 'Repr-Digest' => 'y',
         'Cache-Control' => 'max-age=60' ] },
     '/xmobile' => { body => $user, headers => [ 'X-Shape' => 'mobile' ] },
     '/xweb' => { body => $user, headers => [ 'X-Shape' => 'web' ] },
@@ -55,7 +56,7 @@ $t->write_file('www/part.json', $user);
 $t->write_file('www/page.html', '[<!--#include virtual="/inc/part.json" -->]');
 $t->write_file('www/err.json', '{"name":"e","ssn":1}');
 
-$t->plan(102);
+$t->plan(104);
 $t->run(<<'EOC');
 %%GLOBALS%%
 events { }
@@ -201,7 +202,7 @@ is($r->header('Content-Length'), length $mobile, 'Content-Length');
 like($r->header('ETag'), qr{^W/"abc-[0-9a-f]{16}"$}, 'ETag');
 is($r->header('Accept-Ranges'), undef, 'Accept-Ranges');
 is($r->header('Content-MD5'), undef, 'Content-MD5');
-is($r->header('Digest'), undef, 'Digest');
+is($r->header($_), undef, $_) for qw(Digest Content-Digest Repr-Digest);
 is($r->header('Cache-Control'), 'max-age=60', 'others stay');
 like($r->header('Content-Type'), qr{^application/json}, 'Content-Type');
 

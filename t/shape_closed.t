@@ -17,6 +17,15 @@ my $secret = 'SECRET' x 40;
 my $doc = qq({"name":"Ann","ssn":"$secret"});
 my $gzip = { body => $doc, gzip => 1 };
 
+# a document of n bytes
+sub sized {
+    my ($n) = @_;
+
+    my $head = '{"name":"Ann","ssn":"';
+
+    return $head . 'x' x ($n - length($head) - 2) . '"}';
+}
+
 my $b = $t->backend('b',
     '/doc' => $doc,
     '/invalid' => qq({"ssn":"$secret","name":tru}),
@@ -40,6 +49,9 @@ my $b = $t->backend('b',
         body => "--x\r\nContent-Type: application/json\r\nContent-Range: "
                 . "bytes 0-9/10\r\n\r\n$secret\r\n--x--\r\n" },
     '/large' => { body => qq({"name":"Ann","ssn":") . $secret x 300 . '"}' },
+    '/n/' => sub { { body => sized($_[0]{path} =~ /(\d+)$/) } },
+    '/nchunks/' => sub { { body => sized($_[0]{path} =~ /(\d+)$/),
+                           chunked => 1 } },
     '/largechunks' => { body => qq({"name":"Ann","ssn":") . $secret x 300
                         . '"}', chunked => 1 },
     '/endless' => { endless => qq({"name":1,"ssn":"$secret"},) },
@@ -126,7 +138,7 @@ http {
 }
 EOC
 
-$t->plan(158);
+$t->plan(174);
 $t->run($conf);
 
 sub refused {
@@ -167,6 +179,12 @@ refused(http_get("/$_/large"), 502, "large $_",
 refused(http_get("/$_/largechunks"), 502, "large chunks $_",
         'it is over "aggregate_shape_buffer"') for qw(m u);
 refused(http_get("/$_/endless"), 502, "endless $_", undef) for qw(m u);
+
+for my $way (qw(m/n m/nchunks u/n u/nchunks)) {
+    is(http_get("/$way/65536")->body, '{"name":"Ann"}', "$way: to the byte");
+    refused(http_get("/$way/65537"), 502, "$way: one more",
+            'it is over "aggregate_shape_buffer"');
+}
 
 for my $how (qw(trunc truncchunks reset)) {
     refused(http_get("/$_/$how"), 502, "$how $_") for qw(m u);

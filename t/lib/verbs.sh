@@ -946,6 +946,7 @@ verb_test()
 
     step stock prove_with "$(nginx_binary)" "$build"
     step asan prove_asan
+    step mutants verb_mutants sample
 
     say "summary, in $SECONDS s"
     for line in "${results[@]}"; do echo "   $line"; done

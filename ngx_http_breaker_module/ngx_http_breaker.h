@@ -198,6 +198,10 @@ ngx_int_t ngx_http_breaker_add_named(ngx_conf_t *cf,
     ngx_http_breaker_fallback_t *fallback);
 ngx_int_t ngx_http_breaker_check_named(ngx_conf_t *cf,
     ngx_http_breaker_main_conf_t *bmcf);
+/* the policy of a key, NULL: it depends on the location */
+ngx_http_breaker_policy_t *ngx_http_breaker_policy_of(
+    ngx_http_breaker_main_conf_t *bmcf, ngx_http_breaker_zone_t *zone,
+    ngx_str_t *key);
 ngx_uint_t ngx_http_breaker_has_named(ngx_http_core_srv_conf_t *cscf,
     ngx_str_t *name);
 
@@ -320,6 +324,9 @@ typedef struct {
     ngx_array_t                  zones;       /* ngx_http_breaker_zone_t * */
     ngx_array_t                  rows;        /* ngx_http_breaker_row_t */
     ngx_uint_t                   omitted;     /* too many */
+    ngx_http_breaker_main_conf_t *conf;
+    ngx_str_t                    filter;      /* of the page: a part of a key */
+    ngx_str_t                    state;       /* of the page: only this one */
 } ngx_http_breaker_report_t;
 
 

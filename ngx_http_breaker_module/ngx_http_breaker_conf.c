@@ -594,6 +594,44 @@ ngx_http_breaker_has_named(ngx_http_core_srv_conf_t *cscf, ngx_str_t *name)
 }
 
 
+ngx_http_breaker_policy_t *
+ngx_http_breaker_policy_of(ngx_http_breaker_main_conf_t *bmcf,
+    ngx_http_breaker_zone_t *zone, ngx_str_t *key)
+{
+    ngx_uint_t                   i, several;
+    ngx_http_breaker_guard_t   **guards;
+    ngx_http_breaker_policy_t   *policy;
+
+    guards = bmcf->guards.elts;
+    policy = NULL;
+    several = 0;
+
+    for (i = 0; i < bmcf->guards.nelts; i++) {
+
+        if (guards[i]->zone != zone) {
+            continue;
+        }
+
+        if (guards[i]->key.lengths == NULL) {
+
+            if (guards[i]->key.value.len == key->len
+                && ngx_memcmp(guards[i]->key.value.data, key->data, key->len)
+                   == 0)
+            {
+                return guards[i]->policy;
+            }
+
+            continue;
+        }
+
+        several |= (policy && policy != guards[i]->policy);
+        policy = guards[i]->policy;
+    }
+
+    return several ? NULL : policy;
+}
+
+
 static void
 ngx_http_breaker_get_place(ngx_conf_t *cf, ngx_http_breaker_place_t *place)
 {

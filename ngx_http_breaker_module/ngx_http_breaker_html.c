@@ -4,10 +4,19 @@
 
 static void ngx_http_breaker_html_summary(ngx_http_breaker_text_t *text,
     ngx_http_breaker_report_t *report);
+static void ngx_http_breaker_html_filter(ngx_http_breaker_text_t *text,
+    ngx_http_breaker_report_t *report);
+static ngx_uint_t ngx_http_breaker_html_wanted(
+    ngx_http_breaker_report_t *report, ngx_http_breaker_row_t *row);
+static ngx_uint_t ngx_http_breaker_html_is(ngx_str_t *text, const char *name);
+static int ngx_libc_cdecl ngx_http_breaker_html_cmp(const void *one,
+    const void *two);
+static void ngx_http_breaker_html_policy(ngx_http_breaker_text_t *text,
+    ngx_http_breaker_report_t *report, ngx_http_breaker_row_t *row);
 static void ngx_http_breaker_html_row(ngx_http_breaker_text_t *text,
-    ngx_http_breaker_row_t *row);
+    ngx_http_breaker_report_t *report, ngx_http_breaker_row_t *row);
 static void ngx_http_breaker_html_rate(ngx_http_breaker_text_t *text,
-    uint64_t part, uint64_t of);
+    const char *head, uint64_t part, uint64_t of);
 static void ngx_http_breaker_html_text(ngx_http_breaker_text_t *text,
     ngx_str_t *value);
 static void ngx_http_breaker_html_actions(ngx_http_breaker_text_t *text,
@@ -55,15 +64,25 @@ static const char  ngx_http_breaker_html_head[] =
     "meter { display: block; height: .5rem; margin-left: auto;\n"
     "  width: 4.5rem; }\n"
     "form { display: inline; } td.a { white-space: nowrap; }\n"
+    "p.f { margin: 0 0 1rem; } div { overflow-x: auto; }\n"
+    "input, select { font: inherit; font-size: .9rem; max-width: 60%; }\n"
+    "@media (max-width: 40rem) { body { margin: 1rem auto; }\n"
+    "  thead { display: none; } tr { display: block;\n"
+    "  border-bottom: 2px solid var(--line); padding: .4rem 0; }\n"
+    "  td { border: 0; display: block; padding: .1rem 0; }\n"
+    "  td.n { text-align: left; } td.n::before { color: var(--dim);\n"
+    "  content: attr(data-h) \" \"; } meter { display: none; }\n"
+    "  td.a { white-space: normal; } }\n"
     "button { font: inherit; font-size: .8rem; padding: .1rem .5rem; }\n"
     "</style>\n"
     "</head>\n"
     "<body>\n"
-    "<h1>Circuit breakers</h1>\n";
+    "<h1>Circuit breakers</h1>\n"
+    "<p class=\"f\"><small>";
 
 
 static const char  ngx_http_breaker_html_table[] =
-    "<table>\n"
+    "<div><table>\n"
     "<thead><tr><th>State</th><th>Key</th>"
     "<th class=\"n\">Calls in window</th><th class=\"n\">Failed</th>"
     "<th class=\"n\">Slow</th><th class=\"n\">Rejected</th>"
@@ -76,23 +95,37 @@ void
 ngx_http_breaker_html(ngx_http_breaker_text_t *text,
     ngx_http_breaker_report_t *report)
 {
+    ngx_str_t                host;
     ngx_uint_t               i;
     ngx_http_breaker_row_t  *rows;
 
+    host = ngx_cycle->hostname;
+
     ngx_http_breaker_write(text, "%s", ngx_http_breaker_html_head);
+    ngx_http_breaker_html_text(text, &host);
+    ngx_http_breaker_write(text, ", " NGINX_VER ", %V</small></p>\n",
+                           &ngx_cached_http_time);
 
     ngx_http_breaker_html_summary(text, report);
+    ngx_http_breaker_html_filter(text, report);
 
     rows = report->rows.elts;
+
+    /* in an order that no state changes: rows stay where they are */
+
+    ngx_qsort(rows, report->rows.nelts, sizeof(ngx_http_breaker_row_t),
+              ngx_http_breaker_html_cmp);
 
     if (report->rows.nelts) {
         ngx_http_breaker_write(text, "%s", ngx_http_breaker_html_table);
 
         for (i = 0; i < report->rows.nelts; i++) {
-            ngx_http_breaker_html_row(text, &rows[i]);
+            if (ngx_http_breaker_html_wanted(report, &rows[i])) {
+                ngx_http_breaker_html_row(text, report, &rows[i]);
+            }
         }
 
-        ngx_http_breaker_write(text, "</tbody>\n</table>\n");
+        ngx_http_breaker_write(text, "</tbody>\n</table></div>\n");
 
     } else {
         ngx_http_breaker_write(text, "<p>No call has been guarded yet.</p>\n");
@@ -165,8 +198,139 @@ ngx_http_breaker_html_summary(ngx_http_breaker_text_t *text,
 
 
 static void
-ngx_http_breaker_html_row(ngx_http_breaker_text_t *text,
+ngx_http_breaker_html_filter(ngx_http_breaker_text_t *text,
+    ngx_http_breaker_report_t *report)
+{
+    ngx_uint_t   i;
+    const char  *name;
+
+    ngx_http_breaker_write(text, "<form method=\"get\"><p class=\"f\">"
+                           "<input type=\"hidden\" name=\"format\" "
+                           "value=\"html\">"
+                           "<input name=\"filter\" placeholder=\"key\" "
+                           "aria-label=\"part of a key\" value=\"");
+    ngx_http_breaker_html_text(text, &report->filter);
+    ngx_http_breaker_write(text, "\"> <select name=\"state\" "
+                           "aria-label=\"state\">"
+                           "<option value=\"\">any state</option>");
+
+    for (i = 0; i < BRK_STATES; i++) {
+        name = brk_state_name(i);
+
+        ngx_http_breaker_write(text, "<option value=\"%s\"%s>%s</option>",
+                               name,
+                               ngx_http_breaker_html_is(&report->state, name)
+                               ? " selected" : "", name);
+    }
+
+    ngx_http_breaker_write(text, "</select> <button>filter</button></p>"
+                           "</form>\n");
+}
+
+
+static ngx_uint_t
+ngx_http_breaker_html_wanted(ngx_http_breaker_report_t *report,
     ngx_http_breaker_row_t *row)
+{
+    size_t  i;
+
+    if (report->state.len
+        && !ngx_http_breaker_html_is(&report->state,
+                                     brk_state_name(row->state)))
+    {
+        return 0;
+    }
+
+    for (i = 0; i + report->filter.len <= row->shown.len; i++) {
+        if (ngx_strncasecmp(row->shown.data + i, report->filter.data,
+                            report->filter.len)
+            == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static ngx_uint_t
+ngx_http_breaker_html_is(ngx_str_t *text, const char *name)
+{
+    return text->len == ngx_strlen(name)
+           && ngx_strncmp(text->data, name, text->len) == 0;
+}
+
+
+static int ngx_libc_cdecl
+ngx_http_breaker_html_cmp(const void *one, const void *two)
+{
+    int                            rc;
+    const ngx_http_breaker_row_t  *a, *b;
+
+    a = one;
+    b = two;
+
+    rc = (int) ngx_memn2cmp(a->key.data, b->key.data, a->key.len, b->key.len);
+
+    return rc ? rc : (int) ngx_memn2cmp(a->zone->name.data,
+                                        b->zone->name.data,
+                                        a->zone->name.len,
+                                        b->zone->name.len);
+}
+
+
+/* when it trips, where that does not depend on the location */
+
+static void
+ngx_http_breaker_html_policy(ngx_http_breaker_text_t *text,
+    ngx_http_breaker_report_t *report, ngx_http_breaker_row_t *row)
+{
+    ngx_uint_t                  n;
+    brk_policy_t               *p;
+    ngx_http_breaker_policy_t  *policy;
+
+    policy = ngx_http_breaker_policy_of(report->conf, row->zone, &row->key);
+
+    if (policy == NULL) {
+        return;
+    }
+
+    p = &policy->policy;
+    n = 0;
+
+    ngx_http_breaker_write(text, "<small>opens at ");
+
+    if (p->failure_threshold) {
+        n++;
+        ngx_http_breaker_write(text, "%uD failures in a row",
+                               p->failure_threshold);
+    }
+
+    if (p->failure_rate) {
+        ngx_http_breaker_write(text, "%s%uD&#8201;%% failed", n++ ? ", " : "",
+                               p->failure_rate / 100);
+    }
+
+    if (p->slow_rate) {
+        ngx_http_breaker_write(text, "%s%uD&#8201;%% above %uL&nbsp;ms",
+                               n++ ? ", " : "", p->slow_rate / 100,
+                               policy->rules.slow_call);
+    }
+
+    ngx_http_breaker_write(text, n ? " of %uD calls" : "nothing of %uD calls",
+                           p->minimum_calls);
+    ngx_http_breaker_write(text, " in ");
+    ngx_http_breaker_html_time(text, (int64_t) p->window);
+    ngx_http_breaker_write(text, "; for ");
+    ngx_http_breaker_html_time(text, (int64_t) p->recovery_timeout);
+    ngx_http_breaker_write(text, "</small>");
+}
+
+
+static void
+ngx_http_breaker_html_row(ngx_http_breaker_text_t *text,
+    ngx_http_breaker_report_t *report, ngx_http_breaker_row_t *row)
 {
     brk_totals_t  *totals;
 
@@ -203,21 +367,26 @@ ngx_http_breaker_html_row(ngx_http_breaker_text_t *text,
     ngx_http_breaker_html_text(text, &row->shown);
     ngx_http_breaker_write(text, "<small>");
     ngx_http_breaker_html_text(text, &row->zone->name);
-    ngx_http_breaker_write(text, "</small></td><td class=\"n\">%uL</td>",
-                           row->sum.calls);
+    ngx_http_breaker_write(text, "</small>");
+    ngx_http_breaker_html_policy(text, report, row);
+    ngx_http_breaker_write(text, "</td><td class=\"n\" data-h=\"Calls in "
+                           "window\">%uL</td>", row->sum.calls);
 
-    ngx_http_breaker_html_rate(text, row->sum.failures, row->sum.calls);
-    ngx_http_breaker_html_rate(text, row->sum.slow, row->sum.calls);
+    ngx_http_breaker_html_rate(text, "Failed", row->sum.failures,
+                               row->sum.calls);
+    ngx_http_breaker_html_rate(text, "Slow", row->sum.slow, row->sum.calls);
 
-    ngx_http_breaker_write(text, "<td class=\"n\">%uL",  totals->rejected);
+    ngx_http_breaker_write(text, "<td class=\"n\" data-h=\"Rejected\">%uL",
+                           totals->rejected);
 
     if (totals->dry_rejected) {
         ngx_http_breaker_write(text, "<small>%uL in dry run</small>",
                                totals->dry_rejected);
     }
 
-    ngx_http_breaker_write(text, "</td><td class=\"n\">%uL<small>%uL failed"
-                           "</small></td><td class=\"n\">%uL</td>",
+    ngx_http_breaker_write(text, "</td><td class=\"n\" data-h=\"Calls in "
+                           "all\">%uL<small>%uL failed</small></td>"
+                           "<td class=\"n\" data-h=\"Trips\">%uL</td>",
                            totals->success + totals->failure + totals->slow
                            + totals->neutral, totals->failure,
                            totals->entered[BRK_OPEN]);
@@ -229,22 +398,23 @@ ngx_http_breaker_html_row(ngx_http_breaker_text_t *text,
 
 
 static void
-ngx_http_breaker_html_rate(ngx_http_breaker_text_t *text, uint64_t part,
-    uint64_t of)
+ngx_http_breaker_html_rate(ngx_http_breaker_text_t *text, const char *head,
+    uint64_t part, uint64_t of)
 {
     uint64_t  percent;
 
     if (of == 0) {
-        ngx_http_breaker_write(text, "<td class=\"n\">&#8211;</td>");
+        ngx_http_breaker_write(text, "<td class=\"n\" data-h=\"%s\">&#8211;"
+                               "</td>", head);
         return;
     }
 
     percent = part * 100 / of;
 
-    ngx_http_breaker_write(text, "<td class=\"n\">%uL&#8201;%%"
+    ngx_http_breaker_write(text, "<td class=\"n\" data-h=\"%s\">%uL&#8201;%%"
                            "<meter max=\"100\" high=\"50\" optimum=\"0\""
                            " low=\"10\" value=\"%uL\"></meter></td>",
-                           percent, percent);
+                           head, percent, percent);
 }
 
 
@@ -260,6 +430,10 @@ ngx_http_breaker_html_actions(ngx_http_breaker_text_t *text,
 
     static const char  *actions[] = { "open", "close", "reset" };
 
+    static const char  *words[] = {
+        "force open", "force closed", "back to normal"
+    };
+
     zone_end = gw_escape_query(zone, row->zone->name.data,
                                ngx_min(row->zone->name.len, BRK_KEY_MAX));
     key_end = gw_escape_query(key, row->key.data, row->key.len);
@@ -272,7 +446,7 @@ ngx_http_breaker_html_actions(ngx_http_breaker_text_t *text,
                                "<button>%s</button></form> ",
                                (size_t) (zone_end - zone), zone,
                                (size_t) (key_end - key), key,
-                               actions[i], actions[i]);
+                               actions[i], words[i]);
     }
 
     ngx_http_breaker_write(text, "</td>");

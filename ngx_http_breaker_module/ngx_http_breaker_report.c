@@ -37,6 +37,9 @@ ngx_http_breaker_collect(ngx_http_request_t *r, ngx_http_breaker_zone_t *zone,
     bmcf = ngx_http_get_module_main_conf(r, ngx_http_breaker_module);
 
     report->omitted = 0;
+    report->conf = bmcf;
+    report->filter.len = 0;
+    report->state.len = 0;
 
     if (ngx_array_init(&report->zones, r->pool, 4,
                        sizeof(ngx_http_breaker_zone_t *))

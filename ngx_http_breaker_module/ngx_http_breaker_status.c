@@ -46,6 +46,8 @@ static ngx_keyval_t  ngx_http_breaker_headers[] = {
 
 
 static ngx_str_t  ngx_http_breaker_arg_format = ngx_string("format");
+static ngx_str_t  ngx_http_breaker_arg_filter = ngx_string("filter");
+static ngx_str_t  ngx_http_breaker_arg_state = ngx_string("state");
 static ngx_str_t  ngx_http_breaker_arg_zone = ngx_string("zone");
 static ngx_str_t  ngx_http_breaker_arg_key = ngx_string("key");
 static ngx_str_t  ngx_http_breaker_arg_action = ngx_string("action");
@@ -124,6 +126,15 @@ ngx_http_breaker_get(ngx_http_request_t *r)
 
     if (ngx_http_breaker_collect(r, zone, key.len ? &key : NULL, &report)
         != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (ngx_http_breaker_arg(r, &ngx_http_breaker_arg_filter, &report.filter)
+        == NGX_ERROR
+        || ngx_http_breaker_arg(r, &ngx_http_breaker_arg_state,
+                                &report.state)
+           == NGX_ERROR)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }

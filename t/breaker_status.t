@@ -121,7 +121,7 @@ sub row {
     return $row;
 }
 
-$t->plan(128);
+$t->plan(128 + 9);
 $t->allow_log(qr{x\\x0A2026/01/01 00:00:00 \[emerg\] 1#1: forged});
 $t->run($conf);
 
@@ -245,13 +245,29 @@ like($r->body, qr/&lt;script&gt;alert\(1\)&lt;\/script&gt;/, 'html: escaped');
 is(scalar(() = $r->body =~ /<form method="post"/g), 3 * @rows, 'html: forms');
 
 my $tags = $r->body;
-$tags =~ s/<!DOCTYPE html>|<meta[^>]*>//g;
+$tags =~ s/<!DOCTYPE html>|<(?:meta|input)[^>]*>//g;
 my @stack;
 for ($tags =~ m{<(/?\w+)}g) {
     if (m{^/(\w+)}) { push @bad, $_ if pop(@stack) ne $1 }
     else            { push @stack, $_ }
 }
 is("@bad@stack", '', 'html: balanced');
+
+# rows in an order that no state changes, filters, thresholds, what is what
+
+sub page_keys {
+    my ($args) = @_;
+    my @keys = status("?format=html$args")->body
+        =~ /<td class="k">([^<]*)</g;
+    return \@keys;
+}
+
+unlike(status('?format=html&filter=%22%3E%3Cscript%3E')->body, qr/"><script>/,
+       'html: the filter is escaped');
+like($r->body, qr/<button>force open<.*<button>force closed<.*back to normal/s,
+     'html: what the buttons do');
+like($r->body, qr/opens at /, 'html: thresholds');
+like($r->body, qr{nginx/\d}, 'html: version');
 
 # POST
 
@@ -328,3 +344,19 @@ $r = change("$url&format=html", body => '');
 is($r->status . ' ' . $r->header('Location'),
    '303 /breakers?format=html', 'back to the page');
 is(row('plain')->{state}, 'forced_open', 'and done');
+
+# rows of the page, whatever their state, and its filters
+
+my $page = page_keys('');
+change('zone=main&key=plain&action=open');
+is_deeply(page_keys(''), $page, 'html: rows stay where they are');
+change('zone=main&key=plain&action=reset');
+change('zone=main&key=plain&action=open');
+is_deeply(page_keys(''), $page, 'html: whatever the state');
+is_deeply(page_keys('&filter=no-such-key'), [], 'html: filter, nothing');
+is_deeply(page_keys('&filter=PLAIN&state=forced_open'), [ 'plain' ],
+          'html: filter and state');
+my $of_states = 0;
+$of_states += @{ page_keys("&state=$_") }
+    for qw(open closed half_open forced_open forced_closed);
+is($of_states, scalar @$page, 'html: by state');

@@ -97,6 +97,7 @@ ngx_http_aggregate_create_ctx(ngx_http_request_t *r)
 
     ctx->request = r;
     ctx->block = alcf->block;
+    ctx->conf = alcf;
     ctx->nparts = alcf->block->backends.nelts;
     ctx->waiting = ctx->nparts;
 

@@ -65,8 +65,11 @@ ngx_http_aggregate_state_header(ngx_http_aggregate_ctx_t *ctx)
 
     ngx_str_set(&value, "complete");
 
-    if (ctx->partial
-        && ngx_http_aggregate_failed_parts(ctx, &value) != NGX_OK)
+    if (ctx->partial && !ctx->conf->expose) {
+        ngx_str_set(&value, "partial");
+
+    } else if (ctx->partial
+               && ngx_http_aggregate_failed_parts(ctx, &value) != NGX_OK)
     {
         return NGX_ERROR;
     }

@@ -16,6 +16,15 @@ static char *ngx_http_aggregate_debug(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
 
+static ngx_conf_enum_t  ngx_http_aggregate_log_levels[] = {
+    { ngx_string("error"), NGX_LOG_ERR },
+    { ngx_string("warn"), NGX_LOG_WARN },
+    { ngx_string("notice"), NGX_LOG_NOTICE },
+    { ngx_string("info"), NGX_LOG_INFO },
+    { ngx_null_string, 0 }
+};
+
+
 static ngx_command_t  ngx_http_aggregate_commands[] = {
 
     { ngx_string("aggregate"),
@@ -30,6 +39,20 @@ static ngx_command_t  ngx_http_aggregate_commands[] = {
       ngx_http_aggregate_debug,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
+      NULL },
+
+    { ngx_string("aggregate_log_level"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_enum_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_loc_conf_t, log_level),
+      &ngx_http_aggregate_log_levels },
+
+    { ngx_string("aggregate_expose"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_loc_conf_t, expose),
       NULL },
 
       ngx_null_command
@@ -202,6 +225,8 @@ ngx_http_aggregate_create_loc_conf(ngx_conf_t *cf)
      */
 
     alcf->debug_index = NGX_CONF_UNSET;
+    alcf->log_level = NGX_CONF_UNSET_UINT;
+    alcf->expose = NGX_CONF_UNSET;
 
     return alcf;
 }
@@ -215,6 +240,8 @@ ngx_http_aggregate_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     ngx_conf_merge_value(conf->debug_index, prev->debug_index,
                          NGX_CONF_UNSET);
+    ngx_conf_merge_uint_value(conf->log_level, prev->log_level, NGX_LOG_ERR);
+    ngx_conf_merge_value(conf->expose, prev->expose, 1);
 
     if (ngx_http_aggregate_inherits_handler(cf, ngx_http_aggregate_handler,
                                             conf->block, prev->block))

@@ -136,6 +136,8 @@ typedef struct {
 typedef struct {
     ngx_http_aggregate_block_t      *block;
     ngx_int_t                        debug_index;
+    ngx_uint_t                       log_level;
+    ngx_flag_t                       expose;
 } ngx_http_aggregate_loc_conf_t;
 
 
@@ -179,6 +181,8 @@ struct ngx_http_aggregate_part_s {
     ngx_http_aggregate_reason_e      reason;
     ngx_uint_t                       status;        /* 0: none was sent */
     ngx_http_request_t              *response;      /* it, or its failure */
+    ngx_http_aggregate_fetch_t      *failure;       /* the first that failed */
+    agg_piece_t                     *lacks;         /* without a value */
     agg_str_t                        value;         /* of the answer */
     agg_str_t                        source;        /* what others read */
     agg_str_t                        error_value;   /* "default" of a failure */
@@ -196,6 +200,7 @@ struct ngx_http_aggregate_part_s {
 struct ngx_http_aggregate_ctx_s {
     ngx_http_request_t              *request;
     ngx_http_aggregate_block_t      *block;
+    ngx_http_aggregate_loc_conf_t   *conf;
     ngx_http_aggregate_fetches_t    *fetches;
 
     ngx_http_aggregate_part_t       *parts;
@@ -241,6 +246,11 @@ void ngx_http_aggregate_part_expire(ngx_http_aggregate_part_t *part,
     ngx_http_aggregate_reason_e reason);
 void ngx_http_aggregate_part_fail(ngx_http_aggregate_part_t *part,
     ngx_http_aggregate_reason_e reason, ngx_uint_t status);
+
+/* ngx_http_aggregate_log.c */
+
+void ngx_http_aggregate_log_failure(ngx_http_aggregate_part_t *part,
+    ngx_uint_t elements);
 
 /* ngx_http_aggregate_request.c */
 

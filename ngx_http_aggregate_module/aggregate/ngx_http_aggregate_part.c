@@ -331,6 +331,8 @@ ngx_http_aggregate_single_end(ngx_http_aggregate_part_t *part)
     part->response = fetch->response;
 
     if (fetch->reason != NGX_HTTP_AGGREGATE_NO_REASON) {
+        part->failure = fetch;
+
         ngx_http_aggregate_part_fail(part, fetch->reason, fetch->status);
         return;
     }
@@ -408,6 +410,7 @@ ngx_http_aggregate_each_end(ngx_http_aggregate_part_t *part)
             part->reason = fetch->reason;
             part->status = fetch->status;
             part->response = fetch->response;
+            part->failure = fetch;
         }
 
         if (conf->default_value.data) {
@@ -430,12 +433,7 @@ ngx_http_aggregate_each_end(ngx_http_aggregate_part_t *part)
     if (good < part->nelements
         && part->reason != NGX_HTTP_AGGREGATE_CANCELLED)
     {
-        ngx_log_error(NGX_LOG_WARN, part->ctx->request->connection->log, 0,
-                      "aggregate backend \"%V\" failed for %ui of %ui "
-                      "elements, the first: %V, status %ui", &conf->name,
-                      part->nelements - good, part->nelements,
-                      &ngx_http_aggregate_reasons[part->reason],
-                      part->status);
+        ngx_http_aggregate_log_failure(part, part->nelements - good);
     }
 
     if (conf->into.data == NULL
@@ -554,14 +552,11 @@ void
 ngx_http_aggregate_part_fail(ngx_http_aggregate_part_t *part,
     ngx_http_aggregate_reason_e reason, ngx_uint_t status)
 {
-    ngx_uint_t                     level;
     ngx_http_aggregate_ctx_t      *ctx;
     ngx_http_aggregate_backend_t  *conf;
 
     ctx = part->ctx;
     conf = part->conf;
-    level = reason == NGX_HTTP_AGGREGATE_BAD_URI ? NGX_LOG_INFO
-            : conf->required ? NGX_LOG_ERR : NGX_LOG_WARN;
 
     if (reason == NGX_HTTP_AGGREGATE_CANCELLED && !part->clock.started) {
 
@@ -591,16 +586,10 @@ ngx_http_aggregate_part_fail(ngx_http_aggregate_part_t *part,
         ctx->culprit = part;
     }
 
-    ngx_http_aggregate_part_end(part);
-
     if (reason != NGX_HTTP_AGGREGATE_CANCELLED
         && reason != NGX_HTTP_AGGREGATE_NO_REASON)
     {
-        ngx_log_error(level, ctx->request->connection->log, 0,
-                      "aggregate backend \"%V\" failed: %V, status %ui, "
-                      "after %Mms", &conf->name,
-                      &ngx_http_aggregate_reasons[reason], status,
-                      part->clock.started ? part->end - part->clock.start : 0);
+        ngx_http_aggregate_log_failure(part, 0);
 
         if (part->nfetches == 0
             || part->fetches[0].reason == NGX_HTTP_AGGREGATE_NO_REASON)
@@ -609,6 +598,8 @@ ngx_http_aggregate_part_fail(ngx_http_aggregate_part_t *part,
                                               reason);
         }
     }
+
+    ngx_http_aggregate_part_end(part);
 }
 
 

@@ -198,6 +198,10 @@ ngx_http_aggregate_problem_document(ngx_http_aggregate_ctx_t *ctx,
         goto failed;
     }
 
+    if (ctx && !ctx->conf->expose) {
+        return root;
+    }
+
     backends = cJSON_AddObjectToObject(root, "backends");
     if (backends == NULL) {
         goto failed;

@@ -422,6 +422,7 @@ ngx_http_aggregate_plain_value(ngx_http_aggregate_part_t *part,
     }
 
     if (ngx_http_aggregate_part_value(part, item, piece, value) != NGX_OK) {
+        part->lacks = piece;
         return NGX_HTTP_AGGREGATE_DEPENDENCY;
     }
 
@@ -436,6 +437,7 @@ ngx_http_aggregate_plain_value(ngx_http_aggregate_part_t *part,
         break;
 
     default:
+        part->lacks = piece;
         return NGX_HTTP_AGGREGATE_DEPENDENCY;
     }
 

@@ -27,7 +27,7 @@ sub answer {
 }
 
 my $f = Harness::Fleet->new(
-    plan    => 28,
+    plan    => 32,
     workers => 1,
     block   => 'timeout 500ms; connect_timeout 500ms;',
     backend => [
@@ -171,6 +171,20 @@ for my $skew (0, 600, -600) {
         is(get($to, "/short/$skew-$from")->body, 'n2', 'old: fetched anew');
     }
 }
+
+# the clock of a node is set back: what it has is no younger, in its zone
+
+jump(600);
+get(1, '/long/back');
+get(1, '/short/back');
+sleep(2.5);
+my $before = get(1, '/long/back')->header('Age');
+cmp_ok($before, '>=', 2, 'aged');
+jump(0);
+my $after = get(1, '/long/back');
+is($after->header('X-Cache'), 'HIT', 'the clock is set back');
+cmp_ok($after->header('Age'), '>=', $before, 'and the age is not');
+is(get(1, '/short/back')->body, 'n2', 'what was old is old');
 
 # the clock of Redis goes back: what it holds comes from the future
 

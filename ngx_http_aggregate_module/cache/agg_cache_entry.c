@@ -11,6 +11,7 @@
  *     6  status                  40  error        80  seq
  *     8  sum of all the rest     48  epoch        88  lengths of key, tags,
  *                                                     lines, names and body
+ *                                                108  since
  *
  * Another node, or whoever may write to Redis, made what is read, so every
  * length is checked against what is there, and every header line against the
@@ -72,7 +73,7 @@ agg_cache_entry_write(u_char *p, const agg_cache_entry_t *entry)
     p = agg_cache_put(p, entry->lines.len, 4);
     p = agg_cache_put(p, entry->names.len, 4);
     p = agg_cache_put(p, entry->body.len, 4);
-    p = agg_cache_put(p, 0, 4);
+    p = agg_cache_put(p, entry->since, 4);
 
     if (entry->key.len) {
         memcpy(p, entry->key.data, entry->key.len);
@@ -117,10 +118,26 @@ agg_cache_entry_name(const agg_cache_entry_t *entry, size_t i)
 
 
 void
-agg_cache_entry_adopt(u_char *data, int64_t origin)
+agg_cache_entry_adopt(u_char *data, int64_t origin, uint32_t since)
 {
     (void) agg_cache_put(data + 16, (uint64_t) origin, 8);
     (void) agg_cache_put(data + 80, AGG_CACHE_ENTRY_FOREIGN, 8);
+    (void) agg_cache_put(data + 108, since, 4);
+}
+
+
+void
+agg_cache_entry_steady(agg_cache_entry_t *entry, int64_t now, uint32_t steady)
+{
+    int64_t  origin;
+
+    /* an age of more than half the range of the clock is none */
+
+    origin = now - (int32_t) (steady - entry->since) / AGG_CACHE_ENTRY_STEADY;
+
+    if (origin < entry->freshness.origin) {
+        entry->freshness.origin = origin > 0 ? origin : 0;
+    }
 }
 
 
@@ -201,6 +218,7 @@ agg_cache_entry_read(agg_cache_entry_t *entry, const u_char *data, size_t len,
     entry->born.id.ms = agg_cache_get(data + 64);
     entry->born.id.seq = agg_cache_get(data + 72);
     entry->seq = agg_cache_get(data + 80);
+    entry->since = agg_cache_get_length(data + 108);
 
     p = data + AGG_CACHE_ENTRY_HEADER;
 

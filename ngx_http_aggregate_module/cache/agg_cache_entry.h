@@ -27,6 +27,8 @@
 /* hashes of what a response was asked for by: see agg_cache_entry_t, names */
 #define AGG_CACHE_ENTRY_NAMES_MAX  66
 
+#define AGG_CACHE_ENTRY_STEADY     16
+
 /* agg_cache_entry_t, seq: another node stored it */
 #define AGG_CACHE_ENTRY_FOREIGN    UINT64_MAX
 
@@ -63,12 +65,15 @@ typedef struct {
     /*
      * The last purge that was known before the response was asked for, in the
      * stream's order and in that of the node that keeps it.  written is the
-     * freshness's origin by the clock of Redis, in milliseconds, 0: unknown.
+     * freshness's origin by the clock of Redis, in milliseconds, 0: unknown;
+     * since is the same by a clock of the node that is never set, in units of
+     * 1/AGG_CACHE_ENTRY_STEADY seconds.
      */
 
     agg_cache_place_t      born;
     uint64_t               seq;
     int64_t                written;
+    uint32_t               since;
 
     agg_cache_str_t        key;
     agg_cache_str_t        tags;      /* blank-separated */
@@ -119,7 +124,14 @@ u_char *agg_cache_entry_put_name(u_char *p, uint64_t hash);
 uint64_t agg_cache_entry_name(const agg_cache_entry_t *entry, size_t i);
 
 /* makes of an entry that came from Redis one of this node */
-void agg_cache_entry_adopt(u_char *data, int64_t origin);
+void agg_cache_entry_adopt(u_char *data, int64_t origin, uint32_t since);
+
+/*
+ * Corrects the origin after the wall clock, which is at now, has been set
+ * back; steady is the other clock.
+ */
+void agg_cache_entry_steady(agg_cache_entry_t *entry, int64_t now,
+    uint32_t steady);
 
 /* a sum against accidents, not against an attacker */
 uint64_t agg_cache_sum(const u_char *data, size_t len);

@@ -453,6 +453,9 @@ void ngx_http_aggregate_cache_remote_set(ngx_http_request_t *r,
     ngx_str_t *head, ngx_chain_t *body, size_t size);
 int64_t ngx_http_aggregate_cache_remote_time(
     ngx_http_aggregate_cache_ctx_t *ctx, time_t time);
+uint32_t ngx_http_aggregate_cache_steady(void);
+uint32_t ngx_http_aggregate_cache_since(int64_t age);
+int64_t ngx_http_aggregate_cache_local_time(void);
 void ngx_http_aggregate_cache_remote_drop(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
 const char *ngx_http_aggregate_cache_remote_state(

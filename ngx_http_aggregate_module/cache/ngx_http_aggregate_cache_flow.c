@@ -535,6 +535,9 @@ ngx_http_aggregate_cache_read(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
+    agg_cache_entry_steady(&ctx->entry, ngx_time(),
+                           ngx_http_aggregate_cache_steady());
+
     /* the digest stands for the key, but does not take its place */
 
     if (ctx->entry.key.len != key->len

@@ -308,11 +308,16 @@ ngx_http_aggregate_cache_store_entry(ngx_http_request_t *r,
 {
     size_t     len, size;
     u_char    *last;
+    int64_t    age;
     ngx_str_t  head;
 
     entry->freshness = ctx->freshness;
     entry->born = ctx->born_place;
     entry->seq = ctx->born;
+    age = ngx_http_aggregate_cache_local_time()
+          - (int64_t) ctx->freshness.origin * 1000;
+
+    entry->since = ngx_http_aggregate_cache_since(ngx_max(age, 0));
     entry->written = ngx_http_aggregate_cache_remote_time(ctx,
                                                        ctx->freshness.origin);
     entry->tags.data = ctx->tags.data;

@@ -28,7 +28,6 @@ static ngx_int_t ngx_http_aggregate_cache_remote_read(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
 static ngx_uint_t ngx_http_aggregate_cache_remote_adopt(
     ngx_http_aggregate_cache_ctx_t *ctx);
-static int64_t ngx_http_aggregate_cache_local_time(void);
 static ngx_int_t ngx_http_aggregate_cache_remote_check(
     ngx_http_request_t *r, ngx_http_aggregate_cache_ctx_t *ctx);
 static void ngx_http_aggregate_cache_remote_promote(
@@ -266,6 +265,7 @@ static ngx_uint_t
 ngx_http_aggregate_cache_remote_adopt(ngx_http_aggregate_cache_ctx_t *ctx)
 {
     int64_t                 now, age;
+    ngx_uint_t              timed;
     agg_cache_freshness_t  *fresh;
 
     fresh = &ctx->entry.freshness;
@@ -273,18 +273,20 @@ ngx_http_aggregate_cache_remote_adopt(ngx_http_aggregate_cache_ctx_t *ctx)
     now = (int64_t) (ctx->zone->sh->link_clock
                      + (ngx_atomic_uint_t) ngx_current_msec);
     age = now - ctx->entry.written;
+    timed = (ctx->entry.written != 0
+             && age >= -NGX_HTTP_AGGREGATE_CACHE_REMOTE_AHEAD);
 
-    fresh->origin = (ngx_http_aggregate_cache_local_time() - ngx_max(age, 0))
-                    / 1000;
+    /* no younger than with its writer, whose steady clock is rounded up */
 
-    if (fresh->origin < 0) {
-        fresh->origin = 0;
-    }
+    age = ngx_max(age, 0) + 3 * 1000 / AGG_CACHE_ENTRY_STEADY;
 
-    agg_cache_entry_adopt(ctx->data.data, fresh->origin);
+    fresh->origin = ngx_max(ngx_time() - age / 1000, 0);
 
-    return ctx->entry.written != 0
-           && age >= -NGX_HTTP_AGGREGATE_CACHE_REMOTE_AHEAD;
+    ctx->entry.since = ngx_http_aggregate_cache_since(age);
+
+    agg_cache_entry_adopt(ctx->data.data, fresh->origin, ctx->entry.since);
+
+    return timed;
 }
 
 
@@ -309,7 +311,27 @@ ngx_http_aggregate_cache_remote_time(ngx_http_aggregate_cache_ctx_t *ctx,
 }
 
 
-static int64_t
+/* the clock that is never set, and what was age milliseconds ago by it */
+
+uint32_t
+ngx_http_aggregate_cache_steady(void)
+{
+    return (uint32_t) ((uint64_t) ngx_current_msec * AGG_CACHE_ENTRY_STEADY
+                       / 1000);
+}
+
+
+uint32_t
+ngx_http_aggregate_cache_since(int64_t age)
+{
+    return ngx_http_aggregate_cache_steady()
+           - (uint32_t) ((age * AGG_CACHE_ENTRY_STEADY + 999) / 1000);
+}
+
+
+/* milliseconds */
+
+int64_t
 ngx_http_aggregate_cache_local_time(void)
 {
     ngx_time_t  *tp;

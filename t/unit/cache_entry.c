@@ -55,6 +55,7 @@ make(agg_cache_entry_t *entry, size_t *len, const char **lines)
     entry->born.id.ms = 0x123456789aULL;
     entry->born.id.seq = 7;
     entry->seq = 12;
+    entry->since = 0xfffffffe;
     entry->written = 1700000000123;
     (void) agg_cache_entry_put_name(agg_cache_entry_put_name(names, 5), 6);
     entry->names.data = names;
@@ -106,6 +107,7 @@ check_round(void)
           == 0, "freshness");
     check(got.born.epoch == entry.born.epoch
           && agg_cache_id_compare(&got.born.id, &entry.born.id) == 0, "born");
+    check(got.since == 0xfffffffe, "since");
     check(got.seq == 12 && got.written == 1700000000123, "written");
     check(agg_cache_entry_name(&got, 0) == 5
           && agg_cache_entry_name(&got, 1) == 6
@@ -123,9 +125,18 @@ check_round(void)
     check(name.len == 7 && value.len == 0, "line 2");
     check(agg_cache_entry_line(&got, &p, &name, &value) == 0, "end");
 
-    agg_cache_entry_adopt(data, 1600000000);
+    agg_cache_entry_steady(&got, 1700000010, 160 - 2);
+    check(got.freshness.origin == 1700000000, "the clock was set forward");
+    agg_cache_entry_steady(&got, 1699999000, 160 - 2);
+    check(got.freshness.origin == 1699998990, "the clock was set back");
+    agg_cache_entry_steady(&got, 1699999000, 0xfffffff0);
+    check(got.freshness.origin == 1699998990, "no age");
+    agg_cache_entry_steady(&got, 2, 0x7ffffff0);
+    check(got.freshness.origin == 0, "before all time");
+
+    agg_cache_entry_adopt(data, 1600000000, 5);
     check(agg_cache_entry_read(&got, data, len, 0) == 0
-          && got.freshness.origin == 1600000000
+          && got.freshness.origin == 1600000000 && got.since == 5
           && got.seq == AGG_CACHE_ENTRY_FOREIGN, "adopted");
     agg_cache_entry_seal(data, len);
     check(agg_cache_entry_read(&got, data, len, 1) == 0, "sealed again");

@@ -6,6 +6,7 @@
 
 #include "agg_gql_bind.h"
 #include "agg_block.h"
+#include "gw_text.h"
 
 
 static agg_rc_e agg_gql_bind_template(agg_gql_binder_t *b,
@@ -17,6 +18,14 @@ static agg_rc_e agg_gql_bind_piece(agg_gql_binder_t *b,
 static agg_rc_e agg_gql_bind_args(agg_gql_binder_t *b,
     agg_gql_binding_t *binding, agg_gql_piece_t *piece,
     const agg_gql_text_t *text);
+static agg_rc_e agg_gql_bind_no_argument(agg_gql_binder_t *b,
+    agg_gql_binding_t *binding, agg_gql_piece_t *piece,
+    const agg_gql_text_t *text);
+static agg_rc_e agg_gql_bind_no_type(agg_gql_binder_t *b,
+    agg_gql_piece_t *piece, const agg_gql_text_t *text);
+static agg_rc_e agg_gql_bind_nearest(agg_gql_binder_t *b,
+    agg_gql_piece_t *piece, const agg_gql_text_t *text, const agg_str_t *name,
+    const agg_str_t *nearest, const char *what);
 static agg_rc_e agg_gql_bind_type_piece(agg_gql_binder_t *b,
     agg_gql_binding_t *binding, agg_gql_piece_t *piece,
     const agg_gql_text_t *text);
@@ -229,10 +238,7 @@ agg_gql_bind_args(agg_gql_binder_t *b, agg_gql_binding_t *binding,
             : NULL;
 
     if (input == NULL) {
-        return agg_gql_bind_error(b, text, piece->piece.offset,
-                                  "no argument \"%V\"",
-                                  (step->type == AGG_STEP_KEY)
-                                  ? &step->name : &path->text, NULL);
+        return agg_gql_bind_no_argument(b, binding, piece, text);
     }
 
     piece->piece.index = (int) input->index;
@@ -293,9 +299,7 @@ agg_gql_bind_type_piece(agg_gql_binder_t *b, agg_gql_binding_t *binding,
     type = agg_gql_type_by_name(b->schema, &piece->piece.text);
 
     if (type == NULL) {
-        return agg_gql_bind_error(b, text, piece->piece.offset,
-                                  "unknown type \"%V\"", &piece->piece.text,
-                                  NULL);
+        return agg_gql_bind_no_type(b, piece, text);
     }
 
     piece->type = type;
@@ -309,6 +313,100 @@ agg_gql_bind_type_piece(agg_gql_binder_t *b, agg_gql_binding_t *binding,
     }
 
     return AGG_OK;
+}
+
+
+static agg_rc_e
+agg_gql_bind_no_argument(agg_gql_binder_t *b, agg_gql_binding_t *binding,
+    agg_gql_piece_t *piece, const agg_gql_text_t *text)
+{
+    unsigned                i;
+    agg_str_t               name;
+    gw_nearest_t            nearest;
+    const agg_path_t       *path;
+    const agg_gql_field_t  *field;
+
+    path = piece->piece.path;
+    field = binding->field;
+
+    name = (path->steps[0].type == AGG_STEP_KEY) ? path->steps[0].name
+                                                 : path->text;
+
+    gw_nearest_init(&nearest, name.data, name.len);
+
+    for (i = 0; i < field->nargs; i++) {
+        gw_nearest_try(&nearest, field->args[i].name.data,
+                       field->args[i].name.len, &field->args[i].name);
+    }
+
+    return agg_gql_bind_nearest(b, piece, text, &name, nearest.item,
+                                "no argument");
+}
+
+
+static agg_rc_e
+agg_gql_bind_no_type(agg_gql_binder_t *b, agg_gql_piece_t *piece,
+    const agg_gql_text_t *text)
+{
+    unsigned               i;
+    gw_nearest_t           nearest;
+    const agg_str_t       *name;
+    const agg_gql_type_t  *type;
+
+    name = &piece->piece.text;
+
+    gw_nearest_init(&nearest, name->data, name->len);
+
+    for (i = 0; i < b->schema->ntypes; i++) {
+        type = b->schema->types[i];
+
+        if (agg_gql_is_composite(type) && !type->introspection) {
+            gw_nearest_try(&nearest, type->name.data, type->name.len,
+                           &type->name);
+        }
+    }
+
+    return agg_gql_bind_nearest(b, piece, text, name, nearest.item,
+                                "unknown type");
+}
+
+
+static agg_rc_e
+agg_gql_bind_nearest(agg_gql_binder_t *b, agg_gql_piece_t *piece,
+    const agg_gql_text_t *text, const agg_str_t *name,
+    const agg_str_t *nearest, const char *what)
+{
+    u_char     *p;
+    agg_str_t   said;
+
+    /* what "NAME", did you mean "NEAREST"? */
+
+    said.len = 0;
+    said.data = b->mem->alloc(b->mem->ctx, strlen(what) + name->len
+                              + ((nearest != NULL) ? nearest->len : 0) + 32);
+    if (said.data == NULL) {
+        return AGG_NOMEM;
+    }
+
+    p = said.data;
+
+#define agg_gql_add(s, n)  memcpy(p, s, n); p += (n)
+
+    agg_gql_add(what, strlen(what));
+    agg_gql_add(" \"", 2);
+    agg_gql_add(name->data, name->len);
+    agg_gql_add("\"", 1);
+
+    if (nearest != NULL) {
+        agg_gql_add(", did you mean \"", 16);
+        agg_gql_add(nearest->data, nearest->len);
+        agg_gql_add("\"?", 2);
+    }
+
+    said.len = (size_t) (p - said.data);
+
+    return agg_gql_bind_error(b, text, piece->piece.offset, "%V", &said,
+                              NULL);
 }
 
 

@@ -27,6 +27,7 @@ static agg_rc_e agg_gql_call_select(agg_gql_exec_t *e, agg_gql_call_t *call);
 static void agg_gql_call_limit(agg_str_t *value, unsigned long limit,
     agg_rc_e *rc, agg_mem_t *mem);
 static void agg_gql_call_judge(agg_gql_call_t *call);
+static int agg_gql_leads_on(agg_gql_exec_t *e, const agg_gql_node_t *node);
 static agg_rc_e agg_gql_walk_enter(agg_gql_exec_t *e, uint32_t *depth,
     agg_gql_node_t *node, agg_gql_wraps_t wraps, const agg_str_t *value,
     agg_gql_object_t *parent);
@@ -568,6 +569,7 @@ agg_gql_call_limit(agg_str_t *value, unsigned long limit, agg_rc_e *rc,
 agg_rc_e
 agg_gql_site_ended(agg_gql_exec_t *e, agg_gql_site_t *site)
 {
+    agg_rc_e          rc;
     agg_gql_call_t   *call;
     agg_gql_item_t   *items;
     agg_gql_site_t  **last;
@@ -616,14 +618,38 @@ agg_gql_site_ended(agg_gql_exec_t *e, agg_gql_site_t *site)
         }
     }
 
-    if (!site->node->live || site->node->kind == AGG_GQL_NODE_LEAF) {
+    if (!agg_gql_leads_on(e, site->node)) {
         return AGG_OK;
+    }
+
+    rc = agg_gql_exec_walked(e, &site->value, items);
+    if (rc != AGG_OK) {
+        return rc;
     }
 
     last = &site->sites;
 
     return agg_gql_exec_walk(e, site->node, &site->value, items, site->object,
                              &last);
+}
+
+
+/* something may be fetched below the objects of a field */
+
+static int
+agg_gql_leads_on(agg_gql_exec_t *e, const agg_gql_node_t *node)
+{
+    switch (node->kind) {
+
+    case AGG_GQL_NODE_OBJECT:
+        return node->sets->live;
+
+    case AGG_GQL_NODE_ABSTRACT:
+        return e->plan->reaches[node->type->id];
+
+    default:
+        return 0;
+    }
 }
 
 
@@ -894,6 +920,22 @@ agg_gql_object_type(const agg_gql_type_t *declared, const agg_str_t *object)
     }
 
     return NULL;
+}
+
+
+agg_rc_e
+agg_gql_exec_walked(agg_gql_exec_t *e, const agg_str_t *value,
+    const agg_gql_item_t *items)
+{
+    if (items == NULL) {
+        e->walked += value->len;
+    }
+
+    for ( /* void */ ; items != NULL; items = items->next) {
+        e->walked += items->value.len;
+    }
+
+    return (e->walked > AGG_GQL_MAX_WALKED) ? AGG_TOO_LARGE : AGG_OK;
 }
 
 

@@ -64,6 +64,19 @@ typedef struct agg_gql_state_s   agg_gql_state_t;
 typedef struct agg_gql_exec_s    agg_gql_exec_t;
 
 
+/*
+ * What was written of a value, for others that take the same.  It is there as
+ * long as the output has not been taken back since.
+ */
+
+typedef struct {
+    const agg_gql_node_t     *node;         /* NULL: nothing was */
+    size_t                    start;
+    size_t                    len;
+    uint32_t                  taken_back;
+} agg_gql_memo_t;
+
+
 /* an object below which something is fetched */
 
 struct agg_gql_object_s {
@@ -89,6 +102,7 @@ struct agg_gql_key_s {
     agg_gql_item_t           *items;
     agg_gql_item_t          **last;
     agg_gql_key_t            *next;         /* of its call */
+    agg_gql_memo_t            memo;
 };
 
 
@@ -131,6 +145,7 @@ struct agg_gql_call_s {
     unsigned                  failed:1;
     unsigned                  null:1;       /* by nullOn */
     unsigned                  used:1;       /* its value stands in the answer */
+    agg_gql_memo_t            memo;
     void                     *data;         /* the caller's */
 };
 
@@ -177,6 +192,7 @@ struct agg_gql_exec_s {
     size_t                    max_request;  /* of a URI or body, bytes */
     size_t                    max;          /* of the answer, bytes */
     size_t                    charged;      /* for sites */
+    uint64_t                  walked;       /* bytes of shared values */
     unsigned                  mask_errors;
 
     agg_gql_object_t          object;       /* the root */
@@ -201,6 +217,7 @@ struct agg_gql_exec_s {
     uint32_t                  max_values;
 
     agg_gql_site_t           *cursor;       /* of the writer */
+    uint32_t                  taken_back;   /* how often output was */
     agg_buf_t                 out;
     agg_buf_t                 errors;
     uint32_t                  nerrors;
@@ -257,6 +274,8 @@ struct agg_gql_frame_s {
     unsigned                  site:1;       /* the sites are another value's */
     unsigned                  seen:1;       /* an object's, in the walk */
     agg_gql_site_t           *sites;        /* to go back to */
+    agg_gql_memo_t           *memo;         /* to be filled at its end */
+    uint32_t                  nerrors;      /* when it began */
 };
 
 
@@ -283,6 +302,17 @@ agg_rc_e agg_gql_batch_start(agg_gql_exec_t *e, agg_gql_state_t *state);
 agg_rc_e agg_gql_batch_result(agg_gql_exec_t *e, agg_gql_call_t *call);
 
 agg_rc_e agg_gql_site_ended(agg_gql_exec_t *e, agg_gql_site_t *site);
+
+
+/*
+ * Values that many fields share are read for each of them, up to so many bytes
+ * in all: items, or else the value.
+ */
+
+#define AGG_GQL_MAX_WALKED  ((uint64_t) 512 << 20)
+
+agg_rc_e agg_gql_exec_walked(agg_gql_exec_t *e, const agg_str_t *value,
+    const agg_gql_item_t *items);
 
 
 /* errors of the answer, at the writer's place; depth: of its frames */

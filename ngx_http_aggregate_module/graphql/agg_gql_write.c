@@ -10,6 +10,9 @@
 
 
 static agg_rc_e agg_gql_write_field(agg_gql_exec_t *e, uint32_t *depth);
+static agg_rc_e agg_gql_write_again(agg_gql_exec_t *e,
+    const agg_gql_memo_t *memo);
+static agg_gql_memo_t *agg_gql_write_memo(agg_gql_site_t *site);
 static agg_rc_e agg_gql_write_site(agg_gql_exec_t *e, uint32_t *depth,
     agg_gql_node_t *node);
 static agg_gql_site_t *agg_gql_write_find(agg_gql_exec_t *e,
@@ -163,6 +166,7 @@ agg_gql_write_field(agg_gql_exec_t *e, uint32_t *depth)
 static agg_rc_e
 agg_gql_write_site(agg_gql_exec_t *e, uint32_t *depth, agg_gql_node_t *node)
 {
+    agg_gql_memo_t  *memo;
     agg_gql_site_t  *site;
 
     site = agg_gql_write_find(e, &e->frames[*depth - 1], node);
@@ -175,6 +179,15 @@ agg_gql_write_site(agg_gql_exec_t *e, uint32_t *depth, agg_gql_node_t *node)
     switch (site->state) {
 
     case AGG_GQL_SITE_VALUE:
+
+        memo = agg_gql_write_memo(site);
+
+        if (memo->node == node && memo->taken_back == e->taken_back) {
+            return agg_gql_write_again(e, memo);
+        }
+
+        agg_gql_try(agg_gql_exec_walked(e, &site->value, NULL));
+
         return agg_gql_write_value(e, depth, node, node->wraps, &site->value,
                                    site);
 
@@ -183,6 +196,10 @@ agg_gql_write_site(agg_gql_exec_t *e, uint32_t *depth, agg_gql_node_t *node)
         if (!agg_gql_is_list(node->wraps)) {
             return agg_gql_write_null(e, depth, node, node->wraps);
         }
+
+        agg_gql_try(agg_gql_exec_walked(e, &site->value,
+                                        (site->key != NULL)
+                                        ? site->key->items : NULL));
 
         return agg_gql_write_list(e, depth, node, node->wraps, NULL, site);
 
@@ -206,6 +223,27 @@ agg_gql_write_site(agg_gql_exec_t *e, uint32_t *depth, agg_gql_node_t *node)
         return agg_gql_write_failed(e, depth, node, node->wraps,
                                     AGG_GQL_FIELD_INTERNAL, NULL);
     }
+}
+
+
+static agg_gql_memo_t *
+agg_gql_write_memo(agg_gql_site_t *site)
+{
+    return (site->key != NULL) ? &site->key->memo : &site->call->memo;
+}
+
+
+/* the same value by the same selections */
+
+static agg_rc_e
+agg_gql_write_again(agg_gql_exec_t *e, const agg_gql_memo_t *memo)
+{
+    agg_gql_try(agg_buf_reserve(&e->out, memo->len));
+
+    memcpy(e->out.pos, e->out.start + memo->start, memo->len);
+    e->out.pos += memo->len;
+
+    return AGG_OK;
 }
 
 
@@ -403,6 +441,13 @@ agg_gql_write_push(agg_gql_exec_t *e, uint32_t *depth, agg_gql_node_t *node,
         f->site = 1;
         f->sites = e->cursor;
         e->cursor = site->sites;
+
+        if (site->sites == NULL && site->call != NULL
+            && site->state == AGG_GQL_SITE_VALUE)
+        {
+            f->memo = agg_gql_write_memo(site);
+            f->nerrors = e->nerrors;
+        }
     }
 
     (*depth)++;
@@ -420,6 +465,15 @@ agg_gql_write_pop(agg_gql_exec_t *e, uint32_t *depth)
 
     if (f->site) {
         e->cursor = f->sites;
+    }
+
+    /* nothing was fetched below it, and nothing went wrong */
+
+    if (f->memo != NULL && f->nerrors == e->nerrors) {
+        f->memo->node = f->node;
+        f->memo->start = f->start;
+        f->memo->len = agg_buf_used(&e->out) - f->start;
+        f->memo->taken_back = e->taken_back;
     }
 }
 
@@ -463,6 +517,9 @@ agg_gql_write_nothing(agg_gql_exec_t *e, uint32_t *depth,
         f = &e->frames[*depth - 1];
 
         e->out.pos = e->out.start + f->start;
+        e->taken_back++;
+
+        f->memo = NULL;
         nullable = f->nullable;
 
         agg_gql_write_pop(e, depth);

@@ -3,6 +3,7 @@
  * The executor: leaf values, batches, the order of calls, null that goes up,
  * limits, memory that runs out at every place.
  *
+ * sources: http_rules/agg_template.c
  * sources: json/agg_json.c json/agg_path.c json/agg_scan.c
  * sources: json/agg_write.c graphql/agg_gql.c graphql/agg_gql_applied.c
  * sources: graphql/agg_gql_batch.c graphql/agg_gql_bind.c
@@ -20,7 +21,7 @@
  * sources: graphql/agg_gql_rest.c graphql/agg_gql_schema.c
  * sources: graphql/agg_gql_template.c graphql/agg_gql_types.c
  * sources: graphql/agg_gql_validate.c graphql/agg_gql_variables.c
- * sources: graphql/agg_gql_write.c aggregate/agg_template.c
+ * sources: graphql/agg_gql_write.c
  */
 
 #include "agg_test.h"

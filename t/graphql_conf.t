@@ -1,0 +1,161 @@
+# GraphQL: what nginx -t finds in a schema and in the block, and where.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Test::More;
+use Time::HiRes qw(time);
+
+use Harness;
+use Harness::GraphQL;
+
+my $t = Harness->new(modules => ['ngx_http_aggregate_module']);
+
+my $base = 'type User { id: ID! }
+type Query { user(id: ID!): User @rest(get: "/u/${args.id}") }
+';
+
+# [ name, schema, patterns of which the message has all ]
+my @schemas = (
+    [ 'an argument', 'type Query { a(id: ID): Int
+  @rest(get: "/a/${args.x}") }', qr/no argument "x"/, qr/s\.graphql:2:27/ ],
+    [ 'the nearest argument', 'type Query { a(first: Int): Int
+  @rest(get: "/a/${args.frist}") }', qr/did you mean "first"/ ],
+    [ 'the nearest type', $base . 'extend type User {
+  a: Int @rest(get: "/a/${Usr.id}") }', qr/did you mean "User"/ ],
+    [ 'a member of an argument', 'input I { b: Int }
+type Query { a(i: I): Int @rest(get: "/a/${args.i.c}") }',
+      qr/no member "c"/, qr/s\.graphql:2:/ ],
+    [ 'a type', 'type Query { a: Int @rest(get: "/a/${Nobody.x}") }',
+      qr/unknown type "Nobody"/, qr/s\.graphql:1:/ ],
+    [ 'a type that never encloses', $base . 'extend type User {
+  a: Int @rest(get: "/a/${Other.id}") }
+type Other { id: ID }', qr/type "Other" never encloses/, qr/s\.graphql:4:/ ],
+    [ 'a parent of a root field',
+      'type Query { a: Int @rest(get: "/a/${parent.id}") }', qr/no parent/ ],
+    [ 'a batch on a root field', 'type Query { a: [Int] @rest(get:
+  "/a?k=${keys}", batch: {key: "a", by: "b"}) }',
+      qr/root type has no parents/ ],
+    [ 'a batch without keys', $base . 'extend type User { a: Int
+  @rest(get: "/a", batch: {key: "a", by: "b"}) }',
+      qr/"batch" without "\$\{keys\}"/, qr/s\.graphql:4:/ ],
+    [ 'keys without a batch', $base . 'extend type User { a: Int
+  @rest(get: "/a?k=${keys}") }', qr/"\$\{keys\}" without "batch"/ ],
+    [ 'a URI', 'type Query { a: Int @rest(get: "http://x/a") }',
+      qr/"http:\/\/x\/a" is no path/, qr/s\.graphql:1:3\d/ ],
+    [ 'dot segments', 'type Query { a: Int @rest(get: "/a/../b") }',
+      qr/"\.\."/ ],
+    [ 'a variable', 'type Query { a: Int @rest(get: "/a/$nothing") }',
+      qr/unknown variable "\$nothing"/, qr/s\.graphql:1:/ ],
+    [ '@allow', $base . 'extend type User { a: Int @allow(if: "x") }',
+      qr/"x" is no variable/ ],
+    [ 'a body with get',
+      'type Query { a: Int @rest(get: "/a", body: "{}") }', qr/body/ ],
+    [ 'a body that is no JSON',
+      'type Query { a: Int @rest(post: "/a", body: "{x}") }',
+      qr/invalid JSON/ ],
+    [ 'two methods', 'type Query { a: Int @rest(get: "/a", post: "/a") }',
+      qr/only one of get/ ],
+    [ 'no method', 'type Query { a: Int @rest(select: "a") }',
+      qr/needs one of get/ ],
+    [ '@json with @rest',
+      'type Query { a: Int @rest(get: "/a") @json(path: "b") }', qr/\@json/ ],
+    [ 'a root leaf', 'type Query { a: Int }', qr/Query\.a|\ba\b/ ],
+    [ 'no @discriminate', $base . 'union U = User
+extend type Query { u: U @rest(get: "/u") }', qr/discriminate/i ],
+    [ 'a map to no possible type', $base . 'type X { a: Int }
+union U @discriminate(by: "t", map: [{value: "x", type: "X"}]) = User
+extend type Query { u: U @rest(get: "/u") }', qr/"X"/, qr/s\.graphql:4:/ ],
+    [ 'Subscription', $base . 'type Subscription { a: Int }',
+      qr/[Ss]ubscription/ ],
+    [ 'a time', 'type Query { a: Int @rest(get: "/a", timeout: "soon") }',
+      qr/"soon" is no time/ ],
+    [ 'a status', 'type Query { a: Int @rest(get: "/a", nullOn: ["x"]) }',
+      qr/"x"/ ],
+    [ 'a header', 'type Query { a: Int @rest(get: "/a",
+  headers: [{name: "Host", value: "x"}]) }', qr/"Host"/ ],
+    [ 'a default', 'type Query { a: Int @rest(get: "/a", default: "{") }',
+      qr/JSON/i ],
+    [ 'a path', 'type Query { a: Int @rest(get: "/a", select: "a..b") }',
+      qr/path/ ],
+    [ 'an unknown directive', 'type Query { a: Int @rst(get: "/a") }',
+      qr/"\@rst"/, qr/rest/ ],
+    [ 'an unknown type', $base . 'extend type User { a: Usr }', qr/"Usr"/,
+      qr/User/, qr/s\.graphql:3:/ ],
+    [ 'syntax', 'type Query { a: Int', qr/s\.graphql:1:/ ],
+    [ 'an interface that is not implemented', 'interface I { a: Int }
+type User implements I { id: ID }
+type Query { u: User @rest(get: "/u") }', qr/I\.a/, qr/s\.graphql:/ ],
+    [ 'no Query', 'type User { id: ID }', qr/[Qq]uery/ ],
+);
+
+# [ name, statements, pattern ]
+my @blocks = (
+    [ 'an unknown statement', 'timout 1s;', qr/did you mean "timeout"/ ],
+    [ 'a zone', 'persisted nowhere;', qr/nowhere/ ],
+    [ 'a switch', 'introspection maybe;', qr/"on", "off" or a variable/ ],
+    [ 'a number', 'max_depth 0;', qr/from 1 to 200/ ],
+    [ 'twice', 'timeout 1s; timeout 2s;', qr/duplicate/ ],
+    [ 'a method', 'methods PUT;', qr/must be GET, HEAD or POST/ ],
+    [ 'a status', 'status strict;', qr/"compatible" or "draft"/ ],
+    [ 'a variable', 'ide $nobody;', qr/nobody/ ],
+    [ 'documents that are not there', 'documents none.json;', qr/none\.json/ ],
+    [ 'documents that are no JSON', 'documents %%TESTDIR%%/bad.json;',
+      qr/JSON/ ],
+    [ 'documents that are not valid', 'documents %%TESTDIR%%/wrong.json;',
+      qr/document "x".*usr.* at 1:3/ ],
+);
+
+$t->plan(@schemas + @blocks + 5);
+$t->port('0');
+$t->{ports}{b} = $t->{ports}{dead} = $t->dead_port;
+$t->write_file('bad.json', '[');
+$t->write_file('wrong.json', '{"x":"{ usr { id } }"}');
+
+sub try {
+    my ($schema, $block) = @_;
+
+    $t->write_file('s.graphql', $schema);
+    return $t->test_config(graphql_configuration($t, schema => 's.graphql',
+                                                 block => $block));
+}
+
+for my $case (@schemas) {
+    my ($name, $schema, @patterns) = @$case;
+    my ($ok, $output) = try($schema, '');
+    my @missing = grep { $output !~ $_ } @patterns;
+
+    ok(!$ok && !@missing, $name) or diag("@missing\n$output");
+}
+
+for my $case (@blocks) {
+    my ($name, $block, $pattern) = @$case;
+    my ($ok, $output) = try($base, $block);
+
+    ok(!$ok && $output =~ $pattern, $name) or diag($output);
+}
+
+my ($ok, $output) = try($base, '');
+ok($ok, 'what is right') or diag($output);
+
+$t->write_file('ext/a.graphql', 'extend type User { a: Int }');
+$t->write_file('ext/b.graphql', 'extend type User { b: Int }');
+($ok, $output) = $t->test_config(graphql_configuration($t,
+    schema => 's.graphql ext/*.graphql'));
+ok($ok, 'a mask') or diag($output);
+($ok, $output) = $t->test_config(graphql_configuration($t,
+    schema => 'none.graphql'));
+like($output, qr/none\.graphql/, 'a file that is not there');
+
+# a large schema
+my $large = join "\n", map { "type T$_ { id: ID! next: T" . ($_ % 5000 + 1)
+    . ' @rest(get: "/t/${parent.id}/${T1.id}") name: String'
+    . ' list(first: Int = 5): [T1!] @rest(get: "/l?n=${args.first}") }' }
+    1 .. 5000;
+my $start = time;
+($ok, $output) = try("$large\ntype Query { t: T1 \@rest(get: \"/t\") }", '');
+my $spent = time - $start;
+ok($ok, '5000 types') or diag($output);
+cmp_ok($spent, '<', slow(2), "5000 types: $spent s");

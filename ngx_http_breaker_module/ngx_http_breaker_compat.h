@@ -20,4 +20,13 @@
 #endif
 
 
+/* Angie 1.3.0: locations of several names have one configuration */
+
+#if (angie_version >= 1003000)
+#define ngx_http_breaker_location_t  ngx_http_core_loc_t
+#else
+#define ngx_http_breaker_location_t  ngx_http_core_loc_conf_t
+#endif
+
+
 #endif /* _NGX_HTTP_BREAKER_COMPAT_H_INCLUDED_ */

@@ -580,11 +580,15 @@ ngx_http_breaker_check_named(ngx_conf_t *cf,
 ngx_uint_t
 ngx_http_breaker_has_named(ngx_http_core_srv_conf_t *cscf, ngx_str_t *name)
 {
-    ngx_http_core_loc_conf_t  **clcfp;
+    ngx_http_breaker_location_t  **location;
 
-    for (clcfp = cscf->named_locations; clcfp && *clcfp; clcfp++) {
-        if ((*clcfp)->name.len == name->len
-            && ngx_strncmp((*clcfp)->name.data, name->data, name->len) == 0)
+    for (location = cscf->named_locations;
+         location && *location;
+         location++)
+    {
+        if ((*location)->name.len == name->len
+            && ngx_strncmp((*location)->name.data, name->data, name->len)
+               == 0)
         {
             return 1;
         }

@@ -34,4 +34,14 @@
 #endif
 
 
+/* Angie 1.11.2: the servers of a resolver are in a list */
+
+#if (angie_version >= 1011002)
+#define ngx_http_aggregate_resolver_has_servers(r)  ((r)->connections != NULL)
+#else
+#define ngx_http_aggregate_resolver_has_servers(r)                           \
+    ((r)->connections.nelts != 0)
+#endif
+
+
 #endif /* _NGX_HTTP_AGGREGATE_COMPAT_H_INCLUDED_ */

@@ -4,9 +4,9 @@
  * used first; and trusted documents, of the configuration.
  */
 
-#include <openssl/evp.h>
-
 #include "ngx_http_aggregate_graphql.h"
+
+#include <openssl/evp.h>
 
 
 typedef struct {

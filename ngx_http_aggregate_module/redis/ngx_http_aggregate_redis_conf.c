@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_aggregate_redis.h"
+#include "ngx_http_aggregate_compat.h"
 #include "ngx_http_aggregate_setters.h"
 
 
@@ -437,7 +438,9 @@ ngx_http_aggregate_redis_resolve(ngx_conf_t *cf,
 
     /* without a "resolver" there is one that knows no server */
 
-    if (clcf->resolver && clcf->resolver->connections.nelts) {
+    if (clcf->resolver
+        && ngx_http_aggregate_resolver_has_servers(clcf->resolver))
+    {
         redis->resolver = clcf->resolver;
         redis->resolver_timeout = clcf->resolver_timeout;
 

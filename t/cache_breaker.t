@@ -20,7 +20,7 @@ my @orders = ([ @modules ], [ reverse @modules ]);
 my @t = map { Harness->new(modules => $_) } @orders;
 
 # the second one has the five checks of the harness as well
-$t[0]->plan(2 * 36 + 5);
+$t[0]->plan(2 * 42 + 5);
 $t[1]{counted} = 1;
 
 my %n;
@@ -79,6 +79,7 @@ http {
 
         location ~ ^/[a-z]+/body {
             aggregate_cache   api;
+            aggregate_cache_valid  200 1m;
             breaker           body zone=z policy=p;
             breaker_fallback  200 application/json '"fallback"';
             proxy_pass        http://127.0.0.1:BACKEND;
@@ -203,6 +204,8 @@ for my $i (0, 1) {
              "$name, $kind: and again");
         like($answer->("/trip/$kind"), $fallback{$kind},
              "$name, $kind: nothing at hand");
+        like($answer->("/ok/${kind}new"), $fallback{$kind},
+             "$name, $kind: a fallback is not stored") for 1 .. 2;
         is($b->count, $asked, "$name, $kind: the backend was not asked");
     }
 

@@ -13,7 +13,7 @@ use MIME::Base64;
 
 use Harness;
 
-my $t = Harness->new(plan => 94);
+my $t = Harness->new(plan => 98);
 
 # every response says whose it is
 
@@ -278,6 +278,17 @@ is(get('/denied/a')->status, 403, 'denied');
 is(get('/ignore/a', $alice)->header('X-Cache'), 'MISS', 'ignored, first');
 is(get('/ignore/a', $bob)->header('X-Cache'), 'HIT', 'ignored by name');
 is(get('/ignore/a', $ca)->header('X-Cache'), 'MISS', 'and only that');
+
+# links that a backend builds are of the client's own scheme
+
+is(get('/max/scheme', [ 'X-Forwarded-Proto' => $_ ])->header('X-Cache'),
+   'MISS', "a scheme of its own: $_") for qw(https http);
+
+# what a client does not want to be stored
+
+get('/max/unwanted', [ 'Cache-Control' => 'no-store' ]);
+is(get('/max/unwanted')->header('X-Cache'), 'MISS', 'no-store of a request');
+is(get('/max/unwanted')->header('X-Cache'), 'HIT', 'and of that one only');
 
 # a cookie is for whom it was set, though its response is stored
 

@@ -15,7 +15,7 @@ use Time::HiRes qw(time sleep);
 use Harness;
 use Harness::Redis;
 
-my $t = Harness->new(plan => 38);
+my $t = Harness->new(plan => 39);
 my $d = $t->testdir;
 
 $t->port(0);
@@ -255,9 +255,13 @@ is(http_get('/' . rand())->status, 200, 'no TLS: served');
 
 # nonsense
 
+$t->write_file('long', 'x' x 1024);
+
 for (
     [ 'tls_ca nowhere.pem;', qr/nowhere.pem/ ],
     [ "tls_certificate $d/gateway.pem;", qr/need each other/ ],
+    [ "sentinel_password file:$d/long;",
+      qr/holds no secret of 1 to 1023 bytes/ ],
     [ 'tls_verifi off;', qr/did you mean "tls_verify" instead/ ],
 ) {
     my ($ok, $output) = $t->test_config(conf($_->[0]));

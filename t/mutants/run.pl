@@ -38,9 +38,9 @@ my @sample = qw(
     set-cookie-stored
     identity-not-in-key
     foreign-origin-purges
-    breaker-permit-kept
+    breaker-counts-twice-under-parent
     shape-fails-open
-    silent-redis-stays
+    credentials-served
 );
 
 for my $file (glob "$tree/t/mutants/*.txt") {

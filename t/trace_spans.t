@@ -14,7 +14,7 @@ use Harness;
 use Harness::Metrics;
 use Harness::Otlp;
 
-my $t = Harness->new(plan => 55);
+my $t = Harness->new(plan => 56);
 
 my $once = 0;
 
@@ -119,6 +119,13 @@ http {
 
         location = /inner {
             aggregate { backend deep /b/ok { } }
+        }
+
+        location = /each {
+            aggregate {
+                backend list /b/ok { }
+                backend each1 /b/slow?id=${item.} { each list.id; as x; }
+            }
         }
 
         location = /failed {
@@ -270,6 +277,10 @@ cmp_ok($by{'GET each1'}{end} - $by{'GET each1'}{start}, '>', 140e6,
 is(scalar(grep { my $s = $_; $s->{kind} eq 'CLIENT' && $s->{attrs}{'url.full'}
                  && !grep { $_->{head} =~ /-\Q$s->{span_id}\E-/ } $b->log }
           @s), 0, 'every part has sent its own id');
+
+($r, @s) = trace('/each');
+is(join(',', sort map { $_->{attrs}{'gateway.part.item'} }
+             grep { $_->{name} eq 'GET each1' } @s), '0,1', 'items');
 
 ($r, @s) = trace('/failed');
 is(tree(@s), '', 'a failed aggregate');

@@ -62,6 +62,15 @@ static const char  *const agg_metrics_types[] = {
 };
 
 
+/* beginnings of the names of our own families */
+
+static const char  *const agg_metrics_own[] = {
+    "gateway_request", "gateway_backend_", "gateway_aggregates",
+    "gateway_cache_requests", "gateway_trace_", "gateway_metrics_",
+    "gateway_include_", "gateway_build_", "gateway_config_"
+};
+
+
 int
 agg_metrics_include(gw_out_t *out, int openmetrics, agg_metrics_seen_t *seen,
     const uint8_t *text, size_t len)
@@ -267,10 +276,18 @@ agg_metrics_read_family(agg_metrics_reader_t *rd,
 
     seen = rd->seen;
 
-    if (seen->n == AGG_METRICS_SEEN
-        || (name->len >= 8 && memcmp(name->data, "gateway_", 8) == 0))
-    {
+    if (seen->n == AGG_METRICS_SEEN) {
         return -1;
+    }
+
+    for (i = 0; i < sizeof(agg_metrics_own) / sizeof(char *); i++) {
+        if (name->len >= strlen(agg_metrics_own[i])
+            && memcmp(name->data, agg_metrics_own[i],
+                      strlen(agg_metrics_own[i]))
+               == 0)
+        {
+            return -1;
+        }
     }
 
     for (i = 0; i < seen->n; i++) {

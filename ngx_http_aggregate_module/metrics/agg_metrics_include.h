@@ -5,8 +5,8 @@
  *
  * Refused is a text that is no exposition; that has a family twice, or the
  * samples of a family in two places, or a family that is in the page already;
- * that has more families than there is room for; a name that begins with
- * "gateway_".  Time is linear in len, with one comparison for each pair of
+ * that has more families than there is room for; a family that may be one of
+ * the page's own.  Time is linear in len, with one comparison for each pair of
  * families.
  */
 

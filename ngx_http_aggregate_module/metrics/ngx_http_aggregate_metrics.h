@@ -65,6 +65,7 @@ typedef struct {
     ngx_http_aggregate_watcher_t       *tracer;
     ngx_int_t                           cache_status;   /* variables */
     ngx_int_t                           cache_tier;
+    ngx_int_t                           breaker_state;
 } ngx_http_aggregate_metrics_main_conf_t;
 
 

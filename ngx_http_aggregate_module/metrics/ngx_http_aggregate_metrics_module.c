@@ -8,6 +8,7 @@
 #include "ngx_http_aggregate_inherit.h"
 #include "ngx_http_aggregate_metrics.h"
 #include "ngx_http_aggregate_module.h"
+#include "ngx_http_aggregate_variable.h"
 
 
 static char *ngx_http_aggregate_metrics(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -179,6 +180,7 @@ ngx_http_aggregate_metrics_create_main_conf(ngx_conf_t *cf)
 
     mmcf->cache_status = NGX_ERROR;
     mmcf->cache_tier = NGX_ERROR;
+    mmcf->breaker_state = NGX_ERROR;
 
     return mmcf;
 }
@@ -415,10 +417,19 @@ ngx_http_aggregate_metrics_init_variables(ngx_conf_t *cf,
     ngx_shm_zone_t   *shm_zone;
     ngx_list_part_t  *part;
 
+    static ngx_str_t  breaker = ngx_string("breaker_state");
     static ngx_str_t  status = ngx_string("aggregate_cache_status");
     static ngx_str_t  tier = ngx_string("aggregate_cache_tier");
 
     extern ngx_module_t  ngx_http_aggregate_cache_module;
+
+    if (ngx_http_aggregate_variable_known(cf, &breaker)) {
+        mmcf->breaker_state = ngx_http_get_variable_index(cf, &breaker);
+
+        if (mmcf->breaker_state == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+    }
 
     part = &cf->cycle->shared_memory.part;
     shm_zone = part->elts;

@@ -728,9 +728,10 @@ static void
 ngx_http_aggregate_trace_met(ngx_http_request_t *r,
     ngx_http_aggregate_trace_set_t *set)
 {
-    uint32_t                    result, tier;
-    ngx_str_t                   value;
-    ngx_http_variable_value_t  *v;
+    uint32_t                                 result, tier;
+    ngx_str_t                                value;
+    ngx_http_variable_value_t               *v;
+    ngx_http_aggregate_metrics_main_conf_t  *mmcf;
 
     static const char  *results[] = {
         "", "hit", "miss", "stale", "bypass", "revalidated"
@@ -757,6 +758,16 @@ ngx_http_aggregate_trace_met(ngx_http_request_t *r,
         value.len = v->len;
         ngx_http_aggregate_trace_string(set, "gateway.breaker.result",
                                         &value);
+    }
+
+    mmcf = ngx_http_get_module_main_conf(r,
+                                         ngx_http_aggregate_metrics_module);
+
+    if (mmcf->breaker_state != NGX_ERROR
+        && ngx_http_aggregate_metrics_variable(r, mmcf->breaker_state, &value)
+        && value.len > 1)
+    {
+        ngx_http_aggregate_trace_string(set, "gateway.breaker.state", &value);
     }
 }
 

@@ -12,6 +12,7 @@ static ngx_http_aggregate_span_t *ngx_http_aggregate_span_create(
     ngx_http_request_t *r);
 static void ngx_http_aggregate_trace_open(ngx_http_aggregate_fetches_t *fs);
 static void ngx_http_aggregate_trace_try_begin(ngx_http_aggregate_try_t *t);
+static ngx_int_t ngx_http_aggregate_trace_item(ngx_http_aggregate_try_t *t);
 static ngx_int_t ngx_http_aggregate_trace_try_headers(
     ngx_http_aggregate_try_t *t);
 static void ngx_http_aggregate_trace_try_end(ngx_http_aggregate_try_t *t);
@@ -43,6 +44,14 @@ ngx_int_t
 ngx_http_aggregate_trace_observe(ngx_conf_t *cf)
 {
     return ngx_http_aggregate_observe(cf, &ngx_http_aggregate_trace_observer);
+}
+
+
+static ngx_uint_t
+ngx_http_aggregate_trace_is_aggregate(ngx_http_aggregate_fetches_t *fs)
+{
+    return fs->kind && fs->kind->len == 9
+           && ngx_strncmp(fs->kind->data, "aggregate", 9) == 0;
 }
 
 
@@ -328,8 +337,26 @@ ngx_http_aggregate_trace_try_begin(ngx_http_aggregate_try_t *t)
     span->parent = aggregate->id;
     span->part = t->fetch->name;
     span->number = t->number;
+    span->item = ngx_http_aggregate_trace_item(t);
 
     ngx_http_aggregate_trace_observed(t) = span;
+}
+
+
+/* which element of a fan-out it is for, -1: of none */
+
+static ngx_int_t
+ngx_http_aggregate_trace_item(ngx_http_aggregate_try_t *t)
+{
+    ngx_http_aggregate_part_t  *part;
+
+    if (!ngx_http_aggregate_trace_is_aggregate(t->fetches)) {
+        return -1;
+    }
+
+    part = t->fetch->data;
+
+    return part->conf->each.data ? t->fetch - part->fetches : -1;
 }
 
 
@@ -453,9 +480,7 @@ ngx_http_aggregate_trace_close(ngx_http_aggregate_fetches_t *fs)
         ctx->partial = 1;
     }
 
-    if (fs->kind == NULL || fs->kind->len != 9
-        || ngx_strncmp(fs->kind->data, "aggregate", 9) != 0)
-    {
+    if (!ngx_http_aggregate_trace_is_aggregate(fs)) {
         return;
     }
 

@@ -84,7 +84,7 @@ main(void)
         "# HELP a x\n# HELP a x\na 1\n", "a 1\nb 1\na 1\n",
         "# HELP \xff\n", "# HELP a \xff\na 1\n", "# TYPE a\n",
         "a 1\n# TYPE a gauge\na 1\n", "taken 1\n", "# TYPE taken gauge\n",
-        "gateway_x 1\n", "{\"json\":1}\n", "<html>\n",
+        "gateway_requests_total 1\n", "{\"json\":1}\n", "<html>\n",
         "# TYPE h histogram\nh 1\n", "a 1 -\n", "a 1# {} 1\n",
         "a{x=\"1\"}{y=\"2\"} 1\n", "a{x=\"1\" y=\"2\"} 1\n"
     };
@@ -95,6 +95,8 @@ main(void)
     }
 
     try(0, "", "");
+    try(0, "gateway_split_ratio 1\n",
+        "# TYPE gateway_split_ratio untyped\ngateway_split_ratio 1\n");
     try(0, "\n# a comment\n#\n", "");
     try(0, "# HELP a b\n", "");
     try(0, "a 1\n", "# TYPE a untyped\na 1\n");

@@ -29,8 +29,8 @@ static size_t agg_otlp_open(gw_out_block_t *out);
 static void agg_otlp_close(gw_out_block_t *out, size_t start,
     unsigned field);
 static void agg_otlp_varint(gw_out_block_t *out, uint64_t n);
-static uint8_t *agg_otlp_put_varint(uint8_t *p, uint64_t n);
-static size_t agg_otlp_varint_size(uint64_t n);
+static inline uint8_t *agg_otlp_put_varint(uint8_t *p, uint64_t n);
+static inline size_t agg_otlp_varint_size(uint64_t n);
 static void agg_otlp_bytes(gw_out_block_t *out, unsigned field,
     const uint8_t *p, size_t len);
 static void agg_otlp_string(gw_out_block_t *out, unsigned field,
@@ -40,6 +40,9 @@ static void agg_otlp_fixed64(gw_out_block_t *out, unsigned field,
 static void agg_otlp_fixed32(gw_out_block_t *out, unsigned field,
     uint32_t n);
 static void agg_otlp_attr(gw_out_block_t *out, unsigned field,
+    const agg_otlp_attr_t *attr);
+static int agg_otlp_ascii(const uint8_t *p, size_t len);
+static void agg_otlp_attr_any(gw_out_block_t *out, unsigned field,
     const agg_otlp_attr_t *attr);
 static void agg_otlp_json_span(gw_out_block_t *block,
     const agg_otlp_span_t *span);
@@ -192,7 +195,7 @@ agg_otlp_close(gw_out_block_t *out, size_t start, unsigned field)
 }
 
 
-static uint8_t *
+static inline uint8_t *
 agg_otlp_put_varint(uint8_t *p, uint64_t n)
 {
     while (n >= 0x80) {
@@ -206,7 +209,7 @@ agg_otlp_put_varint(uint8_t *p, uint64_t n)
 }
 
 
-static size_t
+static inline size_t
 agg_otlp_varint_size(uint64_t n)
 {
     size_t  size;
@@ -280,6 +283,11 @@ agg_otlp_string(gw_out_block_t *out, unsigned field, const uint8_t *p,
     size_t    n, start;
     unsigned  skip;
 
+    if (len <= AGG_OTLP_VALUE && agg_otlp_ascii(p, len)) {
+        agg_otlp_bytes(out, field, p, len);
+        return;
+    }
+
     len = gw_cut(p, len, AGG_OTLP_VALUE);
     n = agg_otlp_valid(p, len);
 
@@ -341,8 +349,105 @@ agg_otlp_fixed32(gw_out_block_t *out, unsigned field, uint32_t n)
 }
 
 
+/*
+ * Nearly all attributes are numbers and short strings of ASCII: their lengths
+ * are known before they are written.
+ */
+
 static void
 agg_otlp_attr(gw_out_block_t *out, unsigned field,
+    const agg_otlp_attr_t *attr)
+{
+    size_t    value, size;
+    uint8_t  *p;
+
+    switch (attr->type) {
+
+    case AGG_OTLP_STRING:
+
+        if (attr->len > AGG_OTLP_VALUE
+            || !agg_otlp_ascii(attr->data, attr->len))
+        {
+            agg_otlp_attr_any(out, field, attr);
+            return;
+        }
+
+        value = 1 + agg_otlp_varint_size(attr->len) + attr->len;
+        break;
+
+    case AGG_OTLP_BOOL:
+        value = 2;
+        break;
+
+    default: /* AGG_OTLP_INT */
+        value = 1 + agg_otlp_varint_size((uint64_t) attr->number);
+        break;
+    }
+
+    size = 1 + agg_otlp_varint_size(attr->key_len) + attr->key_len
+           + 1 + agg_otlp_varint_size(value) + value;
+
+    if (gw_out_room(&out->out, size + AGG_OTLP_ROOM) != 0) {
+        return;
+    }
+
+    p = agg_otlp_put_varint(out->out.last, agg_otlp_tag(field, AGG_OTLP_LEN));
+    p = agg_otlp_put_varint(p, size);
+
+    *p++ = agg_otlp_tag(1, AGG_OTLP_LEN);
+    p = agg_otlp_put_varint(p, attr->key_len);
+    memcpy(p, attr->key, attr->key_len);
+    p += attr->key_len;
+
+    *p++ = agg_otlp_tag(2, AGG_OTLP_LEN);
+    p = agg_otlp_put_varint(p, value);
+
+    switch (attr->type) {
+
+    case AGG_OTLP_STRING:
+        *p++ = agg_otlp_tag(1, AGG_OTLP_LEN);
+        p = agg_otlp_put_varint(p, attr->len);
+        memcpy(p, attr->data, attr->len);
+        p += attr->len;
+        break;
+
+    case AGG_OTLP_BOOL:
+        *p++ = agg_otlp_tag(2, AGG_OTLP_VARINT);
+        *p++ = attr->number != 0;
+        break;
+
+    default: /* AGG_OTLP_INT */
+        *p++ = agg_otlp_tag(3, AGG_OTLP_VARINT);
+        p = agg_otlp_put_varint(p, (uint64_t) attr->number);
+        break;
+    }
+
+    out->out.last = p;
+}
+
+
+static int
+agg_otlp_ascii(const uint8_t *p, size_t len)
+{
+    uint64_t  n, all;
+
+    for (all = 0; len >= 8; p += 8, len -= 8) {
+        memcpy(&n, p, 8);
+        all |= n;
+    }
+
+    for ( /* void */ ; len; p++, len--) {
+        all |= *p;
+    }
+
+    return (all & 0x8080808080808080ULL) == 0;
+}
+
+
+/* a string that may be anything */
+
+static void
+agg_otlp_attr_any(gw_out_block_t *out, unsigned field,
     const agg_otlp_attr_t *attr)
 {
     size_t  start, value;
@@ -352,25 +457,9 @@ agg_otlp_attr(gw_out_block_t *out, unsigned field,
     agg_otlp_bytes(out, 1, attr->key, attr->key_len);
 
     value = agg_otlp_open(out);
-
-    switch (attr->type) {
-
-    case AGG_OTLP_STRING:
-        agg_otlp_string(out, 1, attr->data, attr->len);
-        break;
-
-    case AGG_OTLP_BOOL:
-        agg_otlp_varint(out, agg_otlp_tag(2, AGG_OTLP_VARINT));
-        agg_otlp_varint(out, attr->number != 0);
-        break;
-
-    default: /* AGG_OTLP_INT */
-        agg_otlp_varint(out, agg_otlp_tag(3, AGG_OTLP_VARINT));
-        agg_otlp_varint(out, (uint64_t) attr->number);
-        break;
-    }
-
+    agg_otlp_string(out, 1, attr->data, attr->len);
     agg_otlp_close(out, value, 2);
+
     agg_otlp_close(out, start, field);
 }
 

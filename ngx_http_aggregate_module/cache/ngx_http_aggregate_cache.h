@@ -511,6 +511,7 @@ ngx_int_t ngx_http_aggregate_cache_purge_parse(ngx_http_request_t *r,
     ngx_http_aggregate_cache_purge_t *purge);
 ngx_int_t ngx_http_aggregate_cache_status_handler(ngx_http_request_t *r);
 ngx_buf_t *ngx_http_aggregate_cache_prometheus(ngx_http_request_t *r);
+ngx_buf_t *ngx_http_aggregate_cache_json(ngx_http_request_t *r);
 ngx_int_t ngx_http_aggregate_cache_answer(ngx_http_request_t *r,
     ngx_uint_t status, ngx_str_t *type, ngx_buf_t *b);
 

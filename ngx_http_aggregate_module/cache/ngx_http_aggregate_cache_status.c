@@ -195,6 +195,18 @@ ngx_http_aggregate_cache_status_json(ngx_http_request_t *r,
 /* NULL: there is no cache, or no memory */
 
 ngx_buf_t *
+ngx_http_aggregate_cache_json(ngx_http_request_t *r)
+{
+    ngx_http_aggregate_cache_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_get_module_main_conf(r, ngx_http_aggregate_cache_module);
+
+    return cmcf->zones.nelts
+           ? ngx_http_aggregate_cache_status_json(r, cmcf) : NULL;
+}
+
+
+ngx_buf_t *
 ngx_http_aggregate_cache_prometheus(ngx_http_request_t *r)
 {
     ngx_http_aggregate_cache_main_conf_t  *cmcf;

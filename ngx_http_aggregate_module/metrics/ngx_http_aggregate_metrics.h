@@ -66,6 +66,7 @@ typedef struct {
     ngx_int_t                           cache_status;   /* variables */
     ngx_int_t                           cache_tier;
     ngx_int_t                           breaker_state;
+    ngx_uint_t                          copies;   /* unsigned  copies:1; */
 } ngx_http_aggregate_metrics_main_conf_t;
 
 
@@ -88,6 +89,7 @@ typedef struct {
     u_char                             *status_file;
     ngx_uint_t                          status_line;
     ngx_array_t                         includes; /* ngx_str_t */
+    void                               *page;     /* of aggregate_status */
 } ngx_http_aggregate_metrics_loc_conf_t;
 
 
@@ -182,11 +184,37 @@ typedef struct {
 } ngx_http_aggregate_metrics_text_t;
 
 
+/* a response that is written */
+
+typedef struct {
+    ngx_http_request_t                 *request;
+    ngx_chain_t                        *out;
+    ngx_chain_t                       **last;
+    ngx_buf_t                          *buf;
+} ngx_http_aggregate_metrics_page_t;
+
+
+void ngx_http_aggregate_metrics_page(ngx_http_request_t *r,
+    ngx_http_aggregate_metrics_page_t *page, gw_out_t *out);
+ngx_int_t ngx_http_aggregate_metrics_send(
+    ngx_http_aggregate_metrics_page_t *page, gw_out_t *out, ngx_str_t *type);
+char *ngx_http_aggregate_metrics_add_include(ngx_conf_t *cf,
+    ngx_command_t *cmd, ngx_array_t *includes, ngx_str_t *value);
 char *ngx_http_aggregate_metrics_status(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_aggregate_metrics_merge_status(ngx_conf_t *cf,
     ngx_http_aggregate_metrics_loc_conf_t *mlcf);
 ngx_int_t ngx_http_aggregate_metrics_respond(ngx_http_request_t *r,
+    ngx_http_aggregate_metrics_text_t *texts, ngx_uint_t n);
+
+/* the operator's page */
+
+char *ngx_http_aggregate_status(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+ngx_int_t ngx_http_aggregate_status_page_handler(ngx_http_request_t *r);
+void ngx_http_aggregate_status_init_process(
+    ngx_http_aggregate_metrics_main_conf_t *mmcf, ngx_cycle_t *cycle);
+ngx_int_t ngx_http_aggregate_status_respond(ngx_http_request_t *r,
     ngx_http_aggregate_metrics_text_t *texts, ngx_uint_t n);
 
 /* include */

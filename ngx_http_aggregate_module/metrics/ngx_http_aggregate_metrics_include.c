@@ -183,9 +183,10 @@ ngx_http_aggregate_metrics_included(ngx_http_aggregate_fetch_t *fetch)
 static ngx_int_t
 ngx_http_aggregate_metrics_include_done(ngx_http_aggregate_fetches_t *fs)
 {
-    ngx_int_t                              rc;
-    ngx_http_request_t                    *r;
-    ngx_http_aggregate_metrics_include_t  *ctx;
+    ngx_int_t                               rc;
+    ngx_http_request_t                     *r;
+    ngx_http_aggregate_metrics_include_t   *ctx;
+    ngx_http_aggregate_metrics_loc_conf_t  *mlcf;
 
     ctx = fs->data;
     r = fs->request;
@@ -200,7 +201,11 @@ ngx_http_aggregate_metrics_include_done(ngx_http_aggregate_fetches_t *fs)
 
     ngx_http_aggregate_fetches_close(fs);
 
-    rc = ngx_http_aggregate_metrics_respond(r, ctx->texts, ctx->n);
+    mlcf = ngx_http_get_module_loc_conf(r, ngx_http_aggregate_metrics_module);
+
+    rc = mlcf->status
+         ? ngx_http_aggregate_metrics_respond(r, ctx->texts, ctx->n)
+         : ngx_http_aggregate_status_respond(r, ctx->texts, ctx->n);
 
     ngx_http_aggregate_fetches_outcome(fs, "complete");
 

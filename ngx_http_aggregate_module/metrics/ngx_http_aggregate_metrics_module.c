@@ -51,6 +51,13 @@ static ngx_command_t  ngx_http_aggregate_metrics_commands[] = {
       0,
       NULL },
 
+    { ngx_string("aggregate_status"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_ANY,
+      ngx_http_aggregate_status,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
       ngx_null_command
 };
 
@@ -233,6 +240,14 @@ ngx_http_aggregate_metrics_merge_loc_conf(ngx_conf_t *cf, void *parent,
                                     conf->status, prev->status))
     {
         conf->status = prev->status;
+        conf->includes = prev->includes;
+    }
+
+    if (ngx_http_aggregate_inherits_handler(cf,
+                                       ngx_http_aggregate_status_page_handler,
+                                       conf->page, prev->page))
+    {
+        conf->page = prev->page;
         conf->includes = prev->includes;
     }
 

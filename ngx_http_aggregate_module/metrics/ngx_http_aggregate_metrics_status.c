@@ -12,14 +12,6 @@
 #define NGX_HTTP_AGGREGATE_METRICS_INCLUDES  8
 
 
-typedef struct {
-    ngx_http_request_t  *request;
-    ngx_chain_t         *out;
-    ngx_chain_t        **last;
-    ngx_buf_t           *buf;
-} ngx_http_aggregate_metrics_page_t;
-
-
 static ngx_uint_t ngx_http_aggregate_metrics_accepts(ngx_http_request_t *r);
 static int ngx_http_aggregate_metrics_more(gw_out_t *out, size_t n);
 static void ngx_http_aggregate_metrics_write(ngx_http_request_t *r,
@@ -29,9 +21,6 @@ static void ngx_http_aggregate_metrics_texts(gw_prometheus_t *p,
     ngx_http_aggregate_metrics_text_t *texts, ngx_uint_t n);
 static void ngx_http_aggregate_metrics_ups(gw_prometheus_t *p,
     ngx_http_aggregate_metrics_text_t *texts, ngx_uint_t n);
-static ngx_int_t ngx_http_aggregate_metrics_send(
-    ngx_http_aggregate_metrics_page_t *page, gw_out_t *out,
-    ngx_uint_t openmetrics);
 
 
 static time_t  ngx_http_aggregate_metrics_loaded;
@@ -43,12 +32,12 @@ ngx_http_aggregate_metrics_status(ngx_conf_t *cf, ngx_command_t *cmd,
 {
     ngx_http_aggregate_metrics_loc_conf_t *mlcf = conf;
 
-    ngx_str_t                 *value, *uri;
+    ngx_str_t                 *value;
     ngx_uint_t                 i;
     ngx_http_core_loc_conf_t  *clcf;
 
-    if (mlcf->status_name.data) {
-        return "is duplicate";
+    if (mlcf->includes.elts) {
+        return "is duplicate, or stands beside \"aggregate_status\"";
     }
 
     ngx_str_set(&mlcf->status_name, "");
@@ -67,25 +56,13 @@ ngx_http_aggregate_metrics_status(ngx_conf_t *cf, ngx_command_t *cmd,
 
         if (ngx_strncmp(value[i].data, "include=", 8) == 0) {
 
-            if (value[i].len == 8 || value[i].data[8] != '/'
-                || mlcf->includes.nelts
-                   == NGX_HTTP_AGGREGATE_METRICS_INCLUDES)
+            if (ngx_http_aggregate_metrics_add_include(cf, cmd,
+                                                       &mlcf->includes,
+                                                       &value[i])
+                != NGX_CONF_OK)
             {
-                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                                   "invalid \"%V\" of \"%V\", it must be a "
-                                   "path of this server, and there are %d at "
-                                   "most", &value[i], &cmd->name,
-                                   NGX_HTTP_AGGREGATE_METRICS_INCLUDES);
                 return NGX_CONF_ERROR;
             }
-
-            uri = ngx_array_push(&mlcf->includes);
-            if (uri == NULL) {
-                return NGX_CONF_ERROR;
-            }
-
-            uri->data = value[i].data + 8;
-            uri->len = value[i].len - 8;
 
             continue;
         }
@@ -106,6 +83,36 @@ ngx_http_aggregate_metrics_status(ngx_conf_t *cf, ngx_command_t *cmd,
     clcf->handler = ngx_http_aggregate_metrics_status_handler;
 
     ngx_http_aggregate_metrics_loaded = ngx_time();
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_aggregate_metrics_add_include(ngx_conf_t *cf, ngx_command_t *cmd,
+    ngx_array_t *includes, ngx_str_t *value)
+{
+    ngx_str_t  *uri;
+
+    if (ngx_strncmp(value->data, "include=", 8) != 0 || value->len == 8
+        || value->data[8] != '/'
+        || includes->nelts == NGX_HTTP_AGGREGATE_METRICS_INCLUDES)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid \"%V\" of \"%V\", it must be a path of "
+                           "this server, as in \"include=/path\", and there "
+                           "are %d at most", value, &cmd->name,
+                           NGX_HTTP_AGGREGATE_METRICS_INCLUDES);
+        return NGX_CONF_ERROR;
+    }
+
+    uri = ngx_array_push(includes);
+    if (uri == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    uri->data = value->data + 8;
+    uri->len = value->len - 8;
 
     return NGX_CONF_OK;
 }
@@ -178,17 +185,12 @@ ngx_http_aggregate_metrics_respond(ngx_http_request_t *r,
     gw_out_t                            out;
     ngx_buf_t                          *cache;
     ngx_uint_t                          openmetrics;
+    ngx_str_t                           type;
     gw_prometheus_t                     p;
     agg_metrics_seen_t                 *seen;
     ngx_http_aggregate_metrics_page_t   page;
 
-    ngx_memzero(&page, sizeof(page));
-    page.request = r;
-    page.last = &page.out;
-
-    ngx_memzero(&out, sizeof(out));
-    out.more = ngx_http_aggregate_metrics_more;
-    out.ctx = &page;
+    ngx_http_aggregate_metrics_page(r, &page, &out);
 
     openmetrics = ngx_http_aggregate_metrics_accepts(r);
 
@@ -210,7 +212,14 @@ ngx_http_aggregate_metrics_respond(ngx_http_request_t *r,
 
     gw_prometheus_end(&p);
 
-    return ngx_http_aggregate_metrics_send(&page, &out, openmetrics);
+    if (openmetrics) {
+        ngx_str_set(&type, GW_PROMETHEUS_OPENMETRICS);
+
+    } else {
+        ngx_str_set(&type, GW_PROMETHEUS_TEXT);
+    }
+
+    return ngx_http_aggregate_metrics_send(&page, &out, &type);
 }
 
 
@@ -398,9 +407,23 @@ ngx_http_aggregate_metrics_write(ngx_http_request_t *r, gw_prometheus_t *p)
 }
 
 
-static ngx_int_t
+void
+ngx_http_aggregate_metrics_page(ngx_http_request_t *r,
+    ngx_http_aggregate_metrics_page_t *page, gw_out_t *out)
+{
+    ngx_memzero(page, sizeof(ngx_http_aggregate_metrics_page_t));
+    page->request = r;
+    page->last = &page->out;
+
+    ngx_memzero(out, sizeof(gw_out_t));
+    out->more = ngx_http_aggregate_metrics_more;
+    out->ctx = page;
+}
+
+
+ngx_int_t
 ngx_http_aggregate_metrics_send(ngx_http_aggregate_metrics_page_t *page,
-    gw_out_t *out, ngx_uint_t openmetrics)
+    gw_out_t *out, ngx_str_t *type)
 {
     off_t                size;
     ngx_int_t            rc;
@@ -426,13 +449,7 @@ ngx_http_aggregate_metrics_send(ngx_http_aggregate_metrics_page_t *page,
     r->headers_out.status = NGX_HTTP_OK;
     r->headers_out.content_length_n = size;
 
-    if (openmetrics) {
-        ngx_str_set(&r->headers_out.content_type, GW_PROMETHEUS_OPENMETRICS);
-
-    } else {
-        ngx_str_set(&r->headers_out.content_type, GW_PROMETHEUS_TEXT);
-    }
-
+    r->headers_out.content_type = *type;
     r->headers_out.content_type_len = r->headers_out.content_type.len;
 
     rc = ngx_http_send_header(r);

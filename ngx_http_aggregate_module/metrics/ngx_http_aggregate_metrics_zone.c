@@ -567,6 +567,8 @@ ngx_http_aggregate_metrics_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
+    ngx_http_aggregate_status_init_process(mmcf, cycle);
+
     zones = mmcf->zones.elts;
 
     for (i = 0; i < mmcf->zones.nelts; i++) {

@@ -36,6 +36,10 @@ const uint32_t  agg_split_bounds[AGG_SPLIT_BOUNDS] = {
 };
 
 
+static const uint64_t  agg_split_key[2] = { UINT64_C(0x6167677265676174),
+                                            UINT64_C(0x655f73706c697421) };
+
+
 static const char  *agg_split_states[AGG_SPLIT_STATES] = {
     "fixed", "ramping", "waiting", "paused", "manual", "aborted", "promoted"
 };
@@ -129,15 +133,26 @@ unsigned
 agg_split_bucket(const uint8_t *salt, size_t salt_len, const uint8_t *key,
     size_t len)
 {
+    return agg_split_salted(agg_split_salt(salt, salt_len), key, len);
+}
+
+
+uint64_t
+agg_split_salt(const uint8_t *salt, size_t len)
+{
+    return gw_siphash(agg_split_key, salt, len);
+}
+
+
+/* the salt becomes the key of the hash, so that none is like another */
+
+unsigned
+agg_split_salted(uint64_t salt, const uint8_t *key, size_t len)
+{
     uint64_t  k[2];
 
-    static const uint64_t  fixed[2] = { UINT64_C(0x6167677265676174),
-                                        UINT64_C(0x655f73706c697421) };
-
-    /* the salt becomes the key of the hash, so that none is like another */
-
-    k[0] = gw_siphash(fixed, salt, salt_len);
-    k[1] = k[0] ^ fixed[1];
+    k[0] = salt;
+    k[1] = salt ^ agg_split_key[1];
 
     return (unsigned) (gw_siphash(k, key, len) % AGG_SPLIT_FULL);
 }

@@ -190,7 +190,9 @@ void agg_split_init(agg_split_t *s, unsigned nversions, uint64_t text,
 /* the version of a bucket, by the shares that stand there */
 unsigned agg_split_pick(const agg_split_t *s, unsigned bucket);
 
-/* of 0 to 9999, the same everywhere and always */
+/* of 0 to 9999, the same everywhere and always; a salt is hashed once */
+uint64_t agg_split_salt(const uint8_t *salt, size_t len);
+unsigned agg_split_salted(uint64_t salt, const uint8_t *key, size_t len);
 unsigned agg_split_bucket(const uint8_t *salt, size_t salt_len,
     const uint8_t *key, size_t len);
 

@@ -57,6 +57,7 @@ typedef struct {
 typedef struct {
     ngx_str_t                             name;        /* of the variable */
     ngx_str_t                             salt;
+    uint64_t                              salt_hash;
     ngx_str_t                             zone_name;
     ngx_http_complex_value_t              key;
     ngx_uint_t                            ordinal;

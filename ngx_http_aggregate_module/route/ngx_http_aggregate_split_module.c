@@ -406,6 +406,8 @@ ngx_http_aggregate_split_define(ngx_conf_t *cf,
         split->salt = split->name;
     }
 
+    split->salt_hash = agg_split_salt(split->salt.data, split->salt.len);
+
     /* others may not define it after us, nor have done so before */
 
     var = ngx_http_add_variable(cf, &split->name, NGX_HTTP_VAR_NOCACHEABLE);

@@ -6,7 +6,6 @@
  * request of the client ends.
  */
 
-#include "ngx_http_aggregate_ctx.h"
 #include "ngx_http_aggregate_depends.h"
 #include "ngx_http_aggregate_split.h"
 
@@ -31,7 +30,6 @@ typedef struct {
 
 
 typedef struct {
-    ngx_http_request_t                *request;    /* must be first */
     ngx_array_t                        reads;
     ngx_http_aggregate_split_choice_t  choices[1];
 } ngx_http_aggregate_split_ctx_t;
@@ -39,7 +37,6 @@ typedef struct {
 
 static ngx_http_aggregate_split_ctx_t *ngx_http_aggregate_split_get_ctx(
     ngx_http_request_t *r);
-static void ngx_http_aggregate_split_no_cleanup(void *data);
 static ngx_int_t ngx_http_aggregate_split_choose(ngx_http_request_t *r,
     ngx_http_aggregate_split_conf_t *split,
     ngx_http_aggregate_split_choice_t *choice);
@@ -105,10 +102,24 @@ ngx_http_aggregate_split_get_ctx(ngx_http_request_t *r)
     ngx_http_aggregate_split_ctx_t        *ctx;
     ngx_http_aggregate_split_main_conf_t  *smcf;
 
-    ctx = ngx_http_aggregate_ctx_find(r, &ngx_http_aggregate_split_module,
-                                      ngx_http_aggregate_split_no_cleanup);
+    ctx = ngx_http_get_module_ctx(r, ngx_http_aggregate_split_module);
+
     if (ctx) {
         return ctx;
+    }
+
+    /* an internal redirect, and the error of a filter, wipe it */
+
+    if (r->uri_changes != NGX_HTTP_MAX_URI_CHANGES + 1 || r->filter_finalize) {
+
+        for (cln = r->cleanup; cln; cln = cln->next) {
+
+            if (cln->handler == ngx_http_aggregate_split_cleanup) {
+                ngx_http_set_ctx(r, cln->data,
+                                 ngx_http_aggregate_split_module);
+                return cln->data;
+            }
+        }
     }
 
     smcf = ngx_http_get_module_main_conf(r, ngx_http_aggregate_split_module);
@@ -121,33 +132,22 @@ ngx_http_aggregate_split_get_ctx(ngx_http_request_t *r)
         return NULL;
     }
 
-    ctx->request = r;
-
     cln = ngx_http_cleanup_add(r, 0);
 
     if (cln == NULL
         || ngx_array_init(&ctx->reads, r->pool, 2,
                           sizeof(ngx_http_aggregate_split_read_t))
-           != NGX_OK
-        || ngx_http_aggregate_ctx_keep(r, ctx,
-                                       &ngx_http_aggregate_split_module,
-                                       ngx_http_aggregate_split_no_cleanup)
            != NGX_OK)
     {
         return NULL;
     }
 
+    ngx_http_set_ctx(r, ctx, ngx_http_aggregate_split_module);
+
     cln->handler = ngx_http_aggregate_split_cleanup;
     cln->data = ctx;
 
     return ctx;
-}
-
-
-static void
-ngx_http_aggregate_split_no_cleanup(void *data)
-{
-    /* the context is what it stands for */
 }
 
 
@@ -186,8 +186,7 @@ ngx_http_aggregate_split_choose(ngx_http_request_t *r,
         return NGX_OK;
     }
 
-    bucket = agg_split_bucket(split->salt.data, split->salt.len, key.data,
-                              key.len);
+    bucket = agg_split_salted(split->salt_hash, key.data, key.len);
 
     choice->reason = AGG_SPLIT_SHARE;
     choice->version = agg_split_pick(state, bucket) & 0xff;

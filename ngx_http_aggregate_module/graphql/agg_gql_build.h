@@ -76,9 +76,6 @@ agg_rc_e agg_gql_add_directive(agg_gql_schema_t *schema,
 agg_gql_type_t *agg_gql_any_type(const agg_gql_schema_t *schema,
     const agg_str_t *name);
 
-int agg_gql_implements(const agg_gql_type_t *type,
-    const agg_gql_type_t *interface);
-
 
 /* our own source: what every schema has */
 

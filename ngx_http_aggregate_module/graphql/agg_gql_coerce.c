@@ -558,7 +558,7 @@ agg_gql_coerce_leaf(agg_gql_coerce_t *c, const agg_str_t *json,
         }
 
         if (kind != AGG_NUMBER || json->len >= sizeof(text)
-            || x > 1.7976931348623157e308 || x < -1.7976931348623157e308)
+            || !agg_gql_is_finite(x))
         {
             return agg_gql_coerce_bad(c, json,
                               "Float cannot represent non numeric value: %V",

@@ -511,7 +511,7 @@ agg_gql_put_number(agg_buf_t *b, const agg_str_t *digits)
         return agg_buf_append(b, "0", 1);
     }
 
-    if (x > 1.7976931348623157e308 || x < -1.7976931348623157e308) {
+    if (!agg_gql_is_finite(x)) {
         return agg_buf_append(b, digits->data, digits->len);
     }
 

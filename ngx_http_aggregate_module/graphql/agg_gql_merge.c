@@ -327,7 +327,7 @@ agg_gql_merge_run(agg_gql_merge_t *m, const uint32_t *run, uint32_t n)
         }
     }
 
-    return sets ? agg_gql_merge_group(m, run, n, NULL, 0) : AGG_OK;
+    return sets ? agg_gql_merge_group(m, run, n, run, 0) : AGG_OK;
 }
 
 
@@ -356,7 +356,7 @@ agg_gql_merge_by_types(agg_gql_merge_t *m, const uint32_t *run, uint32_t n)
     }
 
     if (na == n) {
-        return agg_gql_merge_group(m, run, n, NULL, 0);
+        return agg_gql_merge_group(m, run, n, run, 0);
     }
 
     for (i = na; i < n; i = k) {

@@ -293,6 +293,12 @@ int agg_gql_overlap(const agg_gql_schema_t *schema, const agg_gql_type_t *a,
     const agg_gql_type_t *b);
 
 
+/* whether a type says that it implements an interface */
+
+int agg_gql_implements(const agg_gql_type_t *type,
+    const agg_gql_type_t *interface);
+
+
 /* whether "sub" may stand where "super" is expected */
 
 int agg_gql_is_subtype(const agg_gql_ref_t *sub, const agg_gql_ref_t *super);

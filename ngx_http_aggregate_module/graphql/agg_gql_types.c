@@ -9,6 +9,11 @@
 #include "agg_gql_literal.h"
 
 
+/* bytes of a default, with those of the fields in it */
+
+#define AGG_GQL_MAX_DEFAULT  65536
+
+
 static agg_rc_e agg_gql_check_type(agg_gql_build_t *b, agg_gql_type_t *type);
 static agg_rc_e agg_gql_check_name(agg_gql_build_t *b, const agg_str_t *name,
     const agg_gql_loc_t *loc);
@@ -490,7 +495,9 @@ agg_gql_build_defaults(agg_gql_build_t *b)
     do {
         before = left;
 
-        for (i = 0; i < b->npending; i++) {
+        /* once from the last to the first, as most need later ones */
+
+        for (i = b->npending; i-- != 0; /* void */ ) {
             p = &b->pending[i];
 
             if (p->ready) {
@@ -498,6 +505,12 @@ agg_gql_build_defaults(agg_gql_build_t *b)
             }
 
             rc = agg_gql_write_default(b, p);
+
+            if (rc == AGG_TOO_LARGE) {
+                return agg_gql_bad_at(b, &p->input->loc,
+                                      "The default of \"%V\" is too large.",
+                                      &p->input->name);
+            }
 
             if (rc == AGG_OK) {
                 p->ready = 1;
@@ -535,14 +548,14 @@ agg_gql_write_default(agg_gql_build_t *b, agg_gql_pending_t *p)
     w.values = NULL;
     w.out = &buf;
 
-    agg_buf_init(&buf, b->mem, AGG_GQL_MAX_SOURCE);
+    agg_buf_init(&buf, b->mem, AGG_GQL_MAX_DEFAULT);
     w.text = 1;
     agg_gql_try(agg_gql_write_literal(&w, p->value));
 
     p->input->default_text.data = buf.start;
     p->input->default_text.len = agg_buf_used(&buf);
 
-    agg_buf_init(&buf, b->mem, AGG_GQL_MAX_SOURCE);
+    agg_buf_init(&buf, b->mem, AGG_GQL_MAX_DEFAULT);
     w.text = 0;
     agg_gql_try(agg_gql_write_literal(&w, p->value));
 

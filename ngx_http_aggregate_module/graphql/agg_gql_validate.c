@@ -472,13 +472,15 @@ agg_gql_usage_cmp(agg_gql_type_t *const *types, const unsigned *counts,
     }
 
     if (types[a]->kind == AGG_GQL_INTERFACE
-        && (agg_gql_is_possible(types[a], types[b])))
+        && (agg_gql_is_possible(types[a], types[b])
+            || agg_gql_implements(types[b], types[a])))
     {
         return -1;
     }
 
     if (types[b]->kind == AGG_GQL_INTERFACE
-        && (agg_gql_is_possible(types[b], types[a])))
+        && (agg_gql_is_possible(types[b], types[a])
+            || agg_gql_implements(types[a], types[b])))
     {
         return 1;
     }

@@ -87,7 +87,7 @@ function difference(text, answer, wanted) {
             (line) => !/conflict because/.test(line)));
     }
 
-    if (before.length === most && wanted.length >= most) {
+    if (before.length === most) {
         wanted = wanted.slice(0, found.length);
     }
 

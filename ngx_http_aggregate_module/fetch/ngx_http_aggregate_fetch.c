@@ -9,16 +9,18 @@
  */
 
 #include "ngx_http_aggregate_fetch_core.h"
+#include "gw_siphash.h"
 
 
 typedef struct {
-    uint32_t                         hash;
+    uint64_t                         hash;
     ngx_http_aggregate_fetch_t      *fetch;
 } ngx_http_aggregate_join_entry_t;
 
 
 struct ngx_http_aggregate_join_s {
     ngx_pool_t                      *pool;
+    uint64_t                         key;
     ngx_http_aggregate_join_entry_t *entries;
     ngx_uint_t                       mask;
     ngx_uint_t                       used;
@@ -28,7 +30,7 @@ struct ngx_http_aggregate_join_s {
 static ngx_http_aggregate_join_entry_t *ngx_http_aggregate_join_find(
     ngx_http_aggregate_fetch_t *fetch);
 static ngx_int_t ngx_http_aggregate_join_grow(ngx_http_aggregate_join_t *join);
-static uint32_t ngx_http_aggregate_fetch_hash(
+static uint64_t ngx_http_aggregate_fetch_hash(
     ngx_http_aggregate_fetch_t *fetch);
 static ngx_uint_t ngx_http_aggregate_fetch_equal(
     ngx_http_aggregate_fetch_t *a, ngx_http_aggregate_fetch_t *b);
@@ -113,6 +115,7 @@ ngx_http_aggregate_join_create(ngx_pool_t *pool, ngx_uint_t expected)
     }
 
     join->pool = pool;
+    join->key = ((uint64_t) ngx_random() << 32) ^ (uint64_t) ngx_random();
     join->mask = size - 1;
     join->used = 0;
 
@@ -128,7 +131,7 @@ ngx_http_aggregate_join_create(ngx_pool_t *pool, ngx_uint_t expected)
 static ngx_http_aggregate_join_entry_t *
 ngx_http_aggregate_join_find(ngx_http_aggregate_fetch_t *fetch)
 {
-    uint32_t                          hash;
+    uint64_t                          hash;
     ngx_uint_t                        i;
     ngx_http_aggregate_join_t        *join;
     ngx_http_aggregate_join_entry_t  *entry;
@@ -197,25 +200,30 @@ ngx_http_aggregate_join_grow(ngx_http_aggregate_join_t *join)
 }
 
 
-static uint32_t
+/* backends choose what is in URIs, and shall not make them all collide */
+
+static uint64_t
 ngx_http_aggregate_fetch_hash(ngx_http_aggregate_fetch_t *fetch)
 {
-    uint32_t    hash;
+    uint64_t    key[2];
     ngx_uint_t  i;
 
-    ngx_crc32_init(hash);
-    ngx_crc32_update(&hash, fetch->uri.data, fetch->uri.len);
-    ngx_crc32_update(&hash, fetch->args.data, fetch->args.len);
-    ngx_crc32_update(&hash, fetch->body.data, fetch->body.len);
+    key[0] = fetch->join->key;
+    key[1] = fetch->join->key;
 
-    for (i = 0; i < fetch->nheaders; i++) {
-        ngx_crc32_update(&hash, fetch->headers[i].value.data,
-                         fetch->headers[i].value.len);
+    key[0] = gw_siphash(key, fetch->uri.data, fetch->uri.len);
+    key[0] = gw_siphash(key, fetch->args.data, fetch->args.len);
+
+    if (fetch->body_set) {
+        key[0] = gw_siphash(key, fetch->body.data, fetch->body.len);
     }
 
-    ngx_crc32_final(hash);
+    for (i = 0; i < fetch->nheaders; i++) {
+        key[0] = gw_siphash(key, fetch->headers[i].value.data,
+                            fetch->headers[i].value.len);
+    }
 
-    return hash;
+    return key[0];
 }
 
 

@@ -211,7 +211,7 @@ ngx_http_aggregate_fetches_write_handler(ngx_http_request_t *r)
         c->write->timedout = 0;
     }
 
-    if (fs->closed && !fs->client_gone) {
+    if (fs == NULL || (fs->closed && !fs->client_gone)) {
         return;
     }
 
@@ -657,7 +657,7 @@ ngx_http_aggregate_fetches_read_handler(ngx_http_request_t *r)
 
     fs = ngx_http_get_module_ctx(r, ngx_http_aggregate_fetch_filter_module);
 
-    if (fs->closed || !ngx_http_aggregate_client_aborted(r)) {
+    if (fs == NULL || fs->closed || !ngx_http_aggregate_client_aborted(r)) {
         return;
     }
 

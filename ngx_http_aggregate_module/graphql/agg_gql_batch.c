@@ -250,15 +250,16 @@ agg_gql_batch_keys(agg_gql_exec_t *e, agg_gql_state_t *state,
             continue;
         }
 
+        key = NULL;
+
         for (i = found.hash & mask; table[i] != NULL; i = (i + 1) & mask) {
             if (table[i]->hash == found.hash
                 && agg_gql_equal(&table[i]->plain, &found.plain))
             {
+                key = table[i];
                 break;
             }
         }
-
-        key = table[i];
 
         if (key == NULL) {
 

@@ -66,6 +66,10 @@ ngx_http_aggregate_graphql_answer(ngx_http_aggregate_graphql_ctx_t *ctx)
     if (rc != NGX_OK
         || ngx_http_aggregate_graphql_headers(ctx) != NGX_OK)
     {
+        if (ctx->fetches) {
+            ngx_http_aggregate_fetches_close(ctx->fetches);
+        }
+
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 

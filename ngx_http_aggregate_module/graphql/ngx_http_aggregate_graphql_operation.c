@@ -30,6 +30,8 @@ static ngx_int_t ngx_http_aggregate_graphql_errors(
     agg_rc_e rc);
 static agg_rc_e ngx_http_aggregate_graphql_write_error(
     ngx_http_aggregate_graphql_op_t *op, agg_gql_error_t *error);
+static size_t ngx_http_aggregate_graphql_room(
+    ngx_http_aggregate_graphql_op_t *op);
 static void ngx_http_aggregate_graphql_failed(
     ngx_http_aggregate_graphql_op_t *op, agg_rc_e rc);
 
@@ -697,6 +699,7 @@ ngx_http_aggregate_graphql_advance(ngx_http_aggregate_graphql_op_t *op)
     }
 
     if (rc == AGG_OK) {
+        e->out.max = ngx_http_aggregate_graphql_room(op);
         rc = agg_gql_exec_write(e);
     }
 
@@ -708,6 +711,31 @@ ngx_http_aggregate_graphql_advance(ngx_http_aggregate_graphql_op_t *op)
     op->running = 0;
     op->nerrors = e->nerrors;
     op->outcome = e->nerrors ? AGG_GQL_DATA_ERRORS : AGG_GQL_DONE;
+}
+
+
+/* what the others of a batch leave of the answer */
+
+static size_t
+ngx_http_aggregate_graphql_room(ngx_http_aggregate_graphql_op_t *op)
+{
+    size_t                             used, max;
+    ngx_uint_t                         i;
+    ngx_http_aggregate_graphql_ctx_t  *ctx;
+
+    ctx = op->ctx;
+    max = ctx->conf->limits.max_response_size;
+    used = 0;
+
+    for (i = 0; i < ctx->nops; i++) {
+
+        if (&ctx->ops[i] != op && ctx->ops[i].outcome <= AGG_GQL_DATA_ERRORS) {
+            used += agg_buf_used(&ctx->ops[i].exec.out)
+                    + agg_buf_used(&ctx->ops[i].exec.errors);
+        }
+    }
+
+    return (used < max) ? max - used : 0;
 }
 
 

@@ -1,7 +1,7 @@
 
 /*
- * What a circuit breaker says of a request.  It is a module of its own, which
- * may be absent, and it speaks by its variables only.
+ * The state of a circuit breaker for a request.  The breaker is a module of
+ * its own, which may be absent, and is known here by its variables only.
  */
 
 

@@ -1,7 +1,6 @@
 
 /*
- * What differs between the versions of nginx that we build with, 1.18 to
- * 1.31.
+ * Differences between the versions of nginx that we build with, 1.18 to 1.31.
  */
 
 #ifndef _NGX_HTTP_AGGREGATE_COMPAT_H_INCLUDED_

@@ -25,7 +25,7 @@ static ngx_chain_t *ngx_http_aggregate_detached_send(ngx_connection_t *c,
     ngx_chain_t *in, off_t limit);
 
 
-/* of this worker */
+/* the number of detached requests of this worker */
 
 static ngx_uint_t  ngx_http_aggregate_detached_count;
 
@@ -465,7 +465,7 @@ ngx_http_aggregate_detached_variables(ngx_http_request_t *fr,
 
         name = &v[i].name;
 
-        /* what is known of the client's connection only */
+        /* these variables are known from the client's connection only */
 
         if ((name->len == 6 && ngx_strncmp(name->data, "scheme", 6) == 0)
             || (name->len == 5 && ngx_strncmp(name->data, "https", 5) == 0)

@@ -1,12 +1,12 @@
 
 /*
- * What glibc does with the memory of requests.
+ * How glibc keeps the memory of requests.
  *
  * A request's memory is freed at its end, in pieces of up to max_body_size, and
- * wanted again by the next one.  By default glibc gives it back to the system
- * each time, which costs a page fault for each 4k: up to a quarter of a
- * worker's time.  So a worker keeps some, and what a burst leaves above that is
- * given back seconds later.
+ * the next request needs as much again.  By default glibc returns it to the
+ * system each time, which costs a page fault for each 4k: up to a quarter of a
+ * worker's time.  So a worker keeps some memory, and the excess that a burst
+ * leaves behind is returned seconds later.
  */
 
 

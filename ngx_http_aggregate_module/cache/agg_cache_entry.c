@@ -148,7 +148,7 @@ agg_cache_entry_seal(u_char *data, size_t len)
 }
 
 
-/* of all but the sum itself */
+/* the checksum covers all of the entry except itself */
 
 static uint64_t
 agg_cache_entry_sum(const u_char *data, size_t len)

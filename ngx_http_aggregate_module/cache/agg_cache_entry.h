@@ -83,7 +83,7 @@ typedef struct {
 } agg_cache_entry_t;
 
 
-/* what of an entry a script in Redis compares: bytes from, to, from 1 on */
+/* the bytes of an entry that a script in Redis compares, counted from 1 */
 #define AGG_CACHE_ENTRY_SEEN_FROM  17
 #define AGG_CACHE_ENTRY_SEEN_TO    112
 

@@ -1,9 +1,9 @@
 
 /*
- * A key is a sequence of fields, each led by its length in four bytes, so
- * that no value of one field can be read as the end of it and the start of
- * the next: ("a:b", "c") and ("a", "b:c") differ.  The caller hashes the
- * whole with SHA-256, stores the key beside the response and compares it.
+ * A key is a sequence of fields, each preceded by its length in four bytes.
+ * A value cannot be read as the end of one field and the start of the next:
+ * ("a:b", "c") and ("a", "b:c") differ.  The caller hashes the whole with
+ * SHA-256, stores the key beside the response and compares it.
  *
  * Arguments are sorted by name, since clients send them in any order; the
  * sort is stable, in place and n log n.  A query with more than

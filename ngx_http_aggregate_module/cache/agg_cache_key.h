@@ -66,7 +66,7 @@ u_char *agg_cache_args_write(u_char *p, const agg_cache_str_t *list, size_t n,
 int agg_cache_vary_add(agg_cache_str_t *names, int n,
     const agg_cache_str_t *line, const char *skip, u_char **buf);
 
-/* what a variant's fields add to the key of its resource */
+/* the bytes that a variant's fields add to the key of its resource */
 size_t agg_cache_variant_length(const agg_cache_vary_value_t *values,
     size_t n);
 u_char *agg_cache_variant_write(u_char *p,

@@ -12,8 +12,8 @@
  * X-Accel-Expires and a valid CDN-Cache-Control take the place of all of
  * Cache-Control and Expires, "private" and "no-store" too.
  *
- * What is refused although the RFC would allow it: responses with
- * Set-Cookie, and with a content coding (the origin was asked for none).
+ * Responses with Set-Cookie, or with a content coding (the origin was asked
+ * for none), are refused although the RFC would allow them.
  */
 
 

@@ -38,7 +38,7 @@
 
 
 /*
- * What is known of a response.  CREDENTIALS: the request had Authorization
+ * The properties of a response.  CREDENTIALS: the request had Authorization
  * or Cookie, its identity is empty and the configuration ignores neither.
  * Headers that the configuration ignores are not filled in.
  */

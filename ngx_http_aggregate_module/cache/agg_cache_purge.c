@@ -16,8 +16,8 @@
  *
  * Order of writes: a writer that dies has either not applied its purge, and
  * "last" tells so, or has applied it.  A slot enters and leaves its chain by
- * a single store, so a chain is whole at any moment.  Checks cost the slots
- * of one bucket for each hash, two on average at most, and nothing for what
+ * a single store, so a chain is whole at any moment.  A check visits one
+ * bucket for each hash, two slots on average at most, and none if the entry
  * is younger than the last purge.
  *
  * The place of an event is that of a stream of one epoch.  Places of another
@@ -33,8 +33,9 @@
 #define AGG_CACHE_PURGE_NONE     0xffffffff
 
 /*
- * A mark counts as renewed when so many purges have come in between, as a part
- * of the ring: the stream brings those of this node a second time at once.
+ * A mark counts as renewed if it is set again after more purges than this
+ * fraction of the ring, here 1/8.  A sooner repetition is only the stream's
+ * copy of this node's own purge.
  */
 #define AGG_CACHE_PURGE_RENEWED  8
 

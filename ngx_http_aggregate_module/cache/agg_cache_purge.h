@@ -1,6 +1,6 @@
 
 /*
- * What has been purged, and when: a table of fixed size.
+ * A table of fixed size of the purges, with the time of each.
  */
 
 #ifndef _AGG_CACHE_PURGE_H_INCLUDED_
@@ -18,7 +18,7 @@
 #pragma GCC visibility push(hidden)
 
 
-/* what a hash of the table stands for */
+/* the kind of name that a hash of the table stands for */
 
 #define AGG_CACHE_PURGE_ALL        'a'
 #define AGG_CACHE_PURGE_URI        'u'

@@ -2,10 +2,9 @@
 /*
  * A cache in an area of fixed size.
  *
- * The area is cut once, into nodes and as many chunks of 2 KB, and nothing in
- * it ever changes its kind: a node is always a node and a chunk a chunk.
- * There is no fragmentation, and an index that is out of date still leads to
- * something of the right type.
+ * The area is cut once, into nodes and as many chunks of 2 KB.  A node stays
+ * a node and a chunk stays a chunk, so there is no fragmentation, and even an
+ * outdated index leads to an object of the right type.
  *
  * Replacement is a segmented LRU: an entry is on probation until it is asked
  * for a second time, and is then protected, in four fifths of the room at
@@ -18,9 +17,10 @@
  * node changes the generation before a chunk of it can be written again.
  *
  * Writing: room is reserved under the lock, filled without it, and published
- * under it again.  A writer that died is found by its process id.  A process
- * that dies inside the lock leaves "busy" set; the next one empties the
- * store, but for what others are writing to, which costs time and no more.
+ * under it again.  A writer that died is found by its process id.  If a
+ * process dies inside the lock, "busy" remains set, and the next process
+ * empties the store, except for the entries that others are writing.  This
+ * costs time and nothing else.
  */
 
 

@@ -42,7 +42,7 @@
 #define NGX_HTTP_AGGREGATE_CACHE_REMOTE_KEY                                  \
     (NGX_HTTP_AGGREGATE_REDIS_PREFIX_MAX + 2 * AGG_CACHE_DIGEST + 2)
 
-/* of an entry in Redis, what tells it from the next one */
+/* the length of the bytes that tell an entry in Redis from its successor */
 #define NGX_HTTP_AGGREGATE_CACHE_SEEN                                        \
     (AGG_CACHE_ENTRY_SEEN_TO - AGG_CACHE_ENTRY_SEEN_FROM + 1)
 
@@ -192,13 +192,13 @@ struct ngx_http_aggregate_cache_ctx_s {
     agg_cache_place_t                   born_place;
     time_t                              requested;
 
-    /* what was found, fresh or stale, in the request's memory */
+    /* the entry that was found, fresh or stale, in the request's memory */
 
     agg_cache_ref_t                     ref;
     agg_cache_entry_t                   entry;
     ngx_str_t                           data;
 
-    /* what is being stored */
+    /* the response that is being stored */
 
     agg_cache_freshness_t               freshness;
     ngx_str_t                           tags;
@@ -282,7 +282,7 @@ struct ngx_http_aggregate_cache_ctx_s {
 };
 
 
-/* what a purge names: hashes for the marks, and how many of each kind */
+/* the names of a purge: hashes for the marks, and how many of each kind */
 
 typedef struct {
     ngx_array_t                         hashes;   /* of uint64_t */

@@ -328,8 +328,8 @@ ngx_http_aggregate_cache_is_local_error(ngx_http_request_t *r,
 
 
 /*
- * The conditions of the client and its range are for this response now, be
- * it stored or not: the origin has got neither
+ * The client's conditions and its range are applied to this response here,
+ * whether it is stored or not, since the origin has got neither of them.
  */
 
 static void
@@ -445,8 +445,8 @@ ngx_http_aggregate_cache_passed(ngx_http_request_t *r,
 
 
 /*
- * What is not stored tells of the next responses only where the reason is
- * the origin's and not this request's
+ * A response that is not stored predicts the next ones only if the reason
+ * lies with the origin and not with this request.
  */
 
 static void
@@ -718,7 +718,7 @@ ngx_http_aggregate_cache_subrequest(ngx_http_request_t *sr)
 
         if (pr == NULL) {
 
-            /* it runs in the background, and its response goes elsewhere */
+            /* a background subrequest's response goes elsewhere */
 
             return;
         }

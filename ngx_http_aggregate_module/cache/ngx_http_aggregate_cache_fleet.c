@@ -85,7 +85,7 @@ ngx_http_aggregate_cache_fleet_claim(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
-    /* it may be, until the answer tells: an answer may also be late */
+    /* the lock may be ours until an answer, possibly late, says otherwise */
 
     ctx->fleet = 1;
 

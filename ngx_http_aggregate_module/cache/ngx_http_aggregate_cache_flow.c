@@ -75,7 +75,7 @@ ngx_http_aggregate_cache_handler(ngx_http_request_t *r)
 
         if (ctx->refresh) {
 
-            /* what comes from the other place is not what the key names */
+            /* the key does not name the response of another location */
 
             ctx->moved = 1;
             ngx_http_aggregate_cache_land(ctx,
@@ -85,7 +85,7 @@ ngx_http_aggregate_cache_handler(ngx_http_request_t *r)
             return NGX_DECLINED;
         }
 
-        /* it goes to another place, under another key */
+        /* the request goes to another location, under another key */
 
         if (ctx->invalidate && ngx_http_aggregate_cache_succeeded(r, ctx)) {
             ngx_http_aggregate_cache_invalidate(ctx);
@@ -138,7 +138,7 @@ ngx_http_aggregate_cache_upgrades(ngx_http_request_t *r)
 }
 
 
-/* what the backend said before it was redirected */
+/* whether the backend had succeeded before the request was redirected */
 
 static ngx_uint_t
 ngx_http_aggregate_cache_succeeded(ngx_http_request_t *r,
@@ -287,7 +287,7 @@ ngx_http_aggregate_cache_run(ngx_http_request_t *r,
 
             if (ctx->hit_for_miss && r->headers_in.range && !ctx->found) {
 
-                /* it may be large: nobody reads all of it for a part */
+                /* a large response is not read whole for the sake of a range */
 
                 ctx->pass = 1;
                 ctx->verdict = AGG_CACHE_NO_PASS;
@@ -595,7 +595,7 @@ ngx_http_aggregate_cache_fly(ngx_http_request_t *r,
 
     ctx->state = ngx_http_aggregate_cache_ask;
 
-    /* what will not be kept holds up nobody, and waits for nobody */
+    /* a request whose response is not stored does not use the lock */
 
     if (!ctx->conf->lock || ctx->request_no_store || ctx->only_if_cached
         || r->method != NGX_HTTP_GET)

@@ -118,7 +118,7 @@ ngx_http_aggregate_cache_twins(ngx_http_core_srv_conf_t *one,
 }
 
 
-/* what the URI does not tell of a location; called when it is merged */
+/* sets the part of a location's identity that is not in the URI, on merge */
 
 ngx_int_t
 ngx_http_aggregate_cache_set_route(ngx_conf_t *cf,
@@ -475,8 +475,8 @@ ngx_http_aggregate_cache_path(ngx_http_request_t *r, agg_cache_str_t *path,
 
 
 /*
- * What the client says of its scheme, and of its host where that is not the
- * plain name: it reaches the backend, and may come back in links
+ * The client's headers about its scheme, and its Host if this is not the plain
+ * name: they reach the backend, and may come back in links.
  */
 
 static ngx_int_t
@@ -605,7 +605,7 @@ ngx_http_aggregate_cache_names(ngx_http_request_t *r,
 
     if (len < 0) {
 
-        /* of an absolute form, or no path at all */
+        /* the target is in absolute form, or has no path at all */
 
         p[0] = '/';
         len = 1;
@@ -722,7 +722,7 @@ ngx_http_aggregate_cache_vary_value(ngx_http_request_t *r,
     ngx_table_elt_t                   *h;
     ngx_http_aggregate_header_iter_t   it;
 
-    /* what the origin does not get cannot have been chosen by */
+    /* the response cannot depend on a header that the origin does not get */
 
     if (agg_header_flags(name->data, name->len) & AGG_HEADER_NO_FILL) {
         return NGX_DECLINED;

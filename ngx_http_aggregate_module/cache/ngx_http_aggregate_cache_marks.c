@@ -25,8 +25,8 @@ static void ngx_http_aggregate_cache_marks_evicted(
 
 
 /*
- * That no purge up to "checked" concerns an entry holds for the URIs it was
- * fetched by.  For others the question is open since the entry was born.
+ * For the URIs an entry was fetched by, no purge up to "checked" concerns it.
+ * For other URIs all purges since the entry was created have to be checked.
  */
 
 agg_cache_purged_e
@@ -142,7 +142,7 @@ ngx_http_aggregate_cache_prefixes(ngx_http_aggregate_cache_ctx_t *ctx,
 }
 
 
-/* what an entry is to be known by later: see agg_cache_entry_name() */
+/* the names by which purges find the entry: see agg_cache_entry_name() */
 
 ngx_int_t
 ngx_http_aggregate_cache_entry_names(ngx_http_request_t *r,

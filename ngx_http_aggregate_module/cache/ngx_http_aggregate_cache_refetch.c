@@ -1,8 +1,8 @@
 
 /*
- * A 304 that names another representation than the stored one does not update
- * it (RFC 9111, 4.3.4), and its client needs the new one.  So the 304 is
- * dropped, and when its handler is done, the request runs again from the
+ * A 304 that names another representation than the stored one cannot update
+ * the latter (RFC 9111, 4.3.4), and the client needs the new one.  So the 304
+ * is dropped, and when its handler is done, the request runs again from the
  * lookup on, without conditions.
  *
  * The request outlives its handler as one with buffered output does.
@@ -159,7 +159,7 @@ ngx_http_aggregate_cache_refetch_handler(ngx_event_t *ev)
 
     if (ctx->ended) {
 
-        /* it is terminated already */
+        /* the request is terminated already */
 
         return;
     }

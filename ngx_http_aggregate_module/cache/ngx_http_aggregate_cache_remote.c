@@ -290,7 +290,7 @@ ngx_http_aggregate_cache_remote_adopt(ngx_http_aggregate_cache_ctx_t *ctx)
 }
 
 
-/* what this node's time is in that of Redis, milliseconds; 0: not known */
+/* converts this node's time to that of Redis, in milliseconds; 0: unknown */
 
 int64_t
 ngx_http_aggregate_cache_remote_time(ngx_http_aggregate_cache_ctx_t *ctx,

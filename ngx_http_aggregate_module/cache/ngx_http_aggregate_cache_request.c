@@ -130,7 +130,7 @@ ngx_http_aggregate_cache_read_request(ngx_http_request_t *r,
 }
 
 
-/* what has not been stored by now never will be; the log comes next */
+/* a response that is not stored by now never will be; logging comes next */
 
 static void
 ngx_http_aggregate_cache_ended(void *data)

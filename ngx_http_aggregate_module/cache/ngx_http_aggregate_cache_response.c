@@ -238,7 +238,7 @@ ngx_http_aggregate_cache_judge_lines(ngx_http_request_t *r,
 
     while (agg_cache_entry_line(&ctx->entry, &p, &name, &value) == 1) {
 
-        /* what the 304 has takes the place of what was stored */
+        /* a header of the 304 replaces the stored one */
 
         text.data = (u_char *) name.data;
         text.len = name.len;
@@ -609,7 +609,7 @@ ngx_http_aggregate_cache_on_age(ngx_http_aggregate_cache_ctx_t *ctx,
 
     age = agg_cache_age_parse(value->data, value->len);
 
-    /* of several the first counts, RFC 9111, 5.1 */
+    /* the first of several Age headers counts, RFC 9111, 5.1 */
 
     if (j->resp.age == AGG_CACHE_UNSET) {
         j->resp.age = age;
@@ -752,7 +752,7 @@ ngx_http_aggregate_cache_revalidate(ngx_http_request_t *r,
 
     ngx_http_aggregate_cache_store(r, ctx);
 
-    /* what is served is what is stored now */
+    /* the response is served as it is stored now */
 
     ctx->entry.lines.data = ctx->lines.data;
     ctx->entry.lines.len = ctx->lines.len;

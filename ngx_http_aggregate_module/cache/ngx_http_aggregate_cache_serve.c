@@ -38,8 +38,8 @@ static u_char *ngx_http_aggregate_cache_tell_fwd(
 
 
 /*
- * Location is not one of them: nginx would make an absolute one of it, and
- * it goes out as it came
+ * Location is not in this table, because nginx would make it absolute, and
+ * the stored one is sent as the backend wrote it.
  */
 
 static ngx_http_aggregate_cache_set_t  ngx_http_aggregate_cache_sets[] = {

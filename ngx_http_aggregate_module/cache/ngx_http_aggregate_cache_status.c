@@ -337,7 +337,7 @@ ngx_http_aggregate_cache_status_store(u_char *p,
 }
 
 
-/* of the states, the one that is */
+/* the state of Redis, for each zone that uses it */
 
 static u_char *
 ngx_http_aggregate_cache_status_redis(u_char *p,

@@ -340,7 +340,7 @@ ngx_http_aggregate_cache_wait(ngx_http_request_t *r,
 
     ctx->waiting = 1;
 
-    /* it may have ended between the look and this line */
+    /* the lock may have been released between the check and this line */
 
     if (ngx_http_aggregate_cache_released(ctx)) {
         ngx_post_event((&ngx_http_aggregate_cache_event), &ngx_posted_events);

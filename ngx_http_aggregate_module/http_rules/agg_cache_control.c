@@ -296,7 +296,7 @@ agg_cache_control_set(agg_cache_control_t *cc,
 }
 
 
-/* what restricts, by its name alone, and only if it is one of these flags */
+/* sets those of the flags whose restricting directives occur by name */
 
 static void
 agg_cache_control_words(agg_cache_control_t *cc, const u_char *p,
@@ -345,7 +345,7 @@ agg_cache_is_word(u_char c)
 }
 
 
-/* of several lifetimes of one name the shortest counts */
+/* the shortest of several lifetimes with one name counts */
 
 static void
 agg_cache_control_least(agg_cache_control_t *cc, size_t offset,

@@ -1,7 +1,7 @@
 
 /*
- * What is done with a header by its name: one table for all the rooms, so
- * that a name is hop-by-hop everywhere, or nowhere.
+ * The treatment of a header by its name: one table serves all directories, so
+ * a name is hop-by-hop everywhere or nowhere.
  *
  * Hop-by-hop are the fields of RFC 9110, 7.6.1, those of the older RFCs that
  * implementations still send, and the fields that a Connection field lists,
@@ -21,7 +21,7 @@
 
 #define AGG_HEADER_HOP         0x0001  /* hop-by-hop */
 
-/* of a client's request */
+/* flags for the headers of a client's request */
 
 #define AGG_HEADER_NO_FORWARD  0x0002  /* not for the subrequest of a part */
 #define AGG_HEADER_NO_SET      0x0004  /* not to be set by "header" */
@@ -31,7 +31,7 @@
 #define AGG_HEADER_CONDITION   0x0040  /* these with GET and HEAD only */
 #define AGG_HEADER_KEYED       0x0080  /* part of the key of a cache */
 
-/* of a response */
+/* flags for the headers of a response */
 
 #define AGG_HEADER_NO_PASS     0x0100  /* not from a part to the answer */
 #define AGG_HEADER_NO_STORE    0x0200  /* not to be stored as it is */

@@ -7,7 +7,7 @@
  * part ("${part.path}").  At run time the caller resolves every piece that is
  * no literal to plain bytes, and renders.
  *
- * What a value may do to a URI (contract, rule 4; RFC 3986, 2 and 3.3):
+ * The effect of a value on a URI (RFC 3986, 2 and 3.3):
  *
  *   in the path    it is one segment or a piece of one: it may not be empty,
  *                  a dot segment, or hold a delimiter or a control character;

@@ -39,7 +39,7 @@
 #define agg_block_mask(b)  ((unsigned) _mm_movemask_epi8(b))
 
 
-/* what a string cannot just go on with: ", \, controls, not ASCII */
+/* the bytes that a string cannot be scanned past: ", \, controls, not ASCII */
 
 static inline unsigned
 agg_block_special(const u_char *p)

@@ -215,7 +215,7 @@ agg_skip_value(const u_char *p, const u_char *end)
         return (p == end) ? end : p + 1;
     }
 
-    /* what is not valid must not be stepped over for ever */
+    /* at least one byte is skipped, so a loop over invalid input ends */
 
     do {
         p++;

@@ -161,10 +161,10 @@ uint32_t agg_json_name_hash(const agg_str_t *raw, uint32_t seed);
 
 
 /*
- * Decodes what stands between the quotes of a valid string; raw->len bytes at
- * dst suffice, and dst may be raw->data.  Returns the number of bytes, -1
- * when there is a lone surrogate, which the other form writes as three bytes
- * that are no UTF-8.
+ * Decodes the text between the quotes of a valid string; raw->len bytes at
+ * dst suffice, and dst may be raw->data.  Returns the number of bytes, or -1
+ * if there is a lone surrogate.  The second form writes such a surrogate as
+ * three bytes, which are not valid UTF-8.
  */
 
 ssize_t agg_json_unescape(u_char *dst, const agg_str_t *raw);
@@ -173,7 +173,7 @@ size_t agg_json_unescape_any(u_char *dst, const agg_str_t *raw);
 
 /*
  * Writes any bytes as a JSON string with its quotes and the shortest escapes;
- * what is no UTF-8 becomes U+FFFD.  The length is that of the result.
+ * invalid UTF-8 becomes U+FFFD.  The length is that of the result.
  */
 
 agg_rc_e agg_json_escape(agg_buf_t *b, const u_char *data, size_t len);
@@ -184,7 +184,7 @@ int agg_utf8_valid(const u_char *p, size_t len);
 
 /*
  * reserve makes room for n more bytes: AGG_TOO_LARGE over b->max, AGG_NOMEM.
- * What the buffer holds stays as it is in either case.
+ * The contents of the buffer stay as they are in either case.
  */
 
 void agg_buf_init(agg_buf_t *b, agg_mem_t *mem, size_t max);

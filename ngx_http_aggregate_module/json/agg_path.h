@@ -8,9 +8,9 @@
  *   index = "[]" | "[" ["-"] digits "]"
  *
  * JSONPath's spellings ("$.a", "$[0]", "@.a", "..", "[*]", "['a']") would name
- * something else here, or nothing, and a shape that hides a member would let
- * it out: they are refused, and the error names the path that is meant.  The
- * key "$" at the beginning of a path is written in quotes.
+ * something else here, or nothing, and a shape that hides a member would then
+ * expose it.  They are refused, and the error names the path that is meant.
+ * The key "$" at the beginning of a path is written in quotes.
  *
  * A path is immutable once parsed and may be shared.
  */
@@ -59,8 +59,8 @@ typedef struct {
 
 
 /*
- * What is wrong, and at which byte of the path; the text is static, or made in
- * the buffer beside it, so that an error is not copied.
+ * The error, and its byte in the path; the text is static or is written to buf
+ * beside it, so an error must not be copied.
  */
 
 #define AGG_ERROR_TEXT        160

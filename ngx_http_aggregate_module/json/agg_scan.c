@@ -52,7 +52,7 @@ static int agg_scan_number_byte(agg_scan_t *s, u_char c);
     (((kind) == AGG_SCAN_STOP) ? AGG_SCAN_DONE : AGG_SCAN_AFTER)
 
 
-/* what may stand behind a backslash, but for u */
+/* the characters that may follow a backslash, except u */
 
 static const u_char  agg_escapes[256] = {
     ['"'] = 1, ['\\'] = 1, ['/'] = 1, ['b'] = 1, ['f'] = 1, ['n'] = 1,

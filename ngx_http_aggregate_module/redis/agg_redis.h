@@ -19,7 +19,7 @@
 #define AGG_REDIS_LINE_MAX    512
 #define AGG_REDIS_STREAM_MAX  (1024 * 1024)
 
-/* of an array that a reader takes */
+/* the most elements of an array that a reader accepts */
 #define AGG_REDIS_ELEMENTS_MAX  20000
 
 
@@ -66,8 +66,8 @@ typedef struct {
 
 
 /*
- * 0, or -1: no memory.  A parser that is made is to be destroyed, also after
- * it said "broken", and then says nothing else.
+ * Returns 0, or -1 if there is no memory.  A parser must be destroyed even
+ * after AGG_REDIS_BROKEN, which it returns for ever once it has done so.
  */
 int agg_redis_parser_create(agg_redis_parser_t *parser);
 void agg_redis_parser_destroy(agg_redis_parser_t *parser);
@@ -108,8 +108,8 @@ int agg_redis_reader_next(void *reader, void **reply);
 void agg_redis_reply_free(void *reply);
 
 /*
- * What a reply is: its type; "*" for an array is AGG_REDIS_BULK + 1.  text
- * and integer are set where there are such.
+ * The type of a reply; "*", an array, is AGG_REDIS_BULK + 1.  text and integer
+ * are set if the reply has them.
  */
 #define AGG_REDIS_ARRAY  (AGG_REDIS_BULK + 1)
 int agg_redis_reply_type(void *reply, const char **text, size_t *len,

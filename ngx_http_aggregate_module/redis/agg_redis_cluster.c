@@ -1,12 +1,13 @@
 
 /*
- * What nodes of a Redis Cluster and sentinels say about each other; source:
- * the specification of Redis Cluster, and the documents of Sentinel.
+ * Parsing of topology replies from nodes of a Redis Cluster and sentinels;
+ * source: the specification of Redis Cluster, the documents of Sentinel.
  *
  * A key belongs to one of 16384 slots, by the CRC16 (XMODEM) of the key, or
- * of what its first braces hold.  All that is read here comes from outside:
- * slots and ports have their bounds, hosts are of characters that an address
- * or a name can have.  The work is linear in what comes in.
+ * only of the text in its first braces.  All input comes from outside: slots
+ * and ports are checked against their bounds, and hosts may only consist of
+ * characters that an address or a name can have.  The work is linear in the
+ * size of the input.
  */
 
 

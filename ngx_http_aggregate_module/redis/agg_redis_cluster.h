@@ -18,7 +18,7 @@
 
 #define AGG_REDIS_SLOTS     16384
 
-/* of the name of a host, at most */
+/* the longest name of a host */
 #define AGG_REDIS_HOST_MAX  255
 
 

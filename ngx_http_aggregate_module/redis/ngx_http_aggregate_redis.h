@@ -146,7 +146,7 @@ struct ngx_http_aggregate_redis_s {
     ngx_shm_zone_t                       *shm_zone;
     ngx_http_aggregate_redis_sh_t        *sh;
 
-    /* of this worker */
+    /* the state of this worker */
 
     ngx_http_aggregate_redis_node_t     **nodes;
     ngx_uint_t                            nnodes;
@@ -481,7 +481,7 @@ void ngx_http_aggregate_redis_done(ngx_http_aggregate_redis_op_t *op,
 void ngx_http_aggregate_redis_read(ngx_event_t *rev);
 void ngx_http_aggregate_redis_timer(ngx_event_t *ev);
 
-/* it owes replies, and none has come for long */
+/* replies are due on the connection, and none has come for long */
 ngx_uint_t ngx_http_aggregate_redis_idle(
     ngx_http_aggregate_redis_conn_t *conn);
 

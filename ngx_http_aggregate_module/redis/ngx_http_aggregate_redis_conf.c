@@ -265,7 +265,7 @@ ngx_http_aggregate_redis_conf_address(ngx_conf_t *cf,
 }
 
 
-/* what the statements say together; the defaults */
+/* checks the statements against each other, and sets the defaults */
 
 char *
 ngx_http_aggregate_redis_check(ngx_conf_t *cf,

@@ -341,7 +341,7 @@ ngx_http_aggregate_redis_close(ngx_http_aggregate_redis_conn_t *conn,
 
     node = conn->node;
 
-    /* what handlers send now goes to another connection */
+    /* commands that handlers send from here on use another connection */
 
     node->conn = NULL;
 

@@ -350,7 +350,7 @@ ngx_http_aggregate_redis_link_tls(ngx_http_aggregate_redis_link_t *link)
         return;
     }
 
-    /* what could not be sent is moved before it is sent again */
+    /* unsent data may be moved in memory before it is sent again */
 
     SSL_set_mode(c->ssl->connection, SSL_MODE_ENABLE_PARTIAL_WRITE
                                      |SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);

@@ -308,7 +308,7 @@ ngx_http_aggregate_redis_switch(ngx_http_aggregate_redis_t *redis,
     ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
                   "redis \"%V\" is %V now", &redis->name, &node->name);
 
-    /* it may have been out of use for other reasons than those of now */
+    /* the node may have been marked down earlier, for reasons now gone */
 
     node->health->fails = 0;
     (void) ngx_atomic_cmp_set(&node->health->down, 1, 0);
@@ -411,8 +411,8 @@ ngx_http_aggregate_redis_recover(ngx_event_t *ev)
                                   NGX_HTTP_AGGREGATE_REDIS_BACKOFF_MAX);
 
         /*
-         * A PING is always under way: its reply, however late, tells at once
-         * that the server goes on.
+         * A PING is always under way: its reply, however late, shows at once
+         * the recovery of the server.
          */
 
         if (node->conn && ngx_http_aggregate_redis_idle(node->conn)) {
@@ -556,7 +556,7 @@ ngx_http_aggregate_redis_refused(ngx_http_aggregate_redis_node_t *node,
 }
 
 
-/* that of a script may stand in the text of another one */
+/* the error of a script may be quoted in the text of another error */
 
 static ngx_uint_t
 ngx_http_aggregate_redis_is_error(ngx_str_t *error, const char *word)

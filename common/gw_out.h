@@ -2,11 +2,11 @@
 /*
  * An output that grows: a piece of memory that is written from last to end,
  * and a function that gives the next one.  The piece may be a buffer of a
- * chain, in which case what is written lies in several, or one block that is
- * moved as it grows; gw_out_block_t is the latter, over an allocator.
+ * chain, in which case the output lies in several buffers, or one block that
+ * is moved as it grows; gw_out_block_t is the latter, over an allocator.
  *
- * After the first failure nothing is written any more, and "failed" is set:
- * it is enough to test that at the end.
+ * After the first failure nothing is written any more, and "failed" is set,
+ * so one test at the end is enough.
  */
 
 

@@ -1,7 +1,7 @@
 
 /*
- * What counts as what: the end of a call, as nginx tells it, becomes an
- * outcome for the state machine.  One table, no state.
+ * Outcomes of calls: the end of a call, as nginx reports it, becomes an
+ * outcome for the state machine.  This is one table without state.
  */
 
 

@@ -81,7 +81,7 @@ typedef enum {
 } brk_why_e;
 
 
-/* what became of a call */
+/* the outcome of a call */
 
 typedef struct {
     unsigned        neutral:1;            /* says nothing about the backend */

@@ -8,11 +8,11 @@
 
 #define brk_order()  __atomic_signal_fence(__ATOMIC_SEQ_CST)
 
-/* of so many of the least recently used, one without calls under way goes */
+/* eviction looks for a slot without calls among so many of the oldest */
 
 #define BRK_EVICT_LOOK  8
 
-/* a glance goes no farther: the links may be on the move, or broken */
+/* a lookup without the lock goes no farther: links may be moving or broken */
 
 #define BRK_GLANCE      8
 

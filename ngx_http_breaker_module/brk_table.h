@@ -85,7 +85,7 @@ typedef struct {
 } brk_key_t;
 
 
-/* what a call keeps until it is settled */
+/* the permit that a call keeps until it is settled */
 
 typedef struct {
     uint64_t       born;             /* 0: settled */

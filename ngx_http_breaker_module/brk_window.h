@@ -1,8 +1,8 @@
 
 /*
  * A sliding window of calls: ten slices of equal width in a ring.  The oldest
- * slice falls off as a whole, so the window covers between nine and ten tenths
- * of its length.
+ * slice falls off as a whole, so the window covers 90 to 100 per cent of its
+ * length.
  *
  * Times are milliseconds of a monotonic clock and are compared by their
  * difference only.  A clock that is a little behind (another worker's cached
@@ -54,9 +54,9 @@ typedef struct {
 void brk_window_clear(brk_window_t *w, brk_msec_t now);
 
 /*
- * Makes the window "length" milliseconds long (at least BRK_SLICES).  Calls
- * that are in it stay, each slice by the time at which it began, so a change
- * of the length never makes a call live longer.
+ * Makes the window "length" milliseconds long (at least BRK_SLICES).  Calls in
+ * the window stay, each slice by the time at which it began, so changing the
+ * length never makes a call live longer.
  */
 void brk_window_fit(brk_window_t *w, brk_msec_t length, brk_msec_t now);
 

@@ -266,7 +266,7 @@ void ngx_http_breaker_judge_upstream(ngx_http_request_t *r,
 void ngx_http_breaker_judge_neutral(ngx_http_breaker_ctx_t *ctx);
 
 
-/* of the tries since the permit was given: until the last one's header */
+/* the time of all tries since the permit; with "header", to the last header */
 ngx_msec_t ngx_http_breaker_time(ngx_http_request_t *r,
     ngx_http_breaker_ctx_t *ctx, ngx_uint_t header);
 
@@ -302,7 +302,7 @@ ngx_int_t ngx_http_breaker_status_handler(ngx_http_request_t *r);
 
 /* report */
 
-/* what is told of a breaker: a copy, so that no lock is held meanwhile */
+/* a report on a breaker: a copy, so that no lock is held while it is used */
 
 typedef struct {
     ngx_http_breaker_zone_t     *zone;
@@ -341,7 +341,7 @@ typedef struct {
 } ngx_http_breaker_text_t;
 
 
-/* of one zone or of all, of one key or of all */
+/* collects the breakers of one zone or of all, of one key or of all */
 ngx_int_t ngx_http_breaker_collect(ngx_http_request_t *r,
     ngx_http_breaker_zone_t *zone, ngx_str_t *key,
     ngx_http_breaker_report_t *report);

@@ -1,5 +1,5 @@
 
-/* what differs between the versions of nginx */
+/* differences between the versions of nginx */
 
 
 #ifndef _NGX_HTTP_BREAKER_COMPAT_H_INCLUDED_

@@ -58,7 +58,7 @@ ngx_http_breaker_look(ngx_http_request_t *r, ngx_http_breaker_ctx_t *ctx,
         return;
     }
 
-    /* it has ended already */
+    /* the upstream has ended already */
 
     if (u->state && u->state->status) {
         status = NGX_OK;

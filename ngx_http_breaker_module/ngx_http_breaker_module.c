@@ -340,7 +340,7 @@ ngx_http_breaker_create_main_conf(ngx_conf_t *cf)
         return NULL;
     }
 
-    /* what a typo is near to; that pool is destroyed right after the error */
+    /* the cleanup names the directive that a misspelt one may stand for */
 
     cln = ngx_pool_cleanup_add(cf->temp_pool, 0);
     if (cln == NULL) {

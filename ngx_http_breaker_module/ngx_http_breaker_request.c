@@ -91,7 +91,7 @@ ngx_http_breaker_handler(ngx_http_request_t *r)
         return NGX_DECLINED;
     }
 
-    /* what answers for a rejected request is not guarded by the same key */
+    /* the fallback of a rejected request is not guarded by the same key */
 
     if (ctx && ctx->rejected
         && ngx_http_breaker_same(&ctx->refused, guard->zone, key))
@@ -523,7 +523,7 @@ ngx_http_breaker_content_handler(ngx_http_request_t *r)
 
         if (u->cleanup == NULL && u->state) {
 
-            /* it has ended before anyone could ask to be told */
+            /* the upstream has ended before it could be hooked */
 
             ngx_http_breaker_judge_upstream(r, ctx, u, NGX_OK);
 
@@ -547,9 +547,9 @@ ngx_http_breaker_content_handler(ngx_http_request_t *r)
 
 
 /*
- * A copy of a request that was let through, as "proxy_cache_background_update"
- * and "slice" make them.  An "if" block has no handler of its own: the request
- * that was copied remembers the one of the location around it.
+ * Handles a copy of a request that was let through, as made by "slice" and
+ * "proxy_cache_background_update".  An "if" block has no handler of its own:
+ * the copied request remembers the handler of the location around it.
  */
 
 static ngx_int_t
@@ -765,7 +765,7 @@ ngx_http_breaker_end(ngx_http_breaker_ctx_t *ctx, ngx_log_t *log)
 
     if (ctx->permit.token.counted) {
 
-        /* it has been counted, however it ended */
+        /* the call has been counted, however it ended */
 
         ctx->outcome.neutral = 0;
         ctx->outcome.slow = 1;
@@ -776,8 +776,8 @@ ngx_http_breaker_end(ngx_http_breaker_ctx_t *ctx, ngx_log_t *log)
 
 
 /*
- * From a list of free ones and not from the request's pool, where it could be
- * what makes the pool take one more block.
+ * Contexts come from a free list and not from the request's pool, where one
+ * could cause the allocation of another block.
  */
 
 static ngx_http_breaker_ctx_t *

@@ -28,7 +28,7 @@ static ngx_str_t  ngx_http_breaker_type_html =
     ngx_string("text/html; charset=utf-8");
 
 
-/* what every answer has: no cache, no guess of a type, no script, no frame */
+/* headers of every answer: no cache, no guess of a type, no script, no frame */
 
 static ngx_keyval_t  ngx_http_breaker_headers[] = {
 

@@ -51,8 +51,8 @@ agg_rc_e agg_merge_init(agg_merge_t *m, agg_merge_e policy,
 
 /*
  * Adds a source; sources are added in declared order.  name is the raw name
- * of its one member, or NULL where object's members are meant, which must be
- * a valid JSON object.  The names must outlive m.
+ * for its one member, or NULL to add the members of object, which must be a
+ * valid JSON object.  The names must outlive m.
  *
  * Returns AGG_OK, AGG_NOMEM, or AGG_INVALID under AGG_MERGE_ERROR where an
  * earlier source has one of the names: then nothing is added.

@@ -169,7 +169,7 @@ ngx_http_aggregate_send_answer(ngx_http_request_t *r, ngx_chain_t *out,
 
     if (!(r->method & NGX_HTTP_AGGREGATE_SAFE)) {
 
-        /* it was for the backends to look at the conditions of a write */
+        /* the conditions of a write are for the backends to evaluate */
 
         r->disable_not_modified = 1;
     }

@@ -1,7 +1,7 @@
 
 /*
- * What can be said of an "aggregate" block only when all of it was read:
- * statements that exclude each other, keys that meet, parts that need parts.
+ * Checks of an "aggregate" block that need all of it: statements that exclude
+ * each other, keys that meet, parts that need parts.
  */
 
 #include "ngx_http_aggregate_module.h"

@@ -17,19 +17,19 @@
 #define NGX_HTTP_AGGREGATE_BACKEND_CONF  NGX_HTTP_AGGREGATE_BLOCK_CONF
 
 
-/* of both blocks */
+/* handlers for statements of both blocks */
 
 char *ngx_http_aggregate_set_key(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_aggregate_set_forward(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
-/* of an "aggregate" block */
+/* handlers for statements of an "aggregate" block */
 
 char *ngx_http_aggregate_set_methods(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
-/* of a "backend" block */
+/* handlers for statements of a "backend" block */
 
 char *ngx_http_aggregate_set_flag(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);

@@ -15,7 +15,7 @@
 #pragma GCC visibility push(hidden)
 
 
-/* what a backend or an aggregate is asked for, as nginx stores methods */
+/* the safe methods, as nginx stores methods */
 #define NGX_HTTP_AGGREGATE_SAFE     (NGX_HTTP_GET|NGX_HTTP_HEAD)
 
 /* the part that "${item.path}" names, and none */
@@ -141,7 +141,7 @@ typedef struct {
 } ngx_http_aggregate_loc_conf_t;
 
 
-/* what goes along with the client's body */
+/* the kinds of headers that are forwarded along with the client's body */
 
 #define ngx_http_aggregate_with(backend)                                      \
     ((backend)->body != NGX_HTTP_AGGREGATE_REQUEST_BODY ? 0u                  \

@@ -560,7 +560,7 @@ ngx_http_aggregate_part_fail(ngx_http_aggregate_part_t *part,
 
     if (reason == NGX_HTTP_AGGREGATE_CANCELLED && !part->clock.started) {
 
-        /* it never was */
+        /* a part that never started was not cancelled */
 
         reason = NGX_HTTP_AGGREGATE_NO_REASON;
     }

@@ -1,6 +1,6 @@
 
 /*
- * What a backend is asked: URI, header fields and body.
+ * The request to a backend: URI, header fields and body.
  */
 
 #include "ngx_http_aggregate_module.h"
@@ -144,7 +144,7 @@ ngx_http_aggregate_parts_fit(agg_template_t *t, agg_str_t *values,
 }
 
 
-/* of "each" it is the client's fault only where it is that for every element */
+/* an "each" is the client's fault only if each of its elements is */
 
 static void
 ngx_http_aggregate_blame(ngx_http_aggregate_part_t *part, ngx_uint_t client)
@@ -390,7 +390,7 @@ ngx_http_aggregate_part_value(ngx_http_aggregate_part_t *part,
 }
 
 
-/* what may stand in a URI and in a header */
+/* gets the value of a piece as plain text, for a URI or a header */
 
 static ngx_http_aggregate_reason_e
 ngx_http_aggregate_plain_value(ngx_http_aggregate_part_t *part,

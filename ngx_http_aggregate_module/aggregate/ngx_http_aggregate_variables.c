@@ -38,7 +38,7 @@ static ngx_int_t ngx_http_aggregate_add_tag(ngx_array_t *tags, u_char *start,
 
 #define NGX_HTTP_AGGREGATE_ITEM_LEN  32
 
-/* of tags, more are of no use */
+/* the most tags that are collected */
 
 #define NGX_HTTP_AGGREGATE_MAX_TAGS  256
 
@@ -168,7 +168,7 @@ ngx_http_aggregate_list_variable(ngx_http_request_t *r,
 }
 
 
-/* of requests that are none of an "aggregate" */
+/* the status of a request that "aggregate" has not answered */
 
 static ngx_int_t
 ngx_http_aggregate_report_status(ngx_http_request_t *r,

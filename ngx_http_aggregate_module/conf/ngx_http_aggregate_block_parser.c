@@ -35,8 +35,8 @@ static void ngx_http_aggregate_missing_quotes(ngx_conf_t *cf,
 
 
 /*
- * nginx looks for the statements of a block among the commands of the modules
- * of one type.  Ours has those of the block that is being parsed.
+ * nginx looks for the statements of a block among the commands of all modules
+ * with one type.  This module has those of the block that is being parsed.
  */
 
 static ngx_command_t  ngx_http_aggregate_no_statements[] = {

@@ -56,8 +56,8 @@
  *           0,
  *           NULL }
  *
- * It reads all words in cf->args, the first one included, and refuses what it
- * does not know by ngx_http_aggregate_unknown_statement().  A block with such
+ * The handler reads all words in cf->args, the first one included, and refuses
+ * unknown ones by ngx_http_aggregate_unknown_statement().  A block with such
  * an entry has no blocks in it.
  *
  * A statement that nobody knows is an error with file, line and the nearest

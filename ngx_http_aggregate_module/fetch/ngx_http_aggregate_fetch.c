@@ -3,9 +3,9 @@
  * A fetch: how it starts, alone or joined to an equal one, and how it gets
  * its result, after one try or several.
  *
- * Of equal fetches one is the leader: it stands in the queue and has the
- * tries, for the others too, even when it has a result of its own already,
- * such as a timeout.  Once nobody waits the try is cancelled.
+ * One of several equal fetches is the leader: it stands in the queue and has
+ * the tries, for the others too, even when it has a result of its own already,
+ * such as a timeout.  Once nobody waits, the try is cancelled.
  */
 
 #include "ngx_http_aggregate_fetch_core.h"
@@ -488,7 +488,7 @@ ngx_http_aggregate_retries(ngx_http_aggregate_try_t *t)
 }
 
 
-/* of a leader and all its followers; t is NULL where none could be sent */
+/* the result of a leader and its followers; t is NULL if none could be sent */
 
 void
 ngx_http_aggregate_fetch_result(ngx_http_aggregate_fetch_t *fetch,
@@ -586,7 +586,7 @@ ngx_http_aggregate_fetch_cancel(ngx_http_aggregate_fetches_t *fs,
 
     if (fetch->pending_link == NULL) {
 
-        /* it was not started */
+        /* the fetch was not started */
 
         fetch->fetches = fs;
         ngx_http_aggregate_fetch_pend(fetch);

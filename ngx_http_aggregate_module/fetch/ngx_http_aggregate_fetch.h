@@ -144,7 +144,7 @@ struct ngx_http_aggregate_clock_s {
 };
 
 
-/* what becomes of an accepted body */
+/* the treatment of an accepted body */
 
 typedef enum {
     NGX_HTTP_AGGREGATE_SINK_JSON = 0,   /* is scanned, and shaped */
@@ -160,7 +160,7 @@ typedef enum {
 } ngx_http_aggregate_stage_e;
 
 
-/* what is asked for, what came of it, and what the engine needs in between */
+/* a request to a backend, its result, and the engine's state in between */
 
 struct ngx_http_aggregate_fetch_s {
 
@@ -226,7 +226,7 @@ struct ngx_http_aggregate_fetch_s {
     uint64_t                         start_usec;    /* if fs->usec */
     uint64_t                         end_usec;
 
-    /* of the engine alone */
+    /* for the engine only */
 
     ngx_http_aggregate_fetches_t    *fetches;
     ngx_http_aggregate_fetch_t      *leader;    /* that is sent for it */
@@ -319,7 +319,7 @@ struct ngx_http_aggregate_observer_s {
 };
 
 
-/* what all users of one client request share */
+/* the state that all users of one client request share */
 
 typedef struct {
     ngx_http_aggregate_fetches_t    *waiting;   /* for a free place */
@@ -330,7 +330,7 @@ typedef struct {
 } ngx_http_aggregate_fetch_root_t;
 
 
-/* of one user, that answers one request */
+/* the fetches of one user, which answers one request */
 
 struct ngx_http_aggregate_fetches_s {
     ngx_http_request_t              *request;
@@ -389,9 +389,9 @@ ngx_http_aggregate_fetches_t *ngx_http_aggregate_fetches_create(
     ngx_str_t *kind, ngx_http_aggregate_fetches_pt handler, void *data);
 
 /*
- * What backends get of the client's header fields: without those that are
- * hop by hop, conditional, or not forwarded; once for all fetches alike.  With
- * the client's body go its Content-*, and the conditions of a write.
+ * The client's header fields that backends get: all but those that are
+ * hop-by-hop, conditional, or not forwarded; once for all fetches alike.  The
+ * client's body is accompanied by its Content-* and the conditions of a write.
  */
 
 #define NGX_HTTP_AGGREGATE_WITH_BODY        1
@@ -415,8 +415,8 @@ void ngx_http_aggregate_fetches_run(ngx_http_aggregate_fetches_t *fs);
 void ngx_http_aggregate_fetches_post(ngx_http_aggregate_fetches_t *fs);
 
 /*
- * Cancels what is left, without calling a handler; the timer and the handlers
- * of the request are taken back.  Called twice it does nothing.
+ * Cancels the remaining fetches without calling a handler; the timer and the
+ * request's handlers are taken back.  A second call does nothing.
  */
 
 void ngx_http_aggregate_fetches_close(ngx_http_aggregate_fetches_t *fs);
@@ -487,9 +487,9 @@ ngx_int_t ngx_http_aggregate_observe(ngx_conf_t *cf,
 
 
 /*
- * What $aggregate_* are of a request that another user than "aggregate" has
- * answered.  n items, in the order in which they are listed; NGX_DECLINED: it
- * was not that user.
+ * The values of $aggregate_* for a request that another user than "aggregate"
+ * has answered.  n items, in the order in which they are listed; NGX_DECLINED:
+ * the answer is not by that user.
  */
 
 typedef struct {

@@ -1,5 +1,5 @@
 
-/* what the files of the subrequest engine share */
+/* declarations shared by the files of the subrequest engine */
 
 #ifndef _NGX_HTTP_AGGREGATE_FETCH_CORE_H_INCLUDED_
 #define _NGX_HTTP_AGGREGATE_FETCH_CORE_H_INCLUDED_

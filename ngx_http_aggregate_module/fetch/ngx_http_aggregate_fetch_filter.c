@@ -104,7 +104,7 @@ ngx_http_aggregate_header_filter(ngx_http_request_t *r)
 
     if (r->headers_out.status == 0) {
 
-        /* what nginx takes for HTTP/0.9 */
+        /* nginx has taken the response for HTTP/0.9 */
 
         t->no_status = 1;
         t->status = NGX_HTTP_BAD_GATEWAY;

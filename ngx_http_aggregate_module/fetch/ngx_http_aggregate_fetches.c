@@ -476,7 +476,7 @@ ngx_http_aggregate_set_timer(ngx_http_aggregate_fetches_t *fs)
 
         if ((ngx_msec_int_t) (fs->timer.timer.key - next) <= 0) {
 
-            /* it finds nothing to do when it comes too early */
+            /* a timer that expires too early finds nothing to do */
 
             return;
         }

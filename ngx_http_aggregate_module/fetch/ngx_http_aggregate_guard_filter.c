@@ -1,9 +1,9 @@
 
 /*
- * Errors of filters.  nginx takes an error in the body of a subrequest for one
- * of the client's connection, and closes that without an answer.  This filter
- * stands before those of nginx: their error is the failure of the part whose
- * body they were given.
+ * Errors of filters.  nginx takes an error in the body of a subrequest for an
+ * error of the client's connection, and closes that without an answer.  This
+ * filter runs before those of nginx, and turns their error into the failure of
+ * the part whose body they were given.
  */
 
 #include "ngx_http_aggregate_fetch_core.h"

@@ -1,6 +1,6 @@
 
 /*
- * What the header of an answer takes from the responses that it is made of.
+ * The header fields that an answer takes from the responses it is made of.
  */
 
 #include "ngx_http_aggregate_merge_headers.h"
@@ -212,7 +212,7 @@ ngx_http_aggregate_merge_vary(ngx_http_aggregate_merge_headers_t *headers,
 
         if (i < headers->vary.nelts || headers->vary.nelts == 64) {
 
-            /* that many are as good as all */
+            /* more than 64 names count as "*" */
 
             headers->any |= (i == 64);
             continue;

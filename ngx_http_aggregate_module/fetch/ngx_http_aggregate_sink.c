@@ -1,5 +1,5 @@
 
-/* what becomes of a response's body: it is shaped as it arrives */
+/* the body of a response is shaped as it arrives */
 
 #include "ngx_http_aggregate_fetch_core.h"
 #include "agg_content.h"
@@ -44,7 +44,7 @@ ngx_http_aggregate_sink_start(ngx_http_aggregate_try_t *t)
         return NGX_HTTP_AGGREGATE_ENCODING;
     }
 
-    /* of a HEAD it is the length of what does not come */
+    /* the length in a response to HEAD is that of a body that does not come */
 
     length = t->no_body ? 0 : sr->headers_out.content_length_n;
 

@@ -471,9 +471,9 @@ ngx_http_aggregate_next_header(ngx_http_request_t *sr)
 
 
 /*
- * nginx calls it each time that the subrequest is finalized: with a status
- * that is still to become a response, with a response that is not sent yet,
- * and at last for good.
+ * nginx calls this function each time the subrequest is finalized: with a
+ * status that is yet to become a response, with a response that is not sent
+ * yet, and at last for good.
  */
 
 static ngx_int_t
@@ -521,7 +521,7 @@ ngx_http_aggregate_try_finished(ngx_http_request_t *sr, void *data,
         return NGX_OK;
     }
 
-    /* it may be posted, and would run once more */
+    /* the subrequest may be posted, and would run once more */
 
     sr->write_event_handler = ngx_http_request_empty_handler;
 
@@ -571,9 +571,9 @@ ngx_http_aggregate_give_back(ngx_http_request_t *sr)
 
 
 /*
- * A module has finished what was cancelled, such as lua when its capture has
- * come.  A request that is not active changes no count; if the last count was
- * that of the capture, nobody is left to free the main request.
+ * A module has finished a subrequest that was cancelled, such as lua when its
+ * capture has come.  A request that is not active changes no count; if the
+ * last count was the capture's, nobody is left to free the main request.
  */
 
 static void
@@ -792,9 +792,9 @@ ngx_http_aggregate_was_encoded(ngx_http_request_t *sr)
 
 
 /*
- * Never to be called from a filter: the subrequest is still in use there.
- * What a thread or the lock of a cache still refers to ends when that lets
- * it go.
+ * This must not be called from a filter, where the subrequest is still in use.
+ * A subrequest that a thread or the lock of a cache refers to ends when it is
+ * released.
  */
 
 void
@@ -855,7 +855,7 @@ ngx_http_aggregate_try_cancel(ngx_http_aggregate_try_t *t)
 
     t->cancelled = 1;
 
-    /* it has not started, or it waits for something else */
+    /* the subrequest has not started, or it waits for something else */
 
     sr->write_event_handler = ngx_http_aggregate_try_cancelled;
 

@@ -459,7 +459,7 @@ agg_gql_batch_result(agg_gql_exec_t *e, agg_gql_call_t *call)
 }
 
 
-/* what belongs to no key that was asked for is left out */
+/* items that belong to none of the requested keys are left out */
 
 static agg_rc_e
 agg_gql_batch_list(agg_gql_exec_t *e, agg_gql_call_t *call)
@@ -534,7 +534,7 @@ agg_gql_batch_members(agg_gql_exec_t *e, agg_gql_call_t *call)
             continue;
         }
 
-        /* of duplicate members the last one counts */
+        /* the last of duplicate members counts */
 
         key->items = NULL;
         key->last = &key->items;

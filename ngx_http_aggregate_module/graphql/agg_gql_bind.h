@@ -42,7 +42,7 @@ typedef struct {
 } agg_gql_bound_header_t;
 
 
-/* of a field with @rest or @allow, and of a type with @allow */
+/* the binding of a field with @rest or @allow, or of a type with @allow */
 
 typedef struct {
     const agg_gql_field_t   *field;         /* NULL: of a type */

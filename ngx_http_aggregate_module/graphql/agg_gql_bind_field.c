@@ -379,7 +379,7 @@ agg_gql_bind_nearest(agg_gql_binder_t *b, agg_gql_piece_t *piece,
     u_char     *p;
     agg_str_t   said;
 
-    /* what "NAME", did you mean "NEAREST"? */
+    /* the text is: what "NAME", did you mean "NEAREST"? */
 
     said.len = 0;
     said.data = b->mem->alloc(b->mem->ctx, strlen(what) + name->len

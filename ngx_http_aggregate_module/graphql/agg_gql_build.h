@@ -1,6 +1,6 @@
 
 /*
- * What the files that build a schema share.
+ * Declarations shared by the files that build a schema.
  */
 
 

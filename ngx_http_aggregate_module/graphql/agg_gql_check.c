@@ -678,7 +678,7 @@ agg_gql_check_object(agg_gql_check_t *c, agg_gql_value_t *v, uint32_t id)
             &v->type->name);
     }
 
-    /* of several with one name it is the last */
+    /* the last of several with one name is taken */
 
     for (arg = v->first; c->doc->args[arg].next != AGG_GQL_NONE;
          arg = c->doc->args[arg].next)
@@ -759,7 +759,7 @@ agg_gql_order_fields(agg_gql_check_t *c, agg_gql_value_t *v)
 }
 
 
-/* of an input object: fields that are missing, or not its own */
+/* reports fields of an input object that are missing, or not its own */
 
 static agg_rc_e
 agg_gql_check_object_fields(agg_gql_check_t *c, agg_gql_value_t *v)
@@ -883,7 +883,7 @@ agg_gql_check_unique_fields(agg_gql_check_t *c, agg_gql_value_t *v,
 }
 
 
-/* what is no variable, no null, and not in its right place as a container */
+/* checks a value that is no variable, not null, and no fitting container */
 
 static agg_rc_e
 agg_gql_check_leaf(agg_gql_check_t *c, agg_gql_value_t *v, uint32_t id)

@@ -3,10 +3,10 @@
  * Values of variables: the JSON that came, checked against the types of the
  * variables and written as backends spell it.
  *
- * JSON that nests deeper than AGG_MAX_DEPTH is not valid, so that the frames
- * of the containers around a value have room on the stack.  An object's
- * members are gathered by the fields of its type first, in room that is kept
- * for each depth; then they are written in the order of the type.
+ * JSON that nests deeper than AGG_MAX_DEPTH is not valid, so the stack has room
+ * for the frames of all containers around a value.  An object's members are
+ * gathered by the fields of its type first, in room that is kept for each
+ * depth; then they are written in the order of the type.
  */
 
 
@@ -297,7 +297,7 @@ agg_gql_coerce_open(agg_gql_coerce_t *c, const agg_str_t *json,
         return agg_buf_append(&c->out, "[", 1);
     }
 
-    /* what is no list becomes a list of one */
+    /* a value that is no list becomes a list of one */
 
     for (closing = 0; wraps != 0; closing++) {
         agg_gql_try(agg_buf_append(&c->out, "[", 1));

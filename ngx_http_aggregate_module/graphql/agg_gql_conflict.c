@@ -4,7 +4,7 @@
  * gives.  This runs for documents that are refused anyway: its work is
  * bounded, and when the bound is reached, what was found is all.
  *
- * What graphql-js does by recursion are tasks on a stack here, the last one
+ * The recursion of graphql-js is replaced by tasks on a stack, the last one
  * first.  A pair of fields that both select something leaves a task behind
  * which joins the conflicts found below it into one.
  */
@@ -481,7 +481,7 @@ agg_gql_pair(agg_gql_conflict_t *c, uint32_t first, uint32_t second,
 }
 
 
-/* what two fields select */
+/* compares the selections of two fields */
 
 static agg_rc_e
 agg_gql_task_below(agg_gql_conflict_t *c, const agg_gql_task_t *t,
@@ -945,7 +945,7 @@ agg_gql_collect_sort(agg_gql_conflict_t *c, agg_gql_set_t *set,
         name = c->names[fields[i]];
         k = c->index[name];
 
-        /* what another set left there is told by the name */
+        /* an index that another set left there has another name */
 
         if (k >= set->nnames || numbers[k] != name) {
             k = set->nnames++;

@@ -291,9 +291,9 @@ agg_rc_e agg_gql_operation(const agg_gql_doc_t *doc, const agg_str_t *name,
  * the backends spell it (@json of enum values and input fields, members in
  * the order of the type, defaults filled in); data is NULL when there is none.
  *
- * json: the object that came, valid JSON, or NULL.  AGG_INVALID with errors
- * of BAD_USER_INPUT.  Memory comes from mem; at most max bytes in all, else
- * AGG_TOO_LARGE.
+ * json: the object that came, valid JSON, or NULL.  AGG_INVALID comes with
+ * errors whose code is BAD_USER_INPUT.  Memory comes from mem; at most max
+ * bytes in all, else AGG_TOO_LARGE.
  */
 
 agg_rc_e agg_gql_coerce_variables(const agg_gql_schema_t *schema,

@@ -132,7 +132,7 @@ agg_gql_exec_run(agg_gql_exec_t *e)
             return AGG_OK;
         }
 
-        /* what a mutation has changed is not to be taken from before it */
+        /* results from before a mutation are not used after it */
 
         e->table = NULL;
         e->ncalls = 0;
@@ -428,7 +428,7 @@ agg_gql_exec_result(agg_gql_exec_t *e, agg_gql_call_t *call)
 }
 
 
-/* what nullOn and default make of a failure */
+/* applies nullOn and default to a failure */
 
 static void
 agg_gql_call_judge(agg_gql_call_t *call)
@@ -582,7 +582,7 @@ agg_gql_site_ended(agg_gql_exec_t *e, agg_gql_site_t *site)
 
     if (call == NULL) {
 
-        /* of a batch, without a key */
+        /* the site belongs to a batch, and has no key */
 
         site->state = AGG_GQL_SITE_LIST;
         return AGG_OK;

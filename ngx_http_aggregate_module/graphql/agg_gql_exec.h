@@ -65,8 +65,8 @@ typedef struct agg_gql_exec_s    agg_gql_exec_t;
 
 
 /*
- * What was written of a value, for others that take the same.  It is there as
- * long as the output has not been taken back since.
+ * The output that was written for a value, for others that take the same.  It
+ * is valid as long as the output has not been taken back since.
  */
 
 typedef struct {
@@ -92,7 +92,7 @@ struct agg_gql_item_s {
 };
 
 
-/* of a batch: what came for it */
+/* a key of a batch, with the items that came for it */
 
 struct agg_gql_key_s {
     agg_str_t                 raw;

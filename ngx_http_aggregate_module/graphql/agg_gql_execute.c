@@ -1,6 +1,6 @@
 
 /*
- * What an execution asks of a document: its operation, the values of
+ * The parts of a document that an execution needs: its operation, values of
  * arguments, conditions.
  */
 
@@ -66,7 +66,7 @@ agg_gql_variable(const agg_gql_doc_t *doc, uint32_t operation,
         }
     }
 
-    /* of several with one name, which are refused, it is the last */
+    /* the last of several with one name, which are refused, is found */
 
     if (low == op->variable) {
         return AGG_GQL_NONE;

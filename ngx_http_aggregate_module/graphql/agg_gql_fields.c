@@ -1,7 +1,7 @@
 
 /*
  * Fills the types: fields, arguments, values, interfaces, members.  Elements
- * of one name are refused, names of types resolved.
+ * with the same name are refused, and names of types are resolved.
  */
 
 

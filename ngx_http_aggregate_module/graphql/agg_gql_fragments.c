@@ -116,7 +116,7 @@ agg_gql_sort_fragments(agg_gql_validation_t *v)
 }
 
 
-/* of several with one name it is the last */
+/* finds the last of several fragments with one name */
 
 uint32_t
 agg_gql_fragment(const agg_gql_validation_t *v, const agg_str_t *name)
@@ -394,7 +394,7 @@ agg_gql_find_unused(agg_gql_validation_t *v)
             continue;
         }
 
-        /* of several with one name, all are used or none */
+        /* fragments with one name are all used or all unused */
 
         f = agg_gql_fragment(v, &doc->fragments[i].name);
 
@@ -433,7 +433,7 @@ agg_gql_validate_limits(agg_gql_validation_t *v)
                              l->max_aliases);
     }
 
-    /* what spreads itself has no size, and is refused anyway */
+    /* a fragment that spreads itself has no size, and is refused anyway */
 
     if (v->cyclic) {
         return AGG_OK;

@@ -544,7 +544,7 @@ agg_gql_run(agg_gql_introspect_t *in)
 
         agg_gql_try(agg_gql_put(in->out, "\"%W\":", node->alias));
 
-        /* what a field opens may move the frames */
+        /* the frames may move when the field opens another one */
 
         object = *f;
         agg_gql_try(agg_gql_run_node(in, &object, node));

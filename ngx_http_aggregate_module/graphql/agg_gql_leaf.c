@@ -455,7 +455,7 @@ agg_gql_decimal_end(const char *p)
 }
 
 
-/* of a JSON number; one that is too long to be looked at is not a number */
+/* the value of a JSON number; one that is too long is not a number */
 
 static double
 agg_gql_double(const agg_str_t *value)

@@ -1,7 +1,7 @@
 
 /*
- * Writing literals.  The way through the nodes needs no stack: from a value
- * that is written, its argument or its list says what follows it.
+ * Writing literals.  The way through the nodes needs no stack: the argument or
+ * the list of a value that is written leads to the next one.
  */
 
 
@@ -64,7 +64,7 @@ agg_gql_is_typed_object(const agg_gql_value_t *v)
 }
 
 
-/* what stands between two members, unless the container was just opened */
+/* writes the separator, unless the container was just opened */
 
 static agg_rc_e
 agg_gql_write_comma(const agg_gql_literal_t *w)
@@ -401,7 +401,7 @@ agg_gql_write_leaf(const agg_gql_literal_t *w, const agg_gql_value_t *v)
 }
 
 
-/* of a custom scalar as it was written, if that is JSON */
+/* a string of a custom scalar is copied as it was written, if that is JSON */
 
 static agg_rc_e
 agg_gql_write_string(const agg_gql_literal_t *w, const agg_gql_value_t *v)

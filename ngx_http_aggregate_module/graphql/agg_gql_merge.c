@@ -389,7 +389,7 @@ agg_gql_merge_by_types(agg_gql_merge_t *m, const uint32_t *run, uint32_t n)
 }
 
 
-/* what the fields of a and of b select is one set of the next level */
+/* the selections of the fields in a and b form one set of the next level */
 
 static agg_rc_e
 agg_gql_merge_group(agg_gql_merge_t *m, const uint32_t *a, uint32_t na,

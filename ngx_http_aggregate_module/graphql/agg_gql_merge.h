@@ -14,12 +14,12 @@
 #pragma GCC visibility push(hidden)
 
 
-/* the response names as numbers: of each selection that is a field */
+/* numbers the response names of all selections that are fields */
 
 agg_rc_e agg_gql_number_names(agg_gql_validation_t *v, uint32_t **names,
     uint32_t *n);
 
-/* of two fields: the same arguments, the same lists around their types */
+/* whether two fields have the same arguments, or lists around their types */
 
 int agg_gql_same_arguments(const agg_gql_doc_t *doc,
     const agg_gql_selection_t *a, const agg_gql_selection_t *b);

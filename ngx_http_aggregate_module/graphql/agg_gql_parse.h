@@ -1,7 +1,7 @@
 
 /*
- * What the two halves of the parser share: executable definitions, and those
- * of the type system.
+ * Declarations shared by the two halves of the parser: executable definitions
+ * and type system definitions.
  */
 
 

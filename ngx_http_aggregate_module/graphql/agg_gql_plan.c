@@ -249,7 +249,7 @@ agg_gql_plan_drain(agg_gql_plan_t *plan, const agg_str_t *values)
 }
 
 
-/* what is selected below n merged fields */
+/* collects the selections below n merged fields */
 
 static agg_rc_e
 agg_gql_collect(agg_gql_plan_t *plan, agg_gql_set_t *set,

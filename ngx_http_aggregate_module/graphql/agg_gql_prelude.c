@@ -1,6 +1,6 @@
 
 /*
- * What every schema has: the built-in scalars and directives, introspection,
+ * The prelude of every schema: built-in scalars and directives, introspection,
  * and our own directives.  It is parsed as any other source; the types and
  * directives after the line of "#" are hidden.
  */

@@ -100,7 +100,7 @@ typedef struct {
 } agg_gql_rest_t;
 
 
-/* of @discriminate; without a map the value is the type's name */
+/* a value of @discriminate; without a map this is the type's name */
 
 typedef struct {
     agg_str_t                value;

@@ -461,7 +461,7 @@ agg_gql_unknown_field(agg_gql_validation_t *v, agg_gql_selection_t *sel)
 }
 
 
-/* of two types that have the field, which one is suggested first */
+/* decides which of two types that have the field is suggested first */
 
 static int
 agg_gql_usage_cmp(agg_gql_type_t *const *types, const unsigned *counts,

@@ -1,6 +1,6 @@
 
 /*
- * What the rules for documents share.
+ * Declarations shared by the rules for documents.
  */
 
 
@@ -14,7 +14,7 @@
 #pragma GCC visibility push(hidden)
 
 
-/* what an operation or a fragment spreads: a range of v->spreads */
+/* the spreads of an operation or a fragment: a range of v->spreads */
 
 typedef struct {
     uint32_t                 first;

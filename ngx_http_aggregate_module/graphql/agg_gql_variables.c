@@ -48,7 +48,7 @@ agg_gql_validate_variables(agg_gql_validation_t *v)
         for (k = 0; k < op->nvariables; k++) {
             var = &doc->variables[op->variable + k];
 
-            /* of several with one name the last one was marked */
+            /* the last of several with one name was marked */
 
             n = agg_gql_variable(doc, i, &var->name);
 

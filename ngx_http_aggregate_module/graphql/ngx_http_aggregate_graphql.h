@@ -78,7 +78,7 @@ typedef struct {
 } ngx_http_aggregate_graphql_loc_conf_t;
 
 
-/* what the engine wants to know about a field: binding->data */
+/* the data of a field for the engine: binding->data */
 
 typedef struct {
     ngx_str_t                            name;      /* the coordinate */

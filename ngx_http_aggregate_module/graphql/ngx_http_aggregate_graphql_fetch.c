@@ -165,7 +165,7 @@ ngx_http_aggregate_graphql_open(ngx_http_aggregate_graphql_ctx_t *ctx)
 }
 
 
-/* what was the same before a mutation's field need not be after it */
+/* equal calls are joined, but not across the fields of a mutation */
 
 static ngx_http_aggregate_join_t *
 ngx_http_aggregate_graphql_join(ngx_http_aggregate_graphql_op_t *op)
@@ -242,7 +242,7 @@ ngx_http_aggregate_graphql_fetched(ngx_http_aggregate_fetch_t *fetch)
     call = fetch->data;
     ctx = fetch->fetches->data;
 
-    /* of a batch: whose call it is */
+    /* find the operation of the batch that owns the call */
 
     for (op = ctx->ops; op < ctx->ops + ctx->nops; op++) {
         if (op->running && call->owner == &op->exec) {

@@ -7,7 +7,7 @@
 #include "ngx_http_aggregate_header_list.h"
 
 
-/* what the page may do: its own script and style, and ask where it is from */
+/* the page may use its own script and style, and send requests to its origin */
 
 #define NGX_HTTP_AGGREGATE_GRAPHQL_POLICY                                     \
     "default-src 'none'; script-src 'unsafe-inline'; "                        \

@@ -282,7 +282,7 @@ ngx_http_aggregate_graphql_find_plan(ngx_http_aggregate_graphql_op_t *op,
 }
 
 
-/* what the plan depends on: the document, the name, and introspection */
+/* a plan depends on the document, the name, and introspection */
 
 static ngx_int_t
 ngx_http_aggregate_graphql_key(ngx_http_aggregate_graphql_op_t *op,
@@ -714,7 +714,7 @@ ngx_http_aggregate_graphql_advance(ngx_http_aggregate_graphql_op_t *op)
 }
 
 
-/* what the others of a batch leave of the answer */
+/* the room in the answer that the others of a batch leave */
 
 static size_t
 ngx_http_aggregate_graphql_room(ngx_http_aggregate_graphql_op_t *op)

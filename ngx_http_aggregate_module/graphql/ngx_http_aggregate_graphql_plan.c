@@ -104,7 +104,7 @@ ngx_http_aggregate_graphql_plan_create(ngx_http_aggregate_graphql_conf_t *gcf,
         return NULL;
     }
 
-    /* it outlives the request and its log */
+    /* the plan outlives the request and its log */
 
     pool->log = ngx_cycle->log;
 

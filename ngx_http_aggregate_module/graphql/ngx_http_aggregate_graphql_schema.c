@@ -1,7 +1,7 @@
 
 /*
- * What "aggregate_graphql" reads when nginx starts: the files of the schema,
- * and those of trusted documents.
+ * The files that "aggregate_graphql" reads when nginx starts: those of the
+ * schema, and those of trusted documents.
  */
 
 #include "ngx_http_aggregate_graphql.h"
@@ -306,7 +306,7 @@ ngx_http_aggregate_graphql_conf_errors(ngx_conf_t *cf,
 }
 
 
-/* what the engine takes is made of what the schema says */
+/* prepares the bindings of the schema for the engine */
 
 static ngx_int_t
 ngx_http_aggregate_graphql_bound(ngx_conf_t *cf,

@@ -171,7 +171,7 @@ ngx_http_aggregate_graphql_responses(ngx_http_request_t *r,
 }
 
 
-/* of a batch its first operation is told; a subrequest knows of its parents' */
+/* the first operation of a batch is used; a subrequest has its parents' */
 
 static ngx_int_t
 ngx_http_aggregate_graphql_variable_get(ngx_http_request_t *r,

@@ -579,8 +579,8 @@ agg_metrics_place(agg_metrics_t *m, uint64_t where)
 
 
 /*
- * Two processes may write into one place at a time, and one may die there:
- * what does not match its sum is no exemplar.
+ * Two processes may write into one place at a time, and one may die there: an
+ * exemplar that does not match its sum is ignored.
  */
 
 static void

@@ -3,9 +3,9 @@
  * Prometheus text 0.0.4 of somebody else, as a part of a page of ours: it is
  * checked to the last byte, and written again in the format of the page.
  *
- * Refused is a text that is no exposition; that has a family twice, or the
+ * A text is refused if it is no exposition; if it has a family twice, or the
  * samples of a family in two places, or a family that is in the page already;
- * that has more families than there is room for; a family that may be one of
+ * if there is no room for all of its families; or if a family may be one of
  * the page's own.  Time is linear in len, with one comparison for each pair of
  * families.
  */

@@ -51,8 +51,8 @@ typedef struct {
     void        (*end)(ngx_http_aggregate_watch_t *w);
 
     /*
-     * The ids of a sampled request, for exemplars: 1, or 0.  The span is that
-     * of the request to the backend, or of the request itself.
+     * The ids of a sampled request, for exemplars: 1, or 0.  The span is for
+     * the request to the backend, or for the request itself.
      */
     ngx_uint_t  (*ids)(ngx_http_request_t *r, ngx_uint_t backend,
         uint64_t trace_id[2], uint64_t *span_id);
@@ -83,7 +83,7 @@ typedef struct {
     ngx_http_upstream_srv_conf_t       *upstream; /* the last one, and its */
     uint32_t                            service;  /* number */
 
-    /* of aggregate_metrics_status */
+    /* the parameters of aggregate_metrics_status */
     ngx_http_aggregate_metrics_zone_t  *status;
     ngx_str_t                           status_name;
     u_char                             *status_file;

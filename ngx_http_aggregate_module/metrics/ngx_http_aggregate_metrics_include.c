@@ -38,7 +38,7 @@ static ngx_http_aggregate_limits_t  ngx_http_aggregate_metrics_limits = {
 };
 
 
-/* of the scraper's headers these locations get none */
+/* none of the scraper's headers are forwarded to these locations */
 
 static ngx_http_aggregate_forward_t  ngx_http_aggregate_metrics_forward;
 

@@ -193,7 +193,7 @@ ngx_http_aggregate_metrics_backend(ngx_http_request_t *r,
 }
 
 
-/* what is in flight no more, however it ended */
+/* the request is no longer in flight, however it ended */
 
 void
 ngx_http_aggregate_metrics_leave(ngx_http_aggregate_watch_t *w)

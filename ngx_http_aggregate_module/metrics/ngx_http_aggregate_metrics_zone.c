@@ -438,7 +438,7 @@ ngx_http_aggregate_metrics_create(ngx_http_aggregate_metrics_zone_t *zone)
 }
 
 
-/* what is configured has its place before the first request */
+/* configured routes and backends have places before the first request */
 
 static ngx_int_t
 ngx_http_aggregate_metrics_configured(ngx_http_aggregate_metrics_zone_t *zone,

@@ -31,7 +31,7 @@ typedef struct {
 } ngx_http_aggregate_status_t;
 
 
-/* of a route or of a backend */
+/* the row of a route or of a backend */
 
 typedef struct {
     uint64_t                            buckets[AGG_METRICS_BUCKETS + 1];

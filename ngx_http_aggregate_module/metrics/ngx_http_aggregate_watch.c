@@ -194,7 +194,7 @@ ngx_http_aggregate_watch_content(ngx_http_request_t *r)
 
     if (u->state && u->cleanup == NULL) {
 
-        /* it has ended, or a cache has answered and nobody was asked */
+        /* the upstream has ended, or a cache has answered in its place */
 
         if (u->state->peer) {
             ngx_http_aggregate_watch_begin(w, u);

@@ -236,7 +236,7 @@ agg_balance_start(agg_balance_cell_t *cell, uint32_t worker, uint64_t decay,
 
     agg_balance_add(cell->picks, 1);
 
-    /* what nobody could take back is not counted */
+    /* a request that nobody could take back is not counted */
 
     if (worker < AGG_BALANCE_WORKERS) {
         agg_balance_add(cell->held[worker], 1);

@@ -1,7 +1,7 @@
 
 /*
- * What is known of the servers of an upstream: a peak EWMA of their latency,
- * the requests in flight, and when each was heard of last.
+ * The state of the servers of an upstream: a peak EWMA of their latency, the
+ * requests in flight, and the time each was last heard of.
  *
  * A table of cells in one piece of memory, which may be shared by processes
  * and mapped anywhere; a cell never moves.  Its cost is its latency times the
@@ -84,7 +84,7 @@ typedef struct {
     uint32_t            ncells;
     uint64_t            size;
 
-    /* of the cells that have a sample and do not fail */
+    /* the sum over the cells that have a sample and do not fail */
 
     double              sum;
     uint64_t            count;
@@ -142,7 +142,7 @@ void agg_balance_end(agg_balance_t *b, agg_balance_cell_t *cell,
 
 void agg_balance_block(agg_balance_cell_t *cell, uint64_t time, uint64_t now);
 
-/* of all servers but this one, which may be NULL; AGG_BALANCE_MIN: of none */
+/* the average of all servers but cell, or NULL; AGG_BALANCE_MIN: no servers */
 double agg_balance_average(agg_balance_t *b, const agg_balance_cell_t *cell,
     uint64_t now);
 

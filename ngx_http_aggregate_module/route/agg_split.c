@@ -444,7 +444,7 @@ agg_split_reset(agg_split_t *s, unsigned version,
 }
 
 
-/* what the other versions leave */
+/* the share that the other versions leave */
 
 static uint32_t
 agg_split_room(const agg_split_t *s, unsigned version)

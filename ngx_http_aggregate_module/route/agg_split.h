@@ -146,7 +146,7 @@ typedef struct {
 } agg_split_version_t;
 
 
-/* what the default was like when it last had enough calls */
+/* the figures of the default when it last had enough calls */
 
 typedef struct {
     uint64_t             calls;           /* 0: never */
@@ -190,7 +190,7 @@ void agg_split_init(agg_split_t *s, unsigned nversions, uint64_t text,
 /* the version of a bucket, by the shares that stand there */
 unsigned agg_split_pick(const agg_split_t *s, unsigned bucket);
 
-/* of 0 to 9999, the same everywhere and always; a salt is hashed once */
+/* a key's bucket, 0 to 9999, is always the same; a salt is hashed once */
 uint64_t agg_split_salt(const uint8_t *salt, size_t len);
 unsigned agg_split_salted(uint64_t salt, const uint8_t *key, size_t len);
 unsigned agg_split_bucket(const uint8_t *salt, size_t salt_len,
@@ -206,8 +206,8 @@ void agg_split_count(agg_split_t *s, unsigned version,
 
 /*
  * Looks at all versions, if the last look is a second ago: aborts those that
- * are worse, and takes the next steps of ramps.  Returns the number of events,
- * of which there is room for nversions.
+ * are worse, and takes the next steps of ramps.  Returns the number of events;
+ * the array has room for nversions.
  */
 unsigned agg_split_look(agg_split_t *s, const agg_split_plan_t *plans,
     const agg_split_rule_t *rule, uint64_t now, agg_split_event_t *events);
@@ -222,7 +222,7 @@ int agg_split_resume(agg_split_t *s, unsigned version,
 int agg_split_reset(agg_split_t *s, unsigned version,
     const agg_split_plan_t *plan, uint64_t now);
 
-/* what of the window is left at this time */
+/* sums up the calls that are in the window at this time */
 void agg_split_window_sum(const agg_split_window_t *w, uint64_t length,
     uint64_t now, agg_split_sum_t *sum);
 

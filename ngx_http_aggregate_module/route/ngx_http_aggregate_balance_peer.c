@@ -272,7 +272,7 @@ ngx_http_aggregate_balance_choose(ngx_http_aggregate_balance_data_t *bp,
 }
 
 
-/* of two servers drawn at random, the one with the lower cost */
+/* draws two servers at random, and chooses the one with the lower cost */
 
 static void
 ngx_http_aggregate_balance_draw(ngx_http_aggregate_balance_data_t *bp,
@@ -334,8 +334,9 @@ ngx_http_aggregate_balance_draw(ngx_http_aggregate_balance_data_t *bp,
 
 
 /*
- * All of them, from one at random on: the one with the lowest cost of those
- * that are left.  Without "ordinals" those too that should be left alone.
+ * Scans all servers from a random one on, and chooses the one with the lowest
+ * cost among the servers left.  Without "ordinals" those are included too that
+ * should be left alone.
  */
 
 static void

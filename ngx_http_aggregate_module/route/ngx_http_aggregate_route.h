@@ -56,7 +56,7 @@ typedef struct {
 } ngx_http_aggregate_balance_list_t;
 
 
-/* of an upstream */
+/* the balancing of an upstream */
 
 typedef struct {
     ngx_http_upstream_srv_conf_t       *uscf;
@@ -89,7 +89,7 @@ typedef struct {
 } ngx_http_aggregate_balance_loc_conf_t;
 
 
-/* of a request; nginx's functions take it for its first member */
+/* the data of a request; nginx's functions take it for its first member */
 
 typedef struct {
     ngx_http_upstream_rr_peer_data_t        rrp;

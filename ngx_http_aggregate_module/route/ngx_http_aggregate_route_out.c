@@ -1,5 +1,5 @@
 
-/* what a status page writes, as a chain of buffers */
+/* the output of a status page, as a chain of buffers */
 
 #include "ngx_http_aggregate_route.h"
 

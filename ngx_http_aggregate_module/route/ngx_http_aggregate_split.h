@@ -18,7 +18,7 @@
 #define NGX_HTTP_AGGREGATE_SPLIT_CONF  NGX_HTTP_AGGREGATE_BLOCK_CONF
 
 
-/* what stands in a zone: the states by the names of their splits */
+/* an entry of a zone: the state of a split, by its name */
 
 typedef struct {
     size_t                                len;

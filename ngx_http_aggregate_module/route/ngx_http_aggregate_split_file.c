@@ -304,7 +304,7 @@ ngx_http_aggregate_split_state_number(cJSON *item, const char *name,
 }
 
 
-/* what another worker changes meanwhile is written too, by it or by us */
+/* changes that another worker makes meanwhile are saved too, by it or by us */
 
 ngx_int_t
 ngx_http_aggregate_split_save(ngx_http_aggregate_split_zone_t *zone,

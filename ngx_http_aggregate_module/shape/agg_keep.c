@@ -1,6 +1,6 @@
 
 /*
- * What stays.  It is copied in runs as long as possible: [from, to) are the
+ * Output that stays is copied in runs as long as possible: [from, to) are the
  * bytes of the current piece that are due.  White space between the tokens of
  * a frame always goes, so the output does not depend on how the input is cut.
  */

@@ -32,7 +32,7 @@ static const u_char *agg_member_scan(agg_shape_run_t *run, const u_char *p,
     const u_char *end);
 
 
-/* of a member that is left to the steps, whatever its value is */
+/* the state for a member that is left to the steps, whatever its value is */
 
 static const agg_state_t  agg_member_walk = {
     .object = AGG_WALK,
@@ -66,8 +66,8 @@ agg_run_members(agg_shape_run_t *run, const u_char **pos, const u_char *end)
 
 
 /*
- * Where the object at its end is an element, and the next one is an object
- * that is treated alike, its frame serves for that one.
+ * If the object at its end is an element, and the next element is an object
+ * with the same state, the frame is used again for it.
  */
 
 static agg_rc_e
@@ -453,7 +453,7 @@ agg_member_find(const agg_state_t *st, const u_char *p, size_t n)
 
     while (edge < end) {
 
-        /* of an empty name p is the closing quote */
+        /* p is at the closing quote if the name is empty */
 
         if (edge->head == *p
             && ((n <= AGG_BLOCK) ? agg_block_same(p, edge->start, n)
@@ -470,7 +470,7 @@ agg_member_find(const agg_state_t *st, const u_char *p, size_t n)
 }
 
 
-/* what to do with the value that begins with c, AGG_WALK: not here */
+/* the mode of the value that begins with c; AGG_WALK: not handled here */
 
 static inline agg_mode_e
 agg_member_mode(const agg_state_t *child, u_char c)

@@ -51,7 +51,7 @@ agg_run_name_string(agg_shape_run_t *run, const u_char **pos,
 }
 
 
-/* what the state has for the member whose name is complete */
+/* looks up the member whose name is complete in the state */
 
 static void
 agg_run_find(agg_shape_run_t *run)

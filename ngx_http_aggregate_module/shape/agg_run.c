@@ -214,7 +214,7 @@ agg_run_bytes(agg_shape_run_t *run, const u_char **pos, const u_char *end)
 }
 
 
-/* what begins or ends in a container that has a frame, or parts it */
+/* a token that begins, ends or separates values in a container with a frame */
 
 static agg_rc_e
 agg_run_token(agg_shape_run_t *run, const u_char **pos, const u_char *end)
@@ -380,7 +380,7 @@ agg_run_begin(agg_shape_run_t *run, const u_char *p, const u_char *end)
 
     run->empty = 0;
 
-    /* of duplicates on the way to a target or a source the last counts */
+    /* the last of duplicates on the way to a target or a source counts */
 
     if (f->silent && st != &agg_state_drop) {
         run->out->pos = run->out->start;

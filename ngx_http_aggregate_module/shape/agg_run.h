@@ -1,5 +1,5 @@
 
-/* what the files of the runner share */
+/* declarations shared by the files of the runner */
 
 
 #ifndef AGG_RUN_H_INCLUDED
@@ -147,14 +147,14 @@ agg_rc_e agg_run_save(agg_shape_run_t *run, const u_char *p, size_t n);
 
 /*
  * Members: agg_members.c.  p is at an opening quote, AGG_SCAN_AHEAD bytes are
- * there; where it stops the step tells.  Nothing may have been taken.
+ * there; the step tells where it stops.  Nothing may have been taken.
  */
 
 agg_rc_e agg_run_members(agg_shape_run_t *run, const u_char **pos,
     const u_char *end);
 
 
-/* what stays, and who gets a name: agg_keep.c */
+/* output that stays, and claims to names: agg_keep.c */
 
 agg_rc_e agg_run_keep(agg_shape_run_t *run, const u_char *p);
 agg_mode_e agg_run_claim(agg_shape_run_t *run, agg_mode_e mode, agg_rc_e *rc);

@@ -468,7 +468,7 @@ agg_rule_check_name(agg_shape_t *s, const agg_rule_t *rule, agg_error_t *err)
 
         parent = rule->path->nsteps - (rule->type == AGG_RULE_RENAME);
 
-        /* of many objects one may have this member and another one that */
+        /* different objects may have either of the two members */
 
         if (rule->type == AGG_RULE_RENAME && rule->path->wildcard) {
             continue;

@@ -19,7 +19,7 @@
  * target and limit; destinations of move and set name it as it is when they
  * run.
  *
- * Where the contract leaves a choice:
+ * In detail:
  *
  *  - target: of duplicate members on the way the last decides, even when it
  *    leads nowhere.
@@ -68,7 +68,7 @@ typedef struct agg_frame_s  agg_frame_t;
 typedef struct agg_track_s  agg_track_t;
 
 
-/* what a shape takes at run time, by the slots its statements returned */
+/* the arguments of a shape at run time, by the slots its statements returned */
 
 typedef struct {
     agg_str_t        *values;           /* of the elements, raw JSON; data is

@@ -1,6 +1,6 @@
 
 /*
- * What a compiled shape is made of; for the compiler and the runner only.
+ * The parts of a compiled shape; for the compiler and the runner only.
  *
  * A state says what is to be done with a value.  Since no path descends
  * freely, all that apply at one place of a document are equally far along, so
@@ -31,7 +31,7 @@
 #define agg_name_bit(len, c)  (((len) * 9 + (c)) & 63)
 
 
-/* what to do with a value of some kind */
+/* the treatment of a value of some kind */
 
 typedef enum {
     AGG_DROP = 0,
@@ -87,7 +87,7 @@ typedef struct {
 } agg_out_t;
 
 
-/* what a move takes out of a member that may turn out not to be there */
+/* a move's claim on a member that may turn out not to be there */
 
 typedef struct {
     int                   slot;

@@ -1,14 +1,14 @@
 
 /*
- * Shapes responses.  It stands behind what may change a body, SSI, sub_filter
- * and gunzip among them, and before gzip.  The body is shaped as it arrives;
- * the header and what is left of the body are held until its last byte, so
- * that a body that cannot be shaped is an error and never gets out.
+ * Shapes responses.  The filter runs after those that may change a body, SSI,
+ * sub_filter and gunzip among them, and before gzip.  The body is shaped as it
+ * arrives; the header and the shaped body are held until its last byte, so a
+ * body that cannot be shaped is an error and never gets out.
  *
- * What is wrong is only marked.  The rest of the body is let go, so that the
- * caches and breakers before this filter see the end of a response like any
- * other, and it is the call with its last byte that returns the status, which
- * nginx then takes for the outcome of the request, "error_page" and all.
+ * An error is only marked.  The rest of the body is discarded, so the caches
+ * and breakers before this filter see the end of a response like any other.
+ * The call with the last byte returns the status, which nginx then takes for
+ * the outcome of the request, "error_page" included.
  */
 
 #include "ngx_http_aggregate_shape.h"
@@ -406,7 +406,7 @@ ngx_http_aggregate_apply_take(ngx_http_aggregate_apply_ctx_t *ctx,
 
         if (!ngx_buf_in_memory(b)) {
 
-            /* it was asked for in memory */
+            /* the body was requested in memory */
 
             return AGG_NOMEM;
         }
@@ -466,7 +466,7 @@ ngx_http_aggregate_apply_last(ngx_http_request_t *r, ngx_chain_t *in)
 }
 
 
-/* what nginx sends when an upstream ended before its time */
+/* nginx sends a flush when an upstream has ended prematurely */
 
 ngx_uint_t
 ngx_http_aggregate_apply_truncated(ngx_http_request_t *r, ngx_chain_t *in)
@@ -600,8 +600,8 @@ ngx_http_aggregate_apply_finish(ngx_http_request_t *r,
 
 
 /*
- * What comes from a part of a response that is held has no place yet, and
- * would get out without a shape
+ * The output of a subrequest of a response that is held has no place yet, and
+ * would get out without a shape.
  */
 
 static ngx_int_t
@@ -717,7 +717,7 @@ ngx_http_aggregate_apply_fail(ngx_http_request_t *r,
 
     if (!ctx->holding) {
 
-        /* it is the header that is wrong */
+        /* the header itself is wrong */
 
         ctx->received = 0;
         ctx->ended = 0;

@@ -234,7 +234,7 @@ ngx_http_aggregate_apply_etag(ngx_http_request_t *r,
 }
 
 
-/* what is true of the whole body only */
+/* clears the headers that are true of the whole body only */
 
 void
 ngx_http_aggregate_apply_clear(ngx_http_request_t *r)

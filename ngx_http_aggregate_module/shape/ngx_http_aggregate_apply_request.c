@@ -1,8 +1,8 @@
 
 /*
- * What "aggregate_apply" does to a request.  Its backend is asked for what can
- * be shaped before it is known whether it will be: a variable may depend on
- * the response, so that it is read when the response is there.
+ * The request side of "aggregate_apply".  The backend is asked for a shapeable
+ * response before it is known whether the response will be shaped: a variable
+ * may depend on the response, and is therefore read when that is there.
  */
 
 #include "ngx_http_aggregate_memory.h"
@@ -223,8 +223,9 @@ ngx_http_aggregate_apply_cleanup(void *data)
 
 
 /*
- * Before all filters of nginx's, behind the cache: the conditions and ranges
- * of what is not shaped are theirs, those of what is shaped are not
+ * This filter runs before all of nginx's and after the cache.  nginx's filters
+ * handle conditions and ranges of responses that are not shaped, but must not
+ * see those of responses that are.
  */
 
 static ngx_int_t
@@ -307,7 +308,7 @@ ngx_http_aggregate_apply_no_body(ngx_http_request_t *r)
 }
 
 
-/* what the backend would have done with the headers that it has not got */
+/* does the backend's work on the headers that were withheld from it */
 
 static void
 ngx_http_aggregate_apply_stand_in(ngx_http_request_t *r,

@@ -49,7 +49,7 @@ typedef struct {
 #define NGX_HTTP_AGGREGATE_APPLY_BUFFERED    0x08
 
 
-/* what a request is given for its response; it is kept in redirects */
+/* the context of a request for its response; it is kept in redirects */
 
 typedef struct {
     ngx_http_request_t              *request;

@@ -612,7 +612,7 @@ ngx_http_aggregate_shape_args(ngx_http_request_t *r,
 }
 
 
-/* what is no plain number, or above the maximum, is the maximum */
+/* a value that is no plain number, or is too large, counts as the maximum */
 
 static size_t
 ngx_http_aggregate_shape_number(ngx_http_variable_value_t *v, size_t max)

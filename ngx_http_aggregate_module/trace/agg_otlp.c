@@ -154,8 +154,8 @@ agg_otlp_span(gw_out_block_t *out, int json, const agg_otlp_span_t *span)
 
 
 /*
- * A message is written behind room for the longest head, and moved down to
- * it when its length is known.
+ * A message is written behind room for the longest head, and is moved down to
+ * its head when its length is known.
  */
 
 static size_t

@@ -297,7 +297,7 @@ ngx_http_aggregate_exporter_connected(ngx_event_t *ev)
 
     if (!ev->write) {
 
-        /* what has happened is known to the other event */
+        /* the write event handles the outcome of the connect */
 
         if (ngx_handle_read_event(c->read, 0) != NGX_OK) {
             ngx_http_aggregate_exporter_lost(e, "event failed");

@@ -1,5 +1,5 @@
 
-/* what the files of the exporter share */
+/* declarations shared by the files of the exporter */
 
 #ifndef _NGX_HTTP_AGGREGATE_EXPORTER_H_INCLUDED_
 #define _NGX_HTTP_AGGREGATE_EXPORTER_H_INCLUDED_

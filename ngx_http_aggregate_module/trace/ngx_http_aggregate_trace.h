@@ -132,7 +132,7 @@ struct ngx_http_aggregate_span_s {
     uint64_t                            end;
     ngx_http_request_t                 *request;
 
-    /* of an upstream */
+    /* for the span of an upstream */
     ngx_str_t                           scheme;
     ngx_str_t                           host;
     in_port_t                           port;
@@ -143,13 +143,13 @@ struct ngx_http_aggregate_span_s {
     ngx_uint_t                          status;
     ngx_int_t                           rc;
 
-    /* of a part */
+    /* for the span of a part */
     ngx_str_t                          *part;
     ngx_int_t                           item;     /* -1: no fan-out */
     ngx_uint_t                          number;
     ngx_http_aggregate_reason_e         reason;
 
-    /* of an aggregate */
+    /* for the span of an aggregate */
     const char                         *outcome;
     ngx_uint_t                          parts;
     ngx_uint_t                          failed;
@@ -161,7 +161,7 @@ struct ngx_http_aggregate_span_s {
 };
 
 
-/* of a client request */
+/* the trace of a client request */
 
 struct ngx_http_aggregate_trace_ctx_s {
     ngx_http_request_t                 *request;

@@ -11,7 +11,7 @@
 #define NGX_HTTP_AGGREGATE_TRACE_ATTRS   80
 #define NGX_HTTP_AGGREGATE_TRACE_EVENTS  8
 
-/* what one client request may take */
+/* the most that the trace of one client request may take */
 #define NGX_HTTP_AGGREGATE_TRACE_SIZE    (1024 * 1024)
 
 
@@ -722,7 +722,7 @@ ngx_http_aggregate_trace_tries(ngx_http_aggregate_trace_ctx_t *ctx,
 }
 
 
-/* what a cache and a breaker did with the request */
+/* the results of a cache and a breaker for the request */
 
 static void
 ngx_http_aggregate_trace_met(ngx_http_request_t *r,

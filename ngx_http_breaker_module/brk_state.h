@@ -92,12 +92,12 @@ typedef struct {
 
 typedef struct {
     uint32_t        failure_threshold;    /* in a row, 0: off */
-    uint32_t        failure_rate;         /* of BRK_RATE_FULL, 0: off */
-    uint32_t        slow_rate;            /* of BRK_RATE_FULL, 0: off */
+    uint32_t        failure_rate;         /* a part of BRK_RATE_FULL, 0: off */
+    uint32_t        slow_rate;            /* a part of BRK_RATE_FULL, 0: off */
     uint32_t        minimum_calls;
     uint32_t        probes;               /* at least 1 */
     uint32_t        probe_concurrency;    /* 1 to BRK_LEASES */
-    uint32_t        jitter;               /* of BRK_RATE_FULL */
+    uint32_t        jitter;               /* a part of BRK_RATE_FULL */
     brk_msec_t      window;
     brk_msec_t      recovery_timeout;
     brk_msec_t      max_recovery_timeout;
@@ -115,7 +115,7 @@ typedef struct {
 typedef struct {
     uint64_t        success;
     uint64_t        failure;              /* slow ones too */
-    uint64_t        slow;                 /* that did not fail */
+    uint64_t        slow;                 /* slow calls that did not fail */
     uint64_t        neutral;
     uint64_t        rejected;
     uint64_t        dry_rejected;
@@ -132,7 +132,7 @@ typedef struct {
     uint32_t        level;                /* failed recoveries + 1 */
     uint32_t        consecutive;          /* failures in a row */
     uint32_t        succeeded;            /* probes, in half-open */
-    uint32_t        serial;               /* of the last lease */
+    uint32_t        serial;               /* the last lease's serial */
     brk_window_t    window;
     brk_lease_t     leases[BRK_LEASES];
     brk_totals_t    totals;

@@ -59,7 +59,7 @@ typedef struct {
 typedef struct {
     uint32_t       magic;
     uint32_t       version;
-    uint64_t       size;             /* of the memory */
+    uint64_t       size;             /* bytes of the memory */
     uint64_t       seed[2];
     uint64_t       born;             /* serial of the newest slot */
     uint64_t       gen;              /* above every generation given so far */
@@ -91,7 +91,7 @@ typedef struct {
     uint64_t       born;             /* 0: settled */
     uint32_t       index;
     uint32_t       state;            /* in which it was decided */
-    brk_msec_t     wait;             /* of a rejected call: try again then */
+    brk_msec_t     wait;             /* when to retry a rejected call */
     brk_token_t    token;
 } brk_permit_t;
 

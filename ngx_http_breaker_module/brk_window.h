@@ -35,8 +35,8 @@ typedef struct {
 
 
 typedef struct {
-    brk_msec_t   start;           /* of the newest slice */
-    uint32_t     width;           /* of a slice in milliseconds, 0: unused */
+    brk_msec_t   start;           /* the newest slice's start */
+    uint32_t     width;           /* milliseconds of a slice, 0: unused */
     uint32_t     head;            /* the newest slice */
     brk_slice_t  all;             /* the sum of the slices */
     brk_slice_t  slices[BRK_SLICES];

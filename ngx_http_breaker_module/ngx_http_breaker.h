@@ -23,7 +23,7 @@ typedef struct {
     ngx_shm_zone_t              *shm_zone;
     ngx_slab_pool_t             *shpool;
     brk_table_t                 *table;
-    uint64_t                     repaired;    /* that have been logged */
+    uint64_t                     repaired;    /* repairs logged so far */
     time_t                       full;        /* when that was logged */
 } ngx_http_breaker_zone_t;
 
@@ -35,7 +35,7 @@ typedef struct {
 
     /* calls of this worker that have no response header yet */
 
-    ngx_queue_t                  link;        /* of policies that have some */
+    ngx_queue_t                  link;        /* to policies that have some */
     ngx_queue_t                  calls;       /* by their start */
     ngx_queue_t                  late;        /* older than "slow_call" */
     unsigned                     watched:1;
@@ -81,8 +81,8 @@ typedef struct {
     ngx_uint_t                   code;
     ngx_str_t                    type;
     ngx_http_complex_value_t    *body;
-    ngx_array_t                 *pieces;      /* of a JSON body */
-    ngx_str_t                    name;        /* of a named location */
+    ngx_array_t                 *pieces;      /* the pieces of a JSON body */
+    ngx_str_t                    name;        /* a named location's name */
     ngx_http_breaker_place_t     place;
 } ngx_http_breaker_fallback_t;
 
@@ -155,17 +155,17 @@ struct ngx_http_breaker_ctx_s {
     ngx_http_handler_pt          handler;
     ngx_http_core_loc_conf_t    *clcf;
     ngx_http_upstream_t         *before;      /* r->upstream at the start */
-    ngx_http_upstream_t         *upstream;    /* that tells how it ends */
+    ngx_http_upstream_t         *upstream;    /* the one that ends the call */
     ngx_int_t                  (*create_request)(ngx_http_request_t *r);
     void                       (*finalize_request)(ngx_http_request_t *r,
                                                    ngx_int_t rc);
     ngx_uint_t                   states;      /* r->upstream_states so far */
     ngx_uint_t                   round;
     ngx_msec_t                   start;
-    ngx_queue_t                  queue;       /* of its policy */
+    ngx_queue_t                  queue;       /* the policy's queue */
     ngx_uint_t                   log_level;
 
-    ngx_http_breaker_subject_t   refused;     /* that rejected it */
+    ngx_http_breaker_subject_t   refused;     /* the one that rejected it */
 
     /* for the variables: the last one that was met, or that rejected it */
 
@@ -325,8 +325,8 @@ typedef struct {
     ngx_array_t                  rows;        /* ngx_http_breaker_row_t */
     ngx_uint_t                   omitted;     /* too many */
     ngx_http_breaker_main_conf_t *conf;
-    ngx_str_t                    filter;      /* of the page: a part of a key */
-    ngx_str_t                    state;       /* of the page: only this one */
+    ngx_str_t                    filter;      /* the page's: a part of a key */
+    ngx_str_t                    state;       /* the page's: only this state */
 } ngx_http_breaker_report_t;
 
 
@@ -337,7 +337,7 @@ typedef struct {
     ngx_pool_t                  *pool;
     ngx_chain_t                 *first;
     ngx_chain_t                 *last;
-    off_t                        size;        /* of it when it is whole */
+    off_t                        size;        /* the size when it is whole */
 } ngx_http_breaker_text_t;
 
 

@@ -87,7 +87,7 @@ struct ngx_http_aggregate_backend_s {
     agg_path_t                      *each_path;
     ngx_str_t                        into;
     ngx_str_t                        into_key;      /* escaped */
-    unsigned                         into_slot;     /* of the host's shape */
+    unsigned                         into_slot;     /* in the host's shape */
 
     ngx_http_aggregate_shape_t      *shape;
     ngx_http_aggregate_shape_t      *default_shape; /* "into" of a default */
@@ -183,8 +183,8 @@ struct ngx_http_aggregate_part_s {
     ngx_http_request_t              *response;      /* it, or its failure */
     ngx_http_aggregate_fetch_t      *failure;       /* the first that failed */
     agg_piece_t                     *lacks;         /* without a value */
-    agg_str_t                        value;         /* of the answer */
-    agg_str_t                        source;        /* what others read */
+    agg_str_t                        value;         /* the answer's member */
+    agg_str_t                        source;        /* the JSON others read */
     agg_str_t                        error_value;   /* "default" of a failure */
 
     unsigned                         failed:1;
@@ -210,7 +210,7 @@ struct ngx_http_aggregate_ctx_s {
 
     ngx_http_headers_in_t           *headers_in;    /* by forward group */
 
-    ngx_uint_t                       status;        /* of the answer */
+    ngx_uint_t                       status;        /* the answer's status */
     ngx_http_aggregate_part_t       *culprit;
 
     unsigned                         partial:1;

@@ -21,12 +21,12 @@
 
 /* agg_cache_response_t, flags */
 
-#define AGG_CACHE_RESP_GET             0x0001  /* of a GET without a body */
+#define AGG_CACHE_RESP_GET             0x0001  /* a GET without a body */
 #define AGG_CACHE_RESP_SET_COOKIE      0x0002
 #define AGG_CACHE_RESP_VARY_ANY        0x0004
 #define AGG_CACHE_RESP_RANGE           0x0008  /* Content-Range */
 #define AGG_CACHE_RESP_ENCODED         0x0010  /* Content-Encoding */
-#define AGG_CACHE_RESP_PARTIAL         0x0020  /* of an aggregate */
+#define AGG_CACHE_RESP_PARTIAL         0x0020  /* the answer of an aggregate */
 #define AGG_CACHE_RESP_CREDENTIALS     0x0040  /* asked with, see below */
 #define AGG_CACHE_RESP_REQ_NO_STORE    0x0080
 #define AGG_CACHE_RESP_TARGETED        0x0100  /* CDN-Cache-Control is valid */
@@ -58,7 +58,7 @@ typedef struct {
     int64_t              requested;   /* when the request was sent */
     int64_t              received;    /* and answered: now */
 
-    int64_t              valid;       /* of the configuration, or UNSET */
+    int64_t              valid;       /* configured, or UNSET */
     int64_t              ttl;
     int64_t              stale_updating;
     int64_t              stale_error;

@@ -57,7 +57,7 @@ typedef struct {
 
 
 typedef struct {
-    uint64_t              seq;       /* of the last purge applied */
+    uint64_t              seq;       /* the last purge applied */
     agg_cache_place_t     last;      /* the last event of the stream */
     agg_cache_mark_t      hard;      /* all that is older is gone */
     agg_cache_mark_t      soft;      /* all that is older is stale */

@@ -58,7 +58,7 @@ typedef struct {
 
     agg_cache_node_t    *nodes;
     uint32_t            *buckets;
-    uint32_t            *links;        /* of chunks: the next one */
+    uint32_t            *links;        /* the next chunk of each */
     u_char              *data;
 
     uint32_t             nelts;        /* nodes, and chunks as well */

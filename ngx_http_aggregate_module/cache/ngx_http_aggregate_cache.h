@@ -117,7 +117,7 @@ typedef struct {
 
 
 typedef struct {
-    ngx_array_t                         zones;   /* of zone pointers */
+    ngx_array_t                         zones;   /* pointers to zones */
 } ngx_http_aggregate_cache_main_conf_t;
 
 
@@ -178,8 +178,8 @@ struct ngx_http_aggregate_cache_ctx_s {
     ngx_http_aggregate_cache_state_e    state;
     ngx_http_aggregate_cache_status_e   status;
 
-    ngx_str_t                           key;       /* of the resource */
-    ngx_str_t                           full;      /* of the variant */
+    ngx_str_t                           key;       /* the resource's key */
+    ngx_str_t                           full;      /* the variant's key */
     u_char                              digest[AGG_CACHE_DIGEST];
     u_char                              variant[AGG_CACHE_DIGEST];
     u_char                              lock[AGG_CACHE_DIGEST];
@@ -285,7 +285,7 @@ struct ngx_http_aggregate_cache_ctx_s {
 /* the names of a purge: hashes for the marks, and how many of each kind */
 
 typedef struct {
-    ngx_array_t                         hashes;   /* of uint64_t */
+    ngx_array_t                         hashes;   /* elements are uint64_t */
     ngx_uint_t                          uris;
     ngx_uint_t                          keys;
     ngx_uint_t                          tags;

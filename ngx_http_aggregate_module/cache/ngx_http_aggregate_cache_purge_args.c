@@ -27,7 +27,7 @@ typedef ngx_int_t (*ngx_http_aggregate_cache_purge_arg_pt)(
 typedef struct {
     ngx_str_t                               name;
     ngx_http_aggregate_cache_purge_arg_pt   handler;
-    size_t                                  offset;  /* of the counter */
+    size_t                                  offset;  /* the counter's offset */
 } ngx_http_aggregate_cache_purge_arg_t;
 
 

@@ -7,7 +7,7 @@
 
 typedef struct {
     agg_iter_t    it;
-    long          index;            /* of the element to come */
+    long          index;            /* the element to come */
     long          wanted;
 } agg_content_level_t;
 

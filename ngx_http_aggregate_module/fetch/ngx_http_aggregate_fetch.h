@@ -133,7 +133,7 @@ typedef ngx_int_t (*ngx_http_aggregate_fetches_pt)(
 struct ngx_http_aggregate_clock_s {
     ngx_msec_t                       timeout;
 
-    ngx_msec_t                       start;     /* of the first subrequest */
+    ngx_msec_t                       start;     /* by the first subrequest */
     uint64_t                         start_usec;    /* if fs->usec */
     ngx_msec_t                       deadline;
     ngx_uint_t                       pending;   /* fetches without a result */
@@ -182,13 +182,13 @@ struct ngx_http_aggregate_fetch_s {
     ngx_uint_t                       nheaders;
     ngx_str_t                        body;      /* if body_set */
 
-    ngx_array_t                     *accept;    /* of ranges */
+    ngx_array_t                     *accept;    /* media ranges */
     ngx_array_t                     *fail_on;   /* agg_path_t *: a value there
                                                    fails it, as it came */
     ngx_int_t                        retry;     /* tries after the first */
 
     ngx_http_aggregate_sink_e        sink;
-    ngx_http_aggregate_stage_e       stage;     /* of the shape */
+    ngx_http_aggregate_stage_e       stage;     /* the shape's stage */
     ngx_http_aggregate_shape_t      *shape;     /* NULL: scanned only */
     ngx_str_t                        missing;   /* JSON, "null" if empty: in
                                                    place of a target that is
@@ -199,9 +199,9 @@ struct ngx_http_aggregate_fetch_s {
     unsigned                         encoded_slash:1; /* in uri \x01 stands
                                                    for a "/" within a segment,
                                                    which is sent as "%2F" */
-    unsigned                         error_body:1;    /* of a status that is
-                                                   not accepted, too: if it is
-                                                   JSON it becomes source */
+    unsigned                         error_body:1;    /* the body of a
+                                                   status not accepted becomes
+                                                   source if it is JSON */
 
     /* by the engine; has_result: the handler was called, or will be soon */
 
@@ -210,18 +210,18 @@ struct ngx_http_aggregate_fetch_s {
     unsigned                         answered:1;    /* the leader was */
 
     ngx_http_aggregate_reason_e      reason;    /* 0: value is there */
-    ngx_http_aggregate_reason_e      degraded;  /* of a value that is used and
-                                                   is not all that it could
-                                                   be: a breaker's fallback, a
+    ngx_http_aggregate_reason_e      degraded;  /* why a used value is less
+                                                   than it could be: a
+                                                   breaker's fallback, a
                                                    partial aggregate */
-    ngx_uint_t                       status;    /* that the backend sent, 0:
-                                                   none came from it */
+    ngx_uint_t                       status;    /* sent by the backend, 0:
+                                                   none was sent */
     agg_str_t                        value;     /* JSON, shaped; or bytes */
     agg_str_t                        source;    /* for others to read */
     ngx_http_request_t              *response;  /* its headers_out are what
                                                    came; NULL: none was sent */
-    ngx_uint_t                       tries;     /* that were sent */
-    ngx_msec_t                       start;     /* of the first */
+    ngx_uint_t                       tries;     /* how many were sent */
+    ngx_msec_t                       start;     /* the first try's */
     ngx_msec_t                       end;
     uint64_t                         start_usec;    /* if fs->usec */
     uint64_t                         end_usec;
@@ -229,10 +229,10 @@ struct ngx_http_aggregate_fetch_s {
     /* for the engine only */
 
     ngx_http_aggregate_fetches_t    *fetches;
-    ngx_http_aggregate_fetch_t      *leader;    /* that is sent for it */
-    ngx_http_aggregate_fetch_t      *followers; /* it is sent for these too */
+    ngx_http_aggregate_fetch_t      *leader;    /* the one sent for it */
+    ngx_http_aggregate_fetch_t      *followers; /* the ones it is sent for */
     ngx_http_aggregate_fetch_t     **followers_last;
-    ngx_uint_t                       waiting;   /* that have no result yet */
+    ngx_uint_t                       waiting;   /* how many have no result */
     ngx_http_aggregate_try_t        *current;   /* the try that runs, or the
                                                    last one */
     ngx_http_aggregate_fetch_t      *next;      /* in the queue, of followers */
@@ -248,7 +248,7 @@ struct ngx_http_aggregate_try_s {
     ngx_http_request_t              *request;
     ngx_http_aggregate_fetch_t      *fetch;     /* the leader */
     ngx_http_aggregate_fetches_t    *fetches;
-    ngx_http_aggregate_try_t        *next;      /* of those that run */
+    ngx_http_aggregate_try_t        *next;      /* the next one running */
     ngx_http_aggregate_try_t       **link;
     ngx_http_aggregate_fetches_t    *inner;     /* users in the subrequest */
     ngx_http_post_subrequest_t       post;
@@ -266,8 +266,8 @@ struct ngx_http_aggregate_try_s {
     ngx_uint_t                       status;
     agg_str_t                        value;
     agg_str_t                        source;
-    ngx_uint_t                       number;    /* of the fetch's, from 1 */
-    void                            *observed[2];   /* of observer number n */
+    ngx_uint_t                       number;    /* the try's, from 1 */
+    void                            *observed[2];   /* by observer number */
 
     unsigned                         header:1;      /* its header was seen */
     unsigned                         accepted:1;
@@ -282,7 +282,7 @@ struct ngx_http_aggregate_try_s {
     unsigned                         broken:1;      /* a filter has failed */
     unsigned                         cancelled:1;
     unsigned                         has_result:1;
-    unsigned                         finalized:1;   /* it runs no more */
+    unsigned                         finalized:1;   /* not running any more */
 };
 
 
@@ -337,15 +337,15 @@ struct ngx_http_aggregate_fetches_s {
     ngx_http_aggregate_limits_t     *limits;
     ngx_http_aggregate_fetches_pt    handler;
     void                            *data;      /* the user's */
-    agg_mem_t                       *mem;       /* of the request's pool */
+    agg_mem_t                       *mem;       /* the request's pool */
 
     ngx_http_aggregate_fetch_root_t *root;
     ngx_http_aggregate_try_t        *parent;    /* whose body this becomes */
-    ngx_http_aggregate_fetches_t    *next_inner;    /* of that parent */
+    ngx_http_aggregate_fetches_t    *next_inner;    /* the parent's next */
     ngx_http_aggregate_fetches_t    *next_waiting;
 
     ngx_uint_t                       running;   /* subrequests */
-    ngx_uint_t                       places;    /* of "concurrency", taken */
+    ngx_uint_t                       places;    /* the "concurrency" taken */
     ngx_http_aggregate_try_t        *tries;     /* these */
     ngx_http_aggregate_try_t       **tries_last;
     ngx_http_aggregate_fetch_t      *pending;   /* without a result */
@@ -354,7 +354,7 @@ struct ngx_http_aggregate_fetches_s {
     ngx_http_aggregate_fetch_t     **queue_last;
     ngx_http_aggregate_fetch_t      *due;       /* handlers to be called */
     ngx_http_aggregate_fetch_t     **due_last;
-    ngx_http_aggregate_clock_t      *clocks;    /* that have a deadline */
+    ngx_http_aggregate_clock_t      *clocks;    /* those with a deadline */
 
     ngx_event_t                      timer;
     ngx_http_posted_request_t        posted_request;

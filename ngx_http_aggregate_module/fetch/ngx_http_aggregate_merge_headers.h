@@ -21,7 +21,7 @@ typedef struct {
     ngx_http_request_t              *request;
     agg_freshness_t                  freshness;
     ngx_array_t                      vary;          /* ngx_str_t */
-    ngx_uint_t                       responses;     /* that were used */
+    ngx_uint_t                       responses;     /* how many were used */
     ngx_uint_t                       cookies;
     ngx_uint_t                       any;           /* "Vary: *" */
 } ngx_http_aggregate_merge_headers_t;

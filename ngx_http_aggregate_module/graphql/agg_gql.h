@@ -68,8 +68,8 @@ typedef enum {
 typedef struct {
     agg_str_t                message;       /* not escaped */
     agg_gql_code_e           code;
-    const char              *limit;         /* of LIMIT_EXCEEDED: its name */
-    const agg_gql_source_t  *source;        /* of the places; or NULL */
+    const char              *limit;         /* the name, for LIMIT_EXCEEDED */
+    const agg_gql_source_t  *source;        /* where the places are; or NULL */
     unsigned                 nplaces;
     agg_gql_place_t         *places;
     uint64_t                 key;           /* the order of the errors */
@@ -84,7 +84,7 @@ typedef struct {
     unsigned                 nomem;         /* an error was lost for memory */
     unsigned                 suggest;       /* messages suggest names */
     size_t                   budget;        /* work left for suggestions */
-    uint64_t                 key;           /* of the next error */
+    uint64_t                 key;           /* the next error's key */
     agg_gql_error_t          list[AGG_GQL_MAX_ERRORS];
 } agg_gql_errors_t;
 

@@ -14,7 +14,7 @@
 typedef struct agg_gql_group_s  agg_gql_group_t;
 
 struct agg_gql_group_s {
-    agg_str_t                 text;         /* what they ask for */
+    agg_str_t                 text;         /* the common request */
     uint32_t                  hash;
     agg_gql_site_t           *sites;
     agg_gql_site_t          **last;

@@ -58,7 +58,7 @@ typedef struct {
     agg_gql_errors_t        *errors;
     agg_gql_doc_t           *docs;          /* the first is our own */
     unsigned                 ndocs;
-    agg_gql_parts_t         *parts;         /* of each type, by id */
+    agg_gql_parts_t         *parts;         /* by the type's id */
     uint32_t                 nparts;
     agg_gql_parts_t          roots;         /* schema definitions */
     agg_gql_parts_t          directives;

@@ -54,7 +54,7 @@ typedef struct {
     agg_gql_doc_t           *doc;
     agg_mem_t               *mem;
     agg_gql_errors_t        *errors;
-    uint64_t                 base;          /* of the keys of errors */
+    uint64_t                 base;          /* the base of error keys */
     unsigned                 sdl;           /* a schema's: sees all of it */
     uint32_t                *scratch;
     uint32_t                 nscratch;

@@ -18,10 +18,10 @@
 
 
 typedef struct {
-    const agg_gql_type_t    *type;          /* of the elements, or the object */
-    agg_gql_wraps_t          wraps;         /* of the elements */
+    const agg_gql_type_t    *type;          /* the elements', or the object's */
+    agg_gql_wraps_t          wraps;         /* the elements' wraps */
     unsigned                 list;
-    unsigned                 index;         /* what is being written */
+    unsigned                 index;         /* the member being written */
     agg_iter_t               it;
     unsigned                 closing;       /* lists that it was put into */
     agg_str_t                raw;           /* the whole of it */

@@ -42,7 +42,7 @@ typedef struct {
     uint32_t                 nfields;
     uint32_t                *fields;        /* selections, name by name */
     uint32_t                 nnames;
-    uint32_t                *starts;        /* of each name; one more */
+    uint32_t                *starts;        /* by name; one more */
     uint32_t                *sorted;        /* names by their number */
     uint32_t                 nfragments;
     uint32_t                *fragments;     /* distinct, in order */

@@ -94,7 +94,7 @@ typedef struct {
     agg_gql_value_e          kind;
     uint32_t                 offset;
     uint32_t                 end;           /* behind its last byte */
-    uint32_t                 next;          /* of the elements of a list */
+    uint32_t                 next;          /* the next element of a list */
     uint32_t                 first;         /* LIST: values; OBJECT: args,
                                                after validation in the order
                                                of their type; NONE when it is
@@ -118,7 +118,7 @@ typedef struct {
 
 typedef struct {
     agg_str_t                name;
-    uint32_t                 offset;        /* of the name */
+    uint32_t                 offset;        /* the name's offset */
     uint32_t                 value;
     uint32_t                 next;
     const agg_gql_input_t   *input;         /* after validation */
@@ -127,7 +127,7 @@ typedef struct {
 
 typedef struct {
     agg_str_t                name;
-    uint32_t                 offset;        /* of the "@" */
+    uint32_t                 offset;        /* the "@"'s offset */
     uint32_t                 end;
     uint32_t                 arg;           /* the first, or NONE */
     uint32_t                 next;
@@ -141,13 +141,13 @@ typedef struct {
                                                is name.data without alias */
     agg_str_t                name;          /* FIELD, SPREAD; INLINE: of the
                                                type, data NULL without one */
-    uint32_t                 offset;        /* of the node: alias, "..." */
+    uint32_t                 offset;        /* the node's: alias, "..." */
     uint32_t                 name_offset;
     uint32_t                 end;
     uint32_t                 arg;           /* the first, or NONE */
     uint32_t                 applied;       /* the first directive, or NONE */
-    uint32_t                 first;         /* of its selections, or NONE */
-    uint32_t                 set_offset;    /* of its "{" */
+    uint32_t                 first;         /* first selection, or NONE */
+    uint32_t                 set_offset;    /* the "{"'s offset */
     uint32_t                 next;
     uint32_t                 parent;        /* selection it is in, or NONE */
     uint32_t                 fragment;      /* SPREAD: after validation */
@@ -162,12 +162,12 @@ typedef struct {
 
 typedef struct {
     agg_str_t                name;          /* without "$" */
-    uint32_t                 offset;        /* of the "$" */
+    uint32_t                 offset;        /* the "$"'s offset */
     uint32_t                 name_offset;
-    uint32_t                 node_offset;   /* of the description, if any */
+    uint32_t                 node_offset;   /* the description's, if any */
     uint32_t                 end;
     agg_str_t                type_name;
-    uint32_t                 type_offset;   /* of the whole type */
+    uint32_t                 type_offset;   /* the whole type's offset */
     uint32_t                 type_name_offset;
     agg_gql_wraps_t          wraps;
     uint32_t                 value;         /* the default, or NONE */
@@ -187,7 +187,7 @@ typedef struct {
                                                follow each other */
     uint32_t                 nvariables;
     uint32_t                 applied;
-    uint32_t                 first;         /* of its selections */
+    uint32_t                 first;         /* first selection */
     uint32_t                 set_offset;
     uint32_t                 selection_end; /* all in it: first to this */
     uint32_t                 value;         /* its values: this to value_end */

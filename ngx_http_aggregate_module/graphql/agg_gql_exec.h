@@ -46,7 +46,7 @@ typedef enum {
 typedef enum {
     AGG_GQL_SITE_WAITING = 0,
     AGG_GQL_SITE_VALUE,
-    AGG_GQL_SITE_LIST,                      /* of a batch */
+    AGG_GQL_SITE_LIST,                      /* the list of a batch */
     AGG_GQL_SITE_FAILED,
     AGG_GQL_SITE_FORBIDDEN,
     AGG_GQL_SITE_BAD_ARGUMENT,
@@ -101,7 +101,7 @@ struct agg_gql_key_s {
     agg_gql_call_t           *call;
     agg_gql_item_t           *items;
     agg_gql_item_t          **last;
-    agg_gql_key_t            *next;         /* of its call */
+    agg_gql_key_t            *next;         /* the next key of the call */
     agg_gql_memo_t            memo;
 };
 
@@ -110,12 +110,12 @@ struct agg_gql_site_s {
     agg_gql_site_e            state;
     agg_gql_node_t           *node;
     agg_gql_object_t         *object;
-    agg_gql_site_t           *next;         /* of the same value */
-    agg_gql_site_t           *same;         /* of the same call, or queue */
+    agg_gql_site_t           *next;         /* the next one of the value */
+    agg_gql_site_t           *same;         /* same call, or next in queue */
     agg_gql_call_t           *call;
     agg_gql_key_t            *key;
     agg_str_t                 value;
-    agg_gql_site_t           *sites;        /* of its value */
+    agg_gql_site_t           *sites;        /* the sites of the value */
 };
 
 
@@ -129,18 +129,18 @@ struct agg_gql_call_s {
     agg_str_t                 args;
     agg_str_t                 body;
     agg_str_t                *headers;      /* values */
-    agg_gql_site_t           *sites;        /* that wait for it */
+    agg_gql_site_t           *sites;        /* the sites waiting for it */
     agg_gql_key_t            *keys;
     agg_gql_key_t           **table;
     uint32_t                  mask;
     uint32_t                  hash;
-    agg_gql_call_t           *next;         /* of the same field */
+    agg_gql_call_t           *next;         /* the next one of the field */
 
     agg_gql_call_e            error;        /* from here on: its result */
     const char               *reason;
     unsigned                  status;       /* 0: none */
     agg_str_t                 value;
-    agg_str_t                 source;       /* of a failed one: its JSON */
+    agg_str_t                 source;       /* JSON of a failed call */
     unsigned                  done:1;
     unsigned                  failed:1;
     unsigned                  null:1;       /* by nullOn */
@@ -189,8 +189,8 @@ struct agg_gql_exec_s {
     const agg_str_t          *variables;
     agg_mem_t                *mem;
     agg_gql_env_t             env;
-    size_t                    max_request;  /* of a URI or body, bytes */
-    size_t                    max;          /* of the answer, bytes */
+    size_t                    max_request;  /* for a URI or body, bytes */
+    size_t                    max;          /* for the answer, bytes */
     size_t                    charged;      /* for sites */
     uint64_t                  walked;       /* bytes of shared values */
     unsigned                  mask_errors;
@@ -201,7 +201,7 @@ struct agg_gql_exec_s {
     agg_gql_state_t         **states;       /* by number */
     uint32_t                  nstates;
     uint32_t                  pending;
-    uint32_t                  root;         /* of a mutation: the next field */
+    uint32_t                  root;         /* a mutation's next field */
     agg_gql_site_t           *queue;        /* to be started */
     agg_gql_site_t          **queue_last;
     agg_gql_state_t         **batches;
@@ -213,15 +213,15 @@ struct agg_gql_exec_s {
 
     agg_gql_frame_t          *frames;
     uint32_t                  max_frames;
-    agg_str_t                *values;       /* that the frames have read */
+    agg_str_t                *values;       /* values read by frames */
     uint32_t                  max_values;
 
-    agg_gql_site_t           *cursor;       /* of the writer */
+    agg_gql_site_t           *cursor;       /* the writer's position */
     uint32_t                  taken_back;   /* how often output was */
     agg_buf_t                 out;
     agg_buf_t                 errors;
     uint32_t                  nerrors;
-    agg_rc_e                  rc;           /* what ended it early */
+    agg_rc_e                  rc;           /* why it ended early */
     unsigned                  mutation:1;
     unsigned                  expired:1;    /* nothing is started any more */
 };
@@ -258,13 +258,13 @@ agg_rc_e agg_gql_exec_write(agg_gql_exec_t *e);
 
 struct agg_gql_frame_s {
     agg_gql_node_t           *node;         /* whose value it is */
-    agg_gql_set_t            *set;          /* of an object */
+    agg_gql_set_t            *set;          /* the set of an object */
     agg_gql_object_t         *object;
     agg_str_t                 value;
-    agg_iter_t                it;           /* of a list */
-    agg_gql_item_t           *item;         /* of a batch's list */
-    agg_gql_wraps_t           wraps;        /* of the elements */
-    uint32_t                  index;        /* of the field or element */
+    agg_iter_t                it;           /* the elements of a list */
+    agg_gql_item_t           *item;         /* the items of a batch's list */
+    agg_gql_wraps_t           wraps;        /* the elements' wraps */
+    uint32_t                  index;        /* the field's or element's */
     uint32_t                  values;       /* where those read begin */
     size_t                    start;        /* in the output */
     unsigned                  list:1;

@@ -64,7 +64,7 @@ typedef struct {
     agg_str_t           operation_name;
     agg_str_t           variables;      /* an object, raw, or none */
     agg_str_t           document_id;
-    agg_str_t           hash;           /* of "persistedQuery" */
+    agg_str_t           hash;           /* the "persistedQuery" hash */
     unsigned            persisted:1;    /* there is a "persistedQuery" */
     unsigned            version:1;      /* and its version is 1 */
 } agg_gql_request_t;

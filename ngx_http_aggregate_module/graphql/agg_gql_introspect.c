@@ -84,7 +84,7 @@ typedef struct {
     const agg_str_t         *alias;
     const agg_gql_field_t   *field;
     unsigned                 deprecated;    /* includeDeprecated */
-    uint32_t                 first;         /* of its own nodes, or NONE */
+    uint32_t                 first;         /* the first own node, or NONE */
     uint32_t                 last;
     uint32_t                 next;
     uint32_t                 members;       /* selections that were merged */
@@ -104,7 +104,7 @@ typedef struct {
     agg_gql_meta_e           kind;
     unsigned                 list;
     const void              *element;       /* the object; or array of them */
-    agg_gql_wraps_t          wraps;         /* of a type */
+    agg_gql_wraps_t          wraps;         /* the wraps of a type */
     uint32_t                 node;          /* the next one; of a list its own
                                                first */
     unsigned                 pointers;      /* the array is one of pointers */

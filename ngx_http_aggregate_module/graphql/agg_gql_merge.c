@@ -40,10 +40,10 @@ typedef struct {
     uint32_t                *names;
     uint32_t                *stamps;        /* by fragment: last group in */
     uint32_t                *stack;
-    agg_gql_entry_t         *entries;       /* of this level, then the next */
+    agg_gql_entry_t         *entries;       /* this level's, then the next's */
     uint32_t                 nentries;
     uint32_t                 entries_room;
-    uint32_t                *list;          /* of entries, sorted */
+    uint32_t                *list;          /* sorted entries */
     uint32_t                 room;
     uint32_t                 group;
     uint32_t                 budget;

@@ -22,7 +22,7 @@ typedef struct {
     agg_gql_sdl_t           *sdl;
     agg_mem_t               *mem;
     uint32_t                 max_tokens;
-    uint32_t                 last_end;      /* of the token before */
+    uint32_t                 last_end;      /* the end of the token before */
 } agg_gql_parser_t;
 
 

@@ -56,12 +56,12 @@ struct agg_gql_node_s {
     const agg_gql_binding_t  *binding;      /* NULL: none */
     const agg_gql_type_t     *type;         /* the named one */
     agg_gql_wraps_t           wraps;
-    agg_gql_set_t            *set;          /* that it is in */
+    agg_gql_set_t            *set;          /* the set that it is in */
     agg_gql_set_t            *sets;         /* below it, by type */
     agg_gql_node_t           *above;        /* nearest around it that fetches */
-    uint32_t                 *selections;   /* of the document, merged */
+    uint32_t                 *selections;   /* merged ones of the document */
     uint32_t                  nselections;
-    uint32_t                  member;       /* of the set's, or NONE */
+    uint32_t                  member;       /* index in the set, or NONE */
     agg_path_t                path;         /* behind the member, or all */
     uint32_t                  fetch;        /* number, NONE: not fetched */
     unsigned                  root:1;       /* an empty object */
@@ -74,7 +74,7 @@ struct agg_gql_node_s {
 typedef struct {
     agg_str_t                 name;         /* decoded */
     uint32_t                  hash;
-    uint32_t                  next;         /* of the same slot, or NONE */
+    uint32_t                  next;         /* next in the slot, or NONE */
 } agg_gql_member_t;
 
 
@@ -86,7 +86,7 @@ struct agg_gql_set_s {
     agg_gql_set_t            *next;         /* the same for another type */
     agg_gql_node_t           *nodes;
     uint32_t                  nnodes;
-    agg_gql_member_t         *members;      /* what is read of an object */
+    agg_gql_member_t         *members;      /* members read from an object */
     uint32_t                  nmembers;
     uint32_t                 *slots;
     uint32_t                  mask;
@@ -112,7 +112,7 @@ struct agg_gql_plan_s {
     agg_gql_place_t          *marks;
 
     agg_gql_set_t            *todo;         /* sets below them are due */
-    uint32_t                 *list;         /* of selections, scratch */
+    uint32_t                 *list;         /* scratch for selections */
     uint32_t                  nlist;
     uint32_t                  max_list;
     uint32_t                 *stack;

@@ -74,7 +74,7 @@ typedef struct {
 /* @rest; what is a template is not looked into here */
 
 typedef struct {
-    agg_gql_loc_t            loc;           /* of the directive */
+    agg_gql_loc_t            loc;           /* the directive's place */
     agg_gql_method_e         method;
     agg_gql_text_t           uri;
     agg_gql_text_t           select;
@@ -170,9 +170,9 @@ struct agg_gql_type_s {
     agg_gql_loc_t            loc;
     unsigned                 id;            /* in schema->types */
     unsigned                 one_of:1;
-    unsigned                 builtin:1;     /* of the specification */
+    unsigned                 builtin:1;     /* in the specification */
     unsigned                 introspection:1;   /* __Schema and so on */
-    unsigned                 hidden:1;      /* of our own directives */
+    unsigned                 hidden:1;      /* one of our own directives */
     agg_gql_field_t         *fields;        /* OBJECT_TYPE, INTERFACE */
     unsigned                 nfields;
     agg_gql_input_t         *inputs;        /* INPUT_OBJECT */
@@ -234,7 +234,7 @@ struct agg_gql_schema_s {
     unsigned                 nordered;
     agg_gql_directive_t    **directives;
     unsigned                 ndirectives;
-    agg_gql_directive_t    **shown;         /* of introspection: in its order */
+    agg_gql_directive_t    **shown;         /* in the order of introspection */
     unsigned                 nshown;
     agg_gql_type_t          *query;
     agg_gql_type_t          *mutation;      /* or NULL */

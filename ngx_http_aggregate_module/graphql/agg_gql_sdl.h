@@ -41,7 +41,7 @@ typedef struct {
 typedef struct {
     agg_str_t                name;
     uint32_t                 offset;
-    uint32_t                 node_offset;   /* of the operation's keyword */
+    uint32_t                 node_offset;   /* the operation's keyword */
     agg_gql_operation_e      operation;
 } agg_gql_sdl_name_t;
 

@@ -36,7 +36,7 @@ typedef struct {
     agg_gql_piece_e         kind;
     agg_piece_t             piece;
     agg_str_t               pair;       /* "name=", if the value is all of it */
-    const void             *type;       /* of "${Type.path}": the caller's */
+    const void             *type;       /* the caller's, for "${Type.path}" */
     unsigned                first:1;    /* begins a pair of the query string */
     unsigned                repeat:1;
 } agg_gql_piece_t;
@@ -45,7 +45,7 @@ typedef struct {
 typedef struct {
     agg_gql_piece_t        *pieces;
     size_t                  npieces;
-    size_t                  length;     /* of the literals, bytes */
+    size_t                  length;     /* all literals, bytes */
     unsigned                dynamic:1;
     unsigned                keys:1;     /* has ${keys} */
 } agg_gql_template_t;

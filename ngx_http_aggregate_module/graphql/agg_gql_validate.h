@@ -45,7 +45,7 @@ typedef struct {
     uint32_t                *spreads;       /* selections that are spreads */
     agg_gql_spreads_t       *of_fragment;
     agg_gql_spreads_t       *of_operation;
-    agg_gql_size_t          *sizes;         /* of fragments */
+    agg_gql_size_t          *sizes;         /* by fragment */
     uint32_t                *order;         /* fragments, used ones first */
     u_char                  *used;          /* fragments */
 } agg_gql_validation_t;

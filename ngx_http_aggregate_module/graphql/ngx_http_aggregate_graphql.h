@@ -111,7 +111,7 @@ typedef struct {
     ngx_http_aggregate_graphql_conf_t   *conf;
     ngx_pool_t                          *pool;
     agg_mem_t                            mem;
-    size_t                               size;      /* of all its memory */
+    size_t                               size;      /* the memory used in all */
     size_t                               counted;   /* in conf->plan_size */
     ngx_uint_t                           refs;      /* requests that use it */
 
@@ -140,8 +140,8 @@ typedef struct {
     ngx_http_aggregate_graphql_plan_t   *plan;
     agg_gql_exec_t                       exec;
     ngx_http_aggregate_join_t           *join;
-    uint32_t                             join_root; /* of a mutation */
-    agg_buf_t                            errors;    /* of the request */
+    uint32_t                             join_root; /* a mutation's root */
+    agg_buf_t                            errors;    /* the request's errors */
     ngx_uint_t                           nerrors;
     ngx_str_t                            name;
     u_char                               hash[NGX_HTTP_AGGREGATE_GRAPHQL_HASH];

@@ -33,12 +33,12 @@ typedef struct {
     const char       *name;
     unsigned          type;
     unsigned          flag;
-    size_t            offset;   /* of the seconds of a lifetime */
+    size_t            offset;   /* where a lifetime's seconds are */
 } agg_cache_directive_t;
 
 
 typedef struct {
-    const u_char     *start;    /* of the element, and its end */
+    const u_char     *start;    /* the element's start, and its end */
     const u_char     *last;
     agg_cache_str_t   name;
     agg_cache_str_t   value;    /* data is NULL: there is none */

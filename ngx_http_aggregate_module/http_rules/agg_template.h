@@ -62,7 +62,7 @@ typedef struct {
     agg_piece_e             kind;
     agg_value_e             value;
     agg_str_t               text;
-    agg_path_t             *path;       /* of AGG_PIECE_PART */
+    agg_path_t             *path;       /* the path of AGG_PIECE_PART */
     int                     index;      /* for the caller */
     size_t                  offset;     /* in the text, of its end */
     unsigned                args:1;     /* stands after the "?" */
@@ -74,7 +74,7 @@ typedef struct {
     agg_template_e          kind;
     agg_piece_t            *pieces;
     size_t                  npieces;
-    size_t                  length;     /* of all literals, bytes */
+    size_t                  length;     /* all literals, bytes */
     unsigned                dynamic:1;  /* has a piece that is no literal */
     unsigned                slash:1;    /* set by the caller: a value in the
                                            path may hold "/", rendered as

@@ -104,7 +104,7 @@ typedef struct {
 typedef struct {
     u_char           *pos;
     u_char           *end;
-    agg_kind_e        kind;         /* of the container */
+    agg_kind_e        kind;         /* the container's kind */
     agg_str_t         name;         /* raw, between its quotes */
     agg_str_t         value;        /* raw, trimmed */
 } agg_iter_t;

@@ -91,7 +91,7 @@ typedef struct {
 
 typedef struct {
     uint32_t            used;
-    uint32_t            dynamic;       /* of values not configured */
+    uint32_t            dynamic;       /* slots of values not configured */
     uint64_t            overflow;
     uint64_t           *keys;
     uint64_t           *data;          /* a counter, or sum and buckets */
@@ -118,7 +118,7 @@ typedef struct {
 typedef struct {
     int32_t             pid;
     uint32_t            queue;         /* bytes, the exporter's */
-    int32_t            *cells;         /* of both families of gauges */
+    int32_t            *cells;         /* both families of gauges */
 } agg_metrics_process_t;
 
 
@@ -137,7 +137,7 @@ typedef enum {
 typedef struct {
     uint32_t            series;
     uint32_t            reserved;      /* series that only configured get */
-    uint32_t            slots;         /* of a table, and of values */
+    uint32_t            slots;         /* slots of a table, and values */
     uint32_t            values;
     uint32_t            values_used;
     uint32_t            values_dynamic;

@@ -34,7 +34,7 @@ typedef enum {
 
 
 typedef struct {
-    const char *const  *words;         /* of statuses that are no codes */
+    const char *const  *words;         /* names of statuses without code */
     uint32_t            nwords;
     int               (*alive)(int32_t pid);
 } agg_metrics_names_t;

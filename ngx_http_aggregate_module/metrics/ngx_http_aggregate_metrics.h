@@ -32,7 +32,7 @@ typedef struct {
                                   /* ngx_http_aggregate_metrics_loc_conf_t * */
     ngx_array_t                         parts;    /* ngx_str_t * */
     ngx_http_upstream_main_conf_t      *upstreams;
-    uint32_t                           *services; /* of the upstreams */
+    uint32_t                           *services; /* by upstream */
     ngx_cycle_t                        *cycle;
 } ngx_http_aggregate_metrics_zone_t;
 
@@ -72,13 +72,13 @@ typedef struct {
 
 typedef struct {
     ngx_http_aggregate_metrics_zone_t  *zone;
-    ngx_str_t                           name;     /* of the zone */
+    ngx_str_t                           name;     /* the zone's name */
     u_char                             *file;
     ngx_uint_t                          line;
     ngx_http_complex_value_t           *parameter;
                                              /* "route=", NULL: not set */
     ngx_http_complex_value_t           *route;
-    uint32_t                            number;   /* of the route, if static */
+    uint32_t                            number;   /* the route's, if static */
 
     ngx_http_upstream_srv_conf_t       *upstream; /* the last one, and its */
     uint32_t                            service;  /* number */
@@ -89,7 +89,7 @@ typedef struct {
     u_char                             *status_file;
     ngx_uint_t                          status_line;
     ngx_array_t                         includes; /* ngx_str_t */
-    void                               *page;     /* of aggregate_status */
+    void                               *page;     /* for aggregate_status */
 } ngx_http_aggregate_metrics_loc_conf_t;
 
 
@@ -111,7 +111,7 @@ struct ngx_http_aggregate_watch_s {
                                         ngx_http_request_t *r, ngx_int_t rc);
 
     ngx_uint_t                          round;
-    ngx_uint_t                          states;   /* of earlier upstreams */
+    ngx_uint_t                          states;   /* earlier upstreams' */
     ngx_http_upstream_srv_conf_t       *uscf;     /* NULL: none is known */
     uint32_t                            service;
     int32_t                            *service_in_flight;

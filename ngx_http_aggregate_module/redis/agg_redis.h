@@ -43,7 +43,7 @@ typedef enum {
 typedef struct {
     agg_redis_type_e         type;
     int64_t                  integer;
-    size_t                   length;    /* of the value, or of the text */
+    size_t                   length;    /* the value's, or the text's */
     u_char                  *dst;       /* NULL: the value is passed over */
 
     /* private */

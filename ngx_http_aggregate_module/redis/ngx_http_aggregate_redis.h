@@ -74,7 +74,7 @@ typedef void (*ngx_http_aggregate_redis_pt)(
 /* in shared memory: what a worker has learned, the others know */
 
 typedef struct {
-    ngx_atomic_t                          hash;     /* of the server's name */
+    ngx_atomic_t                          hash;     /* the server name's */
     ngx_atomic_t                          fails;    /* in a row */
     ngx_atomic_t                          down;
     ngx_atomic_t                          probe_at; /* milliseconds */
@@ -106,7 +106,7 @@ struct ngx_http_aggregate_redis_node_s {
     ngx_uint_t                            naddrs;
     ngx_http_aggregate_redis_health_t    *health;
     ngx_http_aggregate_redis_conn_t      *conn;
-    ngx_uint_t                            links;    /* that refer to it */
+    ngx_uint_t                            links;    /* users of the node */
     ngx_event_t                           recovery; /* when it is down */
     ngx_msec_t                            misplaced_at;
     ngx_msec_t                            refused_at
@@ -220,7 +220,7 @@ struct ngx_http_aggregate_redis_talk_s {
     size_t                                out_sent;
     ngx_uint_t                            greetings; /* to be answered */
     ngx_uint_t                            greeted;
-    ngx_msec_t                            greeted_at; /* it was sent */
+    ngx_msec_t                            greeted_at; /* time of sending */
 
     unsigned                              select:1; /* the database */
     unsigned                              open:1;
@@ -236,7 +236,7 @@ struct ngx_http_aggregate_redis_conn_s {
     agg_redis_parser_t                parser;
     ngx_queue_t                       ops;       /* in the order of replies */
     ngx_uint_t                        nops;
-    u_char                           *out;       /* what is to be sent */
+    u_char                           *out;       /* data to be sent */
     size_t                            out_len;
     size_t                            out_sent;
     size_t                            out_size;
@@ -260,7 +260,7 @@ struct ngx_http_aggregate_redis_op_s {
     ngx_http_aggregate_redis_pt           handler;
     void                                 *data;
     ngx_pool_t                           *pool;
-    size_t                                limit;    /* of the value */
+    size_t                                limit;    /* the value's limit */
     ngx_msec_t                            deadline;
     ngx_int_t                             rc;
     ngx_str_t                             value;
@@ -326,7 +326,7 @@ struct ngx_http_aggregate_redis_follow_s {
     ngx_queue_t                           queue;
     ngx_event_t                           timer;
     ngx_msec_t                            delay;
-    ngx_msec_t                            clock_at;  /* it is asked next */
+    ngx_msec_t                            clock_at;  /* the next question */
     ngx_uint_t                            misplaced; /* as it was found */
     ngx_uint_t                            step;
 };

@@ -8,7 +8,7 @@
 
 
 typedef struct {
-    ngx_array_t                         redis;    /* of pointers */
+    ngx_array_t                         redis;    /* elements are pointers */
 } ngx_http_aggregate_redis_main_conf_t;
 
 

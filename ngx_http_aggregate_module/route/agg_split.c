@@ -7,8 +7,8 @@
 
 
 #define AGG_SPLIT_SIGMA    3.0
-#define AGG_SPLIT_GROWTH   1.2            /* of the bounds of the histogram */
-#define AGG_SPLIT_SLOWER   0.05           /* of the calls */
+#define AGG_SPLIT_GROWTH   1.2            /* growth of the histogram's bounds */
+#define AGG_SPLIT_SLOWER   0.05           /* a part of the calls */
 #define AGG_SPLIT_MARGIN   5.0            /* ms beside K times */
 
 

@@ -42,7 +42,7 @@
 #define AGG_SPLIT_SLICES     10
 #define AGG_SPLIT_HISTOGRAM  64
 #define AGG_SPLIT_TICK       1000         /* ms between two looks */
-#define AGG_SPLIT_BOUNDS     14           /* of the durations, see below */
+#define AGG_SPLIT_BOUNDS     14           /* bounds of durations, see below */
 
 
 typedef enum {
@@ -94,7 +94,7 @@ typedef struct {
 
 typedef struct {
     unsigned             on;
-    double               errors;          /* of 1 */
+    double               errors;          /* a rate, up to 1 */
     double               latency;         /* times, 0: off */
     uint32_t             min;             /* calls, at least 1 */
     uint64_t             window;          /* ms */
@@ -109,7 +109,7 @@ typedef struct {
 
 
 typedef struct {
-    uint64_t             start;           /* of the newest slice, 0: empty */
+    uint64_t             start;           /* the newest slice's, 0: empty */
     uint32_t             head;
     uint32_t             pad;
     agg_split_slice_t    slices[AGG_SPLIT_SLICES];
@@ -127,12 +127,12 @@ typedef struct {
     uint32_t             percent;
     uint32_t             state;
     uint32_t             why;
-    uint32_t             step;            /* of the ramp, from 0 */
+    uint32_t             step;            /* the ramp's step, from 0 */
     uint32_t             step_calls;      /* judged ones in this step */
     uint32_t             last_percent;    /* before it was aborted */
     uint32_t             last_state;
     uint32_t             pad;
-    uint64_t             since;           /* of this state or step */
+    uint64_t             since;           /* when this state or step began */
 
     /* totals */
 
@@ -159,7 +159,7 @@ typedef struct {
     uint32_t             magic;
     uint32_t             nversions;
     uint64_t             text;            /* digest of its configuration */
-    uint64_t             changes;         /* that are to be kept in the file */
+    uint64_t             changes;         /* changes to be kept in the file */
     uint64_t             looked;
     agg_split_base_t     base;
     agg_split_version_t  versions[1];

@@ -46,7 +46,7 @@ typedef struct {
 
 typedef struct {
     ngx_http_upstream_rr_peers_t       *peers;
-    ngx_uint_t                          config;         /* of "resolve" */
+    ngx_uint_t                          config;         /* from "resolve" */
     ngx_uint_t                          nservers;
     ngx_uint_t                          nlocal;
     ngx_uint_t                          nremote;

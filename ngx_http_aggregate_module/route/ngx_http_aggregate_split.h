@@ -37,7 +37,7 @@ typedef struct {
 
 typedef struct {
     ngx_str_t                             name;
-    ngx_str_t                             file;        /* of "state=" */
+    ngx_str_t                             file;        /* the "state=" file */
     ngx_shm_zone_t                       *shm_zone;
     ngx_slab_pool_t                      *shpool;
     ngx_http_aggregate_split_places_t    *places;
@@ -55,7 +55,7 @@ typedef struct {
 
 
 typedef struct {
-    ngx_str_t                             name;        /* of the variable */
+    ngx_str_t                             name;        /* the variable's name */
     ngx_str_t                             salt;
     uint64_t                              salt_hash;
     ngx_str_t                             zone_name;

@@ -9,7 +9,7 @@
 typedef struct {
     agg_split_version_t               version;
     agg_split_sum_t                   sum;
-    uint32_t                          percent;     /* of the default as well */
+    uint32_t                          percent;     /* the default's, too */
 } ngx_http_aggregate_split_view_t;
 
 

@@ -11,7 +11,7 @@
 typedef struct {
     agg_iter_t         it;
     const u_char      *close;       /* the container's last byte */
-    long               index;       /* of the element to come */
+    long               index;       /* the element to come */
     long               wanted;
     unsigned           any;         /* there are members */
     unsigned           found;
@@ -24,7 +24,7 @@ typedef struct {
     const agg_str_t   *json;
     const u_char      *from;        /* not copied yet */
     agg_level_t       *level;
-    unsigned           depth;       /* of the path, levels in use */
+    unsigned           depth;       /* levels of the path in use */
     agg_level_t        levels[AGG_PATH_MAX_STEPS];
 } agg_place_t;
 

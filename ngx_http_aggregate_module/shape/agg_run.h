@@ -22,7 +22,7 @@ typedef enum {
     AGG_RUN_NAME_STRING,
     AGG_RUN_COLON,
     AGG_RUN_SCAN,                   /* a value */
-    AGG_RUN_REST,                   /* of an array */
+    AGG_RUN_REST,                   /* the rest of an array */
     AGG_RUN_AFTER,
     AGG_RUN_END
 } agg_run_step_e;
@@ -65,8 +65,8 @@ struct agg_track_s {
 
 typedef struct {
     u_char              text[2 * AGG_BLOCK];
-    unsigned            mask;       /* of a text of one block */
-    size_t              len;        /* of the text, of any length */
+    unsigned            mask;       /* for a text of one block */
+    size_t              len;        /* the text's, any length */
     const agg_state_t  *child;      /* NULL: it is dropped */
 } agg_habit_t;
 
@@ -75,16 +75,16 @@ struct agg_frame_s {
     const agg_state_t  *state;
     const agg_state_t  *usual;      /* the state of the habits */
     agg_habit_t        *habits;
-    unsigned            misses;     /* of the habits */
+    unsigned            misses;     /* how often habits missed */
     agg_habit_t        *habit;      /* the next member's */
-    size_t              index;      /* of the element */
-    size_t              at;         /* of the array, bytes from 1 */
+    size_t              index;      /* the element's index */
+    size_t              at;         /* the array's, bytes from 1 */
     size_t              limit;
     size_t              total;      /* elements, when counted */
-    size_t              start;      /* of the container in the output */
+    size_t              start;      /* the container's, in the output */
     size_t              mark;       /* there, to go back to */
     int                 slot;       /* the value is taken by a move */
-    u_char              close;      /* what closes it, 0: the document's */
+    u_char              close;      /* the closing byte, 0: the document's */
     u_char              silent;
     u_char              comma;      /* something is in it */
     u_char              dirty;      /* something in it must go */

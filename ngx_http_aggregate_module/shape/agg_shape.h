@@ -71,12 +71,12 @@ typedef struct agg_track_s  agg_track_t;
 /* the arguments of a shape at run time, by the slots its statements returned */
 
 typedef struct {
-    agg_str_t        *values;           /* of the elements, raw JSON; data is
-                                           NULL: nothing for this one */
+    agg_str_t        *values;           /* for the elements, raw JSON; data
+                                           is NULL: nothing for this one */
     size_t            n;
-    size_t            at;               /* of duplicate arrays the one whose
-                                           "[" is that many bytes into what is
-                                           pushed, from 1; 0: all of them */
+    size_t            at;               /* the one of duplicate arrays whose
+                                           "[" is so many bytes into the
+                                           input, from 1; 0: all of them */
 } agg_shape_into_t;
 
 
@@ -107,16 +107,16 @@ typedef struct {
     agg_frame_t             *frames;
     agg_frame_t             *frame;     /* the innermost */
     const agg_state_t       *child;     /* for the value that is due */
-    const agg_edge_t        *edge;      /* of the member that is due */
+    const agg_edge_t        *edge;      /* the edge of the member due */
     const u_char            *piece;
-    size_t                   base;      /* of the piece in the document */
-    const u_char            *from;      /* what of this piece is to be copied */
+    size_t                   base;      /* the piece's offset */
+    const u_char            *from;      /* where the bytes to be copied begin */
     const u_char            *to;
     const u_char            *quote;     /* where in this piece the name is */
-    size_t                   length;    /* of the name, raw */
+    size_t                   length;    /* the raw length of the name */
     u_char                  *names;     /* the name, when it came in pieces */
     unsigned                 spilled;   /* the name is in out already */
-    unsigned                 copying;   /* what is scanned stays */
+    unsigned                 copying;   /* scanned bytes stay */
     agg_track_t             *tracks;
     agg_buf_t               *moves;
     agg_buf_t                spare;

@@ -23,7 +23,7 @@ typedef struct {
     unsigned              nstates;
     unsigned              levels;
     size_t                name;         /* the longest */
-    uint64_t             *set;          /* of the child to be found */
+    uint64_t             *set;          /* the set of the child to be found */
     agg_state_t          *states;
     agg_state_t         **last;
     unsigned              failed;       /* no memory */

@@ -56,13 +56,13 @@ typedef struct agg_rule_s  agg_rule_t;
 struct agg_rule_s {
     agg_rule_e            type;
     agg_path_t           *path;
-    agg_path_t           *to;       /* of a move, within the element */
+    agg_path_t           *to;       /* a move's path in the element */
     unsigned              shared;   /* steps up to the last wildcard */
     agg_str_t             name;     /* decoded, of a rename and into */
     agg_str_t             text;     /* the name as "name":, a constant */
-    size_t                n;        /* of a limit */
-    int                   slot;     /* of an argument, or of a move */
-    unsigned              rank;     /* of a rename, from 1 */
+    size_t                n;        /* a limit's number */
+    int                   slot;     /* an argument's slot, or a move's */
+    unsigned              rank;     /* a rename's rank, from 1 */
     agg_rule_t           *next;
 };
 
@@ -74,7 +74,7 @@ struct agg_edge_s {
     int                   out;      /* which of the state's outs it becomes */
     unsigned              rank;     /* 0: not renamed */
     u_char                head;     /* the name's first byte, else a quote */
-    u_char                start[AGG_BLOCK];    /* of the name */
+    u_char                start[AGG_BLOCK];    /* the first bytes of the name */
 };
 
 
@@ -117,7 +117,7 @@ struct agg_state_s {
     unsigned              nplaces;  /* moves within this value */
     const agg_rule_t    **places;
 
-    uint64_t              names;    /* of the edges, a bit for each */
+    uint64_t              names;    /* a bit for each edge's name */
     unsigned              nedges;
     agg_edge_t           *edges;    /* by length */
     unsigned short        first[AGG_EDGE_LONG + 3];
@@ -162,7 +162,7 @@ struct agg_shape_s {
 
     const agg_state_t    *start;
     const agg_state_t    *root;
-    const agg_state_t    *late;     /* of a second pass, NULL: none */
+    const agg_state_t    *late;     /* the second pass, NULL: none */
     unsigned              place;    /* moves and sets are done */
     unsigned              nframes;
     unsigned              ntracks;

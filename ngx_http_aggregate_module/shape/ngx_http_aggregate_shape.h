@@ -55,7 +55,7 @@ typedef struct {
     ngx_http_request_t              *request;
 
     ngx_list_t                       headers;   /* as the client sent them */
-    void                            *elts;      /* of those that are sent */
+    void                            *elts;      /* the elements sent */
     ngx_table_elt_t                 *accept_encoding;
     ngx_table_elt_t                 *range;
     ngx_table_elt_t                 *if_range;

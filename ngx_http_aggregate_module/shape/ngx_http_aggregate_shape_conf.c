@@ -6,7 +6,7 @@
 
 typedef struct {
     ngx_int_t                        index;
-    size_t                           max;       /* of "limit" */
+    size_t                           max;       /* the maximum of "limit" */
 } ngx_http_aggregate_shape_arg_t;
 
 

@@ -37,7 +37,7 @@ typedef struct {
     ngx_str_t                        name;
     ngx_str_t                        file;
     ngx_uint_t                       line;
-    ngx_md5_t                        md5;       /* of all that it says */
+    ngx_md5_t                        md5;       /* a digest of the shape */
     ngx_http_aggregate_shape_t      *shape;
 } ngx_http_aggregate_named_t;
 

@@ -43,7 +43,7 @@ typedef struct {
     const uint8_t          *key;
     size_t                  key_len;
     agg_otlp_type_e         type;
-    const uint8_t          *data;      /* of a string */
+    const uint8_t          *data;      /* a string's bytes */
     size_t                  len;
     int64_t                 number;
 } agg_otlp_attr_t;

@@ -65,9 +65,9 @@ typedef struct {
     ngx_flag_t                          gzip;
     ngx_int_t                           json;
 
-    agg_otlp_attr_t                    *attrs;    /* of the resource */
+    agg_otlp_attr_t                    *attrs;    /* the resource's */
     ngx_uint_t                          nattrs;
-    ngx_str_t                           head;     /* of a request, so far */
+    ngx_str_t                           head;     /* a request's head, so far */
 
 #if (NGX_SSL)
     ngx_ssl_t                          *ssl;
@@ -138,7 +138,7 @@ struct ngx_http_aggregate_span_s {
     in_port_t                           port;
     ngx_str_t                           uri;
     ngx_str_t                          *peer;
-    ngx_uint_t                          first;    /* of the states */
+    ngx_uint_t                          first;    /* the first of the states */
     ngx_uint_t                          last;
     ngx_uint_t                          status;
     ngx_int_t                           rc;
@@ -165,9 +165,9 @@ struct ngx_http_aggregate_span_s {
 
 struct ngx_http_aggregate_trace_ctx_s {
     ngx_http_request_t                 *request;
-    agg_trace_context_t                 context;  /* of the SERVER span */
+    agg_trace_context_t                 context;  /* the SERVER span's */
     u_char                              parent[8];
-    u_char                              client[8];    /* of its own upstream */
+    u_char                              client[8];    /* its own upstream's */
     ngx_str_t                           state;
     agg_otlp_link_t                     link;
     ngx_str_t                           route;

@@ -605,6 +605,7 @@ fresh_root()
     }
 
     as_root cp /etc/resolv.conf /etc/hosts "$root/etc/"
+    [ ! -f "$HOME/.npmrc" ] || as_root cp "$HOME/.npmrc" "$root/root/"
     as_root touch "$root/complete"
 }
 

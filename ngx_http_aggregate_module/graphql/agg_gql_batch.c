@@ -263,7 +263,9 @@ agg_gql_batch_keys(agg_gql_exec_t *e, agg_gql_state_t *state,
 
         if (key == NULL) {
 
-            if (call == NULL || nkeys == call->binding->size) {
+            if (call == NULL || last == NULL
+                || nkeys == call->binding->size)
+            {
 
                 rc = agg_gql_call_create(e, state, &call);
                 if (rc != AGG_OK) {

@@ -490,6 +490,10 @@ agg_gql_print(agg_buf_t *out, double number)
     }
 
     e = strchr(text, 'e');
+    if (e == NULL) {
+        return AGG_INVALID;
+    }
+
     exponent = atoi(e + 1);
     digits = precision + 1;
 

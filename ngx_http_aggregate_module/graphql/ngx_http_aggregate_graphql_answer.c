@@ -126,6 +126,10 @@ ngx_http_aggregate_graphql_compose(ngx_http_aggregate_graphql_ctx_t *ctx,
         return NGX_ERROR;
     }
 
+    if (data == NULL) {
+        return NGX_ERROR;
+    }
+
     /* the buffer has its own end, most of the time */
 
     if (agg_buf_append(data, "}", 1) == AGG_OK) {
@@ -184,6 +188,10 @@ ngx_http_aggregate_graphql_send(ngx_http_request_t *r, agg_gql_media_e media,
 {
     ngx_int_t     rc;
     ngx_chain_t  *cl;
+
+    if (out == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
 
     r->headers_out.status = status;
     r->headers_out.content_length_n = length;

@@ -240,8 +240,8 @@ ngx_http_aggregate_balance_choose(ngx_http_aggregate_balance_data_t *bp,
 {
     ngx_http_aggregate_balance_choice_t  local, remote;
 
-    local.found = 0;
-    remote.found = 0;
+    ngx_memzero(&local, sizeof(ngx_http_aggregate_balance_choice_t));
+    ngx_memzero(&remote, sizeof(ngx_http_aggregate_balance_choice_t));
 
     ngx_http_aggregate_balance_draw(bp, list, list->local, list->nlocal,
                                     &local);

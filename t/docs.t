@@ -59,7 +59,8 @@ my $t = Harness->new;
 $t->write_file(s{.*/}{}r, slurp($_)) for glob "$top/conf.example/*.graphql";
 $t->write_file('app.json', '{}');
 
-$t->plan(1 + @names + keys(%variables) + @verbs + @blocks + @examples);
+$t->plan(1 + @names + keys(%variables) + @verbs + @blocks + @examples
+         + keys %pages);
 
 
 # the tables
@@ -116,6 +117,14 @@ my $help = `$top/build.sh help`;
 like($help, qr/^  \Q$_\E\b/m, "build.sh $_") for @verbs;
 
 
+# the links
+
+for my $page (sort keys %pages) {
+    my @broken = broken_links($page);
+    ok(!@broken, "$page: links") or diag(map { "$_\n" } @broken);
+}
+
+
 # the blocks
 
 for my $block (@blocks) {
@@ -130,6 +139,52 @@ for my $example (@examples) {
     (my $name = $example) =~ s{.*/}{};
 
     ok($ok, "conf.example/$name: nginx -t") or diag($output);
+}
+
+
+# files and headings of this tree that a page names and that are not there
+sub broken_links {
+    my ($page) = @_;
+    my ($dir) = $page =~ m{^(.*/)} ? $1 : '';
+    my @broken;
+
+    (my $text = $pages{$page}) =~ s/^```.*?^```$//gms;
+
+    while ($text =~ /\]\(([^)\s]+)\)/g) {
+        my $link = $1;
+        next if $link =~ /^https?:/;
+
+        my ($path, $anchor) = split /#/, $link, 2;
+        my $file = $path eq '' ? $page : "$dir$path";
+        1 while $file =~ s{[^/]+/\.\./}{};
+
+        if (!-e "$top/$file") {
+            push @broken, $link;
+        } elsif (defined $anchor && !anchors($file)->{$anchor}) {
+            push @broken, $link;
+        }
+    }
+
+    return @broken;
+}
+
+
+sub anchors {
+    my ($file) = @_;
+    my (%found, %times);
+
+    (my $text = $pages{$file} || slurp("$top/$file")) =~ s/^```.*?^```$//gms;
+
+    while ($text =~ /^#+ (.*)$/gm) {
+        my $name = lc $1;
+
+        $name =~ s/[^\w\- ]//g;
+        $name =~ tr/ /-/;
+        my $n = $times{$name}++;
+        $found{$n ? "$name-$n" : $name} = 1;
+    }
+
+    return \%found;
 }
 
 

@@ -442,7 +442,7 @@ modules_stock()
     local binary version src=/usr/share/nginx/src objs=$build/objs
 
     packages nginx nginx-dev gcc make libssl-dev libhiredis-dev \
-        libcjson-dev
+        libcjson-dev zlib1g-dev
 
     [ -n "$(present_modules)" ] || die "no module has sources yet"
 

@@ -546,7 +546,8 @@ build_compat()
 {
     local dir=$build/compat src
 
-    packages nginx gcc make dpkg-dev libssl-dev libhiredis-dev libcjson-dev
+    packages nginx gcc make dpkg-dev libssl-dev libhiredis-dev libcjson-dev \
+        zlib1g-dev
 
     [ -n "$(present_modules)" ] || die "no module has sources yet"
 
@@ -947,6 +948,7 @@ verb_test()
 
     step stock prove_with "$(nginx_binary)" "$build"
     step asan prove_asan
+    step conf random_conf
     step mutants verb_mutants sample
 
     say "summary, in $SECONDS s"
@@ -955,6 +957,14 @@ verb_test()
     [ $total_failed -eq 0 ] && echo "Result: PASS" || echo "Result: FAIL"
     echo "$total_passed passed, $total_failed failed"
     [ $total_failed -eq 0 ]
+}
+
+
+# the same configurations each time, so that a rare find of another seed does
+# not stand in the way of other work
+random_conf()
+{
+    TEST_NGINX_SECONDS=60 prove_asan t/fuzz/random_conf.t
 }
 
 

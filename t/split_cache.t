@@ -51,6 +51,18 @@ http {
                          aggregate_cache_identity $pool; }
         location /fixed/ { proxy_pass http://v1; }
 
+        # the value is carried along, and the variable is not read again
+        location /redirected/ { set $carried $pool; try_files /none @carried; }
+        location @carried { proxy_pass http://$carried; }
+        location /index/ { set $carried $pool; error_page 418 = /taken/a;
+                           return 418; }
+        location /taken/ { proxy_pass http://$carried; }
+        location /carries/ { aggregate_cache off; set $carried $pool;
+                             aggregate { backend a /cached/a { } } }
+        location /cached/ { proxy_pass http://$carried; }
+        location /beside/ { aggregate_cache off;
+            aggregate { backend a /part/a { } backend b /fixed/b { } } }
+
         location /agg/ { aggregate { backend a /part/a { } } }
         location /aggkey/ { aggregate { backend a /part/a { } }
                             aggregate_cache_key $uri$pool; }
@@ -59,13 +71,13 @@ http {
 }
 EOC
 
-$t->plan(20);
+$t->plan(24);
 $t->run($conf);
 
 sub get {
     my ($uri, $version) = @_;
     my $r = http_request(GET => $uri, headers => [ Cookie => "v=$version" ]);
-    return ($r->body =~ /(v\d)/)[0] . ' ' . $r->header('X-Cache');
+    return ($r->body =~ /(v\d)/)[0] . ' ' . ($r->header('X-Cache') || '-');
 }
 
 is(get('/plain/a', 'v1'), 'v1 MISS', 'without the variable in the key');
@@ -94,3 +106,15 @@ is(get('/agg/a', 'v2'), 'v2 MISS', 'an aggregate of parts that read it');
 get('/aggkey/a', 'v1');
 is(get('/aggkey/a', 'v1'), 'v1 HIT', 'with the variable in its key');
 is(get('/aggkey/a', 'v2'), 'v2 MISS', 'by version');
+
+for my $where (qw(redirected index carries)) {
+    get("/$where/a", 'v1');
+    is((get("/$where/a", 'v2') =~ /^(v\d)/)[0], 'v2',
+       "$where: a value that was carried along");
+}
+
+get('/beside/a', 'v1');
+my $asked = $t->{backends}{v1}->count('/fixed/b');
+get('/beside/a', 'v2');
+is($t->{backends}{v1}->count('/fixed/b'), $asked,
+   'a part beside one that reads the variable is stored');

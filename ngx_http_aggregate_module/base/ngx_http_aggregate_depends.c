@@ -1,5 +1,6 @@
 
 #include "ngx_http_aggregate_depends.h"
+#include "ngx_http_aggregate_ctx.h"
 
 
 /* the last bit is that of all variables beyond: no key is known to have them */
@@ -12,9 +13,19 @@ typedef struct {
 } ngx_http_aggregate_depends_conf_t;
 
 
+typedef struct {
+    ngx_http_request_t                *request;
+    uintptr_t                          read;       /* a bit for each name */
+    uintptr_t                          below;      /* by subrequests */
+} ngx_http_aggregate_depends_ctx_t;
+
+
 static ngx_uint_t ngx_http_aggregate_depends_names(ngx_str_t *text,
     ngx_str_t *name);
+static ngx_http_aggregate_depends_ctx_t *ngx_http_aggregate_depends_get(
+    ngx_http_request_t *r);
 static void *ngx_http_aggregate_depends_create_conf(ngx_conf_t *cf);
+static void ngx_http_aggregate_depends_keep(void *data);
 
 
 static ngx_http_module_t  ngx_http_aggregate_depends_module_ctx = {
@@ -68,22 +79,62 @@ ngx_http_aggregate_depends_add(ngx_conf_t *cf, ngx_str_t *name)
 }
 
 
-void
+ngx_int_t
 ngx_http_aggregate_depend(ngx_http_request_t *r, ngx_uint_t n)
 {
-    uintptr_t  mask;
+    uintptr_t                          bit;
+    ngx_http_request_t                *pr;
+    ngx_http_aggregate_depends_ctx_t  *ctx;
 
     n = ngx_min(n, NGX_HTTP_AGGREGATE_DEPENDS_MAX);
+    bit = (uintptr_t) 1 << n;
 
-    for ( /* void */ ; r; r = r->parent) {
+    for (pr = r; pr; pr = pr->parent) {
 
-        mask = (uintptr_t) ngx_http_get_module_ctx(r,
-                                           ngx_http_aggregate_depends_module);
+        ctx = ngx_http_aggregate_depends_get(pr);
 
-        mask |= (uintptr_t) 1 << n;
+        if (ctx == NULL) {
+            ctx = ngx_pcalloc(pr->pool,
+                              sizeof(ngx_http_aggregate_depends_ctx_t));
+            if (ctx == NULL) {
+                return NGX_ERROR;
+            }
 
-        ngx_http_set_ctx(r, (void *) mask, ngx_http_aggregate_depends_module);
+            ctx->request = pr;
+
+            if (ngx_http_aggregate_ctx_keep(pr, ctx,
+                                            &ngx_http_aggregate_depends_module,
+                                            ngx_http_aggregate_depends_keep)
+                != NGX_OK)
+            {
+                return NGX_ERROR;
+            }
+        }
+
+        if (pr == r) {
+            ctx->read |= bit;
+
+        } else {
+            ctx->below |= bit;
+        }
     }
+
+    return NGX_OK;
+}
+
+
+static ngx_http_aggregate_depends_ctx_t *
+ngx_http_aggregate_depends_get(ngx_http_request_t *r)
+{
+    return ngx_http_aggregate_ctx_find(r, &ngx_http_aggregate_depends_module,
+                                       ngx_http_aggregate_depends_keep);
+}
+
+
+static void
+ngx_http_aggregate_depends_keep(void *data)
+{
+    /* a mark only */
 }
 
 
@@ -94,15 +145,30 @@ ngx_http_aggregate_depends(ngx_http_request_t *r, ngx_str_t *one,
     uintptr_t                           mask;
     ngx_str_t                          *names;
     ngx_uint_t                          i;
+    ngx_http_request_t                 *pr;
+    ngx_http_aggregate_depends_ctx_t   *ctx;
     ngx_http_aggregate_depends_conf_t  *dcf;
 
-    mask = (uintptr_t) ngx_http_get_module_ctx(r,
-                                           ngx_http_aggregate_depends_module);
-    if (mask == 0) {
+    dcf = ngx_http_get_module_main_conf(r, ngx_http_aggregate_depends_module);
+
+    if (dcf->names.nelts == 0) {
         return NULL;
     }
 
-    dcf = ngx_http_get_module_main_conf(r, ngx_http_aggregate_depends_module);
+    mask = 0;
+
+    for (pr = r; pr; pr = pr->parent) {
+
+        ctx = ngx_http_aggregate_depends_get(pr);
+
+        if (ctx != NULL) {
+            mask |= (pr == r) ? ctx->read | ctx->below : ctx->read;
+        }
+    }
+
+    if (mask == 0) {
+        return NULL;
+    }
 
     names = dcf->names.elts;
 

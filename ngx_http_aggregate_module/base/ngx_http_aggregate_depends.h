@@ -3,8 +3,10 @@
  * Variables that decide where a response comes from, such as those of splits:
  * whoever stores the response for others has to have them in its key.
  *
- * The context of the module is a mask of such variables, a bit for each.  An
- * internal redirect wipes it, and rightly: the response is another one then.
+ * A request that has read one is marked for good, and so are the requests above
+ * it, whose responses are made of its own.  An internal redirect takes nothing
+ * back, since "set" may have carried the value along, and into subrequests too:
+ * they depend on what the requests above them have read themselves.
  */
 
 
@@ -25,7 +27,7 @@ ngx_int_t ngx_http_aggregate_depends_add(ngx_conf_t *cf, ngx_str_t *name);
  * The request has read the variable of this number: its response depends on
  * it, and so do those of the requests above it.
  */
-void ngx_http_aggregate_depend(ngx_http_request_t *r, ngx_uint_t n);
+ngx_int_t ngx_http_aggregate_depend(ngx_http_request_t *r, ngx_uint_t n);
 
 /*
  * The first variable that the response depends on and that neither of the

@@ -82,7 +82,9 @@ ngx_http_aggregate_split_variable(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    ngx_http_aggregate_depend(r, (ngx_uint_t) split->depends);
+    if (ngx_http_aggregate_depend(r, (ngx_uint_t) split->depends) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     v->data = split->names[choice->version].data;
     v->len = split->names[choice->version].len;

@@ -109,7 +109,11 @@ ngx_http_aggregate_cache_weakly_equal(const ngx_str_t *one,
         b.len -= 2;
     }
 
-    return a.len == b.len && ngx_strncmp(a.data, b.data, a.len) == 0;
+    if (a.len != b.len) {
+        return 0;
+    }
+
+    return a.len == 0 || ngx_strncmp(a.data, b.data, a.len) == 0;
 }
 
 

@@ -59,6 +59,11 @@ my $t = Harness->new;
 $t->write_file(s{.*/}{}r, slurp($_)) for glob "$top/conf.example/*.graphql";
 $t->write_file('app.json', '{}');
 
+my $d = $t->testdir;
+system("openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost"
+       . " -keyout $d/api.example.com.key -out $d/api.example.com.pem"
+       . " >/dev/null 2>&1") == 0 or die "openssl failed\n";
+
 $t->plan(1 + @names + keys(%variables) + @verbs + @blocks + @examples
          + keys %pages);
 
@@ -296,7 +301,11 @@ sub whole {
     my ($text) = @_;
 
     $text =~ s/^\s*load_module\s.*$//gm;
-    $text =~ s/^\s*(?:pid|error_log)\s.*;$//gm;
+    $text =~ s/^\s*(?:user|pid|error_log)\s.*;$//gm;
+    $text =~ s{/etc/nginx/ssl/}{%%TESTDIR%%/}g;
+    $text =~ s{^(\s*listen\s+)443\b}{${1}127.0.0.1:%%PORT_tls%%}gm;
+    $text =~ s{\b9180\b}{%%PORT_operations%%}g;
+    $text =~ s{^(\s*access_log\s+)/var/log/nginx}{$1%%TESTDIR%%}gm;
     $text =~ s/^\s*\w+_temp_path\s.*;$//gm;
     $text =~ s/^http \{/http {\n    %%HTTP%%/m;
     $text =~ s/^(\s*access_log\s+)build\/run/$1%%TESTDIR%%/gm;

@@ -13,10 +13,11 @@ use Time::HiRes qw(sleep);
 use Harness;
 use Harness::Aggregate;
 
-my $t = Harness->new(modules => ['ngx_http_aggregate_module'], plan => 35);
+my $t = Harness->new(modules => ['ngx_http_aggregate_module'], plan => 37);
 
 my $b = $t->backend('b',
     '/1' => '1', '/2' => { body => '2', delay => slow(0.05) },
+    '/t/' => { delay => 0.1, body => '"t"' },
     '/slow' => { delay => 20 }, '/500' => { status => 500 },
     '/403' => { status => 403 }, '/big' => '"' . 'x' x 100_000 . '"',
     '/page' => { type => 'text/html', body =>
@@ -43,6 +44,11 @@ serve($t, server => q{
                                   backend b /agg { } backend c /b/1 { } } }
     location = /two { aggregate { concurrency 1; backend a /one { }
                                   backend b /b/2 { } } }
+    location = /inner { aggregate { backend a /b/t/1 { } } }
+    location = /inner4 { aggregate { backend a /b/t/2 { } backend b /b/t/3 { }
+        backend c /b/t/4 { } backend d /b/t/5 { } } }
+    location = /places { aggregate { concurrency 2; backend a /inner { }
+        backend b /inner4?after=${a.a} { } } }
     location = /agg2 { aggregate { backend c /b/1 { } backend d /b/500 { } } }
     location = /late { aggregate { timeout 100ms; backend a /b/slow { }
                                    backend b /b/1 { } } }
@@ -165,6 +171,11 @@ is(outcome($r), "200 partial:c, d {\"a\":$one,\"b\":$one,\"c\":{\"b\":1}}",
    'nested: two good ones, a partial, a failed one');
 is(outcome(http_get('/one')), "200 complete {\"a\":$one,\"b\":$one,\"c\":1}",
    'nested with room for one subrequest at a time');
+$b->clear;
+is(outcome(http_get('/places')), '200 complete '
+   . '{"a":{"a":"t"},"b":{"a":"t","b":"t","c":"t","d":"t"}}',
+   'a nested one after another');
+is($b->stats->{parallel}, 2, 'still two at a time');
 is(outcome(http_get('/two')), "200 complete {\"a\":{\"a\":$one,"
    . "\"b\":$one,\"c\":1},\"b\":2}", 'and in one more');
 $r = http_get('/deep1');

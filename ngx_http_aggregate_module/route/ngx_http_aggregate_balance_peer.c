@@ -186,7 +186,10 @@ ngx_http_aggregate_balance_pick(ngx_http_aggregate_balance_data_t *bp,
     ngx_http_upstream_rr_peer_t  *peer;
 
 #if (NGX_HTTP_AGGREGATE_BALANCE_RESOLVE)
-    if (list->peers->config && bp->rrp.config != *list->peers->config) {
+    if (list->peers->ngx_http_aggregate_balance_config
+        && bp->rrp.ngx_http_aggregate_balance_config
+           != *list->peers->ngx_http_aggregate_balance_config)
+    {
         return NGX_DECLINED;
     }
 #endif
@@ -208,7 +211,9 @@ ngx_http_aggregate_balance_pick(ngx_http_aggregate_balance_data_t *bp,
     pc->socklen = peer->socklen;
     pc->name = &peer->name;
 
-#if (NGX_HTTP_UPSTREAM_SID)
+#if (NGX_HTTP_UPSTREAM_SID && angie_version)
+    pc->sid = peer->sid;
+#elif (NGX_HTTP_UPSTREAM_SID)
     pc->sid = &peer->sid;
 #endif
 
@@ -572,8 +577,8 @@ ngx_http_aggregate_balance_list(ngx_http_aggregate_balance_srv_conf_t *bcf,
     config = 0;
 
 #if (NGX_HTTP_AGGREGATE_BALANCE_RESOLVE)
-    if (peers->config) {
-        config = *peers->config;
+    if (peers->ngx_http_aggregate_balance_config) {
+        config = *peers->ngx_http_aggregate_balance_config;
     }
 #endif
 

@@ -20,6 +20,15 @@
 #endif
 
 
+/* the number that changes with the servers, by another name in Angie */
+
+#if (angie_version)
+#define ngx_http_aggregate_balance_config  generation
+#else
+#define ngx_http_aggregate_balance_config  config
+#endif
+
+
 #pragma GCC visibility push(hidden)
 
 

@@ -139,6 +139,15 @@ sub row {
     return http_get("/breakers?key=$key")->json->{breakers}[0] || {};
 }
 
+# the call is settled a moment after its client has the answer
+sub counted {
+    my ($key, $wanted, $name) = @_;
+    wait_for(sub { window($key) eq $wanted }, slow(2));
+    is(window($key), $wanted, $name);
+    return;
+}
+
+
 sub window {
     my $row = row($_[0]);
     return join ' ', map { "$_:" . ($row->{$_} // '') }
@@ -235,13 +244,13 @@ $probe->close;
 # once, whatever becomes of it
 
 http_get('/count/late?key=g');
-is(window('g'), 'calls:1 failures:0 slow:1', 'a slow success');
+counted('g', 'calls:1 failures:0 slow:1', 'a slow success');
 
 http_get('/count/late500?key=h');
-is(window('h'), 'calls:1 failures:1 slow:1', 'a slow failure');
+counted('h', 'calls:1 failures:1 slow:1', 'a slow failure');
 
 is(http_get('/count/hang?key=i')->status, 504, 'a timeout');
-is(window('i'), 'calls:1 failures:1 slow:1', 'is one call');
+counted('i', 'calls:1 failures:1 slow:1', 'is one call');
 http_get('/count/hang?key=i');
 is(row('i')->{state}, 'open', 'and two in a row are two');
 
@@ -251,21 +260,21 @@ ok(wait_for(sub { window('j') eq 'calls:1 failures:0 slow:1' }, slow(3)),
    'counted while it hangs');
 $hung->close;
 sleep 0.3;
-is(window('j'), 'calls:1 failures:0 slow:1', 'a client that leaves then');
+counted('j', 'calls:1 failures:0 slow:1', 'a client that leaves then');
 
 # neither a slow body nor a slow client is a slow call
 
 is(http_get('/count/late2?key=k')->body, 'abcdef', 'a slow body');
-is(window('k'), 'calls:1 failures:0 slow:0', 'is not slow');
+counted('k', 'calls:1 failures:0 slow:0', 'is not slow');
 
 my $post = $t->connect;
 $post->send("POST /count/post?key=l HTTP/1.1\r\nHost: x\r\n"
             . "Content-Length: 4\r\n\r\nab");
 sleep 0.7;
-is(window('l'), 'calls:0 failures:0 slow:0', 'a client that is slow to send');
+counted('l', 'calls:0 failures:0 slow:0', 'a client that is slow to send');
 $post->send('cd');
 is($post->response->body, 'posted', 'is answered');
-is(window('l'), 'calls:1 failures:0 slow:0', 'and is not slow');
+counted('l', 'calls:1 failures:0 slow:0', 'and is not slow');
 
 # its clock starts with the backend
 
@@ -274,7 +283,7 @@ $late->send("POST /count/hang?key=m HTTP/1.1\r\nHost: x\r\n"
             . "Content-Length: 4\r\n\r\nab");
 sleep 0.6;
 $late->send('cd');
-is(window('m'), 'calls:0 failures:0 slow:0', 'not yet');
+counted('m', 'calls:0 failures:0 slow:0', 'not yet');
 ok(wait_for(sub { window('m') eq 'calls:1 failures:0 slow:1' }, slow(3)),
    'but later');
 $late->close;

@@ -13,7 +13,7 @@ use Test::More;
 
 use Harness;
 
-my $t = Harness->new(plan => 33);
+my $t = Harness->new(plan => 39);
 
 my $date = 'Wed, 01 Jan 2020 00:00:00 GMT';
 my $later = 'Thu, 02 Jan 2020 00:00:00 GMT';
@@ -37,7 +37,7 @@ my %cases = (
 
 my $serve = sub {
     my ($q) = @_;
-    my ($name) = $q->{path} =~ m{/(\w+)$};
+    my ($name) = $q->{path} =~ m{/(\w+?)(?:/two|/slow)?$};
     my ($old, $new) = @{ $cases{$name} };
     my $stale = $q->{path} =~ m{^/swr/} ? ', stale-while-revalidate=60' : '';
     my @control = ('Cache-Control' => "max-age=1$stale");
@@ -47,7 +47,8 @@ my $serve = sub {
 
     return { status => 304, headers => [ @control, @$new ] } if $asked;
     return { body => 'new', headers => [ 'Cache-Control' => 'max-age=60',
-                                         @$new ] } if $seen{$q->{path}}++;
+                                         @$new ],
+             delay => $q->{path} =~ /slow/ ? 1 : 0 } if $seen{$q->{path}}++;
     return { body => 'old', headers => [ @control, @$old ] };
 };
 
@@ -77,6 +78,22 @@ http {
             proxy_pass  http://127.0.0.1:%%PORT_api%%;
         }
 
+        location ~ ^/agg/(?<name>.*) {
+            aggregate_cache  off;
+            aggregate {
+                backend one /part/$name { encoding string; }
+                backend two /part/$name/two { encoding string; }
+            }
+        }
+
+        location ~ ^/hurry/(?<name>.*) {
+            aggregate_cache  off;
+            aggregate {
+                timeout  150ms;
+                backend one /part/$name/slow { encoding string; }
+            }
+        }
+
         location /unbuffered/ {
             proxy_buffering  off;
             proxy_pass  http://127.0.0.1:%%PORT_api%%;
@@ -94,6 +111,7 @@ EOF
 my @names = sort keys %cases;
 
 http_get($_) for map { ("/api/$_", "/unbuffered/$_", "/swr/$_") } @names;
+http_get($_) for qw(/agg/strong /agg/added /part/strong/slow);
 
 # all are: on a busy machine the last one may have come with an age
 
@@ -129,6 +147,23 @@ for my $name (@names) {
                       && $r->header('X-Cache') eq 'HIT' }, 5),
        "$name, refreshed");
 }
+
+# as a part, whose owner waits
+
+for my $name (qw(strong added)) {
+    my $c = $t->connect;
+    $c->request(GET => "/agg/$name");
+    is($c->response->body, '{"one":"new","two":"new"}', "part, $name");
+    $c->request(GET => "/agg/$name");
+    is($c->response->body, '{"one":"new","two":"new"}', "part, $name, again");
+}
+
+my $hurried = $t->connect;
+$hurried->request(GET => '/hurry/strong');
+is($hurried->response->status, 504, 'a part that is too late by then');
+$hurried->request(GET => '/agg/strong');
+is($hurried->response->body, '{"one":"new","two":"new"}', 'and the next one');
+$hurried->close;
 
 ok(wait_for(sub { $t->stub_status('/stub')->{active} == 1 }, 5),
    'no connection is left');

@@ -10,6 +10,7 @@
 
 
 #include "ngx_http_aggregate_cache.h"
+#include "ngx_http_aggregate_owner.h"
 #include "ngx_http_aggregate_header_list.h"
 
 
@@ -126,7 +127,7 @@ ngx_int_t
 ngx_http_aggregate_cache_refetch(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx)
 {
-    if (r != r->main && r->post_subrequest) {
+    if (!ngx_http_aggregate_owner_waits(r)) {
         return NGX_DECLINED;
     }
 

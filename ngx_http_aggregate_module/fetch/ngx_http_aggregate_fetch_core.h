@@ -57,6 +57,7 @@ void ngx_http_aggregate_fetch_fail(ngx_http_aggregate_fetch_t *fetch,
 ngx_int_t ngx_http_aggregate_try_send(ngx_http_aggregate_fetch_t *fetch);
 void ngx_http_aggregate_try_cancel(ngx_http_aggregate_try_t *t);
 ngx_http_aggregate_try_t *ngx_http_aggregate_get_try(ngx_http_request_t *r);
+void ngx_http_aggregate_try_init(void);
 ngx_http_aggregate_try_t *ngx_http_aggregate_find_try(ngx_http_request_t *r);
 void ngx_http_aggregate_give_back(ngx_http_request_t *sr);
 ngx_uint_t ngx_http_aggregate_was_encoded(ngx_http_request_t *sr);

@@ -325,6 +325,8 @@ ngx_http_aggregate_filter_init(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
+    ngx_http_aggregate_try_init();
+
     ngx_http_next_header_filter = ngx_http_top_header_filter;
     ngx_http_top_header_filter = ngx_http_aggregate_header_filter;
 

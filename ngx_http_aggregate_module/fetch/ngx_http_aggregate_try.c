@@ -5,6 +5,7 @@
  */
 
 #include "ngx_http_aggregate_fetch_core.h"
+#include "ngx_http_aggregate_owner.h"
 
 #if (NGX_HTTP_SSI)
 #include <ngx_http_ssi_filter_module.h>
@@ -46,6 +47,13 @@ ngx_http_aggregate_get_try(ngx_http_request_t *r)
 
 
 /* the try that the request belongs to, if only by its parents */
+
+void
+ngx_http_aggregate_try_init(void)
+{
+    ngx_http_aggregate_owner_handler = ngx_http_aggregate_try_finished;
+}
+
 
 ngx_http_aggregate_try_t *
 ngx_http_aggregate_find_try(ngx_http_request_t *r)

@@ -1,0 +1,36 @@
+
+/*
+ * Who waits for a subrequest.  The handlers of other modules take its first end
+ * for the last one.  That of the subrequest engine, which stands here once the
+ * configuration is read, goes on waiting while something is buffered, so that
+ * such a subrequest may be run again.
+ */
+
+
+#ifndef _NGX_HTTP_AGGREGATE_OWNER_H_INCLUDED_
+#define _NGX_HTTP_AGGREGATE_OWNER_H_INCLUDED_
+
+
+#include "ngx_http_aggregate_compat.h"
+
+
+#pragma GCC visibility push(hidden)
+
+
+extern ngx_http_post_subrequest_pt  ngx_http_aggregate_owner_handler;
+
+
+/* whether the end of a request may be put off by r->buffered */
+
+static ngx_inline ngx_uint_t
+ngx_http_aggregate_owner_waits(ngx_http_request_t *r)
+{
+    return r == r->main || r->post_subrequest == NULL
+           || r->post_subrequest->handler == ngx_http_aggregate_owner_handler;
+}
+
+
+#pragma GCC visibility pop
+
+
+#endif /* _NGX_HTTP_AGGREGATE_OWNER_H_INCLUDED_ */

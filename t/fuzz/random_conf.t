@@ -169,7 +169,7 @@ sub try_batch {
     my @log = split /^/, $t->error_log;
     push @problems, map { chomp; 'log: ' . substr $_, 0, 300 }
         first(3, grep { /\[(?:alert|crit|emerg)\]|exited on signal/
-                        && !allowed($_) } @log);
+                        && !allowed($_, $conf) } @log);
     push @problems, map { chomp; "report: $_" }
         first(3, grep { /Sanitizer|runtime error: / } @log,
               split /^/, $t->read_file('stderr.log'));
@@ -187,7 +187,7 @@ sub try_batch {
 
 # nginx's own: a file that is not there, what a client sent
 sub allowed {
-    my ($line) = @_;
+    my ($line, $conf) = @_;
 
     return $line =~ m{\[crit\] .* (?:open|stat|mkdir|rename|unlink)\(\)
                       .*?failed \((?:2|13|20|21|36|39):}x
@@ -195,8 +195,8 @@ sub allowed {
         || $line =~ /\[crit\] .*utimes\(\)/
 
         # the body's file is closed before "post_action" reads it
-        || $line =~ m{\[crit\] .*pread\(\) .*/temp_client_body/
-                      .*\(9:\ Bad\ file\ descriptor\)}x;
+        || $conf =~ /^post_action/m
+           && $line =~ /\(9: Bad file descriptor\) while sending request to/;
 }
 
 

@@ -1,0 +1,50 @@
+
+/*
+ * JSON to wire.
+ *
+ * Given:    a whole JSON text, in one piece.
+ * Promises: strict as protobuf's conformance tests (required and recommended):
+ *           duplicate members, two members of a oneof, unknown names, numbers
+ *           out of range, unpaired surrogates, null in lists and trailing text
+ *           are errors.  Memory is a small factor of the input's length.
+ * Cost:     one pass over the text; lengths of nested messages of 128 bytes
+ *           and more are put in by another one over the output.
+ */
+
+
+#ifndef AGG_PB_FROM_JSON_H_INCLUDED
+#define AGG_PB_FROM_JSON_H_INCLUDED
+
+
+#include "agg_pb_desc.h"
+
+
+#pragma GCC visibility push(hidden)
+
+
+typedef struct {
+    unsigned                  ignore_unknown:1; /* members and enum names */
+    uint64_t                  key[2];       /* random, for tables of map keys */
+} agg_pb_read_t;
+
+
+/*
+ * Appends the wire bytes of a message to out; temporary memory comes from
+ * out->mem and is given back.  With a field the JSON is that field's, a list
+ * or an object when it is repeated or a map, and out gets the message that
+ * has but this field.  What was in out stays.
+ *
+ * AGG_OK; AGG_INVALID with a text in err, which begins with the field's path
+ * (user.tags[3]: not an int32); AGG_TOO_LARGE: out->max; AGG_NOMEM.
+ */
+
+agg_rc_e agg_pb_from_json(const agg_pb_pool_t *pool,
+    const agg_pb_message_t *m, const agg_pb_field_t *field,
+    const agg_str_t *json, const agg_pb_read_t *options, agg_buf_t *out,
+    agg_pb_error_t *err);
+
+
+#pragma GCC visibility pop
+
+
+#endif /* AGG_PB_FROM_JSON_H_INCLUDED */

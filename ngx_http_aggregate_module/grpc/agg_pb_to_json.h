@@ -1,0 +1,71 @@
+
+/*
+ * Wire to JSON.
+ *
+ * Given:    the whole bytes of a message, in one piece.
+ * Promises: valid JSON or an error; fields by number, floats in the shortest
+ *           text that reads back, 64-bit integers as strings, unknown fields
+ *           dropped.  Repeated fields may be interleaved with others, packed
+ *           or not; pieces of a singular message are merged; the last scalar
+ *           and the last member of a oneof win.  Memory besides the output is
+ *           at most some twelve bytes for each two of the input, and none for
+ *           messages of few fields.
+ * Cost:     each byte is read once for the index of its message, and once when
+ *           its value is written; messages whose fields are not in order are
+ *           sorted by counting.
+ */
+
+
+#ifndef AGG_PB_TO_JSON_H_INCLUDED
+#define AGG_PB_TO_JSON_H_INCLUDED
+
+
+#include "agg_pb_desc.h"
+
+
+#pragma GCC visibility push(hidden)
+
+
+typedef enum {
+    AGG_PB_GOOD = 0,
+    AGG_PB_BAD_WIRE,            /* not valid protobuf */
+    AGG_PB_BAD_UTF8,
+    AGG_PB_BAD_RANGE,           /* of a well-known type */
+    AGG_PB_BAD_ANY,             /* not the message that its type says */
+    AGG_PB_BAD_DEPTH
+} agg_pb_fault_e;
+
+
+typedef struct {
+    unsigned                  always_print:1;   /* fields without presence */
+    unsigned                  enums_as_ints:1;
+    unsigned                  proto_names:1;
+
+    /* an Any of google.rpc.DebugInfo is printed as an empty object */
+    unsigned                  no_debug:1;
+} agg_pb_print_t;
+
+
+/*
+ * Appends the JSON of a message to out; temporary memory comes from out->mem
+ * and is given back.  With a field it is the JSON of that field's value, which
+ * is [] or {}, the default of a scalar, or null when the message lacks it.
+ *
+ * AGG_OK; AGG_INVALID with the fault; AGG_TOO_LARGE: out->max; AGG_NOMEM.
+ * An error leaves out as it was.
+ */
+
+agg_rc_e agg_pb_to_json(const agg_pb_pool_t *pool, const agg_pb_message_t *m,
+    const agg_pb_field_t *field, const agg_str_t *wire,
+    const agg_pb_print_t *print, agg_buf_t *out, agg_pb_fault_e *fault);
+
+
+/* a text for logs */
+
+const char *agg_pb_fault_text(agg_pb_fault_e fault);
+
+
+#pragma GCC visibility pop
+
+
+#endif /* AGG_PB_TO_JSON_H_INCLUDED */

@@ -124,10 +124,7 @@ struct agg_pb_message_s {
     uint32_t                  ndense;
     uint32_t                 *dense;        /* by number: index + 1, or 0 */
 
-    /* the loader's own */
-
-    uint32_t                  source;
-    agg_str_t                 bytes;
+    uint32_t                  size;         /* fields there is room for */
 };
 
 
@@ -148,9 +145,6 @@ struct agg_pb_enum_s {
     unsigned                  closed:1;     /* proto2 */
     unsigned                  null_value:1; /* google.protobuf.NullValue */
     unsigned                  builtin:1;
-
-    uint32_t                  source;
-    agg_str_t                 bytes;
 };
 
 
@@ -177,24 +171,31 @@ typedef struct {
     agg_str_t                 name;         /* "pkg.Service" */
     agg_pb_method_t          *methods;      /* as declared */
     uint32_t                  nmethods;
-
-    uint32_t                  source;
-    agg_str_t                 bytes;
 } agg_pb_service_t;
 
 
+typedef enum {
+    AGG_PB_SYMBOL_MESSAGE = 0,
+    AGG_PB_SYMBOL_ENUM,
+    AGG_PB_SYMBOL_SERVICE,
+    AGG_PB_SYMBOL_EXTENSION
+} agg_pb_symbol_e;
+
+
+typedef struct {
+    agg_str_t                 name;
+    agg_pb_symbol_e           kind;
+    void                     *item;         /* as the kind says */
+    agg_str_t                 bytes;        /* its descriptor */
+    uint32_t                  file;         /* the loader's number of it */
+} agg_pb_symbol_t;
+
+
 struct agg_pb_pool_s {
-    agg_pb_message_t        **messages;
-    uint32_t                  nmessages;
-    agg_pb_enum_t           **enums;
-    uint32_t                  nenums;
-    agg_pb_service_t        **services;
-    uint32_t                  nservices;
-
-    agg_pb_slot_t            *names;        /* of messages */
+    agg_pb_symbol_t          *symbols;
+    uint32_t                  nsymbols;
+    agg_pb_slot_t            *names;        /* of symbols */
     uint32_t                  names_mask;
-
-    agg_pb_message_t         *status;       /* google.rpc.Status */
 };
 
 
@@ -213,8 +214,46 @@ agg_rc_e agg_pb_load(agg_pb_pool_t **pool, agg_mem_t *mem,
     const agg_str_t *sets, size_t n, agg_pb_error_t *err, size_t *which);
 
 
+/*
+ * A hash of names that are few and chosen by the configuration; its length and
+ * its first and last bytes count.
+ */
+
+static inline uint32_t
+agg_pb_hash(const u_char *p, size_t len)
+{
+    uint32_t  half;
+    uint64_t  first, last;
+
+    if (len >= 8) {
+        memcpy(&first, p, 8);
+        memcpy(&last, p + len - 8, 8);
+
+    } else if (len >= 4) {
+        memcpy(&half, p, 4);
+        first = half;
+        memcpy(&half, p + len - 4, 4);
+        last = half;
+
+    } else if (len != 0) {
+        first = p[0] | (uint64_t) p[len / 2] << 8 | (uint64_t) p[len - 1] << 16;
+        last = 0;
+
+    } else {
+        return 0;
+    }
+
+    first = (first ^ len) * 0x9e3779b97f4a7c15ULL;
+    last = (last ^ first ^ first >> 32) * 0xc2b2ae3d27d4eb4fULL;
+
+    return (uint32_t) (last >> 32);
+}
+
+
 /* by full name, without a leading dot; NULL: there is none */
 
+const agg_pb_symbol_t *agg_pb_find_symbol(const agg_pb_pool_t *pool,
+    const u_char *name, size_t len);
 const agg_pb_message_t *agg_pb_find_message(const agg_pb_pool_t *pool,
     const u_char *name, size_t len);
 const agg_pb_service_t *agg_pb_find_service(const agg_pb_pool_t *pool,

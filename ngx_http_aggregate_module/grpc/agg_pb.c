@@ -1,0 +1,122 @@
+
+/* see agg_pb.h */
+
+
+#include <stdarg.h>
+
+#include "agg_pb.h"
+#include "gw_text.h"
+
+
+static void agg_pb_error_put(agg_pb_error_t *err, const u_char *p, size_t len);
+static void agg_pb_error_format(agg_pb_error_t *err, const char *fmt,
+    va_list args);
+
+
+void
+agg_pb_error(agg_pb_error_t *err, const char *fmt, ...)
+{
+    va_list  args;
+
+    err->len = 0;
+
+    va_start(args, fmt);
+    agg_pb_error_format(err, fmt, args);
+    va_end(args);
+}
+
+
+void
+agg_pb_error_add(agg_pb_error_t *err, const char *fmt, ...)
+{
+    va_list  args;
+
+    va_start(args, fmt);
+    agg_pb_error_format(err, fmt, args);
+    va_end(args);
+}
+
+
+/* whole characters only; a byte that is not UTF-8 becomes a question mark */
+
+static void
+agg_pb_error_put(agg_pb_error_t *err, const u_char *p, size_t len)
+{
+    int            valid;
+    size_t         n;
+    const u_char  *end;
+
+    end = p + len;
+
+    while (p < end) {
+        n = 1;
+        valid = 1;
+
+        if (*p >= 0x80) {
+            n = gw_utf8_length(p, end, &valid);
+        }
+
+        if (n > AGG_PB_ERROR_TEXT - err->len) {
+            err->len = AGG_PB_ERROR_TEXT;
+            return;
+        }
+
+        if (valid) {
+            memcpy(err->text + err->len, p, n);
+            err->len += n;
+
+        } else {
+            err->text[err->len++] = '?';
+        }
+
+        p += n;
+    }
+}
+
+
+static void
+agg_pb_error_format(agg_pb_error_t *err, const char *fmt, va_list args)
+{
+    u_char      c, digits[10];
+    size_t      n;
+    unsigned    number;
+    const char *text;
+    agg_str_t  *s;
+
+    for ( /* void */ ; *fmt; fmt++) {
+
+        if (*fmt != '%') {
+            agg_pb_error_put(err, (const u_char *) fmt, 1);
+            continue;
+        }
+
+        switch (*++fmt) {
+
+        case 's':
+            text = va_arg(args, const char *);
+            agg_pb_error_put(err, (const u_char *) text, strlen(text));
+            break;
+
+        case 'V':
+            s = va_arg(args, agg_str_t *);
+            agg_pb_error_put(err, s->data, s->len);
+            break;
+
+        case 'c':
+            c = (u_char) va_arg(args, int);
+            agg_pb_error_put(err, &c, 1);
+            break;
+
+        default: /* 'u' */
+            n = sizeof(digits);
+            number = va_arg(args, unsigned);
+
+            do {
+                digits[--n] = (u_char) ('0' + number % 10);
+                number /= 10;
+            } while (number);
+
+            agg_pb_error_put(err, digits + n, sizeof(digits) - n);
+        }
+    }
+}

@@ -1,0 +1,117 @@
+
+/*
+ * Runs the codec for the tests in Perl and Node.  Lines of standard input,
+ * each but the second and last followed by so many bytes:
+ *   set BYTES                  one more FileDescriptorSet
+ *   load                       loads them
+ *   to TYPE FLAGS BYTES        wire bytes, as JSON
+ *   from TYPE FLAGS BYTES      JSON, as wire bytes in hexadecimal
+ *   field TYPE NAME BYTES      JSON of one field
+ *   answer TYPE NAME BYTES     wire bytes, one field as JSON
+ *   details BYTES              grpc-status-details-bin
+ *   list                       the symbols
+ * FLAGS are letters: a always_print, e enums_as_ints, p proto_names,
+ * u ignore_unknown; "-": none.  Each but the first gives one line: "ok" and the
+ * result, or "error" and a text.
+ * sources: grpc/agg_pb.c grpc/agg_pb_wire.c grpc/agg_pb_desc.c
+ * sources: grpc/agg_pb_load.c grpc/agg_pb_load_field.c
+ * sources: grpc/agg_pb_load_service.c grpc/agg_pb_builtin.c
+ * sources: json/agg_json.c json/agg_scan.c json/agg_write.c
+ */
+
+
+#include "agg_pb_desc.h"
+#include "agg_test.h"
+
+
+static agg_pb_pool_t  *pool;
+
+
+static agg_str_t
+take(size_t len)
+{
+    agg_str_t  s;
+
+    s.len = len;
+    s.data = malloc(len + 1);
+
+    if (s.data == NULL || fread(s.data, 1, len, stdin) != len
+        || getchar() != '\n')
+    {
+        exit(1);
+    }
+
+    /* whoever reads behind the end is seen */
+
+    memmove(s.data + 1, s.data, len);
+    s.data++;
+
+    return s;
+}
+
+
+static void
+list(void)
+{
+    uint32_t                 i, k;
+    const agg_pb_symbol_t   *s;
+    const agg_pb_message_t  *m;
+
+    for (i = 0; i < pool->nsymbols; i++) {
+        s = &pool->symbols[i];
+
+        printf("%.*s %d", (int) s->name.len, s->name.data, s->kind);
+
+        if (s->kind == AGG_PB_SYMBOL_MESSAGE) {
+            m = s->item;
+            printf(" kind %d oneofs %u:", m->kind, m->noneofs);
+
+            for (k = 0; k < m->nfields; k++) {
+                printf(" %u", m->fields[k].number);
+            }
+        }
+
+        printf("\n");
+    }
+}
+
+
+int
+main(void)
+{
+    char            line[1000], verb[20];
+    size_t          n, len, which;
+    agg_rc_e        rc;
+    agg_str_t       sets[100];
+    agg_pb_error_t  err;
+
+    n = 0;
+
+    while (fgets(line, sizeof(line), stdin) != NULL) {
+
+        sscanf(line, "%19s", verb);
+
+        if (strcmp(verb, "set") == 0) {
+            sscanf(line, "%*s %zu", &len);
+            sets[n++] = take(len);
+
+        } else if (strcmp(verb, "load") == 0) {
+            rc = agg_pb_load(&pool, &mem, sets, n, &err, &which);
+
+            if (rc != AGG_OK) {
+                printf("error %d %zu %.*s\n", rc, which, (int) err.len,
+                       err.text);
+
+            } else {
+                printf("ok\n");
+            }
+
+        } else if (strcmp(verb, "list") == 0) {
+            list();
+        }
+
+        fflush(stdout);
+    }
+
+    return 0;
+}

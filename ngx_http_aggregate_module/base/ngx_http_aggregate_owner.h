@@ -20,6 +20,15 @@
 extern ngx_http_post_subrequest_pt  ngx_http_aggregate_owner_handler;
 
 
+/*
+ * The cache's: the client has gone, and nobody waits for the subrequest.  Not
+ * zero: its response is to be stored, so it goes on without its owner.  NULL:
+ * there is no cache.
+ */
+
+extern ngx_uint_t  (*ngx_http_aggregate_owner_gone)(ngx_http_request_t *sr);
+
+
 /* whether the end of a request may be put off by r->buffered */
 
 static ngx_inline ngx_uint_t

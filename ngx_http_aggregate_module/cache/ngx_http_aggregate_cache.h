@@ -496,6 +496,7 @@ void ngx_http_aggregate_cache_refetch_cancel(
 
 void ngx_http_aggregate_cache_watch_client(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
+ngx_uint_t ngx_http_aggregate_cache_part_gone(ngx_http_request_t *sr);
 void ngx_http_aggregate_cache_abort_done(
     ngx_http_aggregate_cache_ctx_t *ctx);
 

@@ -20,6 +20,8 @@ static void ngx_http_aggregate_cache_read_event(ngx_http_request_t *r);
 static void ngx_http_aggregate_cache_exit_event(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_aggregate_cache_client_aborted(
     ngx_http_request_t *r);
+static void ngx_http_aggregate_cache_abort(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
 static ngx_uint_t ngx_http_aggregate_cache_goes_on(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
 static void ngx_http_aggregate_cache_discard_output(ngx_http_request_t *r);
@@ -91,7 +93,6 @@ ngx_http_aggregate_cache_content_handler(ngx_http_request_t *r)
 static void
 ngx_http_aggregate_cache_read_event(ngx_http_request_t *r)
 {
-    ngx_http_upstream_t             *u;
     ngx_http_aggregate_cache_ctx_t  *ctx;
 
     if (!ngx_http_aggregate_cache_client_aborted(r)) {
@@ -110,13 +111,7 @@ ngx_http_aggregate_cache_read_event(ngx_http_request_t *r)
         return;
     }
 
-    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                  "client closed connection, its response is still fetched "
-                  "for the cache");
-
-    ngx_http_aggregate_cache_aborted++;
-
-    ctx->aborted = 1;
+    ngx_http_aggregate_cache_abort(r, ctx);
 
     r->keepalive = 0;
     r->read_event_handler = ngx_http_aggregate_cache_exit_event;
@@ -124,6 +119,43 @@ ngx_http_aggregate_cache_read_event(ngx_http_request_t *r)
     /* a worker that is to exit waits for no such fetch */
 
     r->connection->idle = 1;
+
+    ngx_http_aggregate_cache_discard_output(r);
+}
+
+
+/* called for a part of an answer whose client has gone */
+
+ngx_uint_t
+ngx_http_aggregate_cache_part_gone(ngx_http_request_t *sr)
+{
+    ngx_http_aggregate_cache_ctx_t  *ctx;
+
+    ctx = ngx_http_aggregate_cache_get(sr);
+
+    if (ctx == NULL || !ngx_http_aggregate_cache_goes_on(sr, ctx)) {
+        return 0;
+    }
+
+    ngx_http_aggregate_cache_abort(sr, ctx);
+
+    return 1;
+}
+
+
+static void
+ngx_http_aggregate_cache_abort(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx)
+{
+    ngx_http_upstream_t  *u;
+
+    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                  "client closed connection, the response to \"%V\" is still "
+                  "fetched for the cache", &r->uri);
+
+    ngx_http_aggregate_cache_aborted++;
+
+    ctx->aborted = 1;
 
     u = r->upstream;
 
@@ -134,8 +166,6 @@ ngx_http_aggregate_cache_read_event(ngx_http_request_t *r)
 
         r->write_event_handler = ngx_http_request_empty_handler;
     }
-
-    ngx_http_aggregate_cache_discard_output(r);
 }
 
 

@@ -181,10 +181,16 @@ static ngx_int_t
 ngx_http_aggregate_cache_aborted_header(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx)
 {
-    r->header_sent = 1;
-    r->err_status = NGX_HTTP_CLIENT_CLOSED_REQUEST;
+    if (r == r->main) {
+        r->header_sent = 1;
+        r->err_status = NGX_HTTP_CLIENT_CLOSED_REQUEST;
 
-    return ctx->capture ? NGX_OK : NGX_ERROR;
+        return ctx->capture ? NGX_OK : NGX_ERROR;
+    }
+
+    /* the filters below set up the way in which the body of a part is read */
+
+    return ctx->capture ? ngx_http_next_header_filter(r) : NGX_ERROR;
 }
 
 

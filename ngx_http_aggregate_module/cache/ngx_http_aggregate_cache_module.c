@@ -6,6 +6,7 @@
 
 #include "ngx_http_aggregate_cache.h"
 #include "ngx_http_aggregate_inherit.h"
+#include "ngx_http_aggregate_owner.h"
 
 
 static ngx_int_t ngx_http_aggregate_cache_add_variables(ngx_conf_t *cf);
@@ -252,6 +253,8 @@ ngx_http_aggregate_cache_init(ngx_conf_t *cf)
     }
 
     *h = ngx_http_aggregate_cache_handler;
+
+    ngx_http_aggregate_owner_gone = ngx_http_aggregate_cache_part_gone;
 
     ngx_http_aggregate_cache_number_servers(cf);
 

@@ -281,6 +281,7 @@ struct ngx_http_aggregate_try_s {
     unsigned                         given:1;       /* the filters have data */
     unsigned                         broken:1;      /* a filter has failed */
     unsigned                         cancelled:1;
+    unsigned                         detached:1;    /* runs on for a cache */
     unsigned                         has_result:1;
     unsigned                         finalized:1;   /* not running any more */
 };
@@ -322,8 +323,10 @@ struct ngx_http_aggregate_observer_s {
 /* the state that all users of one client request share */
 
 typedef struct {
+    ngx_http_aggregate_fetches_t    *first;     /* the outermost user */
     ngx_http_aggregate_fetches_t    *waiting;   /* for a free place */
     ngx_int_t                        running;
+    ngx_uint_t                       tries;     /* not finalized */
     ngx_int_t                        concurrency;
     ngx_int_t                        sent;      /* or about to be */
     ngx_int_t                        max_subrequests;
@@ -344,9 +347,8 @@ struct ngx_http_aggregate_fetches_s {
     ngx_http_aggregate_fetches_t    *next_inner;    /* the parent's next */
     ngx_http_aggregate_fetches_t    *next_waiting;
 
-    ngx_uint_t                       running;   /* subrequests */
     ngx_uint_t                       places;    /* the "concurrency" taken */
-    ngx_http_aggregate_try_t        *tries;     /* these */
+    ngx_http_aggregate_try_t        *tries;     /* not finalized */
     ngx_http_aggregate_try_t       **tries_last;
     ngx_http_aggregate_fetch_t      *pending;   /* without a result */
     ngx_http_aggregate_fetch_t     **pending_last;

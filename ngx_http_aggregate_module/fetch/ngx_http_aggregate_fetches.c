@@ -10,6 +10,7 @@
 
 #include "ngx_http_aggregate_fetch_core.h"
 #include "ngx_http_aggregate_memory.h"
+#include "ngx_http_aggregate_owner.h"
 
 
 static ngx_int_t ngx_http_aggregate_find_root(
@@ -26,6 +27,7 @@ static void ngx_http_aggregate_send_queue(ngx_http_aggregate_fetches_t *fs);
 static void ngx_http_aggregate_set_timer(ngx_http_aggregate_fetches_t *fs);
 static void ngx_http_aggregate_cancel_tries(ngx_http_aggregate_fetches_t *fs,
     ngx_uint_t all);
+static ngx_uint_t ngx_http_aggregate_detaches(ngx_http_aggregate_try_t *t);
 static void ngx_http_aggregate_detach(ngx_http_aggregate_fetches_t *fs);
 static void ngx_http_aggregate_fetches_read_handler(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_aggregate_client_aborted(ngx_http_request_t *r);
@@ -151,6 +153,7 @@ ngx_http_aggregate_find_root(ngx_http_aggregate_fetches_t *fs)
         return NGX_ERROR;
     }
 
+    root->first = fs;
     root->concurrency = fs->limits->concurrency;
     root->max_subrequests = fs->limits->max_subrequests;
 
@@ -218,7 +221,11 @@ ngx_http_aggregate_fetches_write_handler(ngx_http_request_t *r)
     if (fs->client_gone) {
         fs->posted = 0;
 
-        if (fs->running == 0) {
+        if (fs->cancels) {
+            ngx_http_aggregate_cancel_tries(fs, 0);
+        }
+
+        if (fs->root->tries == 0) {
             ngx_http_finalize_request(r, NGX_HTTP_CLIENT_CLOSED_REQUEST);
         }
 
@@ -490,23 +497,50 @@ ngx_http_aggregate_set_timer(ngx_http_aggregate_fetches_t *fs)
 }
 
 
-/* subrequests that can not be cancelled at once end later, by themselves */
+/*
+ * Subrequests that can not be cancelled at once end later, by themselves, and
+ * so do those whose response a cache takes though the client has gone
+ */
 
 static void
 ngx_http_aggregate_cancel_tries(ngx_http_aggregate_fetches_t *fs,
     ngx_uint_t all)
 {
+    ngx_uint_t                 gone;
     ngx_http_aggregate_try_t  *t, *next;
 
     fs->cancels = 0;
 
+    gone = fs->root->first->client_gone;
+
     for (t = fs->tries; t; t = next) {
         next = t->next;
 
-        if (all || t->has_result) {
-            ngx_http_aggregate_try_cancel(t);
+        if (!all && !t->has_result) {
+            continue;
         }
+
+        if (gone && !t->broken && ngx_http_aggregate_detaches(t)) {
+            continue;
+        }
+
+        ngx_http_aggregate_try_cancel(t);
     }
+}
+
+
+static ngx_uint_t
+ngx_http_aggregate_detaches(ngx_http_aggregate_try_t *t)
+{
+    if (!t->detached
+        && ngx_http_aggregate_owner_gone
+        && ngx_http_aggregate_owner_gone(t->request))
+    {
+        t->detached = 1;
+        t->has_result = 1;
+    }
+
+    return t->detached;
 }
 
 
@@ -653,20 +687,27 @@ ngx_http_aggregate_fetches_degraded(ngx_http_aggregate_fetches_t *fs,
 static void
 ngx_http_aggregate_fetches_read_handler(ngx_http_request_t *r)
 {
+    ngx_connection_t              *c;
     ngx_http_aggregate_fetches_t  *fs;
 
+    c = r->connection;
     fs = ngx_http_get_module_ctx(r, ngx_http_aggregate_fetch_filter_module);
+
+    if (fs && fs->client_gone) {
+        c->error = 0;
+        return;
+    }
 
     if (fs == NULL || fs->closed || !ngx_http_aggregate_client_aborted(r)) {
         return;
     }
 
-    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+    ngx_log_error(NGX_LOG_INFO, c->log, 0,
                   "client prematurely closed connection");
 
 #if (NGX_HTTP_SSL)
-    if (r->connection->ssl) {
-        r->connection->ssl->no_send_shutdown = 1;
+    if (c->ssl) {
+        c->ssl->no_send_shutdown = 1;
     }
 #endif
 
@@ -674,9 +715,18 @@ ngx_http_aggregate_fetches_read_handler(ngx_http_request_t *r)
 
     ngx_http_aggregate_fetches_abort(fs);
 
-    if (fs->running == 0) {
+    if (fs->root->tries == 0) {
         ngx_http_finalize_request(r, NGX_HTTP_CLIENT_CLOSED_REQUEST);
+        return;
     }
+
+    /* with an error nginx ends the request with its first subrequest */
+
+    c->error = 0;
+
+    /* a worker that is to exit does not wait for them */
+
+    c->idle = 1;
 }
 
 

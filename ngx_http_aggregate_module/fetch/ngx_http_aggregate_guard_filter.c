@@ -106,6 +106,14 @@ ngx_http_aggregate_guard_failed(ngx_http_aggregate_try_t *t,
     sr->buffered = 0;
     r->buffered = 0;
 
+    if (t->detached) {
+
+        /* its response turns out not to be stored */
+
+        t->fetches->cancels = 1;
+        ngx_http_aggregate_fetches_post(t->fetches->root->first);
+    }
+
     if (t->has_result) {
         return;
     }

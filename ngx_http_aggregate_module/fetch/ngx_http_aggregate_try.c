@@ -116,9 +116,9 @@ ngx_http_aggregate_try_send(ngx_http_aggregate_fetch_t *fetch)
 
     t->place = 1;
 
-    fs->running++;
     fs->places++;
     fs->root->running++;
+    fs->root->tries++;
 
     /*
      * In the background a subrequest is not in the parent's list, and its
@@ -612,6 +612,10 @@ ngx_http_aggregate_free_main(ngx_http_request_t *r)
 static void
 ngx_http_aggregate_try_finalized(ngx_http_aggregate_try_t *t)
 {
+    ngx_http_aggregate_fetch_root_t  *root;
+
+    root = t->fetches->root;
+
     t->finalized = 1;
 
     *t->link = t->next;
@@ -623,10 +627,14 @@ ngx_http_aggregate_try_finalized(ngx_http_aggregate_try_t *t)
         t->fetches->tries_last = t->link;
     }
 
-    t->fetches->running--;
+    root->tries--;
 
     ngx_http_aggregate_free_place(t);
     ngx_http_aggregate_fetches_post(t->fetches);
+
+    if (root->first->client_gone) {
+        ngx_http_aggregate_fetches_post(root->first);
+    }
 }
 
 

@@ -66,6 +66,12 @@ if (@wanted) {
 
 $| = 1;
 
+# the build outlives the copy, and may hold what a mutant was compiled to
+
+my $touched = "$tree/../touched";
+utime undef, undef, map { "$tree/$_" } split /\n/, slurp($touched)
+    if -e $touched;
+
 for my $mutant (@mutants) {
     my $result = try_mutant($mutant);
 
@@ -137,6 +143,7 @@ sub try_mutant {
 
     (my $changed = $text) =~ s{^$old$}{join "\n", @{ $mutant->{new} }}me;
 
+    note_touched($path);
     spew($path, $changed);
 
     my $result = !builds($mutant->{test}) ? 'broken'
@@ -145,6 +152,17 @@ sub try_mutant {
     spew($path, $text);
 
     return $result;
+}
+
+
+sub note_touched {
+    my ($path) = @_;
+
+    my %is = map { $_ => 1 } split /\n/, -e $touched ? slurp($touched) : '';
+
+    $is{substr $path, length "$tree/"} = 1;
+    spew($touched, join "\n", sort keys %is);
+    return;
 }
 
 

@@ -31,7 +31,6 @@ typedef enum {
     AGG_PB_BAD_WIRE,            /* not valid protobuf */
     AGG_PB_BAD_UTF8,
     AGG_PB_BAD_RANGE,           /* of a well-known type */
-    AGG_PB_BAD_ANY,             /* not the message that its type says */
     AGG_PB_BAD_DEPTH
 } agg_pb_fault_e;
 

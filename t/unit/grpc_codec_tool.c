@@ -16,11 +16,14 @@
  * sources: grpc/agg_pb.c grpc/agg_pb_wire.c grpc/agg_pb_desc.c
  * sources: grpc/agg_pb_load.c grpc/agg_pb_load_field.c
  * sources: grpc/agg_pb_load_service.c grpc/agg_pb_builtin.c
+ * sources: grpc/agg_pb_to_json.c grpc/agg_pb_index.c grpc/agg_pb_keys.c
+ * sources: grpc/agg_pb_print_message.c grpc/agg_pb_print_value.c
+ * sources: grpc/agg_pb_print_known.c grpc/agg_pb_number.c
  * sources: json/agg_json.c json/agg_scan.c json/agg_write.c
  */
 
 
-#include "agg_pb_desc.h"
+#include "agg_pb_to_json.h"
 #include "agg_test.h"
 
 
@@ -76,13 +79,57 @@ list(void)
 }
 
 
+static void
+to_json(const char *type, const char *name, const char *flags, agg_str_t in)
+{
+    agg_rc_e                 rc;
+    agg_buf_t                out;
+    agg_pb_print_t           print;
+    agg_pb_fault_e           fault;
+    const agg_pb_field_t    *field;
+    const agg_pb_message_t  *m;
+
+    m = agg_pb_find_message(pool, (u_char *) type, strlen(type));
+
+    if (m == NULL) {
+        printf("error no type\n");
+        return;
+    }
+
+    field = name ? agg_pb_find_field(m, (u_char *) name, strlen(name)) : NULL;
+
+    memset(&print, 0, sizeof(print));
+    print.always_print = strchr(flags, 'a') != NULL;
+    print.enums_as_ints = strchr(flags, 'e') != NULL;
+    print.proto_names = strchr(flags, 'p') != NULL;
+
+    agg_buf_init(&out, &mem, 1 << 28);
+
+    rc = agg_pb_to_json(pool, m, field, &in, &print, &out, &fault);
+
+    if (rc != AGG_OK) {
+        printf("error %d %s\n", rc, agg_pb_fault_text(fault));
+
+    } else {
+        printf("ok %.*s\n", (int) agg_buf_used(&out), out.start);
+
+        if (agg_json_validate(out.start, agg_buf_used(&out), NULL) != AGG_OK) {
+            printf("not JSON\n");
+            exit(1);
+        }
+    }
+
+    mem.grow(NULL, out.start, 0, 0);
+}
+
+
 int
 main(void)
 {
-    char            line[1000], verb[20];
+    char            line[1000], verb[20], type[300], flags[300];
     size_t          n, len, which;
     agg_rc_e        rc;
-    agg_str_t       sets[100];
+    agg_str_t       sets[100], in;
     agg_pb_error_t  err;
 
     n = 0;
@@ -105,6 +152,18 @@ main(void)
             } else {
                 printf("ok\n");
             }
+
+        } else if (strcmp(verb, "to") == 0) {
+            sscanf(line, "%*s %299s %299s %zu", type, flags, &len);
+            in = take(len);
+            to_json(type, NULL, flags, in);
+            free(in.data - 1);
+
+        } else if (strcmp(verb, "answer") == 0) {
+            sscanf(line, "%*s %299s %299s %zu", type, flags, &len);
+            in = take(len);
+            to_json(type, flags, "-", in);
+            free(in.data - 1);
 
         } else if (strcmp(verb, "list") == 0) {
             list();

@@ -1,0 +1,595 @@
+
+/* see agg_pb_number.h */
+
+
+#include <float.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "agg_pb_number.h"
+
+
+/* 10^15 and above may have more digits than a double holds */
+
+#define AGG_PB_EXACT      1000000000000000ULL
+
+#define AGG_PB_DECIMALS   8
+
+/* digits that decide how a double is rounded, and some more */
+
+#define AGG_PB_MAX_TEXT   1100
+
+#define AGG_PB_MAX_DIGITS 17
+
+
+static u_char *agg_pb_print_fixed(u_char *p, uint64_t m, unsigned k);
+static u_char *agg_pb_print_digits(u_char *p, const char *digits, int n,
+    int point);
+static int agg_pb_shortest(double n, int single, char *digits, int *point);
+static double agg_pb_read_back(const char *digits, int n, int point,
+    int single);
+static int agg_pb_integer(const agg_pb_decimal_t *d, uint64_t *n);
+static void agg_pb_text(const agg_pb_decimal_t *d, const u_char *p,
+    const u_char *end, char *text);
+
+
+static const double  agg_pb_tens[] = {
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13,
+    1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22
+};
+
+static const char  agg_pb_pairs[] =
+    "00010203040506070809101112131415161718192021222324252627282930313233343536"
+    "37383940414243444546474849505152535455565758596061626364656667686970717273"
+    "7475767778798081828384858687888990919293949596979899";
+
+
+u_char *
+agg_pb_print_uint(u_char *p, uint64_t n)
+{
+    u_char    text[20];
+    size_t    i;
+    unsigned  pair;
+
+    i = sizeof(text);
+
+    while (n >= 100) {
+        pair = (unsigned) (n % 100) * 2;
+        n /= 100;
+        i -= 2;
+        memcpy(text + i, agg_pb_pairs + pair, 2);
+    }
+
+    if (n >= 10) {
+        i -= 2;
+        memcpy(text + i, agg_pb_pairs + n * 2, 2);
+
+    } else {
+        text[--i] = (u_char) ('0' + n);
+    }
+
+    memcpy(p, text + i, sizeof(text) - i);
+
+    return p + sizeof(text) - i;
+}
+
+
+u_char *
+agg_pb_print_int(u_char *p, int64_t n)
+{
+    if (n < 0) {
+        *p++ = '-';
+        return agg_pb_print_uint(p, 0 - (uint64_t) n);
+    }
+
+    return agg_pb_print_uint(p, (uint64_t) n);
+}
+
+
+u_char *
+agg_pb_print_double(u_char *p, double n)
+{
+    int       k, count, point;
+    char      digits[AGG_PB_MAX_DIGITS + 1];
+    double    scaled;
+    uint64_t  m;
+
+    if (n < 0 || (n == 0 && 1 / n < 0)) {
+        *p++ = '-';
+        n = -n;
+    }
+
+    /*
+     * Both m and 10^k are exact, so a quotient that is n says that the text
+     * reads back; with fifteen digits at most there is no other as short.
+     */
+
+    for (k = 0; k <= AGG_PB_DECIMALS; k++) {
+        scaled = n * agg_pb_tens[k];
+
+        if (scaled >= (double) AGG_PB_EXACT) {
+            break;
+        }
+
+        m = (uint64_t) (scaled + 0.5);
+
+        if ((double) m / agg_pb_tens[k] == n && (n >= 1e-6 || k == 0)) {
+            return agg_pb_print_fixed(p, m, (unsigned) k);
+        }
+    }
+
+    count = agg_pb_shortest(n, 0, digits, &point);
+
+    return agg_pb_print_digits(p, digits, count, point);
+}
+
+
+u_char *
+agg_pb_print_float(u_char *p, float n)
+{
+    int       k, count, point;
+    char      digits[AGG_PB_MAX_DIGITS + 1];
+    double    scaled;
+    uint32_t  m;
+
+    if (n < 0 || (n == 0 && 1 / n < 0)) {
+        *p++ = '-';
+        n = -n;
+    }
+
+    /* the same, in floats, with six digits at most */
+
+    for (k = 0; k <= AGG_PB_DECIMALS; k++) {
+        scaled = (double) n * agg_pb_tens[k];
+
+        if (scaled >= 1e6) {
+            break;
+        }
+
+        m = (uint32_t) (scaled + 0.5);
+
+        if ((float) m / (float) agg_pb_tens[k] == n && (n >= 1e-6f || k == 0)) {
+            return agg_pb_print_fixed(p, m, (unsigned) k);
+        }
+    }
+
+    if (n < 16777216 && (float) (uint32_t) n == n) {
+        return agg_pb_print_uint(p, (uint32_t) n);
+    }
+
+    count = agg_pb_shortest((double) n, 1, digits, &point);
+
+    return agg_pb_print_digits(p, digits, count, point);
+}
+
+
+/* m / 10^k, the last digit of m not being zero unless k is */
+
+static u_char *
+agg_pb_print_fixed(u_char *p, uint64_t m, unsigned k)
+{
+    u_char  *start;
+    size_t   n;
+
+    start = p;
+    p = agg_pb_print_uint(p, m);
+
+    if (k == 0) {
+        return p;
+    }
+
+    n = (size_t) (p - start);
+
+    if (n <= k) {
+        memmove(start + k + 1 - n, start, n);
+        memset(start, '0', k + 1 - n);
+        p = start + k + 1;
+    }
+
+    memmove(p - k + 1, p - k, k);
+    p[-(int) k] = '.';
+
+    return p + 1;
+}
+
+
+/* digits, with the point before digits[point] */
+
+static u_char *
+agg_pb_print_digits(u_char *p, const char *digits, int n, int point)
+{
+    int  exponent;
+
+    if (point > 0 && point <= 21) {
+
+        if (n <= point) {
+            memcpy(p, digits, (size_t) n);
+            memset(p + n, '0', (size_t) (point - n));
+            return p + point;
+        }
+
+        memcpy(p, digits, (size_t) point);
+        p += point;
+        *p++ = '.';
+        memcpy(p, digits + point, (size_t) (n - point));
+        return p + n - point;
+    }
+
+    if (point > -6 && point <= 0) {
+        *p++ = '0';
+        *p++ = '.';
+        memset(p, '0', (size_t) -point);
+        p += -point;
+        memcpy(p, digits, (size_t) n);
+        return p + n;
+    }
+
+    *p++ = (u_char) digits[0];
+
+    if (n > 1) {
+        *p++ = '.';
+        memcpy(p, digits + 1, (size_t) (n - 1));
+        p += n - 1;
+    }
+
+    exponent = point - 1;
+
+    *p++ = 'e';
+    *p++ = (exponent < 0) ? '-' : '+';
+
+    return agg_pb_print_uint(p, (uint64_t) abs(exponent));
+}
+
+
+/* the number of digits; n is positive */
+
+static int
+agg_pb_shortest(double n, int single, char *digits, int *point)
+{
+    int   count, last, i, up;
+    char  text[AGG_PB_MAX_DIGITS + 16], *e;
+
+    /* numbers near zero have fewer digits than the others */
+
+    count = single ? 6 : 15;
+    last = single ? 9 : 17;
+
+    if (n < (single ? (double) FLT_MIN : DBL_MIN)) {
+        count = 1;
+    }
+
+    for ( ;; ) {
+        /* d.ddde+XX, the point being that of the locale */
+
+        (void) snprintf(text, sizeof(text), "%.*e", count - 1, n);
+
+        e = strchr(text, 'e');
+        *point = atoi(e + 1) + 1;
+
+        digits[0] = text[0];
+        memcpy(digits + 1, e - (count - 1), (size_t) (count - 1));
+
+        if (count == last
+            || agg_pb_read_back(digits, count, *point, single) == n)
+        {
+            break;
+        }
+
+        /*
+         * Above a power of two the next number is twice as far away as below
+         * it, so a text that is not the nearest may read back.
+         */
+
+        for (i = count - 1; i > 0 && digits[i] == '9'; i--) { /* void */ }
+
+        up = digits[i] != '9';
+
+        if (up) {
+            digits[i]++;
+            memset(digits + i + 1, '0', (size_t) (count - 1 - i));
+
+            if (agg_pb_read_back(digits, count, *point, single) == n) {
+                break;
+            }
+        }
+
+        count++;
+    }
+
+    while (count > 1 && digits[count - 1] == '0') {
+        count--;
+    }
+
+    return count;
+}
+
+
+static double
+agg_pb_read_back(const char *digits, int n, int point, int single)
+{
+    char  text[AGG_PB_MAX_DIGITS + 16];
+
+    memcpy(text, digits, (size_t) n);
+    (void) snprintf(text + n, sizeof(text) - (size_t) n, "e%d", point - n);
+
+    return single ? (double) strtof(text, NULL) : strtod(text, NULL);
+}
+
+
+const u_char *
+agg_pb_scan_number(const u_char *p, const u_char *end, agg_pb_decimal_t *d)
+{
+    u_char         sign;
+    int32_t        exponent, scale;
+    uint64_t       digits;
+    unsigned       n, point;
+    const u_char  *start;
+
+    d->negative = 0;
+    d->more = 0;
+
+    if (p < end && *p == '-') {
+        d->negative = 1;
+        p++;
+    }
+
+    if (p == end || (u_char) (*p - '0') > 9) {
+        return NULL;
+    }
+
+    if (*p == '0' && p + 1 < end && (u_char) (p[1] - '0') <= 9) {
+        return NULL;
+    }
+
+    n = 0;
+    scale = 0;
+    digits = 0;
+
+    for (point = 0; /* void */ ; point = 1) {
+
+        for (start = p; p < end && (u_char) (*p - '0') <= 9; p++) {
+
+            if (n < 19) {
+                digits = digits * 10 + (uint64_t) (*p - '0');
+                n += digits != 0;
+                scale -= point;
+                continue;
+            }
+
+            d->more |= *p != '0';
+            scale += !point;
+        }
+
+        if (p == start) {
+            return NULL;
+        }
+
+        if (point || p == end || *p != '.') {
+            break;
+        }
+
+        p++;
+    }
+
+    if (p < end && (*p | 0x20) == 'e') {
+        p++;
+        sign = 0;
+        exponent = 0;
+
+        if (p < end && (*p == '+' || *p == '-')) {
+            sign = *p == '-';
+            p++;
+        }
+
+        for (start = p; p < end && (u_char) (*p - '0') <= 9; p++) {
+            if (exponent < 100000000) {
+                exponent = exponent * 10 + (*p - '0');
+            }
+        }
+
+        if (p == start) {
+            return NULL;
+        }
+
+        scale += sign ? -exponent : exponent;
+    }
+
+    d->digits = digits;
+    d->exponent = scale;
+
+    return p;
+}
+
+
+/* the magnitude of an integer: 0, or -1 */
+
+static int
+agg_pb_integer(const agg_pb_decimal_t *d, uint64_t *n)
+{
+    int32_t   exponent;
+    uint64_t  digits;
+
+    digits = d->digits;
+    exponent = d->exponent;
+
+    if (digits == 0) {
+        *n = 0;
+        return d->more ? -1 : 0;
+    }
+
+    while (exponent < 0 && digits % 10 == 0) {
+        digits /= 10;
+        exponent++;
+    }
+
+    if (exponent < 0 || exponent > 19) {
+        return -1;
+    }
+
+    for ( /* void */ ; exponent; exponent--) {
+        if (digits > UINT64_MAX / 10) {
+            return -1;
+        }
+
+        digits *= 10;
+    }
+
+    *n = digits;
+
+    return 0;
+}
+
+
+int
+agg_pb_decimal_uint(const agg_pb_decimal_t *d, unsigned bits, uint64_t *n)
+{
+    if (agg_pb_integer(d, n) != 0) {
+        return -1;
+    }
+
+    if ((d->negative && *n != 0) || (bits < 64 && *n >> bits)) {
+        return -1;
+    }
+
+    return 0;
+}
+
+
+int
+agg_pb_decimal_int(const agg_pb_decimal_t *d, unsigned bits, int64_t *n)
+{
+    uint64_t  m, most;
+
+    if (agg_pb_integer(d, &m) != 0) {
+        return -1;
+    }
+
+    most = (uint64_t) 1 << (bits - 1);
+
+    if (m > most || (m == most && !d->negative)) {
+        return -1;
+    }
+
+    *n = (int64_t) (d->negative ? 0 - m : m);
+
+    return 0;
+}
+
+
+int
+agg_pb_decimal_double(const agg_pb_decimal_t *d, const u_char *p,
+    const u_char *end, double *n)
+{
+    char    text[AGG_PB_MAX_TEXT + 32];
+    double  value;
+
+    if (!d->more && d->digits < (uint64_t) 1 << 53
+        && d->exponent >= -22 && d->exponent <= 22)
+    {
+        /* both are exact, so the result is rounded once */
+
+        value = (double) d->digits;
+
+        if (d->exponent < 0) {
+            value /= agg_pb_tens[-d->exponent];
+
+        } else {
+            value *= agg_pb_tens[d->exponent];
+        }
+
+        *n = d->negative ? -value : value;
+
+        return 0;
+    }
+
+    agg_pb_text(d, p, end, text);
+    value = strtod(text, NULL);
+
+    *n = d->negative ? -value : value;
+
+    return (value - value == 0) ? 0 : -1;
+}
+
+
+int
+agg_pb_decimal_float(const agg_pb_decimal_t *d, const u_char *p,
+    const u_char *end, float *n)
+{
+    char   text[AGG_PB_MAX_TEXT + 32];
+    float  value;
+
+    if (!d->more && d->digits < (uint64_t) 1 << 24
+        && d->exponent >= -10 && d->exponent <= 10)
+    {
+        value = (float) d->digits;
+
+        if (d->exponent < 0) {
+            value /= (float) agg_pb_tens[-d->exponent];
+
+        } else {
+            value *= (float) agg_pb_tens[d->exponent];
+        }
+
+        *n = d->negative ? -value : value;
+
+        return 0;
+    }
+
+    agg_pb_text(d, p, end, text);
+    value = strtof(text, NULL);
+
+    *n = d->negative ? -value : value;
+
+    return (value - value == 0) ? 0 : -1;
+}
+
+
+/*
+ * The decimal without a point, which a locale may want otherwise.  Digits that
+ * do not fit are beyond what can decide, but for not being zero.
+ */
+
+static void
+agg_pb_text(const agg_pb_decimal_t *d, const u_char *p, const u_char *end,
+    char *text)
+{
+    int       n;
+    int64_t   exponent;
+    unsigned  point;
+
+    n = 0;
+    point = 0;
+    exponent = d->exponent;
+
+    if (!d->more) {
+        n = (int) (agg_pb_print_uint((u_char *) text, d->digits)
+                   - (u_char *) text);
+
+    } else {
+
+        for ( /* void */ ; p < end && (*p | 0x20) != 'e'; p++) {
+
+            if ((u_char) (*p - '0') > 9 || (n == 0 && *p == '0')) {
+                continue;
+            }
+
+            if (n < AGG_PB_MAX_TEXT - 1) {
+                text[n++] = (char) *p;
+
+                /* the first 19 are those of the exponent */
+
+                exponent -= n > 19;
+
+            } else if (*p != '0') {
+                point = 1;
+            }
+        }
+
+        if (point) {
+            text[n++] = '1';
+            exponent--;
+        }
+    }
+
+    (void) snprintf(text + n, 24, "e%lld", (long long) exponent);
+}

@@ -1,0 +1,71 @@
+
+/*
+ * Numbers as JSON has them.
+ *
+ * Printing: the shortest text that reads back as the same double or float, in
+ * the form of ECMAScript's Number::toString.  Reading: the nearest double or
+ * float, halfway to even.  Both are exact, and know no locale.
+ * Cost: numbers of up to fifteen digits and few decimals, a few dozen
+ * instructions; the others are left to printf and strtod.
+ */
+
+
+#ifndef AGG_PB_NUMBER_H_INCLUDED
+#define AGG_PB_NUMBER_H_INCLUDED
+
+
+#include "agg_pb.h"
+
+
+#pragma GCC visibility push(hidden)
+
+
+/* room that each of the printers may need */
+
+#define AGG_PB_NUMBER  32
+
+
+u_char *agg_pb_print_uint(u_char *p, uint64_t n);
+u_char *agg_pb_print_int(u_char *p, int64_t n);
+
+/* finite numbers only */
+
+u_char *agg_pb_print_double(u_char *p, double n);
+u_char *agg_pb_print_float(u_char *p, float n);
+
+
+/* a JSON number taken apart */
+
+typedef struct {
+    uint64_t       digits;      /* the first 19, without leading zeros */
+    int32_t        exponent;    /* of the last of these digits */
+    unsigned       negative:1;
+    unsigned       more:1;      /* a digit that is not zero was left out */
+} agg_pb_decimal_t;
+
+
+/* by RFC 8259, from p on; the end of the number, or NULL: there is none */
+
+const u_char *agg_pb_scan_number(const u_char *p, const u_char *end,
+    agg_pb_decimal_t *d);
+
+/* 0, or -1: not an integer, or not in the range of so many bits */
+
+int agg_pb_decimal_uint(const agg_pb_decimal_t *d, unsigned bits, uint64_t *n);
+int agg_pb_decimal_int(const agg_pb_decimal_t *d, unsigned bits, int64_t *n);
+
+/*
+ * The text that the decimal was scanned from is p .. end.  0; or -1: not
+ * finite.
+ */
+
+int agg_pb_decimal_double(const agg_pb_decimal_t *d, const u_char *p,
+    const u_char *end, double *n);
+int agg_pb_decimal_float(const agg_pb_decimal_t *d, const u_char *p,
+    const u_char *end, float *n);
+
+
+#pragma GCC visibility pop
+
+
+#endif /* AGG_PB_NUMBER_H_INCLUDED */

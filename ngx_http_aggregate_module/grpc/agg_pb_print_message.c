@@ -1,0 +1,285 @@
+
+/*
+ * The printer's messages, those of the well-known types that contain others
+ * among them.
+ */
+
+
+#include "agg_pb_print.h"
+
+
+static agg_rc_e agg_pb_any(agg_pb_printer_t *w, const agg_pb_message_t **m,
+    uint32_t first, uint32_t last, uint32_t base);
+static int agg_pb_is_debug(const agg_pb_message_t *m);
+static agg_rc_e agg_pb_value(agg_pb_printer_t *w, const agg_pb_message_t *m,
+    uint32_t first, uint32_t last, const agg_pb_message_t **inner);
+
+
+/*
+ * Writes or opens a message that lies in some pieces; its entries go back to
+ * base when it is closed.
+ */
+
+agg_rc_e
+agg_pb_open_message(agg_pb_printer_t *w, const agg_pb_message_t *m,
+    uint32_t first, uint32_t last, uint32_t base)
+{
+    int              bracket;
+    uint32_t         group;
+    agg_rc_e         rc;
+    agg_pb_frame_t  *frame;
+
+    bracket = '{';
+
+    for ( ;; ) {
+        group = w->n;
+
+        switch (m->kind) {
+
+        case AGG_PB_TIMESTAMP:
+            rc = agg_pb_print_timestamp(w, m, first, last);
+            w->n = base;
+            return rc;
+
+        case AGG_PB_DURATION:
+            rc = agg_pb_print_duration(w, m, first, last);
+            w->n = base;
+            return rc;
+
+        case AGG_PB_FIELD_MASK:
+            rc = agg_pb_print_mask(w, m, first, last);
+            w->n = base;
+            return rc;
+
+        case AGG_PB_WRAPPER:
+            rc = agg_pb_print_wrapper(w, m, first, last);
+            w->n = base;
+            return rc;
+
+        case AGG_PB_STRUCT:
+        case AGG_PB_LIST_VALUE:
+            rc = agg_pb_index(w, m, first, last);
+            if (rc != AGG_OK) {
+                return rc;
+            }
+
+            return agg_pb_open_repeated(w, m->fields, group, w->n, base);
+
+        case AGG_PB_VALUE:
+            rc = agg_pb_value(w, m, first, last, &m);
+
+            if (rc != AGG_OK || m == NULL) {
+                w->n = base;
+                return rc;
+            }
+
+            first = group;
+            last = w->n;
+            continue;
+
+        case AGG_PB_ANY:
+            rc = agg_pb_any(w, &m, first, last, base);
+
+            if (rc != AGG_OK || m == NULL) {
+                return rc;
+            }
+
+            first = w->n - 1;
+            last = w->n;
+
+            if (m->kind == AGG_PB_PLAIN || m->kind == AGG_PB_EMPTY
+                || m->kind == AGG_PB_HTTP_BODY)
+            {
+                bracket = '\0';
+                break;
+            }
+
+            rc = agg_pb_print_text(w, ",\"value\":");
+            if (rc != AGG_OK) {
+                return rc;
+            }
+
+            rc = agg_pb_open(w, AGG_PB_CLOSE, '\0', base);
+            if (rc != AGG_OK) {
+                return rc;
+            }
+
+            base = w->n;
+            continue;
+
+        default:
+            break;
+        }
+
+        rc = agg_pb_open(w, AGG_PB_MEMBERS, (char) bracket, base);
+        if (rc != AGG_OK) {
+            return rc;
+        }
+
+        group = w->n;
+
+        rc = agg_pb_index(w, m, first, last);
+        if (rc != AGG_OK) {
+            return rc;
+        }
+
+        frame = &w->frames[w->depth - 1];
+        frame->m = m;
+        frame->entry = group;
+        frame->end = w->n;
+        frame->next = 0;
+
+        return AGG_OK;
+    }
+}
+
+
+/*
+ * Writes {"@type":"..." and gives the message that has to follow, with an entry
+ * of its bytes; *m is NULL when all was written.
+ */
+
+static agg_rc_e
+agg_pb_any(agg_pb_printer_t *w, const agg_pb_message_t **m, uint32_t first,
+    uint32_t last, uint32_t base)
+{
+    size_t           i;
+    uint32_t         group;
+    agg_rc_e         rc;
+    agg_str_t        text[2];
+    agg_pb_entry_t  *e;
+
+    group = w->n;
+    memset(text, 0, sizeof(text));
+
+    rc = agg_pb_index(w, *m, first, last);
+    if (rc != AGG_OK) {
+        return rc;
+    }
+
+    for (i = group; i < w->n; i++) {
+        e = &w->entries[i];
+        text[e->field].data = (u_char *) w->base + e->start;
+        text[e->field].len = e->end - e->start;
+    }
+
+    *m = NULL;
+
+    if (text[0].len == 0 && text[1].len == 0) {
+        w->n = base;
+        return agg_pb_print_text(w, "{}");
+    }
+
+    if (w->depth == AGG_PB_DEPTH) {
+        return agg_pb_fault(w, AGG_PB_BAD_DEPTH);
+    }
+
+    for (i = 0; i < text[0].len; i++) {
+
+        if (text[0].data[text[0].len - 1 - i] == '/') {
+            *m = agg_pb_find_message(w->pool,
+                                     text[0].data + text[0].len - i, i);
+            break;
+        }
+    }
+
+    if (*m != NULL && w->print->no_debug && agg_pb_is_debug(*m)) {
+        *m = NULL;
+        w->n = base;
+        return agg_pb_print_text(w, "{}");
+    }
+
+    rc = agg_pb_print_text(w, "{\"@type\":");
+    if (rc != AGG_OK) {
+        return rc;
+    }
+
+    rc = agg_pb_print_string(w, text[0].data, text[0].data + text[0].len, 1);
+    if (rc != AGG_OK) {
+        return rc;
+    }
+
+    if (*m != NULL) {
+        return agg_pb_push_entry(w, 0, text[1].len ? text[1].data : w->base,
+                                 text[1].len ? text[1].data + text[1].len
+                                             : w->base);
+    }
+
+    rc = agg_pb_print_text(w, ",\"value\":");
+    if (rc != AGG_OK) {
+        return rc;
+    }
+
+    rc = agg_pb_print_base64(w, text[1].data, text[1].data + text[1].len);
+    if (rc != AGG_OK) {
+        return rc;
+    }
+
+    w->n = base;
+
+    return agg_pb_print_text(w, "}");
+}
+
+
+static int
+agg_pb_is_debug(const agg_pb_message_t *m)
+{
+    static const char  name[] = "google.rpc.DebugInfo";
+
+    return m->name.len == sizeof(name) - 1
+           && memcmp(m->name.data, name, sizeof(name) - 1) == 0;
+}
+
+
+/*
+ * Writes a google.protobuf.Value, or gives the message in it, a Struct or a
+ * ListValue, whose pieces are then the last entries.
+ */
+
+static agg_rc_e
+agg_pb_value(agg_pb_printer_t *w, const agg_pb_message_t *m, uint32_t first,
+    uint32_t last, const agg_pb_message_t **inner)
+{
+    double                 number;
+    uint32_t               group;
+    uint64_t               bits;
+    agg_rc_e               rc;
+    agg_pb_entry_t        *e;
+    const agg_pb_field_t  *f;
+
+    group = w->n;
+    *inner = NULL;
+
+    rc = agg_pb_index(w, m, first, last);
+    if (rc != AGG_OK) {
+        return rc;
+    }
+
+    if (w->n == group) {
+        return agg_pb_print_text(w, "null");
+    }
+
+    e = &w->entries[w->n - 1];
+    f = &m->fields[e->field];
+
+    if (f->message != NULL) {
+        *inner = f->message;
+        return AGG_OK;
+    }
+
+    if (f->wire == AGG_PB_LEN) {
+        return agg_pb_print_bytes(w, f, w->base + e->start, w->base + e->end);
+    }
+
+    (void) agg_pb_read_scalar(f, w->base + e->start, w->base + e->end, &bits);
+
+    if (f->type == AGG_PB_DOUBLE) {
+        memcpy(&number, &bits, sizeof(double));
+
+        if (number - number != 0) {
+            return agg_pb_fault(w, AGG_PB_BAD_RANGE);
+        }
+    }
+
+    return agg_pb_print_scalar(w, f, bits);
+}

@@ -10,7 +10,7 @@ use Test::More;
 
 use Harness;
 
-my $t = Harness->new(plan => 6);
+my $t = Harness->new(plan => 8);
 my $mb = 1024 * 1024;
 my $clients = 60;
 
@@ -27,6 +27,8 @@ http {
     server {
         listen 127.0.0.1:%%PORT_0%% sndbuf=8k;
         location /agg { aggregate { backend a /b/big { } } }
+        location /file { aggregate_buffer 64k;
+                         aggregate { backend a /b/big { } } }
         location /small { aggregate { backend a /b/one { } } }
         location /hit { aggregate_cache z; aggregate_cache_ttl / 1h;
                         proxy_pass http://127.0.0.1:%%PORT_b%%/big; }
@@ -58,5 +60,21 @@ for my $uri ('/agg', '/hit') {
        "$uri: the memory is given back")
         or diag("$start KB at the start, " . $t->rss . ' now');
 }
+
+# an answer in a file costs little while its client waits
+
+my $warn = qr/an answer is buffered to a temporary file/;
+my @open = map { my $c = $t->connect; $c->request(GET => '/file'); $c }
+    1 .. $clients;
+
+ok(wait_for(sub { (() = $t->grep_log($warn)) == $clients }, slow(30)),
+   'a file for each');
+
+my $bound = $t->{binary} =~ m{/asan/} ? 2 ** 40
+                                      : $start + 20 * 1024 + $clients * 250;
+ok(wait_for(sub { $t->rss < $bound }, slow(10)), 'the memory is given back')
+    or diag("$start KB at the start, " . $t->rss . ' now');
+
+$_->close for @open;
 
 is(http_get('/small')->body, '{"a":1}', 'the worker goes on');

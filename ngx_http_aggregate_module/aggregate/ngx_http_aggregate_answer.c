@@ -4,13 +4,14 @@
  */
 
 #include "ngx_http_aggregate_module.h"
+#include "ngx_http_aggregate_buffer.h"
 
 
 static ngx_uint_t ngx_http_aggregate_verdict(ngx_http_aggregate_ctx_t *ctx);
 static ngx_uint_t ngx_http_aggregate_required_status(
     ngx_http_aggregate_part_t *part);
-static ngx_int_t ngx_http_aggregate_send_answer(ngx_http_request_t *r,
-    ngx_chain_t *out, off_t length);
+static ngx_int_t ngx_http_aggregate_send_answer(
+    ngx_http_aggregate_ctx_t *ctx, ngx_chain_t *out, off_t length);
 
 
 ngx_int_t
@@ -59,7 +60,7 @@ ngx_http_aggregate_answer(ngx_http_aggregate_ctx_t *ctx)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ngx_http_aggregate_send_answer(r, out, length);
+    return ngx_http_aggregate_send_answer(ctx, out, length);
 }
 
 
@@ -158,11 +159,14 @@ ngx_http_aggregate_required_status(ngx_http_aggregate_part_t *part)
 
 
 static ngx_int_t
-ngx_http_aggregate_send_answer(ngx_http_request_t *r, ngx_chain_t *out,
-    off_t length)
+ngx_http_aggregate_send_answer(ngx_http_aggregate_ctx_t *ctx,
+    ngx_chain_t *out, off_t length)
 {
-    ngx_int_t     rc;
-    ngx_chain_t  *cl;
+    ngx_int_t            rc;
+    ngx_chain_t         *cl;
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
 
     r->headers_out.status = NGX_HTTP_OK;
     r->headers_out.content_length_n = length;
@@ -177,6 +181,10 @@ ngx_http_aggregate_send_answer(ngx_http_request_t *r, ngx_chain_t *out,
     ngx_str_set(&r->headers_out.content_type, "application/json");
     r->headers_out.content_type_len = r->headers_out.content_type.len;
     r->headers_out.content_type_lowcase = NULL;
+
+    ngx_http_aggregate_buffer_set(r, length,
+                                  ngx_http_aggregate_fetches_release,
+                                  ctx->fetches);
 
     rc = ngx_http_send_header(r);
 

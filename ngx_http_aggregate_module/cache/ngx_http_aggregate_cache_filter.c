@@ -824,6 +824,12 @@ ngx_http_aggregate_cache_keep(ngx_http_request_t *r,
 
     ngx_http_aggregate_cache_store(r, ctx);
 
+    /* a slow client need not hold the copy, too */
+
+    for (cl = ctx->body; cl; cl = cl->next) {
+        (void) ngx_pfree(r->pool, cl->buf->start);
+    }
+
     ctx->capture = 0;
     ctx->body = NULL;
 }

@@ -5,6 +5,8 @@
 
 
 #include "ngx_http_aggregate_cache.h"
+#include "ngx_http_aggregate_buffer.h"
+#include "ngx_http_aggregate_memory.h"
 
 
 typedef void (*ngx_http_aggregate_cache_set_pt)(ngx_http_request_t *r,
@@ -17,6 +19,9 @@ typedef struct {
 } ngx_http_aggregate_cache_set_t;
 
 
+static ngx_int_t ngx_http_aggregate_cache_buffer(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
+static void ngx_http_aggregate_cache_release(void *data);
 static ngx_int_t ngx_http_aggregate_cache_set_lines(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
 static void ngx_http_aggregate_cache_set_content_type(ngx_http_request_t *r,
@@ -153,6 +158,10 @@ ngx_http_aggregate_cache_set_headers(ngx_http_request_t *r,
 {
     ngx_http_clean_header(r);
 
+    if (ngx_http_aggregate_cache_buffer(r, ctx) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     if (ngx_list_init(&r->headers_out.headers, r->pool, 20,
                       sizeof(ngx_table_elt_t))
         != NGX_OK)
@@ -173,6 +182,75 @@ ngx_http_aggregate_cache_set_headers(ngx_http_request_t *r,
     }
 
     return NGX_OK;
+}
+
+
+/*
+ * The body of an entry may be given back before the request ends; what is
+ * before the body stays, in memory of its own.
+ */
+
+static ngx_int_t
+ngx_http_aggregate_cache_buffer(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx)
+{
+    size_t            len;
+    u_char           *p, *data;
+    ngx_uint_t        i;
+    agg_cache_str_t  *parts[4];
+
+    if (!ngx_http_aggregate_buffer_applies(r, ctx->entry.body.len)) {
+        return NGX_OK;
+    }
+
+    data = ctx->data.data;
+
+    if (ctx->entry.body.data < data
+        || ctx->entry.body.data > data + ctx->data.len)
+    {
+        return NGX_OK;
+    }
+
+    len = ctx->entry.body.data - data;
+
+    p = ngx_pnalloc(r->pool, len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(p, data, len);
+
+    parts[0] = &ctx->entry.key;
+    parts[1] = &ctx->entry.tags;
+    parts[2] = &ctx->entry.lines;
+    parts[3] = &ctx->entry.names;
+
+    for (i = 0; i < 4; i++) {
+
+        if (parts[i]->data >= data && parts[i]->data < data + len) {
+            parts[i]->data = p + (parts[i]->data - data);
+        }
+    }
+
+    ngx_http_aggregate_buffer_set(r, ctx->entry.body.len,
+                                  ngx_http_aggregate_cache_release, ctx);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_aggregate_cache_release(void *data)
+{
+    ngx_http_aggregate_cache_ctx_t *ctx = data;
+
+    if (ngx_pfree(ctx->request->pool, ctx->data.data) == NGX_OK) {
+        ngx_http_aggregate_memory_freed();
+    }
+
+    ngx_str_null(&ctx->data);
+    ctx->entry.body.data = NULL;
+    ctx->entry.body.len = 0;
 }
 
 

@@ -30,8 +30,9 @@
  * for the last time.  If fs->cancelled is set the user neither answers nor
  * finalizes: the engine does, and ignores what it returns.
  *
- * Memory is of the client request's pool; a fetch is its user's, who keeps it
- * until the request ends.
+ * Memory is of the client request's pool, but for bodies, which have a pool of
+ * their own, until the request ends or ngx_http_aggregate_fetches_release(); a
+ * fetch is its user's, who keeps it until the request ends.
  */
 
 #ifndef _NGX_HTTP_AGGREGATE_FETCH_H_INCLUDED_
@@ -340,7 +341,8 @@ struct ngx_http_aggregate_fetches_s {
     ngx_http_aggregate_limits_t     *limits;
     ngx_http_aggregate_fetches_pt    handler;
     void                            *data;      /* the user's */
-    agg_mem_t                       *mem;       /* the request's pool */
+    ngx_pool_t                      *pool;      /* of the bodies */
+    agg_mem_t                       *mem;       /* the same */
 
     ngx_http_aggregate_fetch_root_t *root;
     ngx_http_aggregate_try_t        *parent;    /* whose body this becomes */
@@ -402,6 +404,10 @@ ngx_http_aggregate_fetches_t *ngx_http_aggregate_fetches_create(
 ngx_int_t ngx_http_aggregate_fetches_headers_in(
     ngx_http_aggregate_fetches_t *fs, ngx_http_aggregate_forward_t *forward,
     ngx_uint_t with, ngx_http_headers_in_t *headers_in);
+
+/* gives the memory of bodies back: nobody may look at them any more */
+
+void ngx_http_aggregate_fetches_release(void *data);
 
 /* subrequests that "max_subrequests" still allows */
 

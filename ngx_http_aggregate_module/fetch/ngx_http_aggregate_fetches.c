@@ -13,6 +13,11 @@
 #include "ngx_http_aggregate_owner.h"
 
 
+#define NGX_HTTP_AGGREGATE_POOL_SIZE  4096
+
+
+static ngx_int_t ngx_http_aggregate_create_pool(
+    ngx_http_aggregate_fetches_t *fs);
 static ngx_int_t ngx_http_aggregate_find_root(
     ngx_http_aggregate_fetches_t *fs);
 static ngx_uint_t ngx_http_aggregate_is_stream(ngx_http_request_t *r);
@@ -32,6 +37,7 @@ static void ngx_http_aggregate_detach(ngx_http_aggregate_fetches_t *fs);
 static void ngx_http_aggregate_fetches_read_handler(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_aggregate_client_aborted(ngx_http_request_t *r);
 static void ngx_http_aggregate_fetches_cleanup(void *data);
+static void ngx_http_aggregate_fetches_pool_cleanup(void *data);
 
 
 ngx_http_aggregate_reporter_t  *ngx_http_aggregate_reporter;
@@ -66,8 +72,7 @@ ngx_http_aggregate_fetches_create(ngx_http_request_t *r,
     fs->tries_last = &fs->tries;
     fs->pending_last = &fs->pending;
 
-    fs->mem = ngx_http_aggregate_mem(r->pool);
-    if (fs->mem == NULL) {
+    if (ngx_http_aggregate_create_pool(fs) != NGX_OK) {
         return NULL;
     }
 
@@ -112,6 +117,36 @@ ngx_http_aggregate_fetches_create(ngx_http_request_t *r,
     ngx_http_aggregate_notify(fs, open, fs);
 
     return fs;
+}
+
+
+/* bodies are the larger part of the memory, and may go before the request */
+
+static ngx_int_t
+ngx_http_aggregate_create_pool(ngx_http_aggregate_fetches_t *fs)
+{
+    ngx_http_request_t  *r;
+    ngx_pool_cleanup_t  *cln;
+
+    r = fs->request;
+
+    cln = ngx_pool_cleanup_add(r->pool, 0);
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    fs->pool = ngx_create_pool(NGX_HTTP_AGGREGATE_POOL_SIZE,
+                               r->connection->log);
+    if (fs->pool == NULL) {
+        return NGX_ERROR;
+    }
+
+    cln->handler = ngx_http_aggregate_fetches_pool_cleanup;
+    cln->data = fs;
+
+    fs->mem = ngx_http_aggregate_mem(fs->pool);
+
+    return fs->mem ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -819,4 +854,30 @@ ngx_http_aggregate_fetches_cleanup(void *data)
     ngx_http_aggregate_fetches_outcome(fs, "failed");
 
     ngx_http_aggregate_memory_freed();
+}
+
+
+void
+ngx_http_aggregate_fetches_release(void *data)
+{
+    ngx_http_aggregate_fetches_t *fs = data;
+
+    /* a subrequest that could not be cancelled yet may have a body in there */
+
+    if (fs->tries == NULL) {
+        ngx_http_aggregate_fetches_pool_cleanup(fs);
+        ngx_http_aggregate_memory_freed();
+    }
+}
+
+
+static void
+ngx_http_aggregate_fetches_pool_cleanup(void *data)
+{
+    ngx_http_aggregate_fetches_t *fs = data;
+
+    if (fs->pool) {
+        ngx_destroy_pool(fs->pool);
+        fs->pool = NULL;
+    }
 }

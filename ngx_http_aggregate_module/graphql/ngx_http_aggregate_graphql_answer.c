@@ -4,6 +4,7 @@
  */
 
 #include "ngx_http_aggregate_graphql.h"
+#include "ngx_http_aggregate_buffer.h"
 #include "ngx_http_aggregate_header_list.h"
 
 
@@ -12,6 +13,7 @@ static ngx_int_t ngx_http_aggregate_graphql_compose(
     ngx_http_aggregate_graphql_op_t *op, off_t *length);
 static ngx_int_t ngx_http_aggregate_graphql_add(ngx_http_request_t *r,
     ngx_chain_t ***last, u_char *p, size_t len, off_t *length);
+static void ngx_http_aggregate_graphql_release(void *data);
 static ngx_int_t ngx_http_aggregate_graphql_send(ngx_http_request_t *r,
     agg_gql_media_e media, ngx_uint_t status, ngx_chain_t *out,
     off_t length);
@@ -82,8 +84,28 @@ ngx_http_aggregate_graphql_answer(ngx_http_aggregate_graphql_ctx_t *ctx)
                         : agg_gql_status(ctx->ops->outcome, ctx->media,
                                          (int) ctx->conf->draft);
 
+    ngx_http_aggregate_buffer_set(r, length,
+                                  ngx_http_aggregate_graphql_release, ctx);
+
     return ngx_http_aggregate_graphql_send(r, ctx->media, status, out,
                                            length);
+}
+
+
+static void
+ngx_http_aggregate_graphql_release(void *data)
+{
+    ngx_http_aggregate_graphql_ctx_t *ctx = data;
+
+    ngx_uint_t  i;
+
+    for (i = 0; i < ctx->nops; i++) {
+        (void) ngx_pfree(ctx->request->pool, ctx->ops[i].exec.out.start);
+    }
+
+    if (ctx->fetches) {
+        ngx_http_aggregate_fetches_release(ctx->fetches);
+    }
 }
 
 

@@ -9,6 +9,9 @@ top=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P) || exit 1
 build=${BUILD_DIR:-$top/build}
 jobs=${JOBS:-$(nproc 2>/dev/null || echo 2)}
 
+# nginx takes a variable of this name for sockets that it inherits
+export -n NGINX
+
 modules="ngx_http_aggregate_module ngx_http_breaker_module"
 
 
@@ -57,6 +60,9 @@ usage: ./build.sh VERB [ARGUMENTS]
   soak [SECONDS]               two gateways under load, in rounds of SECONDS
                                (60): memory has to stay as it is
 
+  check FILE                   what "nginx -t" says of the configuration FILE,
+                               apart from the nginx that runs; exits with 0 when
+                               it is clean, 1 for an error, 2 for warnings
   install                      put the modules into the installed nginx
   uninstall                    take them out of it
   bench [ROUNDS]               this gateway and its peers on the same work,
@@ -663,6 +669,98 @@ verb_run()
 }
 
 
+# check FILE: "nginx -t" with a prefix, a pid file and a log of its own, and
+# with the modules of this tree where FILE finds none
+
+
+check_once()
+{
+    local dir=$1 options=(-t -p "$1/")
+
+    # from nginx 1.19.5 on
+    ! "$binary" -h 2>&1 | grep -q -- '-e filename' || options+=(-e "$dir/log")
+
+    "$binary" "${options[@]}" -g "$2" -c "$3" 2>&1 </dev/null
+}
+
+
+# a prefix with all that nginx's own has
+check_prefix()
+{
+    local dir=$1 prefix path
+
+    prefix=$("$binary" -V 2>&1 | sed -n 's/.*--prefix=\([^ ]*\).*/\1/p')
+    path=$("$binary" -V 2>&1 | sed -n 's/.*--modules-path=\([^ ]*\).*/\1/p')
+
+    mkdir "$dir/modules" "$dir/logs"
+    ln -s "$build" "$dir/build"
+    ln -s "${prefix:-/usr/local/nginx}"/* "$dir/" 2>/dev/null
+    ln -s "${path:-$prefix/modules}"/*.so "$dir/modules/" 2>/dev/null
+}
+
+
+verb_check()
+{
+    local file=${1:-} binary dir pid load="" built="" output name status
+
+    if [ $# -ne 1 ] || [ ! -f "$file" ]; then
+        die "no file \"$file\"" "check FILE"
+    fi
+
+    [ -n "$(nginx_binary)" ] || packages nginx
+    binary=$(nginx_binary) || die "no nginx found in PATH"
+
+    file=$(cd "$(dirname "$file")" && pwd -P)/$(basename "$file")
+    dir=$(mktemp -d) || exit 1
+    pid="pid $dir/pid;"
+    check_prefix "$dir"
+
+    while :; do
+        output=$(check_once "$dir" "$pid $load" "$file")
+        status=$?
+
+        case $output in
+
+        *'"pid" directive is duplicate'*)
+            [ -n "$pid" ] || break
+            pid=""
+            ;;
+
+        *'unknown directive "aggregate'*|*'unknown directive "breaker'*|\
+        *dlopen*ngx_http_aggregate_module.so*|\
+        *dlopen*ngx_http_breaker_module.so*)
+            [ -z "$built" ] || break
+            (lock; modules_stock) >&2 || exit 1
+
+            for name in $(present_modules); do
+                ln -sf "$build/$name.so" "$dir/modules/"
+                [[ $output = *dlopen* ]] \
+                    || load="$load load_module $build/$name.so;"
+            done
+
+            built=1
+            ;;
+
+        *)
+            break
+            ;;
+        esac
+
+        rm -f "$dir/log"
+    done
+
+    # what nginx itself does not show on a terminal
+    sed -n 's/^.*\[notice\] [0-9#]*: /nginx: [notice] /p' "$dir/log" \
+        2>/dev/null
+    printf '%s\n' "$output"
+    rm -rf "$dir"
+
+    [ $status -eq 0 ] || exit 1
+    [[ $output != *'[warn]'* ]] || exit 2
+    exit 0
+}
+
+
 # the installed nginx
 
 
@@ -788,7 +886,7 @@ verb=${1:-help}
 case $verb in
 
 run|stop|test|modules|lint|unit|tool|fuzz|fuzz-conf|asan|compat|fresh|\
-mutants|soak|install|uninstall|\
+mutants|soak|check|install|uninstall|\
 bench|bench-json|bench-scale|bench-guard)
     case $top$build in
     *[[:space:]]*)

@@ -192,6 +192,7 @@ char *ngx_http_breaker_fallback(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_breaker_policy(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
+ngx_int_t ngx_http_breaker_warnings(ngx_conf_t *cf);
 ngx_int_t ngx_http_breaker_resolve(ngx_conf_t *cf,
     ngx_http_breaker_main_conf_t *bmcf);
 ngx_int_t ngx_http_breaker_add_named(ngx_conf_t *cf,

@@ -1,5 +1,7 @@
 
 #include "ngx_http_breaker.h"
+#include "ngx_http_gw_written.h"
+#include "gw_text.h"
 
 
 static void ngx_http_breaker_get_place(ngx_conf_t *cf,
@@ -407,6 +409,7 @@ ngx_http_breaker_resolve_zone(ngx_conf_t *cf,
     ngx_http_breaker_main_conf_t *bmcf, ngx_http_breaker_guard_t *guard)
 {
     ngx_uint_t                 i;
+    gw_nearest_t               nearest;
     ngx_http_breaker_zone_t  **zones;
 
     zones = bmcf->zones.elts;
@@ -426,6 +429,16 @@ ngx_http_breaker_resolve_zone(ngx_conf_t *cf,
                   "unknown breaker zone \"%V\" in %s:%ui",
                   &guard->zone_name, guard->place.file, guard->place.line);
 
+    gw_nearest_init(&nearest, guard->zone_name.data, guard->zone_name.len);
+
+    for (i = 0; i < bmcf->zones.nelts; i++) {
+        gw_nearest_try(&nearest, zones[i]->name.data, zones[i]->name.len,
+                       &zones[i]->name);
+    }
+
+    ngx_http_gw_did_you_mean(cf, nearest.item, &guard->zone_name,
+                             guard->place.file, guard->place.line);
+
     return NGX_ERROR;
 }
 
@@ -436,6 +449,7 @@ ngx_http_breaker_resolve_policy(ngx_conf_t *cf,
 {
     ngx_str_t                   *name;
     ngx_uint_t                   i;
+    gw_nearest_t                 nearest;
     ngx_http_breaker_policy_t  **policies, *policy;
 
     name = guard->policy_name.len ? &guard->policy_name
@@ -457,6 +471,17 @@ ngx_http_breaker_resolve_policy(ngx_conf_t *cf,
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "unknown breaker policy \"%V\" in %s:%ui",
                       name, guard->place.file, guard->place.line);
+
+        gw_nearest_init(&nearest, name->data, name->len);
+
+        for (i = 0; i < bmcf->policies.nelts; i++) {
+            gw_nearest_try(&nearest, policies[i]->name.data,
+                           policies[i]->name.len, &policies[i]->name);
+        }
+
+        ngx_http_gw_did_you_mean(cf, nearest.item, name, guard->place.file,
+                                 guard->place.line);
+
         return NGX_ERROR;
     }
 
@@ -551,8 +576,11 @@ ngx_int_t
 ngx_http_breaker_check_named(ngx_conf_t *cf,
     ngx_http_breaker_main_conf_t *bmcf)
 {
-    ngx_uint_t                 i;
-    ngx_http_breaker_named_t  *named;
+    ngx_str_t                     *name;
+    ngx_uint_t                     i;
+    gw_nearest_t                   nearest;
+    ngx_http_breaker_named_t      *named;
+    ngx_http_breaker_location_t  **location;
 
     named = bmcf->named.elts;
 
@@ -569,6 +597,21 @@ ngx_http_breaker_check_named(ngx_conf_t *cf,
                       "in %s:%ui", &named[i].fallback->name,
                       named[i].fallback->place.file,
                       named[i].fallback->place.line);
+
+        name = &named[i].fallback->name;
+        gw_nearest_init(&nearest, name->data, name->len);
+
+        for (location = named[i].cscf->named_locations;
+             location && *location;
+             location++)
+        {
+            gw_nearest_try(&nearest, (*location)->name.data,
+                           (*location)->name.len, &(*location)->name);
+        }
+
+        ngx_http_gw_did_you_mean(cf, nearest.item, name,
+                                 named[i].fallback->place.file,
+                                 named[i].fallback->place.line);
 
         return NGX_ERROR;
     }

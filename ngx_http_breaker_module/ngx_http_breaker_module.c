@@ -1,5 +1,6 @@
 
 #include "ngx_http_breaker.h"
+#include "ngx_http_gw_written.h"
 
 
 static ngx_int_t ngx_http_breaker_result_variable(ngx_http_request_t *r,
@@ -255,6 +256,10 @@ ngx_http_breaker_add_variables(ngx_conf_t *cf)
 {
     ngx_http_variable_t  *var, *v;
 
+    if (ngx_http_gw_record(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     for (v = ngx_http_breaker_vars; v->name.len; v++) {
         var = ngx_http_add_variable(cf, &v->name, v->flags);
         if (var == NULL) {
@@ -280,6 +285,10 @@ ngx_http_breaker_init(ngx_conf_t *cf)
     bmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_breaker_module);
 
     if (ngx_http_breaker_check_named(cf, bmcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_breaker_warnings(cf) != NGX_OK) {
         return NGX_ERROR;
     }
 

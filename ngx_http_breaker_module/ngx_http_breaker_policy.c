@@ -1,5 +1,6 @@
 
 #include "ngx_http_breaker.h"
+#include "ngx_http_gw_written.h"
 
 
 #define NGX_HTTP_BREAKER_SECOND  ((ngx_uint_t) 1000)
@@ -397,6 +398,7 @@ ngx_http_breaker_value(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     if (range->kind == NGX_HTTP_BREAKER_TIME) {
+        ngx_http_gw_warn_time(cf, &value[1]);
         time = (brk_msec_t *) ((u_char *) conf + cmd->offset);
         *time = (brk_msec_t) n;
 

@@ -6,6 +6,7 @@
 
 #include "ngx_http_aggregate_module.h"
 #include "ngx_http_aggregate_conf.h"
+#include "ngx_http_aggregate_warnings.h"
 #include "gw_text.h"
 
 
@@ -13,8 +14,14 @@
     ngx_log_error(NGX_LOG_EMERG, (cf)->log, 0, fmt " in %V:%ui", __VA_ARGS__, \
                   &(where)->file, (where)->line)
 
+#define ngx_http_aggregate_warn(cf, where, fmt, ...)                          \
+    ngx_log_error(NGX_LOG_WARN, (cf)->log, 0, fmt " in %V:%ui", __VA_ARGS__,  \
+                  &(where)->file, (where)->line)
+
 
 static ngx_int_t ngx_http_aggregate_check_statements(ngx_conf_t *cf,
+    ngx_http_aggregate_backend_t *backend);
+static ngx_int_t ngx_http_aggregate_check_sense(ngx_conf_t *cf,
     ngx_http_aggregate_backend_t *backend);
 static ngx_int_t ngx_http_aggregate_check_pair(ngx_conf_t *cf,
     ngx_http_aggregate_backend_t *backend, ngx_uint_t first, const char *one,
@@ -75,7 +82,8 @@ ngx_http_aggregate_check(ngx_conf_t *cf, ngx_http_aggregate_block_t *block)
     for (i = 0; i < block->backends.nelts; i++) {
 
         if (ngx_http_aggregate_check_statements(cf, backends[i]) != NGX_OK
-            || ngx_http_aggregate_check_references(cf, backends[i]) != NGX_OK)
+            || ngx_http_aggregate_check_references(cf, backends[i]) != NGX_OK
+            || ngx_http_aggregate_check_sense(cf, backends[i]) != NGX_OK)
         {
             return NGX_CONF_ERROR;
         }
@@ -182,11 +190,59 @@ ngx_http_aggregate_check_statements(ngx_conf_t *cf,
         ngx_http_aggregate_fetch_phases(cf);
     }
 
-    if (!(backend->method & NGX_HTTP_AGGREGATE_SAFE)) {
+    return NGX_OK;
+}
+
+
+/* warnings about statements that have no effect, or not the one meant */
+
+static ngx_int_t
+ngx_http_aggregate_check_sense(ngx_conf_t *cf,
+    ngx_http_aggregate_backend_t *backend)
+{
+    agg_template_t              *uri;
+    ngx_http_aggregate_asked_t   asked;
+
+    if (backend->retry && !(backend->method & NGX_HTTP_AGGREGATE_SAFE)) {
+        ngx_http_aggregate_warn(cf, &backend->retry_where,
+                                "\"retry\" has no effect in backend \"%V\", "
+                                "a %V is sent once", &backend->name,
+                                &backend->method_name);
         backend->retry = 0;
     }
 
-    return NGX_OK;
+    if (backend->body && (backend->method & NGX_HTTP_AGGREGATE_SAFE)) {
+        ngx_http_aggregate_warn(cf, &backend->body_where,
+                                "\"body\" with \"method %V\" in backend "
+                                "\"%V\", a backend may ignore or refuse it",
+                                &backend->method_name, &backend->name);
+    }
+
+    if (backend->timeout > backend->block->limits.timeout) {
+        ngx_http_aggregate_warn(cf, &backend->timeout_where,
+                                "\"timeout\" of backend \"%V\" is above the "
+                                "%Mms that the whole \"aggregate\" has",
+                                &backend->name,
+                                backend->block->limits.timeout);
+    }
+
+    uri = &backend->uri;
+
+    ngx_memzero(&asked, sizeof(ngx_http_aggregate_asked_t));
+
+    asked.kind = "backend";
+    asked.name = backend->name;
+    asked.file = backend->where.file;
+    asked.line = backend->where.line;
+    asked.conditional = (backend->if_index != NGX_CONF_UNSET
+                         || backend->each.data != NULL);
+    asked.whole = (uri->npieces == 1 || uri->pieces[1].args
+                   || uri->pieces[1].mark);
+
+    asked.path.data = uri->pieces[0].text.data;
+    asked.path.len = uri->pieces[0].text.len;
+
+    return ngx_http_aggregate_warn_asked(cf, &asked);
 }
 
 

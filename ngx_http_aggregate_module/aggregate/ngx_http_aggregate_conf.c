@@ -80,7 +80,7 @@ static ngx_command_t  ngx_http_aggregate_backend_statements[] = {
 
     { ngx_string("timeout"),
       NGX_HTTP_AGGREGATE_BACKEND_CONF|NGX_CONF_TAKE1,
-      ngx_http_aggregate_set_msec,
+      ngx_http_aggregate_set_timeout,
       NGX_HTTP_AGGREGATE_CONF_OFFSET,
       offsetof(ngx_http_aggregate_backend_t, timeout),
       &ngx_http_aggregate_time_bounds },
@@ -157,7 +157,7 @@ static ngx_command_t  ngx_http_aggregate_backend_statements[] = {
 
     { ngx_string("retry"),
       NGX_HTTP_AGGREGATE_BACKEND_CONF|NGX_CONF_TAKE1,
-      ngx_http_aggregate_set_num,
+      ngx_http_aggregate_set_retry,
       NGX_HTTP_AGGREGATE_CONF_OFFSET,
       offsetof(ngx_http_aggregate_backend_t, retry),
       &ngx_http_aggregate_retry_bounds },

@@ -68,9 +68,11 @@ struct ngx_http_aggregate_backend_s {
     ngx_str_t                        key;           /* "\"name\":" */
     ngx_str_t                        default_value;
     ngx_msec_t                       timeout;
+    ngx_http_aggregate_where_t       timeout_where;
     ngx_uint_t                       method;
     ngx_str_t                        method_name;
     ngx_int_t                        retry;
+    ngx_http_aggregate_where_t       retry_where;
     ngx_array_t                     *accept;
                                            /* ngx_http_aggregate_range_t */
     ngx_http_aggregate_forward_t    *forward;

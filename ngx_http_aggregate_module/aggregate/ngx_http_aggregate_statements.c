@@ -415,6 +415,30 @@ ngx_http_aggregate_set_method(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 char *
+ngx_http_aggregate_set_timeout(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_aggregate_backend_t *backend = conf;
+
+    backend->timeout_where.file = cf->conf_file->file.name;
+    backend->timeout_where.line = cf->conf_file->line;
+
+    return ngx_http_aggregate_set_msec(cf, cmd, conf);
+}
+
+
+char *
+ngx_http_aggregate_set_retry(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_aggregate_backend_t *backend = conf;
+
+    backend->retry_where.file = cf->conf_file->file.name;
+    backend->retry_where.line = cf->conf_file->line;
+
+    return ngx_http_aggregate_set_num(cf, cmd, conf);
+}
+
+
+char *
 ngx_http_aggregate_set_body(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_aggregate_backend_t *backend = conf;

@@ -109,6 +109,8 @@ typedef struct {
     ngx_slab_pool_t                    *shpool;
     ngx_shm_zone_t                     *shm_zone;
     ngx_str_t                           name;
+    u_char                             *file;   /* that names it first */
+    ngx_uint_t                          line;
     size_t                              max_object;
     ngx_http_aggregate_redis_t         *redis;
     ngx_http_aggregate_redis_follow_t  *link;
@@ -316,6 +318,10 @@ ngx_int_t ngx_http_aggregate_cache_put(ngx_http_aggregate_cache_zone_t *zone,
 char *ngx_http_aggregate_cache(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_aggregate_cache_key(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_aggregate_cache_identity(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_aggregate_cache_lock_time(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_aggregate_cache_ttl(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);

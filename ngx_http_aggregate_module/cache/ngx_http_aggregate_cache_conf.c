@@ -6,6 +6,7 @@
 
 
 #include "ngx_http_aggregate_cache.h"
+#include "ngx_http_aggregate_warnings.h"
 
 
 static char *ngx_http_aggregate_cache_redis(ngx_conf_t *cf,
@@ -152,6 +153,7 @@ ngx_http_aggregate_cache_purge_lost(ngx_conf_t *cf, ngx_command_t *cmd,
         after = ngx_parse_time(&s, 0);
 
         if (after != NGX_ERROR && after >= 1000) {
+            ngx_http_gw_warn_time(cf, &s);
             accf->lost_after = after;
             return NGX_CONF_OK;
         }
@@ -183,7 +185,45 @@ ngx_http_aggregate_cache_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         accf->key_unsafe = 1;
     }
 
+    if (ngx_strchr(value[1].data, '$') == NULL) {
+        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                           "\"%V\" has no variable, all responses of the "
+                           "location share one entry", &cmd->name);
+    }
+
     return ngx_http_set_complex_value_slot(cf, cmd, conf);
+}
+
+
+char *
+ngx_http_aggregate_cache_identity(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    if (ngx_http_aggregate_is_client_word(&value[1])) {
+        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                           "\"%V %V\" is what a client says of itself, it "
+                           "should be authenticated", &cmd->name, &value[1]);
+    }
+
+    return ngx_http_set_complex_value_slot(cf, cmd, conf);
+}
+
+
+char *
+ngx_http_aggregate_cache_lock_time(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    ngx_http_gw_warn_time(cf, &value[1]);
+
+    return ngx_conf_set_msec_slot(cf, cmd, conf);
 }
 
 
@@ -292,6 +332,7 @@ ngx_http_aggregate_cache_time(ngx_conf_t *cf, ngx_command_t *cmd,
     *time = ngx_parse_time(value, 1);
 
     if (*time != (time_t) NGX_ERROR) {
+        ngx_http_gw_warn_time(cf, value);
         return NGX_CONF_OK;
     }
 

@@ -7,6 +7,8 @@
 #include "ngx_http_aggregate_cache.h"
 #include "ngx_http_aggregate_inherit.h"
 #include "ngx_http_aggregate_owner.h"
+#include "ngx_http_gw_written.h"
+#include "gw_text.h"
 
 
 static ngx_int_t ngx_http_aggregate_cache_add_variables(ngx_conf_t *cf);
@@ -60,7 +62,7 @@ static ngx_command_t  ngx_http_aggregate_cache_commands[] = {
 
     { ngx_string("aggregate_cache_identity"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_set_complex_value_slot,
+      ngx_http_aggregate_cache_identity,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_aggregate_cache_conf_t, identity),
       NULL },
@@ -124,7 +126,7 @@ static ngx_command_t  ngx_http_aggregate_cache_commands[] = {
 
     { ngx_string("aggregate_cache_lock_timeout"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_msec_slot,
+      ngx_http_aggregate_cache_lock_time,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_aggregate_cache_conf_t, lock_timeout),
       NULL },
@@ -396,7 +398,8 @@ ngx_http_aggregate_cache_init_main_conf(ngx_conf_t *cf, void *conf)
 {
     ngx_http_aggregate_cache_main_conf_t *cmcf = conf;
 
-    ngx_uint_t                         i;
+    ngx_uint_t                         i, k;
+    gw_nearest_t                       nearest;
     ngx_http_aggregate_cache_zone_t  **zones;
 
     zones = cmcf->zones.elts;
@@ -404,9 +407,24 @@ ngx_http_aggregate_cache_init_main_conf(ngx_conf_t *cf, void *conf)
     for (i = 0; i < cmcf->zones.nelts; i++) {
 
         if (zones[i]->shm_zone == NULL) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "zone \"%V\" is not declared with "
-                               "\"aggregate_cache_zone\"", &zones[i]->name);
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "zone \"%V\" is not declared with "
+                          "\"aggregate_cache_zone\" in %s:%ui",
+                          &zones[i]->name, zones[i]->file, zones[i]->line);
+
+            gw_nearest_init(&nearest, zones[i]->name.data,
+                            zones[i]->name.len);
+
+            for (k = 0; k < cmcf->zones.nelts; k++) {
+                if (zones[k]->shm_zone) {
+                    gw_nearest_try(&nearest, zones[k]->name.data,
+                                   zones[k]->name.len, &zones[k]->name);
+                }
+            }
+
+            ngx_http_gw_did_you_mean(cf, nearest.item, &zones[i]->name,
+                                     zones[i]->file, zones[i]->line);
+
             return NGX_CONF_ERROR;
         }
     }

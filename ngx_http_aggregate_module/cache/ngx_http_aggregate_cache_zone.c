@@ -150,6 +150,8 @@ ngx_http_aggregate_cache_zone_add(ngx_conf_t *cf, ngx_str_t *name)
     }
 
     zone->name = *name;
+    zone->file = cf->conf_file->file.name.data;
+    zone->line = cf->conf_file->line;
     zone->heartbeat = 5000;
 
     zonep = ngx_array_push(&cmcf->zones);

@@ -2,6 +2,7 @@
 /* see ngx_http_aggregate_setters.h */
 
 #include "ngx_http_aggregate_setters.h"
+#include "ngx_http_gw_written.h"
 
 
 #define NGX_HTTP_AGGREGATE_SECRET_MAX  1023
@@ -50,6 +51,8 @@ ngx_http_aggregate_set_msec(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     if (n == NGX_ERROR || n < bounds->least || n > bounds->most) {
         return ngx_http_aggregate_invalid(cf, &value[1], bounds->text);
     }
+
+    ngx_http_gw_warn_time(cf, &value[1]);
 
     *field = n;
 

@@ -6,6 +6,7 @@
 
 #include "ngx_http_aggregate_graphql.h"
 #include "ngx_http_aggregate_checks.h"
+#include "ngx_http_aggregate_warnings.h"
 
 
 #define NGX_HTTP_AGGREGATE_GRAPHQL_MAX_FILE  (32 * 1024 * 1024)
@@ -31,6 +32,8 @@ static ngx_int_t ngx_http_aggregate_graphql_field(ngx_conf_t *cf,
     agg_gql_binding_t *binding);
 static ngx_int_t ngx_http_aggregate_graphql_variables(ngx_conf_t *cf,
     ngx_http_aggregate_graphql_conf_t *gcf, agg_gql_binding_t *binding);
+static ngx_int_t ngx_http_aggregate_graphql_asked(ngx_conf_t *cf,
+    agg_gql_binding_t *binding, agg_gql_rest_t *rest);
 static ngx_int_t ngx_http_aggregate_graphql_template(ngx_conf_t *cf,
     agg_gql_template_t *t, agg_gql_text_t *text);
 static ngx_int_t ngx_http_aggregate_graphql_used(ngx_conf_t *cf,
@@ -465,7 +468,48 @@ ngx_http_aggregate_graphql_variables(ngx_conf_t *cf,
         }
     }
 
-    return NGX_OK;
+    return ngx_http_aggregate_graphql_asked(cf, binding, rest);
+}
+
+
+/* the field's URI, for warnings about the location that takes it */
+
+static ngx_int_t
+ngx_http_aggregate_graphql_asked(ngx_conf_t *cf, agg_gql_binding_t *binding,
+    agg_gql_rest_t *rest)
+{
+    agg_piece_t                 *next;
+    agg_gql_piece_t             *pieces;
+    ngx_http_aggregate_asked_t   asked;
+
+    pieces = binding->uri.pieces;
+
+    if (binding->field == NULL || rest->uri.loc.source == NULL
+        || binding->uri.npieces == 0
+        || pieces[0].kind != AGG_GQL_PIECE_TEXT)
+    {
+        return NGX_OK;
+    }
+
+    ngx_memzero(&asked, sizeof(ngx_http_aggregate_asked_t));
+
+    asked.kind = "field";
+    asked.name.data = binding->field->name.data;
+    asked.name.len = binding->field->name.len;
+    asked.file.data = rest->uri.loc.source->name.data;
+    asked.file.len = rest->uri.loc.source->name.len;
+    asked.text.data = rest->uri.loc.source->text.data;
+    asked.text.len = rest->uri.loc.offset;
+    asked.conditional = 1;
+
+    asked.path.data = pieces[0].piece.text.data;
+    asked.path.len = pieces[0].piece.text.len;
+
+    next = (binding->uri.npieces > 1) ? &pieces[1].piece : NULL;
+
+    asked.whole = (next == NULL || next->args || next->mark);
+
+    return ngx_http_aggregate_warn_asked(cf, &asked);
 }
 
 

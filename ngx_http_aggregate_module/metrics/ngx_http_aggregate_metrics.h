@@ -165,6 +165,9 @@ ngx_str_t *ngx_http_aggregate_metrics_variable(ngx_http_request_t *r,
 
 char *ngx_http_aggregate_metrics_zone(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+void ngx_http_aggregate_metrics_did_you_mean(ngx_conf_t *cf,
+    ngx_http_aggregate_metrics_main_conf_t *mmcf, ngx_str_t *name,
+    u_char *file, ngx_uint_t line);
 ngx_http_aggregate_metrics_zone_t *ngx_http_aggregate_metrics_find_zone(
     ngx_http_aggregate_metrics_main_conf_t *mmcf, ngx_str_t *name);
 ngx_int_t ngx_http_aggregate_metrics_init_process(ngx_cycle_t *cycle);

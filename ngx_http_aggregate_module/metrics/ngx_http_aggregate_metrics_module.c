@@ -274,6 +274,8 @@ ngx_http_aggregate_metrics_merge_loc_conf(ngx_conf_t *cf, void *parent,
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "unknown zone \"%V\" of \"aggregate_metrics\" in %s:%ui",
                       &conf->name, conf->file, conf->line);
+        ngx_http_aggregate_metrics_did_you_mean(cf, mmcf, &conf->name,
+                                                conf->file, conf->line);
         return NGX_CONF_ERROR;
     }
 

@@ -133,7 +133,7 @@ ngx_http_aggregate_metrics_merge_status(ngx_conf_t *cf,
     if (mlcf->status_name.len) {
         mlcf->status = ngx_http_aggregate_metrics_find_zone(mmcf,
                                                          &mlcf->status_name);
-        what = "unknown zone in";
+        what = "unknown zone of";
 
     } else {
         mlcf->status = (mmcf->zones.nelts == 1) ? zones[0] : NULL;
@@ -145,6 +145,14 @@ ngx_http_aggregate_metrics_merge_status(ngx_conf_t *cf,
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "%s \"aggregate_metrics_status\" in %s:%ui", what,
                       mlcf->status_file, mlcf->status_line);
+
+        if (mlcf->status_name.len) {
+            ngx_http_aggregate_metrics_did_you_mean(cf, mmcf,
+                                                    &mlcf->status_name,
+                                                    mlcf->status_file,
+                                                    mlcf->status_line);
+        }
+
         return NGX_CONF_ERROR;
     }
 

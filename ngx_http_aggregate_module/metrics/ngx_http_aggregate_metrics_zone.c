@@ -3,6 +3,8 @@
 
 
 #include "ngx_http_aggregate_metrics.h"
+#include "ngx_http_gw_written.h"
+#include "gw_text.h"
 
 #include <openssl/rand.h>
 
@@ -329,6 +331,28 @@ ngx_http_aggregate_metrics_tag(ngx_conf_t *cf,
     }
 
     return &ngx_http_aggregate_metrics_tags[0];
+}
+
+
+void
+ngx_http_aggregate_metrics_did_you_mean(ngx_conf_t *cf,
+    ngx_http_aggregate_metrics_main_conf_t *mmcf, ngx_str_t *name,
+    u_char *file, ngx_uint_t line)
+{
+    ngx_uint_t                           i;
+    gw_nearest_t                         nearest;
+    ngx_http_aggregate_metrics_zone_t  **zones;
+
+    zones = mmcf->zones.elts;
+
+    gw_nearest_init(&nearest, name->data, name->len);
+
+    for (i = 0; i < mmcf->zones.nelts; i++) {
+        gw_nearest_try(&nearest, zones[i]->name.data, zones[i]->name.len,
+                       &zones[i]->name);
+    }
+
+    ngx_http_gw_did_you_mean(cf, nearest.item, name, file, line);
 }
 
 

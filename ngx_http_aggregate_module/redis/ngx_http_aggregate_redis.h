@@ -100,6 +100,8 @@ typedef struct {
 struct ngx_http_aggregate_redis_node_s {
     ngx_http_aggregate_redis_t           *redis;
     ngx_str_t                             name;     /* for the log */
+    u_char                               *file;     /* of the statement */
+    ngx_uint_t                            line;
     ngx_str_t                             host;
     in_port_t                             port;
     ngx_addr_t                           *addrs;    /* NULL: to be resolved */
@@ -116,6 +118,8 @@ struct ngx_http_aggregate_redis_node_s {
 
 struct ngx_http_aggregate_redis_s {
     ngx_str_t                             name;
+    u_char                               *file;     /* that names it first */
+    ngx_uint_t                            line;
     ngx_array_t                           servers;  /* node pointers */
     ngx_array_t                           sentinels;
     ngx_str_t                             master;   /* its name there */

@@ -254,6 +254,8 @@ ngx_http_aggregate_redis_conf_address(ngx_conf_t *cf,
 
     node->redis = redis;
     node->name = u.url;
+    node->file = cf->conf_file->file.name.data;
+    node->line = cf->conf_file->line;
     node->host = (u.family == AF_UNIX) ? (ngx_str_t) ngx_null_string : u.host;
     node->port = u.port;
     node->addrs = u.addrs;
@@ -481,10 +483,11 @@ ngx_http_aggregate_redis_conf_find(ngx_conf_t *cf,
         u.port = nodes[i]->port;
 
         if (ngx_inet_resolve_host(cf->pool, &u) != NGX_OK) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "%s in \"%V\" of redis \"%V\"",
-                               u.err ? u.err : "host not found",
-                               &nodes[i]->name, &redis->name);
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "%s in \"%V\" of redis \"%V\" in %s:%ui",
+                          u.err ? u.err : "host not found",
+                          &nodes[i]->name, &redis->name, nodes[i]->file,
+                          nodes[i]->line);
             return NGX_CONF_ERROR;
         }
 

@@ -5,6 +5,8 @@
 
 
 #include "ngx_http_aggregate_redis.h"
+#include "ngx_http_gw_written.h"
+#include "gw_text.h"
 
 
 typedef struct {
@@ -92,7 +94,8 @@ ngx_http_aggregate_redis_init_main_conf(ngx_conf_t *cf, void *conf)
 {
     ngx_http_aggregate_redis_main_conf_t *rmcf = conf;
 
-    ngx_uint_t                    i;
+    ngx_uint_t                    i, k;
+    gw_nearest_t                  nearest;
     ngx_http_aggregate_redis_t  **redis;
 
     redis = rmcf->redis.elts;
@@ -100,9 +103,24 @@ ngx_http_aggregate_redis_init_main_conf(ngx_conf_t *cf, void *conf)
     for (i = 0; i < rmcf->redis.nelts; i++) {
 
         if (!redis[i]->defined) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "redis \"%V\" is not defined with "
-                               "\"aggregate_redis\"", &redis[i]->name);
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "redis \"%V\" is not defined with "
+                          "\"aggregate_redis\" in %s:%ui", &redis[i]->name,
+                          redis[i]->file, redis[i]->line);
+
+            gw_nearest_init(&nearest, redis[i]->name.data,
+                            redis[i]->name.len);
+
+            for (k = 0; k < rmcf->redis.nelts; k++) {
+                if (redis[k]->defined) {
+                    gw_nearest_try(&nearest, redis[k]->name.data,
+                                   redis[k]->name.len, &redis[k]->name);
+                }
+            }
+
+            ngx_http_gw_did_you_mean(cf, nearest.item, &redis[i]->name,
+                                     redis[i]->file, redis[i]->line);
+
             return NGX_CONF_ERROR;
         }
 
@@ -203,6 +221,8 @@ ngx_http_aggregate_redis_add(ngx_conf_t *cf, ngx_str_t *name)
     }
 
     redis->name = *name;
+    redis->file = cf->conf_file->file.name.data;
+    redis->line = cf->conf_file->line;
     redis->connect_timeout = NGX_CONF_UNSET_MSEC;
     redis->timeout = NGX_CONF_UNSET_MSEC;
     redis->database = NGX_CONF_UNSET;

@@ -3,6 +3,7 @@
 
 #include "ngx_http_aggregate_inherit.h"
 #include "ngx_http_aggregate_route.h"
+#include "ngx_http_gw_written.h"
 
 
 #define NGX_HTTP_AGGREGATE_BALANCE_CELLS  128
@@ -216,6 +217,8 @@ ngx_http_aggregate_balance_time(ngx_conf_t *cf, ngx_str_t *value, size_t skip,
                            min ? "1ms" : "0");
         return NGX_CONF_ERROR;
     }
+
+    ngx_http_gw_warn_time(cf, &text);
 
     *time = (uint64_t) n;
 

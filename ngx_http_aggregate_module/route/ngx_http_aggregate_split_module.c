@@ -5,7 +5,9 @@
 #include "ngx_http_aggregate_depends.h"
 #include "ngx_http_aggregate_inherit.h"
 #include "ngx_http_aggregate_split.h"
+#include "ngx_http_gw_written.h"
 #include "gw_siphash.h"
+#include "gw_text.h"
 
 
 static ngx_int_t ngx_http_aggregate_split_percent(u_char *data, size_t len,
@@ -611,6 +613,8 @@ ngx_http_aggregate_split_ramp(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                 return NGX_CONF_ERROR;
             }
 
+            ngx_http_gw_warn_time(cf, &text);
+
             plan->every = (uint64_t) n;
             continue;
         }
@@ -708,6 +712,8 @@ ngx_http_aggregate_split_abort(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             n = ngx_parse_time(&text, 0);
 
             if (n != NGX_ERROR && n >= 1000 && n <= 86400 * 1000) {
+                ngx_http_gw_warn_time(cf, &text);
+
                 split->rule.window = (uint64_t) n;
                 continue;
             }
@@ -878,6 +884,7 @@ static ngx_int_t
 ngx_http_aggregate_split_init(ngx_conf_t *cf)
 {
     ngx_uint_t                             i, k;
+    gw_nearest_t                           nearest;
     ngx_http_aggregate_split_zone_t      **zones;
     ngx_http_aggregate_split_conf_t       *split, **splits, **splitp;
     ngx_http_aggregate_split_main_conf_t  *smcf;
@@ -909,6 +916,18 @@ ngx_http_aggregate_split_init(ngx_conf_t *cf)
             ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                           "unknown split zone \"%V\" in %s:%ui",
                           &split->zone_name, split->file, split->line);
+
+            gw_nearest_init(&nearest, split->zone_name.data,
+                            split->zone_name.len);
+
+            for (k = 0; k < smcf->zones.nelts; k++) {
+                gw_nearest_try(&nearest, zones[k]->name.data,
+                               zones[k]->name.len, &zones[k]->name);
+            }
+
+            ngx_http_gw_did_you_mean(cf, nearest.item, &split->zone_name,
+                                     split->file, split->line);
+
             return NGX_ERROR;
         }
 

@@ -3,6 +3,7 @@
 
 
 #include "ngx_http_aggregate_trace.h"
+#include "ngx_http_gw_written.h"
 #include "gw_text.h"
 
 
@@ -242,10 +243,12 @@ ngx_http_aggregate_exporter_value(ngx_conf_t *cf,
         break;
 
     case NGX_HTTP_AGGREGATE_EXPORTER_INTERVAL:
+        ngx_http_gw_warn_time(cf, &value[1]);
         ngx_http_aggregate_exporter_set(ecf->interval, NGX_CONF_UNSET_MSEC,
                                         ngx_parse_time(&value[1], 0), n < 1);
 
     case NGX_HTTP_AGGREGATE_EXPORTER_TIMEOUT:
+        ngx_http_gw_warn_time(cf, &value[1]);
         ngx_http_aggregate_exporter_set(ecf->timeout, NGX_CONF_UNSET_MSEC,
                                         ngx_parse_time(&value[1], 0), n < 1);
 

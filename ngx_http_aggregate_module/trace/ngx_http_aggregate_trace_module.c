@@ -6,6 +6,7 @@
 
 
 #include "ngx_http_aggregate_trace.h"
+#include "ngx_http_gw_written.h"
 
 
 static char *ngx_http_aggregate_trace(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -316,6 +317,8 @@ ngx_http_aggregate_trace_keep(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             ms = ngx_parse_time(&s, 0);
 
             if (ms != NGX_ERROR && ms != 0) {
+                ngx_http_gw_warn_time(cf, &s);
+
                 tlcf->keep_slow = (ngx_msec_t) ms;
                 continue;
             }

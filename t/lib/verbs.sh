@@ -24,7 +24,7 @@ program_srcs()
 {
     local name path found
 
-    for path in "$top"/common/*.c \
+    for path in "$top"/common/gw_*.c \
                 "$top"/ngx_http_aggregate_module/http_rules/*.c
     do
         grep -q agg_json.h "${path%.c}.h" || echo "$path"

@@ -1,0 +1,52 @@
+
+/*
+ * Warnings about a configuration that nginx takes, and that does not do what
+ * was meant: once for all of it, when it was read.
+ */
+
+
+#ifndef _NGX_HTTP_AGGREGATE_WARNINGS_H_INCLUDED_
+#define _NGX_HTTP_AGGREGATE_WARNINGS_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_http_gw_written.h"
+
+
+#pragma GCC visibility push(hidden)
+
+
+/* a URI that a location asks for by subrequests */
+
+typedef struct {
+    const char   *kind;          /* "backend", "field" */
+    ngx_str_t     name;
+    ngx_str_t     path;          /* decoded, up to the first variable */
+    ngx_str_t     file;
+    ngx_uint_t    line;          /* 0: the one that ends the text */
+    ngx_str_t     text;
+    unsigned      whole:1;       /* there is no variable in the path */
+    unsigned      conditional:1; /* is not always asked for */
+} ngx_http_aggregate_asked_t;
+
+
+/* while the directive of the location is read; the record is copied */
+
+ngx_int_t ngx_http_aggregate_warn_asked(ngx_conf_t *cf,
+    ngx_http_aggregate_asked_t *asked);
+
+/* the text has variables, all of them of the client's making */
+
+ngx_uint_t ngx_http_aggregate_is_client_word(ngx_str_t *text);
+
+
+extern ngx_module_t  ngx_http_aggregate_warnings_module;
+
+
+#pragma GCC visibility pop
+
+
+#endif /* _NGX_HTTP_AGGREGATE_WARNINGS_H_INCLUDED_ */

@@ -4,7 +4,8 @@
 # fails on one that leads up or sideways.  A function is defined in the room
 # whose header declares it, so that no call leads up either.  Base names are
 # unique, as nginx puts the objects of folders of one name together, and pure
-# files include nothing of nginx's.
+# files include nothing of nginx's.  In some rooms the files, too, are layers:
+# those that a file uses, directly or not, do not use that file.
 
 use strict;
 use warnings;
@@ -37,6 +38,10 @@ my %sees = (
                                route metrics) ],
     breaker    => [ 'common' ],
 );
+
+# the rooms whose files are layers
+
+my @layered = qw(cache);
 
 my (%room, %pages, %declared, %defined, @twice);
 
@@ -72,7 +77,7 @@ my @elsewhere = map { "$_ is declared in $declared{$_}, and defined in "
     grep { $defined{$_} && $room{$defined{$_}} ne $room{$declared{$_}} }
     sort keys %declared;
 
-plan tests => 6;
+plan tests => 6 + 2 * @layered;
 
 cmp_ok(scalar(grep { $defined{$_} } keys %declared), '>', 200,
        'functions are found');
@@ -81,6 +86,14 @@ is_deeply(\@twice, [], 'base names are unique');
 is_deeply(\@up, [], 'no include leads up');
 is_deeply(\@elsewhere, [], 'no declaration leads up');
 is_deeply(\@impure, [], 'pure files know no nginx');
+
+for my $name (@layered) {
+    my $uses = uses($name);
+
+    cmp_ok(scalar(map { %$_ } values %$uses), '>', 10,
+           "$name: calls between files are found");
+    is_deeply([ circles($uses) ], [], "$name: no circle of files");
+}
 
 
 sub slurp {
@@ -115,4 +128,50 @@ sub impure {
 
     return if $name !~ /^(?:agg|brk|gw)_/;
     return map { "$name includes $_" } grep { /^ngx/ } included($name);
+}
+
+
+# file => the files of the room that define a function it names, be it in a
+# call or as a handler
+sub uses {
+    my ($name) = @_;
+
+    my (%text, %owner, %uses);
+
+    for my $file (grep { $room{$_} eq $name && /\.c$/ } keys %pages) {
+        ($text{$file} = $pages{$file}) =~ s{/\*.*?\*/|"(?:[^"\\]|\\.)*"}{}gs;
+        $owner{$1} = $file while $text{$file} =~ /^(\w+)\([^;{}]*\)\n\{$/gm;
+    }
+
+    for my $file (keys %text) {
+        for my $word ($text{$file} =~ /\b(\w+)\b/g) {
+            my $other = $owner{$word};
+            $uses{$file}{$other} = $word if $other && $other ne $file;
+        }
+    }
+
+    return \%uses;
+}
+
+
+# takes away the files that use no other one until there is no such file
+sub circles {
+    my ($uses) = @_;
+
+    my %left = map { $_ => { %{ $uses->{$_} } } } keys %$uses;
+
+    while (1) {
+        for my $file (keys %left) {
+            delete $left{$file}{$_}
+                for grep { !$left{$_} } keys %{ $left{$file} };
+        }
+
+        my @free = grep { !%{ $left{$_} } } keys %left or last;
+        delete @left{@free};
+    }
+
+    return map {
+        my $file = $_;
+        map { "$file uses $_ ($left{$file}{$_})" } sort keys %{ $left{$file} };
+    } sort keys %left;
 }

@@ -22,7 +22,7 @@
 
 static void agg_cache_effective(const agg_cache_response_t *resp,
     agg_cache_control_t *cc);
-static agg_cache_verdict_e agg_cache_refuse(const agg_cache_response_t *resp,
+static agg_cache_reason_e agg_cache_refuse(const agg_cache_response_t *resp,
     const agg_cache_control_t *cc);
 static int64_t agg_cache_lifetime(const agg_cache_response_t *resp,
     const agg_cache_control_t *cc, int64_t *age);
@@ -31,7 +31,7 @@ static void agg_cache_stale(const agg_cache_response_t *resp,
 static int64_t agg_cache_initial_age(const agg_cache_response_t *resp);
 
 
-static const char  *agg_cache_verdicts[] = {
+static const char  *agg_cache_reasons[] = {
     "-",
     "method",
     "status",
@@ -66,13 +66,13 @@ static const char  *agg_cache_verdicts[] = {
 };
 
 
-agg_cache_verdict_e
-agg_cache_judge(const agg_cache_response_t *resp,
+agg_cache_reason_e
+agg_cache_check_storable(const agg_cache_response_t *resp,
     agg_cache_freshness_t *fresh)
 {
-    int64_t               age, lifetime;
-    agg_cache_control_t   cc;
-    agg_cache_verdict_e   verdict;
+    int64_t              age, lifetime;
+    agg_cache_reason_e   verdict;
+    agg_cache_control_t  cc;
 
     agg_cache_effective(resp, &cc);
 
@@ -148,7 +148,7 @@ agg_cache_effective(const agg_cache_response_t *resp, agg_cache_control_t *cc)
 }
 
 
-static agg_cache_verdict_e
+static agg_cache_reason_e
 agg_cache_refuse(const agg_cache_response_t *resp,
     const agg_cache_control_t *cc)
 {
@@ -355,7 +355,7 @@ agg_cache_age(const agg_cache_freshness_t *fresh, int64_t now)
 
 
 const char *
-agg_cache_verdict_name(agg_cache_verdict_e verdict)
+agg_cache_reason_name(agg_cache_reason_e verdict)
 {
-    return agg_cache_verdicts[verdict];
+    return agg_cache_reasons[verdict];
 }

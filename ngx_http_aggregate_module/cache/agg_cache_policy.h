@@ -66,8 +66,8 @@ typedef struct {
 
 
 /*
- * Why a response is not stored, or not used.  agg_cache_judge() gives the
- * first ones, up to AGG_CACHE_NO_STALE; the others are for its callers.
+ * Why a response is not stored, or not used.  agg_cache_check_storable()
+ * returns the first ones, up to AGG_CACHE_NO_STALE; its callers use the others.
  */
 
 typedef enum {
@@ -100,10 +100,10 @@ typedef enum {
     AGG_CACHE_NO_HEADER,
     AGG_CACHE_NO_INCOMPLETE,
     AGG_CACHE_NO_TAGS,
-    AGG_CACHE_NO_PASS,
+    AGG_CACHE_NO_HIT_FOR_MISS,
     AGG_CACHE_NO_VALIDATION,
     AGG_CACHE_NO_ROOM
-} agg_cache_verdict_e;
+} agg_cache_reason_e;
 
 
 /* agg_cache_freshness_t, flags; they are stored with the entry */
@@ -121,11 +121,11 @@ typedef struct {
 
 
 /* the verdict, and with AGG_CACHE_STORE the freshness */
-agg_cache_verdict_e agg_cache_judge(const agg_cache_response_t *resp,
+agg_cache_reason_e agg_cache_check_storable(const agg_cache_response_t *resp,
     agg_cache_freshness_t *fresh);
 
 /* the word for a verdict, for logs and Cache-Status; "-" if it is stored */
-const char *agg_cache_verdict_name(agg_cache_verdict_e verdict);
+const char *agg_cache_reason_name(agg_cache_reason_e verdict);
 
 /* current age, never negative */
 int64_t agg_cache_age(const agg_cache_freshness_t *fresh, int64_t now);

@@ -1,7 +1,7 @@
 
 /*
- * The directives: their values are checked here, and an error names the
- * directive, the value and what would be one.
+ * The directives of the cache.  An error names the directive, the value and
+ * the values that are allowed.
  */
 
 
@@ -66,7 +66,7 @@ ngx_http_aggregate_cache(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-/* the parameter "redis=" of a directive that has named its zone */
+/* the parameter "redis=" after the name of a zone */
 
 static char *
 ngx_http_aggregate_cache_redis(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -95,7 +95,7 @@ ngx_http_aggregate_cache_redis(ngx_conf_t *cf, ngx_command_t *cmd,
         return NGX_CONF_ERROR;
     }
 
-    /* a zone follows the purges of one Redis */
+    /* a zone reads the purge stream of one Redis */
 
     if (zone->redis && zone->redis != *redis) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -120,17 +120,17 @@ ngx_http_aggregate_cache_purge_lost(ngx_conf_t *cf, ngx_command_t *cmd,
     ngx_int_t   after;
     ngx_str_t  *value, s;
 
-    if (accf->lost_stale != NGX_CONF_UNSET_UINT) {
+    if (accf->purge_lost_stale != NGX_CONF_UNSET_UINT) {
         return "is duplicate";
     }
 
     value = cf->args->elts;
 
     if (ngx_strcmp(value[1].data, "serve") == 0) {
-        accf->lost_stale = 0;
+        accf->purge_lost_stale = 0;
 
     } else if (ngx_strcmp(value[1].data, "stale") == 0) {
-        accf->lost_stale = 1;
+        accf->purge_lost_stale = 1;
 
     } else {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -139,7 +139,7 @@ ngx_http_aggregate_cache_purge_lost(ngx_conf_t *cf, ngx_command_t *cmd,
         return NGX_CONF_ERROR;
     }
 
-    accf->lost_after = 10000;
+    accf->purge_lost_after = 10000;
 
     if (cf->args->nelts == 2) {
         return NGX_CONF_OK;
@@ -154,7 +154,7 @@ ngx_http_aggregate_cache_purge_lost(ngx_conf_t *cf, ngx_command_t *cmd,
 
         if (after != NGX_ERROR && after >= 1000) {
             ngx_http_gw_warn_time(cf, &s);
-            accf->lost_after = after;
+            accf->purge_lost_after = after;
             return NGX_CONF_OK;
         }
     }
@@ -177,7 +177,7 @@ ngx_http_aggregate_cache_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
-    /* a subrequest has the $request_uri of the client's request */
+    /* in a subrequest, $request_uri is the URI of the client's request */
 
     if (ngx_strstr(value[1].data, "$request_uri")
         || ngx_strstr(value[1].data, "${request_uri}"))
@@ -469,7 +469,7 @@ ngx_http_aggregate_cache_purge_conf(ngx_conf_t *cf, ngx_command_t *cmd,
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
     clcf->handler = ngx_http_aggregate_cache_purge_handler;
 
-    /* its own answers are none to keep */
+    /* responses of the handler itself are not stored */
     accf->zone = NULL;
 
     return ngx_http_aggregate_cache_redis(cf, cmd, accf->purge,

@@ -1,14 +1,13 @@
 
 /*
- * The key of a request: what selects a response, and by what names it can be
- * purged.
+ * The key of a request, and the hashes by which its response can be purged.
  *
- * One URI may lead to several responses, by ways that the URI does not show:
- * named locations, "if" blocks, servers of one name that differ in nothing
- * but the address they listen on, and URIs that were rewritten into one.  A
- * response that came one way must not go out on another, past the access
- * rules of the first, so the way is part of the key.  So is what a client
- * says of its own scheme and host, which backends build links from.
+ * One URI may select several responses in ways that it does not show: by named
+ * locations, by "if" blocks, by servers with one name and different addresses,
+ * and by rewrites of several URIs to one.  A response that was stored by way
+ * of one location must not be served in another, which may have other access
+ * rules, so the location is a part of the key.  The scheme and host that the
+ * client claims are, too, as backends build links from them.
  */
 
 
@@ -17,13 +16,13 @@
 #include <openssl/evp.h>
 
 
-/* keys whose digests a worker remembers, and how long they may be */
+/* keys in the digest cache of a worker, and their length at most */
 #define NGX_HTTP_AGGREGATE_CACHE_KNOWN      2048
 #define NGX_HTTP_AGGREGATE_CACHE_KNOWN_KEY  216
 
 
 typedef struct {
-    ngx_uint_t                       twin;
+    ngx_uint_t                       ordinal;
 } ngx_http_aggregate_cache_srv_conf_t;
 
 
@@ -34,7 +33,7 @@ typedef struct {
 } ngx_http_aggregate_cache_known_t;
 
 
-static ngx_uint_t ngx_http_aggregate_cache_twins(
+static ngx_uint_t ngx_http_aggregate_cache_same_names(
     ngx_http_core_srv_conf_t *one, ngx_http_core_srv_conf_t *two);
 static ngx_int_t ngx_http_aggregate_cache_key_digest(ngx_str_t *key,
     u_char *digest);
@@ -44,9 +43,9 @@ static ngx_int_t ngx_http_aggregate_cache_custom_key(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx, ngx_str_t *identity);
 static ngx_int_t ngx_http_aggregate_cache_path(ngx_http_request_t *r,
     agg_cache_str_t *path, agg_cache_str_t *args);
-static ngx_int_t ngx_http_aggregate_cache_told(ngx_http_request_t *r,
-    ngx_http_aggregate_cache_ctx_t *ctx, ngx_str_t *told);
-static ngx_int_t ngx_http_aggregate_cache_names(ngx_http_request_t *r,
+static ngx_int_t ngx_http_aggregate_cache_add_forwarded(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx, ngx_str_t *forwarded);
+static ngx_int_t ngx_http_aggregate_cache_set_uri_hashes(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_aggregate_cache_vary_value(ngx_http_request_t *r,
     const agg_cache_str_t *name, u_char *hash);
@@ -60,9 +59,9 @@ ngx_http_aggregate_cache_create_srv_conf(ngx_conf_t *cf)
 
 
 /*
- * Servers that share a name are numbered, in the order of the configuration:
- * a request tells them apart by the address only, which is another one on
- * every node of a fleet
+ * Servers with a common name are numbered in the order of the configuration.
+ * Requests distinguish them by the address, but that is another one on each
+ * node.
  */
 
 void
@@ -83,15 +82,15 @@ ngx_http_aggregate_cache_number_servers(ngx_conf_t *cf)
                                 [ngx_http_aggregate_cache_module.ctx_index];
 
         for (n = 0; n < i; n++) {
-            conf->twin += ngx_http_aggregate_cache_twins(servers[i],
-                                                         servers[n]);
+            conf->ordinal += ngx_http_aggregate_cache_same_names(servers[i],
+                                                                 servers[n]);
         }
     }
 }
 
 
 static ngx_uint_t
-ngx_http_aggregate_cache_twins(ngx_http_core_srv_conf_t *one,
+ngx_http_aggregate_cache_same_names(ngx_http_core_srv_conf_t *one,
     ngx_http_core_srv_conf_t *two)
 {
     ngx_uint_t               i, n;
@@ -118,10 +117,10 @@ ngx_http_aggregate_cache_twins(ngx_http_core_srv_conf_t *one,
 }
 
 
-/* sets the part of a location's identity that is not in the URI, on merge */
+/* sets the part of the key that stands for the location */
 
 ngx_int_t
-ngx_http_aggregate_cache_set_route(ngx_conf_t *cf,
+ngx_http_aggregate_cache_set_location_path(ngx_conf_t *cf,
     ngx_http_aggregate_cache_conf_t *prev,
     ngx_http_aggregate_cache_conf_t *conf)
 {
@@ -130,11 +129,11 @@ ngx_http_aggregate_cache_set_route(ngx_conf_t *cf,
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
     if (clcf->named) {
-        conf->route = clcf->name;
+        conf->location = clcf->name;
         return NGX_OK;
     }
 
-    conf->route = prev->route;
+    conf->location = prev->location;
 
     if (!clcf->noname) {
         return NGX_OK;
@@ -142,55 +141,21 @@ ngx_http_aggregate_cache_set_route(ngx_conf_t *cf,
 
     /* an "if" or a "limit_except", by its number in the location */
 
-    conf->route.data = ngx_pnalloc(cf->pool, prev->route.len + 1
-                                             + NGX_INT_T_LEN);
-    if (conf->route.data == NULL) {
+    conf->location.data = ngx_pnalloc(cf->pool,
+                                      prev->location.len + 1 + NGX_INT_T_LEN);
+    if (conf->location.data == NULL) {
         return NGX_ERROR;
     }
 
-    conf->route.len = ngx_sprintf(conf->route.data, "%V#%ui", &prev->route,
-                                  ++prev->inner)
-                      - conf->route.data;
+    conf->location.len = ngx_sprintf(conf->location.data, "%V#%ui",
+                                     &prev->location, ++prev->if_blocks)
+                         - conf->location.data;
 
     return NGX_OK;
 }
 
 
-ngx_int_t
-ngx_http_aggregate_cache_digest(ngx_str_t *data, u_char *digest)
-{
-    unsigned int  len;
-
-    static EVP_MD_CTX    *md_ctx;
-    static const EVP_MD  *md;
-
-    /* made once: to look the algorithm up costs more than the hash */
-
-    if (md_ctx == NULL) {
-
-#if (OPENSSL_VERSION_NUMBER >= 0x30000000L)
-        md = EVP_MD_fetch(NULL, "SHA256", NULL);
-#else
-        md = EVP_sha256();
-#endif
-
-        md_ctx = EVP_MD_CTX_new();
-    }
-
-    if (md == NULL || md_ctx == NULL
-        || EVP_DigestInit_ex(md_ctx, md, NULL) != 1
-        || EVP_DigestUpdate(md_ctx, data->data, data->len) != 1
-        || EVP_DigestFinal_ex(md_ctx, digest, &len) != 1
-        || len != AGG_CACHE_DIGEST)
-    {
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
-}
-
-
-/* NGX_DECLINED: this request is not to be cached */
+/* NGX_DECLINED: the request cannot be cached */
 
 ngx_int_t
 ngx_http_aggregate_cache_make_key(ngx_http_request_t *r,
@@ -202,7 +167,7 @@ ngx_http_aggregate_cache_make_key(ngx_http_request_t *r,
 
     conf = ctx->conf;
 
-    if (ngx_http_aggregate_cache_names(r, ctx) != NGX_OK) {
+    if (ngx_http_aggregate_cache_set_uri_hashes(r, ctx) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -238,26 +203,62 @@ ngx_http_aggregate_cache_make_key(ngx_http_request_t *r,
         return rc;
     }
 
-    if (ctx->key.len > AGG_CACHE_ENTRY_KEY_MAX / 2) {
+    if (ctx->key.resource.len > AGG_CACHE_ENTRY_KEY_MAX / 2) {
         return NGX_DECLINED;
     }
 
-    if (ngx_http_aggregate_cache_key_digest(&ctx->key, ctx->digest) != NGX_OK)
+    if (ngx_http_aggregate_cache_key_digest(&ctx->key.resource,
+                                            ctx->key.digest)
+        != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    ctx->full = ctx->key;
-    ngx_memcpy(ctx->variant, ctx->digest, AGG_CACHE_DIGEST);
+    ctx->key.variant = ctx->key.resource;
+    ngx_memcpy(ctx->key.variant_digest, ctx->key.digest, AGG_CACHE_DIGEST);
 
-    ctx->names[1] = agg_cache_hash(AGG_CACHE_PURGE_KEY, ctx->digest,
-                                   AGG_CACHE_DIGEST);
+    ctx->key.purge_hash[1] = agg_cache_hash(AGG_CACHE_PURGE_KEY,
+                                            ctx->key.digest, AGG_CACHE_DIGEST);
 
     return NGX_OK;
 }
 
 
-/* the SHA-256 is a third of a hit: those of the keys in use are kept */
+ngx_int_t
+ngx_http_aggregate_cache_digest(ngx_str_t *data, u_char *digest)
+{
+    unsigned int  len;
+
+    static EVP_MD_CTX    *md_ctx;
+    static const EVP_MD  *md;
+
+    /* looking up the algorithm costs more than the digest itself */
+
+    if (md_ctx == NULL) {
+
+#if (OPENSSL_VERSION_NUMBER >= 0x30000000L)
+        md = EVP_MD_fetch(NULL, "SHA256", NULL);
+#else
+        md = EVP_sha256();
+#endif
+
+        md_ctx = EVP_MD_CTX_new();
+    }
+
+    if (md == NULL || md_ctx == NULL
+        || EVP_DigestInit_ex(md_ctx, md, NULL) != 1
+        || EVP_DigestUpdate(md_ctx, data->data, data->len) != 1
+        || EVP_DigestFinal_ex(md_ctx, digest, &len) != 1
+        || len != AGG_CACHE_DIGEST)
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+/* SHA-256 takes a third of the time of a hit, so digests are cached */
 
 static ngx_int_t
 ngx_http_aggregate_cache_key_digest(ngx_str_t *key, u_char *digest)
@@ -268,7 +269,7 @@ ngx_http_aggregate_cache_key_digest(ngx_str_t *key, u_char *digest)
 
     if (keys == NULL) {
 
-        /* for the life of the worker, and only where there is a cache */
+        /* allocated once, in workers that use a cache */
 
         keys = ngx_calloc(NGX_HTTP_AGGREGATE_CACHE_KNOWN
                           * sizeof(ngx_http_aggregate_cache_known_t),
@@ -305,12 +306,12 @@ static ngx_int_t
 ngx_http_aggregate_cache_default_key(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx, ngx_str_t *identity)
 {
-    size_t                                n, port_len, twin_len;
+    size_t                                n, port_len, ordinal_len;
     u_char                               *p, port[NGX_INT_T_LEN],
-                                          twin[NGX_INT_T_LEN];
-    ngx_str_t                             scheme, told, *host, *route;
-    ngx_connection_t                     *c;
+                                          ordinal[NGX_INT_T_LEN];
+    ngx_str_t                             scheme, forwarded, *host, *location;
     agg_cache_str_t                       path, args, *list;
+    ngx_connection_t                     *c;
     ngx_http_aggregate_cache_srv_conf_t  *ascf;
 
     c = r->connection;
@@ -324,7 +325,9 @@ ngx_http_aggregate_cache_default_key(ngx_http_request_t *r,
                - port;
 
     ascf = ngx_http_get_module_srv_conf(r, ngx_http_aggregate_cache_module);
-    twin_len = ascf->twin ? ngx_sprintf(twin, "%ui", ascf->twin) - twin : 0;
+    ordinal_len = ascf->ordinal ? ngx_sprintf(ordinal, "%ui", ascf->ordinal)
+                                  - ordinal
+                                : 0;
 
     ngx_str_set(&scheme, "http");
 
@@ -337,10 +340,10 @@ ngx_http_aggregate_cache_default_key(ngx_http_request_t *r,
 #endif
 
     host = &r->headers_in.server;
-    route = &ctx->conf->route;
+    location = &ctx->conf->location;
 
     if (ngx_http_aggregate_cache_path(r, &path, &args) != NGX_OK
-        || ngx_http_aggregate_cache_told(r, ctx, &told) != NGX_OK)
+        || ngx_http_aggregate_cache_add_forwarded(r, ctx, &forwarded) != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -349,9 +352,9 @@ ngx_http_aggregate_cache_default_key(ngx_http_request_t *r,
 
     list = ngx_palloc(r->pool, (n + 1) * sizeof(agg_cache_str_t));
     p = ngx_pnalloc(r->pool, 11 * sizeof(uint32_t) + 1 + scheme.len + host->len
-                             + port_len + path.len + args.len + twin_len
-                             + route->len + ctx->asked.len + told.len
-                             + identity->len);
+                             + port_len + path.len + args.len + ordinal_len
+                             + location->len + ctx->key.original_uri.len
+                             + forwarded.len + identity->len);
 
     if (list == NULL || p == NULL) {
         return NGX_ERROR;
@@ -359,7 +362,7 @@ ngx_http_aggregate_cache_default_key(ngx_http_request_t *r,
 
     agg_cache_args_sort(&args, list, n);
 
-    ctx->key.data = p;
+    ctx->key.resource.data = p;
 
     p = agg_cache_field_write(p, (u_char *) "1", 1);
     p = agg_cache_field_write(p, scheme.data, scheme.len);
@@ -367,13 +370,14 @@ ngx_http_aggregate_cache_default_key(ngx_http_request_t *r,
     p = agg_cache_field_write(p, port, port_len);
     p = agg_cache_field_write(p, path.data, path.len);
     p = agg_cache_args_write(p, list, n, args.len);
-    p = agg_cache_field_write(p, twin, twin_len);
-    p = agg_cache_field_write(p, route->data, route->len);
-    p = agg_cache_field_write(p, ctx->asked.data, ctx->asked.len);
-    p = agg_cache_field_write(p, told.data, told.len);
+    p = agg_cache_field_write(p, ordinal, ordinal_len);
+    p = agg_cache_field_write(p, location->data, location->len);
+    p = agg_cache_field_write(p, ctx->key.original_uri.data,
+                              ctx->key.original_uri.len);
+    p = agg_cache_field_write(p, forwarded.data, forwarded.len);
     p = agg_cache_field_write(p, identity->data, identity->len);
 
-    ctx->key.len = p - ctx->key.data;
+    ctx->key.resource.len = p - ctx->key.resource.data;
 
     return NGX_OK;
 }
@@ -400,19 +404,19 @@ ngx_http_aggregate_cache_custom_key(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    ctx->key.data = p;
+    ctx->key.resource.data = p;
 
     p = agg_cache_field_write(p, (u_char *) "2", 1);
     p = agg_cache_field_write(p, value.data, value.len);
     p = agg_cache_field_write(p, identity->data, identity->len);
 
-    ctx->key.len = p - ctx->key.data;
+    ctx->key.resource.len = p - ctx->key.resource.data;
 
     return NGX_OK;
 }
 
 
-/* as the backend sees it: raw, or what the location's URI has become */
+/* the path as the backend gets it: unparsed, or rewritten */
 
 static ngx_int_t
 ngx_http_aggregate_cache_path(ngx_http_request_t *r, agg_cache_str_t *path,
@@ -434,7 +438,7 @@ ngx_http_aggregate_cache_path(ngx_http_request_t *r, agg_cache_str_t *path,
             args->data++;
             args->len = last - args->data;
 
-            /* "/a?" is another resource than "/a" */
+            /* "/a?" and "/a" are different resources */
 
             if (args->len == 0) {
                 path->len++;
@@ -475,13 +479,13 @@ ngx_http_aggregate_cache_path(ngx_http_request_t *r, agg_cache_str_t *path,
 
 
 /*
- * The client's headers about its scheme, and its Host if this is not the plain
- * name: they reach the backend, and may come back in links.
+ * The headers in which the client claims a scheme, and its Host unless it is
+ * the plain name.  The backend gets them, and may build links from them.
  */
 
 static ngx_int_t
-ngx_http_aggregate_cache_told(ngx_http_request_t *r,
-    ngx_http_aggregate_cache_ctx_t *ctx, ngx_str_t *told)
+ngx_http_aggregate_cache_add_forwarded(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx, ngx_str_t *forwarded)
 {
     size_t                             len;
     u_char                            *p;
@@ -490,7 +494,7 @@ ngx_http_aggregate_cache_told(ngx_http_request_t *r,
     ngx_table_elt_t                   *h, *host;
     ngx_http_aggregate_header_iter_t   it;
 
-    ngx_str_null(told);
+    ngx_str_null(forwarded);
 
     host = r->headers_in.host;
     server = &r->headers_in.server;
@@ -501,7 +505,7 @@ ngx_http_aggregate_cache_told(ngx_http_request_t *r,
         host = NULL;
     }
 
-    if (host == NULL && ctx->told == 0) {
+    if (host == NULL && ctx->forwarded == 0) {
         return NGX_OK;
     }
 
@@ -541,8 +545,8 @@ ngx_http_aggregate_cache_told(ngx_http_request_t *r,
                 return NGX_ERROR;
             }
 
-            told->data = p;
-            told->len = len;
+            forwarded->data = p;
+            forwarded->len = len;
         }
     }
 
@@ -551,12 +555,12 @@ ngx_http_aggregate_cache_told(ngx_http_request_t *r,
 
 
 /*
- * The names by which it can be purged: the location's URI, and the URI that
- * the client asked for, if that was another one
+ * The hashes for purges: of the URI, and of the client's URI if a rewrite has
+ * changed it.
  */
 
 static ngx_int_t
-ngx_http_aggregate_cache_names(ngx_http_request_t *r,
+ngx_http_aggregate_cache_set_uri_hashes(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx)
 {
     u_char                    *p;
@@ -564,32 +568,32 @@ ngx_http_aggregate_cache_names(ngx_http_request_t *r,
     agg_cache_str_t            path, args;
     ngx_http_core_srv_conf_t  *cscf;
 
-    ctx->path.data = ngx_pnalloc(r->pool, r->uri.len);
-    if (ctx->path.data == NULL) {
+    ctx->key.path.data = ngx_pnalloc(r->pool, r->uri.len);
+    if (ctx->key.path.data == NULL) {
         return NGX_ERROR;
     }
 
-    ngx_memcpy((u_char *) ctx->path.data, r->uri.data, r->uri.len);
-    ctx->path.len = r->uri.len;
+    ngx_memcpy((u_char *) ctx->key.path.data, r->uri.data, r->uri.len);
+    ctx->key.path.len = r->uri.len;
 
     args.data = r->args.data;
     args.len = r->args.len;
 
-    if (ngx_http_aggregate_cache_uri_hash(r->pool, &ctx->path, &args,
-                                          &ctx->names[0])
+    if (ngx_http_aggregate_cache_uri_hash(r->pool, &ctx->key.path, &args,
+                                          &ctx->key.purge_hash[0])
         != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    ctx->names[2] = ctx->names[0];
+    ctx->key.purge_hash[2] = ctx->key.purge_hash[0];
 
     if (r != r->main || r->valid_unparsed_uri) {
         return NGX_OK;
     }
 
-    ctx->asked.data = r->unparsed_uri.data;
-    ctx->asked.len = r->unparsed_uri.len;
+    ctx->key.original_uri.data = r->unparsed_uri.data;
+    ctx->key.original_uri.len = r->unparsed_uri.len;
 
     cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
 
@@ -605,21 +609,21 @@ ngx_http_aggregate_cache_names(ngx_http_request_t *r,
 
     if (len < 0) {
 
-        /* the target is in absolute form, or has no path at all */
+        /* the request target is in absolute form, or has no path */
 
         p[0] = '/';
         len = 1;
     }
 
-    ctx->asked_path.data = p;
-    ctx->asked_path.len = len;
+    ctx->key.original_path.data = p;
+    ctx->key.original_path.len = len;
 
-    return ngx_http_aggregate_cache_uri_hash(r->pool, &ctx->asked_path, &args,
-                                             &ctx->names[2]);
+    return ngx_http_aggregate_cache_uri_hash(r->pool, &ctx->key.original_path,
+                                             &args, &ctx->key.purge_hash[2]);
 }
 
 
-/* the spelling of the arguments does not count, nor does their order */
+/* the order and the escapes of arguments make no difference */
 
 ngx_int_t
 ngx_http_aggregate_cache_uri_hash(ngx_pool_t *pool, agg_cache_str_t *path,
@@ -666,7 +670,7 @@ ngx_http_aggregate_cache_uri_hash(ngx_pool_t *pool, agg_cache_str_t *path,
 /* the key of the variant that this request selects */
 
 ngx_int_t
-ngx_http_aggregate_cache_make_variant(ngx_http_request_t *r,
+ngx_http_aggregate_cache_make_variant_key(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx, const agg_cache_str_t *names,
     ngx_uint_t n)
 {
@@ -696,18 +700,21 @@ ngx_http_aggregate_cache_make_variant(ngx_http_request_t *r,
         }
     }
 
-    ctx->full.len = ctx->key.len + agg_cache_variant_length(values, n);
-    ctx->full.data = ngx_pnalloc(r->pool, ctx->full.len);
+    ctx->key.variant.len = ctx->key.resource.len
+                           + agg_cache_variant_length(values, n);
+    ctx->key.variant.data = ngx_pnalloc(r->pool, ctx->key.variant.len);
 
-    if (ctx->full.data == NULL) {
+    if (ctx->key.variant.data == NULL) {
         return NGX_ERROR;
     }
 
-    p = ngx_cpymem(ctx->full.data, ctx->key.data, ctx->key.len);
+    p = ngx_cpymem(ctx->key.variant.data, ctx->key.resource.data,
+                   ctx->key.resource.len);
 
     (void) agg_cache_variant_write(p, values, n);
 
-    return ngx_http_aggregate_cache_digest(&ctx->full, ctx->variant);
+    return ngx_http_aggregate_cache_digest(&ctx->key.variant,
+                                           ctx->key.variant_digest);
 }
 
 
@@ -722,7 +729,7 @@ ngx_http_aggregate_cache_vary_value(ngx_http_request_t *r,
     ngx_table_elt_t                   *h;
     ngx_http_aggregate_header_iter_t   it;
 
-    /* the response cannot depend on a header that the origin does not get */
+    /* the response cannot vary by a header that the backend does not get */
 
     if (agg_header_flags(name->data, name->len) & AGG_HEADER_NO_FILL) {
         return NGX_DECLINED;
@@ -731,7 +738,7 @@ ngx_http_aggregate_cache_vary_value(ngx_http_request_t *r,
     key.data = (u_char *) name->data;
     key.len = name->len;
 
-    /* the lines of one name count as one, joined by commas */
+    /* several headers of one name are joined by commas */
 
     text.data = NULL;
     text.len = 0;
@@ -778,4 +785,20 @@ ngx_http_aggregate_cache_vary_value(ngx_http_request_t *r,
     }
 
     return ngx_http_aggregate_cache_digest(&text, hash);
+}
+
+
+/*
+ * Requests with credentials have a lock of their own: their response may not
+ * be shared, so other requests do not wait for it.
+ */
+
+void
+ngx_http_aggregate_cache_set_lock_digest(ngx_http_aggregate_cache_ctx_t *ctx,
+    const u_char *digest)
+{
+    ngx_memcpy(ctx->lock.digest, digest, AGG_CACHE_DIGEST);
+
+    ctx->lock.digest[AGG_CACHE_DIGEST - 1] ^= (u_char) ctx->credentials;
+    ctx->lock.digest[8] ^= (u_char) ctx->credentials;
 }

@@ -14,6 +14,8 @@
 static ngx_int_t ngx_http_aggregate_cache_add_variables(ngx_conf_t *cf);
 static ngx_int_t ngx_http_aggregate_cache_init(ngx_conf_t *cf);
 static ngx_int_t ngx_http_aggregate_cache_init_module(ngx_cycle_t *cycle);
+static ngx_int_t ngx_http_aggregate_cache_init_process(ngx_cycle_t *cycle);
+static void ngx_http_aggregate_cache_exit_process(ngx_cycle_t *cycle);
 static void *ngx_http_aggregate_cache_create_main_conf(ngx_conf_t *cf);
 static char *ngx_http_aggregate_cache_init_main_conf(ngx_conf_t *cf,
     void *conf);
@@ -23,18 +25,16 @@ static void ngx_http_aggregate_cache_inherit(ngx_conf_t *cf,
     ngx_http_aggregate_cache_conf_t *conf);
 static char *ngx_http_aggregate_cache_merge_loc_conf(ngx_conf_t *cf,
     void *parent, void *child);
-static ngx_int_t ngx_http_aggregate_cache_init_process(ngx_cycle_t *cycle);
-static void ngx_http_aggregate_cache_exit_process(ngx_cycle_t *cycle);
-static int ngx_libc_cdecl ngx_http_aggregate_cache_compare_ttl(
-    const void *one, const void *two);
-static ngx_int_t ngx_http_aggregate_cache_status_variable(
-    ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
-static ngx_int_t ngx_http_aggregate_cache_tier_variable(
-    ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
-static ngx_int_t ngx_http_aggregate_cache_reason_variable(
-    ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
-static ngx_int_t ngx_http_aggregate_cache_key_variable(
-    ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
+static int ngx_libc_cdecl ngx_http_aggregate_cache_compare_ttl(const void *one,
+    const void *two);
+static ngx_int_t ngx_http_aggregate_cache_status_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_aggregate_cache_tier_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_aggregate_cache_reason_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_aggregate_cache_key_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
 
 
 static ngx_command_t  ngx_http_aggregate_cache_commands[] = {
@@ -209,15 +209,6 @@ static ngx_http_variable_t  ngx_http_aggregate_cache_vars[] = {
 };
 
 
-static ngx_str_t  ngx_http_aggregate_cache_names[] = {
-    ngx_string("HIT"),
-    ngx_string("MISS"),
-    ngx_string("STALE"),
-    ngx_string("BYPASS"),
-    ngx_string("REVALIDATED")
-};
-
-
 ngx_uint_t  ngx_http_aggregate_cache_phase;
 
 
@@ -256,7 +247,7 @@ ngx_http_aggregate_cache_init(ngx_conf_t *cf)
 
     *h = ngx_http_aggregate_cache_handler;
 
-    ngx_http_aggregate_owner_gone = ngx_http_aggregate_cache_part_gone;
+    ngx_http_aggregate_owner_gone = ngx_http_aggregate_cache_part_aborted;
 
     ngx_http_aggregate_cache_number_servers(cf);
 
@@ -265,9 +256,9 @@ ngx_http_aggregate_cache_init(ngx_conf_t *cf)
 
 
 /*
- * Handlers of a phase run in the reverse order of loading.  Ours has to be
- * the first of its phase, before any breaker, whichever module was loaded
- * first; so it is moved there once the phases are laid out.
+ * The handlers of a phase run in the reverse order of loading.  This handler
+ * has to run before all others of its phase, a breaker's for instance, so it
+ * is moved there when the phase engine has been initialized.
  */
 
 static ngx_int_t
@@ -306,7 +297,7 @@ ngx_http_aggregate_cache_init_module(ngx_cycle_t *cycle)
         break;
     }
 
-    return ngx_http_aggregate_cache_wake_init_module(cycle);
+    return ngx_http_aggregate_cache_notify_init_module(cycle);
 }
 
 
@@ -317,7 +308,7 @@ ngx_http_aggregate_cache_init_process(ngx_cycle_t *cycle)
     ngx_http_aggregate_cache_zone_t       **zones;
     ngx_http_aggregate_cache_main_conf_t   *cmcf;
 
-    if (ngx_http_aggregate_cache_wake_init_process(cycle) != NGX_OK) {
+    if (ngx_http_aggregate_cache_lock_init_process(cycle) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -336,7 +327,8 @@ ngx_http_aggregate_cache_init_process(ngx_cycle_t *cycle)
     for (i = 0; i < cmcf->zones.nelts; i++) {
 
         if (zones[i]->redis
-            && ngx_http_aggregate_cache_link(zones[i], cycle) != NGX_OK)
+            && ngx_http_aggregate_cache_purge_stream_start(zones[i], cycle)
+               != NGX_OK)
         {
             return NGX_ERROR;
         }
@@ -353,7 +345,7 @@ ngx_http_aggregate_cache_exit_process(ngx_cycle_t *cycle)
     ngx_http_aggregate_cache_zone_t       **zones;
     ngx_http_aggregate_cache_main_conf_t   *cmcf;
 
-    ngx_http_aggregate_cache_wake_exit_process(cycle);
+    ngx_http_aggregate_cache_notify_exit_process(cycle);
 
     cmcf = ngx_http_cycle_get_module_main_conf(cycle,
                                               ngx_http_aggregate_cache_module);
@@ -365,8 +357,8 @@ ngx_http_aggregate_cache_exit_process(ngx_cycle_t *cycle)
 
     for (i = 0; i < cmcf->zones.nelts; i++) {
 
-        if (zones[i]->link) {
-            ngx_http_aggregate_redis_unfollow(zones[i]->link);
+        if (zones[i]->stream) {
+            ngx_http_aggregate_redis_unfollow(zones[i]->stream);
         }
     }
 }
@@ -458,8 +450,8 @@ ngx_http_aggregate_cache_create_loc_conf(ngx_conf_t *cf)
      */
 
     conf->zone = NGX_CONF_UNSET_PTR;
-    conf->lost_stale = NGX_CONF_UNSET_UINT;
-    conf->lost_after = NGX_CONF_UNSET_MSEC;
+    conf->purge_lost_stale = NGX_CONF_UNSET_UINT;
+    conf->purge_lost_after = NGX_CONF_UNSET_MSEC;
     conf->ttl = NGX_CONF_UNSET_PTR;
     conf->valid = NGX_CONF_UNSET_PTR;
     conf->bypass = NGX_CONF_UNSET_PTR;
@@ -473,7 +465,7 @@ ngx_http_aggregate_cache_create_loc_conf(ngx_conf_t *cf)
 }
 
 
-/* the handlers in "if" and "limit_except" of their locations */
+/* handlers are not inherited by "if" and "limit_except" blocks */
 
 static void
 ngx_http_aggregate_cache_inherit(ngx_conf_t *cf,
@@ -542,18 +534,20 @@ ngx_http_aggregate_cache_merge_loc_conf(ngx_conf_t *cf, void *parent,
     ngx_conf_merge_msec_value(conf->lock_timeout, prev->lock_timeout, 5000);
     ngx_conf_merge_sec_value(conf->stale_updating, prev->stale_updating, 0);
     ngx_conf_merge_sec_value(conf->stale_error, prev->stale_error, 0);
-    ngx_conf_merge_uint_value(conf->lost_stale, prev->lost_stale, 0);
-    ngx_conf_merge_msec_value(conf->lost_after, prev->lost_after, 10000);
+    ngx_conf_merge_uint_value(conf->purge_lost_stale, prev->purge_lost_stale,
+                              0);
+    ngx_conf_merge_msec_value(conf->purge_lost_after, prev->purge_lost_after,
+                              10000);
 
     ngx_http_aggregate_cache_inherit(cf, prev, conf);
 
-    if (ngx_http_aggregate_cache_set_route(cf, prev, conf) != NGX_OK) {
+    if (ngx_http_aggregate_cache_set_location_path(cf, prev, conf) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
-    if (conf->zone && conf->redis && conf->lost_stale) {
+    if (conf->zone && conf->redis && conf->purge_lost_stale) {
         conf->zone->heartbeat = ngx_min(conf->zone->heartbeat,
-                                        conf->lost_after / 2);
+                                        conf->purge_lost_after / 2);
     }
 
     return NGX_CONF_OK;
@@ -580,15 +574,15 @@ ngx_http_aggregate_cache_status_variable(ngx_http_request_t *r,
 {
     ngx_http_aggregate_cache_ctx_t  *ctx;
 
-    ctx = ngx_http_aggregate_cache_get(r);
+    ctx = ngx_http_aggregate_cache_get_ctx(r);
 
     if (ctx == NULL) {
         v->not_found = 1;
         return NGX_OK;
     }
 
-    v->data = ngx_http_aggregate_cache_names[ctx->status].data;
-    v->len = ngx_http_aggregate_cache_names[ctx->status].len;
+    v->data = ngx_http_aggregate_cache_status_names[ctx->status].data;
+    v->len = ngx_http_aggregate_cache_status_names[ctx->status].len;
     v->valid = 1;
     v->no_cacheable = 0;
     v->not_found = 0;
@@ -603,15 +597,15 @@ ngx_http_aggregate_cache_tier_variable(ngx_http_request_t *r,
 {
     ngx_http_aggregate_cache_ctx_t  *ctx;
 
-    ctx = ngx_http_aggregate_cache_get(r);
+    ctx = ngx_http_aggregate_cache_get_ctx(r);
 
     if (ctx == NULL) {
         v->not_found = 1;
         return NGX_OK;
     }
 
-    if (ctx->serve) {
-        v->data = (u_char *) (ctx->remote ? "L2" : "L1");
+    if (ctx->serve.hit) {
+        v->data = (u_char *) (ctx->l2.hit ? "L2" : "L1");
         v->len = 2;
 
     } else {
@@ -633,14 +627,14 @@ ngx_http_aggregate_cache_reason_variable(ngx_http_request_t *r,
 {
     ngx_http_aggregate_cache_ctx_t  *ctx;
 
-    ctx = ngx_http_aggregate_cache_get(r);
+    ctx = ngx_http_aggregate_cache_get_ctx(r);
 
     if (ctx == NULL) {
         v->not_found = 1;
         return NGX_OK;
     }
 
-    v->data = (u_char *) agg_cache_verdict_name(ctx->verdict);
+    v->data = (u_char *) agg_cache_reason_name(ctx->reason);
     v->len = ngx_strlen(v->data);
     v->valid = 1;
     v->no_cacheable = 0;
@@ -657,9 +651,9 @@ ngx_http_aggregate_cache_key_variable(ngx_http_request_t *r,
     u_char                          *p;
     ngx_http_aggregate_cache_ctx_t  *ctx;
 
-    ctx = ngx_http_aggregate_cache_get(r);
+    ctx = ngx_http_aggregate_cache_get_ctx(r);
 
-    if (ctx == NULL || ctx->key.len == 0) {
+    if (ctx == NULL || ctx->key.resource.len == 0) {
         v->not_found = 1;
         return NGX_OK;
     }
@@ -670,7 +664,7 @@ ngx_http_aggregate_cache_key_variable(ngx_http_request_t *r,
     }
 
     v->data = p;
-    v->len = ngx_hex_dump(p, ctx->digest, AGG_CACHE_DIGEST) - p;
+    v->len = ngx_hex_dump(p, ctx->key.digest, AGG_CACHE_DIGEST) - p;
     v->valid = 1;
     v->no_cacheable = 0;
     v->not_found = 0;

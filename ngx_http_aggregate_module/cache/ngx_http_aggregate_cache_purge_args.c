@@ -1,12 +1,12 @@
 
 /*
- * The arguments of a purge: each of them counts, and a request with one that
- * cannot be understood purges nothing.
+ * The arguments of a purge.  A request with an invalid argument purges
+ * nothing.
  *
- * A URI is meant in all its spellings.  It may have been put into the
- * argument as it is or escaped once more, and the server that is asked for it
- * may merge slashes or not: it is marked in each of these readings, which
- * are one and the same for nearly all URIs.
+ * A URI is purged in all its spellings.  It may be escaped once more in the
+ * argument or not, and the server that handles it may merge slashes or not, so
+ * each of these interpretations is marked.  They are the same for nearly all
+ * URIs.
  */
 
 
@@ -15,7 +15,7 @@
 
 #define NGX_HTTP_AGGREGATE_CACHE_URI_MAX    8192
 
-/* readings of one URI */
+/* interpretations of one URI */
 #define NGX_HTTP_AGGREGATE_CACHE_READINGS   6
 
 
@@ -36,29 +36,22 @@ static ngx_int_t ngx_http_aggregate_cache_purge_arg(ngx_http_request_t *r,
 static ngx_int_t ngx_http_aggregate_cache_purge_add(
     ngx_http_aggregate_cache_purge_t *purge, uint64_t hash);
 static ngx_int_t ngx_http_aggregate_cache_purge_uri(ngx_http_request_t *r,
-    ngx_http_aggregate_cache_purge_t *purge, ngx_str_t *raw,
-    ngx_str_t *value);
+    ngx_http_aggregate_cache_purge_t *purge, ngx_str_t *raw, ngx_str_t *value);
 static ngx_int_t ngx_http_aggregate_cache_purge_prefix(ngx_http_request_t *r,
-    ngx_http_aggregate_cache_purge_t *purge, ngx_str_t *raw,
-    ngx_str_t *value);
+    ngx_http_aggregate_cache_purge_t *purge, ngx_str_t *raw, ngx_str_t *value);
 static ngx_int_t ngx_http_aggregate_cache_purge_path(ngx_http_request_t *r,
-    ngx_http_aggregate_cache_purge_t *purge, ngx_str_t *uri,
-    ngx_uint_t prefix);
-static ngx_int_t ngx_http_aggregate_cache_purge_reading(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_purge_t *purge, ngx_str_t *uri, ngx_uint_t prefix);
+static ngx_int_t ngx_http_aggregate_cache_purge_unescape(ngx_http_request_t *r,
     ngx_http_aggregate_cache_purge_t *purge, agg_cache_str_t *path,
     agg_cache_str_t *args, ngx_uint_t prefix);
 static ngx_int_t ngx_http_aggregate_cache_purge_key(ngx_http_request_t *r,
-    ngx_http_aggregate_cache_purge_t *purge, ngx_str_t *raw,
-    ngx_str_t *value);
+    ngx_http_aggregate_cache_purge_t *purge, ngx_str_t *raw, ngx_str_t *value);
 static ngx_int_t ngx_http_aggregate_cache_purge_tags(ngx_http_request_t *r,
-    ngx_http_aggregate_cache_purge_t *purge, ngx_str_t *raw,
-    ngx_str_t *value);
+    ngx_http_aggregate_cache_purge_t *purge, ngx_str_t *raw, ngx_str_t *value);
 static ngx_int_t ngx_http_aggregate_cache_purge_all(ngx_http_request_t *r,
-    ngx_http_aggregate_cache_purge_t *purge, ngx_str_t *raw,
-    ngx_str_t *value);
+    ngx_http_aggregate_cache_purge_t *purge, ngx_str_t *raw, ngx_str_t *value);
 static ngx_int_t ngx_http_aggregate_cache_purge_soft(ngx_http_request_t *r,
-    ngx_http_aggregate_cache_purge_t *purge, ngx_str_t *raw,
-    ngx_str_t *value);
+    ngx_http_aggregate_cache_purge_t *purge, ngx_str_t *raw, ngx_str_t *value);
 
 
 static const ngx_http_aggregate_cache_purge_arg_t
@@ -79,7 +72,7 @@ static const ngx_http_aggregate_cache_purge_arg_t
 };
 
 
-/* NGX_DECLINED: not understood, or nothing to be purged */
+/* NGX_DECLINED: an invalid argument, or none */
 
 ngx_int_t
 ngx_http_aggregate_cache_purge_parse(ngx_http_request_t *r,
@@ -158,7 +151,7 @@ ngx_http_aggregate_cache_purge_arg(ngx_http_request_t *r,
             continue;
         }
 
-        /* how many it names, or an error */
+        /* the number of hashes, or an error */
 
         n = arg->handler(r, purge, &raw, &value);
 
@@ -186,7 +179,7 @@ ngx_http_aggregate_cache_purge_add(ngx_http_aggregate_cache_purge_t *purge,
 
     hashes = purge->hashes.elts;
 
-    /* the readings of a URI, which are mostly one */
+    /* adds the hashes of all interpretations of a URI */
 
     from = purge->hashes.nelts > 2 * NGX_HTTP_AGGREGATE_CACHE_READINGS
            ? purge->hashes.nelts - 2 * NGX_HTTP_AGGREGATE_CACHE_READINGS : 0;
@@ -214,8 +207,7 @@ ngx_http_aggregate_cache_purge_add(ngx_http_aggregate_cache_purge_t *purge,
 
 static ngx_int_t
 ngx_http_aggregate_cache_purge_uri(ngx_http_request_t *r,
-    ngx_http_aggregate_cache_purge_t *purge, ngx_str_t *raw,
-    ngx_str_t *value)
+    ngx_http_aggregate_cache_purge_t *purge, ngx_str_t *raw, ngx_str_t *value)
 {
     ngx_int_t  plain, escaped;
 
@@ -237,8 +229,7 @@ ngx_http_aggregate_cache_purge_uri(ngx_http_request_t *r,
 
 static ngx_int_t
 ngx_http_aggregate_cache_purge_prefix(ngx_http_request_t *r,
-    ngx_http_aggregate_cache_purge_t *purge, ngx_str_t *raw,
-    ngx_str_t *value)
+    ngx_http_aggregate_cache_purge_t *purge, ngx_str_t *raw, ngx_str_t *value)
 {
     ngx_int_t  plain, escaped;
 
@@ -258,12 +249,11 @@ ngx_http_aggregate_cache_purge_prefix(ngx_http_request_t *r,
 }
 
 
-/* the readings of one text; NGX_DECLINED: it has none */
+/* the interpretations of one text; NGX_DECLINED: it has none */
 
 static ngx_int_t
 ngx_http_aggregate_cache_purge_path(ngx_http_request_t *r,
-    ngx_http_aggregate_cache_purge_t *purge, ngx_str_t *uri,
-    ngx_uint_t prefix)
+    ngx_http_aggregate_cache_purge_t *purge, ngx_str_t *uri, ngx_uint_t prefix)
 {
     u_char           *p, *last;
     ssize_t           len;
@@ -274,7 +264,7 @@ ngx_http_aggregate_cache_purge_path(ngx_http_request_t *r,
     p = uri->data;
     last = p + uri->len;
 
-    /* the path of an absolute URI counts, for all hosts */
+    /* the path of an absolute URI is purged for all hosts */
 
     if (uri->len > 8
         && (ngx_strncasecmp(p, (u_char *) "http://", 7) == 0
@@ -304,7 +294,7 @@ ngx_http_aggregate_cache_purge_path(ngx_http_request_t *r,
             return NGX_ERROR;
         }
 
-        /* the third one is what a rewrite may have made */
+        /* the third one is the result of a rewrite */
 
         len = (i < 2) ? agg_cache_uri_path(p, raw.data, raw.len, (int) i)
                       : (ssize_t) agg_cache_uri_unescape(p, raw.data,
@@ -316,8 +306,8 @@ ngx_http_aggregate_cache_purge_path(ngx_http_request_t *r,
         path.data = p;
         path.len = len;
 
-        rc = ngx_http_aggregate_cache_purge_reading(r, purge, &path, &args,
-                                                    prefix);
+        rc = ngx_http_aggregate_cache_purge_unescape(r, purge, &path, &args,
+                                                     prefix);
 
         if (rc == NGX_ERROR) {
             return NGX_ERROR;
@@ -333,7 +323,7 @@ ngx_http_aggregate_cache_purge_path(ngx_http_request_t *r,
 
 
 static ngx_int_t
-ngx_http_aggregate_cache_purge_reading(ngx_http_request_t *r,
+ngx_http_aggregate_cache_purge_unescape(ngx_http_request_t *r,
     ngx_http_aggregate_cache_purge_t *purge, agg_cache_str_t *path,
     agg_cache_str_t *args, ngx_uint_t prefix)
 {
@@ -374,8 +364,7 @@ ngx_http_aggregate_cache_purge_reading(ngx_http_request_t *r,
 
 static ngx_int_t
 ngx_http_aggregate_cache_purge_key(ngx_http_request_t *r,
-    ngx_http_aggregate_cache_purge_t *purge, ngx_str_t *raw,
-    ngx_str_t *value)
+    ngx_http_aggregate_cache_purge_t *purge, ngx_str_t *raw, ngx_str_t *value)
 {
     u_char      digest[AGG_CACHE_DIGEST];
     uint64_t    hash;
@@ -409,8 +398,7 @@ ngx_http_aggregate_cache_purge_key(ngx_http_request_t *r,
 
 static ngx_int_t
 ngx_http_aggregate_cache_purge_tags(ngx_http_request_t *r,
-    ngx_http_aggregate_cache_purge_t *purge, ngx_str_t *raw,
-    ngx_str_t *value)
+    ngx_http_aggregate_cache_purge_t *purge, ngx_str_t *raw, ngx_str_t *value)
 {
     size_t            len;
     u_char           *p, *last;
@@ -457,8 +445,7 @@ ngx_http_aggregate_cache_purge_tags(ngx_http_request_t *r,
 
 static ngx_int_t
 ngx_http_aggregate_cache_purge_all(ngx_http_request_t *r,
-    ngx_http_aggregate_cache_purge_t *purge, ngx_str_t *raw,
-    ngx_str_t *value)
+    ngx_http_aggregate_cache_purge_t *purge, ngx_str_t *raw, ngx_str_t *value)
 {
     ngx_int_t  rc;
 
@@ -478,8 +465,7 @@ ngx_http_aggregate_cache_purge_all(ngx_http_request_t *r,
 
 static ngx_int_t
 ngx_http_aggregate_cache_purge_soft(ngx_http_request_t *r,
-    ngx_http_aggregate_cache_purge_t *purge, ngx_str_t *raw,
-    ngx_str_t *value)
+    ngx_http_aggregate_cache_purge_t *purge, ngx_str_t *raw, ngx_str_t *value)
 {
     if (value->len != 1 || (value->data[0] != '0' && value->data[0] != '1')) {
         return NGX_DECLINED;

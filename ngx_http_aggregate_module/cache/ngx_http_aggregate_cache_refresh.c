@@ -1,5 +1,5 @@
 
-/* refreshes in the background, by requests that no client waits for */
+/* Background refreshes: a detached request fetches the response. */
 
 
 #include "ngx_http_aggregate_cache.h"
@@ -19,39 +19,41 @@ ngx_http_aggregate_cache_refresh(ngx_http_request_t *r,
     if (ngx_exiting
         || ngx_http_aggregate_detached_running()
            >= NGX_HTTP_AGGREGATE_CACHE_REFRESHES
-        || agg_cache_pass_test(ctx->zone->sh->flights, ctx->lock,
-                               (int64_t) ngx_current_msec))
+        || agg_cache_hit_for_miss_test(ctx->zone->sh->locks, ctx->lock.digest,
+                                       (int64_t) ngx_current_msec))
     {
         return;
     }
 
-    if (ngx_http_aggregate_cache_take(ctx) != NGX_OK || !ctx->leader) {
+    if (ngx_http_aggregate_cache_lock_acquire(ctx) != NGX_OK
+        || !ctx->lock.owner)
+    {
         return;
     }
 
     fr = ngx_http_aggregate_detached_create(r, "refreshing a cached response");
 
     if (fr == NULL) {
-        ngx_http_aggregate_cache_land(ctx, 0);
+        ngx_http_aggregate_cache_lock_release(ctx, 0);
         return;
     }
 
     if (ngx_http_aggregate_cache_refresh_ctx(fr, ctx) != NGX_OK) {
         ngx_http_aggregate_detached_close(fr);
-        ngx_http_aggregate_cache_land(ctx, 0);
+        ngx_http_aggregate_cache_lock_release(ctx, 0);
         return;
     }
 
     fr->phase_handler = ngx_http_aggregate_cache_phase;
     fr->write_event_handler = ngx_http_core_run_phases;
 
-    /* the fetch is the refresh's now */
+    /* the refresh owns the lock from here on */
 
-    ctx->leader = 0;
+    ctx->lock.owner = 0;
 
     (void) ngx_atomic_fetch_add(&ctx->zone->sh->refreshes, 1);
 
-    /* after the client has got its answer */
+    /* it runs after the client has got its response */
 
     ngx_http_aggregate_detached_start(fr);
 }
@@ -64,58 +66,59 @@ ngx_http_aggregate_cache_refresh_ctx(ngx_http_request_t *fr,
     ngx_str_t                        path, copy, asked, asked_copy;
     ngx_http_aggregate_cache_ctx_t  *fctx;
 
-    path.data = (u_char *) ctx->path.data;
-    path.len = ctx->path.len;
+    path.data = (u_char *) ctx->key.path.data;
+    path.len = ctx->key.path.len;
 
-    asked.data = (u_char *) ctx->asked_path.data;
-    asked.len = ctx->asked_path.len;
+    asked.data = (u_char *) ctx->key.original_path.data;
+    asked.len = ctx->key.original_path.len;
 
-    fctx = ngx_http_aggregate_cache_create(fr, ctx->conf);
+    fctx = ngx_http_aggregate_cache_create_ctx(fr, ctx->conf, ctx->cleanup);
 
     if (fctx == NULL
-        || ngx_http_aggregate_detached_copy(fr->pool, &fctx->key,
-                                                 &ctx->key)
+        || ngx_http_aggregate_detached_copy(fr->pool, &fctx->key.resource,
+                                                 &ctx->key.resource)
            != NGX_OK
-        || ngx_http_aggregate_detached_copy(fr->pool, &fctx->full,
-                                                 &ctx->full)
+        || ngx_http_aggregate_detached_copy(fr->pool, &fctx->key.variant,
+                                                 &ctx->key.variant)
            != NGX_OK
-        || ngx_http_aggregate_detached_copy(fr->pool, &fctx->data,
-                                                 &ctx->data)
+        || ngx_http_aggregate_detached_copy(fr->pool, &fctx->lookup.data,
+                                                 &ctx->lookup.data)
            != NGX_OK
         || ngx_http_aggregate_detached_copy(fr->pool, &copy, &path)
            != NGX_OK
         || ngx_http_aggregate_detached_copy(fr->pool, &asked_copy,
                                                  &asked)
            != NGX_OK
-        || agg_cache_entry_read(&fctx->entry, fctx->data.data,
-                                fctx->data.len, 0)
+        || agg_cache_entry_read(&fctx->lookup.entry, fctx->lookup.data.data,
+                                fctx->lookup.data.len, 0)
            != 0)
     {
         return NGX_ERROR;
     }
 
-    fctx->path.data = copy.data;
-    fctx->path.len = copy.len;
+    fctx->key.path.data = copy.data;
+    fctx->key.path.len = copy.len;
 
-    fctx->asked_path.data = asked_copy.data;
-    fctx->asked_path.len = asked_copy.len;
+    fctx->key.original_path.data = asked_copy.data;
+    fctx->key.original_path.len = asked_copy.len;
 
-    ngx_memcpy(fctx->digest, ctx->digest, AGG_CACHE_DIGEST);
-    ngx_memcpy(fctx->variant, ctx->variant, AGG_CACHE_DIGEST);
-    ngx_memcpy(fctx->lock, ctx->lock, AGG_CACHE_DIGEST);
+    ngx_memcpy(fctx->key.digest, ctx->key.digest, AGG_CACHE_DIGEST);
+    ngx_memcpy(fctx->key.variant_digest, ctx->key.variant_digest,
+               AGG_CACHE_DIGEST);
+    ngx_memcpy(fctx->lock.digest, ctx->lock.digest, AGG_CACHE_DIGEST);
 
-    ngx_memcpy(fctx->names, ctx->names, sizeof(ctx->names));
+    ngx_memcpy(fctx->key.purge_hash, ctx->key.purge_hash,
+               sizeof(ctx->key.purge_hash));
 
-    fctx->ref = ctx->ref;
+    fctx->lookup.ref = ctx->lookup.ref;
     fctx->credentials = ctx->credentials;
-    fctx->slot = ctx->slot;
-    fctx->token = ctx->token;
-    fctx->leader = 1;
-    fctx->found = 1;
+    fctx->lock.slot = ctx->lock.slot;
+    fctx->lock.token = ctx->lock.token;
+    fctx->lock.owner = 1;
+    fctx->lookup.found = 1;
     fctx->refresh = 1;
-    fctx->state = ngx_http_aggregate_cache_claim;
 
-    ngx_http_aggregate_cache_remote_seen(fctx);
+    ngx_http_aggregate_cache_l2_set_seen(fctx);
 
     return NGX_OK;
 }

@@ -1,6 +1,7 @@
 
 /*
- * Answers from the cache: header, body, and what tells where it came from.
+ * Serving an entry: its header, its body, and the headers Age, Cache-Status
+ * and X-Cache.
  */
 
 
@@ -9,21 +10,21 @@
 #include "ngx_http_aggregate_memory.h"
 
 
-typedef void (*ngx_http_aggregate_cache_set_pt)(ngx_http_request_t *r,
+typedef void (*ngx_http_aggregate_cache_served_header_pt)(ngx_http_request_t *r,
     ngx_table_elt_t *h);
 
 
 typedef struct {
-    ngx_str_t                        name;
-    ngx_http_aggregate_cache_set_pt  handler;
-} ngx_http_aggregate_cache_set_t;
+    ngx_str_t                                  name;
+    ngx_http_aggregate_cache_served_header_pt  handler;
+} ngx_http_aggregate_cache_served_header_t;
 
 
-static ngx_int_t ngx_http_aggregate_cache_buffer(ngx_http_request_t *r,
+static ngx_int_t ngx_http_aggregate_cache_buffer_entry(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
-static void ngx_http_aggregate_cache_release(void *data);
-static ngx_int_t ngx_http_aggregate_cache_set_lines(ngx_http_request_t *r,
-    ngx_http_aggregate_cache_ctx_t *ctx);
+static void ngx_http_aggregate_cache_release_body(void *data);
+static ngx_int_t ngx_http_aggregate_cache_set_stored_headers(
+    ngx_http_request_t *r, ngx_http_aggregate_cache_ctx_t *ctx);
 static void ngx_http_aggregate_cache_set_content_type(ngx_http_request_t *r,
     ngx_str_t *value);
 static void ngx_http_aggregate_cache_set_date(ngx_http_request_t *r,
@@ -38,7 +39,7 @@ static void ngx_http_aggregate_cache_set_server(ngx_http_request_t *r,
     ngx_table_elt_t *h);
 static void ngx_http_aggregate_cache_set_cache_control(ngx_http_request_t *r,
     ngx_table_elt_t *h);
-static u_char *ngx_http_aggregate_cache_tell_fwd(
+static u_char *ngx_http_aggregate_cache_write_forward_reason(
     ngx_http_aggregate_cache_ctx_t *ctx, u_char *p);
 
 
@@ -47,7 +48,9 @@ static u_char *ngx_http_aggregate_cache_tell_fwd(
  * the stored one is sent as the backend wrote it.
  */
 
-static ngx_http_aggregate_cache_set_t  ngx_http_aggregate_cache_sets[] = {
+static ngx_http_aggregate_cache_served_header_t
+    ngx_http_aggregate_cache_served_headers[] =
+{
     { ngx_string("Date"), ngx_http_aggregate_cache_set_date },
     { ngx_string("ETag"), ngx_http_aggregate_cache_set_etag },
     { ngx_string("Last-Modified"),
@@ -60,7 +63,7 @@ static ngx_http_aggregate_cache_set_t  ngx_http_aggregate_cache_sets[] = {
 };
 
 
-static ngx_str_t  ngx_http_aggregate_cache_tells[] = {
+ngx_str_t  ngx_http_aggregate_cache_status_names[] = {
     ngx_string("HIT"),
     ngx_string("MISS"),
     ngx_string("STALE"),
@@ -69,7 +72,7 @@ static ngx_str_t  ngx_http_aggregate_cache_tells[] = {
 };
 
 
-/* ends the request with the entry at hand */
+/* sends the entry and finalizes the request */
 
 ngx_int_t
 ngx_http_aggregate_cache_serve(ngx_http_request_t *r,
@@ -79,10 +82,9 @@ ngx_http_aggregate_cache_serve(ngx_http_request_t *r,
     ngx_buf_t    *b;
     ngx_chain_t   out;
 
-    ctx->state = ngx_http_aggregate_cache_done;
-    ctx->serve = 1;
-    ctx->fill = 0;
-    ctx->capture = 0;
+    ctx->serve.hit = 1;
+    ctx->fill.active = 0;
+    ctx->store.capturing = 0;
 
     r->headers_out.status = 0;
     r->err_status = 0;
@@ -134,9 +136,9 @@ ngx_http_aggregate_cache_body(ngx_http_request_t *r,
         return NULL;
     }
 
-    if (ctx->entry.body.len) {
-        b->pos = (u_char *) ctx->entry.body.data;
-        b->last = b->pos + ctx->entry.body.len;
+    if (ctx->lookup.entry.body.len) {
+        b->pos = (u_char *) ctx->lookup.entry.body.data;
+        b->last = b->pos + ctx->lookup.entry.body.len;
         b->memory = 1;
 
     } else {
@@ -150,7 +152,7 @@ ngx_http_aggregate_cache_body(ngx_http_request_t *r,
 }
 
 
-/* the header is the entry's, whatever was there before */
+/* replaces the header by that of the entry */
 
 ngx_int_t
 ngx_http_aggregate_cache_set_headers(ngx_http_request_t *r,
@@ -158,7 +160,7 @@ ngx_http_aggregate_cache_set_headers(ngx_http_request_t *r,
 {
     ngx_http_clean_header(r);
 
-    if (ngx_http_aggregate_cache_buffer(r, ctx) != NGX_OK) {
+    if (ngx_http_aggregate_cache_buffer_entry(r, ctx) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -169,15 +171,15 @@ ngx_http_aggregate_cache_set_headers(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    r->headers_out.status = ctx->entry.status;
-    r->headers_out.content_length_n = ctx->entry.body.len;
+    r->headers_out.status = ctx->lookup.entry.status;
+    r->headers_out.content_length_n = ctx->lookup.entry.body.len;
     r->headers_out.content_offset = 0;
 
-    if (ngx_http_aggregate_cache_set_lines(r, ctx) != NGX_OK) {
+    if (ngx_http_aggregate_cache_set_stored_headers(r, ctx) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    if (ctx->entry.status == NGX_HTTP_OK) {
+    if (ctx->lookup.entry.status == NGX_HTTP_OK) {
         r->allow_ranges = 1;
     }
 
@@ -186,32 +188,35 @@ ngx_http_aggregate_cache_set_headers(ngx_http_request_t *r,
 
 
 /*
- * The body of an entry may be given back before the request ends; what is
- * before the body stays, in memory of its own.
+ * The memory of the entry may be freed before the request ends, when its body
+ * is in a file, so the part before the body is copied.
  */
 
 static ngx_int_t
-ngx_http_aggregate_cache_buffer(ngx_http_request_t *r,
+ngx_http_aggregate_cache_buffer_entry(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx)
 {
-    size_t            len;
-    u_char           *p, *data;
-    ngx_uint_t        i;
-    agg_cache_str_t  *parts[4];
+    size_t              len;
+    u_char             *p, *data;
+    ngx_uint_t          i;
+    agg_cache_str_t    *parts[4];
+    agg_cache_entry_t  *entry;
 
-    if (!ngx_http_aggregate_buffer_applies(r, ctx->entry.body.len)) {
+    entry = &ctx->lookup.entry;
+
+    if (!ngx_http_aggregate_buffer_applies(r, entry->body.len)) {
         return NGX_OK;
     }
 
-    data = ctx->data.data;
+    data = ctx->lookup.data.data;
 
-    if (ctx->entry.body.data < data
-        || ctx->entry.body.data > data + ctx->data.len)
+    if (entry->body.data < data
+        || entry->body.data > data + ctx->lookup.data.len)
     {
         return NGX_OK;
     }
 
-    len = ctx->entry.body.data - data;
+    len = entry->body.data - data;
 
     p = ngx_pnalloc(r->pool, len);
     if (p == NULL) {
@@ -220,10 +225,10 @@ ngx_http_aggregate_cache_buffer(ngx_http_request_t *r,
 
     ngx_memcpy(p, data, len);
 
-    parts[0] = &ctx->entry.key;
-    parts[1] = &ctx->entry.tags;
-    parts[2] = &ctx->entry.lines;
-    parts[3] = &ctx->entry.names;
+    parts[0] = &entry->key;
+    parts[1] = &entry->tags;
+    parts[2] = &entry->lines;
+    parts[3] = &entry->names;
 
     for (i = 0; i < 4; i++) {
 
@@ -232,43 +237,43 @@ ngx_http_aggregate_cache_buffer(ngx_http_request_t *r,
         }
     }
 
-    ngx_http_aggregate_buffer_set(r, ctx->entry.body.len,
-                                  ngx_http_aggregate_cache_release, ctx);
+    ngx_http_aggregate_buffer_set(r, entry->body.len,
+                                  ngx_http_aggregate_cache_release_body, ctx);
 
     return NGX_OK;
 }
 
 
 static void
-ngx_http_aggregate_cache_release(void *data)
+ngx_http_aggregate_cache_release_body(void *data)
 {
     ngx_http_aggregate_cache_ctx_t *ctx = data;
 
-    if (ngx_pfree(ctx->request->pool, ctx->data.data) == NGX_OK) {
+    if (ngx_pfree(ctx->request->pool, ctx->lookup.data.data) == NGX_OK) {
         ngx_http_aggregate_memory_freed();
     }
 
-    ngx_str_null(&ctx->data);
-    ctx->entry.body.data = NULL;
-    ctx->entry.body.len = 0;
+    ngx_str_null(&ctx->lookup.data);
+    ctx->lookup.entry.body.data = NULL;
+    ctx->lookup.entry.body.len = 0;
 }
 
 
 static ngx_int_t
-ngx_http_aggregate_cache_set_lines(ngx_http_request_t *r,
+ngx_http_aggregate_cache_set_stored_headers(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx)
 {
-    ngx_str_t                        name, value;
-    ngx_uint_t                       i;
-    const u_char                    *p;
-    agg_cache_str_t                  n, v;
-    ngx_table_elt_t                 *h;
-    ngx_http_aggregate_cache_set_t  *sets;
+    ngx_str_t                                  name, value;
+    ngx_uint_t                                 i;
+    const u_char                              *p;
+    agg_cache_str_t                            n, v;
+    ngx_table_elt_t                           *h;
+    ngx_http_aggregate_cache_served_header_t  *sets;
 
-    sets = ngx_http_aggregate_cache_sets;
-    p = ctx->entry.lines.data;
+    sets = ngx_http_aggregate_cache_served_headers;
+    p = ctx->lookup.entry.lines.data;
 
-    while (agg_cache_entry_line(&ctx->entry, &p, &n, &v) == 1) {
+    while (agg_cache_entry_line(&ctx->lookup.entry, &p, &n, &v) == 1) {
 
         name.data = (u_char *) n.data;
         name.len = n.len;
@@ -383,22 +388,20 @@ ngx_http_aggregate_cache_set_last_modified(ngx_http_request_t *r,
 
 
 static void
-ngx_http_aggregate_cache_set_expires(ngx_http_request_t *r,
-    ngx_table_elt_t *h)
+ngx_http_aggregate_cache_set_expires(ngx_http_request_t *r, ngx_table_elt_t *h)
 {
     r->headers_out.expires = h;
 }
 
 
 static void
-ngx_http_aggregate_cache_set_server(ngx_http_request_t *r,
-    ngx_table_elt_t *h)
+ngx_http_aggregate_cache_set_server(ngx_http_request_t *r, ngx_table_elt_t *h)
 {
     r->headers_out.server = h;
 
     if (h->value.len == 0) {
 
-        /* there was none, and nginx is not to add its own */
+        /* the backend has sent none, and nginx must not add its own */
 
         h->hash = 0;
     }
@@ -441,10 +444,10 @@ ngx_http_aggregate_cache_set_cache_control(ngx_http_request_t *r,
 }
 
 
-/* X-Cache, Cache-Status, Age */
+/* adds X-Cache, Cache-Status and Age */
 
 ngx_int_t
-ngx_http_aggregate_cache_tell(ngx_http_request_t *r,
+ngx_http_aggregate_cache_add_status_headers(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx)
 {
     u_char     *p;
@@ -453,21 +456,21 @@ ngx_http_aggregate_cache_tell(ngx_http_request_t *r,
 
     ngx_str_set(&name, "X-Cache");
 
-    /* another cache's word is not ours */
+    /* the header of another cache is removed */
 
     ngx_http_aggregate_header_clear(&r->headers_out.headers, &name);
 
-    if (!ctx->counted) {
-        ctx->counted = 1;
+    if (!ctx->serve.accounted) {
+        ctx->serve.accounted = 1;
 
-        (void) ngx_atomic_fetch_add(ctx->remote
-                                    ? &ctx->zone->sh->remote_hits
+        (void) ngx_atomic_fetch_add(ctx->l2.hit
+                                    ? &ctx->zone->sh->l2_hits
                                     : &ctx->zone->sh->answers[ctx->status],
                                     1);
     }
 
     if (ngx_http_aggregate_header_push(&r->headers_out.headers, &name,
-                               &ngx_http_aggregate_cache_tells[ctx->status])
+                         &ngx_http_aggregate_cache_status_names[ctx->status])
         == NULL)
     {
         return NGX_ERROR;
@@ -480,17 +483,17 @@ ngx_http_aggregate_cache_tell(ngx_http_request_t *r,
 
     p = ngx_cpymem(value.data, "aggregate", 9);
 
-    if (ctx->serve || ctx->swap) {
+    if (ctx->serve.hit || ctx->serve.replace) {
 
-        age = agg_cache_age(&ctx->entry.freshness, ngx_time());
+        age = agg_cache_age(&ctx->lookup.entry.freshness, ngx_time());
 
-        if (ctx->serve) {
+        if (ctx->serve.hit) {
             p = ngx_sprintf(p, "; hit; ttl=%L; detail=%s",
-                            ctx->entry.freshness.fresh - age,
-                            ctx->remote ? "L2" : "L1");
+                            ctx->lookup.entry.freshness.fresh - age,
+                            ctx->l2.hit ? "L2" : "L1");
 
         } else {
-            p = ngx_http_aggregate_cache_tell_fwd(ctx, p);
+            p = ngx_http_aggregate_cache_write_forward_reason(ctx, p);
         }
 
         value.len = p - value.data;
@@ -514,7 +517,7 @@ ngx_http_aggregate_cache_tell(ngx_http_request_t *r,
         ngx_str_set(&name, "Age");
 
     } else {
-        p = ngx_http_aggregate_cache_tell_fwd(ctx, p);
+        p = ngx_http_aggregate_cache_write_forward_reason(ctx, p);
         value.len = p - value.data;
 
         ngx_str_set(&name, "Cache-Status");
@@ -528,19 +531,19 @@ ngx_http_aggregate_cache_tell(ngx_http_request_t *r,
 
 
 static u_char *
-ngx_http_aggregate_cache_tell_fwd(ngx_http_aggregate_cache_ctx_t *ctx,
-    u_char *p)
+ngx_http_aggregate_cache_write_forward_reason(
+    ngx_http_aggregate_cache_ctx_t *ctx, u_char *p)
 {
     const char  *fwd;
 
     if (ctx->status == NGX_HTTP_AGGREGATE_CACHE_BYPASS) {
         fwd = "bypass";
 
-    } else if (ctx->found) {
+    } else if (ctx->lookup.found) {
         fwd = "stale";
 
     } else {
-        fwd = ctx->vary_miss ? "vary-miss" : "uri-miss";
+        fwd = ctx->lookup.vary_miss ? "vary-miss" : "uri-miss";
     }
 
     p = ngx_sprintf(p, "; fwd=%s", fwd);
@@ -549,12 +552,52 @@ ngx_http_aggregate_cache_tell_fwd(ngx_http_aggregate_cache_ctx_t *ctx,
         p = ngx_sprintf(p, "; fwd-status=%ui", ctx->backend_status);
     }
 
-    if (ctx->capture) {
+    if (ctx->store.capturing) {
         p = ngx_cpymem(p, "; stored", 8);
 
-    } else if (ctx->verdict != AGG_CACHE_STORE) {
-        p = ngx_sprintf(p, "; detail=%s", agg_cache_verdict_name(ctx->verdict));
+    } else if (ctx->reason != AGG_CACHE_STORE) {
+        p = ngx_sprintf(p, "; detail=%s", agg_cache_reason_name(ctx->reason));
     }
 
     return p;
+}
+
+
+ngx_int_t
+ngx_http_aggregate_cache_send_text(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_str_t *type, ngx_buf_t *b)
+{
+    ngx_int_t     rc;
+    ngx_str_t     name, value;
+    ngx_chain_t   out;
+
+    r->headers_out.status = status;
+    r->headers_out.content_length_n = b->last - b->pos;
+    r->headers_out.content_type = *type;
+    r->headers_out.content_type_len = type->len;
+    r->headers_out.content_type_lowcase = NULL;
+
+    ngx_str_set(&name, "Cache-Control");
+    ngx_str_set(&value, "no-store");
+
+    if (ngx_http_aggregate_header_push(&r->headers_out.headers, &name,
+                                        &value)
+        == NULL)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    rc = ngx_http_send_header(r);
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
+    }
+
+    b->last_buf = (r == r->main);
+    b->last_in_chain = 1;
+
+    out.buf = b;
+    out.next = NULL;
+
+    return ngx_http_output_filter(r, &out);
 }

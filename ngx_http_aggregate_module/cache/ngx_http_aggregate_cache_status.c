@@ -1,8 +1,5 @@
 
-/*
- * The state of the zones, for those who run the gateway: JSON, and the text
- * format of Prometheus.
- */
+/* The status of the zones, in JSON and in the text format of Prometheus. */
 
 
 #include "ngx_http_aggregate_cache.h"
@@ -14,7 +11,7 @@
     + (status) * sizeof(ngx_atomic_t)
 
 
-/* a counter of a zone; those of one name stand together */
+/* a counter of a zone; counters of one metric are adjacent */
 
 typedef struct {
     const char                       *name;
@@ -28,10 +25,10 @@ static ngx_buf_t *ngx_http_aggregate_cache_status_json(ngx_http_request_t *r,
     ngx_http_aggregate_cache_main_conf_t *cmcf);
 static ngx_buf_t *ngx_http_aggregate_cache_status_prometheus(
     ngx_http_request_t *r, ngx_http_aggregate_cache_main_conf_t *cmcf);
-static u_char *ngx_http_aggregate_cache_status_head(u_char *p,
-    const char *name, const char *type, const char *help);
-static u_char *ngx_http_aggregate_cache_status_zone(u_char *p,
-    const char *name, ngx_http_aggregate_cache_zone_t *zone);
+static u_char *ngx_http_aggregate_cache_status_head(u_char *p, const char *name,
+    const char *type, const char *help);
+static u_char *ngx_http_aggregate_cache_status_zone(u_char *p, const char *name,
+    ngx_http_aggregate_cache_zone_t *zone);
 static u_char *ngx_http_aggregate_cache_status_store(u_char *p,
     ngx_http_aggregate_cache_main_conf_t *cmcf);
 static u_char *ngx_http_aggregate_cache_status_redis(u_char *p,
@@ -45,7 +42,7 @@ static const ngx_http_aggregate_cache_metric_t
       ngx_http_aggregate_cache_answered(NGX_HTTP_AGGREGATE_CACHE_HIT),
       "Answers from a fresh response." },
     { "hits_total", ",tier=\"L2\"",
-      offsetof(ngx_http_aggregate_cache_sh_t, remote_hits), NULL },
+      offsetof(ngx_http_aggregate_cache_sh_t, l2_hits), NULL },
     { "misses_total", "",
       ngx_http_aggregate_cache_answered(NGX_HTTP_AGGREGATE_CACHE_MISS),
       "Answers of a backend." },
@@ -117,7 +114,7 @@ ngx_http_aggregate_cache_status_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ngx_http_aggregate_cache_answer(r, NGX_HTTP_OK, &type, b);
+    return ngx_http_aggregate_cache_send_text(r, NGX_HTTP_OK, &type, b);
 }
 
 
@@ -174,7 +171,7 @@ ngx_http_aggregate_cache_status_json(ngx_http_request_t *r,
                       agg_cache_store_count(store), store->bytes,
                       store->nelts, store->nfree,
                       sh->answers[NGX_HTTP_AGGREGATE_CACHE_HIT],
-                      sh->remote_hits,
+                      sh->l2_hits,
                       sh->answers[NGX_HTTP_AGGREGATE_CACHE_MISS],
                       sh->answers[NGX_HTTP_AGGREGATE_CACHE_STALE],
                       sh->answers[NGX_HTTP_AGGREGATE_CACHE_BYPASS],
@@ -183,7 +180,7 @@ ngx_http_aggregate_cache_status_json(ngx_http_request_t *r,
                       sh->refreshes, sh->purged, store->evictions,
                       store->resets, sh->purges->count, sh->purges->nelts,
                       sh->purges->evictions,
-                      ngx_http_aggregate_cache_remote_state(zones[i]));
+                      ngx_http_aggregate_cache_l2_state(zones[i]));
     }
 
     b->last = ngx_cpymem(b->last, "}}\n", 3);
@@ -192,7 +189,7 @@ ngx_http_aggregate_cache_status_json(ngx_http_request_t *r,
 }
 
 
-/* NULL: there is no cache, or no memory */
+/* NULL: there is no zone, or no memory */
 
 ngx_buf_t *
 ngx_http_aggregate_cache_json(ngx_http_request_t *r)
@@ -359,7 +356,7 @@ ngx_http_aggregate_cache_status_redis(u_char *p,
             continue;
         }
 
-        state = ngx_http_aggregate_cache_remote_state(zones[i]);
+        state = ngx_http_aggregate_cache_l2_state(zones[i]);
 
         for (n = 0; n < 4; n++) {
 

@@ -1,7 +1,7 @@
 
 /*
- * The shared memory of a cache: its layout, its lock, and copies out of it
- * and into it.
+ * The shared memory of a cache: its layout, its mutex, and reads and writes of
+ * entries.
  */
 
 
@@ -11,12 +11,12 @@
 #define NGX_HTTP_AGGREGATE_CACHE_ZONE_MIN  (256 * 1024)
 
 
-static ngx_int_t ngx_http_aggregate_cache_init_zone(ngx_shm_zone_t *shm_zone,
-    void *data);
-static ngx_int_t ngx_http_aggregate_cache_lay_out(
-    ngx_http_aggregate_cache_zone_t *zone, size_t size);
 static char *ngx_http_aggregate_cache_zone_size(ngx_conf_t *cf,
     ngx_command_t *cmd, ngx_str_t *name, ngx_str_t *value, ssize_t *size);
+static ngx_int_t ngx_http_aggregate_cache_zone_init(ngx_shm_zone_t *shm_zone,
+    void *data);
+static ngx_int_t ngx_http_aggregate_cache_zone_layout(
+    ngx_http_aggregate_cache_zone_t *zone, size_t size);
 
 
 char *
@@ -84,7 +84,7 @@ ngx_http_aggregate_cache_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     zone->max_object = max_object;
 
-    zone->shm_zone->init = ngx_http_aggregate_cache_init_zone;
+    zone->shm_zone->init = ngx_http_aggregate_cache_zone_init;
     zone->shm_zone->data = zone;
 
     return NGX_CONF_OK;
@@ -122,7 +122,7 @@ ngx_http_aggregate_cache_zone_size(ngx_conf_t *cf, ngx_command_t *cmd,
 }
 
 
-/* finds the zone of that name, or adds one that is still to be declared */
+/* returns the zone of that name, which may be declared later */
 
 ngx_http_aggregate_cache_zone_t *
 ngx_http_aggregate_cache_zone_add(ngx_conf_t *cf, ngx_str_t *name)
@@ -166,7 +166,7 @@ ngx_http_aggregate_cache_zone_add(ngx_conf_t *cf, ngx_str_t *name)
 
 
 static ngx_int_t
-ngx_http_aggregate_cache_init_zone(ngx_shm_zone_t *shm_zone, void *data)
+ngx_http_aggregate_cache_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 {
     ngx_http_aggregate_cache_zone_t  *zone, *ozone;
 
@@ -185,7 +185,7 @@ ngx_http_aggregate_cache_init_zone(ngx_shm_zone_t *shm_zone, void *data)
         return NGX_OK;
     }
 
-    if (ngx_http_aggregate_cache_lay_out(zone, shm_zone->shm.size)
+    if (ngx_http_aggregate_cache_zone_layout(zone, shm_zone->shm.size)
         != NGX_OK)
     {
         ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
@@ -198,11 +198,11 @@ ngx_http_aggregate_cache_init_zone(ngx_shm_zone_t *shm_zone, void *data)
 
 
 static ngx_int_t
-ngx_http_aggregate_cache_lay_out(ngx_http_aggregate_cache_zone_t *zone,
+ngx_http_aggregate_cache_zone_layout(ngx_http_aggregate_cache_zone_t *zone,
     size_t size)
 {
     void                           *area;
-    size_t                          purges, flights, len;
+    size_t                          purges, locks, len;
     ngx_slab_pool_t                *shpool;
     ngx_http_aggregate_cache_sh_t  *sh;
 
@@ -214,24 +214,24 @@ ngx_http_aggregate_cache_lay_out(ngx_http_aggregate_cache_zone_t *zone,
     }
 
     /*
-     * A fourteenth of the zone for the purge marks, which are some 1700 for a
-     * megabyte, and a sixteenth at most for the locks
+     * A fourteenth of the zone is for purge marks, some 1700 for a megabyte,
+     * and up to a sixteenth for locks.
      */
 
     purges = agg_cache_purges_fit(size / 14);
-    flights = ngx_min(size / 16 / 128, 4096);
+    locks = ngx_min(size / 16 / 128, 4096);
 
     sh->purges = ngx_slab_alloc(shpool, agg_cache_purges_size(purges));
-    sh->flights = ngx_slab_alloc(shpool, agg_cache_flights_size(flights));
+    sh->locks = ngx_slab_alloc(shpool, agg_cache_locks_size(locks));
 
-    if (sh->purges == NULL || sh->flights == NULL) {
+    if (sh->purges == NULL || sh->locks == NULL) {
         return NGX_ERROR;
     }
 
     agg_cache_purges_init(sh->purges, purges);
-    agg_cache_flights_init(sh->flights, flights);
+    agg_cache_locks_init(sh->locks, locks);
 
-    /* all the rest in one piece */
+    /* the rest is for entries, in one piece */
 
     shpool->log_nomem = 0;
 
@@ -263,17 +263,17 @@ ngx_http_aggregate_cache_lay_out(ngx_http_aggregate_cache_zone_t *zone,
 
 
 void
-ngx_http_aggregate_cache_enter(ngx_http_aggregate_cache_zone_t *zone)
+ngx_http_aggregate_cache_zone_lock(ngx_http_aggregate_cache_zone_t *zone)
 {
     ngx_shmtx_lock(&zone->shpool->mutex);
 
     (void) agg_cache_store_enter(zone->sh->store, (int32_t) ngx_pid,
-                                 ngx_http_aggregate_cache_alive);
+                                 ngx_http_aggregate_cache_is_alive);
 }
 
 
 void
-ngx_http_aggregate_cache_leave(ngx_http_aggregate_cache_zone_t *zone)
+ngx_http_aggregate_cache_zone_unlock(ngx_http_aggregate_cache_zone_t *zone)
 {
     agg_cache_store_leave(zone->sh->store);
 
@@ -282,26 +282,26 @@ ngx_http_aggregate_cache_leave(ngx_http_aggregate_cache_zone_t *zone)
 
 
 int
-ngx_http_aggregate_cache_alive(int32_t pid)
+ngx_http_aggregate_cache_is_alive(int32_t pid)
 {
     return kill((ngx_pid_t) pid, 0) == 0 || ngx_errno == NGX_EPERM;
 }
 
 
-/* a copy of the entry, in memory of the pool */
+/* copies the entry into memory of the pool */
 
 ngx_int_t
-ngx_http_aggregate_cache_find(ngx_http_aggregate_cache_zone_t *zone,
+ngx_http_aggregate_cache_zone_read(ngx_http_aggregate_cache_zone_t *zone,
     const u_char *digest, ngx_pool_t *pool, agg_cache_ref_t *ref,
     ngx_str_t *data)
 {
     int  rc;
 
-    ngx_http_aggregate_cache_enter(zone);
+    ngx_http_aggregate_cache_zone_lock(zone);
 
     rc = agg_cache_store_find(zone->sh->store, digest, ngx_time(), ref);
 
-    ngx_http_aggregate_cache_leave(zone);
+    ngx_http_aggregate_cache_zone_unlock(zone);
 
     if (rc != 0) {
         return NGX_DECLINED;
@@ -325,7 +325,7 @@ ngx_http_aggregate_cache_find(ngx_http_aggregate_cache_zone_t *zone,
 
 
 ngx_int_t
-ngx_http_aggregate_cache_put(ngx_http_aggregate_cache_zone_t *zone,
+ngx_http_aggregate_cache_zone_write(ngx_http_aggregate_cache_zone_t *zone,
     const u_char *digest, ngx_str_t *head, ngx_chain_t *body, size_t size,
     uint64_t checked)
 {
@@ -337,13 +337,13 @@ ngx_http_aggregate_cache_put(ngx_http_aggregate_cache_zone_t *zone,
 
     store = zone->sh->store;
 
-    ngx_http_aggregate_cache_enter(zone);
+    ngx_http_aggregate_cache_zone_lock(zone);
 
     rc = agg_cache_store_reserve(store, digest, head->len + size,
                                  (int32_t) ngx_pid,
-                                 ngx_http_aggregate_cache_alive, &ref);
+                                 ngx_http_aggregate_cache_is_alive, &ref);
 
-    ngx_http_aggregate_cache_leave(zone);
+    ngx_http_aggregate_cache_zone_unlock(zone);
 
     if (rc != 0) {
         (void) ngx_atomic_fetch_add(&zone->sh->failed, 1);
@@ -362,13 +362,44 @@ ngx_http_aggregate_cache_put(ngx_http_aggregate_cache_zone_t *zone,
         offset += len;
     }
 
-    ngx_http_aggregate_cache_enter(zone);
+    ngx_http_aggregate_cache_zone_lock(zone);
 
     agg_cache_store_publish(store, &ref, checked, ngx_time());
 
-    ngx_http_aggregate_cache_leave(zone);
+    ngx_http_aggregate_cache_zone_unlock(zone);
 
     (void) ngx_atomic_fetch_add(&zone->sh->stores, 1);
 
     return NGX_OK;
+}
+
+
+/* the monotonic clock, and its time some milliseconds ago */
+
+uint32_t
+ngx_http_aggregate_cache_steady_time(void)
+{
+    return (uint32_t) ((uint64_t) ngx_current_msec * AGG_CACHE_ENTRY_STEADY
+                       / 1000);
+}
+
+
+uint32_t
+ngx_http_aggregate_cache_steady_since(int64_t age)
+{
+    return ngx_http_aggregate_cache_steady_time()
+           - (uint32_t) ((age * AGG_CACHE_ENTRY_STEADY + 999) / 1000);
+}
+
+
+/* milliseconds */
+
+int64_t
+ngx_http_aggregate_cache_local_time(void)
+{
+    ngx_time_t  *tp;
+
+    tp = ngx_timeofday();
+
+    return (int64_t) tp->sec * 1000 + (int64_t) tp->msec;
 }

@@ -32,7 +32,7 @@ check_judge(agg_cache_response_t *resp)
     resp->received = 1000000;
     resp->requested = 1000000;
 
-    if (agg_cache_judge(resp, &fresh) != AGG_CACHE_STORE) {
+    if (agg_cache_check_storable(resp, &fresh) != AGG_CACHE_STORE) {
         return;
     }
 

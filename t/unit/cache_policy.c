@@ -37,7 +37,7 @@ typedef struct {
     int64_t               conf_updating;
     int64_t               conf_error;
 
-    agg_cache_verdict_e   verdict;
+    agg_cache_reason_e   verdict;
     int64_t               left;       /* fresh for, from NOW */
     int64_t               updating;
     int64_t               error;
@@ -378,7 +378,7 @@ check(int ok, const char *what, const char *section, long got, long wanted)
 static void
 check_row(const row_t *row)
 {
-    agg_cache_verdict_e    verdict;
+    agg_cache_reason_e     verdict;
     agg_cache_response_t   resp;
     agg_cache_freshness_t  fresh;
 
@@ -421,7 +421,7 @@ check_row(const row_t *row)
     resp.stale_updating = row->conf_updating;
     resp.stale_error = row->conf_error;
 
-    verdict = agg_cache_judge(&resp, &fresh);
+    verdict = agg_cache_check_storable(&resp, &fresh);
 
     check(verdict == row->verdict, "verdict", row->section, (long) verdict,
           (long) row->verdict);

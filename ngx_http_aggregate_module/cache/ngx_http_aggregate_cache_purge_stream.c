@@ -1,12 +1,12 @@
 
 /*
- * The stream by which purges reach every node.  A purge is an event in Redis;
- * one worker of each node follows the stream and puts the events into the
- * zone as marks.
+ * The purge stream brings purges to all nodes.  A purge is an event of a
+ * stream in Redis.  One worker of each node reads the stream and marks the
+ * hashes of the events in shared memory.
  *
- * An entry in Redis carries the epoch of the stream and its place in it.  The
- * marks of a node tell whether it has been purged as long as both belong to
- * the stream that the node follows, from its first event on.
+ * An entry in Redis has the epoch of the stream, and the place in it at which
+ * it was fetched.  The marks of a node are sufficient to check the entry as
+ * long as the node has read the stream of that epoch since that place.
  */
 
 
@@ -14,11 +14,11 @@
 
 
 /*
- * The arguments: soft; an epoch, should the stream have none; the run of the
- * server as far as this node knows it; hashes of 16 digits each.
+ * ARGV: soft; an epoch, in case the stream has none; the run ID of the server
+ * as this node knows it; hashes of 16 digits each.
  */
 
-static ngx_str_t  ngx_http_aggregate_cache_stream_script = ngx_string(
+static ngx_str_t  ngx_http_aggregate_cache_purge_stream_script = ngx_string(
     "local s, e, r, id = KEYS[1], '', ARGV[3], nil "
     "local l = redis.call('xrevrange', s, '+', '-', 'COUNT', 1)[1] "
     "if l then "
@@ -35,32 +35,31 @@ static ngx_str_t  ngx_http_aggregate_cache_stream_script = ngx_string(
     "return id");
 
 
-static void ngx_http_aggregate_cache_stream_known(
+static void ngx_http_aggregate_cache_purge_stream_known(
     ngx_http_aggregate_redis_follow_t *follow);
-static void ngx_http_aggregate_cache_stream_joined(
+static void ngx_http_aggregate_cache_purge_stream_joined(
     ngx_http_aggregate_redis_follow_t *follow);
-static void ngx_http_aggregate_cache_stream_entry(
-    ngx_http_aggregate_redis_follow_t *follow,
-    const agg_redis_entry_t *entry);
-static void ngx_http_aggregate_cache_stream_epoch(
+static void ngx_http_aggregate_cache_purge_stream_entry(
+    ngx_http_aggregate_redis_follow_t *follow, const agg_redis_entry_t *entry);
+static void ngx_http_aggregate_cache_purge_stream_epoch(
     ngx_http_aggregate_cache_zone_t *zone, uint64_t epoch,
     const agg_cache_id_t *id);
-static void ngx_http_aggregate_cache_stream_alive(
+static void ngx_http_aggregate_cache_purge_stream_alive(
     ngx_http_aggregate_redis_follow_t *follow);
-static void ngx_http_aggregate_cache_stream_clocked(
+static void ngx_http_aggregate_cache_purge_stream_clocked(
     ngx_http_aggregate_redis_follow_t *follow);
-static void ngx_http_aggregate_cache_stream_lost(
+static void ngx_http_aggregate_cache_purge_stream_lost(
     ngx_http_aggregate_redis_follow_t *follow);
 
 
 /*
- * Tells all nodes of a purge of PURGE_BATCH names at most.  The handler gets
- * the outcome; without one nobody waits for it.  NULL: it cannot be told at
- * this moment.
+ * Adds a purge of up to PURGE_BATCH hashes to the stream.  The handler is
+ * called with the outcome, and may be NULL.  Returns NULL if Redis is
+ * unavailable.
  */
 
 ngx_http_aggregate_redis_op_t *
-ngx_http_aggregate_cache_remote_purge(ngx_http_aggregate_redis_t *redis,
+ngx_http_aggregate_cache_purge_stream_add(ngx_http_aggregate_redis_t *redis,
     const uint64_t *hashes, ngx_uint_t n, ngx_uint_t soft,
     ngx_http_aggregate_redis_pt handler, void *data, ngx_pool_t *pool)
 {
@@ -77,7 +76,7 @@ ngx_http_aggregate_cache_remote_purge(ngx_http_aggregate_redis_t *redis,
     }
 
     ngx_str_set(&argv[0], "EVAL");
-    argv[1] = ngx_http_aggregate_cache_stream_script;
+    argv[1] = ngx_http_aggregate_cache_purge_stream_script;
     ngx_str_set(&argv[2], "1");
     argv[3].data = key;
     argv[3].len = ngx_sprintf(key, "%V{purge}", &redis->prefix) - key;
@@ -97,11 +96,11 @@ ngx_http_aggregate_cache_remote_purge(ngx_http_aggregate_redis_t *redis,
 }
 
 
-/* one worker of the node follows the stream, and puts it into the zone */
+/* called in one worker of each node */
 
 ngx_int_t
-ngx_http_aggregate_cache_link(ngx_http_aggregate_cache_zone_t *zone,
-    ngx_cycle_t *cycle)
+ngx_http_aggregate_cache_purge_stream_start(
+    ngx_http_aggregate_cache_zone_t *zone, ngx_cycle_t *cycle)
 {
     ngx_http_aggregate_redis_follow_t  *follow;
 
@@ -122,14 +121,14 @@ ngx_http_aggregate_cache_link(ngx_http_aggregate_cache_zone_t *zone,
     follow->redis = zone->redis;
     follow->wait = zone->heartbeat;
     follow->data = zone;
-    follow->known = ngx_http_aggregate_cache_stream_known;
-    follow->joined = ngx_http_aggregate_cache_stream_joined;
-    follow->entry = ngx_http_aggregate_cache_stream_entry;
-    follow->alive = ngx_http_aggregate_cache_stream_alive;
-    follow->clocked = ngx_http_aggregate_cache_stream_clocked;
-    follow->lost = ngx_http_aggregate_cache_stream_lost;
+    follow->known = ngx_http_aggregate_cache_purge_stream_known;
+    follow->joined = ngx_http_aggregate_cache_purge_stream_joined;
+    follow->entry = ngx_http_aggregate_cache_purge_stream_entry;
+    follow->alive = ngx_http_aggregate_cache_purge_stream_alive;
+    follow->clocked = ngx_http_aggregate_cache_purge_stream_clocked;
+    follow->lost = ngx_http_aggregate_cache_purge_stream_lost;
 
-    zone->link = follow;
+    zone->stream = follow;
 
     ngx_http_aggregate_redis_follow(follow);
 
@@ -138,7 +137,7 @@ ngx_http_aggregate_cache_link(ngx_http_aggregate_cache_zone_t *zone,
 
 
 static void
-ngx_http_aggregate_cache_stream_known(
+ngx_http_aggregate_cache_purge_stream_known(
     ngx_http_aggregate_redis_follow_t *follow)
 {
     agg_cache_place_t                 last;
@@ -146,11 +145,11 @@ ngx_http_aggregate_cache_stream_known(
 
     zone = follow->data;
 
-    ngx_http_aggregate_cache_enter(zone);
+    ngx_http_aggregate_cache_zone_lock(zone);
 
     last = zone->sh->purges->last;
 
-    ngx_http_aggregate_cache_leave(zone);
+    ngx_http_aggregate_cache_zone_unlock(zone);
 
     follow->epoch = last.epoch;
     follow->last_ms = last.id.ms;
@@ -159,12 +158,12 @@ ngx_http_aggregate_cache_stream_known(
 
 
 /*
- * Another stream is read from its first event on; so is one that has lost,
- * at its beginning, events that this node does not know.
+ * A stream with another epoch is read from its first event on, and so is a
+ * stream that has been trimmed beyond the last event known here.
  */
 
 static void
-ngx_http_aggregate_cache_stream_joined(
+ngx_http_aggregate_cache_purge_stream_joined(
     ngx_http_aggregate_redis_follow_t *follow)
 {
     agg_cache_place_t                 before;
@@ -186,7 +185,7 @@ ngx_http_aggregate_cache_stream_joined(
         before.id.seq = UINT64_MAX;
     }
 
-    ngx_http_aggregate_cache_enter(zone);
+    ngx_http_aggregate_cache_zone_lock(zone);
 
     if (purges->last.epoch != before.epoch
         || agg_cache_id_compare(&purges->last.id, &before.id) < 0)
@@ -197,18 +196,17 @@ ngx_http_aggregate_cache_stream_joined(
     follow->last_ms = purges->last.id.ms;
     follow->last_seq = purges->last.id.seq;
 
-    ngx_http_aggregate_cache_leave(zone);
+    ngx_http_aggregate_cache_zone_unlock(zone);
 
-    zone->sh->link_seen = ngx_current_msec;
-    zone->sh->link_ready = (follow->last_ms == follow->bound_ms
-                            && follow->last_seq == follow->bound_seq);
+    zone->sh->stream_seen = ngx_current_msec;
+    zone->sh->stream_ready = (follow->last_ms == follow->bound_ms
+                              && follow->last_seq == follow->bound_seq);
 }
 
 
 static void
-ngx_http_aggregate_cache_stream_entry(
-    ngx_http_aggregate_redis_follow_t *follow,
-    const agg_redis_entry_t *entry)
+ngx_http_aggregate_cache_purge_stream_entry(
+    ngx_http_aggregate_redis_follow_t *follow, const agg_redis_entry_t *entry)
 {
     size_t                            len, soft_len;
     uint64_t                          hash, epoch;
@@ -224,33 +222,34 @@ ngx_http_aggregate_cache_stream_entry(
     text = agg_redis_field(entry, "epoch", &len);
     epoch = agg_redis_hex(text, text ? len : 0);
 
-    ngx_http_aggregate_cache_stream_epoch(zone, epoch, &id);
+    ngx_http_aggregate_cache_purge_stream_epoch(zone, epoch, &id);
 
     text = agg_redis_field(entry, "hash", &len);
     soft = agg_redis_field(entry, "soft", &soft_len);
 
-    /* an entry that says nothing we know purges all: it said something */
+    /* an event without a valid hash purges everything, to be safe */
 
     hash = agg_redis_hex(text, text ? len : 0);
 
-    ngx_http_aggregate_cache_mark(zone, &hash, 1,
-                                  soft != NULL && soft_len == 1
-                                  && soft[0] == '1',
-                                  &id);
+    ngx_http_aggregate_cache_purge_mark(zone, &hash, 1,
+                                        soft != NULL && soft_len == 1
+                                        && soft[0] == '1',
+                                        &id);
 }
 
 
-/* the epoch begins with this event; those read again are of older ones */
+/* a new epoch starts with this event, unless the event is read again */
 
 static void
-ngx_http_aggregate_cache_stream_epoch(ngx_http_aggregate_cache_zone_t *zone,
-    uint64_t epoch, const agg_cache_id_t *id)
+ngx_http_aggregate_cache_purge_stream_epoch(
+    ngx_http_aggregate_cache_zone_t *zone, uint64_t epoch,
+    const agg_cache_id_t *id)
 {
     agg_cache_place_t                   before;
     agg_cache_purges_t                 *purges;
     ngx_http_aggregate_redis_follow_t  *follow;
 
-    follow = zone->link;
+    follow = zone->stream;
     purges = zone->sh->purges;
 
     if (epoch == 0 || epoch == purges->last.epoch
@@ -260,58 +259,58 @@ ngx_http_aggregate_cache_stream_epoch(ngx_http_aggregate_cache_zone_t *zone,
         return;
     }
 
-    ngx_http_aggregate_cache_enter(zone);
+    ngx_http_aggregate_cache_zone_lock(zone);
 
     before = purges->last;
     before.epoch = epoch;
 
     agg_cache_purges_lost(purges, &before);
 
-    ngx_http_aggregate_cache_leave(zone);
+    ngx_http_aggregate_cache_zone_unlock(zone);
 }
 
 
 static void
-ngx_http_aggregate_cache_stream_alive(
+ngx_http_aggregate_cache_purge_stream_alive(
     ngx_http_aggregate_redis_follow_t *follow)
 {
     ngx_http_aggregate_cache_zone_t  *zone;
 
     zone = follow->data;
 
-    zone->sh->link_seen = ngx_current_msec;
+    zone->sh->stream_seen = ngx_current_msec;
 
     if (follow->last_ms > follow->bound_ms
         || (follow->last_ms == follow->bound_ms
             && follow->last_seq >= follow->bound_seq))
     {
-        zone->sh->link_ready = 1;
+        zone->sh->stream_ready = 1;
     }
 }
 
 
 static void
-ngx_http_aggregate_cache_stream_clocked(
+ngx_http_aggregate_cache_purge_stream_clocked(
     ngx_http_aggregate_redis_follow_t *follow)
 {
     ngx_http_aggregate_cache_zone_t  *zone;
 
     zone = follow->data;
 
-    zone->sh->link_clock = (ngx_atomic_uint_t) (follow->clock
-                                                - ngx_current_msec);
+    zone->sh->stream_clock = (ngx_atomic_uint_t) (follow->clock
+                                                  - ngx_current_msec);
 }
 
 
-/* purges may come that are not heard of: what is in Redis is not used */
+/* Redis is not used until the stream has been read again */
 
 static void
-ngx_http_aggregate_cache_stream_lost(
+ngx_http_aggregate_cache_purge_stream_lost(
     ngx_http_aggregate_redis_follow_t *follow)
 {
     ngx_http_aggregate_cache_zone_t  *zone;
 
     zone = follow->data;
 
-    zone->sh->link_ready = 0;
+    zone->sh->stream_ready = 0;
 }

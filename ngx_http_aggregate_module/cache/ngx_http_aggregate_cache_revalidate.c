@@ -1,11 +1,11 @@
 
 /*
- * A 304 that names another representation than the stored one cannot update
- * the latter (RFC 9111, 4.3.4), and the client needs the new one.  So the 304
- * is dropped, and when its handler is done, the request runs again from the
- * lookup on, without conditions.
+ * The response to a conditional request: a 304 revalidates the stored entry.
  *
- * The request outlives its handler as one with buffered output does.
+ * A 304 that names another representation cannot update the stored one (RFC
+ * 9111, 4.3.4), and the client needs the new one.  So the 304 is dropped, and
+ * when its handler is done, the request is fetched again, without conditions.
+ * Until then it is kept as a request with buffered output is.
  */
 
 
@@ -15,18 +15,18 @@
 
 
 /* as NGX_HTTP_IMAGE_BUFFERED, whose filter does not see this response */
-#define NGX_HTTP_AGGREGATE_CACHE_BUFFERED  0x08
+#define NGX_HTTP_AGGREGATE_CACHE_REFETCHED  0x08
 
 
-static ngx_uint_t ngx_http_aggregate_cache_weakly_equal(
-    const ngx_str_t *one, const ngx_str_t *two);
+static ngx_uint_t ngx_http_aggregate_cache_is_same_etag(const ngx_str_t *one,
+    const ngx_str_t *two);
 static void ngx_http_aggregate_cache_refetch_handler(ngx_event_t *ev);
 
 
-/* does the 304 validate the entry at hand */
+/* does the 304 validate the stored entry */
 
 ngx_uint_t
-ngx_http_aggregate_cache_validates(ngx_http_request_t *r,
+ngx_http_aggregate_cache_is_validated(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx)
 {
     ngx_str_t                          etag, modified, value;
@@ -39,9 +39,9 @@ ngx_http_aggregate_cache_validates(ngx_http_request_t *r,
     ngx_str_null(&etag);
     ngx_str_null(&modified);
 
-    p = ctx->entry.lines.data;
+    p = ctx->lookup.entry.lines.data;
 
-    while (agg_cache_entry_line(&ctx->entry, &p, &name, &text) == 1) {
+    while (agg_cache_entry_line(&ctx->lookup.entry, &p, &name, &text) == 1) {
 
         value.data = (u_char *) text.data;
         value.len = text.len;
@@ -64,7 +64,7 @@ ngx_http_aggregate_cache_validates(ngx_http_request_t *r,
     equal = 1;
 
     ngx_http_aggregate_header_iter(&it,
-                              ngx_http_aggregate_cache_origin_headers(r, ctx));
+                            ngx_http_aggregate_cache_upstream_headers(r, ctx));
 
     while ((h = ngx_http_aggregate_header_next(&it)) != NULL) {
 
@@ -72,7 +72,7 @@ ngx_http_aggregate_cache_validates(ngx_http_request_t *r,
 
             /* the stronger validator decides */
 
-            return ngx_http_aggregate_cache_weakly_equal(&h->value, &etag);
+            return ngx_http_aggregate_cache_is_same_etag(&h->value, &etag);
         }
 
         if (ngx_http_aggregate_header_is(h, "Last-Modified")
@@ -89,10 +89,10 @@ ngx_http_aggregate_cache_validates(ngx_http_request_t *r,
 }
 
 
-/* two strong ones, or at least one weak one, of the same text */
+/* the weak comparison of RFC 9110, 8.8.3.2 */
 
 static ngx_uint_t
-ngx_http_aggregate_cache_weakly_equal(const ngx_str_t *one,
+ngx_http_aggregate_cache_is_same_etag(const ngx_str_t *one,
     const ngx_str_t *two)
 {
     ngx_str_t  a, b;
@@ -119,8 +119,62 @@ ngx_http_aggregate_cache_weakly_equal(const ngx_str_t *one,
 
 
 /*
- * NGX_OK: the header is dropped, and the request will run again; NGX_DECLINED:
- * the owner of this subrequest may not wait for it
+ * The freshness of the entry becomes that of the 304, or of the stored header
+ * where the 304 has none.  NGX_OK: the entry is stored again.
+ */
+
+ngx_int_t
+ngx_http_aggregate_cache_revalidate(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx)
+{
+    ngx_int_t           rc;
+    ngx_buf_t          *b;
+    ngx_chain_t        *cl;
+    agg_cache_entry_t  *entry;
+
+    entry = &ctx->lookup.entry;
+
+    rc = ngx_http_aggregate_cache_check_revalidated(r, ctx);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (ngx_http_aggregate_cache_serialize_headers(r, ctx, entry) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    b = ngx_calloc_buf(r->pool);
+    cl = ngx_alloc_chain_link(r->pool);
+
+    if (b == NULL || cl == NULL) {
+        return NGX_ERROR;
+    }
+
+    b->pos = (u_char *) entry->body.data;
+    b->last = b->pos + entry->body.len;
+
+    cl->buf = b;
+    cl->next = NULL;
+
+    ctx->store.body = cl;
+    ctx->store.size = entry->body.len;
+
+    ngx_http_aggregate_cache_store(r, ctx);
+
+    /* the response is served as it is stored now */
+
+    entry->lines.data = ctx->store.headers.data;
+    entry->lines.len = ctx->store.headers.len;
+    entry->freshness = ctx->store.freshness;
+
+    return NGX_OK;
+}
+
+
+/*
+ * NGX_OK: the header is dropped, and the request will be fetched again;
+ * NGX_DECLINED: the owner of this subrequest would not wait for that
  */
 
 ngx_int_t
@@ -135,17 +189,17 @@ ngx_http_aggregate_cache_refetch(ngx_http_request_t *r,
                   "304 does not validate the stored response to \"%V\", "
                   "which is fetched again", &r->uri);
 
-    ctx->refetch = 1;
+    ctx->refetch.pending = 1;
 
     r->header_sent = 1;
     r->header_only = 1;
-    r->buffered |= NGX_HTTP_AGGREGATE_CACHE_BUFFERED;
+    r->buffered |= NGX_HTTP_AGGREGATE_CACHE_REFETCHED;
 
-    ctx->restart.handler = ngx_http_aggregate_cache_refetch_handler;
-    ctx->restart.data = ctx;
-    ctx->restart.log = r->connection->log;
+    ctx->refetch.event.handler = ngx_http_aggregate_cache_refetch_handler;
+    ctx->refetch.event.data = ctx;
+    ctx->refetch.event.log = r->connection->log;
 
-    ngx_post_event((&ctx->restart), &ngx_posted_events);
+    ngx_post_event((&ctx->refetch.event), &ngx_posted_events);
 
     return NGX_OK;
 }
@@ -162,7 +216,7 @@ ngx_http_aggregate_cache_refetch_handler(ngx_event_t *ev)
     r = ctx->request;
     c = r->connection;
 
-    if (ctx->ended) {
+    if (ctx->finalized) {
 
         /* the request is terminated already */
 
@@ -171,9 +225,9 @@ ngx_http_aggregate_cache_refetch_handler(ngx_event_t *ev)
 
     ngx_http_set_log_request(c->log, r);
 
-    ctx->refetch = 0;
+    ctx->refetch.pending = 0;
 
-    r->buffered &= ~NGX_HTTP_AGGREGATE_CACHE_BUFFERED;
+    r->buffered &= ~NGX_HTTP_AGGREGATE_CACHE_REFETCHED;
 
     if (r == r->main && c->write->timer_set) {
         ngx_del_timer(c->write);
@@ -182,11 +236,12 @@ ngx_http_aggregate_cache_refetch_handler(ngx_event_t *ev)
     r->header_sent = 0;
     r->header_only = 0;
 
-    ngx_http_aggregate_cache_restore(r, ctx);
+    ngx_http_aggregate_cache_restore_request(r, ctx);
 
     ngx_http_clean_header(r);
 
-    if ((r->upstream && r->upstream != ctx->upstream && r->upstream->cleanup)
+    if ((r->upstream && r->upstream != ctx->fill.upstream
+         && r->upstream->cleanup)
         || ngx_list_init(&r->headers_out.headers, r->pool, 20,
                          sizeof(ngx_table_elt_t))
            != NGX_OK)
@@ -196,10 +251,10 @@ ngx_http_aggregate_cache_refetch_handler(ngx_event_t *ev)
         return;
     }
 
-    ctx->unconditional = 1;
-    ctx->conditional = 0;
-    ctx->headed = 0;
-    ctx->state = ngx_http_aggregate_cache_origin;
+    ctx->refetch.unconditional = 1;
+    ctx->fill.conditional = 0;
+    ctx->serve.header_seen = 0;
+    ctx->refetch.restarted = 1;
 
     r->read_event_handler = ngx_http_block_reading;
     r->write_event_handler = ngx_http_core_run_phases;
@@ -214,7 +269,7 @@ ngx_http_aggregate_cache_refetch_handler(ngx_event_t *ev)
 void
 ngx_http_aggregate_cache_refetch_cancel(ngx_http_aggregate_cache_ctx_t *ctx)
 {
-    if (ctx->restart.posted) {
-        ngx_delete_posted_event((&ctx->restart));
+    if (ctx->refetch.event.posted) {
+        ngx_delete_posted_event((&ctx->refetch.event));
     }
 }

@@ -1,13 +1,13 @@
 
 /*
- * Clients that close their connection while the response that they asked for
- * is fetched.  Others wait for it, or will ask for it next, so the fetch goes
- * on: the response is stored, and nothing is sent any more.  It ends where the
- * response turns out not to be storable.
+ * A client may close its connection while its response is fetched.  Other
+ * requests wait for the response, or will ask for it next, so the fetch
+ * continues: the response is stored, and its output is discarded.  The fetch
+ * ends early if the response turns out not to be storable.
  *
- * The content handlers of nginx look for clients that are gone by the request's
- * read handler, so this one stands in its place, and calls it where the fetch
- * is to end.
+ * nginx's content handlers detect such a client in the read event handler of
+ * the request, so this handler replaces it, and calls the original one where
+ * the fetch shall end.
  */
 
 
@@ -22,8 +22,8 @@ static ngx_uint_t ngx_http_aggregate_cache_client_aborted(
     ngx_http_request_t *r);
 static void ngx_http_aggregate_cache_abort(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
-static ngx_uint_t ngx_http_aggregate_cache_goes_on(ngx_http_request_t *r,
-    ngx_http_aggregate_cache_ctx_t *ctx);
+static ngx_uint_t ngx_http_aggregate_cache_continues_fetch(
+    ngx_http_request_t *r, ngx_http_aggregate_cache_ctx_t *ctx);
 static void ngx_http_aggregate_cache_discard_output(ngx_http_request_t *r);
 
 
@@ -37,13 +37,13 @@ ngx_http_aggregate_cache_watch_client(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx)
 {
     if (r != r->main || r->content_handler == NULL || ctx->refresh
-        || !ctx->leader
+        || !ctx->lock.owner
         || r->content_handler == ngx_http_aggregate_cache_content_handler)
     {
         return;
     }
 
-    ctx->content_handler = r->content_handler;
+    ctx->client.content_handler = r->content_handler;
     r->content_handler = ngx_http_aggregate_cache_content_handler;
 }
 
@@ -55,16 +55,16 @@ ngx_http_aggregate_cache_content_handler(ngx_http_request_t *r)
     ngx_http_core_loc_conf_t        *clcf;
     ngx_http_aggregate_cache_ctx_t  *ctx;
 
-    ctx = ngx_http_aggregate_cache_get(r);
+    ctx = ngx_http_aggregate_cache_get_ctx(r);
 
-    if (ctx == NULL || ctx->content_handler == NULL) {
+    if (ctx == NULL || ctx->client.content_handler == NULL) {
 
-        /* a copy of the request, as slices and other caches make them */
+        /* a clone of the request, as the slice module creates it */
 
-        ctx = r->parent ? ngx_http_aggregate_cache_get(r->parent) : NULL;
+        ctx = r->parent ? ngx_http_aggregate_cache_get_ctx(r->parent) : NULL;
 
-        if (ctx && ctx->content_handler) {
-            return ctx->content_handler(r);
+        if (ctx && ctx->client.content_handler) {
+            return ctx->client.content_handler(r);
         }
 
         clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
@@ -73,16 +73,16 @@ ngx_http_aggregate_cache_content_handler(ngx_http_request_t *r)
     }
 
     if (r->content_handler == ngx_http_aggregate_cache_content_handler) {
-        r->content_handler = ctx->content_handler;
+        r->content_handler = ctx->client.content_handler;
     }
 
-    rc = ctx->content_handler(r);
+    rc = ctx->client.content_handler(r);
 
-    if (rc == NGX_DONE && (ctx->fill || ctx->capture)
+    if (rc == NGX_DONE && (ctx->fill.active || ctx->store.capturing)
         && r->read_event_handler != ngx_http_block_reading
         && r->read_event_handler != ngx_http_aggregate_cache_read_event)
     {
-        ctx->read_event_handler = r->read_event_handler;
+        ctx->client.read_event_handler = r->read_event_handler;
         r->read_event_handler = ngx_http_aggregate_cache_read_event;
     }
 
@@ -99,14 +99,14 @@ ngx_http_aggregate_cache_read_event(ngx_http_request_t *r)
         return;
     }
 
-    ctx = ngx_http_aggregate_cache_get(r);
+    ctx = ngx_http_aggregate_cache_get_ctx(r);
 
     if (ctx == NULL) {
         return;
     }
 
-    if (!ngx_http_aggregate_cache_goes_on(r, ctx)) {
-        r->read_event_handler = ctx->read_event_handler;
+    if (!ngx_http_aggregate_cache_continues_fetch(r, ctx)) {
+        r->read_event_handler = ctx->client.read_event_handler;
         r->read_event_handler(r);
         return;
     }
@@ -116,7 +116,7 @@ ngx_http_aggregate_cache_read_event(ngx_http_request_t *r)
     r->keepalive = 0;
     r->read_event_handler = ngx_http_aggregate_cache_exit_event;
 
-    /* a worker that is to exit waits for no such fetch */
+    /* an exiting worker does not wait for such a fetch */
 
     r->connection->idle = 1;
 
@@ -124,16 +124,16 @@ ngx_http_aggregate_cache_read_event(ngx_http_request_t *r)
 }
 
 
-/* called for a part of an answer whose client has gone */
+/* the client of an aggregate is gone: 1 if this part of it is still fetched */
 
 ngx_uint_t
-ngx_http_aggregate_cache_part_gone(ngx_http_request_t *sr)
+ngx_http_aggregate_cache_part_aborted(ngx_http_request_t *sr)
 {
     ngx_http_aggregate_cache_ctx_t  *ctx;
 
-    ctx = ngx_http_aggregate_cache_get(sr);
+    ctx = ngx_http_aggregate_cache_get_ctx(sr);
 
-    if (ctx == NULL || !ngx_http_aggregate_cache_goes_on(sr, ctx)) {
+    if (ctx == NULL || !ngx_http_aggregate_cache_continues_fetch(sr, ctx)) {
         return 0;
     }
 
@@ -155,14 +155,14 @@ ngx_http_aggregate_cache_abort(ngx_http_request_t *r,
 
     ngx_http_aggregate_cache_aborted++;
 
-    ctx->aborted = 1;
+    ctx->client.aborted = 1;
 
     u = r->upstream;
 
-    if (u != NULL && u != ctx->upstream && u->cleanup != NULL
+    if (u != NULL && u != ctx->fill.upstream && u->cleanup != NULL
         && !r->header_sent)
     {
-        /* until the header is sent it looks for nothing but the client */
+        /* before the header is sent, this handler only checks the client */
 
         r->write_event_handler = ngx_http_request_empty_handler;
     }
@@ -174,13 +174,13 @@ ngx_http_aggregate_cache_exit_event(ngx_http_request_t *r)
 {
     ngx_http_aggregate_cache_ctx_t  *ctx;
 
-    ctx = ngx_http_aggregate_cache_get(r);
+    ctx = ngx_http_aggregate_cache_get_ctx(r);
 
     if (ctx == NULL || !r->connection->close) {
         return;
     }
 
-    r->read_event_handler = ctx->read_event_handler;
+    r->read_event_handler = ctx->client.read_event_handler;
     r->read_event_handler(r);
 }
 
@@ -238,7 +238,7 @@ ngx_http_aggregate_cache_client_aborted(ngx_http_request_t *r)
         return 1;
     }
 
-    /* the next request of the client */
+    /* the client has sent its next request */
 
     if ((ngx_event_flags & NGX_USE_LEVEL_EVENT) && rev->active) {
         (void) ngx_del_event(rev, NGX_READ_EVENT, 0);
@@ -248,17 +248,19 @@ ngx_http_aggregate_cache_client_aborted(ngx_http_request_t *r)
 }
 
 
-/* is the response of use to others, as far as is known */
+/* may the response still be stored, and is another fetch allowed */
 
 static ngx_uint_t
-ngx_http_aggregate_cache_goes_on(ngx_http_request_t *r,
+ngx_http_aggregate_cache_continues_fetch(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx)
 {
-    if (ngx_exiting || (!(ctx->fill && ctx->leader) && !ctx->capture)) {
+    if (ngx_exiting
+        || (!(ctx->fill.active && ctx->lock.owner) && !ctx->store.capturing))
+    {
         return 0;
     }
 
-    /* a filter below holds buffers that it cannot give back any more */
+    /* a filter holds buffers that it could not free any more */
 
     if (r->buffered || r->postponed) {
         return 0;
@@ -269,7 +271,7 @@ ngx_http_aggregate_cache_goes_on(ngx_http_request_t *r,
 }
 
 
-/* whoever produces the response waits for no client to take it */
+/* the content handler never waits for the client from here on */
 
 static void
 ngx_http_aggregate_cache_discard_output(ngx_http_request_t *r)
@@ -302,13 +304,13 @@ ngx_http_aggregate_cache_discard_output(ngx_http_request_t *r)
 }
 
 
-/* the request has ended */
+/* the request is freed */
 
 void
-ngx_http_aggregate_cache_abort_done(ngx_http_aggregate_cache_ctx_t *ctx)
+ngx_http_aggregate_cache_client_done(ngx_http_aggregate_cache_ctx_t *ctx)
 {
-    if (ctx->aborted) {
-        ctx->aborted = 0;
+    if (ctx->client.aborted) {
+        ctx->client.aborted = 0;
         ngx_http_aggregate_cache_aborted--;
     }
 }

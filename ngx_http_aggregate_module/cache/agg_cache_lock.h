@@ -3,8 +3,8 @@
  * Which responses are being fetched, and which are not worth waiting for.
  */
 
-#ifndef _AGG_CACHE_FLIGHT_H_INCLUDED_
-#define _AGG_CACHE_FLIGHT_H_INCLUDED_
+#ifndef _AGG_CACHE_LOCK_H_INCLUDED_
+#define _AGG_CACHE_LOCK_H_INCLUDED_
 
 
 #include <sys/types.h>
@@ -15,7 +15,7 @@
 #pragma GCC visibility push(hidden)
 
 
-#define AGG_CACHE_FLIGHT_WAYS     8
+#define AGG_CACHE_LOCK_WAYS     8
 
 
 typedef struct {
@@ -25,38 +25,38 @@ typedef struct {
     uint64_t               digest[4];
     int32_t                pid;
     int32_t                pad;
-} agg_cache_flight_slot_t;
+} agg_cache_lock_slot_t;
 
 
 typedef struct {
     uint64_t               hash;
     int64_t                until;    /* milliseconds */
-} agg_cache_pass_t;
+} agg_cache_hit_for_miss_t;
 
 
 typedef struct {
     uint64_t               sets;
-    uint64_t               passes;   /* a power of two */
-} agg_cache_flights_t;
+    uint64_t               marks;   /* a power of two */
+} agg_cache_locks_t;
 
 
 typedef enum {
-    AGG_CACHE_FLIGHT_MINE = 0,
-    AGG_CACHE_FLIGHT_WAIT,
-    AGG_CACHE_FLIGHT_NONE            /* no slot: fetch without one */
-} agg_cache_flight_e;
+    AGG_CACHE_LOCK_ACQUIRED = 0,
+    AGG_CACHE_LOCK_WAIT,
+    AGG_CACHE_LOCK_NONE            /* no slot: fetch without one */
+} agg_cache_lock_e;
 
 
 /* bytes for about n fetches at a time */
-size_t agg_cache_flights_size(size_t n);
-void agg_cache_flights_init(agg_cache_flights_t *flights, size_t n);
+size_t agg_cache_locks_size(size_t n);
+void agg_cache_locks_init(agg_cache_locks_t *locks, size_t n);
 
 /*
  * Takes the fetch of digest for process pid, or tells who has it, as slot
  * and token; waiter is this process's bit, set only when it has to wait.
  * All but _held() are called with the lock held.
  */
-agg_cache_flight_e agg_cache_flight_take(agg_cache_flights_t *flights,
+agg_cache_lock_e agg_cache_lock_acquire(agg_cache_locks_t *locks,
     const u_char *digest, int32_t pid, uint64_t waiter,
     int (*alive)(int32_t pid), uint32_t *slot, uint64_t *token);
 
@@ -64,25 +64,25 @@ agg_cache_flight_e agg_cache_flight_take(agg_cache_flights_t *flights,
  * The fetch of slot and token takes too long: process pid has it from now on,
  * under a new token, if nobody else took it meanwhile.  Returns 0, or -1.
  */
-int agg_cache_flight_take_over(agg_cache_flights_t *flights, uint32_t slot,
+int agg_cache_lock_take_over(agg_cache_locks_t *locks, uint32_t slot,
     uint64_t *token, int32_t pid);
 
 /* ends a fetch; returns the bits of those to be woken */
-uint64_t agg_cache_flight_end(agg_cache_flights_t *flights, uint32_t slot,
+uint64_t agg_cache_lock_release(agg_cache_locks_t *locks, uint32_t slot,
     uint64_t token);
 
 /* is it still under way, by a process that lives */
-int agg_cache_flight_held(const agg_cache_flights_t *flights, uint32_t slot,
+int agg_cache_lock_held(const agg_cache_locks_t *locks, uint32_t slot,
     uint64_t token, int (*alive)(int32_t pid));
 
-/* responses under digest are not kept: let its clients pass until then */
-void agg_cache_pass_set(agg_cache_flights_t *flights, const u_char *digest,
+/* responses under digest are not kept: let its clients mark until then */
+void agg_cache_hit_for_miss_set(agg_cache_locks_t *locks, const u_char *digest,
     int64_t now, int64_t until);
-int agg_cache_pass_test(const agg_cache_flights_t *flights,
+int agg_cache_hit_for_miss_test(const agg_cache_locks_t *locks,
     const u_char *digest, int64_t now);
 
 
 #pragma GCC visibility pop
 
 
-#endif /* _AGG_CACHE_FLIGHT_H_INCLUDED_ */
+#endif /* _AGG_CACHE_LOCK_H_INCLUDED_ */

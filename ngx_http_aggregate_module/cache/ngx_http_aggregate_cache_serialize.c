@@ -1,23 +1,25 @@
 
 /*
- * The form in which a response is stored, and where.
+ * A response is serialized into an entry, and stored in shared memory and in
+ * Redis.
  */
 
 
 #include "ngx_http_aggregate_cache.h"
 
 
-/* a time in a header */
+/* the length of a time in a header */
 
 #define NGX_HTTP_AGGREGATE_TIME  sizeof("Mon, 28 Sep 1970 06:00:00 GMT")
 
 
-static size_t ngx_http_aggregate_cache_write_lines(ngx_http_request_t *r,
+static size_t ngx_http_aggregate_cache_write_headers(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx, agg_cache_entry_t *old, u_char *p);
-static size_t ngx_http_aggregate_cache_write_line(u_char **p,
-    ngx_str_t *name, ngx_str_t *value);
-static ngx_uint_t ngx_http_aggregate_cache_keeps(ngx_http_request_t *r,
-    ngx_http_aggregate_cache_ctx_t *ctx, ngx_str_t *name);
+static size_t ngx_http_aggregate_cache_write_header(u_char **p, ngx_str_t *name,
+    ngx_str_t *value);
+static ngx_uint_t ngx_http_aggregate_cache_is_stored_header(
+    ngx_http_request_t *r, ngx_http_aggregate_cache_ctx_t *ctx,
+    ngx_str_t *name);
 static ngx_int_t ngx_http_aggregate_cache_store_vary(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_aggregate_cache_store_entry(ngx_http_request_t *r,
@@ -25,34 +27,35 @@ static ngx_int_t ngx_http_aggregate_cache_store_entry(ngx_http_request_t *r,
     const u_char *digest, ngx_chain_t *body);
 
 
-/* the header in its stored form; with old, where there is nothing newer */
+/* serializes the header; with old, it updates that of the old entry */
 
 ngx_int_t
-ngx_http_aggregate_cache_lines(ngx_http_request_t *r,
+ngx_http_aggregate_cache_serialize_headers(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx, agg_cache_entry_t *old)
 {
-    ctx->lines.len = ngx_http_aggregate_cache_write_lines(r, ctx, old, NULL);
+    ctx->store.headers.len = ngx_http_aggregate_cache_write_headers(r, ctx, old,
+                                                                    NULL);
 
-    if (ctx->lines.len > AGG_CACHE_ENTRY_LINES_MAX) {
+    if (ctx->store.headers.len > AGG_CACHE_ENTRY_LINES_MAX) {
         return NGX_DECLINED;
     }
 
-    ctx->lines.data = ngx_pnalloc(r->pool, ctx->lines.len + 1);
-    if (ctx->lines.data == NULL) {
+    ctx->store.headers.data = ngx_pnalloc(r->pool, ctx->store.headers.len + 1);
+    if (ctx->store.headers.data == NULL) {
         return NGX_ERROR;
     }
 
-    (void) ngx_http_aggregate_cache_write_lines(r, ctx, old,
-                                                ctx->lines.data);
+    (void) ngx_http_aggregate_cache_write_headers(r, ctx, old,
+                                                  ctx->store.headers.data);
 
     return NGX_OK;
 }
 
 
-/* the length, and with p the lines as well */
+/* returns the length; p may be NULL */
 
 static size_t
-ngx_http_aggregate_cache_write_lines(ngx_http_request_t *r,
+ngx_http_aggregate_cache_write_headers(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx, agg_cache_entry_t *old, u_char *p)
 {
     size_t                              len;
@@ -72,30 +75,30 @@ ngx_http_aggregate_cache_write_lines(ngx_http_request_t *r,
     while ((h = ngx_http_aggregate_header_next(&it)) != NULL) {
 
         if (h->hash == 0 || h->key.len == 0
-            || !ngx_http_aggregate_cache_keeps(r, ctx, &h->key))
+            || !ngx_http_aggregate_cache_is_stored_header(r, ctx, &h->key))
         {
             continue;
         }
 
-        len += ngx_http_aggregate_cache_write_line(pp, &h->key, &h->value);
+        len += ngx_http_aggregate_cache_write_header(pp, &h->key, &h->value);
     }
 
     if (old == NULL && r->headers_out.server
         && r->headers_out.server->hash == 0)
     {
-        /* the origin has sent none, and nginx is not to add its own */
+        /* the backend has sent none, and nginx must not add its own */
 
         ngx_str_set(&name, "Server");
         ngx_str_null(&value);
 
-        len += ngx_http_aggregate_cache_write_line(pp, &name, &value);
+        len += ngx_http_aggregate_cache_write_header(pp, &name, &value);
     }
 
     ngx_str_set(&name, "Date");
     value.data = time;
-    value.len = ngx_http_time(time, ctx->date) - time;
+    value.len = ngx_http_time(time, ctx->store.date) - time;
 
-    len += ngx_http_aggregate_cache_write_line(pp, &name, &value);
+    len += ngx_http_aggregate_cache_write_header(pp, &name, &value);
 
     if (old) {
         line = old->lines.data;
@@ -105,7 +108,7 @@ ngx_http_aggregate_cache_write_lines(ngx_http_request_t *r,
             name.data = (u_char *) old_name.data;
             name.len = old_name.len;
 
-            if (ngx_http_aggregate_cache_keeps(r, ctx, &name)
+            if (ngx_http_aggregate_cache_is_stored_header(r, ctx, &name)
                 && ngx_http_aggregate_header_find(&r->headers_out.headers,
                                                   &name))
             {
@@ -121,7 +124,7 @@ ngx_http_aggregate_cache_write_lines(ngx_http_request_t *r,
             value.data = (u_char *) old_value.data;
             value.len = old_value.len;
 
-            len += ngx_http_aggregate_cache_write_line(pp, &name, &value);
+            len += ngx_http_aggregate_cache_write_header(pp, &name, &value);
         }
 
         return len;
@@ -131,7 +134,7 @@ ngx_http_aggregate_cache_write_lines(ngx_http_request_t *r,
         ngx_str_set(&name, "Content-Type");
         value = r->headers_out.content_type;
 
-        len += ngx_http_aggregate_cache_write_line(pp, &name, &value);
+        len += ngx_http_aggregate_cache_write_header(pp, &name, &value);
     }
 
     if (r->headers_out.last_modified == NULL
@@ -142,7 +145,7 @@ ngx_http_aggregate_cache_write_lines(ngx_http_request_t *r,
         value.len = ngx_http_time(time, r->headers_out.last_modified_time)
                     - time;
 
-        len += ngx_http_aggregate_cache_write_line(pp, &name, &value);
+        len += ngx_http_aggregate_cache_write_header(pp, &name, &value);
     }
 
     return len;
@@ -150,7 +153,7 @@ ngx_http_aggregate_cache_write_lines(ngx_http_request_t *r,
 
 
 static size_t
-ngx_http_aggregate_cache_write_line(u_char **p, ngx_str_t *name,
+ngx_http_aggregate_cache_write_header(u_char **p, ngx_str_t *name,
     ngx_str_t *value)
 {
     if (p) {
@@ -164,7 +167,7 @@ ngx_http_aggregate_cache_write_line(u_char **p, ngx_str_t *name,
 
 
 static ngx_uint_t
-ngx_http_aggregate_cache_keeps(ngx_http_request_t *r,
+ngx_http_aggregate_cache_is_stored_header(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx, ngx_str_t *name)
 {
     u_char                            *p, *last;
@@ -176,10 +179,10 @@ ngx_http_aggregate_cache_keeps(ngx_http_request_t *r,
         return 0;
     }
 
-    /* nor what the origin's Connection names */
+    /* nor those that the Connection header of the backend names */
 
     ngx_http_aggregate_header_iter(&it,
-                          ngx_http_aggregate_cache_origin_headers(r, ctx));
+                            ngx_http_aggregate_cache_upstream_headers(r, ctx));
 
     while ((h = ngx_http_aggregate_header_next(&it)) != NULL) {
 
@@ -210,23 +213,24 @@ ngx_http_aggregate_cache_keeps(ngx_http_request_t *r,
 }
 
 
-/* the response is whole: keeps it, and lets the next ones in */
+/* stores the complete response, and releases the lock */
 
 void
 ngx_http_aggregate_cache_store(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx)
 {
-    ngx_int_t          rc;
-    agg_cache_entry_t  entry;
+    ngx_int_t               rc;
+    agg_cache_entry_t       entry;
+    agg_cache_freshness_t  *fresh;
 
     rc = NGX_OK;
 
-    if (ctx->nvary) {
+    if (ctx->store.nvary) {
         rc = ngx_http_aggregate_cache_store_vary(r, ctx);
 
     } else {
-        ctx->full = ctx->key;
-        ngx_memcpy(ctx->variant, ctx->digest, AGG_CACHE_DIGEST);
+        ctx->key.variant = ctx->key.resource;
+        ngx_memcpy(ctx->key.variant_digest, ctx->key.digest, AGG_CACHE_DIGEST);
     }
 
     if (rc == NGX_OK) {
@@ -234,28 +238,29 @@ ngx_http_aggregate_cache_store(ngx_http_request_t *r,
         ngx_memzero(&entry, sizeof(agg_cache_entry_t));
 
         entry.kind = AGG_CACHE_ENTRY_RESPONSE;
-        entry.status = (unsigned) ctx->store_status;
-        entry.lines.data = ctx->lines.data;
-        entry.lines.len = ctx->lines.len;
-        entry.body.len = ctx->size;
+        entry.status = (unsigned) ctx->store.status;
+        entry.lines.data = ctx->store.headers.data;
+        entry.lines.len = ctx->store.headers.len;
+        entry.body.len = ctx->store.size;
 
         rc = ngx_http_aggregate_cache_store_entry(r, ctx, &entry,
-                                                  ctx->variant, ctx->body);
+                                                  ctx->key.variant_digest,
+                                                  ctx->store.body);
     }
 
-    ctx->stored = (rc == NGX_OK);
-    ctx->verdict = ctx->stored ? AGG_CACHE_STORE : AGG_CACHE_NO_ROOM;
+    ctx->store.stored = (rc == NGX_OK);
+    ctx->reason = ctx->store.stored ? AGG_CACHE_STORE : AGG_CACHE_NO_ROOM;
 
-    ngx_http_aggregate_cache_land(ctx, (rc == NGX_OK
-                                       && ctx->freshness.fresh
-                                          > agg_cache_age(&ctx->freshness,
-                                                          ngx_time()))
-                                      ? 0
-                                      : NGX_HTTP_AGGREGATE_CACHE_PASS_ERROR);
+    fresh = &ctx->store.freshness;
+
+    ngx_http_aggregate_cache_lock_release(ctx,
+                          (rc == NGX_OK
+                           && fresh->fresh > agg_cache_age(fresh, ngx_time()))
+                          ? 0 : NGX_HTTP_AGGREGATE_CACHE_HIT_FOR_MISS_ERROR);
 }
 
 
-/* under the resource's own key: by what its response is chosen */
+/* the entry of the resource, with the names by which the response varies */
 
 static ngx_int_t
 ngx_http_aggregate_cache_store_vary(ngx_http_request_t *r,
@@ -266,7 +271,8 @@ ngx_http_aggregate_cache_store_vary(ngx_http_request_t *r,
     u_char             *p;
     agg_cache_entry_t   entry;
 
-    if (ngx_http_aggregate_cache_make_variant(r, ctx, ctx->vary, ctx->nvary)
+    if (ngx_http_aggregate_cache_make_variant_key(r, ctx, ctx->store.vary,
+                                                  ctx->store.nvary)
         != NGX_OK)
     {
         return NGX_ERROR;
@@ -274,8 +280,8 @@ ngx_http_aggregate_cache_store_vary(ngx_http_request_t *r,
 
     len = 0;
 
-    for (i = 0; i < ctx->nvary; i++) {
-        len += agg_cache_field_length(ctx->vary[i].len)
+    for (i = 0; i < ctx->store.nvary; i++) {
+        len += agg_cache_field_length(ctx->store.vary[i].len)
                + agg_cache_field_length(0);
     }
 
@@ -291,12 +297,13 @@ ngx_http_aggregate_cache_store_vary(ngx_http_request_t *r,
 
     p = (u_char *) entry.lines.data;
 
-    for (i = 0; i < ctx->nvary; i++) {
-        p = agg_cache_field_write(p, ctx->vary[i].data, ctx->vary[i].len);
+    for (i = 0; i < ctx->store.nvary; i++) {
+        p = agg_cache_field_write(p, ctx->store.vary[i].data,
+                                  ctx->store.vary[i].len);
         p = agg_cache_field_write(p, NULL, 0);
     }
 
-    return ngx_http_aggregate_cache_store_entry(r, ctx, &entry, ctx->digest,
+    return ngx_http_aggregate_cache_store_entry(r, ctx, &entry, ctx->key.digest,
                                                 NULL);
 }
 
@@ -311,27 +318,29 @@ ngx_http_aggregate_cache_store_entry(ngx_http_request_t *r,
     int64_t    age;
     ngx_str_t  head;
 
-    entry->freshness = ctx->freshness;
-    entry->born = ctx->born_place;
-    entry->seq = ctx->born;
+    entry->freshness = ctx->store.freshness;
+    entry->born = ctx->fill.purge_place;
+    entry->seq = ctx->fill.purge_seq;
     age = ngx_http_aggregate_cache_local_time()
-          - (int64_t) ctx->freshness.origin * 1000;
+          - (int64_t) ctx->store.freshness.origin * 1000;
 
-    entry->since = ngx_http_aggregate_cache_since(ngx_max(age, 0));
-    entry->written = ngx_http_aggregate_cache_remote_time(ctx,
-                                                       ctx->freshness.origin);
-    entry->tags.data = ctx->tags.data;
-    entry->tags.len = ctx->tags.len;
+    entry->since = ngx_http_aggregate_cache_steady_since(ngx_max(age, 0));
+    entry->written = ngx_http_aggregate_cache_l2_time(ctx,
+                                                  ctx->store.freshness.origin);
+    entry->tags.data = ctx->store.tags.data;
+    entry->tags.len = ctx->store.tags.len;
 
     if (entry->kind == AGG_CACHE_ENTRY_VARY) {
-        entry->key.data = ctx->key.data;
-        entry->key.len = ctx->key.len;
+        entry->key.data = ctx->key.resource.data;
+        entry->key.len = ctx->key.resource.len;
 
     } else {
-        entry->key.data = ctx->full.data;
-        entry->key.len = ctx->full.len;
+        entry->key.data = ctx->key.variant.data;
+        entry->key.len = ctx->key.variant.len;
 
-        if (ngx_http_aggregate_cache_entry_names(r, ctx, entry) != NGX_OK) {
+        if (ngx_http_aggregate_cache_set_purge_hashes(r, ctx, entry)
+            != NGX_OK)
+        {
             return NGX_ERROR;
         }
     }
@@ -356,8 +365,8 @@ ngx_http_aggregate_cache_store_entry(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    ngx_http_aggregate_cache_remote_set(r, ctx, digest, &head, body, size);
+    ngx_http_aggregate_cache_l2_set(r, ctx, digest, &head, body, size);
 
-    return ngx_http_aggregate_cache_put(ctx->zone, digest, &head, body, size,
-                                        ctx->born);
+    return ngx_http_aggregate_cache_zone_write(ctx->zone, digest, &head, body,
+                                               size, ctx->fill.purge_seq);
 }

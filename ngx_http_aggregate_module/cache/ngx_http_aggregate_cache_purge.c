@@ -1,6 +1,7 @@
 
 /*
- * Purges, for those who run the gateway.
+ * Purges: the handler of "aggregate_cache_purge", and invalidation by unsafe
+ * methods.
  */
 
 
@@ -18,7 +19,7 @@ typedef struct {
 } ngx_http_aggregate_cache_sent_op_t;
 
 
-/* a purge that is on its way to Redis, in one command or several */
+/* a purge that is sent to Redis in one or more commands */
 
 struct ngx_http_aggregate_cache_sent_s {
     ngx_http_request_t                  *request;
@@ -31,14 +32,14 @@ struct ngx_http_aggregate_cache_sent_s {
 
 
 static ngx_int_t ngx_http_aggregate_cache_purge_send(ngx_http_request_t *r,
-    ngx_http_aggregate_redis_t *redis,
-    ngx_http_aggregate_cache_purge_t *purge);
-static void ngx_http_aggregate_cache_purge_done(
+    ngx_http_aggregate_redis_t *redis, ngx_http_aggregate_cache_purge_t *purge);
+static void ngx_http_aggregate_cache_purge_reply(
     ngx_http_aggregate_redis_op_t *op);
 static void ngx_http_aggregate_cache_purge_cleanup(void *data);
 static ngx_int_t ngx_http_aggregate_cache_purge_answer(ngx_http_request_t *r,
     ngx_http_aggregate_cache_purge_t *purge, ngx_uint_t failed);
-static ngx_uint_t ngx_http_aggregate_cache_foreign(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_aggregate_cache_is_foreign_origin(
+    ngx_http_request_t *r);
 
 
 ngx_int_t
@@ -67,7 +68,7 @@ ngx_http_aggregate_cache_purge_handler(ngx_http_request_t *r)
         return rc;
     }
 
-    if (ngx_http_aggregate_cache_foreign(r)) {
+    if (ngx_http_aggregate_cache_is_foreign_origin(r)) {
         return NGX_HTTP_FORBIDDEN;
     }
 
@@ -88,8 +89,8 @@ ngx_http_aggregate_cache_purge_handler(ngx_http_request_t *r)
 
     conf = ngx_http_get_module_loc_conf(r, ngx_http_aggregate_cache_module);
 
-    ngx_http_aggregate_cache_purge(conf->purge, purge->hashes.elts,
-                                   purge->hashes.nelts, purge->soft);
+    ngx_http_aggregate_cache_purge_apply(conf->purge, purge->hashes.elts,
+                                         purge->hashes.nelts, purge->soft);
 
     if (conf->purge_redis) {
         return ngx_http_aggregate_cache_purge_send(r, conf->purge_redis,
@@ -100,12 +101,11 @@ ngx_http_aggregate_cache_purge_handler(ngx_http_request_t *r)
 }
 
 
-/* this node has done it; the answer waits for Redis */
+/* this node is purged already, and the response waits for Redis */
 
 static ngx_int_t
 ngx_http_aggregate_cache_purge_send(ngx_http_request_t *r,
-    ngx_http_aggregate_redis_t *redis,
-    ngx_http_aggregate_cache_purge_t *purge)
+    ngx_http_aggregate_redis_t *redis, ngx_http_aggregate_cache_purge_t *purge)
 {
     uint64_t                         *hashes;
     ngx_uint_t                        i, n, left;
@@ -141,10 +141,10 @@ ngx_http_aggregate_cache_purge_send(ngx_http_request_t *r,
         n = ngx_min(left, NGX_HTTP_AGGREGATE_CACHE_PURGE_BATCH);
 
         sent->ops[i].sent = sent;
-        sent->ops[i].op = ngx_http_aggregate_cache_remote_purge(redis, hashes,
-                                         n, purge->soft,
-                                         ngx_http_aggregate_cache_purge_done,
-                                         &sent->ops[i], r->pool);
+        sent->ops[i].op = ngx_http_aggregate_cache_purge_stream_add(redis,
+                                          hashes, n, purge->soft,
+                                          ngx_http_aggregate_cache_purge_reply,
+                                          &sent->ops[i], r->pool);
 
         if (sent->ops[i].op) {
             sent->pending++;
@@ -168,7 +168,7 @@ ngx_http_aggregate_cache_purge_send(ngx_http_request_t *r,
 
 
 static void
-ngx_http_aggregate_cache_purge_done(ngx_http_aggregate_redis_op_t *op)
+ngx_http_aggregate_cache_purge_reply(ngx_http_aggregate_redis_op_t *op)
 {
     ngx_connection_t                    *c;
     ngx_http_request_t                  *r;
@@ -240,16 +240,16 @@ ngx_http_aggregate_cache_purge_answer(ngx_http_request_t *r,
 
     ngx_str_set(&type, "application/json");
 
-    return ngx_http_aggregate_cache_answer(r, failed
-                                              ? NGX_HTTP_SERVICE_UNAVAILABLE
-                                              : NGX_HTTP_OK, &type, b);
+    return ngx_http_aggregate_cache_send_text(r,
+                           failed ? NGX_HTTP_SERVICE_UNAVAILABLE : NGX_HTTP_OK,
+                           &type, b);
 }
 
 
-/* a browser that was sent here by a page of another site */
+/* a request that a page of another site made a browser send */
 
 static ngx_uint_t
-ngx_http_aggregate_cache_foreign(ngx_http_request_t *r)
+ngx_http_aggregate_cache_is_foreign_origin(ngx_http_request_t *r)
 {
     ngx_str_t                          host;
     ngx_table_elt_t                   *h;
@@ -276,41 +276,43 @@ ngx_http_aggregate_cache_foreign(ngx_http_request_t *r)
 }
 
 
-ngx_int_t
-ngx_http_aggregate_cache_answer(ngx_http_request_t *r, ngx_uint_t status,
-    ngx_str_t *type, ngx_buf_t *b)
+/* marks the hashes of a purge in shared memory */
+
+void
+ngx_http_aggregate_cache_purge_apply(ngx_http_aggregate_cache_zone_t *zone,
+    const uint64_t *hashes, ngx_uint_t n, ngx_uint_t soft)
 {
-    ngx_int_t     rc;
-    ngx_str_t     name, value;
-    ngx_chain_t   out;
+    ngx_http_aggregate_cache_purge_mark(zone, hashes, n, soft, NULL);
 
-    r->headers_out.status = status;
-    r->headers_out.content_length_n = b->last - b->pos;
-    r->headers_out.content_type = *type;
-    r->headers_out.content_type_len = type->len;
-    r->headers_out.content_type_lowcase = NULL;
+    (void) ngx_atomic_fetch_add(&zone->sh->purged, n);
+}
 
-    ngx_str_set(&name, "Cache-Control");
-    ngx_str_set(&value, "no-store");
 
-    if (ngx_http_aggregate_header_push(&r->headers_out.headers, &name,
-                                        &value)
-        == NULL)
-    {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+/*
+ * An unsafe method has succeeded: RFC 9111, 4.4.  With "aggregate_cache_key",
+ * all URIs with the same key are invalidated.
+ */
+
+void
+ngx_http_aggregate_cache_invalidate(ngx_http_aggregate_cache_ctx_t *ctx)
+{
+    uint64_t    hashes[2];
+    ngx_uint_t  n;
+
+    ctx->invalidate = 0;
+
+    n = 0;
+    hashes[n++] = ctx->key.purge_hash[2];
+
+    if (ctx->conf->key && ctx->key.purge_hash[1]) {
+        hashes[n++] = ctx->key.purge_hash[1];
     }
 
-    rc = ngx_http_send_header(r);
+    ngx_http_aggregate_cache_purge_apply(ctx->zone, hashes, n, 0);
 
-    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
-        return rc;
+    if (ctx->conf->redis) {
+        (void) ngx_http_aggregate_cache_purge_stream_add(ctx->conf->redis,
+                                                         hashes, n, 0, NULL,
+                                                         NULL, NULL);
     }
-
-    b->last_buf = (r == r->main);
-    b->last_in_chain = 1;
-
-    out.buf = b;
-    out.next = NULL;
-
-    return ngx_http_output_filter(r, &out);
 }

@@ -59,8 +59,9 @@ $ENV{LC_ALL} = 'C';
 
 
 # name, URI, expected document, further values: kind (sat: as fast as it goes;
-# slow: SLOW_CONNS connections), needs, lua (the load's script), workers, and
-# seconds, where a second is too short for all connections to be answered
+# slow: SLOW_CONNS connections), needs, lua (the load's script), workers, post
+# (a document of requests/ to send), and seconds, where a second is too short
+# for all connections to be answered
 my @table = (
     [ 'AGG3', '/api/user/42', 'agg3' ],
     [ 'PROXY', '/proxy/recommendations/42', 'recommendations' ],
@@ -89,6 +90,9 @@ my @table = (
     [ 'HANG', '/hang/user/42', 'agg3-degraded', kind => 'slow' ],
     [ 'SYN', '/syn/user/42', 'agg3-degraded', kind => 'slow' ],
     [ 'MEM', '/mem', 'mem', kind => 'slow', seconds => 4 ],
+    [ 'GQL1', '/graphql', 'gql1', post => 'gql1' ],
+    [ 'GQL3', '/graphql', 'gql3', post => 'gql3' ],
+    [ 'GQLN', '/graphql', 'gqln', post => 'gqln' ],
 );
 
 our @scenarios = map { $_->[0] } @table;
@@ -96,7 +100,7 @@ our @scenarios = map { $_->[0] } @table;
 my %scenario = map {
     my ($name, $uri, $expect, %o) = @$_;
     $name => { name => $name, uri => $uri, expect => $expect, kind => 'sat',
-               needs => '', lua => 'load.lua', workers => 1, %o };
+               needs => '', lua => 'load.lua', workers => 1, post => '', %o };
 } @table;
 
 
@@ -522,6 +526,26 @@ sub receive {
 }
 
 
+# where the body is that a scenario posts, '' where it posts none
+sub posted {
+    my ($scenario) = @_;
+    return $scenario->{post} && "$work/requests/$scenario->{post}.json";
+}
+
+
+sub request {
+    my ($scenario, $uri) = @_;
+
+    my $host = "Host: 127.0.0.1:$port\r\n";
+    return "GET $uri HTTP/1.1\r\n$host\r\n" if !$scenario->{post};
+
+    my $body = read_file(posted($scenario));
+
+    return "POST $uri HTTP/1.1\r\n${host}Content-Type: application/json\r\n"
+        . 'Content-Length: ' . length($body) . "\r\n\r\n$body";
+}
+
+
 # N requests; returns status and body of the last
 sub hit {
     my ($scenario, $n) = @_;
@@ -534,7 +558,7 @@ sub hit {
         my $uri = $scenario->{uri};
         $uri =~ s/k7$/'k' . $i % 1000/e if $n > 1;
 
-        print $socket "GET $uri HTTP/1.1\r\nHost: 127.0.0.1:$port\r\n\r\n";
+        print $socket request($scenario, $uri);
         @answer = receive($socket);
         undef $socket if !@answer;
     }
@@ -577,6 +601,7 @@ sub load {
     my ($scenario, $seconds, $conns, $delay) = @_;
 
     local $ENV{DELAY} = $delay || 0;
+    local $ENV{POST} = posted($scenario);
     my $pid = start($env{LOAD_CPU}, 'wrk', 'wrk', '-t1', "-c$conns",
         "-d${seconds}s", '--timeout', '10s', '-s',
         "$bench/wrk/$scenario->{lua}",

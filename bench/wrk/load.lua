@@ -1,6 +1,18 @@
 -- a closed loop: as fast as the gateway answers, or, with DELAY, with a pause
 -- of 0 to 2 * DELAY ms between the requests of a connection, which is outside
--- the latency
+-- the latency; POST names a file with a JSON document to send
+
+local post = os.getenv("POST") or ""
+
+if post ~= "" then
+    local file = assert(io.open(post, "rb"))
+
+    wrk.method = "POST"
+    wrk.body = file:read("*a")
+    wrk.headers["Content-Type"] = "application/json"
+    file:close()
+end
+
 
 local pause = tonumber(os.getenv("DELAY") or "0")
 

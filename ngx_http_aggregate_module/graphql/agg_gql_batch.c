@@ -31,8 +31,8 @@ static agg_rc_e agg_gql_batch_keys(agg_gql_exec_t *e, agg_gql_state_t *state,
     agg_gql_site_t *sites);
 static agg_rc_e agg_gql_batch_fail(agg_gql_exec_t *e, agg_gql_state_t *state,
     agg_gql_site_t *site, agg_gql_call_e error);
-static agg_rc_e agg_gql_batch_key(agg_gql_exec_t *e, agg_gql_site_t *site,
-    agg_gql_key_t *key, agg_gql_call_e *error);
+static agg_rc_e agg_gql_batch_key(agg_gql_exec_t *e,
+    const agg_gql_site_t *site, agg_gql_key_t *key, agg_gql_call_e *error);
 static agg_rc_e agg_gql_batch_send(agg_gql_exec_t *e, agg_gql_call_t *call,
     uint32_t nkeys);
 static agg_gql_key_t *agg_gql_batch_find(const agg_gql_call_t *call,
@@ -42,7 +42,6 @@ static agg_rc_e agg_gql_batch_add(agg_gql_exec_t *e, agg_gql_key_t *key,
 static agg_rc_e agg_gql_batch_list(agg_gql_exec_t *e, agg_gql_call_t *call);
 static agg_rc_e agg_gql_batch_members(agg_gql_exec_t *e,
     agg_gql_call_t *call);
-static uint32_t agg_gql_key_hash(const agg_str_t *s);
 
 
 static const agg_str_t  agg_gql_no_keys = { 2, (u_char *) "[]" };
@@ -129,7 +128,7 @@ agg_gql_batch_group(agg_gql_exec_t *e, agg_gql_state_t *state,
         return rc;
     }
 
-    hash = agg_gql_key_hash(&text);
+    hash = agg_gql_exec_hash(e, &text);
 
     for (i = hash & mask; table[i] != NULL; i = (i + 1) & mask) {
 
@@ -342,22 +341,21 @@ agg_gql_batch_fail(agg_gql_exec_t *e, agg_gql_state_t *state,
 /* the key of a parent; plain.data is NULL where it has none */
 
 static agg_rc_e
-agg_gql_batch_key(agg_gql_exec_t *e, agg_gql_site_t *site,
+agg_gql_batch_key(agg_gql_exec_t *e, const agg_gql_site_t *site,
     agg_gql_key_t *key, agg_gql_call_e *error)
 {
     *error = AGG_GQL_CALL_OK;
 
-    if (agg_path_get(site->node->binding->key, &site->object->value,
-                     &key->raw) != AGG_OK
-        || agg_json_kind(&key->raw) == AGG_NULL)
-    {
+    key->raw = site->raw;
+
+    if (key->raw.data == NULL || agg_json_kind(&key->raw) == AGG_NULL) {
         return AGG_OK;
     }
 
     switch (agg_gql_plain(&key->raw, e->mem, &key->plain)) {
 
     case AGG_OK:
-        key->hash = agg_gql_key_hash(&key->plain);
+        key->hash = agg_gql_exec_hash(e, &key->plain);
         break;
 
     case AGG_NOT_FOUND:
@@ -475,7 +473,7 @@ agg_gql_batch_list(agg_gql_exec_t *e, agg_gql_call_t *call)
 
     while (agg_iter_next(&it)) {
 
-        if (agg_path_get(call->binding->by, &it.value, &by) != AGG_OK) {
+        if (!agg_gql_path(call->binding->by, &it.value, &by)) {
             continue;
         }
 
@@ -572,7 +570,7 @@ agg_gql_batch_find(const agg_gql_call_t *call, const agg_str_t *plain)
     uint32_t        i, hash;
     agg_gql_key_t  *key;
 
-    hash = agg_gql_key_hash(plain);
+    hash = agg_gql_exec_hash(call->owner, plain);
 
     for (i = hash & call->mask;
          call->table[i] != NULL;
@@ -607,22 +605,4 @@ agg_gql_batch_add(agg_gql_exec_t *e, agg_gql_key_t *key,
     key->last = &item->next;
 
     return AGG_OK;
-}
-
-
-/* mixed, as keys are often numbers in a row, or chosen by others */
-
-static uint32_t
-agg_gql_key_hash(const agg_str_t *s)
-{
-    size_t    i;
-    uint64_t  hash;
-
-    hash = 0xcbf29ce484222325ULL;
-
-    for (i = 0; i < s->len; i++) {
-        hash = (hash ^ s->data[i]) * 0x100000001b3ULL;
-    }
-
-    return (uint32_t) (hash ^ hash >> 32);
 }

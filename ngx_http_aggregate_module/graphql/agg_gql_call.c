@@ -20,7 +20,8 @@ static agg_rc_e agg_gql_call_headers(agg_gql_exec_t *e, agg_gql_call_t *call,
 static agg_rc_e agg_gql_call_rendered(agg_gql_call_t *call,
     agg_gql_render_e rendered);
 static agg_rc_e agg_gql_call_grow(agg_gql_exec_t *e);
-static uint32_t agg_gql_call_hash(const agg_gql_call_t *call);
+static uint32_t agg_gql_call_hash(const agg_gql_exec_t *e,
+    const agg_gql_call_t *call);
 static int agg_gql_call_equal(const agg_gql_call_t *a,
     const agg_gql_call_t *b);
 
@@ -59,7 +60,7 @@ agg_gql_call_site(agg_gql_exec_t *e, agg_gql_site_t *site)
         return rc;
     }
 
-    call->hash = agg_gql_call_hash(call);
+    call->hash = agg_gql_call_hash(e, call);
 
     for (i = call->hash & e->mask;
          e->table[i] != NULL;
@@ -587,26 +588,11 @@ agg_gql_call_grow(agg_gql_exec_t *e)
 
 
 static uint32_t
-agg_gql_call_hash(const agg_gql_call_t *call)
+agg_gql_call_hash(const agg_gql_exec_t *e, const agg_gql_call_t *call)
 {
-    size_t           i;
-    uint32_t         hash;
-    unsigned         k;
-    const agg_str_t  *s[3];
-
-    s[0] = &call->path;
-    s[1] = &call->args;
-    s[2] = &call->body;
-
-    hash = 0x811c9dc5;
-
-    for (k = 0; k < 3; k++) {
-        for (i = 0; i < s[k]->len; i++) {
-            hash = (hash ^ s[k]->data[i]) * 0x01000193;
-        }
-    }
-
-    return hash;
+    return agg_gql_exec_hash(e, &call->path)
+           ^ agg_gql_exec_hash(e, &call->args) * 3
+           ^ agg_gql_exec_hash(e, &call->body) * 5;
 }
 
 

@@ -3,8 +3,8 @@
  * Values of variables: the JSON that came, checked against the types of the
  * variables and written as backends spell it.
  *
- * JSON that nests deeper than AGG_MAX_DEPTH is not valid, so the stack has room
- * for the frames of all containers around a value.  An object's members are
+ * JSON that nests deeper than AGG_MAX_DEPTH is not valid, and so many frames
+ * the stack may have, and one for a list around it.  An object's members are
  * gathered by the fields of its type first, in room that is kept for each
  * depth; then they are written in the order of the type.
  */
@@ -39,7 +39,8 @@ typedef struct {
     agg_buf_t                  out;
     unsigned                   depth;
     unsigned                   bad;
-    agg_gql_frame_t            frames[AGG_MAX_DEPTH + 2];
+    agg_gql_frame_t           *frames;
+    unsigned                   nframes;
 } agg_gql_coerce_t;
 
 
@@ -51,6 +52,7 @@ static agg_rc_e agg_gql_coerce_default(agg_gql_coerce_t *c,
     agg_str_t *value);
 static agg_rc_e agg_gql_coerce_value(agg_gql_coerce_t *c,
     const agg_str_t *json);
+static agg_rc_e agg_gql_coerce_frame(agg_gql_coerce_t *c);
 static agg_rc_e agg_gql_coerce_open(agg_gql_coerce_t *c,
     const agg_str_t *json, const agg_gql_type_t *type, agg_gql_wraps_t wraps);
 static agg_rc_e agg_gql_coerce_object(agg_gql_coerce_t *c,
@@ -251,6 +253,40 @@ agg_gql_coerce_value(agg_gql_coerce_t *c, const agg_str_t *json)
 }
 
 
+/* room for one more; what is in frames that are not used now is kept */
+
+static agg_rc_e
+agg_gql_coerce_frame(agg_gql_coerce_t *c)
+{
+    unsigned          n;
+    agg_gql_frame_t  *frames;
+
+    if (c->depth < c->nframes) {
+        return AGG_OK;
+    }
+
+    if (c->depth > AGG_MAX_DEPTH) {
+        return AGG_TOO_LARGE;
+    }
+
+    n = 2 * c->nframes + 4;
+
+    frames = c->mem->grow(c->mem->ctx, c->frames,
+                          c->nframes * sizeof(agg_gql_frame_t),
+                          n * sizeof(agg_gql_frame_t));
+    if (frames == NULL) {
+        return AGG_NOMEM;
+    }
+
+    memset(frames + c->nframes, 0, (n - c->nframes) * sizeof(agg_gql_frame_t));
+
+    c->frames = frames;
+    c->nframes = n;
+
+    return AGG_OK;
+}
+
+
 /* writes a value, or opens it: then there is a frame more */
 
 static agg_rc_e
@@ -280,9 +316,7 @@ agg_gql_coerce_open(agg_gql_coerce_t *c, const agg_str_t *json,
 
     if (wraps != 0 && kind == AGG_ARRAY) {
 
-        if (c->depth > AGG_MAX_DEPTH) {
-            return AGG_TOO_LARGE;
-        }
+        agg_gql_try(agg_gql_coerce_frame(c));
 
         f = &c->frames[c->depth++];
 
@@ -331,9 +365,7 @@ agg_gql_coerce_object(agg_gql_coerce_t *c, const agg_str_t *json,
                                   &type->name);
     }
 
-    if (c->depth > AGG_MAX_DEPTH) {
-        return AGG_TOO_LARGE;
-    }
+    agg_gql_try(agg_gql_coerce_frame(c));
 
     f = &c->frames[c->depth];
 

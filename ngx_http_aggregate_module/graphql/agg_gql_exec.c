@@ -6,6 +6,7 @@
 
 
 #include "agg_gql_exec.h"
+#include "gw_siphash.h"
 
 
 /* bytes of an answer that an object with a field takes at least */
@@ -20,7 +21,8 @@ static agg_rc_e agg_gql_exec_batches(agg_gql_exec_t *e, unsigned *started);
 static int agg_gql_batch_is_due(agg_gql_exec_t *e,
     const agg_gql_state_t *state);
 static agg_rc_e agg_gql_site_create(agg_gql_exec_t *e, agg_gql_node_t *node,
-    agg_gql_object_t *object, agg_gql_site_t ***last);
+    agg_gql_object_t *object, const agg_gql_frame_t *f,
+    agg_gql_site_t ***last);
 static agg_rc_e agg_gql_state(agg_gql_exec_t *e, agg_gql_node_t *node,
     agg_gql_state_t **state);
 static agg_rc_e agg_gql_call_select(agg_gql_exec_t *e, agg_gql_call_t *call);
@@ -93,7 +95,7 @@ agg_gql_exec_next_root(agg_gql_exec_t *e)
     }
 
     if (node->fetch != AGG_GQL_NONE) {
-        return agg_gql_site_create(e, node, &e->object, &e->sites_last);
+        return agg_gql_site_create(e, node, &e->object, NULL, &e->sites_last);
     }
 
     if (!node->root || !agg_gql_node_allowed(e, node)) {
@@ -223,9 +225,12 @@ agg_gql_batch_is_due(agg_gql_exec_t *e, const agg_gql_state_t *state)
 }
 
 
+/* f: the frame of the object, with its members */
+
 static agg_rc_e
 agg_gql_site_create(agg_gql_exec_t *e, agg_gql_node_t *node,
-    agg_gql_object_t *object, agg_gql_site_t ***last)
+    agg_gql_object_t *object, const agg_gql_frame_t *f,
+    agg_gql_site_t ***last)
 {
     agg_rc_e          rc;
     agg_gql_site_t   *site;
@@ -274,6 +279,13 @@ agg_gql_site_create(agg_gql_exec_t *e, agg_gql_node_t *node,
 
     e->pending++;
     state->pending++;
+
+    if (f != NULL && node->binding->key != NULL
+        && !agg_gql_node_value(node, &f->value, e->values + f->values,
+                               &site->raw))
+    {
+        site->raw.data = NULL;
+    }
 
     if (!node->binding->rest->batch) {
         *e->queue_last = site;
@@ -480,7 +492,7 @@ agg_gql_call_select(agg_gql_exec_t *e, agg_gql_call_t *call)
 
     if (binding->select != NULL) {
 
-        if (agg_path_get(binding->select, &call->value, &value) != AGG_OK) {
+        if (!agg_gql_path(binding->select, &call->value, &value)) {
             value = (binding->rest->default_json.text.data != NULL)
                     ? binding->rest->default_json.text : agg_gql_null;
         }
@@ -715,12 +727,14 @@ agg_gql_exec_walk(agg_gql_exec_t *e, agg_gql_node_t *node,
 
         } else {
 
-            if (!agg_iter_next(&f->it)) {
+            if (!agg_gql_next_element(&f->pos, f->end)) {
                 depth--;
                 continue;
             }
 
-            element = f->it.value;
+            element.data = (u_char *) f->pos;
+            f->pos = agg_gql_value_end(f->pos, f->end);
+            element.len = (size_t) (f->pos - element.data);
 
             rc = agg_gql_walk_enter(e, &depth, f->node, f->wraps, &element,
                                     f->object);
@@ -769,7 +783,8 @@ agg_gql_walk_enter(agg_gql_exec_t *e, uint32_t *depth, agg_gql_node_t *node,
         f->object = parent;
         f->wraps = agg_gql_inner(wraps);
         f->values = agg_gql_exec_base(e, *depth - 1);
-        agg_iter_init(&f->it, value);
+        f->pos = value->data + 1;
+        f->end = value->data + value->len;
 
         return AGG_OK;
     }
@@ -818,7 +833,8 @@ agg_gql_walk_enter(agg_gql_exec_t *e, uint32_t *depth, agg_gql_node_t *node,
     f->object->value = *value;
     f->object->parent = parent;
 
-    agg_gql_set_read(set, value, e->values + f->values);
+    (void) agg_gql_object_read(set, value->data, value->data + value->len,
+                               e->values + f->values);
 
     (*depth)++;
 
@@ -847,7 +863,7 @@ agg_gql_walk_object(agg_gql_exec_t *e, uint32_t *depth,
         }
 
         if (node->fetch != AGG_GQL_NONE) {
-            rc = agg_gql_site_create(e, node, f->object, last);
+            rc = agg_gql_site_create(e, node, f->object, f, last);
             if (rc != AGG_OK) {
                 return rc;
             }
@@ -936,6 +952,21 @@ agg_gql_exec_walked(agg_gql_exec_t *e, const agg_str_t *value,
     }
 
     return (e->walked > AGG_GQL_MAX_WALKED) ? AGG_TOO_LARGE : AGG_OK;
+}
+
+
+uint32_t
+agg_gql_exec_hash(const agg_gql_exec_t *e, const agg_str_t *s)
+{
+    uint64_t  hash;
+
+    if (s->len == 0) {
+        return 0;
+    }
+
+    hash = gw_siphash(e->hash_key, s->data, s->len);
+
+    return (uint32_t) (hash ^ hash >> 32);
 }
 
 

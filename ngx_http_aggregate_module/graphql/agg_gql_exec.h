@@ -114,6 +114,7 @@ struct agg_gql_site_s {
     agg_gql_site_t           *same;         /* same call, or next in queue */
     agg_gql_call_t           *call;
     agg_gql_key_t            *key;
+    agg_str_t                 raw;          /* the key; data NULL: none */
     agg_str_t                 value;
     agg_gql_site_t           *sites;        /* the sites of the value */
 };
@@ -194,6 +195,7 @@ struct agg_gql_exec_s {
     size_t                    charged;      /* for sites */
     uint64_t                  walked;       /* bytes of shared values */
     unsigned                  mask_errors;
+    uint64_t                  hash_key[2];  /* secret */
 
     agg_gql_object_t          object;       /* the root */
     agg_gql_site_t           *sites;
@@ -229,8 +231,8 @@ struct agg_gql_exec_s {
 
 /*
  * Starts an operation.  The caller has set plan, variables, mem, env, the
- * limits and mask_errors, zeroes elsewhere.  AGG_OK, or what it can not go on
- * with: AGG_TOO_LARGE, AGG_NOMEM.
+ * limits, mask_errors and hash_key, zeroes elsewhere.  AGG_OK, or what it can
+ * not go on with: AGG_TOO_LARGE, AGG_NOMEM.
  */
 
 agg_rc_e agg_gql_exec_start(agg_gql_exec_t *e);
@@ -261,7 +263,8 @@ struct agg_gql_frame_s {
     agg_gql_set_t            *set;          /* the set of an object */
     agg_gql_object_t         *object;
     agg_str_t                 value;
-    agg_iter_t                it;           /* the elements of a list */
+    const u_char             *pos;          /* in a list */
+    const u_char             *end;          /* of the list, or around it */
     agg_gql_item_t           *item;         /* the items of a batch's list */
     agg_gql_wraps_t           wraps;        /* the elements' wraps */
     uint32_t                  index;        /* the field's or element's */
@@ -278,6 +281,10 @@ struct agg_gql_frame_s {
     uint32_t                  nerrors;      /* when it began */
 };
 
+
+/* for tables of what backends and clients choose */
+
+uint32_t agg_gql_exec_hash(const agg_gql_exec_t *e, const agg_str_t *s);
 
 agg_rc_e agg_gql_exec_frames(agg_gql_exec_t *e, uint32_t n);
 agg_rc_e agg_gql_exec_values(agg_gql_exec_t *e, uint32_t n);
@@ -330,6 +337,15 @@ typedef enum {
 agg_rc_e agg_gql_field_error(agg_gql_exec_t *e, uint32_t depth,
     agg_gql_node_t *node, agg_gql_field_error_e error,
     const agg_gql_call_t *call);
+
+
+/*
+ * Writes an object, or a list of objects, whose members come in the order of
+ * the fields.  1, or 0 with nothing written when it is of another kind.
+ */
+
+int agg_gql_stream(agg_gql_exec_t *e, const agg_gql_node_t *node,
+    agg_gql_wraps_t wraps, const agg_str_t *value);
 
 
 /* leaf values: AGG_OK, or AGG_INVALID where it is none of the type's */

@@ -6,6 +6,7 @@
 
 
 #include "agg_gql_plan.h"
+#include "agg_block.h"
 
 
 static agg_rc_e agg_gql_plan_drain(agg_gql_plan_t *plan,
@@ -23,8 +24,6 @@ static agg_rc_e agg_gql_node(agg_gql_plan_t *plan, agg_gql_set_t *set,
 static agg_rc_e agg_gql_node_fetch(agg_gql_plan_t *plan,
     agg_gql_node_t *node);
 static void agg_gql_node_live(agg_gql_node_t *node);
-static agg_rc_e agg_gql_members(agg_gql_plan_t *plan, agg_gql_set_t *set);
-static uint32_t agg_gql_member(agg_gql_set_t *set, const agg_str_t *name);
 
 
 static const agg_str_t  agg_gql_skip = { 4, (u_char *) "skip" };
@@ -468,7 +467,7 @@ agg_gql_group(agg_gql_plan_t *plan, agg_gql_set_t *set)
         }
     }
 
-    return agg_gql_members(plan, set);
+    return agg_gql_set_members(plan, set);
 }
 
 
@@ -519,7 +518,7 @@ agg_gql_node(agg_gql_plan_t *plan, agg_gql_set_t *set, agg_gql_node_t *node,
     node->fetch = AGG_GQL_NONE;
     node->member = AGG_GQL_NONE;
 
-    p = plan->mem->alloc(plan->mem->ctx, node->name.len + 3);
+    p = plan->mem->alloc(plan->mem->ctx, node->name.len + 3 + AGG_BLOCK);
     if (p == NULL) {
         return AGG_NOMEM;
     }
@@ -622,150 +621,6 @@ agg_gql_node_live(agg_gql_node_t *node)
         node->set->live = 1;
         node = node->set->node;
     }
-}
-
-
-/* the names that the nodes read, each once, in a table */
-
-static agg_rc_e
-agg_gql_members(agg_gql_plan_t *plan, agg_gql_set_t *set)
-{
-    uint32_t           i, n;
-    agg_mem_t         *mem;
-    agg_gql_node_t    *node;
-    const agg_path_t  *path;
-
-    mem = plan->mem;
-
-    for (n = 4; n < 2 * set->nnodes; n *= 2) { /* void */ }
-
-    set->members = mem->alloc(mem->ctx,
-                              (set->nnodes + 1) * sizeof(agg_gql_member_t));
-    set->slots = mem->alloc(mem->ctx, n * sizeof(uint32_t));
-
-    if (set->members == NULL || set->slots == NULL) {
-        return AGG_NOMEM;
-    }
-
-    memset(set->slots, 0xff, n * sizeof(uint32_t));
-    set->mask = n - 1;
-
-    for (i = 0; i < set->nnodes; i++) {
-        node = &set->nodes[i];
-
-        if (node->kind >= AGG_GQL_NODE_TYPENAME || node->root
-            || node->fetch != AGG_GQL_NONE)
-        {
-            continue;
-        }
-
-        path = node->field->json;
-
-        if (path == NULL) {
-            node->member = agg_gql_member(set, &node->field->name);
-            continue;
-        }
-
-        node->path = *path;
-
-        if (path->nsteps != 0 && path->steps[0].type == AGG_STEP_KEY) {
-            node->member = agg_gql_member(set, &path->steps[0].name);
-            node->path.steps++;
-            node->path.nsteps--;
-        }
-    }
-
-    return AGG_OK;
-}
-
-
-static uint32_t
-agg_gql_member(agg_gql_set_t *set, const agg_str_t *name)
-{
-    uint32_t           i, hash, *slot;
-    agg_gql_member_t  *member;
-
-    hash = agg_gql_hash(name);
-    slot = &set->slots[hash & set->mask];
-
-    for (i = *slot; i != AGG_GQL_NONE; i = set->members[i].next) {
-        if (agg_gql_equal(&set->members[i].name, name)) {
-            return i;
-        }
-    }
-
-    member = &set->members[set->nmembers];
-
-    member->name = *name;
-    member->hash = hash;
-    member->next = *slot;
-
-    *slot = set->nmembers;
-
-    return set->nmembers++;
-}
-
-
-void
-agg_gql_set_read(const agg_gql_set_t *set, const agg_str_t *object,
-    agg_str_t *values)
-{
-    uint32_t                 i, hash;
-    agg_iter_t               it;
-    const agg_gql_member_t  *member;
-
-    for (i = 0; i < set->nmembers; i++) {
-        values[i].data = NULL;
-        values[i].len = 0;
-    }
-
-    if (set->nmembers == 0) {
-        return;
-    }
-
-    agg_iter_init(&it, object);
-
-    while (agg_iter_next(&it)) {
-
-        hash = (it.name.len != 0
-                && memchr(it.name.data, '\\', it.name.len) != NULL)
-               ? agg_json_name_hash(&it.name, 0x811c9dc5)
-               : agg_gql_hash(&it.name);
-
-        for (i = set->slots[hash & set->mask];
-             i != AGG_GQL_NONE;
-             i = member->next)
-        {
-            member = &set->members[i];
-
-            if (member->hash == hash
-                && agg_json_name_equal(&it.name, &member->name))
-            {
-                values[i] = it.value;
-                break;
-            }
-        }
-    }
-}
-
-
-int
-agg_gql_node_value(const agg_gql_node_t *node, const agg_str_t *object,
-    const agg_str_t *values, agg_str_t *value)
-{
-    if (node->member == AGG_GQL_NONE) {
-        return agg_path_get(&node->path, object, value) == AGG_OK;
-    }
-
-    *value = values[node->member];
-
-    if (value->data == NULL) {
-        return 0;
-    }
-
-    return node->path.nsteps == 0
-           || agg_path_get(&node->path, &values[node->member], value)
-              == AGG_OK;
 }
 
 

@@ -61,18 +61,22 @@ struct agg_gql_node_s {
     agg_gql_node_t           *above;        /* nearest around it that fetches */
     uint32_t                 *selections;   /* merged ones of the document */
     uint32_t                  nselections;
-    uint32_t                  member;       /* index in the set, or NONE */
+    uint32_t                  member;       /* index in the set, or NONE; in a
+                                               batch: the one with the key */
     agg_path_t                path;         /* behind the member, or all */
     uint32_t                  fetch;        /* number, NONE: not fetched */
     unsigned                  root:1;       /* an empty object */
     unsigned                  live:1;       /* fetches may be below it */
     unsigned                  constant:1;   /* arguments have no variables */
-    unsigned                  has_args:1;   /* fetched, or checked for null */
+    unsigned                  plain:1;      /* a member's value, of a leaf */
+    unsigned                  verbatim:1;   /* the key is the member's name */
 };
 
 
 typedef struct {
     agg_str_t                 name;         /* decoded */
+    agg_str_t                 text;         /* with quotes, and room for a
+                                               block; len 0: to be looked up */
     uint32_t                  hash;
     uint32_t                  next;         /* next in the slot, or NONE */
 } agg_gql_member_t;
@@ -88,9 +92,14 @@ struct agg_gql_set_s {
     uint32_t                  nnodes;
     agg_gql_member_t         *members;      /* members read from an object */
     uint32_t                  nmembers;
+    uint32_t                 *after;        /* the member that came last after
+                                               this one, from 1; 0: first */
+    uint64_t                  lengths;      /* of names, modulo 64 */
     uint32_t                 *slots;
     uint32_t                  mask;
+    uint32_t                  failed;       /* how often the stream has */
     unsigned                  live:1;
+    unsigned                  streams:1;    /* its fields may be streamed */
 };
 
 
@@ -150,16 +159,49 @@ agg_rc_e agg_gql_plan_set(agg_gql_plan_t *plan, agg_gql_node_t *node,
     const agg_gql_type_t *type, const agg_str_t *values, agg_gql_set_t **set);
 
 
+/* the members that the nodes of a new set read */
+
+agg_rc_e agg_gql_set_members(agg_gql_plan_t *plan, agg_gql_set_t *set);
+
+
 /*
- * Reads the members that a set needs from a valid object: values has room for
- * nmembers, data NULL where there is none.  Of duplicates the last counts.
+ * Reads the members that a set needs from a valid object, whose "{" is at p,
+ * and returns the place behind its "}".  values has room for nmembers; data is
+ * NULL where there is none.  Of duplicates the last counts.
  */
 
-void agg_gql_set_read(const agg_gql_set_t *set, const agg_str_t *object,
-    agg_str_t *values);
+const u_char *agg_gql_object_read(agg_gql_set_t *set, const u_char *p,
+    const u_char *end, agg_str_t *values);
 
 
-/* the value of a node in what was read; 0 where there is none */
+/*
+ * Over the elements of a valid array: from behind its "[", or behind an
+ * element, to the next element; 0 when there is none.
+ */
+
+int agg_gql_next_element(const u_char **pos, const u_char *end);
+
+
+/* of a name as it is in a document; NONE: the set does not read it */
+
+uint32_t agg_gql_find_member(const agg_gql_set_t *set, const agg_str_t *name);
+
+
+/* behind the value that begins at p */
+
+const u_char *agg_gql_value_end(const u_char *p, const u_char *end);
+
+
+/* agg_path_get(), faster where one member is looked for; 0: it is not there */
+
+int agg_gql_path(const agg_path_t *path, const agg_str_t *from,
+    agg_str_t *value);
+
+
+/*
+ * The value of a node in what was read, or the key of one that is fetched in a
+ * batch; 0 where there is none.
+ */
 
 int agg_gql_node_value(const agg_gql_node_t *node, const agg_str_t *object,
     const agg_str_t *values, agg_str_t *value);

@@ -7,8 +7,16 @@
 
 
 #include "agg_gql_exec.h"
+#include "agg_block.h"
 
 
+static agg_rc_e agg_gql_write_plain(agg_gql_exec_t *e, agg_gql_frame_t *f);
+static inline int agg_gql_write_scalars(agg_buf_t *out,
+    const agg_gql_node_t *node, const agg_str_t *value, const u_char *end);
+static inline int agg_gql_write_scalar(agg_buf_t *out,
+    agg_gql_scalar_e scalar, const agg_str_t *value, const u_char *end);
+static inline void agg_gql_copy(agg_buf_t *out, const agg_str_t *s,
+    unsigned whole);
 static agg_rc_e agg_gql_write_field(agg_gql_exec_t *e, uint32_t *depth);
 static agg_rc_e agg_gql_write_again(agg_gql_exec_t *e,
     const agg_gql_memo_t *memo);
@@ -21,6 +29,8 @@ static agg_rc_e agg_gql_write_element(agg_gql_exec_t *e, uint32_t *depth);
 static agg_rc_e agg_gql_write_value(agg_gql_exec_t *e, uint32_t *depth,
     agg_gql_node_t *node, agg_gql_wraps_t wraps, const agg_str_t *value,
     agg_gql_site_t *site);
+static void agg_gql_write_remember(agg_gql_exec_t *e,
+    const agg_gql_node_t *node, agg_gql_site_t *site, size_t start);
 static agg_rc_e agg_gql_write_object(agg_gql_exec_t *e, uint32_t *depth,
     agg_gql_node_t *node, agg_gql_wraps_t wraps, const agg_str_t *value,
     agg_gql_site_t *site);
@@ -61,7 +71,9 @@ agg_gql_exec_write(agg_gql_exec_t *e)
     agg_gql_try(agg_gql_exec_frames(e, 1));
     agg_gql_try(agg_gql_exec_values(e, e->plan->root->nmembers));
 
-    agg_gql_set_read(e->plan->root, &e->object.value, e->values);
+    (void) agg_gql_object_read(e->plan->root, e->object.value.data,
+                               e->object.value.data + e->object.value.len,
+                               e->values);
 
     depth = 1;
     f = &e->frames[0];
@@ -83,7 +95,11 @@ agg_gql_exec_write(agg_gql_exec_t *e)
             agg_gql_try(agg_gql_write_element(e, &depth));
 
         } else if (f->index < f->set->nnodes) {
-            agg_gql_try(agg_gql_write_field(e, &depth));
+            agg_gql_try(agg_gql_write_plain(e, f));
+
+            if (f->index < f->set->nnodes) {
+                agg_gql_try(agg_gql_write_field(e, &depth));
+            }
 
         } else {
             agg_gql_try(agg_buf_append(&e->out, "}", 1));
@@ -96,6 +112,221 @@ agg_gql_exec_write(agg_gql_exec_t *e)
     }
 
     return AGG_OK;
+}
+
+
+/*
+ * Fields of scalars whose values are copied, or become strings, or null: most
+ * of all.  Stops before the first of another kind.
+ */
+
+static agg_rc_e
+agg_gql_write_plain(agg_gql_exec_t *e, agg_gql_frame_t *f)
+{
+    size_t                 n;
+    u_char                *last;
+    uint32_t               i;
+    agg_buf_t             *out;
+    const u_char          *end;
+    const agg_str_t       *value, *values;
+    const agg_gql_node_t  *node;
+
+    out = &e->out;
+    values = e->values + f->values;
+    end = f->value.data + f->value.len;
+
+    for (i = f->index; i < f->set->nnodes; i++) {
+        node = &f->set->nodes[i];
+
+        if (!node->plain) {
+            break;
+        }
+
+        value = &values[node->member];
+
+        /* quotes may come to it, or to each of its elements */
+
+        n = node->key.len + 5 + value->len;
+
+        if (node->type->scalar == AGG_GQL_SCALAR_ID) {
+            n += value->len;
+        }
+
+        if ((size_t) (out->end - out->pos) < n
+            && agg_buf_reserve(out, n) != AGG_OK)
+        {
+            break;
+        }
+
+        last = out->pos;
+
+        if (i != 0) {
+            *out->pos++ = ',';
+        }
+
+        agg_gql_copy(out, &node->key, 1);
+
+        if (!agg_gql_write_scalars(out, node, value, end)) {
+            out->pos = last;
+            break;
+        }
+    }
+
+    f->index = i;
+
+    return AGG_OK;
+}
+
+
+/* 0: the general way decides */
+
+static inline int
+agg_gql_write_scalars(agg_buf_t *out, const agg_gql_node_t *node,
+    const agg_str_t *value, const u_char *end)
+{
+    agg_str_t      element;
+    const u_char  *p, *stop;
+
+    if (value->data == NULL || value->data[0] == 'n') {
+
+        if (agg_gql_non_null(node->wraps)) {
+            return 0;
+        }
+
+        memcpy(out->pos, "null", 4);
+        out->pos += 4;
+
+        return 1;
+    }
+
+    if (node->type->kind != AGG_GQL_SCALAR) {
+        return 0;
+    }
+
+    if (!agg_gql_is_list(node->wraps)) {
+        return agg_gql_write_scalar(out, node->type->scalar, value, end);
+    }
+
+    if (value->data[0] != '[') {
+        return 0;
+    }
+
+    stop = value->data + value->len;
+
+    *out->pos++ = '[';
+
+    for (p = value->data + 1; agg_gql_next_element(&p, stop); /* void */ ) {
+
+        if (*p == 'n') {
+            return 0;
+        }
+
+        element.data = (u_char *) p;
+        p = agg_gql_value_end(p, stop);
+        element.len = (size_t) (p - element.data);
+
+        if (out->pos[-1] != '[') {
+            *out->pos++ = ',';
+        }
+
+        if (!agg_gql_write_scalar(out, node->type->scalar, &element, end)) {
+            return 0;
+        }
+    }
+
+    *out->pos++ = ']';
+
+    return 1;
+}
+
+
+/* what agg_gql_leaf() would copy or quote, and is not null; 0: another value */
+
+static inline int
+agg_gql_write_scalar(agg_buf_t *out, agg_gql_scalar_e scalar,
+    const agg_str_t *value, const u_char *end)
+{
+    u_char  c;
+    size_t  i;
+
+    c = value->data[0];
+
+    switch (scalar) {
+
+    case AGG_GQL_SCALAR_STRING:
+
+        if (c != '"') {
+            return 0;
+        }
+
+        break;
+
+    case AGG_GQL_SCALAR_FLOAT:
+
+        if (c != '-' && !agg_is_digit(c)) {
+            return 0;
+        }
+
+        break;
+
+    case AGG_GQL_SCALAR_BOOLEAN:
+
+        if (c != 't' && c != 'f') {
+            return 0;
+        }
+
+        break;
+
+    case AGG_GQL_SCALAR_INT:
+    case AGG_GQL_SCALAR_ID:
+
+        if (c == '"' && scalar == AGG_GQL_SCALAR_ID) {
+            break;
+        }
+
+        for (i = 0; i < value->len; i++) {
+            if (!agg_is_digit(value->data[i])) {
+                return 0;
+            }
+        }
+
+        if (scalar == AGG_GQL_SCALAR_ID) {
+            *out->pos++ = '"';
+            agg_gql_copy(out, value, end - value->data >= AGG_BLOCK);
+            *out->pos++ = '"';
+
+            return 1;
+        }
+
+        if (value->len > 9) {
+            return 0;
+        }
+
+        break;
+
+    default:
+        break;
+    }
+
+    agg_gql_copy(out, value, end - value->data >= AGG_BLOCK);
+
+    return 1;
+}
+
+
+/* there is room for it; whole: a block can be read where it begins */
+
+static inline void
+agg_gql_copy(agg_buf_t *out, const agg_str_t *s, unsigned whole)
+{
+    if (whole && s->len <= AGG_BLOCK && out->end - out->pos >= AGG_BLOCK) {
+        memcpy(out->pos, s->data, AGG_BLOCK);
+
+    } else {
+        memcpy(out->pos, s->data, s->len);
+    }
+
+    out->pos += s->len;
 }
 
 
@@ -277,29 +508,40 @@ agg_gql_write_element(agg_gql_exec_t *e, uint32_t *depth)
 
     f = &e->frames[*depth - 1];
 
-    if (f->items) {
+    if (f->items ? f->item == NULL
+                 : !agg_gql_next_element(&f->pos, f->end))
+    {
+        agg_gql_try(agg_buf_append(&e->out, "]", 1));
+        agg_gql_write_pop(e, depth);
 
-        if (f->item != NULL) {
-            value = f->item->value;
-            f->item = f->item->next;
-            goto found;
-        }
-
-    } else if (agg_iter_next(&f->it)) {
-        value = f->it.value;
-        goto found;
+        return AGG_OK;
     }
-
-    agg_gql_try(agg_buf_append(&e->out, "]", 1));
-    agg_gql_write_pop(e, depth);
-
-    return AGG_OK;
-
-found:
 
     if (f->index++ != 0) {
         agg_gql_try(agg_buf_append(&e->out, ",", 1));
     }
+
+    if (f->items) {
+        value = f->item->value;
+        f->item = f->item->next;
+
+        return agg_gql_write_value(e, depth, f->node, f->wraps, &value, NULL);
+    }
+
+    value.data = (u_char *) f->pos;
+
+    if (*f->pos == '{' && f->node->kind == AGG_GQL_NODE_OBJECT
+        && !agg_gql_is_list(f->wraps))
+    {
+        /* where it ends is known when it was read */
+
+        value.len = (size_t) (f->end - f->pos);
+
+        return agg_gql_write_object(e, depth, f->node, f->wraps, &value, NULL);
+    }
+
+    f->pos = agg_gql_value_end(f->pos, f->end);
+    value.len = (size_t) (f->pos - value.data);
 
     return agg_gql_write_value(e, depth, f->node, f->wraps, &value, NULL);
 }
@@ -311,6 +553,7 @@ static agg_rc_e
 agg_gql_write_value(agg_gql_exec_t *e, uint32_t *depth, agg_gql_node_t *node,
     agg_gql_wraps_t wraps, const agg_str_t *value, agg_gql_site_t *site)
 {
+    size_t      start;
     agg_rc_e    rc;
     agg_kind_e  kind;
 
@@ -318,6 +561,15 @@ agg_gql_write_value(agg_gql_exec_t *e, uint32_t *depth, agg_gql_node_t *node,
 
     if (kind == AGG_NULL || kind == AGG_NONE) {
         return agg_gql_write_null(e, depth, node, wraps);
+    }
+
+    if (node->kind == AGG_GQL_NODE_OBJECT) {
+        start = agg_buf_used(&e->out);
+
+        if (agg_gql_stream(e, node, wraps, value)) {
+            agg_gql_write_remember(e, node, site, start);
+            return AGG_OK;
+        }
     }
 
     if (agg_gql_is_list(wraps)) {
@@ -345,12 +597,34 @@ agg_gql_write_value(agg_gql_exec_t *e, uint32_t *depth, agg_gql_node_t *node,
 }
 
 
+static void
+agg_gql_write_remember(agg_gql_exec_t *e, const agg_gql_node_t *node,
+    agg_gql_site_t *site, size_t start)
+{
+    agg_gql_memo_t  *memo;
+
+    if (site == NULL || site->call == NULL
+        || site->state != AGG_GQL_SITE_VALUE)
+    {
+        return;
+    }
+
+    memo = agg_gql_write_memo(site);
+
+    memo->node = node;
+    memo->start = start;
+    memo->len = agg_buf_used(&e->out) - start;
+    memo->taken_back = e->taken_back;
+}
+
+
 static agg_rc_e
 agg_gql_write_object(agg_gql_exec_t *e, uint32_t *depth, agg_gql_node_t *node,
     agg_gql_wraps_t wraps, const agg_str_t *value, agg_gql_site_t *site)
 {
     agg_gql_set_t         *set;
-    agg_gql_frame_t       *f;
+    const u_char          *end;
+    agg_gql_frame_t       *f, *list;
     const agg_gql_type_t  *type;
 
     if (agg_json_kind(value) != AGG_OBJECT) {
@@ -381,12 +655,21 @@ agg_gql_write_object(agg_gql_exec_t *e, uint32_t *depth, agg_gql_node_t *node,
         return AGG_NOMEM;
     }
 
-    f->set = set;
-    f->value = *value;
-
     agg_gql_try(agg_gql_exec_values(e, f->values + set->nmembers));
 
-    agg_gql_set_read(set, value, e->values + f->values);
+    end = agg_gql_object_read(set, value->data, value->data + value->len,
+                              e->values + f->values);
+    f->set = set;
+    f->value.data = value->data;
+    f->value.len = (size_t) (end - value->data);
+
+    /* an element: the list goes on behind it */
+
+    list = (*depth > 1) ? f - 1 : NULL;
+
+    if (list != NULL && list->list && list->pos == value->data) {
+        list->pos = end;
+    }
 
     return agg_buf_append(&e->out, "{", 1);
 }
@@ -407,7 +690,8 @@ agg_gql_write_list(agg_gql_exec_t *e, uint32_t *depth, agg_gql_node_t *node,
     f->wraps = agg_gql_inner(agg_gql_nullable(wraps));
 
     if (value != NULL) {
-        agg_iter_init(&f->it, value);
+        f->pos = value->data + 1;
+        f->end = value->data + value->len;
 
     } else {
         f->items = 1;

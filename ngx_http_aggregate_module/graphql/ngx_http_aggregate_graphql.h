@@ -69,6 +69,7 @@ typedef struct {
     ngx_queue_t                          plans;     /* the last used first */
     ngx_rbtree_t                         plan_tree;
     ngx_rbtree_node_t                    plan_sentinel;
+    uint64_t                             plan_key[2];
     size_t                               plan_size;
 } ngx_http_aggregate_graphql_conf_t;
 
@@ -107,7 +108,6 @@ struct ngx_http_aggregate_graphql_variant_s {
 typedef struct {
     ngx_rbtree_node_t                    node;
     ngx_queue_t                          queue;
-    u_char                               key[NGX_HTTP_AGGREGATE_GRAPHQL_HASH];
     ngx_http_aggregate_graphql_conf_t   *conf;
     ngx_pool_t                          *pool;
     agg_mem_t                            mem;
@@ -116,6 +116,8 @@ typedef struct {
     ngx_uint_t                           refs;      /* requests that use it */
 
     agg_gql_source_t                     source;
+    agg_str_t                            name;      /* the operation asked for,
+                                                       may be empty */
     agg_gql_doc_t                        doc;
     uint32_t                             operation;
     uint32_t                             conditions[AGG_GQL_MAX_CONDITIONS];
@@ -123,6 +125,7 @@ typedef struct {
     ngx_http_aggregate_graphql_variant_t  *variants;
     ngx_uint_t                           nvariants;
 
+    unsigned                             introspection:1;
     unsigned                             cached:1;
 } ngx_http_aggregate_graphql_plan_t;
 
@@ -136,6 +139,8 @@ typedef struct ngx_http_aggregate_graphql_ctx_s
 typedef struct {
     ngx_http_aggregate_graphql_ctx_t    *ctx;
     agg_gql_request_t                    request;
+    agg_str_t                            text;      /* the document; data NULL:
+                                                       there is none */
     agg_gql_outcome_e                    outcome;
     ngx_http_aggregate_graphql_plan_t   *plan;
     agg_gql_exec_t                       exec;
@@ -216,9 +221,9 @@ void ngx_http_aggregate_graphql_advance(ngx_http_aggregate_graphql_op_t *op);
 /* ngx_http_aggregate_graphql_plan.c */
 
 ngx_http_aggregate_graphql_plan_t *ngx_http_aggregate_graphql_plan_find(
-    ngx_http_aggregate_graphql_conf_t *gcf, u_char *key);
+    ngx_http_aggregate_graphql_op_t *op);
 ngx_http_aggregate_graphql_plan_t *ngx_http_aggregate_graphql_plan_create(
-    ngx_http_aggregate_graphql_conf_t *gcf, u_char *key, ngx_log_t *log);
+    ngx_http_aggregate_graphql_op_t *op);
 void ngx_http_aggregate_graphql_plan_keep(
     ngx_http_aggregate_graphql_plan_t *plan);
 void ngx_http_aggregate_graphql_plan_release(

@@ -11,11 +11,9 @@ static ngx_int_t ngx_http_aggregate_graphql_find_document(
 static ngx_int_t ngx_http_aggregate_graphql_find_persisted(
     ngx_http_aggregate_graphql_op_t *op, agg_str_t *text);
 static ngx_int_t ngx_http_aggregate_graphql_find_plan(
-    ngx_http_aggregate_graphql_op_t *op, agg_str_t *text);
-static ngx_int_t ngx_http_aggregate_graphql_key(
-    ngx_http_aggregate_graphql_op_t *op, agg_str_t *text, u_char *key);
+    ngx_http_aggregate_graphql_op_t *op);
 static ngx_int_t ngx_http_aggregate_graphql_compile(
-    ngx_http_aggregate_graphql_op_t *op, agg_str_t *text,
+    ngx_http_aggregate_graphql_op_t *op,
     ngx_http_aggregate_graphql_plan_t *plan);
 static ngx_int_t ngx_http_aggregate_graphql_check(
     ngx_http_aggregate_graphql_op_t *op);
@@ -50,14 +48,12 @@ static void ngx_http_aggregate_graphql_failed(
 void
 ngx_http_aggregate_graphql_prepare(ngx_http_aggregate_graphql_op_t *op)
 {
-    agg_str_t  text;
-
     if (op->outcome != AGG_GQL_DONE) {
         return;
     }
 
-    if (ngx_http_aggregate_graphql_find_document(op, &text) != NGX_OK
-        || ngx_http_aggregate_graphql_find_plan(op, &text) != NGX_OK
+    if (ngx_http_aggregate_graphql_find_document(op, &op->text) != NGX_OK
+        || ngx_http_aggregate_graphql_find_plan(op) != NGX_OK
         || ngx_http_aggregate_graphql_check(op) != NGX_OK
         || ngx_http_aggregate_graphql_values(op) != NGX_OK
         || ngx_http_aggregate_graphql_find_variant(op) != NGX_OK)
@@ -237,36 +233,25 @@ ngx_http_aggregate_graphql_find_persisted(ngx_http_aggregate_graphql_op_t *op,
 
 
 static ngx_int_t
-ngx_http_aggregate_graphql_find_plan(ngx_http_aggregate_graphql_op_t *op,
-    agg_str_t *text)
+ngx_http_aggregate_graphql_find_plan(ngx_http_aggregate_graphql_op_t *op)
 {
-    u_char                              key[NGX_HTTP_AGGREGATE_GRAPHQL_HASH];
-    ngx_log_t                          *log;
     ngx_http_aggregate_graphql_plan_t  *plan;
-    ngx_http_aggregate_graphql_conf_t  *gcf;
 
-    gcf = op->ctx->conf;
-    log = op->ctx->request->connection->log;
-
-    if (ngx_http_aggregate_graphql_key(op, text, key) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    plan = ngx_http_aggregate_graphql_plan_find(gcf, key);
+    plan = ngx_http_aggregate_graphql_plan_find(op);
 
     if (plan) {
         op->hit = 1;
         op->plan = plan;
 
     } else {
-        plan = ngx_http_aggregate_graphql_plan_create(gcf, key, log);
+        plan = ngx_http_aggregate_graphql_plan_create(op);
         if (plan == NULL) {
             return NGX_ERROR;
         }
 
         op->plan = plan;
 
-        if (ngx_http_aggregate_graphql_compile(op, text, plan) != NGX_OK) {
+        if (ngx_http_aggregate_graphql_compile(op, plan) != NGX_OK) {
             return NGX_ERROR;
         }
 
@@ -274,48 +259,9 @@ ngx_http_aggregate_graphql_find_plan(ngx_http_aggregate_graphql_op_t *op,
     }
 
     if (op->persist) {
-        ngx_http_aggregate_graphql_persisted_put(gcf->persisted, op->hash,
-                                                 text);
+        ngx_http_aggregate_graphql_persisted_put(op->ctx->conf->persisted,
+                                                 op->hash, &op->text);
     }
-
-    return NGX_OK;
-}
-
-
-/* a plan depends on the document, the name, and introspection */
-
-static ngx_int_t
-ngx_http_aggregate_graphql_key(ngx_http_aggregate_graphql_op_t *op,
-    agg_str_t *text, u_char *key)
-{
-    agg_str_t  hash;
-
-    if (!op->hashed) {
-
-        if (ngx_http_aggregate_graphql_sha256(op->hash, text, NULL)
-            != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-
-        op->hashed = 1;
-    }
-
-    ngx_memcpy(key, op->hash, NGX_HTTP_AGGREGATE_GRAPHQL_HASH);
-
-    if (op->request.operation_name.len) {
-        hash.data = op->hash;
-        hash.len = NGX_HTTP_AGGREGATE_GRAPHQL_HASH;
-
-        if (ngx_http_aggregate_graphql_sha256(key, &hash,
-                                              &op->request.operation_name)
-            != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-    }
-
-    key[0] ^= op->ctx->introspection;
 
     return NGX_OK;
 }
@@ -323,7 +269,7 @@ ngx_http_aggregate_graphql_key(ngx_http_aggregate_graphql_op_t *op,
 
 static ngx_int_t
 ngx_http_aggregate_graphql_compile(ngx_http_aggregate_graphql_op_t *op,
-    agg_str_t *text, ngx_http_aggregate_graphql_plan_t *plan)
+    ngx_http_aggregate_graphql_plan_t *plan)
 {
     agg_rc_e                            rc;
     ngx_uint_t                          n;
@@ -332,14 +278,6 @@ ngx_http_aggregate_graphql_compile(ngx_http_aggregate_graphql_op_t *op,
     ngx_http_aggregate_graphql_conf_t  *gcf;
 
     gcf = op->ctx->conf;
-
-    plan->source.text.data = plan->mem.alloc(plan->mem.ctx, text->len + 1);
-    if (plan->source.text.data == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_memcpy(plan->source.text.data, text->data, text->len);
-    plan->source.text.len = text->len;
 
     agg_gql_errors_init(&errors, op->ctx->mem);
     errors.suggest = op->ctx->introspection;
@@ -656,6 +594,8 @@ ngx_http_aggregate_graphql_start(ngx_http_aggregate_graphql_op_t *op)
     e = &op->exec;
 
     e->mem = op->ctx->mem;
+    e->hash_key[0] = op->ctx->conf->plan_key[0];
+    e->hash_key[1] = op->ctx->conf->plan_key[1];
     e->env.ctx = op;
     e->env.variable = ngx_http_aggregate_graphql_variable;
     e->env.start = ngx_http_aggregate_graphql_fetch;

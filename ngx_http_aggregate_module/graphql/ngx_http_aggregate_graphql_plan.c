@@ -1,11 +1,13 @@
 
 /*
- * Plans that a worker keeps: a document that was parsed and validated, by the
- * hash of its text and of the operation's name.  The last used come first; a
- * plan that is thrown out while requests use it goes with the last of them.
+ * Plans that a worker keeps: a document that was parsed and validated, by its
+ * text, the operation's name, and whether introspection is allowed.  The last
+ * used come first; a plan that is thrown out while requests use it goes with
+ * the last of them.
  */
 
 #include "ngx_http_aggregate_graphql.h"
+#include "gw_siphash.h"
 
 
 static void *ngx_http_aggregate_graphql_plan_alloc(void *ctx, size_t size);
@@ -13,18 +15,29 @@ static void *ngx_http_aggregate_graphql_plan_grow(void *ctx, void *p,
     size_t used, size_t size);
 static void ngx_http_aggregate_graphql_plan_drop(
     ngx_http_aggregate_graphql_plan_t *plan);
-static void ngx_http_aggregate_graphql_plan_insert(ngx_rbtree_node_t *temp,
-    ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel);
-static ngx_rbtree_key_t ngx_http_aggregate_graphql_plan_key(u_char *key);
+static ngx_rbtree_key_t ngx_http_aggregate_graphql_plan_hash(
+    ngx_http_aggregate_graphql_op_t *op);
+static ngx_uint_t ngx_http_aggregate_graphql_plan_is(
+    ngx_http_aggregate_graphql_plan_t *plan,
+    ngx_http_aggregate_graphql_op_t *op);
 
 
 void
 ngx_http_aggregate_graphql_plans_init(ngx_http_aggregate_graphql_conf_t *gcf)
 {
+    ngx_uint_t  i;
+
     ngx_queue_init(&gcf->plans);
 
     ngx_rbtree_init(&gcf->plan_tree, &gcf->plan_sentinel,
-                    ngx_http_aggregate_graphql_plan_insert);
+                    ngx_rbtree_insert_value);
+
+    /* clients choose the documents, and shall not make hashes collide */
+
+    for (i = 0; i < 4; i++) {
+        gcf->plan_key[i / 2] = gcf->plan_key[i / 2] << 32
+                               ^ (uint64_t) ngx_random();
+    }
 }
 
 
@@ -49,51 +62,91 @@ ngx_http_aggregate_graphql_plans_free(void *data)
 
 
 ngx_http_aggregate_graphql_plan_t *
-ngx_http_aggregate_graphql_plan_find(ngx_http_aggregate_graphql_conf_t *gcf,
-    u_char *key)
+ngx_http_aggregate_graphql_plan_find(ngx_http_aggregate_graphql_op_t *op)
 {
-    ngx_int_t                           rc;
     ngx_rbtree_key_t                    hash;
     ngx_rbtree_node_t                  *node, *sentinel;
+    ngx_http_aggregate_graphql_conf_t  *gcf;
     ngx_http_aggregate_graphql_plan_t  *plan;
 
-    hash = ngx_http_aggregate_graphql_plan_key(key);
+    gcf = op->ctx->conf;
+
+    hash = ngx_http_aggregate_graphql_plan_hash(op);
 
     node = gcf->plan_tree.root;
     sentinel = gcf->plan_tree.sentinel;
 
-    while (node != sentinel) {
-
-        plan = (ngx_http_aggregate_graphql_plan_t *) node;
-
-        rc = (hash < node->key) ? -1
-             : (hash > node->key) ? 1
-             : ngx_memcmp(key, plan->key, NGX_HTTP_AGGREGATE_GRAPHQL_HASH);
-
-        if (rc == 0) {
-            ngx_queue_remove(&plan->queue);
-            ngx_queue_insert_head(&gcf->plans, &plan->queue);
-
-            plan->refs++;
-
-            return plan;
-        }
-
-        node = (rc < 0) ? node->left : node->right;
+    while (node != sentinel && node->key != hash) {
+        node = (hash < node->key) ? node->left : node->right;
     }
 
-    return NULL;
+    /* the second of two with one hash is never found, and made anew */
+
+    plan = (ngx_http_aggregate_graphql_plan_t *) node;
+
+    if (node == sentinel || !ngx_http_aggregate_graphql_plan_is(plan, op)) {
+        return NULL;
+    }
+
+    ngx_queue_remove(&plan->queue);
+    ngx_queue_insert_head(&gcf->plans, &plan->queue);
+
+    plan->refs++;
+
+    return plan;
 }
 
 
-ngx_http_aggregate_graphql_plan_t *
-ngx_http_aggregate_graphql_plan_create(ngx_http_aggregate_graphql_conf_t *gcf,
-    u_char *key, ngx_log_t *log)
+static ngx_rbtree_key_t
+ngx_http_aggregate_graphql_plan_hash(ngx_http_aggregate_graphql_op_t *op)
 {
+    uint64_t    key[2];
+    agg_str_t  *name;
+
+    name = &op->request.operation_name;
+
+    key[0] = op->ctx->conf->plan_key[0];
+    key[1] = op->ctx->conf->plan_key[1];
+
+    key[0] = gw_siphash(key, op->text.data, op->text.len);
+
+    if (name->len) {
+        key[0] = gw_siphash(key, name->data, name->len);
+    }
+
+    return (ngx_rbtree_key_t) (key[0] ^ op->ctx->introspection);
+}
+
+
+static ngx_uint_t
+ngx_http_aggregate_graphql_plan_is(ngx_http_aggregate_graphql_plan_t *plan,
+    ngx_http_aggregate_graphql_op_t *op)
+{
+    agg_str_t  *text, *name;
+
+    text = &plan->source.text;
+    name = &op->request.operation_name;
+
+    return plan->introspection == op->ctx->introspection
+           && text->len == op->text.len
+           && plan->name.len == name->len
+           && ngx_memcmp(text->data, op->text.data, text->len) == 0
+           && (name->len == 0
+               || ngx_memcmp(plan->name.data, name->data, name->len) == 0);
+}
+
+
+/* the text is copied, as the plan outlives the request */
+
+ngx_http_aggregate_graphql_plan_t *
+ngx_http_aggregate_graphql_plan_create(ngx_http_aggregate_graphql_op_t *op)
+{
+    u_char                             *p;
+    agg_str_t                          *name;
     ngx_pool_t                         *pool;
     ngx_http_aggregate_graphql_plan_t  *plan;
 
-    pool = ngx_create_pool(4096, log);
+    pool = ngx_create_pool(4096, op->ctx->request->connection->log);
     if (pool == NULL) {
         return NULL;
     }
@@ -104,11 +157,9 @@ ngx_http_aggregate_graphql_plan_create(ngx_http_aggregate_graphql_conf_t *gcf,
         return NULL;
     }
 
-    /* the plan outlives the request and its log */
-
     pool->log = ngx_cycle->log;
 
-    plan->conf = gcf;
+    plan->conf = op->ctx->conf;
     plan->pool = pool;
     plan->size = 4096;
     plan->refs = 1;
@@ -117,9 +168,29 @@ ngx_http_aggregate_graphql_plan_create(ngx_http_aggregate_graphql_conf_t *gcf,
     plan->mem.grow = ngx_http_aggregate_graphql_plan_grow;
     plan->mem.ctx = plan;
 
-    ngx_memcpy(plan->key, key, NGX_HTTP_AGGREGATE_GRAPHQL_HASH);
+    name = &op->request.operation_name;
 
-    plan->node.key = ngx_http_aggregate_graphql_plan_key(key);
+    p = plan->mem.alloc(plan, op->text.len + name->len + 1);
+    if (p == NULL) {
+        ngx_destroy_pool(pool);
+        return NULL;
+    }
+
+    plan->source.text.data = p;
+    plan->source.text.len = op->text.len;
+
+    p = ngx_cpymem(p, op->text.data, op->text.len);
+
+    plan->name.data = p;
+    plan->name.len = name->len;
+
+    if (name->len) {
+        ngx_memcpy(p, name->data, name->len);
+    }
+
+    plan->introspection = op->ctx->introspection;
+
+    plan->node.key = ngx_http_aggregate_graphql_plan_hash(op);
 
     return plan;
 }
@@ -231,49 +302,4 @@ ngx_http_aggregate_graphql_plan_grow(void *ctx, void *p, size_t used,
     }
 
     return block;
-}
-
-
-static void
-ngx_http_aggregate_graphql_plan_insert(ngx_rbtree_node_t *temp,
-    ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel)
-{
-    ngx_rbtree_node_t                  **p;
-    ngx_http_aggregate_graphql_plan_t   *plan, *other;
-
-    plan = (ngx_http_aggregate_graphql_plan_t *) node;
-
-    for ( ;; ) {
-
-        other = (ngx_http_aggregate_graphql_plan_t *) temp;
-
-        p = (node->key < temp->key
-             || (node->key == temp->key
-                 && ngx_memcmp(plan->key, other->key,
-                               NGX_HTTP_AGGREGATE_GRAPHQL_HASH) < 0))
-            ? &temp->left : &temp->right;
-
-        if (*p == sentinel) {
-            break;
-        }
-
-        temp = *p;
-    }
-
-    *p = node;
-    node->parent = temp;
-    node->left = sentinel;
-    node->right = sentinel;
-    ngx_rbt_red(node);
-}
-
-
-static ngx_rbtree_key_t
-ngx_http_aggregate_graphql_plan_key(u_char *key)
-{
-    ngx_rbtree_key_t  hash;
-
-    ngx_memcpy(&hash, key, sizeof(ngx_rbtree_key_t));
-
-    return hash;
 }

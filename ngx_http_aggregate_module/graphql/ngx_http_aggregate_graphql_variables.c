@@ -262,8 +262,19 @@ ngx_http_aggregate_graphql_variable_hash(ngx_http_request_t *r,
 {
     u_char  *p;
 
-    if (!op->hashed) {
+    if (op->text.data == NULL) {
         return NGX_OK;
+    }
+
+    if (!op->hashed) {
+
+        if (ngx_http_aggregate_graphql_sha256(op->hash, &op->text, NULL)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        op->hashed = 1;
     }
 
     p = ngx_pnalloc(r->pool, 2 * NGX_HTTP_AGGREGATE_GRAPHQL_HASH);

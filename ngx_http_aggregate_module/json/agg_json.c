@@ -12,7 +12,6 @@
 
 static const u_char *agg_skip_spaces(const u_char *p, const u_char *end);
 static const u_char *agg_skip_string(const u_char *p, const u_char *end);
-static const u_char *agg_skip_value(const u_char *p, const u_char *end);
 static const u_char *agg_skip_container(const u_char *p, const u_char *end);
 static unsigned agg_decode(const u_char **pos, const u_char *end,
     u_char *dst);
@@ -135,7 +134,7 @@ agg_iter_next(agg_iter_t *it)
     }
 
     it->value.data = (u_char *) p;
-    p = agg_skip_value(p, end);
+    p = agg_json_skip(p, end);
     it->value.len = (size_t) (p - it->value.data);
 
     it->pos = (u_char *) p;
@@ -199,8 +198,8 @@ agg_skip_string(const u_char *p, const u_char *end)
 }
 
 
-static const u_char *
-agg_skip_value(const u_char *p, const u_char *end)
+const u_char *
+agg_json_skip(const u_char *p, const u_char *end)
 {
     if (p == end) {
         return end;

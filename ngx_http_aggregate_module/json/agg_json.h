@@ -136,6 +136,11 @@ agg_rc_e agg_scan_finish(agg_scan_t *s);
 agg_kind_e agg_json_kind(const agg_str_t *value);
 
 
+/* behind the value that begins at p, which is before the end */
+
+const u_char *agg_json_skip(const u_char *p, const u_char *end);
+
+
 /* takes insignificant white space off both ends */
 
 void agg_json_trim(agg_str_t *v);

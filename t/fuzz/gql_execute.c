@@ -1,7 +1,8 @@
 
 /*
- * Operations over any bodies: the answer is valid JSON, its errors too, and
- * every call that was started ends.
+ * Operations over any bodies: the answer is valid JSON, its errors too, every
+ * call that was started ends, and the writer's short way writes what the
+ * general one does.
  *
  * sources: http_rules/agg_template.c
  * sources: json/agg_json.c json/agg_path.c json/agg_scan.c
@@ -18,6 +19,7 @@
  * sources: graphql/agg_gql_merge.c graphql/agg_gql_names.c
  * sources: graphql/agg_gql_parse.c graphql/agg_gql_parse_sdl.c
  * sources: graphql/agg_gql_plan.c graphql/agg_gql_prelude.c
+ * sources: graphql/agg_gql_read.c graphql/agg_gql_stream.c
  * sources: graphql/agg_gql_rest.c graphql/agg_gql_schema.c
  * sources: graphql/agg_gql_template.c graphql/agg_gql_types.c
  * sources: graphql/agg_gql_validate.c graphql/agg_gql_variables.c
@@ -120,6 +122,42 @@ fuzz_body(gql_run_t *run, agg_gql_call_t *call, unsigned *status)
 }
 
 
+/* the same again, with nothing of it streamed */
+
+static void
+fuzz_general(gql_run_t *run, const uint8_t *bodies)
+{
+    agg_buf_t        out, errors;
+    agg_gql_set_t   *set;
+    agg_gql_node_t  *node;
+
+    out = run->e.out;
+    errors = run->e.errors;
+
+    run->plan.root->failed = UINT32_MAX / 2;
+
+    for (node = agg_gql_plan_next(&run->plan, NULL);
+         node != NULL;
+         node = agg_gql_plan_next(&run->plan, node))
+    {
+        for (set = node->sets; set != NULL; set = set->next) {
+            set->failed = UINT32_MAX / 2;
+        }
+    }
+
+    ((fuzz_input_t *) run->data)->p = bodies;
+
+    hold(gql_run(run) == AGG_OK);
+
+    hold(agg_buf_used(&out) == agg_buf_used(&run->e.out));
+    hold(memcmp(out.start, run->e.out.start, agg_buf_used(&out)) == 0);
+    hold(agg_buf_used(&errors) == agg_buf_used(&run->e.errors));
+    hold(agg_buf_used(&errors) == 0
+         || memcmp(errors.start, run->e.errors.start, agg_buf_used(&errors))
+            == 0);
+}
+
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -172,6 +210,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         hold(agg_buf_append(&list, "]", 1) == AGG_OK);
         hold(agg_json_validate(list.start, agg_buf_used(&list), NULL)
              == AGG_OK);
+
+        fuzz_general(&run, data + 1);
     }
 
     while (nblocks > kept) {

@@ -18,6 +18,7 @@
  * sources: graphql/agg_gql_merge.c graphql/agg_gql_names.c
  * sources: graphql/agg_gql_parse.c graphql/agg_gql_parse_sdl.c
  * sources: graphql/agg_gql_plan.c graphql/agg_gql_prelude.c
+ * sources: graphql/agg_gql_read.c graphql/agg_gql_stream.c
  * sources: graphql/agg_gql_rest.c graphql/agg_gql_schema.c
  * sources: graphql/agg_gql_template.c graphql/agg_gql_types.c
  * sources: graphql/agg_gql_validate.c graphql/agg_gql_variables.c
@@ -143,7 +144,42 @@ static const case_t  cases[] = {
       "{\"y\":{\"id\":\"1\",\"ys\":[]},\"d\":null}", "NULL_VALUE ", 2 },
     { 4, { { "/m", "{\"id\":1}" }, { "/n", "{\"t\":\"X\",\"id\":2}" } },
       "{\"a\":{\"id\":\"1\",\"n\":{\"id\":\"2\"}},\"b\":{\"id\":\"1\"}}",
-      "", 3 }
+      "", 3 },
+    { 5, { { "/z",
+             "{\"id\":1,\"i\":2,\"f\":3.5,\"s\":\"x\",\"b\":true,\"e\":\"a\","
+             "\"any\":{\"q\":[1, 2]},\"l\":[1,2],\"m\":[1,\"b\",null],\"must"
+             "\":7,\"z\":{\"must\":1,\"id\":\"z\"},\"zs\":[{\"s\":\"s\",\"id"
+             "\":2},null],\"zn\":[{\"must\":1},{\"must\":2}]}" } },
+      "{\"z\":{\"id\":\"1\",\"i\":2,\"alias\":3.5,\"s\":\"x\",\"b\":true,\"e"
+      "\":\"A\",\"any\":{\"q\":[1, 2]},\"l\":[1,2],\"m\":[\"1\",\"b\",null],"
+      "\"must\":7,\"z\":{\"must\":1,\"id\":\"z\"},\"zs\":[{\"s\":\"s\",\"id\""
+      ":\"2\"},null],\"zn\":[{\"must\":1},{\"must\":2}]}}",
+      "", 1 },
+    { 5, { { "/z",
+             " { \"id\" : 1 , \"x\" : { \"y\" : [ 1 ] } , \"i\" : 2 , \"f\":n"
+             "ull , \"s\":\"x\",\"b\":false,\"e\":3,\"any\":[],\"l\":[ 1 , 2 "
+             "],\"m\":[],\"must\":-7,\"w\":1,\"z\":null,\"zs\":[ ],\"zn\":[ {"
+             " \"must\":1 , \"q\":2 } ] , \"v\":0 } " } },
+      "{\"z\":{\"id\":\"1\",\"i\":2,\"alias\":null,\"s\":\"x\",\"b\":false,\""
+      "e\":\"C\",\"any\":[],\"l\":[1,2],\"m\":[],\"must\":-7,\"z\":null,\"zs"
+      "\":[],\"zn\":[{\"must\":1}]}}",
+      "", 1 },
+    { 5, { { "/z",
+             "{\"i\":2,\"id\":\"1\",\"f\":3,\"s\":\"x\",\"b\":true,\"e\":\"B"
+             "\",\"any\":null,\"l\":null,\"m\":null,\"must\":7,\"z\":{\"id\":"
+             "\"z\",\"must\":1},\"zs\":[{\"id\":2,\"s\":\"s\"}],\"zn\":[{\"mu"
+             "st\":1},{\"must\":null}]}" } },
+      "{\"z\":null}",
+      "NULL_VALUE ", 1 },
+    { 5, { { "/z",
+             "{\"id\":1,\"i\":2,\"f\":3.5,\"s\":\"x\",\"b\":true,\"e\":\"a\","
+             "\"any\":1,\"l\":[1],\"m\":[2],\"must\":7,\"z\":{\"must\":1,\"id"
+             "\":\"z\",\"must\":2},\"zs\":[],\"zn\":[{\"must\":1,\"must\":3}]"
+             ",\"id\":5}" } },
+      "{\"z\":{\"id\":\"5\",\"i\":2,\"alias\":3.5,\"s\":\"x\",\"b\":true,\"e"
+      "\":\"A\",\"any\":1,\"l\":[1],\"m\":[\"2\"],\"must\":7,\"z\":{\"must\":"
+      "2,\"id\":\"z\"},\"zs\":[],\"zn\":[{\"must\":3}]}}",
+      "", 1 }
 };
 
 

@@ -19,10 +19,13 @@ static const char  gql_schema[] =
     "    size: 2}) "
     "  ys: [Y!]! @rest(get: \"/ys?k=${keys*}&u=${Y.id}\", "
     "    batch: {key: \"k\", by: \"id\"}) } "
+    "type Z { id: ID! i: Int f: Float s: String b: Boolean e: E any: Any "
+    "  l: [Int!] m: [ID] must: Int! z: Z zs: [Z] zn: [Z!]! } "
     "union U @discriminate(by: \"t\") = X | Y "
     "type Query { n(id: ID, l: [Int]): N @rest(get: \"/q?i=${args.id}"
     "&l=${args.l*}\") "
     "  us: [U!] @rest(get: \"/us\", select: \"v\") "
+    "  z: Z @rest(get: \"/z\") "
     "  y: Y! @rest(get: \"/y\", nullOn: [\"404\"]) "
     "  d: X @rest(get: \"/d\", default: \"{\\\"id\\\":1}\") } "
     "input I { a: Int = 7 b: [E] @json(path: \"bb\") } "
@@ -37,7 +40,9 @@ static const char *const  gql_operations[] = {
     "{ a: y { x { xs { xs { must } } } } b: y { x { xs { must } } } us { "
     "  __typename } }",
     "mutation { a: m(i: {b: [A, null, C]}) { id n { id } } "
-    "  b: m(i: {a: 1}) { id } }"
+    "  b: m(i: {a: 1}) { id } }",
+    "{ z { id i alias: f s b e any l m must z { must id } zs { s id } "
+    "  zn { must } } }"
 };
 
 #define GQL_OPERATIONS  (sizeof(gql_operations) / sizeof(gql_operations[0]))

@@ -1,7 +1,8 @@
 package Bench::Fixtures;
 
-# What the backends serve (fixtures/NAME.json), and what a gateway has to
-# answer (expected/NAME.json).  The same bytes on every machine.
+# What the backends serve (fixtures/NAME.json), what is posted
+# (requests/NAME.json), and what a gateway has to answer (expected/NAME.json).
+# The same bytes on every machine.
 
 use strict;
 use warnings;
@@ -107,6 +108,15 @@ sub article {
 }
 
 
+sub item {
+    my ($i, $sku) = @_;
+
+    return sprintf('{"sku":"%s","name":"Product %d","price":%s,"stock":%d,'
+                   . '"brand":"brand-%d"}',
+                   $sku, $i, ($i * 350 + 199) / 100, $i * 7 % 50, $i % 4);
+}
+
+
 sub list { return '[' . join(',', @_) . ']' }
 
 
@@ -140,7 +150,78 @@ sub fixtures {
     } 0 .. 19) . '}';
     $doc{product} = article(7);
 
+    # the orders' products: 40 orders have 16 different ones
+    my %skus = map { 'SKU-' . hex_of($_, 8) => 1 } 0 .. 39;
+    my @skus = sort keys %skus;
+    $doc{catalog} = list(map { item($_, $skus[$_]) } 0 .. $#skus);
+
     return \%doc;
+}
+
+
+# what is posted: a GraphQL operation with its variables
+
+my $user_fields = 'id name email active tier created_at score '
+    . 'address { street city zip country } roles '
+    . 'preferences { lang currency newsletter theme } avatar bio';
+my $order_fields = 'id sku status amount currency placed_at lines note gift '
+    . 'tracking';
+my $product_fields = 'id name price score tags image in_stock '
+    . 'category { id name }';
+
+
+sub requests {
+    return {
+        gql1 => {
+            query => 'query User($id: Int!) { user(id: $id)'
+                . ' { id name email } }',
+            variables => { id => 42 },
+        },
+        gql3 => {
+            query => 'query Home($id: Int!, $first: Int = 10) { user(id: $id)'
+                . " { $user_fields } recent_orders(user: \$id, first: \$first)"
+                . " { $order_fields } recommendations(user: \$id)"
+                . " { $product_fields } }",
+            operationName => 'Home',
+            variables => { id => 42, first => 5 },
+        },
+        gqln => {
+            query => 'query Orders($id: Int!) { orders(user: $id)'
+                . ' { id amount status product { sku name price stock } } }',
+            variables => { id => 42 },
+        },
+    };
+}
+
+
+# what the gateway answers them
+sub answers {
+    my ($value, $agg3) = @_;
+
+    my %product;
+
+    for my $item (@{ $value->{catalog} }) {
+        my %product_of = %$item;
+        delete $product_of{brand};
+        $product{ $item->{sku} } = \%product_of;
+    }
+
+    my %user;
+    $user{$_} = $value->{users}{$_} for qw(id name email);
+
+    my @orders = map { {
+        id => $_->{id}, amount => $_->{amount}, status => $_->{status},
+        product => $product{ $_->{sku} },
+    } } @{ $value->{orders}{items} };
+
+    return (
+        'gql1' => { data => { user => \%user } },
+        'gql3' => { data => $agg3 },
+        'gqln' => { data => { orders => \@orders } },
+        'gql3-noslice' => { data => {
+            %$agg3, recent_orders => $value->{orders}{items},
+        } },
+    );
 }
 
 
@@ -161,6 +242,7 @@ sub expected {
     } @{ $value{shape} };
 
     return {
+        answers(\%value, \%agg3),
         (map { $_ => $value{$_} }
             qw(users orders recommendations cache fallback)),
         'agg3'          => \%agg3,
@@ -222,9 +304,9 @@ sub write_fixtures {
     my $doc = fixtures();
     my $expected = expected($doc);
     my $pages = pages();
+    my $requests = requests();
 
-    mkpath("$dir/fixtures");
-    mkpath("$dir/expected");
+    mkpath([ map { "$dir/$_" } qw(fixtures expected requests) ]);
 
     for my $set ($doc, $pages) {
         write_file("$dir/fixtures/$_.json", Encode::encode_utf8($set->{$_}))
@@ -233,6 +315,9 @@ sub write_fixtures {
 
     write_file("$dir/expected/$_.json", canonical($expected->{$_}))
         for keys %$expected;
+
+    write_file("$dir/requests/$_.json", canonical($requests->{$_}))
+        for keys %$requests;
 
     return;
 }

@@ -1,0 +1,553 @@
+
+/*
+ * The short way of the writer: values in which members come in the order of
+ * the selections, so that most of the answer is one piece of what was sent.
+ * Whatever is not as simple as that, and every error, is left to the general
+ * way, which begins with the value again.
+ */
+
+
+#include "agg_gql_exec.h"
+#include "agg_block.h"
+
+
+/* most objects and lists in one another */
+
+#define AGG_GQL_STREAM_DEPTH   16
+
+/* a set is not tried any more when it has failed that much more often */
+
+#define AGG_GQL_STREAM_FAILED  8
+
+
+typedef struct {
+    agg_gql_set_t          *set;        /* of the object, or of the elements */
+    uint32_t                index;      /* the selected field that is due */
+    unsigned                list:1;
+    unsigned                nullable:1; /* the elements */
+} agg_gql_level_t;
+
+
+typedef struct {
+    const u_char           *pos;
+    const u_char           *end;
+    const u_char           *run;        /* what is not copied yet begins */
+    agg_buf_t              *out;
+    unsigned                depth;
+    agg_gql_level_t         levels[AGG_GQL_STREAM_DEPTH];
+} agg_gql_stream_t;
+
+
+static int agg_gql_stream_value(agg_gql_stream_t *s,
+    const agg_gql_node_t *node, agg_gql_wraps_t wraps);
+static int agg_gql_stream_enter(agg_gql_stream_t *s, agg_gql_set_t *set,
+    unsigned list, unsigned nullable);
+static int agg_gql_stream_element(agg_gql_stream_t *s);
+static int agg_gql_stream_member(agg_gql_stream_t *s);
+static inline int agg_gql_stream_is_key(const agg_gql_stream_t *s,
+    const agg_gql_node_t *node);
+static int agg_gql_stream_name(agg_gql_stream_t *s, const u_char *comma);
+static int agg_gql_stream_skip(agg_gql_stream_t *s, const agg_gql_level_t *l,
+    const u_char *comma);
+static int agg_gql_stream_scalars(agg_gql_stream_t *s,
+    const agg_gql_node_t *node);
+static inline int agg_gql_stream_scalar(agg_gql_stream_t *s,
+    const agg_gql_type_t *type);
+static int agg_gql_stream_enum(agg_gql_stream_t *s,
+    const agg_gql_type_t *type, const u_char *p);
+
+
+/* the bytes up to p are copied, those up to next are not */
+
+static inline int
+agg_gql_stream_drop(agg_gql_stream_t *s, const u_char *p, const u_char *next)
+{
+    if (p != s->run
+        && agg_buf_append(s->out, s->run, (size_t) (p - s->run)) != AGG_OK)
+    {
+        return 0;
+    }
+
+    s->run = next;
+
+    return 1;
+}
+
+
+static inline int
+agg_gql_stream_spaces(agg_gql_stream_t *s)
+{
+    const u_char  *p;
+
+    p = s->pos;
+
+    if (p == s->end || *p > ' ') {
+        return 1;
+    }
+
+    while (s->pos < s->end && *s->pos <= ' ') {
+        s->pos++;
+    }
+
+    return agg_gql_stream_drop(s, p, s->pos);
+}
+
+
+int
+agg_gql_stream(agg_gql_exec_t *e, const agg_gql_node_t *node,
+    agg_gql_wraps_t wraps, const agg_str_t *value)
+{
+    int               ok;
+    size_t            start;
+    agg_gql_set_t    *set;
+    agg_gql_stream_t  s;
+
+    set = node->sets;
+
+    if (set->live || !set->streams || set->failed >= AGG_GQL_STREAM_FAILED) {
+        return 0;
+    }
+
+    start = agg_buf_used(&e->out);
+
+    s.pos = value->data;
+    s.end = value->data + value->len;
+    s.run = s.pos;
+    s.out = &e->out;
+    s.depth = 0;
+
+    ok = agg_gql_stream_value(&s, node, wraps);
+
+    while (ok && s.depth != 0) {
+        ok = s.levels[s.depth - 1].list ? agg_gql_stream_element(&s)
+                                        : agg_gql_stream_member(&s);
+    }
+
+    if (ok && agg_gql_stream_drop(&s, s.pos, s.pos)) {
+        set->failed -= (set->failed != 0);
+        return 1;
+    }
+
+    e->out.pos = e->out.start + start;
+    set->failed += 2;
+
+    return 0;
+}
+
+
+static int
+agg_gql_stream_value(agg_gql_stream_t *s, const agg_gql_node_t *node,
+    agg_gql_wraps_t wraps)
+{
+    if (s->pos == s->end) {
+        return 0;
+    }
+
+    if (*s->pos == 'n') {
+
+        if (agg_gql_non_null(wraps)) {
+            return 0;
+        }
+
+        s->pos = agg_gql_value_end(s->pos, s->end);
+
+        return 1;
+    }
+
+    if (node->plain) {
+        return agg_gql_stream_scalars(s, node);
+    }
+
+    wraps = agg_gql_nullable(wraps);
+
+    if (agg_gql_outer(wraps) != AGG_GQL_IS_LIST) {
+        return *s->pos == '{' && agg_gql_stream_enter(s, node->sets, 0, 0);
+    }
+
+    wraps = agg_gql_inner(wraps);
+
+    return *s->pos == '[' && !agg_gql_is_list(wraps)
+           && agg_gql_stream_enter(s, node->sets, 1,
+                                   !agg_gql_non_null(wraps));
+}
+
+
+static int
+agg_gql_stream_enter(agg_gql_stream_t *s, agg_gql_set_t *set, unsigned list,
+    unsigned nullable)
+{
+    agg_gql_level_t  *l;
+
+    if (s->depth == AGG_GQL_STREAM_DEPTH || set->live || !set->streams) {
+        return 0;
+    }
+
+    l = &s->levels[s->depth++];
+
+    l->set = set;
+    l->index = 0;
+    l->list = list;
+    l->nullable = nullable;
+
+    s->pos++;
+
+    return agg_gql_stream_spaces(s);
+}
+
+
+/* stands behind "[" or an element */
+
+static int
+agg_gql_stream_element(agg_gql_stream_t *s)
+{
+    agg_gql_level_t  *l;
+
+    l = &s->levels[s->depth - 1];
+
+    if (!agg_gql_stream_spaces(s) || s->pos == s->end) {
+        return 0;
+    }
+
+    if (*s->pos == ']') {
+        s->pos++;
+        s->depth--;
+
+        return 1;
+    }
+
+    if (*s->pos == ',') {
+        s->pos++;
+
+        if (!agg_gql_stream_spaces(s) || s->pos == s->end) {
+            return 0;
+        }
+    }
+
+    if (*s->pos == '{') {
+        return agg_gql_stream_enter(s, l->set, 0, 0);
+    }
+
+    if (*s->pos != 'n' || !l->nullable) {
+        return 0;
+    }
+
+    s->pos = agg_gql_value_end(s->pos, s->end);
+
+    return 1;
+}
+
+
+/* stands behind "{" or a member */
+
+static int
+agg_gql_stream_member(agg_gql_stream_t *s)
+{
+    const u_char          *comma;
+    agg_gql_level_t       *l;
+    const agg_gql_node_t  *node;
+
+    l = &s->levels[s->depth - 1];
+
+    for ( ;; ) {
+
+        if (!agg_gql_stream_spaces(s) || s->pos == s->end) {
+            return 0;
+        }
+
+        if (*s->pos == '}') {
+            s->pos++;
+            s->depth--;
+
+            return l->index == l->set->nnodes;
+        }
+
+        comma = s->pos;
+
+        if (*s->pos == ',') {
+            s->pos++;
+
+            while (s->pos < s->end && *s->pos <= ' ') {
+                s->pos++;
+            }
+        }
+
+        node = &l->set->nodes[l->index];
+
+        if (l->index < l->set->nnodes && agg_gql_stream_is_key(s, node)) {
+
+            if (s->pos > comma + 1
+                && !agg_gql_stream_drop(s, comma + 1, s->pos))
+            {
+                return 0;
+            }
+
+            s->pos += node->key.len;
+
+        } else {
+
+            switch (agg_gql_stream_name(s, comma)) {
+
+            case 0:
+                return 0;
+
+            case 1:
+                continue;
+
+            default:
+                break;
+            }
+        }
+
+        l->index++;
+
+        if (!agg_gql_stream_spaces(s)
+            || !agg_gql_stream_value(s, node, node->wraps))
+        {
+            return 0;
+        }
+
+        if (!node->plain) {
+            return 1;
+        }
+    }
+}
+
+
+/* whether the key of the field due stands there as in the answer */
+
+static inline int
+agg_gql_stream_is_key(const agg_gql_stream_t *s, const agg_gql_node_t *node)
+{
+    if (!node->verbatim || (size_t) (s->end - s->pos) < node->key.len) {
+        return 0;
+    }
+
+    if (node->key.len <= AGG_BLOCK && s->end - s->pos >= AGG_BLOCK) {
+        return agg_block_same(s->pos, node->key.data, node->key.len);
+    }
+
+    return memcmp(s->pos, node->key.data, node->key.len) == 0;
+}
+
+
+/*
+ * A name that is not the key of the field due as it is written in the answer:
+ * 1 for one that is not selected, whose member was passed over, 2 for the
+ * field's, in whose place the key was written, 0 for that of another field.
+ */
+
+static int
+agg_gql_stream_name(agg_gql_stream_t *s, const u_char *comma)
+{
+    uint32_t               i;
+    agg_str_t              name;
+    const u_char          *p;
+    agg_gql_level_t       *l;
+    const agg_gql_node_t  *node;
+
+    l = &s->levels[s->depth - 1];
+    p = s->pos;
+
+    if (p == s->end || *p != '"') {
+        return 0;
+    }
+
+    name.data = (u_char *) p + 1;
+    s->pos = agg_gql_value_end(p, s->end);
+
+    if (s->pos - p < 2) {
+        return 0;
+    }
+
+    name.len = (size_t) (s->pos - p) - 2;
+
+    while (s->pos < s->end && (*s->pos <= ' ' || *s->pos == ':')) {
+        s->pos++;
+    }
+
+    i = agg_gql_find_member(l->set, &name);
+
+    if (i == AGG_GQL_NONE) {
+        return agg_gql_stream_skip(s, l, comma);
+    }
+
+    node = &l->set->nodes[l->index];
+
+    if (l->index == l->set->nnodes || node->member != i) {
+        return 0;
+    }
+
+    return agg_gql_stream_drop(s, comma + (*comma == ','), s->pos)
+           && agg_buf_append(s->out, node->key.data, node->key.len) == AGG_OK
+           ? 2 : 0;
+}
+
+
+/* with the comma before it, or, as long as none is selected, behind it */
+
+static int
+agg_gql_stream_skip(agg_gql_stream_t *s, const agg_gql_level_t *l,
+    const u_char *comma)
+{
+    s->pos = agg_gql_value_end(s->pos, s->end);
+
+    if (l->index != 0) {
+        return agg_gql_stream_drop(s, comma, s->pos);
+    }
+
+    while (s->pos < s->end && (*s->pos <= ' ' || *s->pos == ',')) {
+        s->pos++;
+    }
+
+    return agg_gql_stream_drop(s, comma, s->pos);
+}
+
+
+/* a scalar, or a list of them */
+
+static int
+agg_gql_stream_scalars(agg_gql_stream_t *s, const agg_gql_node_t *node)
+{
+    agg_gql_wraps_t  wraps;
+
+    if (!agg_gql_is_list(node->wraps)) {
+        return agg_gql_stream_scalar(s, node->type);
+    }
+
+    if (*s->pos != '[') {
+        return 0;
+    }
+
+    wraps = agg_gql_inner(agg_gql_nullable(node->wraps));
+
+    for (s->pos++; /* void */ ; /* void */ ) {
+
+        if (!agg_gql_stream_spaces(s) || s->pos == s->end) {
+            return 0;
+        }
+
+        if (*s->pos == ']') {
+            s->pos++;
+            return 1;
+        }
+
+        if (*s->pos == ',') {
+            s->pos++;
+
+            if (!agg_gql_stream_spaces(s) || s->pos == s->end) {
+                return 0;
+            }
+        }
+
+        if (*s->pos == 'n' && !agg_gql_non_null(wraps)) {
+            s->pos = agg_gql_value_end(s->pos, s->end);
+            continue;
+        }
+
+        if (!agg_gql_stream_scalar(s, node->type)) {
+            return 0;
+        }
+    }
+}
+
+
+/* those of agg_gql_leaf() that stay as they are, or get quotes */
+
+static inline int
+agg_gql_stream_scalar(agg_gql_stream_t *s, const agg_gql_type_t *type)
+{
+    u_char         c;
+    const u_char  *p, *digit;
+
+    p = s->pos;
+    c = *p;
+
+    s->pos = agg_gql_value_end(p, s->end);
+
+    if (type->kind == AGG_GQL_ENUM_TYPE) {
+        return agg_gql_stream_enum(s, type, p);
+    }
+
+    switch (type->scalar) {
+
+    case AGG_GQL_SCALAR_STRING:
+        return c == '"';
+
+    case AGG_GQL_SCALAR_FLOAT:
+        return c == '-' || agg_is_digit(c);
+
+    case AGG_GQL_SCALAR_BOOLEAN:
+        return c == 't' || c == 'f';
+
+    case AGG_GQL_SCALAR_INT:
+
+        if (s->pos - p > 9) {
+            return 0;
+        }
+
+        break;
+
+    case AGG_GQL_SCALAR_ID:
+
+        if (c == '"') {
+            return 1;
+        }
+
+        break;
+
+    default:
+        return c != 'n';
+    }
+
+    for (digit = p; digit < s->pos; digit++) {
+        if (!agg_is_digit(*digit)) {
+            return 0;
+        }
+    }
+
+    if (type->scalar == AGG_GQL_SCALAR_INT) {
+        return 1;
+    }
+
+    return agg_gql_stream_drop(s, p, p)
+           && agg_buf_append(s->out, "\"", 1) == AGG_OK
+           && agg_gql_stream_drop(s, s->pos, s->pos)
+           && agg_buf_append(s->out, "\"", 1) == AGG_OK;
+}
+
+
+/* a value that is not written as the schema has it is left to others */
+
+static int
+agg_gql_stream_enum(agg_gql_stream_t *s, const agg_gql_type_t *type,
+    const u_char *p)
+{
+    size_t            len;
+    unsigned          i;
+    const agg_str_t  *json, *name;
+
+    len = (size_t) (s->pos - p);
+
+    for (i = 0; i < type->nvalues; i++) {
+        json = &type->values[i].json;
+
+        if (json->len != len || memcmp(json->data, p, len) != 0) {
+            continue;
+        }
+
+        name = &type->values[i].name;
+
+        if (*p == '"' && len == name->len + 2
+            && memcmp(p + 1, name->data, name->len) == 0)
+        {
+            return 1;
+        }
+
+        return agg_gql_stream_drop(s, p, s->pos)
+               && agg_buf_append(s->out, "\"", 1) == AGG_OK
+               && agg_buf_append(s->out, name->data, name->len) == AGG_OK
+               && agg_buf_append(s->out, "\"", 1) == AGG_OK;
+    }
+
+    return 0;
+}

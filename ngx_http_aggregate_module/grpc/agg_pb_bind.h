@@ -49,7 +49,7 @@ typedef struct {
 
 typedef struct {
     const agg_pb_message_t   *message;
-    const agg_pb_read_t      *options;
+    const agg_pb_read_t      *options;      /* the key of the hashes */
     agg_buf_t                *out;
     agg_pb_bound_t           *bound;
     uint32_t                  nbound;
@@ -68,7 +68,7 @@ agg_rc_e agg_pb_path(const agg_pb_message_t *m, const agg_str_t *name,
     agg_pb_path_t *path, agg_pb_error_t *err);
 
 
-/* takes no memory */
+/* takes no memory; what others take of out->mem is freed with the rest of it */
 
 void agg_pb_bind_init(agg_pb_bind_t *bind, const agg_pb_message_t *m,
     const agg_pb_read_t *options, agg_buf_t *out);

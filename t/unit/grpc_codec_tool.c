@@ -9,6 +9,8 @@
  *   field TYPE NAME BYTES      JSON of one field
  *   answer TYPE NAME BYTES     wire bytes, one field as JSON
  *   details BYTES              grpc-status-details-bin
+ *   bind TYPE BODY BYTES       lines "path NAME VALUE", "query NAME VALUE" on
+ *                              top of what BODY, "*", "-" or a field, is
  *   list                       the symbols
  * FLAGS are letters: a always_print, e enums_as_ints, p proto_names,
  * u ignore_unknown; "-": none.  Each but the first gives one line: "ok" and the
@@ -19,11 +21,17 @@
  * sources: grpc/agg_pb_to_json.c grpc/agg_pb_index.c grpc/agg_pb_keys.c
  * sources: grpc/agg_pb_print_message.c grpc/agg_pb_print_value.c
  * sources: grpc/agg_pb_print_known.c grpc/agg_pb_number.c
+ * sources: grpc/agg_pb_from_json.c grpc/agg_pb_json_token.c
+ * sources: grpc/agg_pb_json_value.c grpc/agg_pb_text.c grpc/agg_pb_writer.c
+ * sources: grpc/agg_pb_bind.c grpc/agg_pb_status.c grpc/agg_pb_base64.c
  * sources: json/agg_json.c json/agg_scan.c json/agg_write.c
  */
 
 
-#include "agg_pb_to_json.h"
+#define _GNU_SOURCE
+
+#include "agg_pb_bind.h"
+#include "agg_pb_status.h"
 #include "agg_test.h"
 
 
@@ -123,6 +131,149 @@ to_json(const char *type, const char *name, const char *flags, agg_str_t in)
 }
 
 
+static void
+wire(agg_rc_e rc, const agg_pb_error_t *err, agg_buf_t *out)
+{
+    u_char  *p;
+
+    if (rc != AGG_OK) {
+        printf("error %d %.*s\n", rc, (int) err->len, err->text);
+
+    } else {
+        printf("ok ");
+
+        for (p = out->start; p < out->pos; p++) {
+            printf("%02x", *p);
+        }
+
+        printf("\n");
+    }
+
+    mem.grow(NULL, out->start, 0, 0);
+}
+
+
+static void
+from_json(const char *type, const char *name, const char *flags, agg_str_t in)
+{
+    agg_rc_e                 rc;
+    agg_buf_t                out;
+    agg_pb_read_t            read;
+    agg_pb_error_t           err;
+    const agg_pb_field_t    *field;
+    const agg_pb_message_t  *m;
+
+    m = agg_pb_find_message(pool, (u_char *) type, strlen(type));
+
+    if (m == NULL) {
+        printf("error no type\n");
+        return;
+    }
+
+    field = name ? agg_pb_find_field(m, (u_char *) name, strlen(name)) : NULL;
+
+    memset(&read, 0, sizeof(read));
+    read.ignore_unknown = strchr(flags, 'u') != NULL;
+
+    agg_buf_init(&out, &mem, 1 << 28);
+
+    rc = agg_pb_from_json(pool, m, field, &in, &read, &out, &err);
+
+    wire(rc, &err, &out);
+}
+
+
+static void
+details(agg_str_t in)
+{
+    agg_rc_e            rc;
+    agg_buf_t           out;
+    agg_pb_print_t      print;
+    agg_grpc_details_t  d;
+
+    memset(&print, 0, sizeof(print));
+    agg_buf_init(&out, &mem, 1 << 28);
+
+    rc = agg_grpc_details(pool, in.data, in.len, &print, &out, &d);
+
+    printf("ok %d %u %ld %.*s\n", rc, d.n, (long) d.retry_after,
+           (int) agg_buf_used(&out), out.start);
+
+    if (agg_json_validate(out.start, agg_buf_used(&out), NULL) != AGG_OK) {
+        printf("not JSON\n");
+        exit(1);
+    }
+
+    mem.grow(NULL, out.start, 0, 0);
+}
+
+
+static void
+bind(const char *type, const char *body, agg_str_t in)
+{
+    int                      query;
+    char                    *p, *line, *name, *value, *text;
+    agg_rc_e                 rc;
+    agg_buf_t                out;
+    agg_str_t                n, v;
+    agg_pb_path_t            path;
+    agg_pb_bind_t            b;
+    agg_pb_read_t            read;
+    agg_pb_error_t           err;
+    const agg_pb_message_t  *m;
+
+    m = agg_pb_find_message(pool, (u_char *) type, strlen(type));
+
+    memset(&read, 0, sizeof(read));
+    agg_buf_init(&out, &mem, 1 << 28);
+    agg_pb_bind_init(&b, m, &read, &out);
+
+    if (strcmp(body, "*") == 0) {
+        agg_pb_bind_body(&b, NULL);
+
+    } else if (strcmp(body, "-") != 0) {
+        agg_pb_bind_body(&b, agg_pb_find_field(m, (u_char *) body,
+                                               strlen(body)));
+    }
+
+    rc = AGG_OK;
+    text = strndup((char *) in.data, in.len);
+
+    for (p = text; rc == AGG_OK && (line = strsep(&p, "\n")) != NULL; ) {
+
+        query = line[0] == 'q';
+        (void) strsep(&line, " ");
+        name = strsep(&line, " ");
+        value = line;
+
+        if (value == NULL) {
+            continue;
+        }
+
+        n = str_of(name);
+        v = str_of(value);
+
+        if (query) {
+            rc = agg_pb_bind_query(&b, &n, &v, &err);
+            continue;
+        }
+
+        rc = agg_pb_path(m, &n, &path, &err);
+
+        if (rc == AGG_OK) {
+            rc = agg_pb_bind_reserve(&b, &path);
+        }
+
+        if (rc == AGG_OK) {
+            rc = agg_pb_bind_path(&b, &path, &v, &err);
+        }
+    }
+
+    free(text);
+    wire(rc, &err, &out);
+}
+
+
 int
 main(void)
 {
@@ -163,6 +314,30 @@ main(void)
             sscanf(line, "%*s %299s %299s %zu", type, flags, &len);
             in = take(len);
             to_json(type, flags, "-", in);
+            free(in.data - 1);
+
+        } else if (strcmp(verb, "from") == 0) {
+            sscanf(line, "%*s %299s %299s %zu", type, flags, &len);
+            in = take(len);
+            from_json(type, NULL, flags, in);
+            free(in.data - 1);
+
+        } else if (strcmp(verb, "field") == 0) {
+            sscanf(line, "%*s %299s %299s %zu", type, flags, &len);
+            in = take(len);
+            from_json(type, flags, "-", in);
+            free(in.data - 1);
+
+        } else if (strcmp(verb, "bind") == 0) {
+            sscanf(line, "%*s %299s %299s %zu", type, flags, &len);
+            in = take(len);
+            bind(type, flags, in);
+            free(in.data - 1);
+
+        } else if (strcmp(verb, "details") == 0) {
+            sscanf(line, "%*s %zu", &len);
+            in = take(len);
+            details(in);
             free(in.data - 1);
 
         } else if (strcmp(verb, "list") == 0) {

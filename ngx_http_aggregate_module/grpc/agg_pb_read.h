@@ -1,0 +1,150 @@
+
+/* between the parts of the reader of JSON */
+
+
+#ifndef AGG_PB_READ_H_INCLUDED
+#define AGG_PB_READ_H_INCLUDED
+
+
+#include "agg_pb_from_json.h"
+#include "agg_pb_keys.h"
+#include "agg_pb_text.h"
+
+
+#pragma GCC visibility push(hidden)
+
+
+#define AGG_PB_SEEN  32
+
+
+typedef enum {
+    AGG_PB_READ_MEMBERS = 0,
+    AGG_PB_READ_LIST,
+    AGG_PB_READ_MAP,
+    AGG_PB_READ_ANY             /* of a type whose JSON is its own */
+} agg_pb_read_e;
+
+
+/* an object or a list that was opened */
+
+typedef struct {
+    agg_pb_read_e             state;
+    unsigned                  first:1;
+    unsigned                  any:1;        /* "@type" may stand in it */
+    unsigned                  done:1;       /* the value of an Any was read */
+    unsigned                  typed:1;      /* "@type" was read */
+    unsigned                  packed:1;     /* a packed list has begun */
+    uint32_t                  nopen;        /* lengths left open at the end */
+    uint32_t                  group;        /* its end tag, or 0 */
+    uint32_t                  seen;         /* where its bits start */
+    uint32_t                  next;         /* the field that may come next */
+    uint32_t                  index;        /* of a list's element */
+    uint32_t                  scope;        /* of a map's keys */
+    const agg_pb_message_t   *m;
+    const agg_pb_field_t     *field;        /* of a list or a map */
+    agg_str_t                 name;         /* of the member, raw */
+} agg_pb_level_t;
+
+
+typedef struct {
+    const agg_pb_pool_t      *pool;
+    const agg_pb_read_t      *options;
+    agg_pb_error_t           *err;
+    const agg_pb_field_t     *root;         /* the body is this field */
+
+    const u_char             *start;
+    const u_char             *p;
+    const u_char             *end;
+    size_t                    looked;       /* bytes left to look ahead */
+
+    uint32_t                 *seen;         /* bits of fields and oneofs */
+    uint32_t                  nseen;
+    uint32_t                  seen_size;
+
+    uint32_t                  depth;
+    uint32_t                  scopes;
+    agg_buf_t                 text;         /* a text without its escapes */
+
+    agg_pb_keys_t             keys;
+    agg_pb_writer_t           w;
+    agg_pb_level_t            levels[AGG_PB_DEPTH];
+    uint32_t                  seen_first[AGG_PB_SEEN];
+} agg_pb_json_t;
+
+
+/* a JSON string: what is between its quotes */
+
+typedef struct {
+    agg_str_t                 raw;
+    unsigned                  escaped;
+} agg_pb_string_t;
+
+
+static inline void
+agg_pb_space(agg_pb_json_t *r)
+{
+    while (r->p < r->end
+           && (*r->p == ' ' || *r->p == '\n' || *r->p == '\r'
+               || *r->p == '\t'))
+    {
+        r->p++;
+    }
+}
+
+
+/* AGG_INVALID with the path of what is being read, and a text */
+
+agg_rc_e agg_pb_refuse(agg_pb_json_t *r, const char *what);
+agg_rc_e agg_pb_refuse_name(agg_pb_json_t *r, const char *what,
+    const agg_str_t *name);
+agg_rc_e agg_pb_refuse_syntax(agg_pb_json_t *r);
+
+
+/*
+ * At r->p: a string; a word such as null, 1 or 0; any value, passed over.
+ * "text" is the string decoded, in the input or in r->text.
+ */
+
+agg_rc_e agg_pb_string(agg_pb_json_t *r, agg_pb_string_t *s);
+agg_rc_e agg_pb_decode(agg_pb_json_t *r, const agg_pb_string_t *s,
+    agg_str_t *text);
+int agg_pb_word(agg_pb_json_t *r, const char *word, size_t len);
+agg_rc_e agg_pb_pass(agg_pb_json_t *r);
+
+/* up to the next element or name, over a colon, up to the next value */
+
+agg_rc_e agg_pb_next(agg_pb_json_t *r, agg_pb_level_t *level, u_char close,
+    unsigned *end);
+agg_rc_e agg_pb_colon(agg_pb_json_t *r);
+agg_rc_e agg_pb_next_member(agg_pb_json_t *r, agg_pb_level_t *level,
+    agg_pb_string_t *name, unsigned *end);
+
+/* finds "@type" in the object at r->p, and stays there */
+
+agg_rc_e agg_pb_find_type(agg_pb_json_t *r, agg_str_t *type);
+
+
+/*
+ * A scalar at r->p is written: with its tag, or as an element of a packed list;
+ * absent: its default is left out.  *drop is set where an enum's name is not
+ * known and passed over.
+ */
+
+agg_rc_e agg_pb_scalar(agg_pb_json_t *r, const agg_pb_field_t *f, int tag,
+    int absent, unsigned *drop);
+
+/* a message that is one string */
+
+agg_rc_e agg_pb_text_value(agg_pb_json_t *r, const agg_pb_message_t *m,
+    const agg_pb_field_t *f);
+
+/* the key of a map's pair, whose name is the string */
+
+agg_rc_e agg_pb_read_key(agg_pb_json_t *r, agg_pb_level_t *level,
+    const agg_pb_string_t *name);
+
+
+#pragma GCC visibility pop
+
+
+#endif /* AGG_PB_READ_H_INCLUDED */

@@ -343,6 +343,8 @@ ngx_http_aggregate_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_aggregate_module);
     amcf->used = 1;
 
+    ngx_http_aggregate_fetch_use(cf);
+
     rv = ngx_http_aggregate_parse_block(cf, cmd, block);
     if (rv != NGX_CONF_OK) {
         return rv;

@@ -235,8 +235,16 @@ ngx_http_aggregate_cache_add_variables(ngx_conf_t *cf)
 static ngx_int_t
 ngx_http_aggregate_cache_init(ngx_conf_t *cf)
 {
-    ngx_http_handler_pt        *h;
-    ngx_http_core_main_conf_t  *cmcf;
+    ngx_http_handler_pt                   *h;
+    ngx_http_core_main_conf_t             *cmcf;
+    ngx_http_aggregate_cache_main_conf_t  *mcf;
+
+    mcf = ngx_http_conf_get_module_main_conf(cf,
+                                             ngx_http_aggregate_cache_module);
+
+    if (mcf->zones.nelts == 0) {
+        return NGX_OK;
+    }
 
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
 

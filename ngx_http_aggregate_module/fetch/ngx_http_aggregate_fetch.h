@@ -230,6 +230,7 @@ struct ngx_http_aggregate_fetch_s {
     /* for the engine only */
 
     ngx_http_aggregate_fetches_t    *fetches;
+    void                            *observed[2];   /* by observer number */
     ngx_http_aggregate_fetch_t      *leader;    /* the one sent for it */
     ngx_http_aggregate_fetch_t      *followers; /* the ones it is sent for */
     ngx_http_aggregate_fetch_t     **followers_last;
@@ -486,6 +487,14 @@ ngx_http_aggregate_join_t *ngx_http_aggregate_join_create(ngx_pool_t *pool,
  */
 
 void ngx_http_aggregate_fetch_phases(ngx_conf_t *cf);
+
+
+/*
+ * At configuration time, by whoever will fetch: without one the filters of the
+ * engine are not there, and a request does not pay for them.
+ */
+
+void ngx_http_aggregate_fetch_use(ngx_conf_t *cf);
 
 
 /* at configuration time, in postconfiguration; two at most */

@@ -18,6 +18,7 @@ typedef struct {
     ngx_http_aggregate_observer_t   *observers;
     ngx_uint_t                       nobservers;
     ngx_uint_t                       phases;    /* unsigned  phases:1; */
+    ngx_uint_t                       used;      /* unsigned  used:1; */
 } ngx_http_aggregate_fetch_main_conf_t;
 
 
@@ -37,6 +38,7 @@ typedef struct {
 
 /* ngx_http_aggregate_fetches.c */
 
+ngx_uint_t ngx_http_aggregate_fetch_is_used(ngx_conf_t *cf);
 void ngx_http_aggregate_fetches_abort(ngx_http_aggregate_fetches_t *fs);
 void ngx_http_aggregate_free_place(ngx_http_aggregate_try_t *t);
 void ngx_http_aggregate_fetches_run_delayed(ngx_http_aggregate_fetches_t *fs);

@@ -321,6 +321,10 @@ ngx_http_aggregate_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 static ngx_int_t
 ngx_http_aggregate_filter_init(ngx_conf_t *cf)
 {
+    if (!ngx_http_aggregate_fetch_is_used(cf)) {
+        return NGX_OK;
+    }
+
     if (ngx_http_aggregate_phase_init(cf) != NGX_OK) {
         return NGX_ERROR;
     }
@@ -374,4 +378,26 @@ ngx_http_aggregate_fetch_phases(ngx_conf_t *cf)
     fmcf = ngx_http_conf_get_module_main_conf(cf,
                                       ngx_http_aggregate_fetch_filter_module);
     fmcf->phases = 1;
+}
+
+
+void
+ngx_http_aggregate_fetch_use(ngx_conf_t *cf)
+{
+    ngx_http_aggregate_fetch_main_conf_t  *fmcf;
+
+    fmcf = ngx_http_conf_get_module_main_conf(cf,
+                                      ngx_http_aggregate_fetch_filter_module);
+    fmcf->used = 1;
+}
+
+
+ngx_uint_t
+ngx_http_aggregate_fetch_is_used(ngx_conf_t *cf)
+{
+    ngx_http_aggregate_fetch_main_conf_t  *fmcf;
+
+    fmcf = ngx_http_conf_get_module_main_conf(cf,
+                                      ngx_http_aggregate_fetch_filter_module);
+    return fmcf->used;
 }

@@ -139,6 +139,10 @@ ngx_http_aggregate_guard_failed(ngx_http_aggregate_try_t *t,
 static ngx_int_t
 ngx_http_aggregate_guard_init(ngx_conf_t *cf)
 {
+    if (!ngx_http_aggregate_fetch_is_used(cf)) {
+        return NGX_OK;
+    }
+
     ngx_http_next_body_filter = ngx_http_top_body_filter;
     ngx_http_top_body_filter = ngx_http_aggregate_guard_body_filter;
 

@@ -239,6 +239,8 @@ ngx_http_aggregate_graphql_block(ngx_conf_t *cf, ngx_command_t *cmd,
         return "is duplicate";
     }
 
+    ngx_http_aggregate_fetch_use(cf);
+
     gcf = ngx_http_aggregate_graphql_create(cf);
     if (gcf == NULL) {
         return NGX_CONF_ERROR;

@@ -24,7 +24,7 @@ static uint32_t agg_metrics_lookup(agg_metrics_t *m,
     agg_metrics_family_e family, uint64_t key);
 static uint32_t agg_metrics_insert(agg_metrics_t *m,
     agg_metrics_family_e family, uint64_t key);
-static inline uint32_t agg_metrics_find(agg_metrics_t *m,
+static uint32_t agg_metrics_find(agg_metrics_t *m,
     agg_metrics_known_t *known, agg_metrics_family_e family, uint32_t a,
     uint32_t b, uint32_t c, int *overflow);
 static uint32_t agg_metrics_find_new(agg_metrics_t *m,
@@ -34,10 +34,6 @@ static void agg_metrics_keep(agg_metrics_t *m, agg_metrics_family_e family,
     uint32_t slot, uint32_t bucket, uint64_t duration,
     const uint64_t *trace_id, uint64_t span_id, uint64_t time);
 static uint64_t agg_metrics_check(const agg_metrics_exemplar_t *e);
-
-
-#define agg_metrics_key(a, b, c)                                             \
-    ((uint64_t) (a) << 42 | (uint64_t) (b) << 21 | (c))
 
 
 static size_t
@@ -448,18 +444,29 @@ agg_metrics_add(agg_metrics_t *m, agg_metrics_family_e family, uint32_t a,
 }
 
 
-static inline uint32_t
+static uint64_t *
+agg_metrics_data(agg_metrics_t *m, agg_metrics_family_e family, uint32_t slot)
+{
+    size_t  words;
+
+    words = family < AGG_METRICS_HISTOGRAMS ? agg_metrics_width(m) : 1;
+
+    return m->tables[family].data + slot * words;
+}
+
+
+static uint32_t
 agg_metrics_find(agg_metrics_t *m, agg_metrics_known_t *known,
     agg_metrics_family_e family, uint32_t a, uint32_t b, uint32_t c,
     int *overflow)
 {
-    uint32_t  i;
+    agg_metrics_place_t  *place;
 
-    i = (a ^ b) % AGG_METRICS_KNOWN;
+    place = agg_metrics_known(known, family, a, b, c);
 
-    if (known->place[family][i].key == agg_metrics_key(a, b, c)) {
+    if (place) {
         *overflow = 0;
-        return known->place[family][i].slot;
+        return place->slot;
     }
 
     return agg_metrics_find_new(m, known, family, a, b, c, overflow);
@@ -476,18 +483,20 @@ agg_metrics_find_new(agg_metrics_t *m, agg_metrics_known_t *known,
     agg_metrics_family_e family, uint32_t a, uint32_t b, uint32_t c,
     int *overflow)
 {
-    int32_t   n;
-    uint32_t  i;
+    int32_t               n;
+    agg_metrics_place_t  *place;
 
     *overflow = 0;
 
     n = agg_metrics_add(m, family, a, b, c);
 
     if (n >= 0) {
-        i = (a ^ b) % AGG_METRICS_KNOWN;
+        place = &known->place[family][(a ^ b) % AGG_METRICS_KNOWN];
 
-        known->place[family][i].key = agg_metrics_key(a, b, c);
-        known->place[family][i].slot = (uint32_t) n;
+        place->key = agg_metrics_key(a, b, c);
+        place->slot = (uint32_t) n;
+        place->data = family < AGG_METRICS_COUNTERS
+                      ? agg_metrics_data(m, family, place->slot) : NULL;
 
     } else {
         *overflow = 1;
@@ -517,7 +526,7 @@ agg_metrics_count(agg_metrics_t *m, agg_metrics_known_t *known,
     slot = agg_metrics_find(m, known, family, a, b, c, &overflow);
 
     if (slot != AGG_METRICS_NO_SLOT) {
-        agg_metrics_inc(&m->tables[family].data[slot], n);
+        agg_metrics_inc(agg_metrics_data(m, family, slot), n);
     }
 
     return overflow;
@@ -545,7 +554,7 @@ agg_metrics_observe(agg_metrics_t *m, agg_metrics_known_t *known,
         }
     }
 
-    data = m->tables[family].data + (size_t) slot * agg_metrics_width(m);
+    data = agg_metrics_data(m, family, slot);
 
     agg_metrics_inc(&data[0], duration);
     agg_metrics_inc(&data[1 + bucket], 1);

@@ -106,10 +106,13 @@ typedef struct {
 #define AGG_METRICS_KNOWN  32
 
 typedef struct {
-    struct {
-        uint64_t        key;
-        uint32_t        slot;
-    } place[AGG_METRICS_FAMILIES][AGG_METRICS_KNOWN];
+    uint64_t            key;
+    uint64_t           *data;          /* none of gauges */
+    uint32_t            slot;
+} agg_metrics_place_t;
+
+typedef struct {
+    agg_metrics_place_t place[AGG_METRICS_FAMILIES][AGG_METRICS_KNOWN];
 } agg_metrics_known_t;
 
 
@@ -221,6 +224,9 @@ void agg_metrics_leave(agg_metrics_t *m, agg_metrics_process_t *process);
 #define agg_metrics_b(key)  ((uint32_t) ((key) >> 21) & 0x1fffff)
 #define agg_metrics_c(key)  ((uint32_t) (key) & 0x1fffff)
 
+#define agg_metrics_key(a, b, c)                                             \
+    ((uint64_t) (a) << 42 | (uint64_t) (b) << 21 | (c))
+
 #define agg_metrics_read(p)  __atomic_load_n(p, __ATOMIC_RELAXED)
 #define agg_metrics_inc(p, n)                                                \
     ((void) __atomic_fetch_add(p, n, __ATOMIC_RELAXED))
@@ -235,6 +241,85 @@ int agg_metrics_exemplar(agg_metrics_t *m, agg_metrics_family_e family,
 
 /* the words of a histogram's series: its sum, then its buckets */
 #define agg_metrics_width(m)  ((m)->nbuckets + 2)
+
+
+/*
+ * The same as the functions of these names for a label set that is known, in
+ * a few instructions.  0, and NULL: it is not, and nothing was counted.
+ */
+
+static inline agg_metrics_place_t *
+agg_metrics_known(agg_metrics_known_t *known, agg_metrics_family_e family,
+    uint32_t a, uint32_t b, uint32_t c)
+{
+    agg_metrics_place_t  *place;
+
+    place = &known->place[family][(a ^ b) % AGG_METRICS_KNOWN];
+
+    return place->key == agg_metrics_key(a, b, c) ? place : NULL;
+}
+
+
+static inline int
+agg_metrics_count_known(agg_metrics_known_t *known,
+    agg_metrics_family_e family, uint32_t a, uint32_t b, uint32_t c,
+    uint64_t n)
+{
+    agg_metrics_place_t  *place;
+
+    place = agg_metrics_known(known, family, a, b, c);
+
+    if (place == NULL) {
+        return 0;
+    }
+
+    agg_metrics_inc(place->data, n);
+
+    return 1;
+}
+
+
+static inline int
+agg_metrics_observe_known(const agg_metrics_t *m, agg_metrics_known_t *known,
+    agg_metrics_family_e family, uint32_t a, uint32_t b, uint64_t duration)
+{
+    uint32_t              bucket;
+    agg_metrics_place_t  *place;
+
+    place = agg_metrics_known(known, family, a, b, 0);
+
+    if (place == NULL) {
+        return 0;
+    }
+
+    bucket = 0;
+
+    while (bucket < m->nbuckets && duration > m->bounds[bucket]) {
+        bucket++;
+    }
+
+    agg_metrics_inc(&place->data[0], duration);
+    agg_metrics_inc(&place->data[1 + bucket], 1);
+
+    return 1;
+}
+
+
+static inline int32_t *
+agg_metrics_cell_known(agg_metrics_known_t *known,
+    const agg_metrics_process_t *process, agg_metrics_family_e family,
+    uint32_t a)
+{
+    agg_metrics_place_t  *place;
+
+    place = agg_metrics_known(known, family, a, 0, 0);
+
+    if (place == NULL || process == NULL) {
+        return NULL;
+    }
+
+    return &process->cells[2 * place->slot + (family - AGG_METRICS_COUNTERS)];
+}
 
 
 #pragma GCC visibility pop

@@ -383,13 +383,6 @@ agg_metrics_write_zone(agg_metrics_t *m, gw_prometheus_t *p,
 
 
 uint32_t
-agg_metrics_outcome(const uint8_t *name, size_t len)
-{
-    return agg_metrics_word(agg_metrics_outcomes, name, len);
-}
-
-
-uint32_t
 agg_metrics_result(const uint8_t *name, size_t len)
 {
     return agg_metrics_word(agg_metrics_results, name, len);

@@ -41,7 +41,6 @@ typedef struct {
 
 
 /* the number of a name in one of the lists above, 0: it is none of them */
-uint32_t agg_metrics_outcome(const uint8_t *name, size_t len);
 uint32_t agg_metrics_result(const uint8_t *name, size_t len);
 
 void agg_metrics_write(agg_metrics_t *m, gw_prometheus_t *p,

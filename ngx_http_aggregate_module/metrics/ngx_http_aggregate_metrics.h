@@ -34,6 +34,9 @@ typedef struct {
     ngx_http_upstream_main_conf_t      *upstreams;
     uint32_t                           *services; /* by upstream */
     ngx_cycle_t                        *cycle;
+
+    ngx_uint_t                          traced; /* unsigned  traced:1; */
+    ngx_uint_t                          cached; /* unsigned  cached:1; */
 } ngx_http_aggregate_metrics_zone_t;
 
 
@@ -122,23 +125,23 @@ struct ngx_http_aggregate_watch_s {
     void                               *trace;    /* the tracer's */
     ngx_http_aggregate_try_t           *part;     /* NULL: it is none */
 
-    unsigned                            main:1;
-    unsigned                            running:1;
-    unsigned                            aggregate:1;
-    unsigned                            asked:1;  /* an upstream was */
+    ngx_pool_cleanup_t                  cleanup;
+
+    ngx_uint_t                          running;  /* unsigned  running:1; */
+    ngx_uint_t                          aggregate;
+                                                /* unsigned  aggregate:1; */
 };
 
 
 /* watch */
 
-ngx_http_aggregate_watch_t *ngx_http_aggregate_watch_get(
+ngx_http_aggregate_watch_t *ngx_http_aggregate_watch_find(
     ngx_http_request_t *r);
 ngx_http_aggregate_watch_t *ngx_http_aggregate_watch_create(
     ngx_http_request_t *r);
 ngx_int_t ngx_http_aggregate_watch_handler(ngx_http_request_t *r);
-ngx_uint_t ngx_http_aggregate_watch_tries(ngx_http_aggregate_watch_t *w);
-ngx_http_upstream_state_t *ngx_http_aggregate_watch_state(
-    ngx_http_aggregate_watch_t *w);
+ngx_uint_t ngx_http_aggregate_watch_count(ngx_array_t *states,
+    ngx_uint_t from);
 uint64_t ngx_http_aggregate_watch_clock(void);
 
 /* request */
@@ -150,10 +153,10 @@ void ngx_http_aggregate_metrics_end(ngx_http_aggregate_watch_t *w);
 void ngx_http_aggregate_metrics_set(ngx_http_request_t *r,
     ngx_http_aggregate_watch_t *w);
 void ngx_http_aggregate_metrics_leave(ngx_http_aggregate_watch_t *w);
-void ngx_http_aggregate_metrics_count(ngx_http_request_t *r,
+void ngx_http_aggregate_metrics_count_any(ngx_http_request_t *r,
     ngx_http_aggregate_metrics_zone_t *zone, agg_metrics_family_e family,
     uint32_t a, uint32_t b, uint32_t c, uint64_t n);
-void ngx_http_aggregate_metrics_observe(ngx_http_request_t *r,
+void ngx_http_aggregate_metrics_observe_any(ngx_http_request_t *r,
     ngx_http_aggregate_metrics_zone_t *zone, agg_metrics_family_e family,
     uint32_t a, uint32_t b, uint64_t duration);
 uint32_t ngx_http_aggregate_metrics_cache(ngx_http_request_t *r,
@@ -232,9 +235,79 @@ uint32_t ngx_http_aggregate_metrics_part(
 
 
 extern ngx_module_t  ngx_http_aggregate_metrics_module;
-
 extern ngx_str_t     ngx_http_aggregate_metrics_kind;
 ngx_int_t ngx_http_aggregate_metrics_status_handler(ngx_http_request_t *r);
+
+
+static ngx_inline ngx_http_aggregate_watch_t *
+ngx_http_aggregate_watch_get(ngx_http_request_t *r)
+{
+    ngx_http_aggregate_watch_t  *w;
+
+    w = ngx_http_get_module_ctx(r, ngx_http_aggregate_metrics_module);
+
+    if (w == NULL
+        && (r->uri_changes != NGX_HTTP_MAX_URI_CHANGES + 1
+            || r->filter_finalize))
+    {
+        return ngx_http_aggregate_watch_find(r);
+    }
+
+    return w;
+}
+
+
+/* the tries after the first, of an upstream that was asked */
+
+static ngx_inline ngx_uint_t
+ngx_http_aggregate_watch_retries(ngx_http_request_t *r, ngx_uint_t from)
+{
+    return r->upstream_states == NULL || r->upstream_states->nelts <= from + 1
+           ? 0 : ngx_http_aggregate_watch_count(r->upstream_states, from);
+}
+
+
+/* what is known is counted on the spot */
+
+static ngx_inline void
+ngx_http_aggregate_metrics_count(ngx_http_request_t *r,
+    ngx_http_aggregate_metrics_zone_t *zone, agg_metrics_family_e family,
+    uint32_t a, uint32_t b, uint32_t c, uint64_t n)
+{
+    if (!agg_metrics_count_known(zone->known, family, a, b, c, n)) {
+        ngx_http_aggregate_metrics_count_any(r, zone, family, a, b, c, n);
+    }
+}
+
+
+static ngx_inline int32_t *
+ngx_http_aggregate_metrics_cell(ngx_http_aggregate_metrics_zone_t *zone,
+    agg_metrics_family_e family, uint32_t a)
+{
+    int32_t  *cell;
+
+    cell = agg_metrics_cell_known(zone->known, zone->process, family, a);
+
+    return cell ? cell : agg_metrics_cell(zone->metrics, zone->known,
+                                          zone->process, family, a);
+}
+
+
+/* an observation of a request that is traced may become an exemplar */
+
+static ngx_inline void
+ngx_http_aggregate_metrics_observe(ngx_http_request_t *r,
+    ngx_http_aggregate_metrics_zone_t *zone, agg_metrics_family_e family,
+    uint32_t a, uint32_t b, uint64_t duration)
+{
+    if (zone->traced
+        || !agg_metrics_observe_known(zone->metrics, zone->known, family, a,
+                                      b, duration))
+    {
+        ngx_http_aggregate_metrics_observe_any(r, zone, family, a, b,
+                                               duration);
+    }
+}
 
 
 #pragma GCC visibility pop

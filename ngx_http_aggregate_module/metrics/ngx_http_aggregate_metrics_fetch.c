@@ -134,6 +134,26 @@ ngx_http_aggregate_metrics_part(ngx_http_aggregate_metrics_zone_t *zone,
 }
 
 
+/* looked up once for all that is counted of a fetch */
+
+static uint32_t
+ngx_http_aggregate_metrics_service_of(ngx_http_aggregate_fetch_t *fetch,
+    ngx_http_aggregate_metrics_zone_t *zone)
+{
+    uint32_t  number;
+
+    number = (uint32_t) (uintptr_t) ngx_http_aggregate_metrics_observed(fetch);
+
+    if (number == 0) {
+        number = ngx_http_aggregate_metrics_part(zone, fetch->name);
+        ngx_http_aggregate_metrics_observed(fetch)
+                                             = (void *) (uintptr_t) number;
+    }
+
+    return number;
+}
+
+
 static void
 ngx_http_aggregate_metrics_try_begin(ngx_http_aggregate_try_t *t)
 {
@@ -149,7 +169,7 @@ ngx_http_aggregate_metrics_try_begin(ngx_http_aggregate_try_t *t)
     }
 
     zone = w->zone;
-    service = ngx_http_aggregate_metrics_part(zone, t->fetch->name);
+    service = ngx_http_aggregate_metrics_service_of(t->fetch, zone);
 
     if (t->number > 1) {
         ngx_http_aggregate_metrics_count(t->request, zone,
@@ -157,8 +177,8 @@ ngx_http_aggregate_metrics_try_begin(ngx_http_aggregate_try_t *t)
                                          0, 0, 1);
     }
 
-    cell = agg_metrics_cell(zone->metrics, zone->known, zone->process,
-                            AGG_METRICS_BACKEND_IN_FLIGHT, service);
+    cell = ngx_http_aggregate_metrics_cell(zone,
+                                     AGG_METRICS_BACKEND_IN_FLIGHT, service);
     if (cell) {
         (*cell)++;
         ngx_http_aggregate_metrics_observed(t) = cell;
@@ -171,6 +191,7 @@ ngx_http_aggregate_metrics_try_end(ngx_http_aggregate_try_t *t)
 {
     int32_t                     *cell;
     uint32_t                     result, tier;
+    ngx_uint_t                   retries;
     ngx_http_aggregate_watch_t  *w;
 
     w = ngx_http_aggregate_metrics_observed(t->fetches);
@@ -186,7 +207,17 @@ ngx_http_aggregate_metrics_try_end(ngx_http_aggregate_try_t *t)
         ngx_http_aggregate_metrics_observed(t) = NULL;
     }
 
-    if (!t->header) {
+    retries = ngx_http_aggregate_watch_retries(t->request, 0);
+
+    if (retries) {
+        ngx_http_aggregate_metrics_count(t->request, w->zone,
+                                AGG_METRICS_BACKEND_RETRIES,
+                                ngx_http_aggregate_metrics_service_of(t->fetch,
+                                                                   w->zone),
+                                0, 0, retries);
+    }
+
+    if (!t->header || !w->zone->cached) {
         return;
     }
 
@@ -227,7 +258,7 @@ ngx_http_aggregate_metrics_result(ngx_http_aggregate_fetch_t *fetch)
 
     r = fetch->fetches->request;
     zone = w->zone;
-    service = ngx_http_aggregate_metrics_part(zone, fetch->name);
+    service = ngx_http_aggregate_metrics_service_of(fetch, zone);
 
     if (fetch->reason == NGX_HTTP_AGGREGATE_CANCELLED) {
 
@@ -277,11 +308,19 @@ ngx_http_aggregate_metrics_close(ngx_http_aggregate_fetches_t *fs)
         return;
     }
 
-    outcome = AGG_METRICS_FAILED;
+    switch (fs->outcome ? fs->outcome[0] : 'f') {
 
-    if (fs->outcome) {
-        outcome = agg_metrics_outcome((u_char *) fs->outcome,
-                                      ngx_strlen(fs->outcome));
+    case 'c':
+        outcome = AGG_METRICS_COMPLETE;
+        break;
+
+    case 'p':
+        outcome = AGG_METRICS_PARTIAL;
+        break;
+
+    default: /* "failed" */
+        outcome = AGG_METRICS_FAILED;
+        break;
     }
 
     ngx_http_aggregate_metrics_count(fs->request, w->zone,

@@ -418,6 +418,8 @@ ngx_http_aggregate_metrics_init(ngx_conf_t *cf)
     zones = mmcf->zones.elts;
 
     for (i = 0; i < mmcf->zones.nelts; i++) {
+        zones[i]->traced = (mmcf->tracer != NULL);
+        zones[i]->cached = (mmcf->cache_status != NGX_ERROR);
         zones[i]->upstreams = ngx_http_conf_get_module_main_conf(cf,
                                                    ngx_http_upstream_module);
     }

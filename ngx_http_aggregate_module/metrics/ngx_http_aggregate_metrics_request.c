@@ -10,8 +10,13 @@
 
 static uint32_t ngx_http_aggregate_metrics_route(ngx_http_request_t *r,
     ngx_http_aggregate_metrics_loc_conf_t *mlcf);
+static void ngx_http_aggregate_metrics_service_find(
+    ngx_http_aggregate_watch_t *w,
+    ngx_http_aggregate_metrics_loc_conf_t *mlcf);
 static uint32_t ngx_http_aggregate_metrics_error(
     ngx_http_aggregate_watch_t *w);
+static uint32_t ngx_http_aggregate_metrics_log_cache(ngx_http_request_t *r,
+    ngx_http_aggregate_metrics_zone_t *zone, uint32_t route);
 static uint32_t ngx_http_aggregate_metrics_backend(ngx_http_request_t *r,
     ngx_http_aggregate_watch_t *w, uint32_t result);
 static void ngx_http_aggregate_metrics_full(ngx_http_request_t *r,
@@ -43,10 +48,10 @@ ngx_http_aggregate_metrics_preaccess(ngx_http_request_t *r)
     }
 
     w->zone = mlcf->zone;
-    w->route = ngx_http_aggregate_metrics_route(r, mlcf);
+    w->route = mlcf->route->lengths == NULL
+               ? mlcf->number : ngx_http_aggregate_metrics_route(r, mlcf);
 
-    w->in_flight = agg_metrics_cell(w->zone->metrics, w->zone->known,
-                                    w->zone->process,
+    w->in_flight = ngx_http_aggregate_metrics_cell(w->zone,
                                     AGG_METRICS_REQUESTS_IN_FLIGHT, w->route);
     if (w->in_flight) {
         (*w->in_flight)++;
@@ -107,11 +112,11 @@ ngx_http_aggregate_metrics_route(ngx_http_request_t *r,
 ngx_int_t
 ngx_http_aggregate_metrics_log(ngx_http_request_t *r)
 {
-    uint32_t                                route, status, result, tier;
-    ngx_msec_int_t                          ms;
-    ngx_http_aggregate_watch_t             *w;
-    ngx_http_aggregate_metrics_zone_t      *zone;
-    ngx_http_aggregate_metrics_loc_conf_t  *mlcf;
+    uint32_t                                 route, status, result;
+    ngx_msec_int_t                           ms;
+    ngx_http_aggregate_watch_t              *w;
+    ngx_http_aggregate_metrics_zone_t       *zone;
+    ngx_http_aggregate_metrics_loc_conf_t   *mlcf;
 
     if (r != r->main) {
         return NGX_OK;
@@ -146,12 +151,8 @@ ngx_http_aggregate_metrics_log(ngx_http_request_t *r)
          + (ngx_msec_int_t) ngx_cached_time->msec
          - (ngx_msec_int_t) r->start_msec;
 
-    result = ngx_http_aggregate_metrics_cache(r, &tier);
-
-    if (result) {
-        ngx_http_aggregate_metrics_count(r, zone, AGG_METRICS_CACHE_REQUESTS,
-                                         route, result, tier, 1);
-    }
+    result = zone->cached
+             ? ngx_http_aggregate_metrics_log_cache(r, zone, route) : 0;
 
     ngx_http_aggregate_metrics_count(r, zone, AGG_METRICS_REQUESTS, route,
                                      status, 0, 1);
@@ -161,11 +162,29 @@ ngx_http_aggregate_metrics_log(ngx_http_request_t *r)
                             ngx_http_aggregate_metrics_backend(r, w, result),
                             (uint64_t) ngx_max(ms, 0) * 1000);
 
-    if (w) {
-        ngx_http_aggregate_metrics_leave(w);
+    if (w && w->in_flight) {
+        (*w->in_flight)--;
+        w->in_flight = NULL;
     }
 
     return NGX_OK;
+}
+
+
+static uint32_t
+ngx_http_aggregate_metrics_log_cache(ngx_http_request_t *r,
+    ngx_http_aggregate_metrics_zone_t *zone, uint32_t route)
+{
+    uint32_t  result, tier;
+
+    result = ngx_http_aggregate_metrics_cache(r, &tier);
+
+    if (result) {
+        ngx_http_aggregate_metrics_count(r, zone, AGG_METRICS_CACHE_REQUESTS,
+                                         route, result, tier, 1);
+    }
+
+    return result;
 }
 
 
@@ -213,9 +232,6 @@ ngx_http_aggregate_metrics_leave(ngx_http_aggregate_watch_t *w)
 void
 ngx_http_aggregate_metrics_begin(ngx_http_aggregate_watch_t *w)
 {
-    ngx_uint_t                              i;
-    ngx_http_upstream_srv_conf_t          **uscfp;
-    ngx_http_upstream_main_conf_t          *umcf;
     ngx_http_aggregate_metrics_loc_conf_t  *mlcf;
 
     mlcf = ngx_http_get_module_loc_conf(w->request,
@@ -228,39 +244,44 @@ ngx_http_aggregate_metrics_begin(ngx_http_aggregate_watch_t *w)
         w->service = mlcf->service;
 
     } else {
-        w->service = AGG_METRICS_OTHER;
-
-        umcf = w->zone->upstreams;
-        uscfp = umcf->upstreams.elts;
-
-        for (i = 0; i < umcf->upstreams.nelts; i++) {
-            if (uscfp[i] == w->uscf) {
-                w->service = w->zone->services[i];
-                break;
-            }
-        }
-
-        if (w->zone == mlcf->zone) {
-            mlcf->upstream = w->uscf;
-            mlcf->service = w->service;
-        }
+        ngx_http_aggregate_metrics_service_find(w, mlcf);
     }
 
     if (!w->aggregate) {
         w->backend = w->service;
     }
 
-    if (w->part) {
-        return;
-    }
-
-    w->service_in_flight = agg_metrics_cell(w->zone->metrics,
-                                            w->zone->known,
-                                            w->zone->process,
-                                            AGG_METRICS_BACKEND_IN_FLIGHT,
-                                            w->service);
+    w->service_in_flight = ngx_http_aggregate_metrics_cell(w->zone,
+                                  AGG_METRICS_BACKEND_IN_FLIGHT, w->service);
     if (w->service_in_flight) {
         (*w->service_in_flight)++;
+    }
+}
+
+
+static void
+ngx_http_aggregate_metrics_service_find(ngx_http_aggregate_watch_t *w,
+    ngx_http_aggregate_metrics_loc_conf_t *mlcf)
+{
+    ngx_uint_t                       i;
+    ngx_http_upstream_srv_conf_t   **uscfp;
+    ngx_http_upstream_main_conf_t   *umcf;
+
+    w->service = AGG_METRICS_OTHER;
+
+    umcf = w->zone->upstreams;
+    uscfp = umcf->upstreams.elts;
+
+    for (i = 0; i < umcf->upstreams.nelts; i++) {
+        if (uscfp[i] == w->uscf) {
+            w->service = w->zone->services[i];
+            break;
+        }
+    }
+
+    if (w->zone == mlcf->zone) {
+        mlcf->upstream = w->uscf;
+        mlcf->service = w->service;
     }
 }
 
@@ -268,8 +289,8 @@ ngx_http_aggregate_metrics_begin(ngx_http_aggregate_watch_t *w)
 void
 ngx_http_aggregate_metrics_end(ngx_http_aggregate_watch_t *w)
 {
-    uint32_t             error, service;
-    ngx_uint_t           tries;
+    uint32_t             error;
+    ngx_uint_t           retries;
     ngx_http_request_t  *r;
 
     r = w->request;
@@ -279,28 +300,20 @@ ngx_http_aggregate_metrics_end(ngx_http_aggregate_watch_t *w)
         w->service_in_flight = NULL;
     }
 
-    service = w->part ? ngx_http_aggregate_metrics_part(w->zone,
-                                                        w->part->fetch->name)
-                      : w->service;
-    tries = ngx_http_aggregate_watch_tries(w);
+    retries = ngx_http_aggregate_watch_retries(r, w->states);
 
-    if (tries > 1) {
+    if (retries) {
         ngx_http_aggregate_metrics_count(r, w->zone,
                                          AGG_METRICS_BACKEND_RETRIES,
-                                         service, 0, 0, tries - 1);
-    }
-
-    /* the rest of a part is counted with its result */
-
-    if (w->part) {
-        return;
+                                         w->service, 0, 0, retries);
     }
 
     /* the client has gone, or somebody else has ended the request */
 
-    if (w->rc == NGX_DONE
-        || w->rc == NGX_HTTP_CLIENT_CLOSED_REQUEST
-        || w->rc == NGX_ERROR)
+    if (w->rc != NGX_OK
+        && (w->rc == NGX_DONE
+            || w->rc == NGX_HTTP_CLIENT_CLOSED_REQUEST
+            || w->rc == NGX_ERROR))
     {
         ngx_http_aggregate_metrics_count(r, w->zone,
                                          AGG_METRICS_BACKEND_CANCELLED,
@@ -330,7 +343,11 @@ ngx_http_aggregate_metrics_error(ngx_http_aggregate_watch_t *w)
 {
     ngx_http_upstream_state_t  *state;
 
-    state = ngx_http_aggregate_watch_state(w);
+    state = w->upstream->state;
+
+    if (w->rc == NGX_OK && (state == NULL || state->status < 500)) {
+        return 0;
+    }
 
     if (state == NULL || state->header_time == (ngx_msec_t) -1) {
 
@@ -412,7 +429,7 @@ ngx_http_aggregate_metrics_variable(ngx_http_request_t *r, ngx_int_t index,
 
 
 void
-ngx_http_aggregate_metrics_count(ngx_http_request_t *r,
+ngx_http_aggregate_metrics_count_any(ngx_http_request_t *r,
     ngx_http_aggregate_metrics_zone_t *zone, agg_metrics_family_e family,
     uint32_t a, uint32_t b, uint32_t c, uint64_t n)
 {
@@ -423,7 +440,7 @@ ngx_http_aggregate_metrics_count(ngx_http_request_t *r,
 
 
 void
-ngx_http_aggregate_metrics_observe(ngx_http_request_t *r,
+ngx_http_aggregate_metrics_observe_any(ngx_http_request_t *r,
     ngx_http_aggregate_metrics_zone_t *zone, agg_metrics_family_e family,
     uint32_t a, uint32_t b, uint64_t duration)
 {

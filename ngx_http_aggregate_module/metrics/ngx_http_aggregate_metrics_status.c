@@ -114,6 +114,8 @@ ngx_http_aggregate_metrics_add_include(ngx_conf_t *cf, ngx_command_t *cmd,
     uri->data = value->data + 8;
     uri->len = value->len - 8;
 
+    ngx_http_aggregate_fetch_use(cf);
+
     return NGX_CONF_OK;
 }
 

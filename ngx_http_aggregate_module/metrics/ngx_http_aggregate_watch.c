@@ -13,6 +13,8 @@
 #include <time.h>
 
 
+static ngx_uint_t ngx_http_aggregate_watch_wanted(ngx_http_request_t *r,
+    ngx_http_aggregate_metrics_loc_conf_t *mlcf);
 static ngx_int_t ngx_http_aggregate_watch_content(ngx_http_request_t *r);
 static void ngx_http_aggregate_watch_hook(ngx_http_aggregate_watch_t *w,
     ngx_http_upstream_t *u);
@@ -32,23 +34,39 @@ static void ngx_http_aggregate_watch_cleanup(void *data);
 ngx_http_aggregate_watch_t *
 ngx_http_aggregate_watch_create(ngx_http_request_t *r)
 {
-    ngx_pool_cleanup_t          *cln;
     ngx_http_aggregate_watch_t  *w;
 
-    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_aggregate_watch_t));
-    if (cln == NULL) {
+    w = ngx_palloc(r->pool, sizeof(ngx_http_aggregate_watch_t));
+    if (w == NULL) {
         return NULL;
     }
 
-    w = cln->data;
-    ngx_memzero(w, sizeof(ngx_http_aggregate_watch_t));
+    /* the rest is set when an upstream is asked */
 
     w->request = r;
+    w->zone = NULL;
     w->route = AGG_METRICS_NONE;
     w->backend = AGG_METRICS_NONE;
-    w->main = (r == r->main);
+    w->in_flight = NULL;
+    w->handler = NULL;
+    w->before = NULL;
+    w->upstream = NULL;
+    w->round = 0;
+    w->states = 0;
+    w->uscf = NULL;
+    w->service_in_flight = NULL;
+    w->trace = NULL;
+    w->part = NULL;
+    w->running = 0;
+    w->aggregate = 0;
 
-    cln->handler = ngx_http_aggregate_watch_cleanup;
+    /* as ngx_pool_cleanup_add() does it, with one allocation for both */
+
+    w->cleanup.handler = ngx_http_aggregate_watch_cleanup;
+    w->cleanup.data = w;
+    w->cleanup.next = r->pool->cleanup;
+
+    r->pool->cleanup = &w->cleanup;
 
     ngx_http_set_ctx(r, w, ngx_http_aggregate_metrics_module);
 
@@ -62,19 +80,10 @@ ngx_http_aggregate_watch_create(ngx_http_request_t *r)
  */
 
 ngx_http_aggregate_watch_t *
-ngx_http_aggregate_watch_get(ngx_http_request_t *r)
+ngx_http_aggregate_watch_find(ngx_http_request_t *r)
 {
     ngx_pool_cleanup_t          *cln;
     ngx_http_aggregate_watch_t  *w;
-
-    w = ngx_http_get_module_ctx(r, ngx_http_aggregate_metrics_module);
-
-    if (w
-        || (r->uri_changes == NGX_HTTP_MAX_URI_CHANGES + 1
-            && !r->filter_finalize))
-    {
-        return w;
-    }
 
     for (cln = r->pool->cleanup; cln; cln = cln->next) {
 
@@ -108,38 +117,39 @@ ngx_http_aggregate_watch_cleanup(void *data)
 ngx_int_t
 ngx_http_aggregate_watch_handler(ngx_http_request_t *r)
 {
-    ngx_http_aggregate_watch_t              *w;
-    ngx_http_aggregate_metrics_loc_conf_t   *mlcf;
-    ngx_http_aggregate_metrics_main_conf_t  *mmcf;
+    ngx_http_aggregate_watch_t             *w;
+    ngx_http_aggregate_metrics_loc_conf_t  *mlcf;
 
-    if (r->content_handler == NULL) {
+    if (r->content_handler == NULL
+        || r->content_handler == ngx_http_aggregate_watch_content)
+    {
         return NGX_DECLINED;
     }
 
     mlcf = ngx_http_get_module_loc_conf(r, ngx_http_aggregate_metrics_module);
 
-    if (mlcf->zone == NULL) {
-        mmcf = ngx_http_get_module_main_conf(r,
-                                         ngx_http_aggregate_metrics_module);
-
-        if (mmcf->tracer == NULL || !mmcf->tracer->wanted(r)) {
-            return NGX_DECLINED;
-        }
+    if ((mlcf->zone == NULL || r != r->main)
+        && !ngx_http_aggregate_watch_wanted(r, mlcf))
+    {
+        return NGX_DECLINED;
     }
 
     w = ngx_http_aggregate_watch_get(r);
 
     if (w == NULL) {
         w = ngx_http_aggregate_watch_create(r);
+
+        if (w == NULL) {
+            return NGX_DECLINED;
+        }
     }
 
-    if (w == NULL || r->content_handler == ngx_http_aggregate_watch_content) {
-        return NGX_DECLINED;
-    }
-
-    if (!w->main) {
+    if (r != r->main) {
         w->part = ngx_http_aggregate_get_try(r);
-        ngx_http_aggregate_metrics_set(r, w);
+
+        if (w->part == NULL) {
+            ngx_http_aggregate_metrics_set(r, w);
+        }
     }
 
     w->handler = r->content_handler;
@@ -150,6 +160,25 @@ ngx_http_aggregate_watch_handler(ngx_http_request_t *r)
     r->content_handler = ngx_http_aggregate_watch_content;
 
     return NGX_DECLINED;
+}
+
+
+/* metrics are told of a part by its fetch */
+
+static ngx_uint_t
+ngx_http_aggregate_watch_wanted(ngx_http_request_t *r,
+    ngx_http_aggregate_metrics_loc_conf_t *mlcf)
+{
+    ngx_http_aggregate_metrics_main_conf_t  *mmcf;
+
+    if (mlcf->zone && ngx_http_aggregate_get_try(r) == NULL) {
+        return 1;
+    }
+
+    mmcf = ngx_http_get_module_main_conf(r,
+                                         ngx_http_aggregate_metrics_module);
+
+    return mmcf->tracer && mmcf->tracer->wanted(r);
 }
 
 
@@ -279,11 +308,11 @@ ngx_http_aggregate_watch_begin(ngx_http_aggregate_watch_t *w,
     ngx_http_aggregate_metrics_main_conf_t  *mmcf;
 
     w->upstream = u;
-    w->uscf = ngx_http_aggregate_watch_upstream(w->request, u);
+    w->uscf = u->resolved ? ngx_http_aggregate_watch_upstream(w->request, u)
+                          : u->conf->upstream;
     w->running = 1;
-    w->asked = 1;
 
-    if (w->zone) {
+    if (w->zone && w->part == NULL) {
         ngx_http_aggregate_metrics_begin(w);
     }
 
@@ -305,20 +334,19 @@ ngx_http_aggregate_watch_end(ngx_http_aggregate_watch_t *w, ngx_int_t rc)
     w->rc = rc;
     w->end = ngx_http_aggregate_watch_clock();
 
-    if (w->zone) {
+    if (w->zone && w->part == NULL) {
         ngx_http_aggregate_metrics_end(w);
     }
 
-    mmcf = ngx_http_get_module_main_conf(w->request,
+    if (w->trace) {
+        mmcf = ngx_http_get_module_main_conf(w->request,
                                          ngx_http_aggregate_metrics_module);
-
-    if (mmcf->tracer) {
         mmcf->tracer->end(w);
     }
 }
 
 
-/* as nginx chooses it; NULL: the value of a variable that is no upstream */
+/* as nginx chooses it from a name; NULL: a variable's value is no upstream */
 
 static ngx_http_upstream_srv_conf_t *
 ngx_http_aggregate_watch_upstream(ngx_http_request_t *r,
@@ -327,10 +355,6 @@ ngx_http_aggregate_watch_upstream(ngx_http_request_t *r,
     ngx_uint_t                       i;
     ngx_http_upstream_srv_conf_t   **uscfp, *uscf;
     ngx_http_upstream_main_conf_t   *umcf;
-
-    if (u->resolved == NULL) {
-        return u->conf->upstream;
-    }
 
     if (u->upstream) {
         return u->upstream;
@@ -356,35 +380,32 @@ ngx_http_aggregate_watch_upstream(ngx_http_request_t *r,
 }
 
 
-/* nginx puts an empty one between those of an upstream and of the next */
+/*
+ * The tries of an upstream but its first one.  nginx puts an empty state
+ * between those of an upstream and of the next one of the same request.
+ */
 
 ngx_uint_t
-ngx_http_aggregate_watch_tries(ngx_http_aggregate_watch_t *w)
+ngx_http_aggregate_watch_count(ngx_array_t *states, ngx_uint_t from)
 {
-    ngx_uint_t                  i, n;
+    ngx_uint_t                  i, n, tries;
     ngx_http_upstream_state_t  *state;
 
-    if (w->request->upstream_states == NULL) {
-        return 0;
-    }
-
-    state = w->request->upstream_states->elts;
+    state = states->elts;
     n = 0;
+    tries = 0;
 
-    for (i = w->states; i < w->request->upstream_states->nelts; i++) {
-        if (state[i].peer) {
-            n++;
+    for (i = from; i < states->nelts; i++) {
+
+        if (state[i].peer == NULL) {
+            tries = 0;
+            continue;
         }
+
+        n += (tries++ != 0);
     }
 
     return n;
-}
-
-
-ngx_http_upstream_state_t *
-ngx_http_aggregate_watch_state(ngx_http_aggregate_watch_t *w)
-{
-    return w->upstream ? w->upstream->state : NULL;
 }
 
 

@@ -872,6 +872,15 @@ ngx_http_aggregate_apply_cancel(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_aggregate_apply_filter_init(ngx_conf_t *cf)
 {
+    ngx_http_aggregate_apply_main_conf_t  *mcf;
+
+    mcf = ngx_http_conf_get_module_main_conf(cf,
+                                             ngx_http_aggregate_apply_module);
+
+    if (mcf->applied.nelts == 0) {
+        return NGX_OK;
+    }
+
     ngx_http_next_header_filter = ngx_http_top_header_filter;
     ngx_http_top_header_filter = ngx_http_aggregate_apply_header_filter;
 

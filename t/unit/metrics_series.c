@@ -376,8 +376,6 @@ main(void)
     check(agg_metrics_result((const uint8_t *) "HIT", 3) == AGG_METRICS_HIT,
           "a name in any case");
     check(agg_metrics_result((const uint8_t *) "hi", 2) == 0, "a part of it");
-    check(agg_metrics_outcome((const uint8_t *) "failed", 6)
-          == AGG_METRICS_FAILED, "an outcome");
 
     test_text();
     test_values();

@@ -19,29 +19,47 @@
 
 #define AGG_OTLP_ROOM     12
 
+/* the head of a span, whose length takes two bytes; room for agg_otlp_ids() */
+
+#define AGG_OTLP_HEAD       3
+#define AGG_OTLP_SPAN_ROOM  128
+
+/*
+ * A key and a value of so many bytes make an attribute whose length is one
+ * byte; a known key is copied with what stands behind it.
+ */
+
+#define AGG_OTLP_SHORT      (0x80 - 8)
+#define AGG_OTLP_ATTR_ROOM  (0x80 + sizeof(agg_otlp_key_t))
+
 #define AGG_OTLP_HAS_REMOTE  0x100
 #define AGG_OTLP_IS_REMOTE   0x200
 
 #define agg_otlp_tag(field, type)  ((uint64_t) (field) << 3 | (type))
 
 
+static inline int agg_otlp_room(gw_out_block_t *out, size_t n);
+static inline uint8_t *agg_otlp_ascii_copy(uint8_t *p, const uint8_t *src,
+    size_t len);
+static inline uint8_t *agg_otlp_le64(uint8_t *p, uint64_t n);
 static size_t agg_otlp_open(gw_out_block_t *out);
 static void agg_otlp_close(gw_out_block_t *out, size_t start,
     unsigned field);
-static void agg_otlp_varint(gw_out_block_t *out, uint64_t n);
 static inline uint8_t *agg_otlp_put_varint(uint8_t *p, uint64_t n);
+static inline uint8_t *agg_otlp_fixed32(uint8_t *p, unsigned field,
+    uint32_t n);
 static inline size_t agg_otlp_varint_size(uint64_t n);
 static void agg_otlp_bytes(gw_out_block_t *out, unsigned field,
     const uint8_t *p, size_t len);
 static void agg_otlp_string(gw_out_block_t *out, unsigned field,
     const uint8_t *p, size_t len);
-static void agg_otlp_fixed64(gw_out_block_t *out, unsigned field,
-    uint64_t n);
-static void agg_otlp_fixed32(gw_out_block_t *out, unsigned field,
-    uint32_t n);
-static void agg_otlp_attr(gw_out_block_t *out, unsigned field,
+static uint8_t *agg_otlp_ids(uint8_t *p, const agg_otlp_span_t *span);
+static void agg_otlp_events(gw_out_block_t *out,
+    const agg_otlp_span_t *span);
+static void agg_otlp_attrs(gw_out_block_t *out, unsigned field,
+    const agg_otlp_attr_t *attrs, unsigned n);
+static inline uint8_t *agg_otlp_attr(uint8_t *p, unsigned field,
     const agg_otlp_attr_t *attr);
-static int agg_otlp_ascii(const uint8_t *p, size_t len);
 static void agg_otlp_attr_any(gw_out_block_t *out, unsigned field,
     const agg_otlp_attr_t *attr);
 static void agg_otlp_json_span(gw_out_block_t *block,
@@ -80,76 +98,171 @@ agg_otlp_flags(const agg_otlp_span_t *span)
 void
 agg_otlp_span(gw_out_block_t *out, int json, const agg_otlp_span_t *span)
 {
-    size_t                   start, inner;
-    unsigned                 i, k;
-    const agg_otlp_event_t  *event;
+    size_t    start, inner, len;
+    uint8_t  *p;
 
     if (json) {
         agg_otlp_json_span(out, span);
         return;
     }
 
-    start = agg_otlp_open(out);
+    start = gw_out_block_used(out);
 
-    agg_otlp_bytes(out, 1, span->trace_id, 16);
-    agg_otlp_bytes(out, 2, span->span_id, 8);
+    if (agg_otlp_room(out, AGG_OTLP_SPAN_ROOM) != 0) {
+        return;
+    }
+
+    out->out.last = agg_otlp_ids(out->out.last + AGG_OTLP_HEAD, span);
 
     if (span->state_len) {
         agg_otlp_bytes(out, 3, span->state, span->state_len);
     }
 
-    if (span->parent_id) {
-        agg_otlp_bytes(out, 4, span->parent_id, 8);
-    }
-
     agg_otlp_string(out, 5, span->name, span->name_len);
 
-    agg_otlp_varint(out, agg_otlp_tag(6, AGG_OTLP_VARINT));
-    agg_otlp_varint(out, span->kind);
+    agg_otlp_attrs(out, 9, span->attrs, span->nattrs);
 
-    agg_otlp_fixed64(out, 7, span->start);
-    agg_otlp_fixed64(out, 8, span->end);
-
-    for (i = 0; i < span->nattrs; i++) {
-        agg_otlp_attr(out, 9, &span->attrs[i]);
-    }
-
-    for (i = 0; i < span->nevents; i++) {
-        event = &span->events[i];
-
-        inner = agg_otlp_open(out);
-        agg_otlp_fixed64(out, 1, event->time);
-        agg_otlp_string(out, 2, (const uint8_t *) event->name,
-                        strlen(event->name));
-
-        for (k = 0; k < event->nattrs; k++) {
-            agg_otlp_attr(out, 3, &event->attrs[k]);
-        }
-
-        agg_otlp_close(out, inner, 11);
+    if (span->nevents) {
+        agg_otlp_events(out, span);
     }
 
     if (span->link) {
         inner = agg_otlp_open(out);
         agg_otlp_bytes(out, 1, span->link->trace_id, 16);
         agg_otlp_bytes(out, 2, span->link->span_id, 8);
-        agg_otlp_fixed32(out, 6, span->link->flags | AGG_OTLP_HAS_REMOTE
-                                 | AGG_OTLP_IS_REMOTE);
+
+        if (agg_otlp_room(out, 8) == 0) {
+            out->out.last = agg_otlp_fixed32(out->out.last, 6,
+                                             span->link->flags
+                                             | AGG_OTLP_HAS_REMOTE
+                                             | AGG_OTLP_IS_REMOTE);
+        }
+
         agg_otlp_close(out, inner, 13);
     }
+
+    if (agg_otlp_room(out, 16) != 0) {
+        return;
+    }
+
+    p = out->out.last;
 
     if (span->error) {
 
         /* a message of two bytes, the code of an error */
 
-        gw_out_put(&out->out, "\x7a\x02\x18\x02", 4);
+        memcpy(p, "\x7a\x02\x18\x02", 4);
+        p += 4;
     }
 
     /* the tag of field 16 has two bytes */
 
-    agg_otlp_fixed32(out, 16, agg_otlp_flags(span));
+    out->out.last = agg_otlp_fixed32(p, 16, agg_otlp_flags(span));
 
-    agg_otlp_close(out, start, 2);
+    /* a span is hardly ever shorter or longer than two bytes can tell */
+
+    p = out->start + start;
+    len = (size_t) (out->out.last - p) - AGG_OTLP_HEAD;
+
+    if (agg_otlp_varint_size(len) != AGG_OTLP_HEAD - 1) {
+
+        if (agg_otlp_room(out, AGG_OTLP_ROOM) != 0) {
+            return;
+        }
+
+        p = out->start + start;
+        inner = 1 + agg_otlp_varint_size(len);
+        memmove(p + inner, p + AGG_OTLP_HEAD, len);
+        out->out.last = p + inner + len;
+    }
+
+    *p++ = agg_otlp_tag(2, AGG_OTLP_LEN);
+    (void) agg_otlp_put_varint(p, len);
+}
+
+
+/* what every span has, but for its name */
+
+static uint8_t *
+agg_otlp_ids(uint8_t *p, const agg_otlp_span_t *span)
+{
+    *p++ = agg_otlp_tag(1, AGG_OTLP_LEN);
+    *p++ = 16;
+    memcpy(p, span->trace_id, 16);
+    p += 16;
+
+    *p++ = agg_otlp_tag(2, AGG_OTLP_LEN);
+    *p++ = 8;
+    memcpy(p, span->span_id, 8);
+    p += 8;
+
+    if (span->parent_id) {
+        *p++ = agg_otlp_tag(4, AGG_OTLP_LEN);
+        *p++ = 8;
+        memcpy(p, span->parent_id, 8);
+        p += 8;
+    }
+
+    *p++ = agg_otlp_tag(6, AGG_OTLP_VARINT);
+    *p++ = (uint8_t) span->kind;
+
+    *p++ = agg_otlp_tag(7, AGG_OTLP_FIXED64);
+    p = agg_otlp_le64(p, span->start);
+
+    *p++ = agg_otlp_tag(8, AGG_OTLP_FIXED64);
+
+    return agg_otlp_le64(p, span->end);
+}
+
+
+static void
+agg_otlp_events(gw_out_block_t *out, const agg_otlp_span_t *span)
+{
+    size_t                   inner;
+    unsigned                 i;
+    const agg_otlp_event_t  *event;
+
+    for (i = 0; i < span->nevents; i++) {
+        event = &span->events[i];
+
+        inner = agg_otlp_open(out);
+
+        if (agg_otlp_room(out, 9) == 0) {
+            *out->out.last++ = agg_otlp_tag(1, AGG_OTLP_FIXED64);
+            out->out.last = agg_otlp_le64(out->out.last, event->time);
+        }
+
+        agg_otlp_string(out, 2, (const uint8_t *) event->name,
+                        strlen(event->name));
+
+        agg_otlp_attrs(out, 3, event->attrs, event->nattrs);
+
+        agg_otlp_close(out, inner, 11);
+    }
+}
+
+
+static inline int
+agg_otlp_room(gw_out_block_t *out, size_t n)
+{
+    if (!out->out.failed && (size_t) (out->out.end - out->out.last) >= n) {
+        return 0;
+    }
+
+    return gw_out_room(&out->out, n);
+}
+
+
+static inline uint8_t *
+agg_otlp_le64(uint8_t *p, uint64_t n)
+{
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    n = __builtin_bswap64(n);
+#endif
+
+    memcpy(p, &n, 8);
+
+    return p + 8;
 }
 
 
@@ -209,6 +322,21 @@ agg_otlp_put_varint(uint8_t *p, uint64_t n)
 }
 
 
+static inline uint8_t *
+agg_otlp_fixed32(uint8_t *p, unsigned field, uint32_t n)
+{
+    p = agg_otlp_put_varint(p, agg_otlp_tag(field, AGG_OTLP_FIXED32));
+
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    n = __builtin_bswap32(n);
+#endif
+
+    memcpy(p, &n, 4);
+
+    return p + 4;
+}
+
+
 static inline size_t
 agg_otlp_varint_size(uint64_t n)
 {
@@ -223,19 +351,10 @@ agg_otlp_varint_size(uint64_t n)
 
 
 static void
-agg_otlp_varint(gw_out_block_t *out, uint64_t n)
-{
-    if (gw_out_room(&out->out, 10) == 0) {
-        out->out.last = agg_otlp_put_varint(out->out.last, n);
-    }
-}
-
-
-static void
 agg_otlp_bytes(gw_out_block_t *out, unsigned field, const uint8_t *p,
     size_t len)
 {
-    if (gw_out_room(&out->out, len + 20) != 0) {
+    if (agg_otlp_room(out, len + 20) != 0) {
         return;
     }
 
@@ -281,11 +400,18 @@ agg_otlp_string(gw_out_block_t *out, unsigned field, const uint8_t *p,
 {
     int       valid;
     size_t    n, start;
+    uint8_t  *end;
     unsigned  skip;
 
-    if (len <= AGG_OTLP_VALUE && agg_otlp_ascii(p, len)) {
-        agg_otlp_bytes(out, field, p, len);
-        return;
+    if (len < 0x80 && agg_otlp_room(out, len + 20) == 0) {
+        *out->out.last = (uint8_t) agg_otlp_tag(field, AGG_OTLP_LEN);
+        out->out.last[1] = (uint8_t) len;
+        end = agg_otlp_ascii_copy(out->out.last + 2, p, len);
+
+        if (end) {
+            out->out.last = end;
+            return;
+        }
     }
 
     len = gw_cut(p, len, AGG_OTLP_VALUE);
@@ -319,132 +445,154 @@ agg_otlp_string(gw_out_block_t *out, unsigned field, const uint8_t *p,
 }
 
 
-static void
-agg_otlp_fixed64(gw_out_block_t *out, unsigned field, uint64_t n)
-{
-    unsigned  i;
-
-    agg_otlp_varint(out, agg_otlp_tag(field, AGG_OTLP_FIXED64));
-
-    if (gw_out_room(&out->out, 8) == 0) {
-        for (i = 0; i < 8; i++) {
-            *out->out.last++ = (uint8_t) (n >> 8 * i);
-        }
-    }
-}
-
-
-static void
-agg_otlp_fixed32(gw_out_block_t *out, unsigned field, uint32_t n)
-{
-    unsigned  i;
-
-    agg_otlp_varint(out, agg_otlp_tag(field, AGG_OTLP_FIXED32));
-
-    if (gw_out_room(&out->out, 4) == 0) {
-        for (i = 0; i < 4; i++) {
-            *out->out.last++ = (uint8_t) (n >> 8 * i);
-        }
-    }
-}
-
-
 /*
- * Nearly all attributes are numbers and short strings of ASCII: their lengths
- * are known before they are written.
+ * Nearly all attributes are numbers and short strings of ASCII: they are
+ * written at once, with a length of one byte.
  */
 
 static void
-agg_otlp_attr(gw_out_block_t *out, unsigned field,
-    const agg_otlp_attr_t *attr)
+agg_otlp_attrs(gw_out_block_t *out, unsigned field,
+    const agg_otlp_attr_t *attrs, unsigned n)
 {
-    size_t    value, size;
-    uint8_t  *p;
+    uint8_t                *p;
+    const agg_otlp_attr_t  *last;
 
-    switch (attr->type) {
+    last = attrs + n;
 
-    case AGG_OTLP_STRING:
+    while (attrs < last) {
 
-        if (attr->len > AGG_OTLP_VALUE
-            || !agg_otlp_ascii(attr->data, attr->len))
+        if (agg_otlp_room(out, (size_t) (last - attrs) * AGG_OTLP_ATTR_ROOM)
+            != 0)
         {
-            agg_otlp_attr_any(out, field, attr);
             return;
         }
 
-        value = 1 + agg_otlp_varint_size(attr->len) + attr->len;
-        break;
+        for ( /* void */ ; attrs < last; attrs++) {
 
-    case AGG_OTLP_BOOL:
-        value = 2;
-        break;
+            p = agg_otlp_attr(out->out.last, field, attrs);
 
-    default: /* AGG_OTLP_INT */
-        value = 1 + agg_otlp_varint_size((uint64_t) attr->number);
-        break;
+            if (p == NULL) {
+                agg_otlp_attr_any(out, field, attrs++);
+                break;
+            }
+
+            out->out.last = p;
+        }
+    }
+}
+
+
+/* the end of it, NULL: it is not as nearly all are */
+
+static inline uint8_t *
+agg_otlp_attr(uint8_t *p, unsigned field, const agg_otlp_attr_t *attr)
+{
+    size_t    value, key, size;
+    uint8_t  *q;
+
+    key = attr->known ? attr->known->len : attr->key_len;
+    value = attr->type == AGG_OTLP_STRING ? attr->len : 9;
+
+    if (key + value > AGG_OTLP_SHORT) {
+        return NULL;
     }
 
-    size = 1 + agg_otlp_varint_size(attr->key_len) + attr->key_len
-           + 1 + agg_otlp_varint_size(value) + value;
+    q = p + 2;
 
-    if (gw_out_room(&out->out, size + AGG_OTLP_ROOM) != 0) {
-        return;
+    if (attr->known) {
+
+        /* more than its bytes, into the room there is */
+
+        memcpy(q, attr->known, sizeof(agg_otlp_key_t));
+
+    } else {
+        q[0] = agg_otlp_tag(1, AGG_OTLP_LEN);
+        q[1] = (uint8_t) key;
+        memcpy(q + 2, attr->key, key);
     }
 
-    p = agg_otlp_put_varint(out->out.last, agg_otlp_tag(field, AGG_OTLP_LEN));
-    p = agg_otlp_put_varint(p, size);
-
-    *p++ = agg_otlp_tag(1, AGG_OTLP_LEN);
-    p = agg_otlp_put_varint(p, attr->key_len);
-    memcpy(p, attr->key, attr->key_len);
-    p += attr->key_len;
-
-    *p++ = agg_otlp_tag(2, AGG_OTLP_LEN);
-    p = agg_otlp_put_varint(p, value);
+    q += 2 + key;
+    *q = agg_otlp_tag(2, AGG_OTLP_LEN);
 
     switch (attr->type) {
 
     case AGG_OTLP_STRING:
-        *p++ = agg_otlp_tag(1, AGG_OTLP_LEN);
-        p = agg_otlp_put_varint(p, attr->len);
-        memcpy(p, attr->data, attr->len);
-        p += attr->len;
+        q[2] = agg_otlp_tag(1, AGG_OTLP_LEN);
+        q[3] = (uint8_t) value;
+        size = 2 + value;
+
+        if (agg_otlp_ascii_copy(q + 4, attr->data, value) == NULL) {
+            return NULL;
+        }
+
         break;
 
     case AGG_OTLP_BOOL:
-        *p++ = agg_otlp_tag(2, AGG_OTLP_VARINT);
-        *p++ = attr->number != 0;
+        q[2] = agg_otlp_tag(2, AGG_OTLP_VARINT);
+        q[3] = attr->number != 0;
+        size = 2;
         break;
 
     default: /* AGG_OTLP_INT */
-        *p++ = agg_otlp_tag(3, AGG_OTLP_VARINT);
-        p = agg_otlp_put_varint(p, (uint64_t) attr->number);
+        q[2] = agg_otlp_tag(3, AGG_OTLP_VARINT);
+        size = (size_t) (agg_otlp_put_varint(q + 3, (uint64_t) attr->number)
+                         - (q + 2));
         break;
     }
 
-    out->out.last = p;
+    q[1] = (uint8_t) size;
+    q += 2 + size;
+
+    p[0] = (uint8_t) agg_otlp_tag(field, AGG_OTLP_LEN);
+    p[1] = (uint8_t) (q - p - 2);
+
+    return q;
 }
 
 
-static int
-agg_otlp_ascii(const uint8_t *p, size_t len)
+/* returns the end of what was copied, NULL: it is not all ASCII */
+
+static inline uint8_t *
+agg_otlp_ascii_copy(uint8_t *p, const uint8_t *src, size_t len)
 {
+    size_t    i;
+    uint32_t  half[2];
     uint64_t  n, all;
 
-    for (all = 0; len >= 8; p += 8, len -= 8) {
-        memcpy(&n, p, 8);
+    all = 0;
+
+    if (len < 4) {
+        for (i = 0; i < len; i++) {
+            p[i] = src[i];
+            all |= src[i];
+        }
+
+    } else if (len < 8) {
+        memcpy(&half[0], src, 4);
+        memcpy(&half[1], src + len - 4, 4);
+        memcpy(p, &half[0], 4);
+        memcpy(p + len - 4, &half[1], 4);
+        all = half[0] | half[1];
+
+    } else {
+        for (i = 0; i + 8 < len; i += 8) {
+            memcpy(&n, src + i, 8);
+            memcpy(p + i, &n, 8);
+            all |= n;
+        }
+
+        /* the last eight bytes, some of them again */
+
+        memcpy(&n, src + len - 8, 8);
+        memcpy(p + len - 8, &n, 8);
         all |= n;
     }
 
-    for ( /* void */ ; len; p++, len--) {
-        all |= *p;
-    }
-
-    return (all & 0x8080808080808080ULL) == 0;
+    return all & 0x8080808080808080ULL ? NULL : p + len;
 }
 
 
-/* a string that may be anything */
+/* a key and a string that may be anything */
 
 static void
 agg_otlp_attr_any(gw_out_block_t *out, unsigned field,
@@ -454,10 +602,29 @@ agg_otlp_attr_any(gw_out_block_t *out, unsigned field,
 
     start = agg_otlp_open(out);
 
-    agg_otlp_bytes(out, 1, attr->key, attr->key_len);
+    if (attr->known) {
+        agg_otlp_bytes(out, 1, (const uint8_t *) attr->known->text,
+                       attr->known->len);
+
+    } else {
+        agg_otlp_bytes(out, 1, attr->key, attr->key_len);
+    }
 
     value = agg_otlp_open(out);
-    agg_otlp_string(out, 1, attr->data, attr->len);
+
+    if (attr->type == AGG_OTLP_STRING) {
+        agg_otlp_string(out, 1, attr->data, attr->len);
+
+    } else if (agg_otlp_room(out, 12) == 0) {
+        *out->out.last++ = attr->type == AGG_OTLP_BOOL
+                           ? agg_otlp_tag(2, AGG_OTLP_VARINT)
+                           : agg_otlp_tag(3, AGG_OTLP_VARINT);
+        out->out.last = agg_otlp_put_varint(out->out.last,
+                                            attr->type == AGG_OTLP_BOOL
+                                            ? attr->number != 0
+                                            : (uint64_t) attr->number);
+    }
+
     agg_otlp_close(out, value, 2);
 
     agg_otlp_close(out, start, field);
@@ -538,7 +705,14 @@ agg_otlp_json_attrs(gw_out_t *out, const agg_otlp_attr_t *attrs, unsigned n)
 
     for (i = 0; i < n; i++) {
         gw_out_text(out, i ? ",{\"key\":" : "{\"key\":");
-        agg_otlp_json_string(out, attrs[i].key, attrs[i].key_len);
+
+        if (attrs[i].known) {
+            agg_otlp_json_string(out, (const uint8_t *) attrs[i].known->text,
+                                 attrs[i].known->len);
+
+        } else {
+            agg_otlp_json_string(out, attrs[i].key, attrs[i].key_len);
+        }
 
         switch (attrs[i].type) {
 
@@ -604,7 +778,6 @@ agg_otlp_head(gw_out_block_t *out, int json, const agg_otlp_attr_t *resource,
     unsigned n, const char *version, size_t size)
 {
     size_t    start, inner, scope, len;
-    unsigned  i;
 
     static const char  name[] = "nginx-gateway";
 
@@ -625,9 +798,7 @@ agg_otlp_head(gw_out_block_t *out, int json, const agg_otlp_attr_t *resource,
     start = gw_out_block_used(out);
     inner = agg_otlp_open(out);
 
-    for (i = 0; i < n; i++) {
-        agg_otlp_attr(out, 1, &resource[i]);
-    }
+    agg_otlp_attrs(out, 1, resource, n);
 
     agg_otlp_close(out, inner, 1);
 

@@ -39,7 +39,24 @@ typedef enum {
 } agg_otlp_type_e;
 
 
+/*
+ * A key that is known beforehand, as protobuf has it: it is copied whole.
+ * AGG_OTLP_KEY("name") initializes it.
+ */
+
+#define AGG_OTLP_KEY_TEXT  30
+
 typedef struct {
+    uint8_t                 tag;
+    uint8_t                 len;
+    char                    text[AGG_OTLP_KEY_TEXT];
+} agg_otlp_key_t;
+
+#define AGG_OTLP_KEY(name)  { 0x0a, (uint8_t) (sizeof(name) - 1), name }
+
+
+typedef struct {
+    const agg_otlp_key_t   *known;     /* NULL: the key is any text */
     const uint8_t          *key;
     size_t                  key_len;
     agg_otlp_type_e         type;

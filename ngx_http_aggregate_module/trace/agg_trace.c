@@ -85,16 +85,17 @@ agg_trace_make_span(agg_trace_random_t *random, uint8_t *span_id)
 int
 agg_trace_ratio(const uint8_t *trace_id, uint32_t ratio)
 {
-    unsigned  i;
     uint64_t  n;
 
-    n = 0;
+    /* the last 56 bits, the first of them first */
 
-    for (i = 9; i < 16; i++) {
-        n = n << 8 | trace_id[i];
-    }
+    memcpy(&n, trace_id + 8, 8);
 
-    /* 56 bits */
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    n = __builtin_bswap64(n);
+#endif
+
+    n &= ((uint64_t) 1 << 56) - 1;
 
     return ratio >= AGG_TRACE_ALL
            || n < ratio * (((uint64_t) 1 << 56) / AGG_TRACE_ALL);
@@ -334,13 +335,27 @@ agg_trace_parse_b3multi(agg_trace_context_t *context,
 uint8_t *
 agg_trace_hex(uint8_t *dst, const uint8_t *src, size_t len)
 {
-    size_t  i;
+    /* both digits of each byte */
 
-    static const char  hex[] = "0123456789abcdef";
+    static const char  hex[] =
+        "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
+        "202122232425262728292a2b2c2d2e2f303132333435363738393a3b3c3d3e3f"
+        "404142434445464748494a4b4c4d4e4f505152535455565758595a5b5c5d5e5f"
+        "606162636465666768696a6b6c6d6e6f707172737475767778797a7b7c7d7e7f"
+        "808182838485868788898a8b8c8d8e8f909192939495969798999a9b9c9d9e9f"
+        "a0a1a2a3a4a5a6a7a8a9aaabacadaeafb0b1b2b3b4b5b6b7b8b9babbbcbdbebf"
+        "c0c1c2c3c4c5c6c7c8c9cacbcccdcecfd0d1d2d3d4d5d6d7d8d9dadbdcdddedf"
+        "e0e1e2e3e4e5e6e7e8e9eaebecedeeeff0f1f2f3f4f5f6f7f8f9fafbfcfdfeff";
 
-    for (i = 0; i < len; i++) {
-        *dst++ = (uint8_t) hex[src[i] >> 4];
-        *dst++ = (uint8_t) hex[src[i] & 0xf];
+    for ( /* void */ ; len >= 4; len -= 4, src += 4, dst += 8) {
+        memcpy(dst, hex + 2 * (size_t) src[0], 2);
+        memcpy(dst + 2, hex + 2 * (size_t) src[1], 2);
+        memcpy(dst + 4, hex + 2 * (size_t) src[2], 2);
+        memcpy(dst + 6, hex + 2 * (size_t) src[3], 2);
+    }
+
+    for ( /* void */ ; len; len--, src++, dst += 2) {
+        memcpy(dst, hex + 2 * (size_t) *src, 2);
     }
 
     return dst;

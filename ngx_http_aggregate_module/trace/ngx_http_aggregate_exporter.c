@@ -102,7 +102,7 @@ ngx_http_aggregate_exporter_gauge(ngx_http_aggregate_exporter_t *e)
 
 void
 ngx_http_aggregate_exporter_push(ngx_http_aggregate_exporter_conf_t *conf,
-    u_char *data, size_t len, ngx_uint_t spans, ngx_log_t *log)
+    u_char *data, size_t len, ngx_uint_t spans)
 {
     ngx_http_aggregate_exporter_t       *e;
     ngx_http_aggregate_exporter_item_t  *item;
@@ -116,8 +116,7 @@ ngx_http_aggregate_exporter_push(ngx_http_aggregate_exporter_conf_t *conf,
     item = NULL;
 
     if (len <= conf->queue && e->bytes <= conf->queue - len) {
-        item = ngx_alloc(sizeof(ngx_http_aggregate_exporter_item_t) + len,
-                         log);
+        item = ngx_http_aggregate_exporter_alloc(e, len);
     }
 
     if (item == NULL) {
@@ -204,7 +203,7 @@ ngx_http_aggregate_exporter_send(ngx_http_aggregate_exporter_t *e)
     }
 
     e->busy = 1;
-    e->sent = 0;
+    e->sent = e->start;
     e->answered = 0;
     agg_http_reply_init(&e->reply);
 
@@ -452,7 +451,7 @@ ngx_http_aggregate_exporter_write(ngx_event_t *ev)
 
             /* an answer may be there all the same: too large, for one */
 
-            if (e->sent) {
+            if (e->sent > e->start) {
                 e->sent = e->size;
                 break;
             }

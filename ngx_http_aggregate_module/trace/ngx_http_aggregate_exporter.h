@@ -15,8 +15,20 @@
 typedef struct ngx_http_aggregate_exporter_item_s
     ngx_http_aggregate_exporter_item_t;
 
+/* items are cut from chunks, in turn, and given back in the same order */
+
+#define NGX_HTTP_AGGREGATE_EXPORTER_CHUNK  (64 * 1024)
+
+typedef struct {
+    u_char                              *last;
+    u_char                              *end;
+    ngx_uint_t                           items;    /* not given back */
+} ngx_http_aggregate_exporter_chunk_t;
+
+
 struct ngx_http_aggregate_exporter_item_s {
     ngx_http_aggregate_exporter_item_t  *next;
+    ngx_http_aggregate_exporter_chunk_t *chunk;
     ngx_uint_t                           spans;
     size_t                               len;
     u_char                               data[1];
@@ -30,6 +42,7 @@ typedef struct {
 
     ngx_http_aggregate_exporter_item_t  *first;
     ngx_http_aggregate_exporter_item_t **last;
+    ngx_http_aggregate_exporter_chunk_t *chunk;
     size_t                               bytes;    /* with the batch's */
     ngx_uint_t                           spans;    /* without */
 
@@ -40,8 +53,9 @@ typedef struct {
 
     /* the batch: a request, whole */
     u_char                              *request;
-    size_t                               size;
-    size_t                               sent;
+    size_t                               start;
+    size_t                               size;     /* of both, where it ends */
+    size_t                               sent;     /* from request on */
     size_t                               batch_bytes;
     ngx_uint_t                           batch_spans;
     agg_http_reply_t                     reply;
@@ -63,6 +77,12 @@ typedef struct {
  * NGX_DECLINED: there are none; NGX_ERROR: they are lost.
  */
 ngx_int_t ngx_http_aggregate_exporter_make(ngx_http_aggregate_exporter_t *e);
+
+/* memory for len bytes of spans, NULL: there is none */
+ngx_http_aggregate_exporter_item_t *ngx_http_aggregate_exporter_alloc(
+    ngx_http_aggregate_exporter_t *e, size_t len);
+void ngx_http_aggregate_exporter_release(ngx_http_aggregate_exporter_t *e,
+    ngx_http_aggregate_exporter_item_t *item);
 
 /* counts in all zones of metrics */
 void ngx_http_aggregate_exporter_total(ngx_http_aggregate_exporter_t *e,

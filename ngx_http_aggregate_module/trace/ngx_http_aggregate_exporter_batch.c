@@ -7,10 +7,17 @@
 #include <zlib.h>
 
 
+/* "Content-Length" with its line, and the names of a resource in a body */
+
+#define NGX_HTTP_AGGREGATE_EXPORTER_LENGTH  64
+#define NGX_HTTP_AGGREGATE_EXPORTER_HEAD    4096
+
+
 static ngx_int_t ngx_http_aggregate_exporter_body(
-    ngx_http_aggregate_exporter_t *e, gw_out_block_t *out, ngx_uint_t spans);
+    ngx_http_aggregate_exporter_t *e, gw_out_block_t *out, size_t room,
+    ngx_uint_t spans);
 static ngx_int_t ngx_http_aggregate_exporter_gzip(
-    ngx_http_aggregate_exporter_t *e, gw_out_block_t *out);
+    ngx_http_aggregate_exporter_t *e, gw_out_block_t *out, size_t room);
 static void *ngx_http_aggregate_exporter_grow(void *ctx, void *old,
     size_t used, size_t size);
 
@@ -40,11 +47,76 @@ ngx_http_aggregate_exporter_grow(void *ctx, void *old, size_t used,
 }
 
 
+ngx_http_aggregate_exporter_item_t *
+ngx_http_aggregate_exporter_alloc(ngx_http_aggregate_exporter_t *e,
+    size_t len)
+{
+    size_t                                size;
+    ngx_http_aggregate_exporter_item_t   *item;
+    ngx_http_aggregate_exporter_chunk_t  *chunk;
+
+    len = ngx_align(sizeof(ngx_http_aggregate_exporter_item_t) + len,
+                    NGX_ALIGNMENT);
+    chunk = e->chunk;
+
+    if (chunk == NULL || (size_t) (chunk->end - chunk->last) < len) {
+
+        size = sizeof(ngx_http_aggregate_exporter_chunk_t)
+               + ngx_max(len, NGX_HTTP_AGGREGATE_EXPORTER_CHUNK);
+
+        chunk = ngx_alloc(size, &e->log);
+        if (chunk == NULL) {
+            return NULL;
+        }
+
+        chunk->last = (u_char *) &chunk[1];
+        chunk->end = (u_char *) chunk + size;
+        chunk->items = 0;
+
+        if (e->chunk && e->chunk->items == 0) {
+            ngx_free(e->chunk);
+        }
+
+        e->chunk = chunk;
+    }
+
+    item = (ngx_http_aggregate_exporter_item_t *) chunk->last;
+
+    item->chunk = chunk;
+
+    chunk->last += len;
+    chunk->items++;
+
+    return item;
+}
+
+
+void
+ngx_http_aggregate_exporter_release(ngx_http_aggregate_exporter_t *e,
+    ngx_http_aggregate_exporter_item_t *item)
+{
+    ngx_http_aggregate_exporter_chunk_t  *chunk;
+
+    chunk = item->chunk;
+
+    if (--chunk->items) {
+        return;
+    }
+
+    if (chunk == e->chunk) {
+        chunk->last = (u_char *) &chunk[1];
+        return;
+    }
+
+    ngx_free(chunk);
+}
+
+
 ngx_int_t
 ngx_http_aggregate_exporter_make(ngx_http_aggregate_exporter_t *e)
 {
-    size_t           len;
-    u_char          *p;
+    u_char          *last, length[NGX_HTTP_AGGREGATE_EXPORTER_LENGTH];
+    size_t           room;
     ngx_int_t        rc;
     gw_out_block_t   out;
 
@@ -56,40 +128,43 @@ ngx_http_aggregate_exporter_make(ngx_http_aggregate_exporter_t *e)
         return NGX_DECLINED;
     }
 
+    /* the head is put in front of the body, when the length of that is known */
+
+    room = e->conf->head.len + sizeof(length);
+
     gw_out_block_init(&out, 64 * 1024 * 1024 + 2 * e->conf->queue,
                       ngx_http_aggregate_exporter_grow, NULL);
 
-    rc = ngx_http_aggregate_exporter_body(e, &out,
+    rc = ngx_http_aggregate_exporter_body(e, &out, room,
                                           (ngx_uint_t) e->conf->batch);
 
     if (rc == NGX_OK && e->conf->gzip) {
-        rc = ngx_http_aggregate_exporter_gzip(e, &out);
+        rc = ngx_http_aggregate_exporter_gzip(e, &out, room);
     }
 
-    len = gw_out_block_used(&out);
+    if (rc != NGX_OK) {
 
-    if (rc == NGX_OK) {
-        e->request = ngx_alloc(e->conf->head.len + len + 64, &e->log);
-    }
+        if (out.start) {
+            ngx_free(out.start);
+        }
 
-    if (e->request) {
-        p = ngx_cpymem(e->request, e->conf->head.data, e->conf->head.len);
-        p = ngx_sprintf(p, "Content-Length: %uz" CRLF CRLF, len);
-        p = ngx_cpymem(p, out.start, len);
-
-        e->size = p - e->request;
-    }
-
-    if (out.start) {
-        ngx_free(out.start);
-    }
-
-    if (e->request == NULL) {
         ngx_http_aggregate_exporter_total(e, AGG_METRICS_SPANS_FAILED,
                                           e->batch_spans);
         e->bytes -= e->batch_bytes;
         return NGX_ERROR;
     }
+
+    e->request = out.start;
+    e->size = gw_out_block_used(&out);
+
+    last = ngx_sprintf(length, "Content-Length: %uz" CRLF CRLF,
+                       e->size - room);
+
+    e->start = room - (last - length) - e->conf->head.len;
+
+    ngx_memcpy(e->request + e->start, e->conf->head.data, e->conf->head.len);
+    ngx_memcpy(e->request + e->start + e->conf->head.len, length,
+               last - length);
 
     return NGX_OK;
 }
@@ -97,7 +172,7 @@ ngx_http_aggregate_exporter_make(ngx_http_aggregate_exporter_t *e)
 
 static ngx_int_t
 ngx_http_aggregate_exporter_body(ngx_http_aggregate_exporter_t *e,
-    gw_out_block_t *out, ngx_uint_t spans)
+    gw_out_block_t *out, size_t room, ngx_uint_t spans)
 {
     size_t                               size;
     ngx_uint_t                           n;
@@ -119,6 +194,15 @@ ngx_http_aggregate_exporter_body(ngx_http_aggregate_exporter_t *e,
     e->batch_bytes = size;
     e->spans -= n;
 
+    /* of that size at once: what grows is copied */
+
+    if (gw_out_room(&out->out,
+                    room + NGX_HTTP_AGGREGATE_EXPORTER_HEAD + size + n)
+        == 0)
+    {
+        out->out.last += room;
+    }
+
     agg_otlp_head(out, (int) conf->json, conf->attrs, conf->nattrs,
                   NGX_HTTP_AGGREGATE_VERSION, size);
 
@@ -132,7 +216,7 @@ ngx_http_aggregate_exporter_body(ngx_http_aggregate_exporter_t *e,
             gw_out_put(&out->out, ",", 1);
         }
 
-        ngx_free(item);
+        ngx_http_aggregate_exporter_release(e, item);
     }
 
     if (e->first == NULL) {
@@ -147,7 +231,7 @@ ngx_http_aggregate_exporter_body(ngx_http_aggregate_exporter_t *e,
 
 static ngx_int_t
 ngx_http_aggregate_exporter_gzip(ngx_http_aggregate_exporter_t *e,
-    gw_out_block_t *out)
+    gw_out_block_t *out, size_t room)
 {
     int        rc;
     u_char    *p;
@@ -163,17 +247,17 @@ ngx_http_aggregate_exporter_gzip(ngx_http_aggregate_exporter_t *e,
         return NGX_ERROR;
     }
 
-    size = deflateBound(&z, gw_out_block_used(out));
+    size = deflateBound(&z, gw_out_block_used(out) - room);
 
-    p = ngx_alloc(size, &e->log);
+    p = ngx_alloc(room + size, &e->log);
     if (p == NULL) {
         (void) deflateEnd(&z);
         return NGX_ERROR;
     }
 
-    z.next_in = out->start;
-    z.avail_in = (uInt) gw_out_block_used(out);
-    z.next_out = p;
+    z.next_in = out->start + room;
+    z.avail_in = (uInt) (gw_out_block_used(out) - room);
+    z.next_out = p + room;
     z.avail_out = (uInt) size;
 
     rc = deflate(&z, Z_FINISH);
@@ -183,8 +267,8 @@ ngx_http_aggregate_exporter_gzip(ngx_http_aggregate_exporter_t *e,
     ngx_free(out->start);
 
     out->start = p;
-    out->out.last = p + (size - z.avail_out);
-    out->out.end = p + size;
+    out->out.last = p + room + (size - z.avail_out);
+    out->out.end = p + room + size;
 
     return rc == Z_STREAM_END ? NGX_OK : NGX_ERROR;
 }

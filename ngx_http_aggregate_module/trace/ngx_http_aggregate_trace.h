@@ -84,6 +84,7 @@ typedef struct {
 typedef struct {
     ngx_http_aggregate_exporter_conf_t *exporter;
     ngx_uint_t                          used;     /* unsigned  used:1; */
+    ngx_uint_t                          attrs;    /* unsigned  attrs:1; */
 } ngx_http_aggregate_trace_main_conf_t;
 
 
@@ -197,14 +198,14 @@ struct ngx_http_aggregate_trace_ctx_s {
 
 /* trace */
 
-ngx_http_aggregate_trace_ctx_t *ngx_http_aggregate_trace_get(
+ngx_http_aggregate_trace_ctx_t *ngx_http_aggregate_trace_lookup(
     ngx_http_request_t *r);
 ngx_http_aggregate_trace_ctx_t *ngx_http_aggregate_trace_create(
     ngx_http_request_t *r, ngx_http_aggregate_trace_loc_conf_t *tlcf);
 ngx_int_t ngx_http_aggregate_trace_preaccess(ngx_http_request_t *r);
 ngx_int_t ngx_http_aggregate_trace_set_headers(ngx_http_request_t *r,
     ngx_http_aggregate_trace_ctx_t *ctx, u_char *span_id);
-void ngx_http_aggregate_trace_init_random(ngx_log_t *log);
+void ngx_http_aggregate_trace_init_worker(ngx_log_t *log);
 extern agg_trace_random_t  ngx_http_aggregate_trace_random;
 
 /* span */
@@ -227,13 +228,26 @@ ngx_int_t ngx_http_aggregate_trace_log(ngx_http_request_t *r);
 char *ngx_http_aggregate_exporter_block(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 void ngx_http_aggregate_exporter_push(ngx_http_aggregate_exporter_conf_t *conf,
-    u_char *data, size_t len, ngx_uint_t spans, ngx_log_t *log);
+    u_char *data, size_t len, ngx_uint_t spans);
 ngx_int_t ngx_http_aggregate_exporter_init(ngx_cycle_t *cycle,
     ngx_http_aggregate_exporter_conf_t *conf);
 void ngx_http_aggregate_exporter_exit(ngx_cycle_t *cycle);
 
 
 extern ngx_module_t  ngx_http_aggregate_trace_module;
+
+
+/* the context of a client request */
+
+static ngx_inline ngx_http_aggregate_trace_ctx_t *
+ngx_http_aggregate_trace_get(ngx_http_request_t *r)
+{
+    ngx_http_aggregate_trace_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_aggregate_trace_module);
+
+    return ctx ? ctx : ngx_http_aggregate_trace_lookup(r);
+}
 
 
 #pragma GCC visibility pop

@@ -24,6 +24,8 @@ typedef struct {
                                             [NGX_HTTP_AGGREGATE_TRACE_EVENTS];
     unsigned                            nevents;
     u_char                              code[8];
+    ngx_uint_t                          configured;
+                                              /* unsigned  configured:1; */
 } ngx_http_aggregate_trace_set_t;
 
 
@@ -35,6 +37,8 @@ static void ngx_http_aggregate_trace_addresses(ngx_http_request_t *r,
     ngx_http_aggregate_trace_set_t *set);
 static void ngx_http_aggregate_trace_span(ngx_http_aggregate_trace_ctx_t *ctx,
     ngx_http_aggregate_span_t *span, gw_out_block_t *out, int json);
+static u_char *ngx_http_aggregate_trace_join(u_char *p, u_char *last,
+    ngx_str_t *s, ngx_uint_t space);
 static void ngx_http_aggregate_trace_client(
     ngx_http_aggregate_trace_ctx_t *ctx, ngx_http_aggregate_span_t *span,
     ngx_http_aggregate_trace_set_t *set, agg_otlp_span_t *o);
@@ -53,15 +57,40 @@ static ngx_str_t ngx_http_aggregate_trace_query(ngx_http_request_t *r,
 static ngx_str_t ngx_http_aggregate_trace_url(
     ngx_http_aggregate_trace_ctx_t *ctx, ngx_http_aggregate_span_t *span);
 static agg_otlp_attr_t *ngx_http_aggregate_trace_add(
-    ngx_http_aggregate_trace_set_t *set, const char *key);
-static void ngx_http_aggregate_trace_string(
-    ngx_http_aggregate_trace_set_t *set, const char *key, ngx_str_t *value);
-static void ngx_http_aggregate_trace_text(ngx_http_aggregate_trace_set_t *set,
-    const char *key, const char *value);
-static void ngx_http_aggregate_trace_number(
-    ngx_http_aggregate_trace_set_t *set, const char *key, int64_t n);
+    ngx_http_aggregate_trace_set_t *set, const agg_otlp_key_t *key);
+static void ngx_http_aggregate_trace_add_string(
+    ngx_http_aggregate_trace_set_t *set, const agg_otlp_key_t *key,
+    ngx_str_t *value);
+static void ngx_http_aggregate_trace_add_text(
+    ngx_http_aggregate_trace_set_t *set, const agg_otlp_key_t *key,
+    const char *value);
+static void ngx_http_aggregate_trace_add_number(
+    ngx_http_aggregate_trace_set_t *set, const agg_otlp_key_t *key,
+    int64_t n);
 static void *ngx_http_aggregate_trace_grow(void *ctx, void *old, size_t used,
     size_t size);
+
+
+/* an attribute of the set, by the literal of its name */
+
+#define ngx_http_aggregate_trace_attr(set, name, add, value)                  \
+    do {                                                                      \
+        static const agg_otlp_key_t  key_ = AGG_OTLP_KEY(name);               \
+                                                                              \
+        add(set, &key_, value);                                               \
+    } while (0)
+
+#define ngx_http_aggregate_trace_string(set, name, value)                     \
+    ngx_http_aggregate_trace_attr(set, name,                                  \
+                                  ngx_http_aggregate_trace_add_string, value)
+
+#define ngx_http_aggregate_trace_text(set, name, value)                       \
+    ngx_http_aggregate_trace_attr(set, name,                                  \
+                                  ngx_http_aggregate_trace_add_text, value)
+
+#define ngx_http_aggregate_trace_number(set, name, n)                         \
+    ngx_http_aggregate_trace_attr(set, name,                                  \
+                                  ngx_http_aggregate_trace_add_number, n)
 
 
 /* kept for the next request: one is encoded at a time */
@@ -104,6 +133,8 @@ ngx_http_aggregate_trace_log(ngx_http_request_t *r)
     tmcf = ngx_http_get_module_main_conf(r, ngx_http_aggregate_trace_module);
     json = (int) tmcf->exporter->json;
 
+    ngx_http_aggregate_trace_attrs.configured = tmcf->attrs;
+
     out = &ngx_http_aggregate_trace_out;
 
     if (out->grow == NULL) {
@@ -135,8 +166,7 @@ ngx_http_aggregate_trace_log(ngx_http_request_t *r)
     }
 
     ngx_http_aggregate_exporter_push(tmcf->exporter, out->start,
-                                     gw_out_block_used(out), n,
-                                     r->connection->log);
+                                     gw_out_block_used(out), n);
     return NGX_OK;
 }
 
@@ -210,43 +240,21 @@ ngx_http_aggregate_trace_exports(ngx_http_aggregate_trace_ctx_t *ctx)
 }
 
 
-static const char *
-ngx_http_aggregate_trace_method(ngx_uint_t method)
+/* nginx knows more of them, and their names as they were sent */
+
+static ngx_str_t *
+ngx_http_aggregate_trace_method(ngx_http_request_t *r)
 {
-    switch (method) {
+    ngx_uint_t  known;
 
-    case NGX_HTTP_GET:
-        return "GET";
-
-    case NGX_HTTP_HEAD:
-        return "HEAD";
-
-    case NGX_HTTP_POST:
-        return "POST";
-
-    case NGX_HTTP_PUT:
-        return "PUT";
-
-    case NGX_HTTP_DELETE:
-        return "DELETE";
-
-    case NGX_HTTP_OPTIONS:
-        return "OPTIONS";
-
-    case NGX_HTTP_PATCH:
-        return "PATCH";
-
-    case NGX_HTTP_TRACE:
-        return "TRACE";
+    known = NGX_HTTP_GET|NGX_HTTP_HEAD|NGX_HTTP_POST|NGX_HTTP_PUT
+            |NGX_HTTP_DELETE|NGX_HTTP_OPTIONS|NGX_HTTP_PATCH|NGX_HTTP_TRACE;
 
 #if (nginx_version >= 1021001)
-    case NGX_HTTP_CONNECT:
-        return "CONNECT";
+    known |= NGX_HTTP_CONNECT;
 #endif
 
-    default:
-        return NULL;
-    }
+    return (r->method & known) ? &r->method_name : NULL;
 }
 
 
@@ -254,12 +262,14 @@ static void
 ngx_http_aggregate_trace_methods(ngx_http_request_t *r,
     ngx_http_aggregate_trace_set_t *set)
 {
-    const char  *method;
+    ngx_str_t  *method;
 
-    method = ngx_http_aggregate_trace_method(r->method);
+    static ngx_str_t  other = ngx_string("_OTHER");
 
-    ngx_http_aggregate_trace_text(set, "http.request.method",
-                                  method ? method : "_OTHER");
+    method = ngx_http_aggregate_trace_method(r);
+
+    ngx_http_aggregate_trace_string(set, "http.request.method",
+                                    method ? method : &other);
 
     if (method == NULL && r->method_name.len) {
         ngx_http_aggregate_trace_string(set, "http.request.method_original",
@@ -273,8 +283,10 @@ ngx_http_aggregate_trace_server_name(ngx_http_aggregate_trace_ctx_t *ctx,
     ngx_str_t *route, ngx_str_t *name)
 {
     u_char              *p;
-    const char          *method;
+    ngx_str_t           *method;
     ngx_http_request_t  *r;
+
+    static ngx_str_t  other = ngx_string("HTTP");
 
     r = ctx->request;
 
@@ -285,18 +297,18 @@ ngx_http_aggregate_trace_server_name(ngx_http_aggregate_trace_ctx_t *ctx,
         return;
     }
 
-    method = ngx_http_aggregate_trace_method(r->method);
-    method = method ? method : "HTTP";
+    method = ngx_http_aggregate_trace_method(r);
+    method = method ? method : &other;
 
-    name->len = ngx_strlen(method) + (route->len ? route->len + 1 : 0);
+    name->len = method->len + (route->len ? route->len + 1 : 0);
     name->data = ngx_pnalloc(r->pool, name->len);
 
     if (name->data == NULL) {
-        ngx_str_set(name, "HTTP");
+        *name = other;
         return;
     }
 
-    p = ngx_cpymem(name->data, method, ngx_strlen(method));
+    p = ngx_cpymem(name->data, method->data, method->len);
 
     if (route->len) {
         *p++ = ' ';
@@ -339,6 +351,25 @@ ngx_http_aggregate_trace_route(ngx_http_aggregate_trace_ctx_t *ctx,
 }
 
 
+static ngx_str_t *
+ngx_http_aggregate_trace_scheme(ngx_http_request_t *r)
+{
+    static ngx_str_t  http = ngx_string("http");
+
+#if (NGX_HTTP_SSL)
+    static ngx_str_t  https = ngx_string("https");
+
+    if (r->connection->ssl) {
+        return &https;
+    }
+#endif
+
+    (void) r;
+
+    return &http;
+}
+
+
 static void
 ngx_http_aggregate_trace_server(ngx_http_aggregate_trace_ctx_t *ctx,
     gw_out_block_t *out, int json)
@@ -346,7 +377,6 @@ ngx_http_aggregate_trace_server(ngx_http_aggregate_trace_ctx_t *ctx,
     u_char                          *p;
     ngx_str_t                        route, name, backend, path, args;
     ngx_uint_t                       status;
-    const char                      *scheme;
     agg_otlp_span_t                  o;
     ngx_http_request_t              *r;
     ngx_http_aggregate_trace_set_t  *set;
@@ -355,8 +385,6 @@ ngx_http_aggregate_trace_server(ngx_http_aggregate_trace_ctx_t *ctx,
     set = &ngx_http_aggregate_trace_attrs;
     set->n = 0;
     status = ngx_http_aggregate_trace_status(r);
-
-    ngx_memzero(&o, sizeof(agg_otlp_span_t));
 
     ngx_http_aggregate_trace_route(ctx, &route, &backend);
     ngx_http_aggregate_trace_server_name(ctx, &route, &name);
@@ -380,13 +408,8 @@ ngx_http_aggregate_trace_server(ngx_http_aggregate_trace_ctx_t *ctx,
         ngx_http_aggregate_trace_string(set, "url.query", &args);
     }
 
-#if (NGX_HTTP_SSL)
-    scheme = r->connection->ssl ? "https" : "http";
-#else
-    scheme = "http";
-#endif
-
-    ngx_http_aggregate_trace_text(set, "url.scheme", scheme);
+    ngx_http_aggregate_trace_string(set, "url.scheme",
+                                    ngx_http_aggregate_trace_scheme(r));
 
     ngx_http_aggregate_trace_string(set, "http.route", &route);
 
@@ -410,15 +433,18 @@ ngx_http_aggregate_trace_server(ngx_http_aggregate_trace_ctx_t *ctx,
                                         ctx->dropped);
     }
 
-    if (status >= 500) {
-        o.error = 1;
+    o.error = (status >= 500);
+
+    if (o.error) {
         ngx_sprintf(set->code, "%03ui%Z", status % 1000);
         ngx_http_aggregate_trace_text(set, "error.type",
                                       (const char *) set->code);
     }
 
-    ngx_http_aggregate_trace_configured(r, ctx, set,
-                                        NGX_HTTP_AGGREGATE_TRACE_ON_SERVER);
+    if (set->configured) {
+        ngx_http_aggregate_trace_configured(r, ctx, set,
+                                         NGX_HTTP_AGGREGATE_TRACE_ON_SERVER);
+    }
 
     o.trace_id = ctx->context.trace_id;
     o.span_id = ctx->context.span_id;
@@ -435,6 +461,7 @@ ngx_http_aggregate_trace_server(ngx_http_aggregate_trace_ctx_t *ctx,
                                           ngx_http_aggregate_watch_clock());
     o.attrs = set->attrs;
     o.nattrs = set->n;
+    o.nevents = 0;
     o.link = ctx->has_link ? &ctx->link : NULL;
 
     agg_otlp_span(out, json, &o);
@@ -446,7 +473,12 @@ ngx_http_aggregate_trace_addresses(ngx_http_request_t *r,
     ngx_http_aggregate_trace_set_t *set)
 {
     in_port_t          port;
+    ngx_str_t         *version;
     ngx_connection_t  *c;
+
+    static ngx_str_t  versions[] = {
+        ngx_string("1.0"), ngx_string("1.1"), ngx_string("2"), ngx_string("3")
+    };
 
     c = r->connection;
 
@@ -476,24 +508,26 @@ ngx_http_aggregate_trace_addresses(ngx_http_request_t *r,
     switch (r->http_version) {
 
     case NGX_HTTP_VERSION_10:
-        ngx_http_aggregate_trace_text(set, "network.protocol.version", "1.0");
+        version = &versions[0];
         break;
 
     case NGX_HTTP_VERSION_11:
-        ngx_http_aggregate_trace_text(set, "network.protocol.version", "1.1");
+        version = &versions[1];
         break;
 
     case NGX_HTTP_VERSION_20:
-        ngx_http_aggregate_trace_text(set, "network.protocol.version", "2");
+        version = &versions[2];
         break;
 
     case 3000:
-        ngx_http_aggregate_trace_text(set, "network.protocol.version", "3");
+        version = &versions[3];
         break;
 
     default:
-        break;
+        return;
     }
+
+    ngx_http_aggregate_trace_string(set, "network.protocol.version", version);
 }
 
 
@@ -510,8 +544,7 @@ ngx_http_aggregate_trace_span(ngx_http_aggregate_trace_ctx_t *ctx,
     set->n = 0;
     set->nevents = 0;
     size = sizeof(name);
-
-    ngx_memzero(&o, sizeof(agg_otlp_span_t));
+    o.error = 0;
 
     if (!span->ended) {
         span->end = ngx_http_aggregate_watch_clock();
@@ -545,8 +578,10 @@ ngx_http_aggregate_trace_span(ngx_http_aggregate_trace_ctx_t *ctx,
         break;
 
     default: /* NGX_HTTP_AGGREGATE_SPAN_CLIENT */
-        p = ngx_snprintf(name, size, "%V %V", &span->request->method_name,
-                         span->part ? span->part : &span->host);
+        p = ngx_http_aggregate_trace_join(name, name + size,
+                                          &span->request->method_name, 1);
+        p = ngx_http_aggregate_trace_join(p, name + size, span->part
+                                          ? span->part : &span->host, 0);
         o.kind = AGG_OTLP_CLIENT;
 
         ngx_http_aggregate_trace_client(ctx, span, set, &o);
@@ -556,6 +591,7 @@ ngx_http_aggregate_trace_span(ngx_http_aggregate_trace_ctx_t *ctx,
     o.trace_id = ctx->context.trace_id;
     o.span_id = span->id;
     o.parent_id = span->parent;
+    o.remote = 0;
     o.state = ctx->state.data;
     o.state_len = ctx->state.len;
     o.flags = ctx->context.flags;
@@ -568,8 +604,25 @@ ngx_http_aggregate_trace_span(ngx_http_aggregate_trace_ctx_t *ctx,
     o.nattrs = set->n;
     o.events = set->events;
     o.nevents = set->nevents;
+    o.link = NULL;
 
     agg_otlp_span(out, json, &o);
+}
+
+
+/* what there is room for, with a space after it */
+
+static u_char *
+ngx_http_aggregate_trace_join(u_char *p, u_char *last, ngx_str_t *s,
+    ngx_uint_t space)
+{
+    p = ngx_cpymem(p, s->data, ngx_min(s->len, (size_t) (last - p)));
+
+    if (space && p < last) {
+        *p++ = ' ';
+    }
+
+    return p;
 }
 
 
@@ -599,7 +652,10 @@ ngx_http_aggregate_trace_client(ngx_http_aggregate_trace_ctx_t *ctx,
         ngx_http_aggregate_trace_string(set, "peer.service",
                                         span->part ? span->part
                                                    : &span->host);
-        ngx_http_aggregate_trace_tries(ctx, span, set);
+
+        if (span->last > span->first + 1) {
+            ngx_http_aggregate_trace_tries(ctx, span, set);
+        }
     }
 
     if (status) {
@@ -626,8 +682,10 @@ ngx_http_aggregate_trace_client(ngx_http_aggregate_trace_ctx_t *ctx,
         ngx_http_aggregate_trace_met(span->request, set);
     }
 
-    ngx_http_aggregate_trace_configured(span->request, ctx, set,
-                                        NGX_HTTP_AGGREGATE_TRACE_ON_CLIENT);
+    if (set->configured) {
+        ngx_http_aggregate_trace_configured(span->request, ctx, set,
+                                         NGX_HTTP_AGGREGATE_TRACE_ON_CLIENT);
+    }
 
     if (span->cancelled) {
         ngx_http_aggregate_trace_number(set, "gateway.cancelled", 1);
@@ -676,7 +734,7 @@ ngx_http_aggregate_trace_tries(ngx_http_aggregate_trace_ctx_t *ctx,
     ngx_http_upstream_state_t       *state;
     ngx_http_aggregate_trace_set_t   try;
 
-    if (span->request->upstream_states == NULL || span->last < 2) {
+    if (span->request->upstream_states == NULL) {
         return;
     }
 
@@ -802,7 +860,7 @@ ngx_http_aggregate_trace_configured(ngx_http_request_t *r,
             continue;
         }
 
-        a = ngx_http_aggregate_trace_add(set, "");
+        a = ngx_http_aggregate_trace_add(set, NULL);
 
         if (a) {
             a->key = attr[i].name.data;
@@ -822,24 +880,34 @@ ngx_http_aggregate_trace_peer(ngx_http_aggregate_trace_set_t *set,
     ngx_str_t *peer)
 {
     u_char     *p;
-    ngx_int_t   port;
+    ngx_int_t   port, factor;
     ngx_str_t   address;
 
-    if (peer == NULL) {
+    if (peer == NULL || peer->len == 0) {
         return;
     }
 
     address = *peer;
-    port = NGX_ERROR;
+    port = 0;
 
-    if (address.len < 5 || ngx_strncmp(address.data, "unix:", 5) != 0) {
+    if (address.len < 5 || address.data[4] != ':'
+        || ngx_strncmp(address.data, "unix:", 5) != 0)
+    {
+        factor = 1;
 
-        for (p = address.data + address.len; p > address.data; p--) {
-            if (p[-1] == ':') {
-                port = ngx_atoi(p, address.data + address.len - p);
-                address.len = p - 1 - address.data;
-                break;
-            }
+        for (p = address.data + address.len - 1;
+             p > address.data && *p >= '0' && *p <= '9' && factor < 1000000;
+             p--)
+        {
+            port += factor * (*p - '0');
+            factor *= 10;
+        }
+
+        if (p >= address.data && *p == ':') {
+            address.len = p - address.data;
+
+        } else {
+            port = 0;
         }
 
         if (address.len > 2 && address.data[0] == '[') {
@@ -947,13 +1015,19 @@ ngx_http_aggregate_trace_url(ngx_http_aggregate_trace_ctx_t *ctx,
         return url;
     }
 
-    q = ngx_sprintf(url.data, "%V%V", &span->scheme, &span->host);
+    q = ngx_cpymem(url.data, span->scheme.data, span->scheme.len);
+    q = ngx_cpymem(q, span->host.data, span->host.len);
 
     if (span->port) {
         q = ngx_sprintf(q, ":%ui", (ngx_uint_t) span->port);
     }
 
-    q = ngx_sprintf(q, "%V%V", &path, &args);
+    q = ngx_cpymem(q, path.data, path.len);
+
+    if (args.len) {
+        q = ngx_cpymem(q, args.data, args.len);
+    }
+
     url.len = q - url.data;
 
     return url;
@@ -962,7 +1036,7 @@ ngx_http_aggregate_trace_url(ngx_http_aggregate_trace_ctx_t *ctx,
 
 static agg_otlp_attr_t *
 ngx_http_aggregate_trace_add(ngx_http_aggregate_trace_set_t *set,
-    const char *key)
+    const agg_otlp_key_t *key)
 {
     agg_otlp_attr_t  *a;
 
@@ -972,16 +1046,15 @@ ngx_http_aggregate_trace_add(ngx_http_aggregate_trace_set_t *set,
 
     a = &set->attrs[set->n++];
 
-    a->key = (const uint8_t *) key;
-    a->key_len = ngx_strlen(key);
+    a->known = key;
 
     return a;
 }
 
 
 static void
-ngx_http_aggregate_trace_string(ngx_http_aggregate_trace_set_t *set,
-    const char *key, ngx_str_t *value)
+ngx_http_aggregate_trace_add_string(ngx_http_aggregate_trace_set_t *set,
+    const agg_otlp_key_t *key, ngx_str_t *value)
 {
     agg_otlp_attr_t  *a;
 
@@ -996,21 +1069,24 @@ ngx_http_aggregate_trace_string(ngx_http_aggregate_trace_set_t *set,
 
 
 static void
-ngx_http_aggregate_trace_text(ngx_http_aggregate_trace_set_t *set,
-    const char *key, const char *value)
+ngx_http_aggregate_trace_add_text(ngx_http_aggregate_trace_set_t *set,
+    const agg_otlp_key_t *key, const char *value)
 {
-    ngx_str_t  s;
+    agg_otlp_attr_t  *a;
 
-    s.data = (u_char *) value;
-    s.len = ngx_strlen(value);
+    a = ngx_http_aggregate_trace_add(set, key);
 
-    ngx_http_aggregate_trace_string(set, key, &s);
+    if (a) {
+        a->type = AGG_OTLP_STRING;
+        a->data = (const uint8_t *) value;
+        a->len = ngx_strlen(value);
+    }
 }
 
 
 static void
-ngx_http_aggregate_trace_number(ngx_http_aggregate_trace_set_t *set,
-    const char *key, int64_t n)
+ngx_http_aggregate_trace_add_number(ngx_http_aggregate_trace_set_t *set,
+    const agg_otlp_key_t *key, int64_t n)
 {
     agg_otlp_attr_t  *a;
 

@@ -380,10 +380,11 @@ ngx_http_aggregate_trace_attr(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_aggregate_trace_loc_conf_t *tlcf = conf;
 
-    ngx_str_t                         *value;
-    ngx_uint_t                         i;
-    ngx_http_aggregate_trace_attr_t   *attr;
-    ngx_http_compile_complex_value_t   ccv;
+    ngx_str_t                             *value;
+    ngx_uint_t                             i;
+    ngx_http_aggregate_trace_attr_t       *attr;
+    ngx_http_compile_complex_value_t       ccv;
+    ngx_http_aggregate_trace_main_conf_t  *tmcf;
 
     static const char  *spans[] = {
         "span=server", "span=aggregate", "span=client"
@@ -421,6 +422,10 @@ ngx_http_aggregate_trace_attr(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     if (attr == NULL) {
         return NGX_CONF_ERROR;
     }
+
+    tmcf = ngx_http_conf_get_module_main_conf(cf,
+                                           ngx_http_aggregate_trace_module);
+    tmcf->attrs = 1;
 
     attr->name = value[1];
     attr->span = NGX_HTTP_AGGREGATE_TRACE_ON_SERVER;
@@ -690,7 +695,7 @@ ngx_http_aggregate_trace_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
-    ngx_http_aggregate_trace_init_random(cycle->log);
+    ngx_http_aggregate_trace_init_worker(cycle->log);
 
     return ngx_http_aggregate_exporter_init(cycle, tmcf->exporter);
 }

@@ -24,6 +24,24 @@ typedef struct {
 } ngx_http_aggregate_trace_found_t;
 
 
+/* headers that are sent to backends, as a list has them */
+
+typedef enum {
+    NGX_HTTP_AGGREGATE_TRACE_LINE_PARENT = 0,
+    NGX_HTTP_AGGREGATE_TRACE_LINE_STATE,
+    NGX_HTTP_AGGREGATE_TRACE_LINE_B3,
+    NGX_HTTP_AGGREGATE_TRACE_LINE_B3_ID,
+    NGX_HTTP_AGGREGATE_TRACE_LINE_B3_SPAN,
+    NGX_HTTP_AGGREGATE_TRACE_LINE_B3_SAMPLED
+} ngx_http_aggregate_trace_line_e;
+
+typedef struct {
+    ngx_str_t                           name;
+    u_char                             *lowcase;
+    ngx_uint_t                          hash;
+} ngx_http_aggregate_trace_line_t;
+
+
 static void ngx_http_aggregate_trace_cleanup(void *data);
 static void ngx_http_aggregate_trace_find(ngx_http_request_t *r,
     ngx_http_aggregate_trace_found_t *found);
@@ -38,18 +56,38 @@ static ngx_uint_t ngx_http_aggregate_trace_decide(ngx_http_request_t *r,
     ngx_http_aggregate_trace_ctx_t *ctx, agg_trace_context_t *parent);
 static ngx_uint_t ngx_http_aggregate_trace_is_ours(ngx_http_request_t *r,
     ngx_table_elt_t *h);
+static ngx_int_t ngx_http_aggregate_trace_push_all(ngx_http_request_t *r,
+    ngx_http_aggregate_trace_ctx_t *ctx, u_char *span_id);
 static ngx_int_t ngx_http_aggregate_trace_push(ngx_http_request_t *r,
-    const char *name, ngx_str_t *value);
+    ngx_http_aggregate_trace_line_e header, ngx_str_t *value);
+
+
+static ngx_http_aggregate_trace_line_t
+    ngx_http_aggregate_trace_lines[] =
+{
+    { ngx_string("traceparent"), (u_char *) "traceparent", 0 },
+    { ngx_string("tracestate"), (u_char *) "tracestate", 0 },
+    { ngx_string("b3"), (u_char *) "b3", 0 },
+    { ngx_string("X-B3-TraceId"), (u_char *) "x-b3-traceid", 0 },
+    { ngx_string("X-B3-SpanId"), (u_char *) "x-b3-spanid", 0 },
+    { ngx_string("X-B3-Sampled"), (u_char *) "x-b3-sampled", 0 },
+    { ngx_null_string, NULL, 0 }
+};
 
 
 agg_trace_random_t  ngx_http_aggregate_trace_random;
 
 
 void
-ngx_http_aggregate_trace_init_random(ngx_log_t *log)
+ngx_http_aggregate_trace_init_worker(ngx_log_t *log)
 {
-    size_t  i;
-    u_char  seed[32];
+    size_t                              i;
+    u_char                              seed[32];
+    ngx_http_aggregate_trace_line_t  *h;
+
+    for (h = ngx_http_aggregate_trace_lines; h->name.len; h++) {
+        h->hash = ngx_hash_key(h->lowcase, h->name.len);
+    }
 
     if (RAND_bytes(seed, sizeof(seed)) != 1) {
         ngx_log_error(NGX_LOG_ALERT, log, 0, "RAND_bytes() failed");
@@ -73,7 +111,7 @@ ngx_http_aggregate_trace_cleanup(void *data)
 
 
 ngx_http_aggregate_trace_ctx_t *
-ngx_http_aggregate_trace_get(ngx_http_request_t *r)
+ngx_http_aggregate_trace_lookup(ngx_http_request_t *r)
 {
     return ngx_http_aggregate_ctx_find(r, &ngx_http_aggregate_trace_module,
                                        ngx_http_aggregate_trace_cleanup);
@@ -443,17 +481,11 @@ ngx_int_t
 ngx_http_aggregate_trace_set_headers(ngx_http_request_t *r,
     ngx_http_aggregate_trace_ctx_t *ctx, u_char *span_id)
 {
-    u_char               *p;
-    ngx_int_t             rc;
-    ngx_str_t             value;
-    ngx_uint_t            propagators;
-    ngx_list_t            list;
-    ngx_table_elt_t      *h, *copy;
-    agg_trace_context_t   context;
+    ngx_int_t         rc;
+    ngx_list_t        list;
+    ngx_table_elt_t  *h, *copy;
 
     ngx_http_aggregate_header_iter_t  it;
-
-    propagators = ctx->conf->propagators;
 
     if (r == r->main && !ctx->foreign) {
         rc = NGX_DECLINED;
@@ -494,6 +526,21 @@ ngx_http_aggregate_trace_set_headers(ngx_http_request_t *r,
         ngx_http_aggregate_headers_set(&r->headers_in.headers, &list);
     }
 
+    return ngx_http_aggregate_trace_push_all(r, ctx, span_id);
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_trace_push_all(ngx_http_request_t *r,
+    ngx_http_aggregate_trace_ctx_t *ctx, u_char *span_id)
+{
+    u_char               *p;
+    ngx_str_t             value;
+    ngx_uint_t            propagators;
+    agg_trace_context_t   context;
+
+    propagators = ctx->conf->propagators;
+
     context = ctx->context;
     ngx_memcpy(context.span_id, span_id, 8);
 
@@ -508,9 +555,12 @@ ngx_http_aggregate_trace_set_headers(ngx_http_request_t *r,
         value.data = p;
         value.len = AGG_TRACE_PARENT_LEN;
 
-        if (ngx_http_aggregate_trace_push(r, "traceparent", &value) != NGX_OK
+        if (ngx_http_aggregate_trace_push(r,
+                                 NGX_HTTP_AGGREGATE_TRACE_LINE_PARENT, &value)
+            != NGX_OK
             || (ctx->state.len
-                && ngx_http_aggregate_trace_push(r, "tracestate", &ctx->state)
+                && ngx_http_aggregate_trace_push(r,
+                               NGX_HTTP_AGGREGATE_TRACE_LINE_STATE, &ctx->state)
                    != NGX_OK))
         {
             return NGX_ERROR;
@@ -530,7 +580,9 @@ ngx_http_aggregate_trace_set_headers(ngx_http_request_t *r,
     value.len = AGG_TRACE_B3_LEN;
 
     if ((propagators & NGX_HTTP_AGGREGATE_TRACE_B3)
-        && ngx_http_aggregate_trace_push(r, "b3", &value) != NGX_OK)
+        && ngx_http_aggregate_trace_push(r, NGX_HTTP_AGGREGATE_TRACE_LINE_B3,
+                                         &value)
+           != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -541,21 +593,29 @@ ngx_http_aggregate_trace_set_headers(ngx_http_request_t *r,
 
     value.len = 32;
 
-    if (ngx_http_aggregate_trace_push(r, "X-B3-TraceId", &value) != NGX_OK) {
+    if (ngx_http_aggregate_trace_push(r, NGX_HTTP_AGGREGATE_TRACE_LINE_B3_ID,
+                                      &value)
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
     value.data = p + 33;
     value.len = 16;
 
-    if (ngx_http_aggregate_trace_push(r, "X-B3-SpanId", &value) != NGX_OK) {
+    if (ngx_http_aggregate_trace_push(r, NGX_HTTP_AGGREGATE_TRACE_LINE_B3_SPAN,
+                                      &value)
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
     value.data = p + 50;
     value.len = 1;
 
-    return ngx_http_aggregate_trace_push(r, "X-B3-Sampled", &value);
+    return ngx_http_aggregate_trace_push(r,
+                                     NGX_HTTP_AGGREGATE_TRACE_LINE_B3_SAMPLED,
+                                     &value);
 }
 
 
@@ -584,39 +644,24 @@ ngx_http_aggregate_trace_is_ours(ngx_http_request_t *r, ngx_table_elt_t *h)
 
 
 static ngx_int_t
-ngx_http_aggregate_trace_push(ngx_http_request_t *r, const char *name,
-    ngx_str_t *value)
+ngx_http_aggregate_trace_push(ngx_http_request_t *r,
+    ngx_http_aggregate_trace_line_e header, ngx_str_t *value)
 {
-    u_char           *low;
-    ngx_uint_t        i;
-    ngx_table_elt_t  *h;
+    ngx_table_elt_t                    *h;
+    ngx_http_aggregate_trace_line_t  *name;
 
     h = ngx_list_push(&r->headers_in.headers);
     if (h == NULL) {
         return NGX_ERROR;
     }
 
-    h->key.data = (u_char *) name;
-    h->key.len = ngx_strlen(name);
+    name = &ngx_http_aggregate_trace_lines[header];
+
+    h->hash = name->hash;
+    h->key = name->name;
+    h->lowcase_key = name->lowcase;
     h->value = *value;
     ngx_http_aggregate_header_end(h);
-
-    low = ngx_pnalloc(r->pool, h->key.len);
-    if (low == NULL) {
-
-        /* the list has it already, and must not have half of it */
-
-        low = h->key.data;
-    }
-
-    h->hash = 0;
-
-    for (i = 0; i < h->key.len && low != h->key.data; i++) {
-        low[i] = ngx_tolower(h->key.data[i]);
-        h->hash = ngx_hash(h->hash, low[i]);
-    }
-
-    h->lowcase_key = low;
 
     return NGX_OK;
 }

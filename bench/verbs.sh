@@ -71,6 +71,9 @@ verb_bench-guard()
     (lock; modules_stock) || exit 1
 
     perl "$top/bench/instr.pl" -g "$@"
+    local status=$?
+
+    perl "$top/bench/cost.pl" -g "$@" && return $status
 }
 
 

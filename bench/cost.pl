@@ -1,0 +1,204 @@
+#!/usr/bin/perl
+
+# bench/cost.pl [-g [-u]] [-n N] [-k] [NAME...]
+#
+# User-space instructions that a capability adds to a request, by callgrind:
+# each name of the table below against the one that it is compared with, the
+# same request through the same gateway.  Noise does not touch them.
+#
+# -g compares with bench/cost.txt, tolerance 60 instructions, and 3 per cent
+# of the figure; it fails as well where a figure is over the aim that stands
+# there.  -u writes the file anew.  -k keeps what callgrind wrote as
+# build/bench/callgrind.cost.NAME.REQUESTS.
+
+use strict;
+use warnings;
+
+use FindBin;
+use Getopt::Std;
+use IO::Socket::INET;
+use POSIX qw(_exit);
+
+use lib "$FindBin::Bin/lib";
+use Bench;
+
+my %o = (n => 600);
+getopts('gukn:', \%o) or exit 2;
+
+$| = 1;
+
+my $modules = "load_module modules/ngx_http_aggregate_module.so;\n";
+my $five = join ' ', ('server 127.0.0.1:22103;') x 5;
+my $agg = 'include parts.conf;
+        location = /x {
+            aggregate {
+                backend user            /_users/42 { }
+                backend recent_orders   /_orders/42 { target items; limit 5; }
+                backend recommendations /_recommendations/42 {
+                    target products;
+                }
+            }
+        }';
+my $exporter = 'aggregate_trace_exporter {
+        endpoint http://127.0.0.1:22130/v1/traces;
+        service gateway;
+    }';
+
+sub proxied { return "location = /x {\n            proxy_pass"
+    . " http://$_[0]/recommendations/42;\n        }" }
+
+
+# name, compared with, main, http, server, expected document
+my @table = (
+    [ 'plain', '', '', '', proxied('recommendations') ],
+    [ 'loaded', 'plain', $modules, '', proxied('recommendations') ],
+    [ 'metrics', 'plain', $modules, "aggregate_metrics_zone gw 1m;\n"
+        . "    aggregate_metrics gw;", proxied('recommendations') ],
+    [ 'unsampled', 'plain', $modules, "$exporter\n    aggregate_trace 0%;",
+      proxied('recommendations') ],
+    [ 'sampled', 'plain', $modules, "$exporter\n    aggregate_trace on;",
+      proxied('recommendations') ],
+    [ 'agg3', '', $modules, '', $agg, 'agg3' ],
+    [ 'agg3-metrics', 'agg3', $modules, "aggregate_metrics_zone gw 1m;\n"
+        . "    aggregate_metrics gw;", $agg, 'agg3' ],
+    [ 'map', '', $modules, "map \$arg_u \$to { default recommendations; }",
+      proxied('$to') ],
+    [ 'split', 'map', $modules, "aggregate_split_zone z 256k;\n"
+        . "    aggregate_split \$to key=\$arg_u zone=z {\n"
+        . "        5% recommendations; * users; }",
+      proxied('$to') ],
+    [ 'least_conn', '', $modules, "upstream five { zone five 128k;"
+        . " least_conn; $five include upstream.conf; }", proxied('five') ],
+    [ 'balance', 'least_conn', $modules, "upstream five { zone five 128k;"
+        . " aggregate_balance peak_ewma; $five include upstream.conf; }",
+      proxied('five') ],
+);
+
+my %cost = map {
+    my ($name, $than, $main, $http, $server, $expect) = @$_;
+    $name => { than => $than, main => $main, http => $http,
+               server => $server, expect => $expect || 'recommendations' };
+} @table;
+
+my @names = @ARGV ? @ARGV : grep { $cost{$_}{than} } map { $_->[0] } @table;
+
+my %counted;
+my $collector;
+
+backends();
+$collector = collector();
+exit($o{g} ? guard() : report());
+
+
+END { kill 'KILL', $collector if $collector }
+
+
+# takes whatever it is sent, and says that all is well
+sub collector {
+    my $listener = IO::Socket::INET->new(Listen => 16, ReuseAddr => 1,
+        LocalAddr => Bench::render('127.0.0.1:22130')) or die "collector: $!";
+
+    my $pid = fork;
+    return $pid if $pid;
+
+    while (my $socket = $listener->accept) {
+        my ($length, $body) = (0, '');
+
+        while (defined(my $line = <$socket>)) {
+            $length = $1 if $line =~ /^Content-Length: (\d+)/i;
+            next if $line !~ /^\r?$/;
+
+            read $socket, $body, $length;
+            print $socket "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n"
+                . "Content-Type: application/x-protobuf\r\n\r\n";
+            $socket->flush;
+        }
+    }
+
+    _exit(0);
+}
+
+
+# instructions a request, from the difference of a run of N and one of 3 N
+sub instructions {
+    my ($name) = @_;
+
+    return $counted{$name} if $counted{$name};
+
+    my $cost = $cost{$name} or die "no $name\n";
+    my $dir = "$Bench::work/cost/$name";
+    my $uri = $name eq 'map' || $name eq 'split' ? '/x?u=12' : '/x';
+    my %scenario = (name => $name, uri => $uri, expect => $cost->{expect},
+                    needs => '', workers => 1);
+
+    system 'mkdir', '-p', $dir;
+    write_file("$dir/nginx.conf", "$cost->{main}include main.conf;\n\n"
+        . "http {\n    include http.conf;\n    request_pool_size 32k;\n"
+        . "    $cost->{http}\n\n"
+        . "    server {\n        listen 127.0.0.1:22000;\n"
+        . "        $cost->{server}\n    }\n}\n");
+
+    my ($less, $more) = map { run($name, $dir, \%scenario, $_ * $o{n}) } 1, 3;
+
+    return $counted{$name} = ($more - $less) / (2 * $o{n});
+}
+
+
+sub run {
+    my ($name, $dir, $scenario, $n) = @_;
+
+    my $file = "$Bench::work/callgrind.cost.$name.$n";
+    my $pid = gateway({ dir => $dir }, $scenario, wrap => [ 'valgrind',
+        '--tool=callgrind', "--callgrind-out-file=$file",
+        '--smc-check=all-non-file' ]) or die "no gateway\n";
+
+    check($scenario) or die "wrong answer: $name\n";
+    Bench::hit($scenario, $n);
+    stop($pid);
+    unlink $file if !$o{k};
+
+    return (Bench::read_file("$Bench::run/gateway.log")
+        =~ /Collected : (\d+)/)[0] || die "callgrind counted nothing\n";
+}
+
+
+sub report {
+    print join("\t", qw(name instructions more than)), "\n";
+
+    for my $name (@names) {
+        my $than = $cost{$name}{than};
+        my $got = instructions($name);
+        printf "%s\t%.0f\t%+.0f\t%s\n", $name, $got,
+            $than ? $got - instructions($than) : 0, $than;
+    }
+
+    return 0;
+}
+
+
+sub guard {
+    my $file = "$FindBin::Bin/cost.txt";
+    my ($failed, $text) = (0, '');
+
+    for my $line (split /^/, Bench::read_file($file)) {
+        my ($name, $before, $aim) = split ' ', $line;
+
+        if ($line !~ /^\w/) {
+            $text .= $line;
+            next;
+        }
+
+        my $got = instructions($name) - instructions($cost{$name}{than});
+        my $bad = $got > $before + 60 + 0.03 * abs($before) || $got > $aim;
+
+        printf "%s %-13s %+6.0f instructions more than %s, before %+d,"
+            . " at most %+d\n", $bad ? 'NOT OK' : 'ok', $name, $got,
+            $cost{$name}{than}, $before, $aim;
+        $failed ||= $bad;
+        $text .= sprintf "%-13s %6.0f %6d\n", $name, $got, $aim;
+    }
+
+    Bench::write_file($file, $text) if $o{u};
+
+    return $failed && !$o{u} ? 1 : 0;
+}

@@ -90,22 +90,11 @@ ngx_http_aggregate_ctx_unindex(void *data)
 
 
 void *
-ngx_http_aggregate_ctx_find(ngx_http_request_t *r, ngx_module_t *module,
+ngx_http_aggregate_ctx_kept(ngx_http_request_t *r,
     ngx_pool_cleanup_pt handler)
 {
-    void                *ctx;
-    ngx_pool_cleanup_t  *cln;
+    ngx_pool_cleanup_t   *cln;
     ngx_http_request_t  **owner;
-
-    ctx = r->ctx[module->ctx_index];
-
-    /* each redirect counts as a change of the URI */
-
-    if (ctx || (r->uri_changes == NGX_HTTP_MAX_URI_CHANGES + 1
-                && !r->filter_finalize))
-    {
-        return ctx;
-    }
 
     if (r != r->main) {
         return ngx_http_aggregate_ctx_lookup(r, handler);

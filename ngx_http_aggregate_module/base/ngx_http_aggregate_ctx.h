@@ -36,8 +36,32 @@ ngx_int_t ngx_http_aggregate_ctx_keep(ngx_http_request_t *r, void *ctx,
  * The context of the request, or the one that it had before a redirect, which
  * does not become that of the module again by itself.  NULL: there was none.
  */
-void *ngx_http_aggregate_ctx_find(ngx_http_request_t *r,
+static ngx_inline void *ngx_http_aggregate_ctx_find(ngx_http_request_t *r,
     ngx_module_t *module, ngx_pool_cleanup_pt handler);
+
+/* the same for a request that may have been redirected */
+void *ngx_http_aggregate_ctx_kept(ngx_http_request_t *r,
+    ngx_pool_cleanup_pt handler);
+
+
+static ngx_inline void *
+ngx_http_aggregate_ctx_find(ngx_http_request_t *r, ngx_module_t *module,
+    ngx_pool_cleanup_pt handler)
+{
+    void  *ctx;
+
+    ctx = r->ctx[module->ctx_index];
+
+    /* each redirect counts as a change of the URI */
+
+    if (ctx || (r->uri_changes == NGX_HTTP_MAX_URI_CHANGES + 1
+                && !r->filter_finalize))
+    {
+        return ctx;
+    }
+
+    return ngx_http_aggregate_ctx_kept(r, handler);
+}
 
 
 #pragma GCC visibility pop

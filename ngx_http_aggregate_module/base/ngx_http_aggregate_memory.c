@@ -121,3 +121,41 @@ ngx_http_aggregate_memory_freed(void)
 }
 
 #endif
+
+
+/*
+ * The blocks of a pool may be of any size: the pool itself makes all of them as
+ * large as its first one
+ */
+
+void
+ngx_http_aggregate_memory_room(ngx_pool_t *pool, size_t least, size_t size)
+{
+    u_char      *p;
+    ngx_pool_t  *block, *last;
+
+    last = pool->current;
+
+    while (last->d.next) {
+        last = last->d.next;
+    }
+
+    if ((size_t) (last->d.end - last->d.last) >= least) {
+        return;
+    }
+
+    p = ngx_memalign(NGX_POOL_ALIGNMENT, size, pool->log);
+    if (p == NULL) {
+        return;
+    }
+
+    block = (ngx_pool_t *) (void *) p;
+
+    block->d.last = ngx_align_ptr(p + sizeof(ngx_pool_data_t), NGX_ALIGNMENT);
+    block->d.end = p + size;
+    block->d.next = NULL;
+    block->d.failed = 0;
+
+    last->d.next = block;
+    pool->current = block;
+}

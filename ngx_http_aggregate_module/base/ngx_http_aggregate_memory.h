@@ -34,6 +34,16 @@ void ngx_http_aggregate_memory_init(void);
 void ngx_http_aggregate_memory_freed(void);
 
 
+/*
+ * A block of that size for the pool, if its last block has less than "least"
+ * left: the pool by itself would take many small blocks one after the other.
+ * This is an optimization, and nothing depends on its success.
+ */
+
+void ngx_http_aggregate_memory_room(ngx_pool_t *pool, size_t least,
+    size_t size);
+
+
 #pragma GCC visibility pop
 
 

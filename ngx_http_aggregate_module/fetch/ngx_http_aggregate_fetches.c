@@ -13,7 +13,17 @@
 #include "ngx_http_aggregate_owner.h"
 
 
-#define NGX_HTTP_AGGREGATE_POOL_SIZE  4096
+/*
+ * What a subrequest through "proxy_pass" takes from the request's pool, what
+ * its value takes from that of the fetches, at most how many get it at once,
+ * and what the answer takes besides
+ */
+
+#define NGX_HTTP_AGGREGATE_POOL_SIZE    16384
+#define NGX_HTTP_AGGREGATE_ROOM_SIZE    12288
+#define NGX_HTTP_AGGREGATE_VALUE_SIZE   4096
+#define NGX_HTTP_AGGREGATE_ROOMS        32
+#define NGX_HTTP_AGGREGATE_ANSWER_SIZE  4096
 
 
 static ngx_int_t ngx_http_aggregate_create_pool(
@@ -29,6 +39,7 @@ static void ngx_http_aggregate_fail_all(ngx_http_aggregate_fetches_t *fs,
 static void ngx_http_aggregate_call_handlers(
     ngx_http_aggregate_fetches_t *fs);
 static void ngx_http_aggregate_send_queue(ngx_http_aggregate_fetches_t *fs);
+static void ngx_http_aggregate_make_room(ngx_http_aggregate_fetches_t *fs);
 static void ngx_http_aggregate_set_timer(ngx_http_aggregate_fetches_t *fs);
 static void ngx_http_aggregate_cancel_tries(ngx_http_aggregate_fetches_t *fs,
     ngx_uint_t all);
@@ -428,6 +439,10 @@ ngx_http_aggregate_send_queue(ngx_http_aggregate_fetches_t *fs)
 
     root = fs->root;
 
+    if (fs->queue) {
+        ngx_http_aggregate_make_room(fs);
+    }
+
     while (fs->queue) {
         fetch = fs->queue;
 
@@ -455,6 +470,33 @@ ngx_http_aggregate_send_queue(ngx_http_aggregate_fetches_t *fs)
                                             NGX_HTTP_AGGREGATE_INTERNAL);
         }
     }
+}
+
+
+/* the memory of the subrequests that stand in the queue, in one block */
+
+static void
+ngx_http_aggregate_make_room(ngx_http_aggregate_fetches_t *fs)
+{
+    ngx_uint_t                   n;
+    ngx_http_aggregate_fetch_t  *fetch;
+
+    n = 0;
+
+    for (fetch = fs->queue;
+         fetch && n < NGX_HTTP_AGGREGATE_ROOMS;
+         fetch = fetch->next)
+    {
+        n++;
+    }
+
+    ngx_http_aggregate_memory_room(fs->request->pool,
+                                   NGX_HTTP_AGGREGATE_ROOM_SIZE,
+                                   n * NGX_HTTP_AGGREGATE_ROOM_SIZE
+                                   + NGX_HTTP_AGGREGATE_ANSWER_SIZE);
+
+    ngx_http_aggregate_memory_room(fs->pool, NGX_HTTP_AGGREGATE_VALUE_SIZE,
+                                   n * NGX_HTTP_AGGREGATE_VALUE_SIZE);
 }
 
 

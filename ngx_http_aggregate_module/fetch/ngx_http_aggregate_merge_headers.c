@@ -9,7 +9,8 @@
 
 static ngx_int_t ngx_http_aggregate_merge_header(
     ngx_http_aggregate_merge_headers_t *headers, ngx_array_t *pass,
-    ngx_table_elt_t *h, agg_freshness_t *f, time_t *expires, time_t *date);
+    ngx_table_elt_t *h, agg_freshness_t *f, time_t *expires,
+    ngx_table_elt_t **dated);
 static ngx_uint_t ngx_http_aggregate_named(ngx_array_t *names,
     ngx_table_elt_t *h);
 static ngx_int_t ngx_http_aggregate_send_vary(
@@ -31,22 +32,16 @@ ngx_http_aggregate_merge_response(ngx_http_aggregate_merge_headers_t *headers,
 {
     time_t                             expires, date;
     agg_freshness_t                    f;
-    ngx_table_elt_t                   *h;
+    ngx_table_elt_t                   *h, *dated;
     ngx_http_aggregate_header_iter_t   it;
 
     agg_freshness_init(&f);
 
     expires = NGX_ERROR - 1;
-    date = ngx_time();
 
-    if (sr->upstream && sr->upstream->headers_in.date) {
+    /* proxy_pass takes it off */
 
-        /* proxy_pass takes it off */
-
-        h = sr->upstream->headers_in.date;
-        date = ngx_parse_http_time(h->value.data, h->value.len);
-        date = (date == NGX_ERROR) ? ngx_time() : date;
-    }
+    dated = sr->upstream ? sr->upstream->headers_in.date : NULL;
 
     ngx_http_aggregate_header_iter(&it, &sr->headers_out.headers);
 
@@ -54,7 +49,7 @@ ngx_http_aggregate_merge_response(ngx_http_aggregate_merge_headers_t *headers,
 
         if (h->hash != 0
             && ngx_http_aggregate_merge_header(headers, pass, h, &f, &expires,
-                                               &date)
+                                               &dated)
                != NGX_OK)
         {
             return NGX_ERROR;
@@ -62,6 +57,11 @@ ngx_http_aggregate_merge_response(ngx_http_aggregate_merge_headers_t *headers,
     }
 
     if (expires != NGX_ERROR - 1) {
+
+        date = dated ? ngx_parse_http_time(dated->value.data,
+                                           dated->value.len)
+                     : NGX_ERROR;
+        date = (date == NGX_ERROR) ? ngx_time() : date;
 
         /* one that can not be read, such as "0", is in the past */
 
@@ -80,7 +80,7 @@ ngx_http_aggregate_merge_response(ngx_http_aggregate_merge_headers_t *headers,
 static ngx_int_t
 ngx_http_aggregate_merge_header(ngx_http_aggregate_merge_headers_t *headers,
     ngx_array_t *pass, ngx_table_elt_t *h, agg_freshness_t *f,
-    time_t *expires, time_t *date)
+    time_t *expires, ngx_table_elt_t **dated)
 {
     ngx_http_request_t  *r;
 
@@ -104,8 +104,7 @@ ngx_http_aggregate_merge_header(ngx_http_aggregate_merge_headers_t *headers,
         }
 
         if (ngx_http_aggregate_is(h, "Date")) {
-            *date = ngx_parse_http_time(h->value.data, h->value.len);
-            *date = (*date == NGX_ERROR) ? ngx_time() : *date;
+            *dated = h;
         }
 
         break;

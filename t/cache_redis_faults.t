@@ -219,8 +219,8 @@ while (time() - $start < 4) {
 
 cmp_ok($i, '>', 40, 'requests');
 cmp_ok($late, '<=', 6, "of $i requests few lose a time-out: $late");
-is(state_of(), 'down', 'it is not asked');
-cmp_ok(scalar(() = $t->grep_log(qr/is back/)), '<=', 1, 'nor back');
+is(state_of(), 'down', 'no request waits for it');
+cmp_ok(scalar(() = $t->grep_log(qr/is up again/)), '<=', 1, 'nor up');
 
 mode('pass');
 ok(wait_for(sub { state_of() eq 'up' }, slow(8)), 'quick again: used');

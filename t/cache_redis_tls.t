@@ -208,20 +208,20 @@ works('a name');
 
 $t->mark_log;
 $t->reload(conf("tls_ca $d/ca.pem; tls_name redis.example;"));
-refused('another name', qr/refused: it is of another name/);
+refused('another name', qr/invalid: the name does not match/);
 
 $t->reload(conf("tls_ca $d/other.pem;"));
-refused('another authority', qr/refused: self.signed|refused: unable to get/);
+refused('another authority', qr/invalid: self.signed|invalid: unable to get/);
 
 $redis->kill_it;
 start('named');
 $t->reload(conf("tls_ca $d/ca.pem;"));
-refused('no address', qr/refused: it is of another name/);
+refused('no address', qr/invalid: the name does not match/);
 
 $redis->kill_it;
 start('expired');
 $t->reload(conf("tls_ca $d/ca.pem;"));
-refused('expired', qr/refused: certificate has expired/);
+refused('expired', qr/invalid: certificate has expired/);
 
 $redis->kill_it;
 start('foreign');

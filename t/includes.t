@@ -41,7 +41,7 @@ my %sees = (
 
 # the rooms whose files are layers
 
-my @layered = qw(cache);
+my @layered = qw(cache redis);
 
 my (%room, %pages, %declared, %defined, @twice);
 

@@ -116,7 +116,7 @@ typedef struct {
     ngx_uint_t                          line;
     size_t                              max_object;
     ngx_http_aggregate_redis_t         *redis;
-    ngx_http_aggregate_redis_follow_t  *stream;
+    ngx_http_aggregate_redis_stream_t  *stream;
     ngx_msec_t                          heartbeat;
 } ngx_http_aggregate_cache_zone_t;
 

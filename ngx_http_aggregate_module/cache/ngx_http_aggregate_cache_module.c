@@ -366,7 +366,7 @@ ngx_http_aggregate_cache_exit_process(ngx_cycle_t *cycle)
     for (i = 0; i < cmcf->zones.nelts; i++) {
 
         if (zones[i]->stream) {
-            ngx_http_aggregate_redis_unfollow(zones[i]->stream);
+            ngx_http_aggregate_redis_stream_stop(zones[i]->stream);
         }
     }
 }

@@ -36,20 +36,20 @@ static ngx_str_t  ngx_http_aggregate_cache_purge_stream_script = ngx_string(
 
 
 static void ngx_http_aggregate_cache_purge_stream_known(
-    ngx_http_aggregate_redis_follow_t *follow);
+    ngx_http_aggregate_redis_stream_t *stream);
 static void ngx_http_aggregate_cache_purge_stream_joined(
-    ngx_http_aggregate_redis_follow_t *follow);
-static void ngx_http_aggregate_cache_purge_stream_entry(
-    ngx_http_aggregate_redis_follow_t *follow, const agg_redis_entry_t *entry);
+    ngx_http_aggregate_redis_stream_t *stream);
+static void ngx_http_aggregate_cache_purge_stream_event(
+    ngx_http_aggregate_redis_stream_t *stream, const agg_redis_entry_t *entry);
 static void ngx_http_aggregate_cache_purge_stream_epoch(
     ngx_http_aggregate_cache_zone_t *zone, uint64_t epoch,
     const agg_cache_id_t *id);
 static void ngx_http_aggregate_cache_purge_stream_alive(
-    ngx_http_aggregate_redis_follow_t *follow);
+    ngx_http_aggregate_redis_stream_t *stream);
 static void ngx_http_aggregate_cache_purge_stream_clocked(
-    ngx_http_aggregate_redis_follow_t *follow);
+    ngx_http_aggregate_redis_stream_t *stream);
 static void ngx_http_aggregate_cache_purge_stream_lost(
-    ngx_http_aggregate_redis_follow_t *follow);
+    ngx_http_aggregate_redis_stream_t *stream);
 
 
 /*
@@ -102,35 +102,35 @@ ngx_int_t
 ngx_http_aggregate_cache_purge_stream_start(
     ngx_http_aggregate_cache_zone_t *zone, ngx_cycle_t *cycle)
 {
-    ngx_http_aggregate_redis_follow_t  *follow;
+    ngx_http_aggregate_redis_stream_t  *stream;
 
-    follow = ngx_pcalloc(cycle->pool,
-                         sizeof(ngx_http_aggregate_redis_follow_t));
-    if (follow == NULL) {
+    stream = ngx_pcalloc(cycle->pool,
+                         sizeof(ngx_http_aggregate_redis_stream_t));
+    if (stream == NULL) {
         return NGX_ERROR;
     }
 
-    follow->key.data = ngx_pnalloc(cycle->pool, zone->redis->prefix.len + 7);
-    if (follow->key.data == NULL) {
+    stream->key.data = ngx_pnalloc(cycle->pool, zone->redis->prefix.len + 7);
+    if (stream->key.data == NULL) {
         return NGX_ERROR;
     }
 
-    follow->key.len = ngx_sprintf(follow->key.data, "%V{purge}",
+    stream->key.len = ngx_sprintf(stream->key.data, "%V{purge}",
                                   &zone->redis->prefix)
-                      - follow->key.data;
-    follow->redis = zone->redis;
-    follow->wait = zone->heartbeat;
-    follow->data = zone;
-    follow->known = ngx_http_aggregate_cache_purge_stream_known;
-    follow->joined = ngx_http_aggregate_cache_purge_stream_joined;
-    follow->entry = ngx_http_aggregate_cache_purge_stream_entry;
-    follow->alive = ngx_http_aggregate_cache_purge_stream_alive;
-    follow->clocked = ngx_http_aggregate_cache_purge_stream_clocked;
-    follow->lost = ngx_http_aggregate_cache_purge_stream_lost;
+                      - stream->key.data;
+    stream->redis = zone->redis;
+    stream->wait = zone->heartbeat;
+    stream->data = zone;
+    stream->known = ngx_http_aggregate_cache_purge_stream_known;
+    stream->joined = ngx_http_aggregate_cache_purge_stream_joined;
+    stream->event = ngx_http_aggregate_cache_purge_stream_event;
+    stream->alive = ngx_http_aggregate_cache_purge_stream_alive;
+    stream->clocked = ngx_http_aggregate_cache_purge_stream_clocked;
+    stream->lost = ngx_http_aggregate_cache_purge_stream_lost;
 
-    zone->stream = follow;
+    zone->stream = stream;
 
-    ngx_http_aggregate_redis_follow(follow);
+    ngx_http_aggregate_redis_stream_start(stream);
 
     return NGX_OK;
 }
@@ -138,12 +138,12 @@ ngx_http_aggregate_cache_purge_stream_start(
 
 static void
 ngx_http_aggregate_cache_purge_stream_known(
-    ngx_http_aggregate_redis_follow_t *follow)
+    ngx_http_aggregate_redis_stream_t *stream)
 {
     agg_cache_place_t                 last;
     ngx_http_aggregate_cache_zone_t  *zone;
 
-    zone = follow->data;
+    zone = stream->data;
 
     ngx_http_aggregate_cache_zone_lock(zone);
 
@@ -151,9 +151,9 @@ ngx_http_aggregate_cache_purge_stream_known(
 
     ngx_http_aggregate_cache_zone_unlock(zone);
 
-    follow->epoch = last.epoch;
-    follow->last_ms = last.id.ms;
-    follow->last_seq = last.id.seq;
+    stream->epoch = last.epoch;
+    stream->last_ms = last.id.ms;
+    stream->last_seq = last.id.seq;
 }
 
 
@@ -164,18 +164,18 @@ ngx_http_aggregate_cache_purge_stream_known(
 
 static void
 ngx_http_aggregate_cache_purge_stream_joined(
-    ngx_http_aggregate_redis_follow_t *follow)
+    ngx_http_aggregate_redis_stream_t *stream)
 {
     agg_cache_place_t                 before;
     agg_cache_purges_t               *purges;
     ngx_http_aggregate_cache_zone_t  *zone;
 
-    zone = follow->data;
+    zone = stream->data;
     purges = zone->sh->purges;
 
-    before.epoch = follow->epoch;
-    before.id.ms = follow->first_ms;
-    before.id.seq = follow->first_seq;
+    before.epoch = stream->epoch;
+    before.id.ms = stream->first_ms;
+    before.id.seq = stream->first_seq;
 
     if (before.id.seq) {
         before.id.seq--;
@@ -193,20 +193,20 @@ ngx_http_aggregate_cache_purge_stream_joined(
         agg_cache_purges_lost(purges, &before);
     }
 
-    follow->last_ms = purges->last.id.ms;
-    follow->last_seq = purges->last.id.seq;
+    stream->last_ms = purges->last.id.ms;
+    stream->last_seq = purges->last.id.seq;
 
     ngx_http_aggregate_cache_zone_unlock(zone);
 
     zone->sh->stream_seen = ngx_current_msec;
-    zone->sh->stream_ready = (follow->last_ms == follow->bound_ms
-                              && follow->last_seq == follow->bound_seq);
+    zone->sh->stream_ready = (stream->last_ms == stream->bound_ms
+                              && stream->last_seq == stream->bound_seq);
 }
 
 
 static void
-ngx_http_aggregate_cache_purge_stream_entry(
-    ngx_http_aggregate_redis_follow_t *follow, const agg_redis_entry_t *entry)
+ngx_http_aggregate_cache_purge_stream_event(
+    ngx_http_aggregate_redis_stream_t *stream, const agg_redis_entry_t *entry)
 {
     size_t                            len, soft_len;
     uint64_t                          hash, epoch;
@@ -214,10 +214,10 @@ ngx_http_aggregate_cache_purge_stream_entry(
     agg_cache_id_t                    id;
     ngx_http_aggregate_cache_zone_t  *zone;
 
-    zone = follow->data;
+    zone = stream->data;
 
-    id.ms = follow->last_ms;
-    id.seq = follow->last_seq;
+    id.ms = stream->last_ms;
+    id.seq = stream->last_seq;
 
     text = agg_redis_field(entry, "epoch", &len);
     epoch = agg_redis_hex(text, text ? len : 0);
@@ -247,14 +247,14 @@ ngx_http_aggregate_cache_purge_stream_epoch(
 {
     agg_cache_place_t                   before;
     agg_cache_purges_t                 *purges;
-    ngx_http_aggregate_redis_follow_t  *follow;
+    ngx_http_aggregate_redis_stream_t  *stream;
 
-    follow = zone->stream;
+    stream = zone->stream;
     purges = zone->sh->purges;
 
     if (epoch == 0 || epoch == purges->last.epoch
-        || id->ms < follow->bound_ms
-        || (id->ms == follow->bound_ms && id->seq <= follow->bound_seq))
+        || id->ms < stream->bound_ms
+        || (id->ms == stream->bound_ms && id->seq <= stream->bound_seq))
     {
         return;
     }
@@ -272,17 +272,17 @@ ngx_http_aggregate_cache_purge_stream_epoch(
 
 static void
 ngx_http_aggregate_cache_purge_stream_alive(
-    ngx_http_aggregate_redis_follow_t *follow)
+    ngx_http_aggregate_redis_stream_t *stream)
 {
     ngx_http_aggregate_cache_zone_t  *zone;
 
-    zone = follow->data;
+    zone = stream->data;
 
     zone->sh->stream_seen = ngx_current_msec;
 
-    if (follow->last_ms > follow->bound_ms
-        || (follow->last_ms == follow->bound_ms
-            && follow->last_seq >= follow->bound_seq))
+    if (stream->last_ms > stream->bound_ms
+        || (stream->last_ms == stream->bound_ms
+            && stream->last_seq >= stream->bound_seq))
     {
         zone->sh->stream_ready = 1;
     }
@@ -291,13 +291,13 @@ ngx_http_aggregate_cache_purge_stream_alive(
 
 static void
 ngx_http_aggregate_cache_purge_stream_clocked(
-    ngx_http_aggregate_redis_follow_t *follow)
+    ngx_http_aggregate_redis_stream_t *stream)
 {
     ngx_http_aggregate_cache_zone_t  *zone;
 
-    zone = follow->data;
+    zone = stream->data;
 
-    zone->sh->stream_clock = (ngx_atomic_uint_t) (follow->clock
+    zone->sh->stream_clock = (ngx_atomic_uint_t) (stream->clock
                                                   - ngx_current_msec);
 }
 
@@ -306,11 +306,11 @@ ngx_http_aggregate_cache_purge_stream_clocked(
 
 static void
 ngx_http_aggregate_cache_purge_stream_lost(
-    ngx_http_aggregate_redis_follow_t *follow)
+    ngx_http_aggregate_redis_stream_t *stream)
 {
     ngx_http_aggregate_cache_zone_t  *zone;
 
-    zone = follow->data;
+    zone = stream->data;
 
     zone->sh->stream_ready = 0;
 }

@@ -1,48 +1,84 @@
 
 /*
- * A Redis Cluster: which node has which slots, asked of any node that
- * answers, at the start, when a node says "MOVED", and when one fails.
+ * The topology of a Redis Cluster: the map of slots is read from any node, at
+ * the start, when a node replies "MOVED", and when a node fails.
  */
 
 
 #include "ngx_http_aggregate_redis.h"
 
 
-/* between two questions, and between two tries of one */
+/* milliseconds for a reply, and between two requests for the map */
 #define NGX_HTTP_AGGREGATE_REDIS_CLUSTER_WAIT   1000
-#define NGX_HTTP_AGGREGATE_REDIS_CLUSTER_AGAIN  200
+
+#define NGX_HTTP_AGGREGATE_REDIS_CLUSTER_RETRY  200
 
 
-struct ngx_http_aggregate_redis_cluster_s {
-    ngx_http_aggregate_redis_t       *redis;
-    ngx_http_aggregate_redis_talk_t   talk;
-    ngx_event_t                       timer;
-    ngx_msec_t                        delay;
-    ngx_uint_t                        next;     /* the node to be asked */
-    ngx_http_aggregate_redis_node_t  *asked;
-    ngx_http_aggregate_redis_node_t  *slots[AGG_REDIS_SLOTS];
-    unsigned                          answered:1;
-};
+typedef struct {
+    ngx_http_aggregate_redis_connection_t  connection;
+    ngx_uint_t                             next;     /* node to be asked */
+    ngx_http_aggregate_redis_node_t       *slots[AGG_REDIS_SLOTS];
+    unsigned                               replied:1;
+} ngx_http_aggregate_redis_cluster_t;
 
 
-static void ngx_http_aggregate_redis_cluster_timer(ngx_event_t *ev);
-static void ngx_http_aggregate_redis_cluster_again(
-    ngx_http_aggregate_redis_cluster_t *cluster);
+static ngx_int_t ngx_http_aggregate_redis_cluster_start(
+    ngx_http_aggregate_redis_t *redis, ngx_cycle_t *cycle);
+static void ngx_http_aggregate_redis_cluster_stop(
+    ngx_http_aggregate_redis_t *redis);
+static ngx_http_aggregate_redis_node_t *ngx_http_aggregate_redis_cluster_route(
+    ngx_http_aggregate_redis_t *redis, ngx_str_t *key);
+static ngx_uint_t ngx_http_aggregate_redis_cluster_uses(
+    ngx_http_aggregate_redis_t *redis, ngx_http_aggregate_redis_node_t *node);
+static void ngx_http_aggregate_redis_cluster_refresh(
+    ngx_http_aggregate_redis_t *redis);
+static void ngx_http_aggregate_redis_cluster_moved(
+    ngx_http_aggregate_redis_t *redis, ngx_uint_t slot,
+    ngx_http_aggregate_redis_node_t *node);
+static void ngx_http_aggregate_redis_cluster_connect(
+    ngx_http_aggregate_redis_connection_t *conn);
 static ngx_int_t ngx_http_aggregate_redis_cluster_ready(
-    ngx_http_aggregate_redis_talk_t *talk);
+    ngx_http_aggregate_redis_connection_t *conn);
 static ngx_int_t ngx_http_aggregate_redis_cluster_reply(
-    ngx_http_aggregate_redis_talk_t *talk, void *reply);
+    ngx_http_aggregate_redis_connection_t *conn, void *reply);
 static void ngx_http_aggregate_redis_cluster_range(void *data,
     unsigned first, unsigned last, const agg_redis_address_t *address);
 static void ngx_http_aggregate_redis_cluster_closed(
-    ngx_http_aggregate_redis_talk_t *talk, const char *why);
+    ngx_http_aggregate_redis_connection_t *conn, const char *why);
 
 
-ngx_int_t
+static const ngx_http_aggregate_redis_handlers_t
+    ngx_http_aggregate_redis_cluster_handlers =
+{
+    ngx_http_aggregate_redis_cluster_connect,  /* connect */
+    ngx_http_aggregate_redis_cluster_ready,    /* ready */
+    NULL,                                      /* read */
+    ngx_http_aggregate_redis_cluster_reply,    /* reply */
+    NULL,                                      /* timeout */
+    ngx_http_aggregate_redis_cluster_closed,   /* closed */
+    ngx_http_aggregate_redis_refused,          /* refused */
+    NGX_HTTP_AGGREGATE_REDIS_CLUSTER_RETRY,
+    NGX_HTTP_AGGREGATE_REDIS_BACKOFF_MAX
+};
+
+
+const ngx_http_aggregate_redis_topology_t  ngx_http_aggregate_redis_cluster = {
+    ngx_http_aggregate_redis_cluster_start,
+    ngx_http_aggregate_redis_cluster_stop,
+    ngx_http_aggregate_redis_cluster_route,
+    ngx_http_aggregate_redis_cluster_uses,
+    ngx_http_aggregate_redis_cluster_refresh,  /* failed */
+    ngx_http_aggregate_redis_cluster_refresh,
+    ngx_http_aggregate_redis_cluster_moved
+};
+
+
+static ngx_int_t
 ngx_http_aggregate_redis_cluster_start(ngx_http_aggregate_redis_t *redis,
     ngx_cycle_t *cycle)
 {
-    ngx_http_aggregate_redis_cluster_t  *cluster;
+    ngx_http_aggregate_redis_cluster_t     *cluster;
+    ngx_http_aggregate_redis_connection_t  *conn;
 
     cluster = ngx_pcalloc(cycle->pool,
                           sizeof(ngx_http_aggregate_redis_cluster_t));
@@ -50,78 +86,67 @@ ngx_http_aggregate_redis_cluster_start(ngx_http_aggregate_redis_t *redis,
         return NGX_ERROR;
     }
 
-    cluster->redis = redis;
     cluster->next = (ngx_uint_t) ngx_random() % redis->servers.nelts;
 
-    cluster->timer.handler = ngx_http_aggregate_redis_cluster_timer;
-    cluster->timer.data = cluster;
-    cluster->timer.log = cycle->log;
-    cluster->timer.cancelable = 1;
+    conn = &cluster->connection;
 
-    cluster->talk.redis = redis;
-    cluster->talk.user = &redis->user;
-    cluster->talk.password = &redis->password;
-    cluster->talk.data = cluster;
-    cluster->talk.ready = ngx_http_aggregate_redis_cluster_ready;
-    cluster->talk.reply = ngx_http_aggregate_redis_cluster_reply;
-    cluster->talk.closed = ngx_http_aggregate_redis_cluster_closed;
+    conn->handlers = &ngx_http_aggregate_redis_cluster_handlers;
+    conn->redis = redis;
+    conn->user = &redis->user;
+    conn->password = &redis->password;
+    conn->data = cluster;
 
-    redis->cluster = cluster;
+    redis->state = cluster;
 
-    ngx_add_timer(&cluster->timer, 1);
+    ngx_http_aggregate_redis_connection_connect_in(conn, 1);
 
     return NGX_OK;
 }
 
 
-void
-ngx_http_aggregate_redis_cluster_end(ngx_http_aggregate_redis_t *redis)
+static void
+ngx_http_aggregate_redis_cluster_stop(ngx_http_aggregate_redis_t *redis)
 {
-    ngx_http_aggregate_redis_talk_close(&redis->cluster->talk,
-                                        "the worker ends");
+    ngx_http_aggregate_redis_cluster_t  *cluster;
 
-    if (redis->cluster->timer.timer_set) {
-        ngx_del_timer(&redis->cluster->timer);
+    cluster = redis->state;
+
+    if (cluster) {
+        ngx_http_aggregate_redis_connection_end(&cluster->connection);
     }
 }
 
 
-ngx_http_aggregate_redis_node_t *
+static ngx_http_aggregate_redis_node_t *
 ngx_http_aggregate_redis_cluster_route(ngx_http_aggregate_redis_t *redis,
     ngx_str_t *key)
 {
-    ngx_http_aggregate_redis_node_t  *node;
+    ngx_http_aggregate_redis_node_t     *node;
+    ngx_http_aggregate_redis_cluster_t  *cluster;
 
-    node = redis->cluster->slots[agg_redis_slot(key->data, key->len)];
+    cluster = redis->state;
+
+    node = cluster->slots[agg_redis_slot(key->data, key->len)];
 
     if (node == NULL) {
-        ngx_http_aggregate_redis_cluster_doubt(redis);
+        ngx_http_aggregate_redis_cluster_refresh(redis);
     }
 
     return node;
 }
 
 
-void
-ngx_http_aggregate_redis_cluster_moved(ngx_http_aggregate_redis_t *redis,
-    ngx_uint_t slot, ngx_http_aggregate_redis_node_t *node)
-{
-    redis->cluster->slots[slot] = node;
-
-    /* and seldom alone */
-
-    ngx_http_aggregate_redis_cluster_doubt(redis);
-}
-
-
-ngx_uint_t
+static ngx_uint_t
 ngx_http_aggregate_redis_cluster_uses(ngx_http_aggregate_redis_t *redis,
     ngx_http_aggregate_redis_node_t *node)
 {
-    ngx_uint_t  i;
+    ngx_uint_t                           i;
+    ngx_http_aggregate_redis_cluster_t  *cluster;
+
+    cluster = redis->state;
 
     for (i = 0; i < AGG_REDIS_SLOTS; i++) {
-        if (redis->cluster->slots[i] == node) {
+        if (cluster->slots[i] == node) {
             return 1;
         }
     }
@@ -130,84 +155,86 @@ ngx_http_aggregate_redis_cluster_uses(ngx_http_aggregate_redis_t *redis,
 }
 
 
-void
-ngx_http_aggregate_redis_cluster_doubt(ngx_http_aggregate_redis_t *redis)
+static void
+ngx_http_aggregate_redis_cluster_moved(ngx_http_aggregate_redis_t *redis,
+    ngx_uint_t slot, ngx_http_aggregate_redis_node_t *node)
 {
     ngx_http_aggregate_redis_cluster_t  *cluster;
 
-    cluster = redis->cluster;
+    cluster = redis->state;
 
-    if (cluster == NULL || cluster->talk.open || cluster->timer.timer_set
-        || ngx_exiting || ngx_terminate)
-    {
-        return;
-    }
+    cluster->slots[slot] = node;
 
-    ngx_add_timer(&cluster->timer, NGX_HTTP_AGGREGATE_REDIS_CLUSTER_WAIT / 2
-                                   + (ngx_uint_t) ngx_random()
+    /* other slots may have moved, too */
+
+    ngx_http_aggregate_redis_cluster_refresh(redis);
+}
+
+
+/* the map may be outdated, and is read again soon */
+
+static void
+ngx_http_aggregate_redis_cluster_refresh(ngx_http_aggregate_redis_t *redis)
+{
+    ngx_http_aggregate_redis_cluster_t  *cluster;
+
+    cluster = redis->state;
+
+    if (cluster) {
+        ngx_http_aggregate_redis_connection_connect_in(&cluster->connection,
+                                 NGX_HTTP_AGGREGATE_REDIS_CLUSTER_WAIT / 2
+                                 + (ngx_uint_t) ngx_random()
                                    % NGX_HTTP_AGGREGATE_REDIS_CLUSTER_WAIT);
+    }
 }
 
 
 static void
-ngx_http_aggregate_redis_cluster_timer(ngx_event_t *ev)
+ngx_http_aggregate_redis_cluster_connect(
+    ngx_http_aggregate_redis_connection_t *conn)
 {
     ngx_http_aggregate_redis_t          *redis;
-    ngx_http_aggregate_redis_node_t     *node;
     ngx_http_aggregate_redis_cluster_t  *cluster;
 
-    cluster = ev->data;
-    redis = cluster->redis;
+    cluster = conn->data;
+    redis = conn->redis;
 
-    if (ngx_exiting || ngx_terminate) {
-        return;
+    cluster->replied = 0;
+
+    if (ngx_http_aggregate_redis_connection_open(conn,
+                                 redis->nodes[cluster->next++ % redis->nnodes],
+                                 redis->connect_timeout
+                                 + NGX_HTTP_AGGREGATE_REDIS_IDLE)
+        != NGX_OK)
+    {
+        ngx_http_aggregate_redis_connection_retry(conn);
     }
-
-    node = redis->nodes[cluster->next++ % redis->nnodes];
-
-    cluster->asked = node;
-    cluster->answered = 0;
-
-    if (ngx_http_aggregate_redis_talk_open(&cluster->talk, node) != NGX_OK) {
-        ngx_http_aggregate_redis_cluster_again(cluster);
-    }
-}
-
-
-static void
-ngx_http_aggregate_redis_cluster_again(
-    ngx_http_aggregate_redis_cluster_t *cluster)
-{
-    cluster->delay = ngx_min(ngx_max(cluster->delay * 2,
-                                     NGX_HTTP_AGGREGATE_REDIS_CLUSTER_AGAIN),
-                             NGX_HTTP_AGGREGATE_REDIS_BACKOFF_MAX);
-
-    ngx_add_timer(&cluster->timer, cluster->delay + ngx_random() % 100);
 }
 
 
 static ngx_int_t
-ngx_http_aggregate_redis_cluster_ready(ngx_http_aggregate_redis_talk_t *talk)
+ngx_http_aggregate_redis_cluster_ready(
+    ngx_http_aggregate_redis_connection_t *conn)
 {
     ngx_str_t  argv[2];
 
     ngx_str_set(&argv[0], "CLUSTER");
     ngx_str_set(&argv[1], "SLOTS");
 
-    return ngx_http_aggregate_redis_talk_ask(talk, 2, argv,
+    return ngx_http_aggregate_redis_connection_ask(conn, 2, argv,
                                       NGX_HTTP_AGGREGATE_REDIS_CLUSTER_WAIT);
 }
 
 
 static ngx_int_t
-ngx_http_aggregate_redis_cluster_reply(ngx_http_aggregate_redis_talk_t *talk,
-    void *reply)
+ngx_http_aggregate_redis_cluster_reply(
+    ngx_http_aggregate_redis_connection_t *conn, void *reply)
 {
     ngx_http_aggregate_redis_cluster_t  *cluster;
 
-    cluster = talk->data;
+    cluster = conn->data;
 
-    /* a node that knows of none is none to believe */
+    /* a node without slots does not belong to the cluster */
 
     if (agg_redis_slots(reply, ngx_http_aggregate_redis_cluster_range,
                         cluster)
@@ -216,8 +243,8 @@ ngx_http_aggregate_redis_cluster_reply(ngx_http_aggregate_redis_talk_t *talk,
         return NGX_ERROR;
     }
 
-    cluster->answered = 1;
-    cluster->delay = 0;
+    cluster->replied = 1;
+    conn->delay = 0;
 
     return NGX_DONE;
 }
@@ -232,11 +259,12 @@ ngx_http_aggregate_redis_cluster_range(void *data, unsigned first,
     unsigned                          slot;
     ngx_http_aggregate_redis_node_t  *node;
 
-    /* without an address it speaks of itself */
+    /* the node that replies may not know its own address */
 
     node = address->length
-           ? ngx_http_aggregate_redis_node(cluster->redis, address)
-           : cluster->asked;
+           ? ngx_http_aggregate_redis_get_node(cluster->connection.redis,
+                                               address)
+           : cluster->connection.node;
 
     if (node == NULL) {
         return;
@@ -249,29 +277,31 @@ ngx_http_aggregate_redis_cluster_range(void *data, unsigned first,
 
 
 static void
-ngx_http_aggregate_redis_cluster_closed(ngx_http_aggregate_redis_talk_t *talk,
-    const char *why)
+ngx_http_aggregate_redis_cluster_closed(
+    ngx_http_aggregate_redis_connection_t *conn, const char *why)
 {
     ngx_uint_t                           known;
+    ngx_http_aggregate_redis_t          *redis;
     ngx_http_aggregate_redis_cluster_t  *cluster;
 
-    cluster = talk->data;
+    cluster = conn->data;
+    redis = conn->redis;
 
     if (ngx_exiting || ngx_terminate) {
         return;
     }
 
     ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
-                  "redis \"%V\" was asked for its slots: %s",
-                  &cluster->redis->name, why);
+                  "connection for slots of redis \"%V\" closed: %s",
+                  &redis->name, why);
 
-    if (!cluster->answered) {
-        ngx_http_aggregate_redis_cluster_again(cluster);
+    if (!cluster->replied) {
+        ngx_http_aggregate_redis_connection_retry(conn);
 
-    } else if (ngx_http_aggregate_redis_down(cluster->redis, &known)) {
+    } else if (ngx_http_aggregate_redis_down(redis, &known)) {
 
-        /* until another one has its slots */
+        /* until another node has the slots of the one that is down */
 
-        ngx_http_aggregate_redis_cluster_doubt(cluster->redis);
+        ngx_http_aggregate_redis_cluster_refresh(redis);
     }
 }

@@ -285,6 +285,11 @@ ngx_http_aggregate_redis_check(ngx_conf_t *cf,
         ngx_str_set(&redis->prefix, "gw:");
     }
 
+    redis->topology = redis->clustered ? &ngx_http_aggregate_redis_cluster
+                      : redis->sentinels.nelts
+                        ? &ngx_http_aggregate_redis_sentinel
+                        : &ngx_http_aggregate_redis_single;
+
     what = NULL;
 
     if (redis->servers.nelts == 0 && redis->sentinels.nelts == 0) {

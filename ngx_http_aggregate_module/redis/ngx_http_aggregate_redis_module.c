@@ -153,7 +153,10 @@ ngx_http_aggregate_redis_init_process(ngx_cycle_t *cycle)
     redis = rmcf->redis.elts;
 
     for (i = 0; i < rmcf->redis.nelts; i++) {
-        if (ngx_http_aggregate_redis_start(redis[i], cycle) != NGX_OK) {
+        if (ngx_http_aggregate_redis_start(redis[i], cycle,
+                                           ngx_http_aggregate_redis_recover)
+            != NGX_OK)
+        {
             return NGX_ERROR;
         }
     }
@@ -178,7 +181,7 @@ ngx_http_aggregate_redis_exit_process(ngx_cycle_t *cycle)
     redis = rmcf->redis.elts;
 
     for (i = 0; i < rmcf->redis.nelts; i++) {
-        ngx_http_aggregate_redis_end(redis[i]);
+        ngx_http_aggregate_redis_stop(redis[i]);
     }
 }
 
@@ -230,7 +233,7 @@ ngx_http_aggregate_redis_add(ngx_conf_t *cf, ngx_str_t *name)
     redis->tls = NGX_CONF_UNSET;
     redis->tls_verify = NGX_CONF_UNSET;
 
-    ngx_queue_init(&redis->follows);
+    ngx_queue_init(&redis->streams);
 
     *redisp = redis;
 

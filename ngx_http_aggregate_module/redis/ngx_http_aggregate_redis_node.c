@@ -1,24 +1,20 @@
 
 /*
- * The servers that a worker knows: which of them is asked, and what all
- * workers have learned about it.
+ * The servers that a worker knows, and their health, which all workers share.
  */
 
 
 #include "ngx_http_aggregate_redis.h"
 
 
-static ngx_http_aggregate_redis_node_t *ngx_http_aggregate_redis_make(
+static ngx_http_aggregate_redis_node_t *ngx_http_aggregate_redis_create_node(
     ngx_http_aggregate_redis_t *redis, const agg_redis_address_t *address);
-static ngx_int_t ngx_http_aggregate_redis_literal(
+static ngx_int_t ngx_http_aggregate_redis_parse_address(
     ngx_http_aggregate_redis_node_t *node);
-static ngx_http_aggregate_redis_health_t *ngx_http_aggregate_redis_health(
+static ngx_http_aggregate_redis_health_t *ngx_http_aggregate_redis_get_health(
     ngx_http_aggregate_redis_t *redis, ngx_str_t *name);
-static void ngx_http_aggregate_redis_watch(
-    ngx_http_aggregate_redis_node_t *node);
 static void ngx_http_aggregate_redis_unwatch(
     ngx_http_aggregate_redis_node_t *node);
-static void ngx_http_aggregate_redis_recover(ngx_event_t *ev);
 static ngx_atomic_uint_t ngx_http_aggregate_redis_backoff(
     ngx_http_aggregate_redis_health_t *health);
 static ngx_uint_t ngx_http_aggregate_redis_is_error(ngx_str_t *error,
@@ -30,7 +26,7 @@ static void ngx_http_aggregate_redis_log_refused(
 
 ngx_int_t
 ngx_http_aggregate_redis_start(ngx_http_aggregate_redis_t *redis,
-    ngx_cycle_t *cycle)
+    ngx_cycle_t *cycle, ngx_event_handler_pt recover)
 {
     ngx_uint_t                         i;
     ngx_http_aggregate_redis_node_t  **servers;
@@ -45,54 +41,48 @@ ngx_http_aggregate_redis_start(ngx_http_aggregate_redis_t *redis,
     servers = redis->servers.elts;
 
     for (i = 0; i < redis->servers.nelts; i++) {
-        servers[i]->health = ngx_http_aggregate_redis_health(redis,
+        servers[i]->health = ngx_http_aggregate_redis_get_health(redis,
                                                           &servers[i]->name);
         redis->nodes[i] = servers[i];
     }
 
     redis->nnodes = redis->servers.nelts;
+    redis->recover = recover;
     redis->started = 1;
 
-    if (redis->clustered) {
-        return ngx_http_aggregate_redis_cluster_start(redis, cycle);
-    }
-
-    if (redis->sentinels.nelts) {
-        return ngx_http_aggregate_redis_sentinel_start(redis, cycle);
-    }
-
-    redis->node = servers[0];
-
-    return NGX_OK;
+    return redis->topology->start(redis, cycle);
 }
 
 
 void
-ngx_http_aggregate_redis_end(ngx_http_aggregate_redis_t *redis)
+ngx_http_aggregate_redis_stop(ngx_http_aggregate_redis_t *redis)
 {
-    ngx_uint_t  i;
+    ngx_uint_t                        i;
+    ngx_http_aggregate_redis_node_t  *node;
 
     if (!redis->started) {
         return;
     }
 
-    if (redis->cluster) {
-        ngx_http_aggregate_redis_cluster_end(redis);
-    }
-
-    if (redis->sentinel) {
-        ngx_http_aggregate_redis_sentinel_end(redis);
-    }
+    redis->topology->stop(redis);
 
     for (i = 0; i < redis->nnodes; i++) {
-        ngx_http_aggregate_redis_unwatch(redis->nodes[i]);
-        ngx_http_aggregate_redis_leave(redis->nodes[i], "the worker ends");
+
+        node = redis->nodes[i];
+
+        ngx_http_aggregate_redis_unwatch(node);
+
+        if (node->pipeline) {
+            ngx_http_aggregate_redis_connection_close(
+                                                  &node->pipeline->connection,
+                                                  "worker is exiting");
+        }
     }
 }
 
 
 ngx_http_aggregate_redis_node_t *
-ngx_http_aggregate_redis_node(ngx_http_aggregate_redis_t *redis,
+ngx_http_aggregate_redis_get_node(ngx_http_aggregate_redis_t *redis,
     const agg_redis_address_t *address)
 {
     ngx_uint_t                        i;
@@ -113,7 +103,7 @@ ngx_http_aggregate_redis_node(ngx_http_aggregate_redis_t *redis,
 
     if (redis->nnodes < NGX_HTTP_AGGREGATE_REDIS_NODES) {
 
-        node = ngx_http_aggregate_redis_make(redis, address);
+        node = ngx_http_aggregate_redis_create_node(redis, address);
 
         if (node) {
             redis->nodes[redis->nnodes++] = node;
@@ -122,20 +112,19 @@ ngx_http_aggregate_redis_node(ngx_http_aggregate_redis_t *redis,
         return node;
     }
 
-    /* the place of one that nobody needs; those of the configuration stay */
+    /* replaces an unused node, but none of the configuration */
 
     for (i = redis->servers.nelts; i < redis->nnodes; i++) {
 
         node = redis->nodes[i];
 
-        if (node->conn || node->links || node == redis->node
-            || (redis->cluster
-                && ngx_http_aggregate_redis_cluster_uses(redis, node)))
+        if (node->pipeline || node->connections
+            || redis->topology->uses(redis, node))
         {
             continue;
         }
 
-        node = ngx_http_aggregate_redis_make(redis, address);
+        node = ngx_http_aggregate_redis_create_node(redis, address);
 
         if (node) {
             ngx_http_aggregate_redis_unwatch(redis->nodes[i]);
@@ -151,7 +140,7 @@ ngx_http_aggregate_redis_node(ngx_http_aggregate_redis_t *redis,
 
 
 static ngx_http_aggregate_redis_node_t *
-ngx_http_aggregate_redis_make(ngx_http_aggregate_redis_t *redis,
+ngx_http_aggregate_redis_create_node(ngx_http_aggregate_redis_t *redis,
     const agg_redis_address_t *address)
 {
     u_char                           *p;
@@ -161,7 +150,7 @@ ngx_http_aggregate_redis_make(ngx_http_aggregate_redis_t *redis,
         return NULL;
     }
 
-    /* one piece: the node, its address, its host, its name */
+    /* the node is followed by its address, its host and its name */
 
     node = ngx_calloc(sizeof(ngx_http_aggregate_redis_node_t)
                       + sizeof(ngx_addr_t) + sizeof(ngx_sockaddr_t)
@@ -186,18 +175,18 @@ ngx_http_aggregate_redis_make(ngx_http_aggregate_redis_t *redis,
                                  &node->host, (ngx_uint_t) address->port)
                      - p;
 
-    node->health = ngx_http_aggregate_redis_health(redis, &node->name);
+    node->health = ngx_http_aggregate_redis_get_health(redis, &node->name);
 
-    (void) ngx_http_aggregate_redis_literal(node);
+    (void) ngx_http_aggregate_redis_parse_address(node);
 
     return node;
 }
 
 
-/* an address needs no resolver */
+/* a host that is an address is not resolved */
 
 static ngx_int_t
-ngx_http_aggregate_redis_literal(ngx_http_aggregate_redis_node_t *node)
+ngx_http_aggregate_redis_parse_address(ngx_http_aggregate_redis_node_t *node)
 {
     in_addr_t             inaddr;
     ngx_addr_t           *addr;
@@ -250,10 +239,10 @@ ngx_http_aggregate_redis_literal(ngx_http_aggregate_redis_node_t *node)
 }
 
 
-/* a place in shared memory by the name; with too many, some share one */
+/* returns a place in shared memory; too many servers share places */
 
 static ngx_http_aggregate_redis_health_t *
-ngx_http_aggregate_redis_health(ngx_http_aggregate_redis_t *redis,
+ngx_http_aggregate_redis_get_health(ngx_http_aggregate_redis_t *redis,
     ngx_str_t *name)
 {
     ngx_uint_t                          i, n;
@@ -280,59 +269,8 @@ ngx_http_aggregate_redis_health(ngx_http_aggregate_redis_t *redis,
 }
 
 
-ngx_http_aggregate_redis_node_t *
-ngx_http_aggregate_redis_route(ngx_http_aggregate_redis_t *redis,
-    ngx_str_t *key)
-{
-    return redis->cluster ? ngx_http_aggregate_redis_cluster_route(redis, key)
-                          : redis->node;
-}
-
-
-void
-ngx_http_aggregate_redis_switch(ngx_http_aggregate_redis_t *redis,
-    ngx_http_aggregate_redis_node_t *node)
-{
-    ngx_queue_t                        *q;
-    ngx_http_aggregate_redis_node_t    *old;
-    ngx_http_aggregate_redis_follow_t  *follow;
-
-    old = redis->node;
-
-    if (old == node) {
-        return;
-    }
-
-    redis->node = node;
-
-    ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
-                  "redis \"%V\" is %V now", &redis->name, &node->name);
-
-    /* the node may have been marked down earlier, for reasons now gone */
-
-    node->health->fails = 0;
-    (void) ngx_atomic_cmp_set(&node->health->down, 1, 0);
-
-    if (old == NULL) {
-        return;
-    }
-
-    ngx_http_aggregate_redis_leave(old, "another server took its place");
-
-    for (q = ngx_queue_head(&redis->follows);
-         q != ngx_queue_sentinel(&redis->follows);
-         q = ngx_queue_next(q))
-    {
-        follow = ngx_queue_data(q, ngx_http_aggregate_redis_follow_t, queue);
-
-        ngx_http_aggregate_redis_talk_close(&follow->talk,
-                                            "another server took its place");
-    }
-}
-
-
 ngx_uint_t
-ngx_http_aggregate_redis_may_ask(ngx_http_aggregate_redis_node_t *node)
+ngx_http_aggregate_redis_is_available(ngx_http_aggregate_redis_node_t *node)
 {
     if (node->health->down == 0) {
         return 1;
@@ -344,9 +282,7 @@ ngx_http_aggregate_redis_may_ask(ngx_http_aggregate_redis_node_t *node)
 }
 
 
-/* looks again when the next PING is due, of whichever worker */
-
-static void
+void
 ngx_http_aggregate_redis_watch(ngx_http_aggregate_redis_node_t *node)
 {
     ngx_event_t     *ev;
@@ -358,10 +294,12 @@ ngx_http_aggregate_redis_watch(ngx_http_aggregate_redis_node_t *node)
         return;
     }
 
-    ev->handler = ngx_http_aggregate_redis_recover;
+    ev->handler = node->redis->recover;
     ev->data = node;
     ev->log = ngx_cycle->log;
     ev->cancelable = 1;
+
+    /* the next PING may be that of another worker */
 
     wait = (ngx_msec_int_t) (node->health->probe_at - ngx_current_msec);
 
@@ -378,56 +316,7 @@ ngx_http_aggregate_redis_unwatch(ngx_http_aggregate_redis_node_t *node)
 }
 
 
-static void
-ngx_http_aggregate_redis_recover(ngx_event_t *ev)
-{
-    ngx_atomic_uint_t                   at, now;
-    ngx_http_aggregate_redis_t         *redis;
-    ngx_http_aggregate_redis_node_t    *node;
-    ngx_http_aggregate_redis_health_t  *health;
-
-    node = ev->data;
-    redis = node->redis;
-    health = node->health;
-
-    /* one that is not in use any more may stay down */
-
-    if (health->down == 0
-        || !(redis->cluster ? ngx_http_aggregate_redis_cluster_uses(redis, node)
-                            : node == redis->node))
-    {
-        return;
-    }
-
-    at = health->probe_at;
-    now = (ngx_atomic_uint_t) ngx_current_msec;
-
-    /* one of all workers */
-
-    if ((ngx_atomic_int_t) (at - now) <= 0
-        && ngx_atomic_cmp_set(&health->probe_at, at, now + health->backoff))
-    {
-        health->backoff = ngx_min(health->backoff * 2,
-                                  NGX_HTTP_AGGREGATE_REDIS_BACKOFF_MAX);
-
-        /*
-         * A PING is always under way: its reply, however late, shows at once
-         * the recovery of the server.
-         */
-
-        if (node->conn && ngx_http_aggregate_redis_idle(node->conn)) {
-            ngx_http_aggregate_redis_close(node->conn,
-                                           "connection idle for 1s");
-        }
-
-        ngx_http_aggregate_redis_ping(node, 0);
-    }
-
-    ngx_http_aggregate_redis_watch(node);
-}
-
-
-/* a server that comes and goes is not asked oftener for that */
+/* a server that fails soon again keeps its back-off */
 
 static ngx_atomic_uint_t
 ngx_http_aggregate_redis_backoff(ngx_http_aggregate_redis_health_t *health)
@@ -445,8 +334,8 @@ ngx_http_aggregate_redis_backoff(ngx_http_aggregate_redis_health_t *health)
 
 
 void
-ngx_http_aggregate_redis_failed(ngx_http_aggregate_redis_node_t *node,
-    const char *what)
+ngx_http_aggregate_redis_mark_failed(ngx_http_aggregate_redis_node_t *node,
+    const char *why)
 {
     ngx_http_aggregate_redis_t         *redis;
     ngx_http_aggregate_redis_health_t  *health;
@@ -454,8 +343,8 @@ ngx_http_aggregate_redis_failed(ngx_http_aggregate_redis_node_t *node,
     redis = node->redis;
     health = node->health;
 
-    if (redis->clustered) {
-        ngx_http_aggregate_redis_cluster_doubt(redis);
+    if (redis->topology->failed) {
+        redis->topology->failed(redis);
     }
 
     if (ngx_atomic_fetch_add(&health->fails, 1) + 1
@@ -471,8 +360,8 @@ ngx_http_aggregate_redis_failed(ngx_http_aggregate_redis_node_t *node,
                          + ngx_random() % NGX_HTTP_AGGREGATE_REDIS_BACKOFF_MIN;
 
         ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                      "redis \"%V\" (%V) is not asked for a while: %s",
-                      &redis->name, &node->name, what);
+                      "redis \"%V\" (%V) is down: %s", &redis->name,
+                      &node->name, why);
     }
 
     ngx_http_aggregate_redis_watch(node);
@@ -480,7 +369,7 @@ ngx_http_aggregate_redis_failed(ngx_http_aggregate_redis_node_t *node,
 
 
 void
-ngx_http_aggregate_redis_worked(ngx_http_aggregate_redis_node_t *node)
+ngx_http_aggregate_redis_mark_up(ngx_http_aggregate_redis_node_t *node)
 {
     ngx_http_aggregate_redis_health_t  *health;
 
@@ -495,20 +384,8 @@ ngx_http_aggregate_redis_worked(ngx_http_aggregate_redis_node_t *node)
         health->up_at = ngx_current_msec;
 
         ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                      "redis \"%V\" (%V) is back", &node->redis->name,
+                      "redis \"%V\" (%V) is up again", &node->redis->name,
                       &node->name);
-    }
-}
-
-
-void
-ngx_http_aggregate_redis_replied_late(ngx_http_aggregate_redis_node_t *node,
-    ngx_uint_t hurried)
-{
-    if (node->health->down && !hurried
-        && (node->conn == NULL || !node->conn->hurried))
-    {
-        ngx_http_aggregate_redis_ping(node, 1);
     }
 }
 
@@ -525,10 +402,10 @@ ngx_http_aggregate_redis_refused(ngx_http_aggregate_redis_node_t *node,
     (void) ngx_atomic_fetch_add(&redis->sh->errors, 1);
 
     if (ngx_http_aggregate_redis_is_error(error, "READONLY")) {
-        ngx_http_aggregate_redis_misplaced(node, "it is a replica");
+        ngx_http_aggregate_redis_misplaced(node, "the server is a replica");
 
     } else if (ngx_http_aggregate_redis_is_error(error, "NOAUTH")) {
-        ngx_http_aggregate_redis_misplaced(node, "it wants a password");
+        ngx_http_aggregate_redis_misplaced(node, "authentication required");
     }
 
     if (ngx_http_aggregate_redis_is_error(error, "NOPERM")
@@ -551,12 +428,12 @@ ngx_http_aggregate_redis_refused(ngx_http_aggregate_redis_node_t *node,
     }
 
     ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
-                  "redis \"%V\" (%V) answered \"%V\" with an error \"%V\"",
+                  "redis \"%V\" (%V) replied to \"%V\" with error \"%V\"",
                   &redis->name, &node->name, command, &word);
 }
 
 
-/* the error of a script may be quoted in the text of another error */
+/* the error of a command in a script is quoted in that of the script */
 
 static ngx_uint_t
 ngx_http_aggregate_redis_is_error(ngx_str_t *error, const char *word)
@@ -626,7 +503,7 @@ ngx_http_aggregate_redis_misplaced(ngx_http_aggregate_redis_node_t *node,
 {
     ngx_queue_t                        *q;
     ngx_http_aggregate_redis_t         *redis;
-    ngx_http_aggregate_redis_follow_t  *follow;
+    ngx_http_aggregate_redis_stream_t  *stream;
 
     if (node->misplaced_at
         && ngx_current_msec - node->misplaced_at
@@ -639,9 +516,9 @@ ngx_http_aggregate_redis_misplaced(ngx_http_aggregate_redis_node_t *node,
 
     redis = node->redis;
 
-    if (redis->sentinel && node != redis->node) {
+    if (redis->sentinels.nelts && node != redis->node) {
 
-        /* a sentinel, or the master of before */
+        /* a sentinel, or the former master */
 
         return;
     }
@@ -649,40 +526,27 @@ ngx_http_aggregate_redis_misplaced(ngx_http_aggregate_redis_node_t *node,
     (void) ngx_atomic_fetch_add(&redis->sh->misplaced, 1);
 
     ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                  "redis \"%V\" (%V) is looked for anew: %s",
-                  &redis->name, &node->name, why);
+                  "redis \"%V\" (%V) is not the right server: %s, it is "
+                  "looked up again", &redis->name, &node->name, why);
 
-    if (redis->sentinel) {
-        ngx_http_aggregate_redis_sentinel_doubt(redis);
+    if (redis->topology->refresh) {
+        redis->topology->refresh(redis);
     }
 
-    if (redis->cluster) {
-        ngx_http_aggregate_redis_cluster_doubt(redis);
+    if (node->pipeline) {
+        ngx_http_aggregate_redis_connection_close_later(
+                                          &node->pipeline->connection, why);
     }
 
-    if (node->conn) {
-        node->conn->closing = why;
-
-        if (node->conn->timer.timer_set) {
-            ngx_del_timer(&node->conn->timer);
-        }
-
-        ngx_add_timer(&node->conn->timer, 1);
-    }
-
-    for (q = ngx_queue_head(&redis->follows);
-         q != ngx_queue_sentinel(&redis->follows);
+    for (q = ngx_queue_head(&redis->streams);
+         q != ngx_queue_sentinel(&redis->streams);
          q = ngx_queue_next(q))
     {
-        follow = ngx_queue_data(q, ngx_http_aggregate_redis_follow_t, queue);
+        stream = ngx_queue_data(q, ngx_http_aggregate_redis_stream_t, queue);
 
-        if (follow->talk.open && follow->node == node) {
-
-            if (follow->talk.timer.timer_set) {
-                ngx_del_timer(&follow->talk.timer);
-            }
-
-            ngx_add_timer(&follow->talk.timer, 1);
+        if (stream->connection.node == node) {
+            ngx_http_aggregate_redis_connection_close_later(
+                                                   &stream->connection, why);
         }
     }
 }
@@ -695,12 +559,6 @@ ngx_http_aggregate_redis_down(ngx_http_aggregate_redis_t *redis,
     ngx_uint_t                        i, n;
     ngx_http_aggregate_redis_node_t  *node;
 
-    if (redis->cluster == NULL) {
-        *known = (redis->node != NULL);
-
-        return redis->node && redis->node->health->down;
-    }
-
     n = 0;
     *known = 0;
 
@@ -708,103 +566,11 @@ ngx_http_aggregate_redis_down(ngx_http_aggregate_redis_t *redis,
 
         node = redis->nodes[i];
 
-        if (ngx_http_aggregate_redis_cluster_uses(redis, node)) {
+        if (redis->topology->uses(redis, node)) {
             (*known)++;
             n += (node->health->down != 0);
         }
     }
 
     return n;
-}
-
-
-void
-ngx_http_aggregate_redis_greeting_name(ngx_http_aggregate_redis_t *redis,
-    ngx_str_t *password, ngx_uint_t select, ngx_uint_t i, ngx_str_t *name)
-{
-    if (password->len && i-- == 0) {
-        ngx_str_set(name, "AUTH");
-
-    } else if (select && redis->database && i-- == 0) {
-        ngx_str_set(name, "SELECT");
-
-    } else {
-        ngx_str_set(name, "PING");
-    }
-}
-
-
-u_char *
-ngx_http_aggregate_redis_greeting(ngx_http_aggregate_redis_t *redis,
-    ngx_str_t *user, ngx_str_t *password, ngx_uint_t select, size_t *len,
-    ngx_uint_t *n)
-{
-    char          *commands[3];
-    size_t         lens[3], sizes[3];
-    u_char        *all, *p, number[NGX_INT_T_LEN];
-    ngx_uint_t     i, argc;
-    const u_char  *args[3];
-
-    i = 0;
-    *len = 0;
-
-    if (password->len) {
-
-        argc = 0;
-        args[argc] = (u_char *) "AUTH";
-        lens[argc++] = 4;
-
-        if (user->len) {
-            args[argc] = user->data;
-            lens[argc++] = user->len;
-        }
-
-        args[argc] = password->data;
-        lens[argc++] = password->len;
-
-        commands[i] = agg_redis_command(argc, args, lens, &sizes[i]);
-        i++;
-    }
-
-    if (select && redis->database) {
-
-        args[0] = (u_char *) "SELECT";
-        lens[0] = 6;
-        args[1] = number;
-        lens[1] = ngx_sprintf(number, "%i", redis->database) - number;
-
-        commands[i] = agg_redis_command(2, args, lens, &sizes[i]);
-        i++;
-    }
-
-    args[0] = (u_char *) "PING";
-    lens[0] = 4;
-
-    commands[i] = agg_redis_command(1, args, lens, &sizes[i]);
-
-    *n = i + 1;
-
-    for (i = 0; i < *n; i++) {
-        *len += commands[i] ? sizes[i] : 0;
-    }
-
-    all = ngx_alloc(*len + 1, ngx_cycle->log);
-    p = all;
-
-    for (i = 0; i < *n; i++) {
-
-        if (commands[i] == NULL) {
-            ngx_free(all);
-            all = NULL;
-            continue;
-        }
-
-        if (all) {
-            p = ngx_cpymem(p, commands[i], sizes[i]);
-        }
-
-        agg_redis_free(commands[i]);
-    }
-
-    return all;
 }

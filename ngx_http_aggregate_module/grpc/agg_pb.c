@@ -46,6 +46,10 @@ agg_pb_error_put(agg_pb_error_t *err, const u_char *p, size_t len)
     size_t         n;
     const u_char  *end;
 
+    if (len == 0) {
+        return;
+    }
+
     end = p + len;
 
     while (p < end) {

@@ -70,9 +70,9 @@ agg_pb_from_json(const agg_pb_pool_t *pool, const agg_pb_message_t *m,
     r.err = err;
     r.root = field;
 
-    r.start = json->data;
-    r.p = json->data;
-    r.end = json->data + json->len;
+    r.start = json->len ? json->data : (u_char *) "";
+    r.p = r.start;
+    r.end = r.start + json->len;
     r.looked = AGG_PB_LOOK(json->len);
 
     r.seen = r.seen_first;

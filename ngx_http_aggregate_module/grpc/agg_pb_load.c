@@ -765,7 +765,8 @@ agg_pb_read_decl(agg_pb_loader_t *l, uint32_t file, const agg_str_t *bytes,
     }
 
     if (!agg_pb_identifier(&decl->name)
-        || !agg_utf8_valid(decl->json_name.data, decl->json_name.len))
+        || (decl->json_name.len != 0
+            && !agg_utf8_valid(decl->json_name.data, decl->json_name.len)))
     {
         agg_pb_error(l->err, "has an invalid name in \"%V\"",
                      &l->files[file].name);
@@ -848,8 +849,10 @@ agg_pb_load_enum(agg_pb_loader_t *l, uint32_t symbol)
 void
 agg_pb_reader_init(agg_pb_reader_t *r, const agg_str_t *bytes)
 {
+    /* without bytes there may be no pointer to them */
+
     r->p = bytes->data;
-    r->end = bytes->data + bytes->len;
+    r->end = bytes->len ? bytes->data + bytes->len : bytes->data;
     r->bad = 0;
 }
 

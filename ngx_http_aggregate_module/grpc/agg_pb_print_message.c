@@ -150,7 +150,10 @@ agg_pb_any(agg_pb_printer_t *w, const agg_pb_message_t **m, uint32_t first,
     agg_pb_entry_t  *e;
 
     group = w->n;
-    memset(text, 0, sizeof(text));
+
+    text[0].len = 0;
+    text[0].data = (u_char *) w->base;
+    text[1] = text[0];
 
     rc = agg_pb_index(w, *m, first, last);
     if (rc != AGG_OK) {
@@ -200,9 +203,8 @@ agg_pb_any(agg_pb_printer_t *w, const agg_pb_message_t **m, uint32_t first,
     }
 
     if (*m != NULL) {
-        return agg_pb_push_entry(w, 0, text[1].len ? text[1].data : w->base,
-                                 text[1].len ? text[1].data + text[1].len
-                                             : w->base);
+        return agg_pb_push_entry(w, 0, text[1].data,
+                                 text[1].data + text[1].len);
     }
 
     rc = agg_pb_print_text(w, ",\"value\":");

@@ -267,7 +267,7 @@ agg_grpc_details(const agg_pb_pool_t *pool, const u_char *data, size_t len,
 
     out->mem->grow(out->mem->ctx, bytes, 0, 0);
 
-    if (rc != AGG_OK) {
+    if (rc != AGG_OK && agg_buf_used(out) != used) {
         out->pos = out->start + used;
     }
 

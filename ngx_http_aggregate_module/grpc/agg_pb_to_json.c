@@ -14,6 +14,9 @@ static agg_rc_e agg_pb_run(agg_pb_printer_t *w);
 static agg_rc_e agg_pb_root(agg_pb_printer_t *w, const agg_pb_message_t *m,
     const agg_pb_field_t *field, const agg_str_t *wire);
 static agg_rc_e agg_pb_members(agg_pb_printer_t *w, agg_pb_frame_t *frame);
+static agg_rc_e agg_pb_member_list(agg_pb_printer_t *w,
+    agg_pb_frame_t *frame, const agg_pb_field_t *f, uint32_t first,
+    uint32_t last);
 static agg_rc_e agg_pb_member_name(agg_pb_printer_t *w,
     agg_pb_frame_t *frame, const agg_pb_field_t *f);
 static agg_rc_e agg_pb_defaults(agg_pb_printer_t *w, agg_pb_frame_t *frame,
@@ -53,7 +56,7 @@ agg_pb_to_json(const agg_pb_pool_t *pool, const agg_pb_message_t *m,
 
     w.pool = pool;
     w.print = print;
-    w.base = wire->data;
+    w.base = wire->len ? wire->data : (u_char *) "";
     w.out = out;
     w.fault = AGG_PB_GOOD;
     w.entries = w.first;
@@ -79,7 +82,10 @@ agg_pb_to_json(const agg_pb_pool_t *pool, const agg_pb_message_t *m,
 
     if (rc != AGG_OK) {
         *fault = w.fault;
-        out->pos = out->start + used;
+
+        if (agg_buf_used(out) != used) {
+            out->pos = out->start + used;
+        }
     }
 
     return rc;
@@ -147,7 +153,7 @@ agg_pb_root(agg_pb_printer_t *w, const agg_pb_message_t *m,
     const u_char    *p, *end;
     agg_pb_entry_t  *e;
 
-    rc = agg_pb_push_entry(w, 0, wire->data, wire->data + wire->len);
+    rc = agg_pb_push_entry(w, 0, w->base, w->base + wire->len);
 
     if (rc != AGG_OK || field == NULL) {
         return (rc == AGG_OK) ? agg_pb_open_message(w, m, 0, 1, 0) : rc;
@@ -233,13 +239,19 @@ agg_pb_members(agg_pb_printer_t *w, agg_pb_frame_t *frame)
             continue;
         }
 
+        if (f->repeated) {
+            rc = agg_pb_member_list(w, frame, f, first, last);
+
+            if (rc != AGG_OK || f->message != NULL) {
+                return rc;
+            }
+
+            continue;
+        }
+
         rc = agg_pb_member_name(w, frame, f);
         if (rc != AGG_OK) {
             return rc;
-        }
-
-        if (f->repeated) {
-            return agg_pb_open_repeated(w, f, first, last, w->n);
         }
 
         return agg_pb_open_message(w, f->message, first, last, w->n);
@@ -253,6 +265,42 @@ agg_pb_members(agg_pb_printer_t *w, agg_pb_frame_t *frame)
     }
 
     return agg_pb_close(w, '}');
+}
+
+
+/* a list may turn out to be empty, when none of its values are known */
+
+static agg_rc_e
+agg_pb_member_list(agg_pb_printer_t *w, agg_pb_frame_t *frame,
+    const agg_pb_field_t *f, uint32_t first, uint32_t last)
+{
+    size_t    used, named;
+    agg_rc_e  rc;
+    unsigned  nothing;
+
+    nothing = frame->first;
+    used = agg_buf_used(w->out);
+
+    rc = agg_pb_member_name(w, frame, f);
+    if (rc != AGG_OK) {
+        return rc;
+    }
+
+    named = agg_buf_used(w->out);
+
+    rc = agg_pb_open_repeated(w, f, first, last, w->n);
+    if (rc != AGG_OK) {
+        return rc;
+    }
+
+    if (f->message == NULL && agg_buf_used(w->out) == named + 2
+        && !w->print->always_print)
+    {
+        frame->first = nothing;
+        w->out->pos = w->out->start + used;
+    }
+
+    return AGG_OK;
 }
 
 

@@ -56,7 +56,7 @@ agg_pb_writer_finish(agg_pb_writer_t *w, agg_rc_e rc)
         }
     }
 
-    if (rc != AGG_OK) {
+    if (rc != AGG_OK && agg_buf_used(out) != w->base) {
         out->pos = out->start + w->base;
     }
 

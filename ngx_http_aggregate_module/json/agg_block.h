@@ -33,6 +33,98 @@
 #define agg_is_digit(c)  ((u_char) ((c) - '0') <= 9)
 
 
+#define AGG_ONES  0x0101010101010101ULL
+#define AGG_HIGH  0x8080808080808080ULL
+#define AGG_LOW7  0x7f7f7f7f7f7f7f7fULL
+
+
+/* in each of these a high bit is exact: nothing is carried between bytes */
+
+#define agg_word_zero(w)                                                     \
+    (~((((w) & AGG_LOW7) + AGG_LOW7) | (w)) & AGG_HIGH)
+
+#define agg_word_equal(w, c)  agg_word_zero((w) ^ (AGG_ONES * (c)))
+
+#define agg_word_below(w, c)                                                 \
+    (~((((w) & AGG_LOW7) + AGG_ONES * (0x80 - (c))) | (w)) & AGG_HIGH)
+
+
+static inline uint64_t
+agg_word_load(const u_char *p)
+{
+    uint64_t  w;
+
+    memcpy(&w, p, sizeof(uint64_t));
+
+#if (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)
+    w = __builtin_bswap64(w);
+#endif
+
+    return w;
+}
+
+
+/* gathers the high bits of two words */
+
+static inline unsigned
+agg_word_mask(uint64_t w1, uint64_t w2)
+{
+    w1 = ((w1 >> 7) * 0x0102040810204080ULL) >> 56;
+    w2 = ((w2 >> 7) * 0x0102040810204080ULL) >> 56;
+
+    return (unsigned) (w1 | w2 << 8);
+}
+
+
+static inline uint64_t
+agg_word_special(uint64_t w)
+{
+    return (w & AGG_HIGH) | agg_word_below(w, 0x20) | agg_word_equal(w, '"')
+           | agg_word_equal(w, '\\');
+}
+
+
+static inline uint64_t
+agg_word_not_digit(uint64_t w)
+{
+    return ~(agg_word_below(w, '9' + 1) & ~agg_word_below(w, '0')) & AGG_HIGH;
+}
+
+
+static inline uint64_t
+agg_word_not_space(uint64_t w)
+{
+    return ~(agg_word_equal(w, ' ') | agg_word_equal(w, '\n')
+             | agg_word_equal(w, '\r') | agg_word_equal(w, '\t')) & AGG_HIGH;
+}
+
+
+static inline uint64_t
+agg_word_not_blank(uint64_t w)
+{
+    return agg_word_equal(w, ' ') ^ AGG_HIGH;
+}
+
+
+static inline uint64_t
+agg_word_quote(uint64_t w)
+{
+    return agg_word_equal(w, '"') | agg_word_equal(w, '\\');
+}
+
+
+static inline uint64_t
+agg_word_bracket(uint64_t w)
+{
+    uint64_t  lower;
+
+    lower = w | AGG_ONES * 0x20;
+
+    return agg_word_equal(w, '"') | agg_word_equal(lower, '{')
+           | agg_word_equal(lower, '}');
+}
+
+
 #if (AGG_BLOCK_SSE2)
 
 #define agg_block_load(p)  _mm_loadu_si128((const __m128i *) (p))
@@ -140,98 +232,6 @@ agg_block_equal(const u_char *p, const u_char *q)
 }
 
 #else
-
-#define AGG_ONES  0x0101010101010101ULL
-#define AGG_HIGH  0x8080808080808080ULL
-#define AGG_LOW7  0x7f7f7f7f7f7f7f7fULL
-
-
-/* in each of these a high bit is exact: nothing is carried between bytes */
-
-#define agg_word_zero(w)                                                     \
-    (~((((w) & AGG_LOW7) + AGG_LOW7) | (w)) & AGG_HIGH)
-
-#define agg_word_equal(w, c)  agg_word_zero((w) ^ (AGG_ONES * (c)))
-
-#define agg_word_below(w, c)                                                 \
-    (~((((w) & AGG_LOW7) + AGG_ONES * (0x80 - (c))) | (w)) & AGG_HIGH)
-
-
-static inline uint64_t
-agg_word_load(const u_char *p)
-{
-    uint64_t  w;
-
-    memcpy(&w, p, sizeof(uint64_t));
-
-#if (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)
-    w = __builtin_bswap64(w);
-#endif
-
-    return w;
-}
-
-
-/* gathers the high bits of two words */
-
-static inline unsigned
-agg_word_mask(uint64_t w1, uint64_t w2)
-{
-    w1 = ((w1 >> 7) * 0x0102040810204080ULL) >> 56;
-    w2 = ((w2 >> 7) * 0x0102040810204080ULL) >> 56;
-
-    return (unsigned) (w1 | w2 << 8);
-}
-
-
-static inline uint64_t
-agg_word_special(uint64_t w)
-{
-    return (w & AGG_HIGH) | agg_word_below(w, 0x20) | agg_word_equal(w, '"')
-           | agg_word_equal(w, '\\');
-}
-
-
-static inline uint64_t
-agg_word_not_digit(uint64_t w)
-{
-    return ~(agg_word_below(w, '9' + 1) & ~agg_word_below(w, '0')) & AGG_HIGH;
-}
-
-
-static inline uint64_t
-agg_word_not_space(uint64_t w)
-{
-    return ~(agg_word_equal(w, ' ') | agg_word_equal(w, '\n')
-             | agg_word_equal(w, '\r') | agg_word_equal(w, '\t')) & AGG_HIGH;
-}
-
-
-static inline uint64_t
-agg_word_not_blank(uint64_t w)
-{
-    return agg_word_equal(w, ' ') ^ AGG_HIGH;
-}
-
-
-static inline uint64_t
-agg_word_quote(uint64_t w)
-{
-    return agg_word_equal(w, '"') | agg_word_equal(w, '\\');
-}
-
-
-static inline uint64_t
-agg_word_bracket(uint64_t w)
-{
-    uint64_t  lower;
-
-    lower = w | AGG_ONES * 0x20;
-
-    return agg_word_equal(w, '"') | agg_word_equal(lower, '{')
-           | agg_word_equal(lower, '}');
-}
-
 
 #define agg_block_equal(p, q)                                                \
     agg_word_mask(agg_word_zero(agg_word_load(p) ^ agg_word_load(q)),        \

@@ -6,8 +6,8 @@
  *           from the caller's agg_mem_t.
  * Promises: no tree, no recursion, no globals; nesting up to AGG_MAX_DEPTH;
  *           values are looked at where they lie and copied byte for byte.
- * Cost:     linear; strings and white space 16 bytes at a time (SSE2, else
- *           two 64-bit words).
+ * Cost:     linear; validation by blocks of 64 bytes (agg_core.h), the rest 16
+ *           bytes at a time (SSE2, else two 64-bit words).
  * Source:   RFC 8259 (JSON), RFC 3629 (UTF-8).
  */
 
@@ -87,15 +87,16 @@ typedef struct {
 
 typedef struct {
     size_t            offset;       /* bytes taken, or where the error is */
+    uint64_t          kinds[2];     /* the containers, 1: an object */
     u_char            state;
-    u_char            depth;
+    u_char            depth;        /* containers around, and how many of */
+    u_char            base;         /* these are not the value's own */
     u_char            string;       /* the state to go back to in a string */
     u_char            more;         /* bytes of an escape, a character or a
                                        literal still to come */
     u_char            low;          /* bounds of the next byte of a character */
     u_char            high;
     const char       *literal;      /* the rest of a literal */
-    u_char            kinds[AGG_MAX_DEPTH + 1];
 } agg_scan_t;
 
 

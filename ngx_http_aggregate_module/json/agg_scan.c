@@ -2,44 +2,43 @@
 /*
  * The scanner: a machine that can stop at any byte.
  *
- * Two loops share one state.  The fast one takes whole tokens as long as
- * AGG_SCAN_AHEAD bytes are there, keeps the state in registers and in its
- * place in the code, and never fails: what it does not understand it leaves
- * to the slow one.  The slow one takes a byte at a time, in any state, finds
- * every error, and hands back as soon as it stands between two tokens.
+ * Two share one state.  The core (agg_core.h) takes blocks of containers, and
+ * never fails: what it does not understand it leaves to the machine.  That one
+ * takes a byte at a time, in any state, finds every error, and hands back as
+ * soon as it stands between two tokens or in a string.
  */
 
 
-#include "agg_scan.h"
+#include "agg_core.h"
+#include "agg_chunk_words.h"
+
+#if (AGG_BLOCK_SSE2)
+#include "agg_chunk_sse2.h"
+#endif
+
+#if (AGG_SCAN_AVX)
+#include "agg_chunk_avx2.h"
+#include "agg_chunk_avx512.h"
+#endif
+
+#if (AGG_SCAN_NEON)
+#include "agg_chunk_neon.h"
+#endif
 
 
-static const u_char *agg_scan_tail(agg_scan_t *s, const u_char *p,
+static const u_char *agg_scan_plain(agg_scan_t *s, const u_char *p,
     const u_char *end);
-static const u_char *agg_scan_fast(agg_scan_t *s, const u_char *p,
-    const u_char *last);
-static inline const u_char *agg_scan_name(const u_char *p, const u_char *last,
-    u_char *state);
-static inline const u_char *agg_scan_marks(const u_char *p,
-    const u_char *last, u_char *state, u_char **kind);
-static inline const u_char *agg_scan_mark(const u_char *p, u_char *state,
-    u_char **kind);
 static const u_char *agg_utf8_end(const u_char *p);
 static const u_char *agg_scan_slow(agg_scan_t *s, const u_char *p,
-    const u_char *end);
+    const u_char *end, const u_char *least);
 static int agg_scan_byte(agg_scan_t *s, const u_char *p);
+static int agg_scan_mark(agg_scan_t *s, u_char c);
 static int agg_scan_first_byte(agg_scan_t *s, u_char c);
 static int agg_scan_string_byte(agg_scan_t *s, u_char c);
 static int agg_scan_escape_byte(agg_scan_t *s, u_char c);
 static int agg_scan_lead_byte(agg_scan_t *s, u_char c);
 static int agg_scan_number_byte(agg_scan_t *s, u_char c);
 
-
-#define agg_is_hex(c)                                                        \
-    (agg_is_digit(c) || (u_char) (((c) | 0x20) - 'a') <= 5)
-
-/* fewer bytes are not worth the fast loop */
-
-#define AGG_SCAN_TAIL  8
 
 #define agg_is_continuation(c)  (((c) & 0xc0) == 0x80)
 
@@ -48,16 +47,86 @@ static int agg_scan_number_byte(agg_scan_t *s, u_char c);
 #define agg_is_plain(c)                                                      \
     ((c) >= 0x20 && (c) < 0x80 && (c) != '"' && (c) != '\\')
 
-#define agg_scan_after(kind)                                                 \
-    (((kind) == AGG_SCAN_STOP) ? AGG_SCAN_DONE : AGG_SCAN_AFTER)
+/* the state behind a value */
+
+#define agg_scan_after(s)                                                    \
+    (((s)->depth == (s)->base) ? AGG_SCAN_DONE : AGG_SCAN_AFTER)
 
 
-/* the characters that may follow a backslash, except u */
+typedef const u_char *(*agg_scan_core_pt)(agg_scan_t *s, const u_char *p,
+    const u_char *end);
 
-static const u_char  agg_escapes[256] = {
-    ['"'] = 1, ['\\'] = 1, ['/'] = 1, ['b'] = 1, ['f'] = 1, ['n'] = 1,
-    ['r'] = 1, ['t'] = 1
+
+typedef struct {
+    const char        *name;
+    agg_scan_core_pt   run;
+} agg_scan_kind_t;
+
+
+static const agg_scan_kind_t  agg_scan_kinds[] = {
+
+#if (AGG_SCAN_AVX)
+    { "avx512", agg_avx512_run },
+    { "avx2", agg_avx2_run },
+#endif
+
+#if (AGG_SCAN_NEON)
+    { "neon", agg_neon_run },
+#endif
+
+#if (AGG_BLOCK_SSE2)
+    { "sse2", agg_sse2_run },
+#endif
+
+    { "words", agg_words_run },
+    { NULL, NULL }
 };
+
+
+/* kinds ahead of the best one that there is */
+
+static unsigned          agg_scan_best;
+
+static agg_scan_core_pt  agg_scan_core = agg_words_run;
+
+
+/* before main(), or as the module is loaded */
+
+static void __attribute__((constructor))
+agg_scan_choose(void)
+{
+#if (AGG_SCAN_AVX)
+
+    __builtin_cpu_init();
+
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("bmi")
+        || !__builtin_cpu_supports("bmi2")
+        || !__builtin_cpu_supports("pclmul"))
+    {
+        agg_scan_best = 2;
+
+    } else if (!__builtin_cpu_supports("avx512bw")) {
+        agg_scan_best = 1;
+    }
+
+#endif
+
+    agg_scan_core_use(0);
+}
+
+
+const char *
+agg_scan_core_name(unsigned n)
+{
+    return agg_scan_kinds[agg_scan_best + n].name;
+}
+
+
+void
+agg_scan_core_use(unsigned n)
+{
+    agg_scan_core = agg_scan_kinds[agg_scan_best + n].run;
+}
 
 
 void
@@ -139,17 +208,18 @@ agg_scan_start(agg_scan_t *s, unsigned depth)
 {
     s->state = AGG_SCAN_VALUE;
     s->depth = (u_char) depth;
-    s->kinds[depth] = AGG_SCAN_STOP;
+    s->base = (u_char) depth;
+    s->kinds[0] = 0;
+    s->kinds[1] = 0;
 }
 
 
 void
 agg_scan_start_rest(agg_scan_t *s, unsigned depth)
 {
-    agg_scan_start(s, depth - 1);
+    agg_scan_start(s, depth);
 
-    s->depth = (u_char) depth;
-    s->kinds[depth] = AGG_SCAN_ARRAY;
+    s->base--;
 }
 
 
@@ -165,23 +235,28 @@ agg_scan_start_string(agg_scan_t *s, unsigned depth)
 const u_char *
 agg_scan_value(agg_scan_t *s, const u_char *p, const u_char *end)
 {
+    const u_char  *least;
+
+    least = p;
+
     for ( ;; ) {
 
         if (s->state <= AGG_SCAN_NAME_STRING) {
 
-            if ((size_t) (end - p) >= AGG_SCAN_AHEAD) {
-                p = agg_scan_fast(s, p, end - AGG_SCAN_AHEAD);
-            }
+            if (s->depth != s->base) {
 
-            if (s->state <= AGG_SCAN_NAME_STRING
-                && (size_t) (end - p) >= AGG_SCAN_TAIL)
-            {
-                p = agg_scan_tail(s, p, end);
+                if ((size_t) (end - p) >= AGG_CORE_LEAST) {
+                    p = agg_scan_core(s, p, end);
+                    least = p + AGG_CHUNK;
+                }
+
+            } else if ((size_t) (end - p) >= AGG_SCAN_AHEAD) {
+                p = agg_scan_plain(s, p, end);
             }
         }
 
         if (s->state < AGG_SCAN_DONE) {
-            p = agg_scan_slow(s, p, end);
+            p = agg_scan_slow(s, p, end, least);
         }
 
         if (p == end || s->state >= AGG_SCAN_DONE) {
@@ -191,276 +266,39 @@ agg_scan_value(agg_scan_t *s, const u_char *p, const u_char *end)
 }
 
 
-/*
- * The fast loop over the last bytes in a copy with room behind it.  The dot
- * there makes it leave any token that may go on with the next bytes: it is no
- * part of an escape, a literal or a character, and no end of a number.
- */
+/* a value without containers around it that are its own */
 
 static const u_char *
-agg_scan_tail(agg_scan_t *s, const u_char *p, const u_char *end)
+agg_scan_plain(agg_scan_t *s, const u_char *p, const u_char *end)
 {
-    size_t         n, taken;
-    u_char         buf[2 * AGG_SCAN_AHEAD + 1];
-    const u_char  *stop;
+    const u_char  *q;
 
-    n = (size_t) (end - p);
-
-    if (n > AGG_SCAN_AHEAD) {
-        return p;
-    }
-
-    memcpy(buf, p, n);
-    buf[n] = '.';
-    memset(&buf[n + 1], 0, AGG_SCAN_AHEAD);
-
-    stop = agg_scan_fast(s, buf, &buf[n - 1]);
-
-    taken = (size_t) (stop - buf);
-
-    return (taken < n) ? p + taken : end;
-}
-
-
-/*
- * A name or a value starts at p <= last, or a few bytes later.  Until the next
- * such check p gets on by a block for each of name and value and what stands
- * between them, so that what is read without asking is there.
- */
-
-static const u_char *
-agg_scan_fast(agg_scan_t *s, const u_char *p, const u_char *last)
-{
-    u_char         c, state;
-    u_char        *kind;
-    const u_char  *next;
-
-    state = s->state;
-    kind = &s->kinds[s->depth];
-
-marks:
-
-    p = agg_scan_marks(p, last, &state, &kind);
-
-    if (p > last) {
-        goto leave;
-    }
-
-    switch (state) {
-
-    case AGG_SCAN_VALUE:
-        goto value;
-
-    case AGG_SCAN_NAME_STRING:
-        goto name;
-
-    case AGG_SCAN_STRING:
-        goto string;
-
-    default:
-        goto leave;
-    }
-
-value:
-
-    c = *p;
-
-    if (c == '"') {
-        p++;
-
-    string:
-
-        p = agg_scan_string(p, last);
+    if (s->state == AGG_SCAN_VALUE) {
 
         if (*p != '"') {
-            state = AGG_SCAN_STRING;
-            goto leave;
-        }
+            q = agg_scan_scalar(p, *p);
 
-        p++;
-
-    } else if (c == '{' || c == '[') {
-
-        if (kind == &s->kinds[AGG_MAX_DEPTH]) {
-            goto leave;
-        }
-
-        p++;
-        *++kind = c + 2;
-        state = (c == '{') ? AGG_SCAN_FIRST_NAME : AGG_SCAN_FIRST_VALUE;
-        goto marks;
-
-    } else {
-        next = agg_scan_scalar(p, c);
-
-        if (next == NULL) {
-            goto space;
-        }
-
-        p = next;
-    }
-
-    if (*kind == AGG_SCAN_OBJECT && *p == ',' && p <= last) {
-        p = agg_skip_space(p + 1, last);
-
-        if (*p != '"' || p > last) {
-            state = AGG_SCAN_NAME;
-            goto marks;
-        }
-
-        p++;
-
-    name:
-
-        p = agg_scan_name(p, last, &state);
-
-        if (state == AGG_SCAN_VALUE) {
-            goto value;
-        }
-
-        if (state == AGG_SCAN_COLON) {
-            goto marks;
-        }
-
-        goto leave;
-    }
-
-    state = agg_scan_after(*kind);
-    goto marks;
-
-space:
-
-    if (agg_is_space(*p)) {
-        p = agg_skip_space(p, last);
-        goto marks;
-    }
-
-leave:
-
-    s->state = state;
-    s->depth = (u_char) (kind - s->kinds);
-
-    return p;
-}
-
-
-/* a name, and its colon and a blank where they follow; the state tells */
-
-static inline const u_char *
-agg_scan_name(const u_char *p, const u_char *last, u_char *state)
-{
-    p = agg_scan_string(p, last);
-
-    if (agg_is2(p, "\":")) {
-        *state = AGG_SCAN_VALUE;
-        return p + ((p[2] == ' ') ? 3 : 2);
-    }
-
-    if (*p != '"') {
-        *state = AGG_SCAN_NAME_STRING;
-        return p;
-    }
-
-    *state = AGG_SCAN_COLON;
-
-    return p + 1;
-}
-
-
-/* as far as marks and white space go; then a name or a value is due */
-
-static inline const u_char *
-agg_scan_marks(const u_char *p, const u_char *last, u_char *state,
-    u_char **kind)
-{
-    const u_char  *next;
-
-    while (p <= last && *state != AGG_SCAN_VALUE && *state < AGG_SCAN_STRING) {
-
-        next = agg_scan_mark(p, state, kind);
-
-        if (next == NULL) {
-            next = agg_skip_space(p, last);
-
-            if (next == p) {
-                break;
+            if (q == NULL) {
+                return p;
             }
+
+            s->state = AGG_SCAN_DONE;
+
+            return q;
         }
 
-        p = next;
+        s->state = AGG_SCAN_STRING;
+        p++;
+    }
+
+    p = agg_scan_string(p, end - AGG_SCAN_AHEAD);
+
+    if (*p == '"') {
+        s->state = AGG_SCAN_DONE;
+        p++;
     }
 
     return p;
-}
-
-
-/*
- * Steps over a mark between names and values.  Returns p itself where an array
- * starts with a value, NULL when what stands there does not fit.
- */
-
-static inline const u_char *
-agg_scan_mark(const u_char *p, u_char *state, u_char **kind)
-{
-    u_char  c;
-
-    c = *p;
-
-    switch (*state) {
-
-    case AGG_SCAN_COLON:
-
-        if (c != ':') {
-            return NULL;
-        }
-
-        *state = AGG_SCAN_VALUE;
-        return p + 1;
-
-    case AGG_SCAN_FIRST_NAME:
-    case AGG_SCAN_NAME:
-
-        if (c == '"') {
-            *state = AGG_SCAN_NAME_STRING;
-            return p + 1;
-        }
-
-        if (c != '}' || *state == AGG_SCAN_NAME) {
-            return NULL;
-        }
-
-        break;
-
-    case AGG_SCAN_FIRST_VALUE:
-
-        if (agg_is_space(c)) {
-            return NULL;
-        }
-
-        if (c != ']') {
-            *state = AGG_SCAN_VALUE;
-            return p;
-        }
-
-        break;
-
-    default: /* AGG_SCAN_AFTER */
-
-        if (c == ',') {
-            *state = (**kind == AGG_SCAN_OBJECT) ? AGG_SCAN_NAME
-                                                 : AGG_SCAN_VALUE;
-            return p + 1;
-        }
-
-        if (c != **kind) {
-            return NULL;
-        }
-    }
-
-    (*kind)--;
-    *state = agg_scan_after(**kind);
-
-    return p + 1;
 }
 
 
@@ -722,8 +560,11 @@ agg_utf8_end(const u_char *p)
 }
 
 
+/* the core can take over again from "least" on */
+
 static const u_char *
-agg_scan_slow(agg_scan_t *s, const u_char *p, const u_char *end)
+agg_scan_slow(agg_scan_t *s, const u_char *p, const u_char *end,
+    const u_char *least)
 {
     int  n;
 
@@ -750,8 +591,8 @@ agg_scan_slow(agg_scan_t *s, const u_char *p, const u_char *end)
         p += n;
 
         if (s->state == AGG_SCAN_DONE
-            || (s->state <= AGG_SCAN_NAME_STRING
-                && (size_t) (end - p) >= AGG_SCAN_TAIL))
+            || (s->state <= AGG_SCAN_NAME_STRING && p >= least
+                && (size_t) (end - p) >= AGG_CORE_LEAST))
         {
             return p;
         }
@@ -766,9 +607,6 @@ agg_scan_slow(agg_scan_t *s, const u_char *p, const u_char *end)
 static int
 agg_scan_byte(agg_scan_t *s, const u_char *p)
 {
-    u_char        *kind;
-    const u_char  *next;
-
     switch (s->state) {
 
     case AGG_SCAN_VALUE:
@@ -804,7 +642,7 @@ agg_scan_byte(agg_scan_t *s, const u_char *p)
         }
 
         if (*++s->literal == '\0') {
-            s->state = agg_scan_after(s->kinds[s->depth]);
+            s->state = agg_scan_after(s);
         }
 
         return 1;
@@ -815,20 +653,71 @@ agg_scan_byte(agg_scan_t *s, const u_char *p)
     case AGG_SCAN_FIRST_VALUE:
     case AGG_SCAN_AFTER:
 
-        kind = &s->kinds[s->depth];
-
-        next = agg_scan_mark(p, &s->state, &kind);
-        if (next == NULL) {
-            return agg_is_space(*p) ? 1 : -1;
-        }
-
-        s->depth = (u_char) (kind - s->kinds);
-
-        return (int) (next - p);
+        return agg_is_space(*p) ? 1 : agg_scan_mark(s, *p);
 
     default:
         return agg_scan_number_byte(s, *p);
     }
+}
+
+
+/* what stands between names and values; 0 when a value starts */
+
+static int
+agg_scan_mark(agg_scan_t *s, u_char c)
+{
+    u_char  object;
+
+    object = s->kinds[0] & 1;
+
+    switch (s->state) {
+
+    case AGG_SCAN_COLON:
+
+        s->state = AGG_SCAN_VALUE;
+
+        return (c == ':') ? 1 : -1;
+
+    case AGG_SCAN_FIRST_NAME:
+    case AGG_SCAN_NAME:
+
+        if (c == '"') {
+            s->state = AGG_SCAN_NAME_STRING;
+            return 1;
+        }
+
+        if (s->state == AGG_SCAN_NAME) {
+            return -1;
+        }
+
+        break;
+
+    case AGG_SCAN_FIRST_VALUE:
+
+        if (c != ']') {
+            s->state = AGG_SCAN_VALUE;
+            return 0;
+        }
+
+        break;
+
+    default: /* AGG_SCAN_AFTER */
+
+        if (c == ',') {
+            s->state = object ? AGG_SCAN_NAME : AGG_SCAN_VALUE;
+            return 1;
+        }
+    }
+
+    if (c != (object ? '}' : ']')) {
+        return -1;
+    }
+
+    agg_kinds_pop(s->kinds);
+    s->depth--;
+    s->state = agg_scan_after(s);
+
+    return 1;
 }
 
 
@@ -852,7 +741,8 @@ agg_scan_first_byte(agg_scan_t *s, u_char c)
             return -1;
         }
 
-        s->kinds[++s->depth] = c + 2;
+        s->depth++;
+        agg_kinds_push(s->kinds, c == '{');
         s->state = (c == '{') ? AGG_SCAN_FIRST_NAME : AGG_SCAN_FIRST_VALUE;
         return 1;
 
@@ -892,7 +782,7 @@ agg_scan_string_byte(agg_scan_t *s, u_char c)
             s->state = AGG_SCAN_COLON;
 
         } else {
-            s->state = agg_scan_after(s->kinds[s->depth]);
+            s->state = agg_scan_after(s);
         }
 
         return 1;
@@ -1008,7 +898,7 @@ agg_scan_number_byte(agg_scan_t *s, u_char c)
         return 1;
     }
 
-    s->state = agg_scan_after(s->kinds[s->depth]);
+    s->state = agg_scan_after(s);
 
     return 0;
 }

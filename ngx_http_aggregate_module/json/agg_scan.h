@@ -25,17 +25,7 @@
 #define agg_is2(p, text)  (memcmp(p, text, 2) == 0)
 
 
-/*
- * agg_scan_t.kinds: what closes the containers around, two above what opens
- * them; STOP: where the value ends
- */
-
-#define AGG_SCAN_STOP    0
-#define AGG_SCAN_ARRAY   ']'
-#define AGG_SCAN_OBJECT  '}'
-
-
-/* the fast loop can start in the first ones, up to NAME_STRING */
+/* the core can start in the first ones, up to NAME_STRING */
 
 typedef enum {
     AGG_SCAN_VALUE = 0,
@@ -63,6 +53,32 @@ typedef enum {
 } agg_scan_state_e;
 
 
+/* the characters that may follow a backslash, except u */
+
+static const u_char  agg_escapes[256] = {
+    ['"'] = 1, ['\\'] = 1, ['/'] = 1, ['b'] = 1, ['f'] = 1, ['n'] = 1,
+    ['r'] = 1, ['t'] = 1
+};
+
+
+/* agg_scan_t.kinds: a bit for each container, the lowest for the innermost */
+
+static inline void
+agg_kinds_push(uint64_t *kinds, uint64_t object)
+{
+    kinds[1] = kinds[1] << 1 | kinds[0] >> 63;
+    kinds[0] = kinds[0] << 1 | object;
+}
+
+
+static inline void
+agg_kinds_pop(uint64_t *kinds)
+{
+    kinds[0] = kinds[0] >> 1 | kinds[1] << 63;
+    kinds[1] >>= 1;
+}
+
+
 /*
  * start makes ready for one value inside "depth" containers, without white
  * space before it needed; start_rest for what is left of an array that is the
@@ -80,6 +96,15 @@ const u_char *agg_scan_value(agg_scan_t *s, const u_char *p,
 /* the same for a string, p being behind its opening quote */
 
 void agg_scan_start_string(agg_scan_t *s, unsigned depth);
+
+
+/*
+ * The kinds of the core that this machine can run, the best one first: it is
+ * in use from the start.  name: NULL behind the last one.
+ */
+
+const char *agg_scan_core_name(unsigned n);
+void agg_scan_core_use(unsigned n);
 
 
 /*

@@ -1,14 +1,15 @@
 
 /*
  * The scanner: in one piece, in pieces as the first byte says, and in single
- * bytes it must give the same answer; members of what is valid must add up.
+ * bytes it must give the same answer, with every kind of its core; members of
+ * what is valid must add up.
  * sources: json/agg_scan.c json/agg_json.c json/agg_write.c
  */
 
 
 #include <stdlib.h>
 
-#include "agg_json.h"
+#include "agg_scan.h"
 
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -91,6 +92,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t     offset, offset2, piece;
     u_char    *p;
     agg_rc_e   rc;
+    unsigned   n;
     agg_str_t  v;
 
     if (size == 0) {
@@ -104,13 +106,18 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     p = malloc(size + 1);
     memcpy(p, data, size);
 
-    offset = size;
-    rc = agg_json_validate(p, size, &offset);
+    rc = pieces(p, size, 1, &offset);
 
-    if (pieces(p, size, piece, &offset2) != rc || offset2 != offset
-        || pieces(p, size, 1, &offset2) != rc || offset2 != offset)
-    {
-        abort();
+    for (n = 0; agg_scan_core_name(n) != NULL; n++) {
+        agg_scan_core_use(n);
+
+        offset2 = size;
+
+        if (agg_json_validate(p, size, &offset2) != rc || offset2 != offset
+            || pieces(p, size, piece, &offset2) != rc || offset2 != offset)
+        {
+            abort();
+        }
     }
 
     v.data = p;

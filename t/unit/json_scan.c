@@ -1,6 +1,7 @@
 
 /*
- * The scanner against a naive one, for every cutting of documents.
+ * The scanner against a naive one, for every cutting of documents, with every
+ * kind of its core that this machine can run.
  * sources: json/agg_scan.c
  */
 
@@ -12,6 +13,10 @@
 #ifndef TEST_NAME
 #define TEST_NAME  "json_scan"
 #endif
+
+/* made up for each kind of the core */
+
+#define CORE_DOCUMENTS  600
 
 
 /* what it must agree with: recursive, byte by byte, written for the eye */
@@ -328,6 +333,36 @@ push_pieces(const u_char *data, size_t len, size_t first, size_t size, int ok,
           (int) len, data, first, size);
     check(s.offset == offset, "%zu, not %zu: \"%.*s\" cut at %zu, %zu",
           s.offset, offset, (int) len, data, first, size);
+}
+
+
+static agg_rc_e
+in_pieces(const u_char *data, size_t len, size_t size, size_t *offset)
+{
+    size_t      pos, n;
+    u_char     *p;
+    agg_rc_e    rc;
+    agg_scan_t  s;
+
+    agg_scan_init(&s);
+
+    rc = AGG_OK;
+
+    for (pos = 0; pos < len && rc == AGG_OK; pos += n) {
+        n = (size > len - pos) ? len - pos : size;
+
+        p = exact(data + pos, n);
+        rc = agg_scan_push(&s, p, n);
+        free(p);
+    }
+
+    if (rc == AGG_OK) {
+        rc = agg_scan_finish(&s);
+    }
+
+    *offset = s.offset;
+
+    return rc;
 }
 
 
@@ -759,18 +794,138 @@ blocks(void)
 }
 
 
+/*
+ * Documents of some blocks, right and not: pieces of every size against single
+ * bytes, which the core never sees.
+ */
+
+static size_t
+value(u_char *buf, unsigned depth)
+{
+    size_t    len;
+    unsigned  i, n;
+
+    static const char *const  scalars[] = {
+        "0", "-0", "17", "-12345", "1.5", "-0.25e-7", "1E+19", "true", "false",
+        "null", "\"\"", "\"a\"", "\"\\\"\"", "\"\\\\\"", "\"\\u00e9\\n\"",
+        "\"\xc3\xa9 \xe2\x82\xac\xf0\x9f\x98\x80\"", "\"{[]},:1\"",
+        "\"some text of more than a few bytes, as there is in documents\"",
+        "123456789012345678901234567890123456789012345678901234567890123456789"
+    };
+
+    static const char *const  spaces[] = {
+        "", "", "", " ", "\n", "\n        ", "\t", "\r\n",
+        "                                                                    "
+    };
+
+    n = (unsigned) rand() % 8;
+
+    if (n < 5 || depth == 0) {
+        return (size_t) sprintf((char *) buf, "%s",
+                                scalars[(unsigned) rand() % (sizeof(scalars)
+                                                 / sizeof(scalars[0]))]);
+    }
+
+    len = 0;
+    buf[len++] = (n < 7) ? '{' : '[';
+
+    for (i = (unsigned) rand() % 5; i != 0; i--) {
+        len += (size_t) sprintf((char *) buf + len, "%s",
+                                spaces[(unsigned) rand() % 9]);
+
+        if (buf[0] == '{') {
+            len += (size_t) sprintf((char *) buf + len, "\"n%u\"%s:%s",
+                                    (unsigned) ((unsigned) rand() % 10000),
+                                    spaces[(unsigned) rand() % 9],
+                                    spaces[(unsigned) rand() % 9]);
+        }
+
+        len += value(buf + len, depth - 1);
+        len += (size_t) sprintf((char *) buf + len, "%s",
+                                spaces[(unsigned) rand() % 9]);
+
+        if (i != 1) {
+            buf[len++] = ',';
+        }
+    }
+
+    buf[len++] = (n < 7) ? '}' : ']';
+
+    return len;
+}
+
+
+static void
+scan_cores(void)
+{
+    static u_char      buf[1 << 20];
+    static const char  bytes[] = "\"\\{}[],: 0.-eEt\n\x1f\xc3\xa9u";
+
+    size_t             len, offset, offset1, pos, size;
+    u_char            *p;
+    unsigned           n, i;
+    agg_rc_e           rc, rc1;
+
+    for (n = 0; n < CORE_DOCUMENTS; n++) {
+
+        buf[0] = '[';
+        len = 1 + value(buf + 1, 4);
+
+        while (len < 64 + (unsigned) rand() % 400) {
+            buf[len++] = ',';
+            len += value(buf + len, 4);
+        }
+
+        buf[len++] = ']';
+
+        for (i = n % 3; i != 0; i--) {
+            buf[(unsigned) rand() % len] = (u_char) bytes[(unsigned) rand()
+                                                          % 21];
+        }
+
+        rc1 = in_pieces(buf, len, 1, &offset1);
+
+        for (size = 12; size < 200; size += 1 + (unsigned) rand() % 9) {
+            rc = in_pieces(buf, len, size, &offset);
+            check(rc == rc1 && offset == offset1,
+                  "%d, not %d, at %zu, not %zu, in %zu: \"%.*s\"", rc, rc1,
+                  offset, offset1, size, (int) len, buf);
+        }
+
+        for (pos = 0; pos < 64; pos++) {
+            p = exact(buf + pos, len - pos);
+            offset = len - pos;
+            rc = agg_json_validate(p, len - pos, &offset);
+            free(p);
+            rc1 = in_pieces(buf + pos, len - pos, 1, &offset1);
+            check(rc == rc1 && offset == offset1,
+                  "%d, not %d, at %zu, not %zu: \"%.*s\"", rc, rc1, offset,
+                  offset1, (int) (len - pos), buf + pos);
+        }
+    }
+}
+
+
 int
 main(void)
 {
+    unsigned  n;
+
     blocks();
-    scan_documents();
-    scan_depth();
-    scan_lengths();
-    scan_ends();
-    scan_special_ends();
-    scan_inner();
-    scan_random();
-    scan_mutations();
+
+    for (n = 0; agg_scan_core_name(n) != NULL; n++) {
+        agg_scan_core_use(n);
+
+        scan_documents();
+        scan_depth();
+        scan_lengths();
+        scan_ends();
+        scan_special_ends();
+        scan_inner();
+        scan_random();
+        scan_mutations();
+        scan_cores();
+    }
 
     finish(TEST_NAME);
 

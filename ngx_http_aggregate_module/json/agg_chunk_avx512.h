@@ -1,0 +1,190 @@
+
+/* the core with AVX-512: 64 bytes in one vector */
+
+
+#define AGG_CORE(name)  agg_avx512_##name
+#define AGG_CORE_TARGET                                                      \
+    __attribute__((target("avx512f,avx512bw,avx2,bmi,bmi2,pclmul,popcnt")))
+
+
+typedef struct {
+    __m512i  all;
+} agg_avx512_chunk_t;
+
+
+/* vectors of one byte each, and a table of white space */
+
+typedef struct {
+    __m512i  byte[AGG_CORE_BYTES];
+    __m512i  spaces;
+    __m512i  two;
+} agg_avx512_bytes_t;
+
+
+agg_core_inline AGG_CORE_TARGET __m512i
+agg_avx512_table(const u_char *table)
+{
+    return _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *) table));
+}
+
+
+/* as with AVX2 */
+
+agg_core_inline AGG_CORE_TARGET void
+agg_avx512_bytes(agg_avx512_bytes_t *k)
+{
+    unsigned  i;
+
+    static const u_char  spaces[16] = {
+        ' ', 0x7f, 0x7f, 0x7f, 0x7f, 0x7f, 0x7f, 0x7f,
+        0x7f, '\t', '\n', 0x7e, 0x7f, '\r', 0x7f, 0x7e
+    };
+
+    for (i = 0; i < AGG_CORE_BYTES; i++) {
+        k->byte[i] = _mm512_set1_epi8((char) agg_core_bytes[i]);
+        __asm__ ("" : "+v" (k->byte[i]));
+    }
+
+    k->spaces = agg_avx512_table(spaces);
+    k->two = _mm512_set1_epi8(2);
+
+    __asm__ ("" : "+v" (k->spaces), "+v" (k->two));
+}
+
+
+agg_core_inline AGG_CORE_TARGET void
+agg_avx512_load(agg_avx512_chunk_t *chunk, const u_char *p)
+{
+    chunk->all = _mm512_loadu_si512(p);
+}
+
+
+agg_core_inline AGG_CORE_TARGET uint64_t
+agg_avx512_equal(const agg_avx512_chunk_t *chunk, const agg_avx512_bytes_t *k,
+    agg_core_byte_e n)
+{
+    return _mm512_cmpeq_epi8_mask(chunk->all, k->byte[n]);
+}
+
+
+/* as with AVX2 */
+
+agg_core_inline AGG_CORE_TARGET uint64_t
+agg_avx512_bracket(const agg_avx512_chunk_t *chunk,
+    const agg_avx512_bytes_t *k)
+{
+    return _mm512_cmple_epu8_mask(
+               _mm512_sub_epi8(_mm512_or_si512(chunk->all,
+                                               k->byte[AGG_CORE_LOWER]),
+                               k->byte[AGG_CORE_OPEN]),
+               k->two);
+}
+
+
+agg_core_inline AGG_CORE_TARGET int
+agg_avx512_odd(const agg_avx512_chunk_t *chunk, const agg_avx512_bytes_t *k)
+{
+    return (_mm512_cmplt_epi8_mask(chunk->all, k->byte[AGG_CORE_LOWER])
+            | _mm512_cmpeq_epi8_mask(chunk->all, k->byte[AGG_CORE_SLASH]))
+           != 0;
+}
+
+
+agg_core_inline AGG_CORE_TARGET uint64_t
+agg_avx512_control(const agg_avx512_chunk_t *chunk)
+{
+    return _mm512_cmplt_epu8_mask(chunk->all, _mm512_set1_epi8(0x20));
+}
+
+
+agg_core_inline AGG_CORE_TARGET int
+agg_avx512_high(const agg_avx512_chunk_t *chunk)
+{
+    return _mm512_movepi8_mask(chunk->all) != 0;
+}
+
+
+/* white space is what a table has at its place for its low four bits */
+
+agg_core_inline AGG_CORE_TARGET uint64_t
+agg_avx512_space(const agg_avx512_chunk_t *chunk, const agg_avx512_bytes_t *k,
+    int odd)
+{
+    (void) odd;
+
+    return _mm512_cmpeq_epi8_mask(
+               _mm512_shuffle_epi8(k->spaces, chunk->all), chunk->all);
+}
+
+
+agg_core_inline AGG_CORE_TARGET uint64_t
+agg_avx512_digit(const agg_avx512_chunk_t *chunk, const agg_avx512_bytes_t *k)
+{
+    return _mm512_cmplt_epu8_mask(
+               _mm512_sub_epi8(chunk->all, k->byte[AGG_CORE_ZERO]),
+               _mm512_set1_epi8(10));
+}
+
+
+/* the carry-less product with all ones */
+
+agg_core_inline AGG_CORE_TARGET uint64_t
+agg_avx512_prefix_xor(uint64_t m)
+{
+    return (uint64_t) _mm_cvtsi128_si64(
+               _mm_clmulepi64_si128(_mm_set_epi64x(0, (long long) m),
+                                    _mm_set1_epi8((char) 0xff), 0));
+}
+
+
+agg_core_inline AGG_CORE_TARGET int
+agg_avx512_utf8(const u_char *p, const agg_avx512_chunk_t *chunk)
+{
+    __m512i  block, first, second, third, errors, due, nibble;
+
+    nibble = _mm512_set1_epi8(0x0f);
+
+    (void) p;
+
+    block = chunk->all;
+
+    /* each part of sixteen bytes behind the one before it */
+
+    first = _mm512_alignr_epi32(block, _mm512_setzero_si512(), 12);
+    third = _mm512_alignr_epi8(block, first, 13);
+    second = _mm512_alignr_epi8(block, first, 14);
+    first = _mm512_alignr_epi8(block, first, 15);
+
+    errors = _mm512_shuffle_epi8(
+                 agg_avx512_table(agg_utf8_first_high),
+                 _mm512_and_si512(_mm512_srli_epi16(first, 4), nibble));
+
+    errors = _mm512_and_si512(
+                 errors,
+                 _mm512_shuffle_epi8(agg_avx512_table(agg_utf8_first_low),
+                                     _mm512_and_si512(first, nibble)));
+
+    errors = _mm512_and_si512(
+                 errors,
+                 _mm512_shuffle_epi8(
+                     agg_avx512_table(agg_utf8_second_high),
+                     _mm512_and_si512(_mm512_srli_epi16(block, 4), nibble)));
+
+    /* the third and the fourth byte of a character must be continuations */
+
+    due = _mm512_or_si512(
+              _mm512_subs_epu8(second, _mm512_set1_epi8(0xe0 - 0x80)),
+              _mm512_subs_epu8(third, _mm512_set1_epi8(0xf0 - 0x80)));
+
+    due = _mm512_and_si512(due, _mm512_set1_epi8((char) 0x80));
+    errors = _mm512_xor_si512(errors, due);
+
+    return _mm512_test_epi8_mask(errors, errors) != 0;
+}
+
+
+#include "agg_core_run.h"
+
+
+#undef AGG_CORE
+#undef AGG_CORE_TARGET

@@ -1,0 +1,220 @@
+
+/* the core with arm64's vectors: 64 bytes in four */
+
+
+#include <arm_neon.h>
+
+
+#define AGG_CORE(name)  agg_neon_##name
+#define AGG_CORE_TARGET
+
+
+typedef struct {
+    uint8x16_t  part[4];
+} agg_neon_chunk_t;
+
+
+/* nothing to make ready */
+
+typedef int  agg_neon_bytes_t;
+
+#define agg_neon_bytes(k)  (*(k) = 0)
+
+
+/* a bit of each byte, which are all ones or zeros, by adding neighbours */
+
+agg_core_inline uint64_t
+agg_neon_mask(uint8x16_t a, uint8x16_t b, uint8x16_t c, uint8x16_t d)
+{
+    uint8x16_t  bits;
+
+    bits = vreinterpretq_u8_u64(vdupq_n_u64(0x8040201008040201ull));
+
+    a = vpaddq_u8(vandq_u8(a, bits), vandq_u8(b, bits));
+    c = vpaddq_u8(vandq_u8(c, bits), vandq_u8(d, bits));
+    a = vpaddq_u8(a, c);
+    a = vpaddq_u8(a, a);
+
+    return vgetq_lane_u64(vreinterpretq_u64_u8(a), 0);
+}
+
+
+#define agg_neon_gather(chunk, expr)                                         \
+    do {                                                                     \
+        unsigned    i;                                                       \
+        uint8x16_t  b, found[4];                                             \
+                                                                             \
+        for (i = 0; i < 4; i++) {                                            \
+            b = (chunk)->part[i];                                            \
+            found[i] = (expr);                                               \
+        }                                                                    \
+                                                                             \
+        return agg_neon_mask(found[0], found[1], found[2], found[3]);        \
+    } while (0)
+
+
+agg_core_inline void
+agg_neon_load(agg_neon_chunk_t *chunk, const u_char *p)
+{
+    unsigned  i;
+
+    for (i = 0; i < 4; i++) {
+        chunk->part[i] = vld1q_u8(p + 16 * i);
+    }
+}
+
+
+agg_core_inline uint64_t
+agg_neon_is(const agg_neon_chunk_t *chunk, u_char c)
+{
+    agg_neon_gather(chunk, vceqq_u8(b, vdupq_n_u8(c)));
+}
+
+
+agg_core_inline uint64_t
+agg_neon_equal(const agg_neon_chunk_t *chunk, const agg_neon_bytes_t *k,
+    agg_core_byte_e n)
+{
+    (void) k;
+
+    return agg_neon_is(chunk, agg_core_bytes[n]);
+}
+
+
+/* [ and ] become { and }, and the three from { to } the lowest, up to 2 */
+
+agg_core_inline uint64_t
+agg_neon_bracket(const agg_neon_chunk_t *chunk, const agg_neon_bytes_t *k)
+{
+    (void) k;
+
+    agg_neon_gather(chunk,
+                    vcltq_u8(vsubq_u8(vorrq_u8(b, vdupq_n_u8(0x20)),
+                                      vdupq_n_u8('{')),
+                             vdupq_n_u8(3)));
+}
+
+
+agg_core_inline int
+agg_neon_high(const agg_neon_chunk_t *chunk)
+{
+    uint8x16_t  most;
+
+    most = vorrq_u8(vorrq_u8(chunk->part[0], chunk->part[1]),
+                    vorrq_u8(chunk->part[2], chunk->part[3]));
+
+    return vmaxvq_u8(most) >= 0x80;
+}
+
+
+/* a control character, one that is not ASCII, or a backslash */
+
+agg_core_inline int
+agg_neon_odd(const agg_neon_chunk_t *chunk, const agg_neon_bytes_t *k)
+{
+    unsigned    i;
+    uint8x16_t  b, odd;
+
+    (void) k;
+
+    odd = vdupq_n_u8(0);
+
+    for (i = 0; i < 4; i++) {
+        b = chunk->part[i];
+        odd = vorrq_u8(odd, vcgeq_u8(vsubq_u8(b, vdupq_n_u8(0x20)),
+                                     vdupq_n_u8(0x60)));
+        odd = vorrq_u8(odd, vceqq_u8(b, vdupq_n_u8('\\')));
+    }
+
+    return vmaxvq_u8(odd) != 0;
+}
+
+
+agg_core_inline uint64_t
+agg_neon_control(const agg_neon_chunk_t *chunk)
+{
+    agg_neon_gather(chunk, vcltq_u8(b, vdupq_n_u8(0x20)));
+}
+
+
+/* white space is what a table has at its place for its low four bits */
+
+agg_core_inline uint64_t
+agg_neon_space(const agg_neon_chunk_t *chunk, const agg_neon_bytes_t *k,
+    int odd)
+{
+    (void) k;
+
+    if (!odd) {
+        return agg_neon_is(chunk, ' ');
+    }
+
+    return agg_neon_is(chunk, ' ') | agg_neon_is(chunk, '\n')
+           | agg_neon_is(chunk, '\r') | agg_neon_is(chunk, '\t');
+}
+
+
+agg_core_inline uint64_t
+agg_neon_digit(const agg_neon_chunk_t *chunk, const agg_neon_bytes_t *k)
+{
+    (void) k;
+
+    agg_neon_gather(chunk, vcltq_u8(vsubq_u8(b, vdupq_n_u8('0')),
+                                    vdupq_n_u8(10)));
+}
+
+
+agg_core_inline uint8x16_t
+agg_neon_utf8_errors(uint8x16_t block, uint8x16_t before)
+{
+    uint8x16_t  first, errors, due;
+
+    first = vextq_u8(before, block, 15);
+
+    errors = vqtbl1q_u8(vld1q_u8(agg_utf8_first_high), vshrq_n_u8(first, 4));
+
+    errors = vandq_u8(errors,
+                      vqtbl1q_u8(vld1q_u8(agg_utf8_first_low),
+                                 vandq_u8(first, vdupq_n_u8(0x0f))));
+
+    errors = vandq_u8(errors, vqtbl1q_u8(vld1q_u8(agg_utf8_second_high),
+                                         vshrq_n_u8(block, 4)));
+
+    /* the third and the fourth byte of a character must be continuations */
+
+    due = vorrq_u8(vcgeq_u8(vextq_u8(before, block, 14), vdupq_n_u8(0xe0)),
+                   vcgeq_u8(vextq_u8(before, block, 13), vdupq_n_u8(0xf0)));
+
+    return veorq_u8(errors, vandq_u8(due, vdupq_n_u8(0x80)));
+}
+
+
+agg_core_inline int
+agg_neon_utf8(const u_char *p, const agg_neon_chunk_t *chunk)
+{
+    unsigned    i;
+    uint8x16_t  errors, before;
+
+    (void) p;
+
+    errors = vdupq_n_u8(0);
+    before = errors;
+
+    for (i = 0; i < 4; i++) {
+        errors = vorrq_u8(errors,
+                          agg_neon_utf8_errors(chunk->part[i], before));
+        before = chunk->part[i];
+    }
+
+    return vmaxvq_u8(errors) != 0;
+}
+
+
+#define agg_neon_prefix_xor(m)  agg_core_prefix_xor(m)
+
+
+#include "agg_core_run.h"
+
+
+#undef AGG_CORE
+#undef AGG_CORE_TARGET

@@ -1,0 +1,615 @@
+
+/*
+ * The scanner's fast core: containers in blocks of 64 bytes.
+ *
+ * A block becomes masks, a bit for each byte, the lowest for the first: of
+ * quotes, of each kind of mark, of white space.  What is within strings falls
+ * out by a prefix xor over the quotes.  Then the grammar is checked for all
+ * tokens of a block together: an addition carries a bit over a run of set
+ * bits, to the next token or the next mark.
+ *
+ *   - what follows a separator (a comma, a colon or an opening bracket) is a
+ *     value, a name or, behind the bracket, its end; nothing else is;
+ *   - the next mark behind a comma in an object or its opening brace is a
+ *     colon, and no other colon there is; no scalar stands before it.
+ *
+ * Only brackets, literals, exponents and escapes are walked one by one, with a
+ * bit of a stack for each container: whether it is an object.  Characters that
+ * are not ASCII and numbers are checked in the blocks that have any.  A block
+ * ends before a scalar, an escape or a character that may go on behind it, so
+ * that none of these is ever cut.
+ *
+ * The core never fails: what it does not understand it leaves to the machine
+ * of agg_scan.c, from a place where that can go on.
+ *
+ * Cost:     200 instructions a block with AVX2, and 20 for each bracket, 30 for
+ *           its literals and 20 for its fractions.
+ * Source:   Langdale and Lemire, Parsing Gigabytes of JSON per Second, 2019;
+ *           Keiser and Lemire, Validating UTF-8 In Less Than One Instruction
+ *           Per Byte, 2021; Cameron et al., Parabix (runs by additions).
+ */
+
+
+#ifndef AGG_CORE_H_INCLUDED
+#define AGG_CORE_H_INCLUDED
+
+
+#include "agg_scan.h"
+
+
+#if (defined __x86_64__ && !defined AGG_NO_SSE2)
+#define AGG_SCAN_AVX     1
+#endif
+
+#if (defined __aarch64__ && defined __ARM_NEON && !defined AGG_NO_NEON)
+#define AGG_SCAN_NEON    1
+#endif
+
+
+#define AGG_CHUNK        64
+
+/* fewer bytes are not worth the core */
+
+#define AGG_CORE_LEAST   12
+
+/*
+ * Stands behind the last bytes: no part of an escape, and of a scalar that
+ * can only end with the block
+ */
+
+#define AGG_CORE_PAD     'z'
+
+#define agg_core_inline  static inline __attribute__((always_inline))
+
+#define agg_is_hex(c)                                                        \
+    (agg_is_digit(c) || (u_char) (((c) | 0x20) - 'a') <= 5)
+
+
+#if (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)
+#define agg_word4(a, b, c, d)                                                \
+    ((uint32_t) (a) << 24 | (uint32_t) (b) << 16 | (uint32_t) (c) << 8 | (d))
+#else
+#define agg_word4(a, b, c, d)                                                \
+    ((uint32_t) (d) << 24 | (uint32_t) (c) << 16 | (uint32_t) (b) << 8 | (a))
+#endif
+
+
+/* the bytes that are looked for */
+
+typedef enum {
+    AGG_CORE_QUOTE = 0,
+    AGG_CORE_SLASH,
+    AGG_CORE_COMMA,
+    AGG_CORE_COLON,
+    AGG_CORE_OPEN,                  /* with the bit of lower case */
+    AGG_CORE_ZERO,
+    AGG_CORE_DOT,
+    AGG_CORE_LOWER,                 /* that bit */
+    AGG_CORE_BYTES
+} agg_core_byte_e;
+
+
+static const u_char  agg_core_bytes[AGG_CORE_BYTES] = {
+    '"', '\\', ',', ':', '{', '0', '.', 0x20
+};
+
+
+/* between two blocks, which are cut where no token but a string is */
+
+typedef struct {
+    uint64_t            string;     /* all ones within a string */
+    uint64_t            due;        /* the last token is a separator */
+    uint64_t            name;       /* the next mark is to be a colon */
+    uint64_t            kinds[2];   /* as in agg_scan_t */
+    unsigned            depth;
+} agg_core_t;
+
+
+/* one block; within strings nothing but quotes counts */
+
+typedef struct {
+    uint64_t            string;     /* from the opening quote on */
+    uint64_t            quote;
+    uint64_t            space;
+    uint64_t            comma;
+    uint64_t            open;
+    uint64_t            separator;  /* an opening bracket, comma or colon */
+    uint64_t            mark;       /* or a closing bracket */
+    uint64_t            scalar;
+    uint64_t            start;      /* the first bytes of scalars */
+    uint64_t            object;     /* the container is an object, a bracket
+                                       itself being in what it leads to */
+    uint64_t            wrong;
+    uint64_t            live;       /* up to where the value ends */
+} agg_masks_t;
+
+
+/* bits below each that is set, from one to the next */
+
+agg_core_inline uint64_t
+agg_core_prefix_xor(uint64_t m)
+{
+    m ^= m << 1;
+    m ^= m << 2;
+    m ^= m << 4;
+    m ^= m << 8;
+    m ^= m << 16;
+
+    return m ^ m << 32;
+}
+
+
+/*
+ * Checks escapes, and gives a mask of the bytes behind their backslashes.
+ * Returns where the block ends: before an escape that goes on behind it; 0
+ * also when one is wrong.
+ */
+
+static inline unsigned
+agg_core_escapes(const u_char *p, uint64_t slash, uint64_t *escaped)
+{
+    unsigned  i, n;
+
+    *escaped = 0;
+
+    do {
+        i = (unsigned) agg_first(slash);
+        slash &= slash - 1;
+
+        if (i + 1 == AGG_CHUNK) {
+            return i;
+        }
+
+        *escaped |= 2ull << i;
+
+        if (agg_escapes[p[i + 1]]) {
+            slash &= ~(2ull << i);
+            continue;
+        }
+
+        if (p[i + 1] != 'u') {
+            return 0;
+        }
+
+        for (n = i + 2; n < i + 6; n++) {
+
+            if (n == AGG_CHUNK) {
+                return i;
+            }
+
+            if (!agg_is_hex(p[n])) {
+                return 0;
+            }
+        }
+
+    } while (slash != 0);
+
+    return AGG_CHUNK;
+}
+
+
+/*
+ * Brackets, one by one.  Returns the number of bytes when the value ends, one
+ * more than there are when not, 0 for an error.
+ */
+
+agg_core_inline unsigned
+agg_core_brackets(agg_core_t *c, agg_masks_t *b, const u_char *p,
+    uint64_t brackets, unsigned base)
+{
+    u_char    ch;
+    uint64_t  kind, last;
+    unsigned  i;
+
+    last = b->object;
+
+    do {
+        i = (unsigned) agg_first(brackets);
+        ch = p[i] | 0x20;
+
+        /* a brace has this bit, a bracket has not */
+
+        kind = p[i] >> 5 & 1;
+
+        if (ch == '{') {
+
+            if (c->depth == AGG_MAX_DEPTH) {
+                return 0;
+            }
+
+            b->open |= brackets & (0 - brackets);
+            c->depth++;
+            agg_kinds_push(c->kinds, kind);
+
+        } else {
+
+            if (kind != (c->kinds[0] & 1) || ch != '}') {
+                return 0;
+            }
+
+            agg_kinds_pop(c->kinds);
+            kind = c->kinds[0] & 1;
+
+            if (--c->depth == base) {
+                return i + 1;
+            }
+        }
+
+        kind = 0 - kind;
+        b->object ^= (last ^ kind) & (~0ull << i);
+        last = kind;
+
+        brackets &= brackets - 1;
+
+    } while (brackets != 0);
+
+    return AGG_CHUNK + 1;
+}
+
+
+/*
+ * Literals and signs; other is what is neither a digit nor a point.  Scalars
+ * end before the block does.
+ */
+
+agg_core_inline int
+agg_core_words(const agg_masks_t *b, const u_char *p, uint64_t *other,
+    uint64_t *integer)
+{
+    uint32_t  text;
+    uint64_t  m, bit, all;
+    unsigned  i;
+
+    for (m = b->start & *other; m != 0; m &= m - 1) {
+        bit = m & (0 - m);
+
+        *integer ^= bit;
+
+        i = (unsigned) agg_first(m);
+
+        if (p[i] == '-') {
+            *other ^= bit;
+            *integer |= bit << 1;
+            continue;
+        }
+
+        if (i > AGG_CHUNK - 5) {
+            return -1;
+        }
+
+        memcpy(&text, p + i, 4);
+
+        all = bit * 0x0f;
+
+        if (text == agg_word4('f', 'a', 'l', 's')) {
+            all = (p[i + 4] == 'e') ? bit * 0x1f : 0;
+
+        } else if (text != agg_word4('t', 'r', 'u', 'e')
+                   && text != agg_word4('n', 'u', 'l', 'l'))
+        {
+            return -1;
+        }
+
+        if (b->scalar & (all + bit)) {
+            return -1;
+        }
+
+        *other ^= all;
+    }
+
+    return 0;
+}
+
+
+/* exponents, seldom as they are */
+
+static inline int
+agg_core_exponents(const agg_masks_t *b, const u_char *p, uint64_t digit,
+    uint64_t other)
+{
+    unsigned  i;
+
+    do {
+        i = (unsigned) agg_first(other);
+        other &= other - 1;
+
+        if ((p[i] | 0x20) != 'e' || (digit << 1 >> i & 1) == 0) {
+            return -1;
+        }
+
+        i++;
+
+        if (p[i] == '+' || p[i] == '-') {
+            other &= ~(1ull << i);
+            i++;
+        }
+
+        if ((digit >> i & 1) == 0) {
+            return -1;
+        }
+
+        i += (unsigned) agg_first(~(digit >> i));
+
+        if (b->scalar >> i & 1) {
+            return -1;
+        }
+
+    } while (other != 0);
+
+    return 0;
+}
+
+
+/*
+ * How separators, marks and values follow each other; all that is wrong is
+ * wrong for what is before it, and nothing that is behind.  Returns the
+ * closing brackets that stand right behind a separator, which must be the
+ * bracket's own opening one.
+ */
+
+agg_core_inline uint64_t
+agg_core_order(agg_core_t *c, agg_masks_t *b)
+{
+    uint64_t  behind, value, inner, named, colon, empty;
+
+    behind = ((b->separator << 1 | c->due) + b->space) & ~b->space;
+
+    /* the last token, if there is any, is a separator */
+
+    c->due = (~b->space ^ b->separator) < b->separator + c->due;
+
+    value = (b->quote & b->string) | b->start | b->open;
+    inner = b->separator ^ b->open;
+    empty = (b->mark ^ b->separator) & behind;
+
+    b->wrong |= (value & ~behind) | (inner & behind);
+
+    value = (b->comma | b->open) & b->object;
+    named = value << 1 | c->name;
+
+    colon = (named + ~b->mark) & b->mark;
+    c->name = (b->mark ^ value) < value + c->name;
+
+    b->wrong |= ((colon ^ inner ^ b->comma) & ~empty)
+                | (b->start & (colon - named));
+
+    return empty;
+}
+
+
+/*
+ * UTF-8 by tables: what may be wrong with two bytes that follow each other, a
+ * bit for each error, by the first's high and low half and the second's high
+ * one.  All three must agree for an error.  The highest bit tells that both
+ * are continuations, which is right where a third or fourth byte is due.
+ */
+
+#define AGG_UTF8_SHORT      0x01    /* a lead without a continuation */
+#define AGG_UTF8_LONG       0x02    /* a continuation behind ASCII */
+#define AGG_UTF8_OVER_3     0x04    /* too long for its character */
+#define AGG_UTF8_LARGE      0x08    /* above U+10FFFF: f4 9, f4 a, f5 and on */
+#define AGG_UTF8_SURROGATE  0x10
+#define AGG_UTF8_OVER_2     0x20
+#define AGG_UTF8_OVER_4     0x40    /* and above U+10FFFF: f5 8 and on */
+#define AGG_UTF8_BOTH       0x80
+
+#define AGG_UTF8_ANY  (AGG_UTF8_SHORT | AGG_UTF8_LONG | AGG_UTF8_BOTH)
+#define AGG_UTF8_F5   (AGG_UTF8_ANY | AGG_UTF8_LARGE | AGG_UTF8_OVER_4)
+
+static const u_char  agg_utf8_first_high[16] = {
+    AGG_UTF8_LONG, AGG_UTF8_LONG, AGG_UTF8_LONG, AGG_UTF8_LONG,
+    AGG_UTF8_LONG, AGG_UTF8_LONG, AGG_UTF8_LONG, AGG_UTF8_LONG,
+    AGG_UTF8_BOTH, AGG_UTF8_BOTH, AGG_UTF8_BOTH, AGG_UTF8_BOTH,
+    AGG_UTF8_SHORT | AGG_UTF8_OVER_2,
+    AGG_UTF8_SHORT,
+    AGG_UTF8_SHORT | AGG_UTF8_OVER_3 | AGG_UTF8_SURROGATE,
+    AGG_UTF8_SHORT | AGG_UTF8_LARGE | AGG_UTF8_OVER_4
+};
+
+static const u_char  agg_utf8_first_low[16] = {
+    AGG_UTF8_ANY | AGG_UTF8_OVER_2 | AGG_UTF8_OVER_3 | AGG_UTF8_OVER_4,
+    AGG_UTF8_ANY | AGG_UTF8_OVER_2,
+    AGG_UTF8_ANY, AGG_UTF8_ANY,
+    AGG_UTF8_ANY | AGG_UTF8_LARGE,
+    AGG_UTF8_F5, AGG_UTF8_F5, AGG_UTF8_F5, AGG_UTF8_F5,
+    AGG_UTF8_F5, AGG_UTF8_F5, AGG_UTF8_F5, AGG_UTF8_F5,
+    AGG_UTF8_F5 | AGG_UTF8_SURROGATE,
+    AGG_UTF8_F5, AGG_UTF8_F5
+};
+
+static const u_char  agg_utf8_second_high[16] = {
+    AGG_UTF8_SHORT, AGG_UTF8_SHORT, AGG_UTF8_SHORT, AGG_UTF8_SHORT,
+    AGG_UTF8_SHORT, AGG_UTF8_SHORT, AGG_UTF8_SHORT, AGG_UTF8_SHORT,
+    AGG_UTF8_LONG | AGG_UTF8_BOTH | AGG_UTF8_OVER_2 | AGG_UTF8_OVER_3
+        | AGG_UTF8_OVER_4,
+    AGG_UTF8_LONG | AGG_UTF8_BOTH | AGG_UTF8_OVER_2 | AGG_UTF8_OVER_3
+        | AGG_UTF8_LARGE,
+    AGG_UTF8_LONG | AGG_UTF8_BOTH | AGG_UTF8_OVER_2 | AGG_UTF8_SURROGATE
+        | AGG_UTF8_LARGE,
+    AGG_UTF8_LONG | AGG_UTF8_BOTH | AGG_UTF8_OVER_2 | AGG_UTF8_SURROGATE
+        | AGG_UTF8_LARGE,
+    AGG_UTF8_SHORT, AGG_UTF8_SHORT, AGG_UTF8_SHORT, AGG_UTF8_SHORT
+};
+
+
+/* bytes of a character that is cut where [start, end) ends */
+
+agg_core_inline unsigned
+agg_core_cut_character(const u_char *start, const u_char *end)
+{
+    unsigned  n;
+
+    for (n = 1; n < 4 && n <= (size_t) (end - start); n++) {
+
+        if (end[-(ssize_t) n] >= 0xc0) {
+            return (end[-(ssize_t) n] >= ((n == 1) ? 0xc0 : (n == 2) ? 0xe0
+                                                            : 0xf0)) ? n : 0;
+        }
+
+        if (end[-(ssize_t) n] < 0x80) {
+            break;
+        }
+    }
+
+    return 0;
+}
+
+
+
+/*
+ * Closing brackets with a separator for the last token are right if that is
+ * the opening bracket, in this block or before; that it is of the same kind
+ * has been seen.
+ */
+
+agg_core_inline int
+agg_core_empty(const agg_scan_t *s, const u_char *start, const u_char *p,
+    uint64_t empty)
+{
+    const u_char  *q;
+
+    for ( /* void */ ; empty != 0; empty &= empty - 1) {
+        q = p + agg_first(empty);
+
+        do {
+            if (q == start) {
+                return (s->state == AGG_SCAN_FIRST_NAME
+                        || s->state == AGG_SCAN_FIRST_VALUE)
+                       ? 0 : -1;
+            }
+
+            q--;
+
+        } while (agg_is_space(*q));
+
+        if ((*q | 0x20) != '{') {
+            return -1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* the same character by character; one that is cut is right as far as it is */
+
+static inline int
+agg_core_utf8(const u_char *p)
+{
+    u_char         low, high;
+    unsigned       n;
+    const u_char  *end;
+
+    end = p + AGG_CHUNK;
+
+    while (p < end) {
+
+        if (*p < 0x80) {
+            p++;
+            continue;
+        }
+
+        if (*p < 0xc2 || *p > 0xf4) {
+            return 1;
+        }
+
+        n = (*p < 0xe0) ? 1 : (*p < 0xf0) ? 2 : 3;
+        low = (*p == 0xe0) ? 0xa0 : (*p == 0xf0) ? 0x90 : 0x80;
+        high = (*p == 0xed) ? 0x9f : (*p == 0xf4) ? 0x8f : 0xbf;
+
+        for (p++; n != 0 && p < end; n--, p++) {
+
+            if (*p < low || *p > high) {
+                return 1;
+            }
+
+            low = 0x80;
+            high = 0xbf;
+        }
+    }
+
+    return 0;
+}
+
+
+#define agg_state_bit(state)  (1u << (state))
+
+#define AGG_CORE_STRING                                                      \
+    (agg_state_bit(AGG_SCAN_STRING) | agg_state_bit(AGG_SCAN_NAME_STRING))
+
+#define AGG_CORE_DUE                                                         \
+    (agg_state_bit(AGG_SCAN_VALUE) | agg_state_bit(AGG_SCAN_FIRST_VALUE)     \
+     | agg_state_bit(AGG_SCAN_FIRST_NAME) | agg_state_bit(AGG_SCAN_NAME))
+
+#define AGG_CORE_NAME                                                        \
+    (agg_state_bit(AGG_SCAN_FIRST_NAME) | agg_state_bit(AGG_SCAN_NAME)       \
+     | agg_state_bit(AGG_SCAN_COLON) | agg_state_bit(AGG_SCAN_NAME_STRING))
+
+
+agg_core_inline void
+agg_core_enter(const agg_scan_t *s, agg_core_t *c)
+{
+    c->string = 0 - (uint64_t) (AGG_CORE_STRING >> s->state & 1);
+    c->due = AGG_CORE_DUE >> s->state & 1;
+    c->name = AGG_CORE_NAME >> s->state & 1;
+
+    c->kinds[0] = s->kinds[0];
+    c->kinds[1] = s->kinds[1];
+    c->depth = s->depth;
+}
+
+
+/* all before p is right, and no token but a string goes on there */
+
+static const u_char *
+agg_core_leave(agg_scan_t *s, const agg_core_t *c, const u_char *start,
+    const u_char *p)
+{
+    const u_char  *q;
+
+    s->kinds[0] = c->kinds[0];
+    s->kinds[1] = c->kinds[1];
+    s->depth = (u_char) c->depth;
+
+    if (c->string) {
+        s->state = c->name ? AGG_SCAN_NAME_STRING : AGG_SCAN_STRING;
+        return p;
+    }
+
+    for (q = p; q > start && agg_is_space(q[-1]); q--) { /* void */ }
+
+    if (q == start) {
+        return p;
+    }
+
+    switch (q[-1]) {
+
+    case ',':
+        s->state = (c->kinds[0] & 1) ? AGG_SCAN_NAME : AGG_SCAN_VALUE;
+        break;
+
+    case ':':
+        s->state = AGG_SCAN_VALUE;
+        break;
+
+    case '{':
+        s->state = AGG_SCAN_FIRST_NAME;
+        break;
+
+    case '[':
+        s->state = AGG_SCAN_FIRST_VALUE;
+        break;
+
+    case '"':
+        s->state = c->name ? AGG_SCAN_COLON : AGG_SCAN_AFTER;
+        break;
+
+    default:
+        s->state = AGG_SCAN_AFTER;
+    }
+
+    return p;
+}
+
+
+#endif /* AGG_CORE_H_INCLUDED */

@@ -1,0 +1,257 @@
+
+/*
+ * The core itself, once for each kind of vectors: included with the functions
+ * of agg_chunk_*.h, by the names that AGG_CORE makes, and AGG_CORE_TARGET.
+ */
+
+
+/*
+ * Escapes, and characters that are not all of ASCII's printable ones.  Returns
+ * where the block can end, 0 for an error.
+ */
+
+agg_core_inline AGG_CORE_TARGET unsigned
+AGG_CORE(special)(const agg_core_t *c, agg_masks_t *b, const u_char *p,
+    const AGG_CORE(chunk_t) *chunk, const AGG_CORE(bytes_t) *k)
+{
+    uint64_t  slash, escaped;
+    unsigned  cut;
+
+    cut = AGG_CHUNK;
+    slash = AGG_CORE(equal)(chunk, k, AGG_CORE_SLASH);
+
+    if (slash != 0) {
+        cut = agg_core_escapes(p, slash, &escaped);
+
+        b->quote &= ~escaped;
+        b->string = AGG_CORE(prefix_xor)(b->quote) ^ c->string;
+    }
+
+    b->wrong = AGG_CORE(control)(chunk) & b->string;
+
+    if (!AGG_CORE(high)(chunk)) {
+        return cut;
+    }
+
+    if (AGG_CORE(utf8)(p, chunk) != 0) {
+        return 0;
+    }
+
+    return (cut == AGG_CHUNK)
+           ? cut - agg_core_cut_character(p, p + AGG_CHUNK) : cut;
+}
+
+
+/* numbers and literals */
+
+agg_core_inline AGG_CORE_TARGET int
+AGG_CORE(scalars)(agg_masks_t *b, const u_char *p,
+    const AGG_CORE(chunk_t) *chunk, const AGG_CORE(bytes_t) *k)
+{
+    uint64_t  digit, dot, other, integer, sum;
+
+    digit = AGG_CORE(digit)(chunk, k) & b->scalar;
+
+    integer = b->start;
+    other = b->scalar ^ digit;
+
+    if (other != 0) {
+
+        dot = AGG_CORE(equal)(chunk, k, AGG_CORE_DOT) & other;
+        other ^= dot;
+
+        if (other != 0) {
+
+            if (agg_core_words(b, p, &other, &integer) != 0) {
+                return -1;
+            }
+
+            if (other != 0 && agg_core_exponents(b, p, digit, other) != 0) {
+                return -1;
+            }
+        }
+
+        /* a digit behind each point, and no other point behind these */
+
+        sum = (dot << 1) + digit;
+
+        b->wrong |= ((integer | dot << 1) & ~digit) | (sum & ~digit & dot);
+    }
+
+    /* no digit behind a leading zero */
+
+    integer &= AGG_CORE(equal)(chunk, k, AGG_CORE_ZERO);
+
+    b->wrong |= integer << 1 & digit;
+
+    return 0;
+}
+
+
+/*
+ * Returns the number of bytes taken, with that of a whole block on top when
+ * the value ends with them; 0 when something is wrong or not understood.
+ */
+
+agg_core_inline AGG_CORE_TARGET unsigned
+AGG_CORE(block)(const agg_scan_t *s, agg_core_t *c, const u_char *start,
+    const u_char *from, const u_char *p, const AGG_CORE(bytes_t) *k)
+{
+    int                odd;
+    uint64_t           brackets, empty, run;
+    unsigned           cut, done;
+    agg_masks_t        masks, *b;
+    AGG_CORE(chunk_t)  chunk;
+
+    b = &masks;
+    b->wrong = 0;
+    b->live = ~0ull;
+
+    cut = AGG_CHUNK;
+
+    AGG_CORE(load)(&chunk, p);
+
+    b->quote = AGG_CORE(equal)(&chunk, k, AGG_CORE_QUOTE);
+    b->string = AGG_CORE(prefix_xor)(b->quote) ^ c->string;
+
+    odd = AGG_CORE(odd)(&chunk, k);
+
+    if (odd) {
+        cut = AGG_CORE(special)(c, b, p, &chunk, k);
+
+        if (cut == 0) {
+            return 0;
+        }
+    }
+
+    brackets = AGG_CORE(bracket)(&chunk, k) & ~b->string;
+
+    b->open = 0;
+    b->object = 0 - (c->kinds[0] & 1);
+
+    if (brackets != 0) {
+        done = agg_core_brackets(c, b, p, brackets, s->base);
+
+        if (done <= AGG_CHUNK) {
+
+            if (done == 0) {
+                return 0;
+            }
+
+            b->live = ~0ull >> (AGG_CHUNK - done);
+            cut = done + AGG_CHUNK;
+        }
+    }
+
+    b->space = AGG_CORE(space)(&chunk, k, odd) & ~b->string;
+    b->comma = AGG_CORE(equal)(&chunk, k, AGG_CORE_COMMA) & ~b->string;
+
+    b->separator = AGG_CORE(equal)(&chunk, k, AGG_CORE_COLON) & ~b->string;
+    b->separator |= b->comma | b->open;
+    b->mark = b->separator | brackets;
+
+    b->scalar = ~(b->mark | b->string | b->quote | b->space) & b->live;
+
+    /* a scalar at the end may go on: it is the next block's */
+
+    if ((int64_t) b->scalar < 0) {
+
+        run = ~b->scalar;
+
+        if (run == 0) {
+            return 0;
+        }
+
+        cut = AGG_CHUNK - (unsigned) __builtin_clzll(run);
+
+        b->scalar &= ~(~0ull << cut);
+        b->space |= ~0ull << cut;
+    }
+
+    b->start = b->scalar & ~(b->scalar << 1);
+
+    if (b->scalar != 0) {
+        if (AGG_CORE(scalars)(b, p, &chunk, k) != 0) {
+            return 0;
+        }
+    }
+
+    c->string = 0 - (b->string >> 63);
+
+    empty = agg_core_order(c, b) & b->live;
+
+    if ((b->wrong & b->live) != 0
+        || (empty != 0 && agg_core_empty(s, start, from, empty) != 0))
+    {
+        return 0;
+    }
+
+    return cut;
+}
+
+
+/*
+ * Takes blocks as long as they are right, and what is left behind them in a
+ * copy; the value may end.
+ */
+
+static AGG_CORE_TARGET const u_char *
+AGG_CORE(run)(agg_scan_t *s, const u_char *start, const u_char *end)
+{
+    size_t             left;
+    u_char             buf[AGG_CHUNK];
+    unsigned           n;
+    agg_core_t         c, next;
+    const u_char      *p;
+    AGG_CORE(bytes_t)  k;
+
+    AGG_CORE(bytes)(&k);
+    agg_core_enter(s, &c);
+
+    for (p = start; (size_t) (end - p) >= AGG_CHUNK; p += n) {
+        n = AGG_CORE(block)(s, &c, start, p, p, &k);
+
+        if (n == 0) {
+
+            /* no state is kept for that: up to here once more */
+
+            return (p == start) ? p : AGG_CORE(run)(s, start, p);
+        }
+
+        if (n > AGG_CHUNK) {
+            goto done;
+        }
+    }
+
+    left = (size_t) (end - p);
+    left -= agg_core_cut_character(p, end);
+
+    if (left == 0) {
+        return agg_core_leave(s, &c, start, p);
+    }
+
+    next = c;
+
+    memset(buf, AGG_CORE_PAD, AGG_CHUNK);
+    memcpy(buf, p, left);
+
+    n = AGG_CORE(block)(s, &next, start, p, buf, &k);
+
+    if (n > AGG_CHUNK) {
+        goto done;
+    }
+
+    if (n != 0) {
+        c = next;
+        p += (n < left) ? n : left;
+    }
+
+    return agg_core_leave(s, &c, start, p);
+
+done:
+
+    s->state = AGG_SCAN_DONE;
+    s->depth = s->base;
+
+    return p + n - AGG_CHUNK;
+}

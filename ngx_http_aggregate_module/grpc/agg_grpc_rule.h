@@ -1,0 +1,135 @@
+
+/*
+ * google.api.http: from a method's options to the rule that a request meets.
+ *
+ * Given:    the serialized HttpRule of a method, at configuration;
+ *           then the method and the path of a request, as it was sent or
+ *           already decoded.
+ * Promises: the most specific template is found, whatever the order of the
+ *           rules: literal before "*" before "**", segment by segment, and a
+ *           verb before none.  No recursion, nothing is allocated to match.
+ * Cost:     a walk of a tree of segments that visits no node twice.
+ * Source:   google/api/http.proto (the grammar of templates).
+ */
+
+
+#ifndef AGG_GRPC_RULE_H_INCLUDED
+#define AGG_GRPC_RULE_H_INCLUDED
+
+
+#include "agg_json.h"
+
+
+#pragma GCC visibility push(hidden)
+
+
+#define AGG_GRPC_MAX_SEGMENTS   64      /* in a template */
+#define AGG_GRPC_MAX_BINDINGS   64      /* of a method */
+#define AGG_GRPC_MAX_ALLOWED    16      /* methods told in Allow */
+
+
+/* one binding of a HttpRule; strings lie in its bytes */
+
+typedef struct {
+    agg_str_t             kind;         /* "GET"; "*": any method */
+    agg_str_t             path;         /* the template */
+    agg_str_t             body;         /* empty: none; "*", or a field */
+    agg_str_t             response_body;
+} agg_grpc_http_t;
+
+
+typedef struct {
+    agg_str_t             name;         /* the path of a field: "a.b" */
+    unsigned              first;        /* the segments it covers, from here */
+    unsigned              end;          /* to before this one */
+    unsigned              open:1;       /* to the end of the path: "**" */
+    unsigned              multi:1;      /* of more than one segment */
+} agg_grpc_variable_t;
+
+
+typedef struct {
+    agg_grpc_http_t       http;
+    agg_str_t             verb;         /* empty: none */
+    agg_grpc_variable_t  *variables;
+    unsigned              nvariables;
+    void                 *data;         /* the caller's */
+} agg_grpc_rule_t;
+
+
+typedef struct agg_grpc_node_s  agg_grpc_node_t;
+
+
+typedef struct {
+    agg_mem_t            *mem;
+    agg_grpc_node_t      *root;
+    agg_str_t            *verbs;
+    unsigned              nverbs;
+    unsigned              nrules;
+} agg_grpc_rules_t;
+
+
+typedef struct {
+    agg_grpc_rule_t      *rule;         /* NULL: none for the method */
+    agg_str_t             path;         /* without the verb */
+    unsigned              nsegments;
+    uint32_t              segments[AGG_GRPC_MAX_SEGMENTS + 2];  /* offsets */
+    unsigned              decoded:1;
+
+    /* where there is no rule: the methods that others have for the path */
+    agg_str_t             allowed[AGG_GRPC_MAX_ALLOWED];
+    unsigned              nallowed;
+} agg_grpc_match_t;
+
+
+/*
+ * The bindings of a serialized HttpRule, its own first, at most
+ * AGG_GRPC_MAX_BINDINGS of them.  AGG_INVALID: these are no such bytes, or a
+ * binding has no pattern; AGG_TOO_LARGE: too many.
+ */
+agg_rc_e agg_grpc_http_read(const agg_str_t *rule, agg_grpc_http_t *list,
+    unsigned *n);
+
+
+agg_rc_e agg_grpc_rules_init(agg_grpc_rules_t *rules, agg_mem_t *mem);
+
+/*
+ * Compiles a template and adds its rule.  AGG_INVALID: *error says what is
+ * wrong with the template, or *rule is an earlier rule of the same method and
+ * template, and *error is NULL.
+ */
+agg_rc_e agg_grpc_rules_add(agg_grpc_rules_t *rules,
+    const agg_grpc_http_t *http, void *data, agg_grpc_rule_t **rule,
+    const char **error);
+
+
+/*
+ * AGG_OK: m->rule is found.  AGG_NOT_FOUND: m->nallowed is the number of
+ * methods that the path has, 0 for a path without rules.  AGG_INVALID: invalid
+ * percent-encoding.  "decoded": the path has no percent-encoding any more.
+ * The match refers to the path.
+ */
+agg_rc_e agg_grpc_match(const agg_grpc_rules_t *rules, agg_grpc_match_t *m,
+    const agg_str_t *method, const agg_str_t *path, int decoded);
+
+/*
+ * The value of a variable of the rule, decoded into dst, which has room for
+ * the length of the path.  AGG_INVALID: invalid percent-encoding.
+ */
+agg_rc_e agg_grpc_match_value(const agg_grpc_match_t *m, unsigned i,
+    u_char *dst, agg_str_t *value);
+
+
+/* whether a decoded path has a segment "." or ".." */
+int agg_grpc_has_dots(const agg_str_t *path);
+
+/*
+ * Percent-decoding; "slashes": %2F is decoded too.  dst may be src->data.
+ * The number of bytes, or -1: it is invalid.
+ */
+ssize_t agg_grpc_decode(u_char *dst, const agg_str_t *src, int slashes);
+
+
+#pragma GCC visibility pop
+
+
+#endif /* AGG_GRPC_RULE_H_INCLUDED */

@@ -10,6 +10,7 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 
 use Harness;
+use Harness::Grpc qw(descriptor);
 
 my $t = Harness->new;
 
@@ -25,6 +26,8 @@ my %handlers = (
     balance   => [ 'aggregate_balance_status;', 200, 'POST', 405 ],
     splits    => [ 'aggregate_split_status;', 200, 'POST', 404 ],
     graphql   => [ 'aggregate_graphql s.graphql { }', 200, 'POST', 415 ],
+    grpc      => [ 'aggregate_grpc t.v1.Items/Plain;'
+                   . ' grpc_pass grpc://127.0.0.1:1;', 405, 'POST', 502 ],
 );
 
 # the text of a location, %s standing for the handler
@@ -61,10 +64,12 @@ for my $handler (sort keys %handlers) {
     }
 }
 
-$t->plan(4 * @cases + 6);
+$t->plan(4 * @cases + 8);
 
 $t->write_file('s.graphql',
                'type Query { a: Int @rest(get: "/b/1") }');
+
+descriptor($t, 'items.pb', 'items.proto');
 
 $t->run(<<"EOC");
 %%GLOBALS%%
@@ -75,6 +80,7 @@ http {
     breaker_zone bz 256k;
     aggregate_metrics_zone mz 256k;
     aggregate_split_zone sz 64k;
+    aggregate_grpc_descriptor items.pb;
     aggregate_split \$sp key=\$arg_a zone=sz { 5% v2; * v1; }
     server {
         listen 127.0.0.1:%%PORT_0%%;
@@ -88,6 +94,9 @@ http {
         location /denied { $aggregate limit_except GET { deny all; } }
         location /proxied { $aggregate limit_except GET {
             proxy_pass http://127.0.0.1:%%PORT_b%%; } }
+        location /grpc_other { aggregate_grpc t.v1.Items/Plain;
+            grpc_pass grpc://127.0.0.1:1;
+            if (\$http_x_i) { proxy_pass http://127.0.0.1:%%PORT_b%%; } }
         location /host { $aggregate location /host/static { } }
     }
 }
@@ -117,4 +126,7 @@ is(http_get('/other', headers => [ 'X-I' => 1 ])->body, '{"in":1}',
 is(http_request(POST => '/denied')->status, 403, 'denied by limit_except');
 is(http_request(POST => '/proxied')->status, 404, 'handled by limit_except');
 is(http_get('/proxied')->body, '{"a":1}', 'and not the method outside it');
+is(http_get('/grpc_other')->status, 405, 'the handler of grpc_pass');
+is(http_get('/grpc_other', headers => [ 'X-I' => 1 ])->status, 404,
+   'and that of proxy_pass in an "if"');
 is(http_get('/host/static')->status, 404, 'a nested location does not inherit');

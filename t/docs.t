@@ -60,6 +60,9 @@ $t->write_file(s{.*/}{}r, slurp($_)) for glob "$top/conf.example/*.graphql";
 $t->write_file('app.json', '{}');
 
 my $d = $t->testdir;
+system("protoc -I$top/t/data/grpc -I$top/conf.example/demo --include_imports"
+       . " --descriptor_set_out=$d/shop.pb shop.proto") == 0
+    or die "protoc failed\n";
 system("openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost"
        . " -keyout $d/api.example.com.key -out $d/api.example.com.pem"
        . " >/dev/null 2>&1") == 0 or die "openssl failed\n";

@@ -29,6 +29,8 @@ static ngx_http_aggregate_reason_e ngx_http_aggregate_try_reason(
 static ngx_uint_t ngx_http_aggregate_is_whole(ngx_http_aggregate_try_t *t,
     ngx_int_t rc);
 static void ngx_http_aggregate_try_cancelled(ngx_http_request_t *sr);
+static ngx_uint_t ngx_http_aggregate_try_deadline(ngx_http_request_t *r,
+    ngx_msec_t *deadline);
 
 
 /* contexts of modules are lost at an internal redirect, this is not */
@@ -52,6 +54,35 @@ void
 ngx_http_aggregate_try_init(void)
 {
     ngx_http_aggregate_owner_handler = ngx_http_aggregate_try_finished;
+    ngx_http_aggregate_owner_deadline = ngx_http_aggregate_try_deadline;
+}
+
+
+/* the part's, and that of all parts */
+
+static ngx_uint_t
+ngx_http_aggregate_try_deadline(ngx_http_request_t *r, ngx_msec_t *deadline)
+{
+    ngx_http_aggregate_try_t    *t;
+    ngx_http_aggregate_clock_t  *clock;
+
+    t = ngx_http_aggregate_find_try(r);
+
+    if (t == NULL) {
+        return 0;
+    }
+
+    clock = t->fetch->clock;
+
+    *deadline = t->fetches->deadline;
+
+    if (clock->timeout
+        && (ngx_msec_int_t) (clock->deadline - *deadline) < 0)
+    {
+        *deadline = clock->deadline;
+    }
+
+    return 1;
 }
 
 

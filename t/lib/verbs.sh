@@ -710,7 +710,8 @@ verb_compat()
 
 
 test_packages=(curl jq openssl nghttp2-client redis-server
-    libnginx-mod-http-lua libnginx-mod-http-js libnginx-mod-http-echo)
+    libnginx-mod-http-lua libnginx-mod-http-js libnginx-mod-http-echo
+    protobuf-compiler libprotobuf-dev)
 
 
 # the checker of Prometheus' text format, out of a package that would also

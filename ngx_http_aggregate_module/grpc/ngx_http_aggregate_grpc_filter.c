@@ -1,0 +1,389 @@
+
+/*
+ * The header of a response waits for the status of the call, which may come
+ * last, and special responses of nginx get a body of ours.
+ */
+
+#include "ngx_http_aggregate_grpc.h"
+
+
+static ngx_int_t ngx_http_aggregate_grpc_header_filter(
+    ngx_http_request_t *r);
+static ngx_int_t ngx_http_aggregate_grpc_replace(
+    ngx_http_aggregate_grpc_ctx_t *ctx);
+static ngx_int_t ngx_http_aggregate_grpc_body_filter(ngx_http_request_t *r,
+    ngx_chain_t *in);
+static ngx_int_t ngx_http_aggregate_grpc_replace_body(
+    ngx_http_aggregate_grpc_ctx_t *ctx, ngx_chain_t *in);
+static ngx_int_t ngx_http_aggregate_grpc_last(
+    ngx_http_aggregate_grpc_ctx_t *ctx, ngx_chain_t *in);
+static void ngx_http_aggregate_grpc_clear(ngx_http_aggregate_grpc_ctx_t *ctx);
+static ngx_uint_t ngx_http_aggregate_grpc_keeps(
+    ngx_http_aggregate_grpc_ctx_t *ctx, ngx_table_elt_t *h);
+static ngx_int_t ngx_http_aggregate_grpc_add_retry_after(
+    ngx_http_aggregate_grpc_ctx_t *ctx);
+static void ngx_http_aggregate_grpc_set_type(ngx_http_request_t *r,
+    ngx_str_t *type);
+
+
+static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
+static ngx_http_output_body_filter_pt    ngx_http_next_body_filter;
+
+
+static ngx_int_t
+ngx_http_aggregate_grpc_header_filter(ngx_http_request_t *r)
+{
+    ngx_http_aggregate_grpc_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_aggregate_grpc_module);
+
+    if (ctx == NULL || ctx->released) {
+        return ngx_http_next_header_filter(r);
+    }
+
+    if (ctx->header_in) {
+        ctx->held = 1;
+        return NGX_OK;
+    }
+
+    if (r->headers_out.status >= NGX_HTTP_BAD_REQUEST) {
+        return ngx_http_aggregate_grpc_replace(ctx);
+    }
+
+    return ngx_http_next_header_filter(r);
+}
+
+
+/* the page of an error that nginx made */
+
+static ngx_int_t
+ngx_http_aggregate_grpc_replace(ngx_http_aggregate_grpc_ctx_t *ctx)
+{
+    ngx_http_request_t  *r;
+
+    static ngx_str_t  json = ngx_string("application/json");
+    static ngx_str_t  problem = ngx_string("application/problem+json");
+
+    r = ctx->request;
+
+    ctx->released = 1;
+    ctx->replaced = 1;
+
+    if (!ctx->refused) {
+        ctx->code = -1;
+        ctx->status = r->headers_out.status;
+
+    } else if (ctx->keepalive) {
+
+        /* nginx closes after 400 and others, which are its clients' fault */
+
+        r->keepalive = 1;
+    }
+
+    if (ngx_http_aggregate_grpc_error_body(ctx) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_aggregate_grpc_set_type(r, ctx->conf->status_errors ? &json
+                                                                 : &problem);
+    ngx_http_clear_content_length(r);
+    r->headers_out.content_length_n = agg_buf_used(&ctx->error);
+
+    return ngx_http_next_header_filter(r);
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_grpc_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
+{
+    ngx_chain_t                    *cl;
+    ngx_http_aggregate_grpc_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_aggregate_grpc_module);
+
+    if (ctx == NULL) {
+        return ngx_http_next_body_filter(r, in);
+    }
+
+    if (ctx->replaced) {
+        return ngx_http_aggregate_grpc_replace_body(ctx, in);
+    }
+
+    if (ctx->held || ctx->skip_flush) {
+
+        /* nothing but flushes come before the header */
+
+        for (cl = in; cl; cl = cl->next) {
+            if (!ngx_buf_special(cl->buf) || cl->buf->last_buf
+                || cl->buf->last_in_chain)
+            {
+                break;
+            }
+        }
+
+        ctx->skip_flush = 0;
+
+        if (cl == NULL) {
+            return NGX_OK;
+        }
+
+        if (ctx->held) {
+            return NGX_ERROR;
+        }
+    }
+
+    for (cl = in; cl; cl = cl->next) {
+        if (cl->buf->last_buf || cl->buf->last_in_chain) {
+            return ngx_http_aggregate_grpc_last(ctx, in);
+        }
+    }
+
+    return ngx_http_next_body_filter(r, in);
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_grpc_replace_body(ngx_http_aggregate_grpc_ctx_t *ctx,
+    ngx_chain_t *in)
+{
+    ngx_buf_t           *b;
+    ngx_uint_t           last;
+    ngx_chain_t         *cl, out;
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+
+    if (ctx->replacement_sent) {
+        return ngx_http_next_body_filter(r, NULL);
+    }
+
+    last = 0;
+
+    for (cl = in; cl; cl = cl->next) {
+
+        if (cl->buf->last_buf || cl->buf->last_in_chain) {
+            last = 1;
+        }
+
+        cl->buf->pos = cl->buf->last;
+        cl->buf->file_pos = cl->buf->file_last;
+    }
+
+    if (!last) {
+        return NGX_OK;
+    }
+
+    b = ngx_calloc_buf(r->pool);
+    if (b == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (!r->header_only) {
+        b->pos = ctx->error.start;
+        b->last = ctx->error.pos;
+        b->memory = 1;
+    }
+
+    b->last_buf = (r == r->main);
+    b->last_in_chain = 1;
+
+    out.buf = b;
+    out.next = NULL;
+
+    ctx->replacement_sent = 1;
+
+    return ngx_http_next_body_filter(r, &out);
+}
+
+
+/*
+ * Trailers are the call's, and no client's.  A stream that has failed does not
+ * end, so that no client takes it for complete.
+ */
+
+static ngx_int_t
+ngx_http_aggregate_grpc_last(ngx_http_aggregate_grpc_ctx_t *ctx,
+    ngx_chain_t *in)
+{
+    ngx_int_t            rc;
+    ngx_chain_t         *cl;
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+
+    r->headers_out.trailers.part.nelts = 0;
+    r->headers_out.trailers.part.next = NULL;
+    r->headers_out.trailers.last = &r->headers_out.trailers.part;
+
+    if (!ctx->cut) {
+        return ngx_http_next_body_filter(r, in);
+    }
+
+    for (cl = in; cl; cl = cl->next) {
+        if (cl->buf->last_buf || cl->buf->last_in_chain) {
+            cl->buf->last_buf = 0;
+            cl->buf->last_in_chain = 0;
+            cl->buf->flush = 1;
+        }
+    }
+
+    r->keepalive = 0;
+
+    rc = ngx_http_next_body_filter(r, in);
+
+    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                  "the stream of \"%V\" is cut after its error",
+                  &ctx->binding->name);
+
+    return rc == NGX_OK ? NGX_ERROR : rc;
+}
+
+
+/* the header that was held, length -1: a stream */
+
+ngx_int_t
+ngx_http_aggregate_grpc_send_header(ngx_http_aggregate_grpc_ctx_t *ctx,
+    ngx_uint_t status, ngx_str_t *type, off_t length)
+{
+    ngx_int_t            rc;
+    ngx_str_t            value;
+    ngx_http_request_t  *r;
+
+    static ngx_str_t  cache_control = ngx_string("Cache-Control");
+
+    r = ctx->request;
+
+    ctx->held = 0;
+    ctx->released = 1;
+
+    ngx_http_aggregate_grpc_clear(ctx);
+    ngx_http_aggregate_grpc_set_type(r, type);
+
+    r->headers_out.status = status;
+    r->headers_out.status_line.len = 0;
+    r->headers_out.content_length_n = length;
+
+    if (length == -1) {
+        ngx_http_aggregate_header_clear(&r->headers_out.headers,
+                                        &cache_control);
+
+        ngx_str_set(&value, "no-store");
+
+        if (ngx_http_aggregate_header_push(&r->headers_out.headers,
+                                           &cache_control, &value)
+            == NULL)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    if (ctx->failed && ctx->retry_after >= 0
+        && ngx_http_aggregate_grpc_add_retry_after(ctx) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_http_next_header_filter(r);
+
+    return (rc == NGX_ERROR || rc > NGX_OK) ? NGX_ERROR : NGX_OK;
+}
+
+
+/* headers that are about the call and its bytes, not about the response */
+
+static void
+ngx_http_aggregate_grpc_clear(ngx_http_aggregate_grpc_ctx_t *ctx)
+{
+    ngx_table_elt_t                   *h;
+    ngx_http_request_t                *r;
+    ngx_http_aggregate_header_iter_t   it;
+
+    r = ctx->request;
+
+    ngx_http_clear_content_length(r);
+    ngx_http_clear_accept_ranges(r);
+
+    r->headers_out.content_encoding = NULL;
+    r->headers_out.content_range = NULL;
+
+    ngx_http_aggregate_header_iter(&it, &r->headers_out.headers);
+
+    while ((h = ngx_http_aggregate_header_next(&it)) != NULL) {
+        if (!ngx_http_aggregate_grpc_keeps(ctx, h)) {
+            h->hash = 0;
+        }
+    }
+}
+
+
+static ngx_uint_t
+ngx_http_aggregate_grpc_keeps(ngx_http_aggregate_grpc_ctx_t *ctx,
+    ngx_table_elt_t *h)
+{
+    /* headers that are no metadata, or are trailing ones */
+
+    if (ctx->not_grpc || ctx->trailers_only) {
+        return ngx_http_aggregate_header_is(h, "Retry-After")
+               || ngx_http_aggregate_header_is(h, "WWW-Authenticate");
+    }
+
+    if (h->key.len > 5
+        && ngx_strncasecmp(h->key.data, (u_char *) "grpc-", 5) == 0)
+    {
+        return 0;
+    }
+
+    return !ngx_http_aggregate_header_is(h, "Content-Encoding")
+           && !ngx_http_aggregate_header_is(h, "Content-Range")
+           && !ngx_http_aggregate_header_is(h, "Trailer");
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_grpc_add_retry_after(ngx_http_aggregate_grpc_ctx_t *ctx)
+{
+    u_char              *p;
+    ngx_str_t            value;
+    ngx_http_request_t  *r;
+
+    static ngx_str_t  name = ngx_string("Retry-After");
+
+    r = ctx->request;
+
+    p = ngx_pnalloc(r->pool, NGX_INT64_LEN);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    value.data = p;
+    value.len = ngx_sprintf(p, "%L", ctx->retry_after) - p;
+
+    ngx_http_aggregate_header_clear(&r->headers_out.headers, &name);
+
+    return ngx_http_aggregate_header_push(&r->headers_out.headers, &name,
+                                          &value)
+           ? NGX_OK : NGX_ERROR;
+}
+
+
+static void
+ngx_http_aggregate_grpc_set_type(ngx_http_request_t *r, ngx_str_t *type)
+{
+    r->headers_out.content_type = *type;
+    r->headers_out.content_type_len = type->len;
+    r->headers_out.content_type_lowcase = NULL;
+    ngx_str_null(&r->headers_out.charset);
+}
+
+
+ngx_int_t
+ngx_http_aggregate_grpc_filter_init(ngx_conf_t *cf)
+{
+    ngx_http_next_header_filter = ngx_http_top_header_filter;
+    ngx_http_top_header_filter = ngx_http_aggregate_grpc_header_filter;
+
+    ngx_http_next_body_filter = ngx_http_top_body_filter;
+    ngx_http_top_body_filter = ngx_http_aggregate_grpc_body_filter;
+
+    return NGX_OK;
+}

@@ -1,0 +1,510 @@
+
+/*
+ * From a request to a call.  The handler of grpc_pass is the inner one: it
+ * makes an upstream, which stays idle until its callbacks are ours.
+ */
+
+#include "ngx_http_aggregate_grpc.h"
+
+
+static ngx_int_t ngx_http_aggregate_grpc_choose(
+    ngx_http_aggregate_grpc_ctx_t *ctx);
+static ngx_int_t ngx_http_aggregate_grpc_choose_single(
+    ngx_http_aggregate_grpc_ctx_t *ctx, agg_str_t *method);
+static ngx_int_t ngx_http_aggregate_grpc_path(
+    ngx_http_aggregate_grpc_ctx_t *ctx, agg_str_t *path,
+    ngx_uint_t *decoded);
+static ngx_int_t ngx_http_aggregate_grpc_not_allowed(
+    ngx_http_aggregate_grpc_ctx_t *ctx, agg_str_t *allowed, ngx_uint_t n);
+static void ngx_http_aggregate_grpc_choose_form(
+    ngx_http_aggregate_grpc_ctx_t *ctx);
+static ngx_int_t ngx_http_aggregate_grpc_check_type(
+    ngx_http_aggregate_grpc_ctx_t *ctx);
+static void ngx_http_aggregate_grpc_body(ngx_http_request_t *r);
+static void ngx_http_aggregate_grpc_start(ngx_http_aggregate_grpc_ctx_t *ctx);
+
+
+ngx_int_t
+ngx_http_aggregate_grpc_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                       rc;
+    ngx_http_aggregate_grpc_ctx_t  *ctx;
+
+    ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_aggregate_grpc_ctx_t));
+    if (ctx == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ctx->request = r;
+    ctx->mcf = ngx_http_get_module_main_conf(r,
+                                             ngx_http_aggregate_grpc_module);
+    ctx->conf = ngx_http_get_module_loc_conf(r,
+                                             ngx_http_aggregate_grpc_module);
+    ctx->code = -1;
+    ctx->retry_after = -1;
+    ctx->keepalive = r->keepalive;
+
+    ngx_http_aggregate_grpc_mem_init(ctx);
+
+    if (ngx_http_aggregate_ctx_keep(r, ctx, &ngx_http_aggregate_grpc_module,
+                                    ngx_http_aggregate_grpc_cleanup)
+        != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    rc = ngx_http_aggregate_grpc_choose(ctx);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    ngx_http_aggregate_grpc_choose_form(ctx);
+
+    rc = ngx_http_aggregate_grpc_check_type(ctx);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    rc = ngx_http_aggregate_grpc_deadline(ctx);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    rc = ngx_http_read_client_request_body(r, ngx_http_aggregate_grpc_body);
+
+    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+        return rc;
+    }
+
+    return NGX_DONE;
+}
+
+
+void
+ngx_http_aggregate_grpc_cleanup(void *data)
+{
+    ngx_http_aggregate_grpc_ctx_t *ctx = data;
+
+    if (ctx->timer.timer_set) {
+        ngx_del_timer(&ctx->timer);
+    }
+
+    if (ctx->ping.timer_set) {
+        ngx_del_timer(&ctx->ping);
+    }
+
+    ngx_http_aggregate_grpc_mem_free(ctx);
+}
+
+
+ngx_http_aggregate_grpc_ctx_t *
+ngx_http_aggregate_grpc_find_ctx(ngx_http_request_t *r)
+{
+    return ngx_http_aggregate_ctx_find(r, &ngx_http_aggregate_grpc_module,
+                                       ngx_http_aggregate_grpc_cleanup);
+}
+
+
+/*
+ * An error without a call.  The status is that of a special response, so that
+ * error_page may take it; if it does not, its body becomes ours.
+ */
+
+ngx_int_t
+ngx_http_aggregate_grpc_refuse(ngx_http_aggregate_grpc_ctx_t *ctx,
+    ngx_uint_t status, agg_grpc_code_e code, const u_char *text, size_t len)
+{
+    ctx->detail.data = ngx_pnalloc(ctx->request->pool, len);
+    if (ctx->detail.data == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_memcpy(ctx->detail.data, text, len);
+
+    ctx->detail.len = len;
+    ctx->status = status;
+    ctx->code = code;
+    ctx->refused = 1;
+
+    return (ngx_int_t) status;
+}
+
+
+/* the method, by the rules or by itself */
+
+static ngx_int_t
+ngx_http_aggregate_grpc_choose(ngx_http_aggregate_grpc_ctx_t *ctx)
+{
+    agg_rc_e                         rc;
+    ngx_int_t                        error;
+    agg_str_t                        path, method;
+    ngx_uint_t                       decoded;
+    ngx_http_request_t              *r;
+    ngx_http_aggregate_grpc_call_t  *call;
+
+    r = ctx->request;
+    call = ctx->conf->call;
+
+    method.len = r->method_name.len;
+    method.data = r->method_name.data;
+
+    if (call->post) {
+        return ngx_http_aggregate_grpc_choose_single(ctx, &method);
+    }
+
+    error = ngx_http_aggregate_grpc_path(ctx, &path, &decoded);
+    if (error != NGX_OK) {
+        return error;
+    }
+
+    ctx->match = ngx_palloc(r->pool, sizeof(agg_grpc_match_t));
+    if (ctx->match == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    rc = agg_grpc_match(&call->rules, ctx->match, &method, &path,
+                        (int) decoded);
+
+    if (rc == AGG_OK) {
+        ctx->binding = ctx->match->rule->data;
+        return NGX_OK;
+    }
+
+    if (ctx->match->nallowed) {
+        return ngx_http_aggregate_grpc_not_allowed(ctx, ctx->match->allowed,
+                                                   ctx->match->nallowed);
+    }
+
+    return ngx_http_aggregate_grpc_refuse_text(ctx, NGX_HTTP_NOT_FOUND,
+                                               AGG_GRPC_NOT_FOUND,
+                                               "no method has this path");
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_grpc_choose_single(ngx_http_aggregate_grpc_ctx_t *ctx,
+    agg_str_t *method)
+{
+    ngx_uint_t                       n;
+    ngx_http_aggregate_grpc_call_t  *call;
+
+    static agg_str_t  allowed[] = {
+        { 4, (u_char *) "POST" },
+        { 3, (u_char *) "GET" },
+        { 4, (u_char *) "HEAD" }
+    };
+
+    call = ctx->conf->call;
+
+    if (ctx->request->method == NGX_HTTP_POST) {
+        ctx->binding = call->post;
+        return NGX_OK;
+    }
+
+    if (call->get
+        && (ctx->request->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)))
+    {
+        ctx->binding = call->get;
+        return NGX_OK;
+    }
+
+    n = call->get ? 3 : 1;
+
+    return ngx_http_aggregate_grpc_not_allowed(ctx, allowed, n);
+}
+
+
+/*
+ * The path as the client sent it, so that an encoded slash is no separator.
+ * nginx chose the location by the decoded one, without "." and "..": a path
+ * that has them could meet a rule of another location, and is refused.
+ */
+
+static ngx_int_t
+ngx_http_aggregate_grpc_path(ngx_http_aggregate_grpc_ctx_t *ctx,
+    agg_str_t *path, ngx_uint_t *decoded)
+{
+    u_char              *p, *end;
+    ssize_t              n;
+    agg_str_t            plain;
+    ngx_str_t           *strip;
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+
+    if (r == r->main && r->valid_unparsed_uri) {
+
+        p = r->unparsed_uri.data;
+        end = p + r->unparsed_uri.len;
+
+        path->data = p;
+
+        while (p < end && *p != '?' && *p != '#') {
+            p++;
+        }
+
+        path->len = p - path->data;
+        *decoded = 0;
+
+        if (r->quoted_uri || r->complex_uri) {
+
+            plain.data = ngx_pnalloc(r->pool, path->len);
+            if (plain.data == NULL) {
+                return NGX_HTTP_INTERNAL_SERVER_ERROR;
+            }
+
+            n = agg_grpc_decode(plain.data, path, 1);
+            plain.len = (size_t) n;
+
+            if (n < 0 || agg_grpc_has_dots(&plain)) {
+                return ngx_http_aggregate_grpc_refuse_text(ctx,
+                                                  NGX_HTTP_BAD_REQUEST,
+                                                  AGG_GRPC_INVALID_ARGUMENT,
+                                                  "invalid path");
+            }
+        }
+
+    } else {
+        path->len = r->uri.len;
+        path->data = r->uri.data;
+
+        /* the URI of a part with a "/" in a value stays encoded */
+
+        *decoded = r == r->main || r->internal;
+    }
+
+    strip = &ctx->conf->call->strip;
+
+    if (strip->len == 0) {
+        return NGX_OK;
+    }
+
+    if (path->len <= strip->len
+        || ngx_strncmp(path->data, strip->data, strip->len) != 0
+        || path->data[strip->len] != '/')
+    {
+        return ngx_http_aggregate_grpc_refuse_text(ctx, NGX_HTTP_NOT_FOUND,
+                                                   AGG_GRPC_NOT_FOUND,
+                                                   "no method has this path");
+    }
+
+    path->data += strip->len;
+    path->len -= strip->len;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_grpc_not_allowed(ngx_http_aggregate_grpc_ctx_t *ctx,
+    agg_str_t *allowed, ngx_uint_t n)
+{
+    size_t      len;
+    u_char     *p;
+    ngx_str_t   value;
+    ngx_uint_t  i;
+
+    len = 0;
+
+    for (i = 0; i < n; i++) {
+        len += allowed[i].len + 2;
+    }
+
+    value.data = ngx_pnalloc(ctx->request->pool, len);
+    if (value.data == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    p = value.data;
+
+    for (i = 0; i < n; i++) {
+
+        if (i != 0) {
+            *p++ = ',';
+            *p++ = ' ';
+        }
+
+        p = ngx_cpymem(p, allowed[i].data, allowed[i].len);
+    }
+
+    value.len = p - value.data;
+
+    if (ngx_http_aggregate_header_add(&ctx->request->headers_out.headers,
+                                      "Allow", &value)
+        == NULL)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_aggregate_grpc_refuse_text(ctx, NGX_HTTP_NOT_ALLOWED,
+                                       AGG_GRPC_UNIMPLEMENTED,
+                                       "no method has this path and verb");
+}
+
+
+static void
+ngx_http_aggregate_grpc_choose_form(ngx_http_aggregate_grpc_ctx_t *ctx)
+{
+    unsigned                          n;
+    agg_str_t                         values[8];
+    ngx_table_elt_t                  *h;
+    agg_grpc_form_e                   form;
+    ngx_http_request_t               *r;
+    ngx_http_aggregate_header_iter_t  it;
+
+    r = ctx->request;
+
+    if (!ctx->binding->method->server_streaming) {
+        ctx->form = NGX_HTTP_AGGREGATE_GRPC_UNARY;
+        return;
+    }
+
+    if (ctx->binding->raw_response) {
+        ctx->form = NGX_HTTP_AGGREGATE_GRPC_RAW;
+        return;
+    }
+
+    if (r != r->main) {
+        ctx->form = NGX_HTTP_AGGREGATE_GRPC_ARRAY;
+        return;
+    }
+
+    form = (agg_grpc_form_e) ctx->conf->stream;
+
+    if (ctx->conf->stream == NGX_HTTP_AGGREGATE_GRPC_AUTO) {
+
+        n = 0;
+        ngx_http_aggregate_header_iter(&it, &r->headers_in.headers);
+
+        while (n < 8 && (h = ngx_http_aggregate_header_next(&it)) != NULL) {
+            if (ngx_http_aggregate_header_is(h, "Accept")) {
+                values[n].len = h->value.len;
+                values[n++].data = h->value.data;
+            }
+        }
+
+        form = agg_grpc_accept(values, n);
+    }
+
+    ctx->form = form == AGG_GRPC_SSE ? NGX_HTTP_AGGREGATE_GRPC_SSE
+                : form == AGG_GRPC_NDJSON ? NGX_HTTP_AGGREGATE_GRPC_NDJSON
+                : NGX_HTTP_AGGREGATE_GRPC_ARRAY;
+}
+
+
+#define ngx_http_aggregate_grpc_type_is(type, name)                           \
+    ((type)->len == sizeof(name) - 1                                          \
+     && ngx_strncasecmp((type)->data, (u_char *) name, sizeof(name) - 1) == 0)
+
+
+/* JSON, or no type; lines of it for a stream */
+
+static ngx_int_t
+ngx_http_aggregate_grpc_check_type(ngx_http_aggregate_grpc_ctx_t *ctx)
+{
+    ngx_str_t            type;
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+
+    if (!ctx->binding->has_body || ctx->binding->raw_body
+        || r->headers_in.content_type == NULL
+        || (r->headers_in.content_length_n <= 0 && !r->headers_in.chunked))
+    {
+        return NGX_OK;
+    }
+
+    type = r->headers_in.content_type->value;
+
+    if (type.len == 0) {
+        return NGX_OK;
+    }
+
+    for (type.len = 0;
+         type.len < r->headers_in.content_type->value.len
+         && type.data[type.len] != ';' && type.data[type.len] != ' ';
+         type.len++)
+    {
+        /* void */
+    }
+
+    if (ngx_http_aggregate_grpc_type_is(&type, "application/json")
+        || (type.len > 5
+            && ngx_strncasecmp(type.data + type.len - 5, (u_char *) "+json", 5)
+               == 0))
+    {
+        return NGX_OK;
+    }
+
+    if (ctx->binding->method->client_streaming
+        && (ngx_http_aggregate_grpc_type_is(&type, "application/x-ndjson")
+            || ngx_http_aggregate_grpc_type_is(&type, "application/jsonl")))
+    {
+        return NGX_OK;
+    }
+
+    return ngx_http_aggregate_grpc_refuse_text(ctx,
+                                       NGX_HTTP_UNSUPPORTED_MEDIA_TYPE,
+                                       AGG_GRPC_INVALID_ARGUMENT,
+                                       "the body must be application/json");
+}
+
+
+static void
+ngx_http_aggregate_grpc_body(ngx_http_request_t *r)
+{
+    ngx_int_t                       rc;
+    ngx_http_aggregate_grpc_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_aggregate_grpc_module);
+
+    rc = ngx_http_aggregate_grpc_message(ctx);
+
+    if (rc != NGX_OK) {
+        ngx_http_finalize_request(r, rc);
+        return;
+    }
+
+    ngx_http_aggregate_grpc_start(ctx);
+}
+
+
+/*
+ * With the body read, the handler would begin to talk to the backend at once.
+ * nginx's r->aio keeps it from that: a request that waits for a thread or a
+ * file starts no upstream.
+ */
+
+static void
+ngx_http_aggregate_grpc_start(ngx_http_aggregate_grpc_ctx_t *ctx)
+{
+    ngx_int_t            rc;
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+
+    if (r->request_body == NULL) {
+        r->request_body = ngx_pcalloc(r->pool,
+                                      sizeof(ngx_http_request_body_t));
+        if (r->request_body == NULL) {
+            ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+            return;
+        }
+    }
+
+    r->aio = 1;
+    rc = ctx->mcf->handler(r);
+    r->aio = 0;
+
+    if (rc != NGX_DONE) {
+        ngx_http_finalize_request(r, rc);
+        return;
+    }
+
+    ngx_http_aggregate_grpc_hook(ctx);
+    ngx_http_upstream_init(r);
+
+    /* the body was read twice, and each time counts */
+
+    ngx_http_finalize_request(r, NGX_DONE);
+}

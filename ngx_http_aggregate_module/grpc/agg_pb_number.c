@@ -321,7 +321,7 @@ agg_pb_scan_number(const u_char *p, const u_char *end, agg_pb_decimal_t *d)
 {
     u_char         sign;
     int32_t        exponent, scale;
-    uint64_t       digits;
+    uint64_t       digits, digit;
     unsigned       n, point;
     const u_char  *start;
 
@@ -349,10 +349,12 @@ agg_pb_scan_number(const u_char *p, const u_char *end, agg_pb_decimal_t *d)
 
         for (start = p; p < end && (u_char) (*p - '0') <= 9; p++) {
 
-            if (n < 19) {
-                digits = digits * 10 + (uint64_t) (*p - '0');
+            digit = (uint64_t) (*p - '0');
+
+            if (n < 19 || (n == 19 && digits <= (UINT64_MAX - digit) / 10)) {
+                digits = digits * 10 + digit;
                 n += digits != 0;
-                scale -= point;
+                scale -= (int32_t) point;
                 continue;
             }
 
@@ -396,6 +398,7 @@ agg_pb_scan_number(const u_char *p, const u_char *end, agg_pb_decimal_t *d)
 
     d->digits = digits;
     d->exponent = scale;
+    d->kept = (u_char) n;
 
     return p;
 }
@@ -412,9 +415,13 @@ agg_pb_integer(const agg_pb_decimal_t *d, uint64_t *n)
     digits = d->digits;
     exponent = d->exponent;
 
+    if (d->more) {
+        return -1;
+    }
+
     if (digits == 0) {
         *n = 0;
-        return d->more ? -1 : 0;
+        return 0;
     }
 
     while (exponent < 0 && digits % 10 == 0) {
@@ -576,9 +583,9 @@ agg_pb_text(const agg_pb_decimal_t *d, const u_char *p, const u_char *end,
             if (n < AGG_PB_MAX_TEXT - 1) {
                 text[n++] = (char) *p;
 
-                /* the first 19 are those of the exponent */
+                /* the first ones are those of the exponent */
 
-                exponent -= n > 19;
+                exponent -= n > d->kept;
 
             } else if (*p != '0') {
                 point = 1;

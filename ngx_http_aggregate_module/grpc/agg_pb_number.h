@@ -37,8 +37,9 @@ u_char *agg_pb_print_float(u_char *p, float n);
 /* a JSON number taken apart */
 
 typedef struct {
-    uint64_t       digits;      /* the first 19, without leading zeros */
+    uint64_t       digits;      /* the first 19 or 20, no leading zeros */
     int32_t        exponent;    /* of the last of these digits */
+    u_char         kept;        /* how many they are */
     unsigned       negative:1;
     unsigned       more:1;      /* a digit that is not zero was left out */
 } agg_pb_decimal_t;

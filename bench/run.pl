@@ -101,7 +101,8 @@ sub measure {
 
     my $kind = $scenario->{kind};
     my $seconds = $scenario->{seconds} || $o{t};
-    my $conns = $kind eq 'slow' ? $env{SLOW_CONNS} : $env{CONNS};
+    my $conns = $scenario->{conns}
+        || ($kind eq 'slow' ? $env{SLOW_CONNS} : $env{CONNS});
 
     Bench::load($scenario, $peer->{warm}, $conns);
 

@@ -189,6 +189,8 @@ EOF
        set n 1; set o 2; header X-A 1; header X-B 2; pass_header X-A;
        pass_header X-B;') ],
     [ 'retry', in_backend('retry 3;') ],
+    [ 'hedge', in_backend('hedge 50ms;') ],
+    [ 'hedge with a share', in_backend('hedge 1h max=100%; retry 1;') ],
     [ 'body of a template', in_backend(q{method POST;
        body '{"a":$arg_x,"b":"$","c":${arg_y}}';}) ],
     [ 'default of all kinds', in_backend(q{default '{"a":[1.0,"x",null]}';}) ],

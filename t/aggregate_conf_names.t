@@ -91,7 +91,7 @@ my @errors = (
              qr/duplicate/ ] }
         'as x', 'merge', 'hidden', 'required', 'default 1', 'timeout 1s',
         'accept 2xx', 'encoding json', 'method GET', 'body request',
-        'forward all', 'if $arg_x', 'retry 1'),
+        'forward all', 'if $arg_x', 'retry 1', 'hedge 1s max=5%'),
 );
 
 $t->plan(scalar @errors);

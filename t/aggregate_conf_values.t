@@ -85,6 +85,13 @@ my @errors = (
     (map { [ "retry $_", in_backend("retry $_; #!"), qr/retry/,
              qr/"\Q$_\E"/, qr/\d+ (?:to|and|\.\.) \d+|\d+-\d+/ ] }
         '-1', 'x', '1.5', '101', '99999999', '9' x 30),
+    (map { [ "hedge $_", in_backend("hedge $_; #!"), qr/hedge/,
+             qr/"\Q$_\E"/, qr/must be a time from 1ms to 1h/ ] }
+        '0', '-1s', 'x', '2h', '9' x 30),
+    (map { [ "hedge $_", in_backend("hedge 10ms $_; #!"), qr/hedge/,
+             qr/"\Q$_\E"/, qr/from "max=1%" to "max=100%"/ ] }
+        'max=0%', 'max=101%', 'max=10', 'max=%', 'max=1.5%', 'min=10%',
+        'max=-1%', 'max=' . '9' x 30 . '%', '10%'),
     [ 'each of an unknown part', in_backend('each nosuch.items; #!'),
       qr/nosuch/ ],
     [ 'each of an unknown part, a typo', location("aggregate {\n"

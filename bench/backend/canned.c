@@ -7,8 +7,9 @@
  *     canned DIR PORT...
  *
  * serves DIR/NAME.json as /NAME.json, /NAME/... on 127.0.0.1:PORT.  PORT+MS
- * answers MS milliseconds late.  !PORT is a blackhole: its accept queue is
- * full and nobody accepts, so that a connect there gets no answer at all.
+ * answers MS milliseconds late, PORT+MS~LATE one answer of fifty LATE, and
+ * /calls says how many requests such ports have had.  !PORT is a blackhole: its
+ * accept queue is full and nobody accepts, so a connect there gets no answer.
  */
 
 
@@ -65,6 +66,7 @@ struct listener_s {
     int          delay;
     conn_t      *first;
     conn_t     **last;
+    listener_t  *late;
     listener_t  *next;
 };
 
@@ -75,6 +77,9 @@ static doc_t        docs[MAX_DOCS];
 static conn_t      *conns[MAX_FDS];
 static listener_t  *listeners;
 static listener_t  *listening[MAX_FDS];
+
+static unsigned     calls;
+static char         calls_text[128];
 
 static const char   not_found[] = "HTTP/1.1 404 Not Found\r\n"
                                   "Content-Type: application/json\r\n"
@@ -307,7 +312,19 @@ serve(conn_t *c)
 
         l = c->listener;
 
-        if (l->delay) {
+        if (uri != NULL && strncmp(uri, " /calls ", 8) == 0) {
+            c->out = calls_text;
+            c->left = (size_t) snprintf(calls_text, sizeof(calls_text),
+                                        "HTTP/1.1 200 OK\r\n"
+                                        "Content-Length: 10\r\n\r\n%10u",
+                                        calls);
+
+        } else if (l->late != NULL) {
+            calls++;
+            l = (random() % 50 == 0) ? l->late : l;
+        }
+
+        if (l->delay && c->out != calls_text) {
             c->due = now() + l->delay;
             c->next = NULL;
             *l->last = c;
@@ -404,12 +421,29 @@ open_port(const char *arg)
     }
 
     l->fd = s;
-    l->delay = (*end == '+') ? (int) strtol(end, NULL, 10) : 0;
+    l->delay = (*end == '+') ? (int) strtol(end, &end, 10) : 0;
     l->last = &l->first;
     l->next = listeners;
 
     listeners = l;
     listening[s] = l;
+
+    if (*end == '~') {
+
+        /* a second queue, of which nobody listens to the socket */
+
+        l->late = calloc(1, sizeof(listener_t));
+        if (l->late == NULL) {
+            fail("calloc()");
+        }
+
+        l->late->fd = -1;
+        l->late->delay = (int) strtol(end + 1, NULL, 10);
+        l->late->last = &l->late->first;
+        l->late->next = listeners;
+
+        listeners = l->late;
+    }
 
     watch(s, EPOLL_CTL_ADD, EPOLLIN);
 }

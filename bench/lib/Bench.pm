@@ -59,9 +59,9 @@ $ENV{LC_ALL} = 'C';
 
 
 # name, URI, expected document, further values: kind (sat: as fast as it goes;
-# slow: SLOW_CONNS connections), needs, lua (the load's script), workers, post
-# (a document of requests/ to send), and seconds, where a second is too short
-# for all connections to be answered
+# slow: SLOW_CONNS connections, or conns), needs, lua (the load's script),
+# workers, post (a document of requests/ to send), and seconds, where a second
+# is too short for all connections to be answered
 my @table = (
     [ 'AGG3', '/api/user/42', 'agg3' ],
     [ 'PROXY', '/proxy/recommendations/42', 'recommendations' ],
@@ -84,6 +84,10 @@ my @table = (
     [ 'L1x2', '/l1', 'cache', workers => 2 ],
     [ 'SLOW', '/slow/user/42', 'agg3', kind => 'slow' ],
     [ 'SLOWP', '/slowp/user/42', 'agg3p', kind => 'slow' ],
+    [ 'HEDGE', '/hedge/user/42', 'agg3', kind => 'slow', conns => 20,
+      seconds => 10 ],
+    [ 'TAIL', '/tail/user/42', 'agg3', kind => 'slow', conns => 20,
+      seconds => 10 ],
     [ 'LIVE', '/api/user/42', 'agg3', kind => 'slow' ],
     [ 'DEAD', '/dead/user/42', 'agg3-degraded', kind => 'slow' ],
     [ 'DEADb', '/deadb/user/42', 'agg3-degraded', kind => 'slow' ],
@@ -387,7 +391,7 @@ sub backends {
 
     $backend = start($env{LOAD_CPU}, 'backend', "$work/canned",
         "$work/fixtures", map { render($_) } 22101 .. 22104, '22111+20',
-        '22112+35', '22113+50', '22121+5000', '!22122');
+        '22112+35', '22113+50', '22114+10~500', '22121+5000', '!22122');
     wait_port($first, $backend) or die "no backend\n";
     return;
 }

@@ -211,6 +211,19 @@ ngx_http_aggregate_check_sense(ngx_conf_t *cf,
         backend->retry = 0;
     }
 
+    if (backend->hedge
+        && (!(backend->method & NGX_HTTP_AGGREGATE_SAFE)
+            || backend->body == NGX_HTTP_AGGREGATE_REQUEST_BODY))
+    {
+        ngx_http_aggregate_warn(cf, &backend->hedge_where,
+                                "\"hedge\" has no effect in backend \"%V\", "
+                                "a %V%s is sent once", &backend->name,
+                                &backend->method_name,
+                                backend->method & NGX_HTTP_AGGREGATE_SAFE
+                                ? " with the client's body" : "");
+        backend->hedge = NULL;
+    }
+
     if (backend->body && (backend->method & NGX_HTTP_AGGREGATE_SAFE)) {
         ngx_http_aggregate_warn(cf, &backend->body_where,
                                 "\"body\" with \"method %V\" in backend "

@@ -162,6 +162,13 @@ static ngx_command_t  ngx_http_aggregate_backend_statements[] = {
       offsetof(ngx_http_aggregate_backend_t, retry),
       &ngx_http_aggregate_retry_bounds },
 
+    { ngx_string("hedge"),
+      NGX_HTTP_AGGREGATE_BACKEND_CONF|NGX_CONF_TAKE12,
+      ngx_http_aggregate_set_hedge,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("each"),
       NGX_HTTP_AGGREGATE_BACKEND_CONF|NGX_CONF_TAKE1,
       ngx_http_aggregate_set_each,

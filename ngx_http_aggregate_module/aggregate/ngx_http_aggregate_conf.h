@@ -45,6 +45,8 @@ char *ngx_http_aggregate_set_method(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_aggregate_set_timeout(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+char *ngx_http_aggregate_set_hedge(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 char *ngx_http_aggregate_set_retry(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_aggregate_set_body(ngx_conf_t *cf, ngx_command_t *cmd,

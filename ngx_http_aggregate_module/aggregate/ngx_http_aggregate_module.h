@@ -73,6 +73,8 @@ struct ngx_http_aggregate_backend_s {
     ngx_str_t                        method_name;
     ngx_int_t                        retry;
     ngx_http_aggregate_where_t       retry_where;
+    ngx_http_aggregate_hedge_t      *hedge;
+    ngx_http_aggregate_where_t       hedge_where;
     ngx_array_t                     *accept;
                                            /* ngx_http_aggregate_range_t */
     ngx_http_aggregate_forward_t    *forward;

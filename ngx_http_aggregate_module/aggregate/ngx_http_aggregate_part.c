@@ -119,6 +119,7 @@ ngx_http_aggregate_part_fetch(ngx_http_aggregate_part_t *part,
     fetch->accept = conf->accept;
     fetch->fail_on = conf->fail_on;
     fetch->retry = conf->retry;
+    fetch->hedge = conf->hedge;
     fetch->missing = conf->default_value;
 
     if (conf->string) {

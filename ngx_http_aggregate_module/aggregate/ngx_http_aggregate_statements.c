@@ -9,6 +9,12 @@
 #include "agg_header_names.h"
 
 
+/* the share of calls that may be hedged unless "max" says otherwise */
+
+#define NGX_HTTP_AGGREGATE_HEDGE_PERCENT   10
+#define NGX_HTTP_AGGREGATE_HEDGE_MAX_TIME  3600000
+
+
 static ngx_uint_t ngx_http_aggregate_is_token(ngx_str_t *name);
 static ngx_int_t ngx_http_aggregate_lowcase(ngx_conf_t *cf, ngx_str_t *dst,
     ngx_str_t *src);
@@ -435,6 +441,65 @@ ngx_http_aggregate_set_retry(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     backend->retry_where.line = cf->conf_file->line;
 
     return ngx_http_aggregate_set_num(cf, cmd, conf);
+}
+
+
+/* TIME [max=SHARE%] */
+
+char *
+ngx_http_aggregate_set_hedge(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_aggregate_backend_t *backend = conf;
+
+    ngx_int_t                    time, percent;
+    ngx_str_t                   *value;
+    ngx_http_aggregate_hedge_t  *hedge;
+
+    if (backend->hedge) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    time = ngx_parse_time(&value[1], 0);
+
+    if (time == NGX_ERROR || time < 1
+        || time > NGX_HTTP_AGGREGATE_HEDGE_MAX_TIME)
+    {
+        return ngx_http_aggregate_invalid(cf, &value[1],
+                                          "must be a time from 1ms to 1h");
+    }
+
+    percent = NGX_HTTP_AGGREGATE_HEDGE_PERCENT;
+
+    if (cf->args->nelts == 3) {
+
+        percent = (value[2].len > 5
+                   && ngx_strncmp(value[2].data, "max=", 4) == 0
+                   && value[2].data[value[2].len - 1] == '%')
+                  ? ngx_atoi(value[2].data + 4, value[2].len - 5) : NGX_ERROR;
+
+        if (percent < 1 || percent > 100) {
+            return ngx_http_aggregate_invalid(cf, &value[2],
+                                              "must be a share of the calls "
+                                              "from \"max=1%\" to "
+                                              "\"max=100%\"");
+        }
+    }
+
+    hedge = ngx_pcalloc(cf->pool, sizeof(ngx_http_aggregate_hedge_t));
+    if (hedge == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    hedge->delay = time;
+    hedge->percent = percent;
+
+    backend->hedge = hedge;
+    backend->hedge_where.file = cf->conf_file->file.name;
+    backend->hedge_where.line = cf->conf_file->line;
+
+    return NGX_CONF_OK;
 }
 
 

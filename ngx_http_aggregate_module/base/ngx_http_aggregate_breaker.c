@@ -4,12 +4,17 @@
 
 
 typedef struct {
-    ngx_int_t  result;                  /* index of the variable, or unset */
+    ngx_int_t  result;              /* indices of the variables, or unset */
+    ngx_int_t  state;
 } ngx_http_aggregate_breaker_conf_t;
 
 
+static ngx_http_variable_value_t *ngx_http_aggregate_breaker_variable(
+    ngx_http_request_t *r, ngx_int_t index);
 static void *ngx_http_aggregate_breaker_create_conf(ngx_conf_t *cf);
 static ngx_int_t ngx_http_aggregate_breaker_init(ngx_conf_t *cf);
+static ngx_int_t ngx_http_aggregate_breaker_index(ngx_conf_t *cf,
+    ngx_str_t *name, ngx_int_t *index);
 
 
 static ngx_http_module_t  ngx_http_aggregate_breaker_module_ctx = {
@@ -46,19 +51,44 @@ ngx_module_t  ngx_http_aggregate_breaker_module = {
 ngx_http_variable_value_t *
 ngx_http_aggregate_breaker_result(ngx_http_request_t *r)
 {
+    ngx_http_aggregate_breaker_conf_t  *conf;
+
+    conf = ngx_http_get_module_main_conf(r,
+                                         ngx_http_aggregate_breaker_module);
+
+    return ngx_http_aggregate_breaker_variable(r, conf->result);
+}
+
+
+static ngx_http_variable_value_t *
+ngx_http_aggregate_breaker_variable(ngx_http_request_t *r, ngx_int_t index)
+{
+    ngx_http_variable_value_t  *vv;
+
+    if (index == NGX_CONF_UNSET) {
+        return NULL;
+    }
+
+    vv = ngx_http_get_flushed_variable(r, index);
+
+    return (vv == NULL || vv->not_found) ? NULL : vv;
+}
+
+
+ngx_uint_t
+ngx_http_aggregate_breaker_closed(ngx_http_request_t *r)
+{
     ngx_http_variable_value_t          *vv;
     ngx_http_aggregate_breaker_conf_t  *conf;
 
     conf = ngx_http_get_module_main_conf(r,
                                          ngx_http_aggregate_breaker_module);
 
-    if (conf->result == NGX_CONF_UNSET) {
-        return NULL;
-    }
+    vv = ngx_http_aggregate_breaker_variable(r, conf->state);
 
-    vv = ngx_http_get_flushed_variable(r, conf->result);
-
-    return (vv == NULL || vv->not_found) ? NULL : vv;
+    return vv == NULL
+           || (vv->len == 1 && vv->data[0] == '-')
+           || (vv->len == 6 && ngx_strncmp(vv->data, "closed", 6) == 0);
 }
 
 
@@ -84,6 +114,7 @@ ngx_http_aggregate_breaker_create_conf(ngx_conf_t *cf)
     }
 
     conf->result = NGX_CONF_UNSET;
+    conf->state = NGX_CONF_UNSET;
 
     return conf;
 }
@@ -94,16 +125,31 @@ ngx_http_aggregate_breaker_init(ngx_conf_t *cf)
 {
     ngx_http_aggregate_breaker_conf_t  *conf;
 
-    static ngx_str_t  name = ngx_string("breaker_result");
-
-    if (!ngx_http_aggregate_variable_known(cf, &name)) {
-        return NGX_OK;
-    }
+    static ngx_str_t  result = ngx_string("breaker_result");
+    static ngx_str_t  state = ngx_string("breaker_state");
 
     conf = ngx_http_conf_get_module_main_conf(cf,
                                            ngx_http_aggregate_breaker_module);
 
-    conf->result = ngx_http_get_variable_index(cf, &name);
+    if (ngx_http_aggregate_breaker_index(cf, &result, &conf->result)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
 
-    return (conf->result == NGX_ERROR) ? NGX_ERROR : NGX_OK;
+    return ngx_http_aggregate_breaker_index(cf, &state, &conf->state);
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_breaker_index(ngx_conf_t *cf, ngx_str_t *name,
+    ngx_int_t *index)
+{
+    if (!ngx_http_aggregate_variable_known(cf, name)) {
+        return NGX_OK;
+    }
+
+    *index = ngx_http_get_variable_index(cf, name);
+
+    return (*index == NGX_ERROR) ? NGX_ERROR : NGX_OK;
 }

@@ -248,6 +248,7 @@ ngx_http_aggregate_fetch_equal(ngx_http_aggregate_fetch_t *a,
         || a->accept != b->accept
         || a->fail_on != b->fail_on
         || a->retry != b->retry
+        || a->hedge != b->hedge
         || a->sink != b->sink
         || a->stage != b->stage
         || a->shape != b->shape
@@ -348,6 +349,13 @@ ngx_http_aggregate_fetch_sent(ngx_http_aggregate_fetch_t *fetch,
     fs = fetch->fetches;
     clock = fetch->clock;
 
+    if (fetch->hedging) {
+        t->hedge = 1;
+        t->number = fetch->current->number;
+        fetch->second = t;
+        return;
+    }
+
     fetch->current = t;
     fetch->response = t->request;
 
@@ -369,6 +377,10 @@ ngx_http_aggregate_fetch_sent(ngx_http_aggregate_fetch_t *fetch,
         clock->linked = 1;
         clock->next = fs->clocks;
         fs->clocks = clock;
+    }
+
+    if (fetch->hedge && (fetch->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
+        ngx_http_aggregate_hedge_sent(fetch);
     }
 }
 
@@ -397,6 +409,10 @@ ngx_http_aggregate_try_result(ngx_http_aggregate_try_t *t,
     ngx_http_aggregate_fetches_post(fs);
 
     if (fetch->waiting == 0) {
+        return;
+    }
+
+    if (fetch->second && ngx_http_aggregate_hedge_result(t, reason)) {
         return;
     }
 
@@ -600,11 +616,8 @@ static void
 ngx_http_aggregate_fetch_drop(ngx_http_aggregate_fetch_t *fetch,
     ngx_http_aggregate_reason_e reason)
 {
-    ngx_http_aggregate_try_t      *t;
-    ngx_http_aggregate_fetch_t    *leader;
-    ngx_http_aggregate_fetches_t  *fs;
+    ngx_http_aggregate_fetch_t  *leader;
 
-    fs = fetch->fetches;
     leader = fetch->leader;
 
     if (leader && leader->current) {
@@ -617,17 +630,38 @@ ngx_http_aggregate_fetch_drop(ngx_http_aggregate_fetch_t *fetch,
         return;
     }
 
-    t = leader->current;
-
-    if (t && !t->has_result) {
-        t->has_result = 1;
-        t->reason = reason;
-
-        fs->cancels = 1;
-
-        ngx_http_aggregate_notify(fs, end, t);
-        ngx_http_aggregate_fetches_post(fs);
+    if (leader->current) {
+        ngx_http_aggregate_try_drop(leader->current, reason);
     }
+
+    if (leader->second) {
+        ngx_http_aggregate_try_drop(leader->second, reason);
+        leader->second = NULL;
+    }
+}
+
+
+/* nobody waits for it any more; it is cancelled once that is possible */
+
+void
+ngx_http_aggregate_try_drop(ngx_http_aggregate_try_t *t,
+    ngx_http_aggregate_reason_e reason)
+{
+    ngx_http_aggregate_fetches_t  *fs;
+
+    if (t->has_result) {
+        return;
+    }
+
+    fs = t->fetches;
+
+    t->has_result = 1;
+    t->reason = reason;
+
+    fs->cancels = 1;
+
+    ngx_http_aggregate_notify(fs, end, t);
+    ngx_http_aggregate_fetches_post(fs);
 }
 
 

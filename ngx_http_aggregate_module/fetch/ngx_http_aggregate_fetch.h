@@ -44,6 +44,7 @@
 #include <ngx_http.h>
 
 #include "ngx_http_aggregate_shape_conf.h"
+#include "agg_hedge.h"
 
 
 #pragma GCC visibility push(hidden)
@@ -112,6 +113,19 @@ typedef struct {
     ngx_http_aggregate_header_name_t  *name;
     ngx_str_t                          value;
 } ngx_http_aggregate_field_t;
+
+
+/*
+ * "hedge": a GET or HEAD whose response header has not come after the delay is
+ * sent once more, if the budget, the limits and a breaker allow it.  The first
+ * response that is of use is taken, and the other subrequest is cancelled.
+ */
+
+typedef struct {
+    ngx_msec_t                       delay;
+    ngx_uint_t                       percent;
+    agg_hedge_t                      budget;    /* of the worker */
+} ngx_http_aggregate_hedge_t;
 
 
 typedef struct ngx_http_aggregate_fetches_s  ngx_http_aggregate_fetches_t;
@@ -187,6 +201,7 @@ struct ngx_http_aggregate_fetch_s {
     ngx_array_t                     *fail_on;   /* agg_path_t *: a value there
                                                    fails it, as it came */
     ngx_int_t                        retry;     /* tries after the first */
+    ngx_http_aggregate_hedge_t      *hedge;     /* NULL: never */
 
     ngx_http_aggregate_sink_e        sink;
     ngx_http_aggregate_stage_e       stage;     /* the shape's stage */
@@ -209,6 +224,9 @@ struct ngx_http_aggregate_fetch_s {
     unsigned                         has_result:1;
     unsigned                         joined:1;  /* its leader was sent */
     unsigned                         answered:1;    /* the leader was */
+    unsigned                         hedged:1;  /* or it was not allowed */
+    unsigned                         hedging:1; /* the next try is a hedge */
+    unsigned                         hedge_linked:1;
 
     ngx_http_aggregate_reason_e      reason;    /* 0: value is there */
     ngx_http_aggregate_reason_e      degraded;  /* why a used value is less
@@ -237,6 +255,9 @@ struct ngx_http_aggregate_fetch_s {
     ngx_uint_t                       waiting;   /* how many have no result */
     ngx_http_aggregate_try_t        *current;   /* the try that runs, or the
                                                    last one */
+    ngx_http_aggregate_try_t        *second;    /* that runs beside it */
+    ngx_http_aggregate_fetch_t      *next_hedge;
+    ngx_msec_t                       hedge_time;
     ngx_http_aggregate_fetch_t      *next;      /* in the queue, of followers */
     ngx_http_aggregate_fetch_t      *next_due;
     ngx_http_aggregate_fetch_t      *next_pending;
@@ -271,6 +292,7 @@ struct ngx_http_aggregate_try_s {
     ngx_uint_t                       number;    /* the try's, from 1 */
     void                            *observed[2];   /* by observer number */
 
+    unsigned                         hedge:1;       /* the second of two */
     unsigned                         header:1;      /* its header was seen */
     unsigned                         accepted:1;
     unsigned                         error_body:1;  /* is kept */
@@ -360,6 +382,7 @@ struct ngx_http_aggregate_fetches_s {
     ngx_http_aggregate_fetch_t      *due;       /* handlers to be called */
     ngx_http_aggregate_fetch_t     **due_last;
     ngx_http_aggregate_clock_t      *clocks;    /* those with a deadline */
+    ngx_http_aggregate_fetch_t      *hedges;    /* that may become due */
 
     ngx_event_t                      timer;
     ngx_http_posted_request_t        posted_request;

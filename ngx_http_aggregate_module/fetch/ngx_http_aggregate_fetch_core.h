@@ -51,7 +51,18 @@ void ngx_http_aggregate_try_result(ngx_http_aggregate_try_t *t,
     ngx_http_aggregate_reason_e reason);
 void ngx_http_aggregate_fetch_result(ngx_http_aggregate_fetch_t *fetch,
     ngx_http_aggregate_try_t *t, ngx_http_aggregate_reason_e reason);
+void ngx_http_aggregate_try_drop(ngx_http_aggregate_try_t *t,
+    ngx_http_aggregate_reason_e reason);
 void ngx_http_aggregate_fetch_fail(ngx_http_aggregate_fetch_t *fetch,
+    ngx_http_aggregate_reason_e reason);
+
+/* ngx_http_aggregate_hedge.c */
+
+void ngx_http_aggregate_hedge_sent(ngx_http_aggregate_fetch_t *fetch);
+void ngx_http_aggregate_hedge_send(ngx_http_aggregate_fetches_t *fs);
+ngx_msec_t ngx_http_aggregate_hedge_next(ngx_http_aggregate_fetches_t *fs,
+    ngx_msec_t next);
+ngx_uint_t ngx_http_aggregate_hedge_result(ngx_http_aggregate_try_t *t,
     ngx_http_aggregate_reason_e reason);
 
 /* ngx_http_aggregate_try.c */

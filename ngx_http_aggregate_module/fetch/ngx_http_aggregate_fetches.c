@@ -341,6 +341,7 @@ ngx_http_aggregate_fetches_timer_handler(ngx_event_t *ev)
 
     } else {
         ngx_http_aggregate_expire_clocks(fs);
+        ngx_http_aggregate_hedge_send(fs);
     }
 
     ngx_http_aggregate_fetches_run(fs);
@@ -554,6 +555,10 @@ ngx_http_aggregate_set_timer(ngx_http_aggregate_fetches_t *fs)
         }
 
         p = &clock->next;
+    }
+
+    if (fs->hedges) {
+        next = ngx_http_aggregate_hedge_next(fs, next);
     }
 
     if (fs->timer.timer_set) {

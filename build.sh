@@ -41,8 +41,10 @@ usage: ./build.sh VERB [ARGUMENTS]
   test [FILE...]               everything that follows; or the given files of
                                t/ on the installed nginx
 
-  modules [--with-nginx=DIR]   build the modules for the installed nginx, or
-                               for the source tree in DIR
+  modules [--with-nginx=DIR|BINARY]
+                               build the modules for the installed nginx, for
+                               the source tree in DIR, or for an nginx of
+                               another origin, which needs its source too
   lint [NAME]                  gcc, clang, the analyzers, the style checker
   unit [NAME]                  unit tests in C, with ASan and UBSan
   fuzz [NAME] [SECONDS]        replay the corpus, then fuzz for SECONDS (10)
@@ -63,6 +65,12 @@ usage: ./build.sh VERB [ARGUMENTS]
   check FILE                   what "nginx -t" says of the configuration FILE,
                                apart from the nginx that runs; exits with 0 when
                                it is clean, 1 for an error, 2 for warnings
+  directives [json|vscode|vim] all directives with contexts and syntax: as a
+                               list, as the manifest of VS Code's extension for
+                               nginx, as keywords for vim
+  deb [VERSION]                build packages for Debian to build/deb
+  deb-test [SUITE]             install, upgrade and remove them in a chroot of
+                               Debian SUITE (trixie)
   install                      put the modules into the installed nginx
   uninstall                    take them out of it
   bench [ROUNDS]               this gateway and its peers on the same work,
@@ -73,7 +81,7 @@ usage: ./build.sh VERB [ARGUMENTS]
   help                         this text
 
 environment: BUILD_DIR ($build)
-             JOBS ($jobs), CC, NGINX (the nginx to build for)
+             JOBS ($jobs), CC, NGINX (the nginx to build for), NGINX_SOURCE
              ASAN_BASE (a directory for the nginx with sanitizers, which
              several trees may share)
 END
@@ -490,9 +498,10 @@ tree_options="--with-cc-opt=-Wno-deprecated-declarations \
 --with-http_realip_module --with-http_slice_module"
 
 
-# use_tree DIR: sets tree, tree_dir (ours, for it), tree_src and tree_flags.
-# The source is built in a copy of links, so that nothing is written into it;
-# with the options of its own build where there is one
+# use_tree DIR [FLAGS]: sets tree, tree_dir (ours, for it), tree_src and
+# tree_flags.  The source is built in a copy of links, so that nothing is
+# written into it; with FLAGS, or the options of its own build where there is
+# one
 use_tree()
 {
     local flags
@@ -517,6 +526,7 @@ use_tree()
     flags=$(sed -n 's/^#define NGX_CONFIGURE "\(.*\)"$/\1/p' \
             "$tree/objs/ngx_auto_config.h" 2>/dev/null)
 
+    flags=${2:-$flags}
     [ -n "$flags" ] || flags=$tree_options
 
     say "with ${flags# }"
@@ -524,23 +534,53 @@ use_tree()
 }
 
 
+# modules_tree DIR [BINARY [FLAGS]]: for BINARY, built with FLAGS
 modules_tree()
 {
-    local tree tree_dir tree_src tree_flags
+    local binary=${2:-} tree tree_dir tree_src tree_flags
 
-    use_tree "$1"
+    use_tree "$1" "${3:-}"
+    [ -n "$binary" ] || binary=$tree/objs/nginx
 
     configure_tree "$tree_src" "$tree_dir/objs" "" "${tree_flags[@]}" \
         --add-dynamic-module="$top"
     make_modules "$tree_src" "$tree_dir/objs" "$tree_dir/modules"
 
-    if [ -x "$tree/objs/nginx" ]; then
-        check_loads "$tree/objs/nginx" "$tree_dir/modules"
+    if [ -x "$binary" ]; then
+        check_loads "$binary" "$tree_dir/modules"
     else
-        say "not tried: there is no $tree/objs/nginx to load them in"
+        say "not tried: there is no $binary to load them in"
     fi
 
     ls "$tree_dir"/modules/*.so
+}
+
+
+# for an nginx that is installed, of nginx.org's packages for instance: with its
+# own options, and the source of its version, which somebody has to bring
+modules_binary()
+{
+    local binary=$1 version flags source
+
+    version=$("$binary" -v 2>&1 | sed -n 's|.*nginx/\([0-9.]*\).*|\1|p')
+    [ -n "$version" ] || die "$binary does not say which nginx it is"
+
+    source=${NGINX_SOURCE:-$build/source/nginx-$version}
+
+    grep -qsF "\"$version\"" "$source/src/core/nginx.h" \
+        || die "no source of nginx $version in $source" \
+               "$binary is nginx $version, and its modules need that source:" \
+               "curl -LO https://nginx.org/download/nginx-$version.tar.gz" \
+               "mkdir -p $build/source" \
+               "tar -xzf nginx-$version.tar.gz -C $build/source" \
+               "or name another directory by NGINX_SOURCE=DIR"
+
+    # without other modules, which are no part of this source
+    flags=$("$binary" -V 2>&1 | sed -n 's/^configure arguments: //p' \
+            | sed 's/--add-\(dynamic-\)\{0,1\}module=[^ ]*//g;
+                   s/--with-[a-z_]*=dynamic//g')
+
+    modules_tree "$source" "$binary" "$flags"
 }
 
 
@@ -555,7 +595,11 @@ verb_modules()
         ;;
 
     --with-nginx=?*)
-        modules_tree "${1#*=}"
+        if [ -f "${1#*=}" ] && [ -x "${1#*=}" ]; then
+            modules_binary "${1#*=}"
+        else
+            modules_tree "${1#*=}"
+        fi
         ;;
 
     *)
@@ -750,14 +794,21 @@ verb_check()
     done
 
     # what nginx itself does not show on a terminal
-    sed -n 's/^.*\[notice\] [0-9#]*: /nginx: [notice] /p' "$dir/log" \
-        2>/dev/null
+    sed -n 's/^.*\(\[notice\]\) [0-9#]*: \(.* in .*:[0-9]*\)$/nginx: \1 \2/p' \
+        "$dir/log" 2>/dev/null
     printf '%s\n' "$output"
     rm -rf "$dir"
 
     [ $status -eq 0 ] || exit 1
     [[ $output != *'[warn]'* ]] || exit 2
     exit 0
+}
+
+
+verb_directives()
+{
+    perl "$top/t/lib/directives.pl" "$top" "${1:-json}" \
+        || die "directives [json | vscode | vim]"
 }
 
 
@@ -873,6 +924,9 @@ verb_uninstall()
 }
 
 
+# shellcheck source=packaging/verbs.sh
+. "$top/packaging/verbs.sh"
+
 # shellcheck source=t/lib/verbs.sh
 . "$top/t/lib/verbs.sh"
 
@@ -886,7 +940,7 @@ verb=${1:-help}
 case $verb in
 
 run|stop|test|modules|lint|unit|tool|fuzz|fuzz-conf|asan|compat|fresh|\
-mutants|soak|check|install|uninstall|\
+mutants|soak|check|directives|deb|deb-test|install|uninstall|\
 bench|bench-json|bench-scale|bench-guard)
     case $top$build in
     *[[:space:]]*)

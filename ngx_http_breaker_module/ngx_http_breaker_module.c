@@ -1,6 +1,7 @@
 
 #include "ngx_http_breaker.h"
 #include "ngx_http_gw_written.h"
+#include "gw_version.h"
 
 
 static ngx_int_t ngx_http_breaker_result_variable(ngx_http_request_t *r,
@@ -16,6 +17,7 @@ static char *ngx_http_breaker_status(ngx_conf_t *cf, ngx_command_t *cmd,
 static ngx_int_t ngx_http_breaker_header_filter(ngx_http_request_t *r);
 static ngx_int_t ngx_http_breaker_add_variables(ngx_conf_t *cf);
 static ngx_int_t ngx_http_breaker_init(ngx_conf_t *cf);
+static ngx_int_t ngx_http_breaker_init_module(ngx_cycle_t *cycle);
 static void *ngx_http_breaker_create_main_conf(ngx_conf_t *cf);
 static void ngx_http_breaker_unknown_directive(void *data);
 static char *ngx_http_breaker_init_main_conf(ngx_conf_t *cf, void *conf);
@@ -104,7 +106,7 @@ ngx_module_t  ngx_http_breaker_module = {
     ngx_http_breaker_commands,             /* module directives */
     NGX_HTTP_MODULE,                       /* module type */
     NULL,                                  /* init master */
-    NULL,                                  /* init module */
+    ngx_http_breaker_init_module,          /* init module */
     NULL,                                  /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
@@ -317,6 +319,16 @@ ngx_http_breaker_init(ngx_conf_t *cf)
 
     ngx_http_next_header_filter = ngx_http_top_header_filter;
     ngx_http_top_header_filter = ngx_http_breaker_header_filter;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_breaker_init_module(ngx_cycle_t *cycle)
+{
+    ngx_log_error(NGX_LOG_NOTICE, cycle->log, 0,
+                  "ngx_http_breaker_module/" GW_VERSION);
 
     return NGX_OK;
 }

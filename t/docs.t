@@ -18,31 +18,18 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 
 use Harness;
+use Reference;
 
 my $top = "$FindBin::Bin/..";
 
-my %contexts = (
-    NGX_MAIN_CONF                   => 'main',
-    NGX_HTTP_MAIN_CONF              => 'http',
-    NGX_HTTP_SRV_CONF               => 'server',
-    NGX_HTTP_LOC_CONF               => 'location',
-    NGX_HTTP_LIF_CONF               => 'if in location',
-    NGX_HTTP_SIF_CONF               => 'if in server',
-    NGX_HTTP_UPS_CONF               => 'upstream',
-    NGX_HTTP_AGGREGATE_CONF         => 'aggregate',
-    NGX_HTTP_AGGREGATE_BACKEND_CONF => 'backend',
-    NGX_HTTP_BREAKER_POLICY_CONF    => 'breaker_policy',
-);
+my $r = Reference->new($top);
 
-my (%code, %code_variables);
-my @strange;
-
-read_sources();
-
-my %pages = map { $_ => slurp("$top/$_") }
-    map { s{^\Q$top\E/}{}r } "$top/README.md", glob "$top/doc/*.md";
+my %code = %{ $r->{code} };
+my %code_variables = %{ $r->{variables} };
+my @strange = @{ $r->{strange} };
+my %pages = %{ $r->{pages} };
 my $readme = join "\n", map { $pages{$_} } sort keys %pages;
-my %reference = read_reference();
+my %reference = %{ $r->{reference} };
 my @blocks = read_blocks();
 my @names = sort keys %{ { %code, %reference } };
 my %variables = (
@@ -212,77 +199,6 @@ sub slurp {
     open my $in, '<:raw', $file or die "$file: $!\n";
     local $/;
     return scalar <$in>;
-}
-
-
-# the command tables and the tables of variables
-sub read_sources {
-    for my $file (glob "$top/common/*.c $top/ngx_http_*_module/*.c "
-                       . "$top/ngx_http_*_module/*/*.c")
-    {
-        my $text = slurp($file);
-        $text =~ s{/\*.*?\*/}{}gs;
-
-        while ($text =~ /^(?:static\ )?ngx_command_t\s+\w+\[\]\ =\ \{
-                         (.*?)^\};/gmsx)
-        {
-            read_commands($1);
-        }
-
-        while ($text =~ /^static\ ngx_http_variable_t\s+\w+\[\]\ =\ \{
-                         (.*?)^\};/gmsx)
-        {
-            for my $name ($1 =~ /ngx_string\("([^"]+)"\)/g) {
-                $code_variables{$name} = 1;
-            }
-        }
-    }
-}
-
-
-sub read_commands {
-    my ($table) = @_;
-
-    while ($table =~ /ngx_string\("([^"]+)"\),\s*([A-Z0-9_|\s]+),/g) {
-        my ($name, $flags) = ($1, $2);
-
-        for my $flag (split /[|\s]+/, $flags) {
-            if ($flag =~ /^NGX_CONF_/) {
-                $code{$name}{block} = 1 if $flag eq 'NGX_CONF_BLOCK';
-            } elsif ($contexts{$flag}) {
-                push @{ $code{$name}{contexts} }, $contexts{$flag};
-            } elsif ($flag =~ /^NGX_HTTP_(AGGREGATE_\w+)_CONF$/) {
-                push @{ $code{$name}{contexts} }, lc $1;
-            } else {
-                push @strange, "$name $flag";
-            }
-        }
-    }
-}
-
-
-# "### name", then a block with Syntax, Default, Context
-sub read_reference {
-    my %found;
-
-    while ($readme =~ /^###+ `?([a-z_]+)`?\n\n```text\n(Syntax:.*?)^```$/gms) {
-        my ($name, $text) = ($1, $2);
-        my (%entry, $key);
-
-        for my $line (split /\n/, $text) {
-            ($key, $line) = (lc $1, $2) if $line =~ /^(\w+):\s*(.*)$/;
-            $line =~ s/^\s+//;
-            push @{ $entry{$key} }, $line;
-        }
-
-        push @{ $found{$name} }, {
-            syntax   => $entry{syntax} || [],
-            default  => join(' ', @{ $entry{default} || [] }),
-            contexts => [ split /,\s*/, join ' ', @{ $entry{context} || [] } ],
-        };
-    }
-
-    return %found;
 }
 
 

@@ -2,6 +2,7 @@
 #include "ngx_http_aggregate_module.h"
 #include "ngx_http_aggregate_inherit.h"
 #include "ngx_http_aggregate_memory.h"
+#include "gw_version.h"
 
 
 static ngx_int_t ngx_http_aggregate_preconfiguration(ngx_conf_t *cf);
@@ -9,6 +10,7 @@ static void *ngx_http_aggregate_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_aggregate_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_aggregate_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
+static ngx_int_t ngx_http_aggregate_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_aggregate_init_process(ngx_cycle_t *cycle);
 static void ngx_http_aggregate_keep(void *data);
 static void ngx_http_aggregate_random(u_char *p, size_t n);
@@ -80,7 +82,7 @@ ngx_module_t  ngx_http_aggregate_module = {
     ngx_http_aggregate_commands,           /* module directives */
     NGX_HTTP_MODULE,                       /* module type */
     NULL,                                  /* init master */
-    NULL,                                  /* init module */
+    ngx_http_aggregate_init_module,        /* init module */
     ngx_http_aggregate_init_process,       /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
@@ -142,6 +144,16 @@ ngx_http_aggregate_preconfiguration(ngx_conf_t *cf)
     ngx_http_aggregate_debugged = ngx_http_aggregate_is_debugged;
 
     return ngx_http_aggregate_add_variables(cf);
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_init_module(ngx_cycle_t *cycle)
+{
+    ngx_log_error(NGX_LOG_NOTICE, cycle->log, 0,
+                  "ngx_http_aggregate_module/" GW_VERSION);
+
+    return NGX_OK;
 }
 
 

@@ -9,12 +9,15 @@
 
 #include "ngx_http_aggregate_fetch.h"
 #include "agg_metrics_write.h"
+#include "gw_version.h"
 
 
 #pragma GCC visibility push(hidden)
 
 
-#define NGX_HTTP_AGGREGATE_VERSION  "0.1.0"
+#define NGX_HTTP_AGGREGATE_VERSION  GW_VERSION
+
+
 
 
 typedef struct {

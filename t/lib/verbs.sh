@@ -710,6 +710,7 @@ verb_compat()
 
 
 test_packages=(curl jq openssl nghttp2-client redis-server
+    debhelper fakeroot rpm
     libnginx-mod-http-lua libnginx-mod-http-js libnginx-mod-http-echo
     protobuf-compiler libprotobuf-dev)
 

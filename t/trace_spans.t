@@ -14,7 +14,7 @@ use Harness;
 use Harness::Metrics;
 use Harness::Otlp;
 
-my $t = Harness->new(plan => 56);
+my $t = Harness->new(plan => 66);
 
 my $once = 0;
 
@@ -46,6 +46,10 @@ http {
     aggregate_metrics_zone  gw 512k;
     aggregate_metrics       gw;
     aggregate_cache_zone    cache 1m;
+    aggregate_split_zone    splits 256k;
+
+    aggregate_split $pool key=$arg_key zone=splits { cookie v; * b; 1% tries; }
+    aggregate_split $ab key=$arg_key { 100% two; * one; }
 
     aggregate_trace_exporter {
         endpoint  http://127.0.0.1:%%PORT_c%%/v1/traces;
@@ -104,6 +108,41 @@ http {
         location /cached { rewrite ^ /ok break; proxy_pass http://b;
                            aggregate_cache cache;
                            aggregate_cache_valid 1m; }
+
+        location /stale/ {
+            proxy_pass              http://b/;
+            aggregate_cache         cache;
+            aggregate_cache_valid   1s;
+            aggregate_cache_stale   updating 1h;
+        }
+
+        location /split/ {
+            proxy_pass  http://$pool/ok;
+            add_header  X-Ab $ab;
+        }
+
+        location = /moved/ {
+            add_header  X-Ab $ab;
+            error_page  404 = @moved;
+            proxy_intercept_errors on;
+            proxy_pass  http://$pool/404;
+        }
+
+        location @moved { return 204; }
+
+        location = /splits {
+            aggregate { backend s /split/ { } backend plain /b/ok { } }
+        }
+
+        location /redact/ {
+            aggregate_trace_redact  Key code;
+            proxy_pass              http://b/ok?;
+        }
+
+        location /all/ {
+            aggregate_trace_redact  *;
+            proxy_pass              http://b/ok?$args;
+        }
 
         location = /agg {
             aggregate {
@@ -293,6 +332,53 @@ trace('/cached');
 is(join(' ', map { $_->{name} } @s), 'GET /cached', 'a hit');
 is_deeply([ @{ $s[0]{attrs} }{qw(gateway.cache.result gateway.cache.tier)} ],
           [ 'hit', 'L1' ], 'what the cache did');
+
+# a refresh in the background: a trace of its own, with a link
+
+trace('/stale/ok');
+select undef, undef, undef, 1.1;
+my $count = () = $c->log;
+($r, my @cause) = trace('/stale/ok');
+my @refresh;
+ok(wait_for(sub {
+    my @log = $c->log;
+    splice @log, 0, $count;
+    @refresh = map { @{ otlp($_)->{spans} } } @log;
+    return grep { $_->{name} eq 'gateway.cache.refresh' } @refresh;
+}), 'a refresh');
+my ($root) = grep { $_->{name} eq 'gateway.cache.refresh' } @refresh;
+my ($cause) = grep { $_->{kind} eq 'SERVER' } @refresh, @cause;
+my ($fetch) = grep { $_->{parent_id} eq $root->{span_id} } @refresh;
+is($root->{parent_id} . $root->{kind}, 'INTERNAL', 'a root');
+isnt($root->{trace_id}, $cause->{trace_id}, 'of a trace of its own');
+is_deeply([ map { @$_{qw(trace_id span_id)} } @{ $root->{links} } ],
+          [ @$cause{qw(trace_id span_id)} ], 'a link to what caused it');
+like(($b->log)[-1]{head},
+     qr/^traceparent: 00-$root->{trace_id}-$fetch->{span_id}-03\r$/m,
+     'its fetch is a child');
+
+# splits
+
+($r, @s) = trace('/split/?key=1', headers => [ Cookie => 'v=tries' ]);
+is_deeply([ @{ span_named('GET /split/', @s)->{attrs} }
+            {qw(gateway.split.pool gateway.split.ab)} ], [ 'tries', 'two' ],
+          'the versions of splits');
+($r, @s) = trace('/moved/?key=1');
+is(span_named('GET /moved/', @s)->{attrs}{'gateway.split.pool'}, 'b',
+   'after a redirect');
+($r, @s) = trace('/splits?key=1');
+is_deeply([ map { span_named("GET $_", @s)->{attrs}{'gateway.split.pool'} }
+            qw(s plain) ], [ 'b', undef ], 'on the part that has read it');
+
+# arguments that are not shown
+
+($r, @s) = trace('/redact/?code=1&KEY=2&token=3&a=code');
+is(span_named('GET /redact/', @s)->{attrs}{'url.query'},
+   'code=REDACTED&KEY=REDACTED&token=3&a=code', 'aggregate_trace_redact');
+($r, @s) = trace('/all/?a=1&b&c=3');
+is(join(' ', span_named('GET /all/', @s)->{attrs}{'url.query'},
+             span_named('GET b', @s)->{attrs}{'url.full'}),
+   'a=REDACTED&b&c=REDACTED http://b/ok?a=REDACTED&b&c=REDACTED', 'all');
 
 # off
 

@@ -29,6 +29,8 @@ static ngx_chain_t *ngx_http_aggregate_detached_send(ngx_connection_t *c,
 
 static ngx_uint_t  ngx_http_aggregate_detached_count;
 
+static ngx_http_aggregate_detached_pt  ngx_http_aggregate_detached_observer;
+
 
 ngx_http_request_t *
 ngx_http_aggregate_detached_create(ngx_http_request_t *r, const char *action)
@@ -55,7 +57,18 @@ ngx_http_aggregate_detached_create(ngx_http_request_t *r, const char *action)
         return NULL;
     }
 
+    if (ngx_http_aggregate_detached_observer) {
+        ngx_http_aggregate_detached_observer(fr, r);
+    }
+
     return fr;
+}
+
+
+void
+ngx_http_aggregate_detached_observe(ngx_http_aggregate_detached_pt handler)
+{
+    ngx_http_aggregate_detached_observer = handler;
 }
 
 

@@ -31,6 +31,15 @@
 ngx_http_request_t *ngx_http_aggregate_detached_create(ngx_http_request_t *r,
     const char *action);
 
+/*
+ * At configuration time: who is told of each that is made, and of the request
+ * that it is made for; NULL: nobody.
+ */
+typedef void (*ngx_http_aggregate_detached_pt)(ngx_http_request_t *fr,
+    ngx_http_request_t *r);
+void ngx_http_aggregate_detached_observe(
+    ngx_http_aggregate_detached_pt handler);
+
 /* runs its write_event_handler once the current event is done with */
 void ngx_http_aggregate_detached_start(ngx_http_request_t *fr);
 

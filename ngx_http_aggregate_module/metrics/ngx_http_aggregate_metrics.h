@@ -26,6 +26,8 @@ typedef struct {
     agg_metrics_known_t                *known;
     ngx_shm_zone_t                     *shm_zone;
     ngx_str_t                           name;
+    u_char                             *file;
+    ngx_uint_t                          line;
 
     ngx_uint_t                          series;   /* 0: what the size holds */
     ngx_uint_t                          nbuckets;

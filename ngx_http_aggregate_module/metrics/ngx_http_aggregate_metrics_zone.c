@@ -93,6 +93,8 @@ ngx_http_aggregate_metrics_zone(ngx_conf_t *cf, ngx_command_t *cmd,
     }
 
     zone->name = value[1];
+    zone->file = cf->conf_file->file.name.data;
+    zone->line = cf->conf_file->line;
     zone->cycle = cf->cycle;
     zone->nbuckets = sizeof(ngx_http_aggregate_metrics_default_buckets)
                      / sizeof(uint64_t);
@@ -432,8 +434,8 @@ ngx_http_aggregate_metrics_create(ngx_http_aggregate_metrics_zone_t *zone)
     if (series == 0 || zone->series > series) {
         ngx_log_error(NGX_LOG_EMERG, zone->shm_zone->shm.log, 0,
                       "aggregate_metrics_zone \"%V\" is too small for %ui "
-                      "series, it holds %uD", &zone->name, zone->series,
-                      series);
+                      "series, it holds %uD, in %s:%ui", &zone->name,
+                      zone->series, series, zone->file, zone->line);
         return NGX_ERROR;
     }
 
@@ -546,8 +548,8 @@ ngx_http_aggregate_metrics_configured(ngx_http_aggregate_metrics_zone_t *zone,
 
     ngx_log_error(NGX_LOG_EMERG, zone->shm_zone->shm.log, 0,
                   "aggregate_metrics_zone \"%V\" is too small for the %uD "
-                  "routes and %ui upstreams of the configuration",
-                  &zone->name, nroutes, n);
+                  "routes and %ui upstreams of the configuration, in %s:%ui",
+                  &zone->name, nroutes, n, zone->file, zone->line);
 
     return NGX_ERROR;
 }

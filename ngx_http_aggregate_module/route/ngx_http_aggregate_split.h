@@ -57,6 +57,7 @@ typedef struct {
 typedef struct {
     ngx_str_t                             name;        /* the variable's name */
     ngx_str_t                             salt;
+    ngx_str_t                             attribute;   /* of spans */
     uint64_t                              salt_hash;
     ngx_str_t                             zone_name;
     ngx_http_complex_value_t              key;
@@ -105,6 +106,14 @@ typedef struct {
 
 ngx_int_t ngx_http_aggregate_split_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
+
+/*
+ * The version of the split of that number, as r has it: of a client request,
+ * what was chosen; of a subrequest, what it has read itself.  *name is
+ * "gateway.split.NAME".  NGX_DECLINED: it has none; NGX_DONE: no such split.
+ */
+ngx_int_t ngx_http_aggregate_split_chosen(ngx_http_request_t *r,
+    ngx_uint_t n, ngx_str_t *name, ngx_str_t *version);
 
 /* ngx_http_aggregate_split_zone.c */
 

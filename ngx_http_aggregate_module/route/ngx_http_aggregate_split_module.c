@@ -410,6 +410,17 @@ ngx_http_aggregate_split_define(ngx_conf_t *cf,
 
     split->salt_hash = agg_split_salt(split->salt.data, split->salt.len);
 
+    split->attribute.len = sizeof("gateway.split.") - 1 + split->name.len;
+    split->attribute.data = ngx_pnalloc(cf->pool, split->attribute.len);
+
+    if (split->attribute.data == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_memcpy(ngx_cpymem(split->attribute.data, "gateway.split.",
+                          sizeof("gateway.split.") - 1),
+               split->name.data, split->name.len);
+
     /* others may not define it after us, nor have done so before */
 
     var = ngx_http_add_variable(cf, &split->name, NGX_HTTP_VAR_NOCACHEABLE);

@@ -30,11 +30,15 @@ typedef struct {
 
 
 typedef struct {
+    ngx_http_request_t                *request;
     ngx_array_t                        reads;
+    ngx_uint_t                         counted;    /* unsigned  counted:1; */
     ngx_http_aggregate_split_choice_t  choices[1];
 } ngx_http_aggregate_split_ctx_t;
 
 
+static ngx_http_aggregate_split_ctx_t *ngx_http_aggregate_split_find_ctx(
+    ngx_http_request_t *r);
 static ngx_http_aggregate_split_ctx_t *ngx_http_aggregate_split_get_ctx(
     ngx_http_request_t *r);
 static ngx_int_t ngx_http_aggregate_split_choose(ngx_http_request_t *r,
@@ -96,6 +100,34 @@ ngx_http_aggregate_split_variable(ngx_http_request_t *r,
 }
 
 
+/* an internal redirect, and the error of a filter, wipe it */
+
+static ngx_http_aggregate_split_ctx_t *
+ngx_http_aggregate_split_find_ctx(ngx_http_request_t *r)
+{
+    ngx_http_cleanup_t              *cln;
+    ngx_http_aggregate_split_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_aggregate_split_module);
+
+    if (ctx || (r->uri_changes == NGX_HTTP_MAX_URI_CHANGES + 1
+                && !r->filter_finalize))
+    {
+        return ctx;
+    }
+
+    for (cln = r->cleanup; cln; cln = cln->next) {
+
+        if (cln->handler == ngx_http_aggregate_split_cleanup) {
+            ngx_http_set_ctx(r, cln->data, ngx_http_aggregate_split_module);
+            return cln->data;
+        }
+    }
+
+    return NULL;
+}
+
+
 static ngx_http_aggregate_split_ctx_t *
 ngx_http_aggregate_split_get_ctx(ngx_http_request_t *r)
 {
@@ -104,24 +136,10 @@ ngx_http_aggregate_split_get_ctx(ngx_http_request_t *r)
     ngx_http_aggregate_split_ctx_t        *ctx;
     ngx_http_aggregate_split_main_conf_t  *smcf;
 
-    ctx = ngx_http_get_module_ctx(r, ngx_http_aggregate_split_module);
+    ctx = ngx_http_aggregate_split_find_ctx(r);
 
     if (ctx) {
         return ctx;
-    }
-
-    /* an internal redirect, and the error of a filter, wipe it */
-
-    if (r->uri_changes != NGX_HTTP_MAX_URI_CHANGES + 1 || r->filter_finalize) {
-
-        for (cln = r->cleanup; cln; cln = cln->next) {
-
-            if (cln->handler == ngx_http_aggregate_split_cleanup) {
-                ngx_http_set_ctx(r, cln->data,
-                                 ngx_http_aggregate_split_module);
-                return cln->data;
-            }
-        }
     }
 
     smcf = ngx_http_get_module_main_conf(r, ngx_http_aggregate_split_module);
@@ -145,6 +163,8 @@ ngx_http_aggregate_split_get_ctx(ngx_http_request_t *r)
     }
 
     ngx_http_set_ctx(r, ctx, ngx_http_aggregate_split_module);
+
+    ctx->request = r;
 
     cln->handler = ngx_http_aggregate_split_cleanup;
     cln->data = ctx;
@@ -280,14 +300,22 @@ ngx_http_aggregate_split_cleanup(void *data)
     ngx_uint_t                        i;
     ngx_http_aggregate_split_read_t  *read;
 
+    if (ctx->counted) {
+        return;
+    }
+
+    ctx->counted = 1;
+
+    /* for whoever logs it, where no cleanup is left to find it by */
+
+    ngx_http_set_ctx(ctx->request, ctx, ngx_http_aggregate_split_module);
+
     read = ctx->reads.elts;
 
     for (i = 0; i < ctx->reads.nelts; i++) {
         ngx_http_aggregate_split_count(&read[i],
                                  &ctx->choices[read[i].split->ordinal]);
     }
-
-    ctx->reads.nelts = 0;
 }
 
 
@@ -359,4 +387,50 @@ ngx_http_aggregate_split_count(ngx_http_aggregate_split_read_t *read,
     }
 
     ngx_shmtx_unlock(&split->zone->shpool->mutex);
+}
+
+
+ngx_int_t
+ngx_http_aggregate_split_chosen(ngx_http_request_t *r, ngx_uint_t n,
+    ngx_str_t *name, ngx_str_t *version)
+{
+    ngx_uint_t                              i;
+    ngx_http_aggregate_split_ctx_t         *ctx;
+    ngx_http_aggregate_split_read_t        *read;
+    ngx_http_aggregate_split_conf_t        *split, **splitp;
+    ngx_http_aggregate_split_main_conf_t   *smcf;
+
+    smcf = ngx_http_get_module_main_conf(r, ngx_http_aggregate_split_module);
+
+    if (n >= smcf->splits.nelts) {
+        return NGX_DONE;
+    }
+
+    ctx = ngx_http_aggregate_split_find_ctx(r->main);
+
+    if (ctx == NULL || !ctx->choices[n].made) {
+        return NGX_DECLINED;
+    }
+
+    splitp = smcf->splits.elts;
+    split = splitp[n];
+
+    if (r != r->main) {
+        read = ctx->reads.elts;
+
+        for (i = 0; i < ctx->reads.nelts; i++) {
+            if (read[i].request == r && read[i].split == split) {
+                break;
+            }
+        }
+
+        if (i == ctx->reads.nelts) {
+            return NGX_DECLINED;
+        }
+    }
+
+    *name = split->attribute;
+    *version = split->names[ctx->choices[n].version];
+
+    return NGX_OK;
 }

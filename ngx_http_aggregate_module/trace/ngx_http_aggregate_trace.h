@@ -188,6 +188,7 @@ struct ngx_http_aggregate_trace_ctx_s {
     unsigned                            has_link:1;
     unsigned                            sampled:1;
     unsigned                            recording:1;
+    unsigned                            refresh:1;   /* of a cache */
     unsigned                            injects:1;
     unsigned                            foreign:1;   /* has our headers */
     unsigned                            placed:1; /* its location is known */
@@ -200,6 +201,9 @@ struct ngx_http_aggregate_trace_ctx_s {
 
 ngx_http_aggregate_trace_ctx_t *ngx_http_aggregate_trace_lookup(
     ngx_http_request_t *r);
+ngx_int_t ngx_http_aggregate_trace_start(ngx_http_request_t *r,
+    ngx_http_aggregate_trace_ctx_t *ctx,
+    ngx_http_aggregate_trace_loc_conf_t *tlcf);
 ngx_http_aggregate_trace_ctx_t *ngx_http_aggregate_trace_create(
     ngx_http_request_t *r, ngx_http_aggregate_trace_loc_conf_t *tlcf);
 ngx_int_t ngx_http_aggregate_trace_preaccess(ngx_http_request_t *r);
@@ -222,6 +226,16 @@ u_char *ngx_http_aggregate_trace_above(ngx_http_request_t *r,
 /* log */
 
 ngx_int_t ngx_http_aggregate_trace_log(ngx_http_request_t *r);
+void ngx_http_aggregate_trace_export(ngx_http_aggregate_trace_ctx_t *ctx);
+uint64_t ngx_http_aggregate_trace_nsec(ngx_http_aggregate_trace_ctx_t *ctx,
+    uint64_t clock);
+
+/* refresh */
+
+void ngx_http_aggregate_trace_refresh(ngx_http_request_t *fr,
+    ngx_http_request_t *r);
+void ngx_http_aggregate_trace_refresh_span(
+    ngx_http_aggregate_trace_ctx_t *ctx, gw_out_block_t *out, int json);
 
 /* exporter */
 

@@ -6,6 +6,7 @@
 #include "ngx_http_aggregate_breaker.h"
 #include "ngx_http_aggregate_fetch_core.h"
 #include "ngx_http_aggregate_header_list.h"
+#include "ngx_http_aggregate_split.h"
 
 
 #define NGX_HTTP_AGGREGATE_TRACE_ATTRS   80
@@ -46,6 +47,8 @@ static void ngx_http_aggregate_trace_tries(
     ngx_http_aggregate_trace_ctx_t *ctx, ngx_http_aggregate_span_t *span,
     ngx_http_aggregate_trace_set_t *set);
 static void ngx_http_aggregate_trace_met(ngx_http_request_t *r,
+    ngx_http_aggregate_trace_set_t *set);
+static void ngx_http_aggregate_trace_splits(ngx_http_request_t *r,
     ngx_http_aggregate_trace_set_t *set);
 static void ngx_http_aggregate_trace_configured(ngx_http_request_t *r,
     ngx_http_aggregate_trace_ctx_t *ctx, ngx_http_aggregate_trace_set_t *set,
@@ -102,14 +105,8 @@ static ngx_http_aggregate_trace_set_t  ngx_http_aggregate_trace_attrs;
 ngx_int_t
 ngx_http_aggregate_trace_log(ngx_http_request_t *r)
 {
-    int                                   json;
-    size_t                                used;
-    ngx_uint_t                            n;
-    gw_out_block_t                       *out;
-    ngx_http_aggregate_span_t            *span;
     ngx_http_aggregate_trace_ctx_t       *ctx;
     ngx_http_aggregate_trace_loc_conf_t  *tlcf;
-    ngx_http_aggregate_trace_main_conf_t *tmcf;
 
     if (r != r->main) {
         return NGX_OK;
@@ -124,13 +121,26 @@ ngx_http_aggregate_trace_log(ngx_http_request_t *r)
         ctx = tlcf->on ? ngx_http_aggregate_trace_create(r, tlcf) : NULL;
     }
 
-    if (ctx == NULL || !ctx->recording
-        || !ngx_http_aggregate_trace_exports(ctx))
-    {
-        return NGX_OK;
+    if (ctx && ctx->recording && ngx_http_aggregate_trace_exports(ctx)) {
+        ngx_http_aggregate_trace_export(ctx);
     }
 
-    tmcf = ngx_http_get_module_main_conf(r, ngx_http_aggregate_trace_module);
+    return NGX_OK;
+}
+
+
+void
+ngx_http_aggregate_trace_export(ngx_http_aggregate_trace_ctx_t *ctx)
+{
+    int                                    json;
+    size_t                                 used;
+    ngx_uint_t                             n;
+    gw_out_block_t                        *out;
+    ngx_http_aggregate_span_t             *span;
+    ngx_http_aggregate_trace_main_conf_t  *tmcf;
+
+    tmcf = ngx_http_get_module_main_conf(ctx->request,
+                                         ngx_http_aggregate_trace_module);
     json = (int) tmcf->exporter->json;
 
     ngx_http_aggregate_trace_attrs.configured = tmcf->attrs;
@@ -145,7 +155,13 @@ ngx_http_aggregate_trace_log(ngx_http_request_t *r)
     out->out.last = out->start;
     out->out.failed = 0;
 
-    ngx_http_aggregate_trace_server(ctx, out, json);
+    if (ctx->refresh) {
+        ngx_http_aggregate_trace_refresh_span(ctx, out, json);
+
+    } else {
+        ngx_http_aggregate_trace_server(ctx, out, json);
+    }
+
     n = 1;
 
     for (span = ctx->spans; span; span = span->next) {
@@ -167,7 +183,6 @@ ngx_http_aggregate_trace_log(ngx_http_request_t *r)
 
     ngx_http_aggregate_exporter_push(tmcf->exporter, out->start,
                                      gw_out_block_used(out), n);
-    return NGX_OK;
 }
 
 
@@ -202,7 +217,7 @@ ngx_http_aggregate_trace_status(ngx_http_request_t *r)
 }
 
 
-static uint64_t
+uint64_t
 ngx_http_aggregate_trace_nsec(ngx_http_aggregate_trace_ctx_t *ctx,
     uint64_t clock)
 {
@@ -826,6 +841,44 @@ ngx_http_aggregate_trace_met(ngx_http_request_t *r,
         && value.len > 1)
     {
         ngx_http_aggregate_trace_string(set, "gateway.breaker.state", &value);
+    }
+
+    ngx_http_aggregate_trace_splits(r, set);
+}
+
+
+/* the versions that splits have chosen for the request */
+
+static void
+ngx_http_aggregate_trace_splits(ngx_http_request_t *r,
+    ngx_http_aggregate_trace_set_t *set)
+{
+    ngx_int_t         rc;
+    ngx_str_t         name, version;
+    ngx_uint_t        i;
+    agg_otlp_attr_t  *a;
+
+    for (i = 0; /* void */ ; i++) {
+
+        rc = ngx_http_aggregate_split_chosen(r, i, &name, &version);
+
+        if (rc == NGX_DONE) {
+            return;
+        }
+
+        if (rc != NGX_OK) {
+            continue;
+        }
+
+        a = ngx_http_aggregate_trace_add(set, NULL);
+
+        if (a) {
+            a->key = name.data;
+            a->key_len = name.len;
+            a->type = AGG_OTLP_STRING;
+            a->data = version.data;
+            a->len = version.len;
+        }
     }
 }
 

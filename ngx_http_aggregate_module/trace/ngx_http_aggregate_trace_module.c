@@ -6,6 +6,7 @@
 
 
 #include "ngx_http_aggregate_trace.h"
+#include "ngx_http_aggregate_detached.h"
 #include "ngx_http_gw_written.h"
 
 
@@ -541,6 +542,10 @@ ngx_http_aggregate_trace_init(ngx_conf_t *cf)
 
     tmcf = ngx_http_conf_get_module_main_conf(cf,
                                            ngx_http_aggregate_trace_module);
+
+    ngx_http_aggregate_detached_observe(tmcf->used
+                                        ? ngx_http_aggregate_trace_refresh
+                                        : NULL);
 
     if (!tmcf->used) {
         return NGX_OK;

@@ -118,20 +118,14 @@ ngx_http_aggregate_trace_lookup(ngx_http_request_t *r)
 }
 
 
-ngx_http_aggregate_trace_ctx_t *
-ngx_http_aggregate_trace_create(ngx_http_request_t *r,
+/* what the context of a client request and of a refresh have in common */
+
+ngx_int_t
+ngx_http_aggregate_trace_start(ngx_http_request_t *r,
+    ngx_http_aggregate_trace_ctx_t *ctx,
     ngx_http_aggregate_trace_loc_conf_t *tlcf)
 {
-    ngx_uint_t                         w3c;
-    struct timespec                    ts;
-    agg_trace_context_t                parent;
-    ngx_http_aggregate_trace_ctx_t    *ctx;
-    ngx_http_aggregate_trace_found_t   found;
-
-    ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_aggregate_trace_ctx_t));
-    if (ctx == NULL) {
-        return NULL;
-    }
+    struct timespec  ts;
 
     ctx->request = r;
     ctx->conf = tlcf;
@@ -141,7 +135,7 @@ ngx_http_aggregate_trace_create(ngx_http_request_t *r,
                                     ngx_http_aggregate_trace_cleanup)
         != NGX_OK)
     {
-        return NULL;
+        return NGX_ERROR;
     }
 
     (void) clock_gettime(CLOCK_REALTIME, &ts);
@@ -158,6 +152,28 @@ ngx_http_aggregate_trace_create(ngx_http_request_t *r,
 
     ctx->injects = (tlcf->context == NGX_HTTP_AGGREGATE_TRACE_INJECT
                     || tlcf->context == NGX_HTTP_AGGREGATE_TRACE_PROPAGATE);
+
+    return NGX_OK;
+}
+
+
+ngx_http_aggregate_trace_ctx_t *
+ngx_http_aggregate_trace_create(ngx_http_request_t *r,
+    ngx_http_aggregate_trace_loc_conf_t *tlcf)
+{
+    ngx_uint_t                         w3c;
+    agg_trace_context_t                parent;
+    ngx_http_aggregate_trace_ctx_t    *ctx;
+    ngx_http_aggregate_trace_found_t   found;
+
+    ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_aggregate_trace_ctx_t));
+    if (ctx == NULL) {
+        return NULL;
+    }
+
+    if (ngx_http_aggregate_trace_start(r, ctx, tlcf) != NGX_OK) {
+        return NULL;
+    }
 
     parent.decided = 0;
     w3c = 0;

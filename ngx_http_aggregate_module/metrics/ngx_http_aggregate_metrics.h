@@ -228,6 +228,19 @@ void ngx_http_aggregate_status_init_process(
 ngx_int_t ngx_http_aggregate_status_respond(ngx_http_request_t *r,
     ngx_http_aggregate_metrics_text_t *texts, ngx_uint_t n);
 
+/* what others know: the text of their own pages */
+
+typedef enum {
+    NGX_HTTP_AGGREGATE_STATUS_SPLITS = 0,
+    NGX_HTTP_AGGREGATE_STATUS_BALANCERS
+} ngx_http_aggregate_status_part_e;
+
+void ngx_http_aggregate_status_text(ngx_http_request_t *r,
+    ngx_http_aggregate_status_part_e part, ngx_uint_t prometheus,
+    ngx_str_t *text);
+void ngx_http_aggregate_status_parts(ngx_http_request_t *r, gw_out_t *out,
+    ngx_uint_t html);
+
 /* include */
 
 ngx_int_t ngx_http_aggregate_metrics_fetch_includes(ngx_http_request_t *r);
@@ -241,6 +254,7 @@ uint32_t ngx_http_aggregate_metrics_part(
 
 extern ngx_module_t  ngx_http_aggregate_metrics_module;
 extern ngx_str_t     ngx_http_aggregate_metrics_kind;
+extern time_t        ngx_http_aggregate_metrics_loaded;
 ngx_int_t ngx_http_aggregate_metrics_status_handler(ngx_http_request_t *r);
 
 

@@ -16,14 +16,16 @@ static ngx_uint_t ngx_http_aggregate_metrics_accepts(ngx_http_request_t *r);
 static int ngx_http_aggregate_metrics_more(gw_out_t *out, size_t n);
 static void ngx_http_aggregate_metrics_write(ngx_http_request_t *r,
     gw_prometheus_t *p);
+static void ngx_http_aggregate_metrics_own(ngx_http_request_t *r,
+    ngx_str_t *own);
 static void ngx_http_aggregate_metrics_texts(gw_prometheus_t *p,
-    agg_metrics_seen_t *seen, ngx_buf_t *cache,
+    agg_metrics_seen_t *seen, ngx_str_t *own,
     ngx_http_aggregate_metrics_text_t *texts, ngx_uint_t n);
 static void ngx_http_aggregate_metrics_ups(gw_prometheus_t *p,
     ngx_http_aggregate_metrics_text_t *texts, ngx_uint_t n);
 
 
-static time_t  ngx_http_aggregate_metrics_loaded;
+time_t  ngx_http_aggregate_metrics_loaded;
 
 
 char *
@@ -193,9 +195,8 @@ ngx_http_aggregate_metrics_respond(ngx_http_request_t *r,
     ngx_http_aggregate_metrics_text_t *texts, ngx_uint_t n)
 {
     gw_out_t                            out;
-    ngx_buf_t                          *cache;
+    ngx_str_t                           type, own[3];
     ngx_uint_t                          openmetrics;
-    ngx_str_t                           type;
     gw_prometheus_t                     p;
     agg_metrics_seen_t                 *seen;
     ngx_http_aggregate_metrics_page_t   page;
@@ -207,9 +208,9 @@ ngx_http_aggregate_metrics_respond(ngx_http_request_t *r,
     gw_prometheus_init(&p, &out, openmetrics);
     ngx_http_aggregate_metrics_write(r, &p);
 
-    cache = ngx_http_aggregate_cache_prometheus(r);
+    ngx_http_aggregate_metrics_own(r, own);
 
-    if (n || cache) {
+    if (n || own[0].len || own[1].len || own[2].len) {
         seen = ngx_palloc(r->pool, sizeof(agg_metrics_seen_t));
         if (seen == NULL) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -217,7 +218,7 @@ ngx_http_aggregate_metrics_respond(ngx_http_request_t *r,
 
         seen->n = 0;
 
-        ngx_http_aggregate_metrics_texts(&p, seen, cache, texts, n);
+        ngx_http_aggregate_metrics_texts(&p, seen, own, texts, n);
     }
 
     gw_prometheus_end(&p);
@@ -233,6 +234,29 @@ ngx_http_aggregate_metrics_respond(ngx_http_request_t *r,
 }
 
 
+/* the texts of the cache, of splits and of balancers */
+
+static void
+ngx_http_aggregate_metrics_own(ngx_http_request_t *r, ngx_str_t *own)
+{
+    ngx_buf_t  *cache;
+
+    ngx_str_null(&own[0]);
+
+    cache = ngx_http_aggregate_cache_prometheus(r);
+
+    if (cache) {
+        own[0].data = cache->pos;
+        own[0].len = cache->last - cache->pos;
+    }
+
+    ngx_http_aggregate_status_text(r, NGX_HTTP_AGGREGATE_STATUS_SPLITS, 1,
+                                   &own[1]);
+    ngx_http_aggregate_status_text(r, NGX_HTTP_AGGREGATE_STATUS_BALANCERS, 1,
+                                   &own[2]);
+}
+
+
 /*
  * The cache's families come first, as those of any other text.  What is
  * refused is known when all of the texts were looked at.
@@ -240,7 +264,7 @@ ngx_http_aggregate_metrics_respond(ngx_http_request_t *r,
 
 static void
 ngx_http_aggregate_metrics_texts(gw_prometheus_t *p, agg_metrics_seen_t *seen,
-    ngx_buf_t *cache, ngx_http_aggregate_metrics_text_t *texts, ngx_uint_t n)
+    ngx_str_t *own, ngx_http_aggregate_metrics_text_t *texts, ngx_uint_t n)
 {
     size_t      first;
     ngx_uint_t  i;
@@ -250,9 +274,11 @@ ngx_http_aggregate_metrics_texts(gw_prometheus_t *p, agg_metrics_seen_t *seen,
     gw_out_put(p->out, "\n", 1);
     p->value = 0;
 
-    if (cache) {
-        (void) agg_metrics_include(p->out, p->openmetrics, seen, cache->pos,
-                                   cache->last - cache->pos);
+    for (i = 0; i < 3; i++) {
+        if (own[i].len) {
+            (void) agg_metrics_include(p->out, p->openmetrics, seen,
+                                       own[i].data, own[i].len);
+        }
     }
 
     if (n == 0) {
@@ -378,15 +404,25 @@ ngx_http_aggregate_metrics_more(gw_out_t *out, size_t n)
 static void
 ngx_http_aggregate_metrics_write(ngx_http_request_t *r, gw_prometheus_t *p)
 {
-    ngx_uint_t                              i;
-    const char                             *words[NGX_HTTP_AGGREGATE_INTERNAL
-                                                  + 1];
-    agg_metrics_names_t                     names;
-    ngx_http_aggregate_metrics_zone_t      *zone;
-    ngx_http_aggregate_metrics_loc_conf_t  *mlcf;
+    ngx_uint_t                               i;
+    const char                              *words[NGX_HTTP_AGGREGATE_INTERNAL
+                                                   + 1];
+    agg_metrics_names_t                      names;
+    ngx_http_aggregate_metrics_zone_t       *zone, **zones;
+    ngx_http_aggregate_metrics_loc_conf_t   *mlcf;
+    ngx_http_aggregate_metrics_main_conf_t  *mmcf;
 
     mlcf = ngx_http_get_module_loc_conf(r, ngx_http_aggregate_metrics_module);
     zone = mlcf->status;
+
+    /* the operator's page shows the first zone, if there is one */
+
+    if (zone == NULL) {
+        mmcf = ngx_http_get_module_main_conf(r,
+                                         ngx_http_aggregate_metrics_module);
+        zones = mmcf->zones.elts;
+        zone = mmcf->zones.nelts ? zones[0] : NULL;
+    }
 
     for (i = 0; i <= NGX_HTTP_AGGREGATE_INTERNAL; i++) {
         words[i] = (char *) ngx_http_aggregate_reasons[i].data;
@@ -396,9 +432,12 @@ ngx_http_aggregate_metrics_write(ngx_http_request_t *r, gw_prometheus_t *p)
     names.nwords = NGX_HTTP_AGGREGATE_INTERNAL + 1;
     names.alive = ngx_http_aggregate_metrics_alive;
 
-    agg_metrics_write(zone->metrics, p, &names);
-    agg_metrics_write_totals(zone->metrics, p, &names);
-    agg_metrics_write_zone(zone->metrics, p, zone->name.data, zone->name.len);
+    if (zone) {
+        agg_metrics_write(zone->metrics, p, &names);
+        agg_metrics_write_totals(zone->metrics, p, &names);
+        agg_metrics_write_zone(zone->metrics, p, zone->name.data,
+                               zone->name.len);
+    }
 
     gw_prometheus_family(p, "gateway_build_info", GW_GAUGE,
                          "Versions, always 1.");

@@ -7,7 +7,6 @@
 
 
 #include "ngx_http_aggregate_metrics.h"
-#include "ngx_http_aggregate_cache.h"
 
 
 #define NGX_HTTP_AGGREGATE_STATUS_COPIES  7
@@ -39,6 +38,7 @@ typedef struct {
     uint64_t                            total;
     uint64_t                            errors;
     int64_t                             in_flight;
+    agg_metrics_family_e                family;   /* the errors' */
 } ngx_http_aggregate_status_row_t;
 
 
@@ -56,6 +56,9 @@ static void ngx_http_aggregate_status_collect(
     ngx_http_aggregate_status_row_t *row);
 static void ngx_http_aggregate_status_row(ngx_http_aggregate_status_t *status,
     uint32_t value, ngx_http_aggregate_status_row_t *row);
+static void ngx_http_aggregate_status_reasons(
+    ngx_http_aggregate_status_t *status, uint32_t value,
+    ngx_http_aggregate_status_row_t *row);
 static void ngx_http_aggregate_status_quantile(
     ngx_http_aggregate_status_t *status,
     ngx_http_aggregate_status_row_t *row, ngx_uint_t percent);
@@ -67,7 +70,6 @@ static ngx_event_t                       ngx_http_aggregate_status_event;
 static ngx_http_aggregate_status_copy_t  ngx_http_aggregate_status_copies
                                           [NGX_HTTP_AGGREGATE_STATUS_COPIES];
 static ngx_uint_t                        ngx_http_aggregate_status_next;
-static time_t                            ngx_http_aggregate_status_loaded;
 
 
 static const char  ngx_http_aggregate_status_head[] =
@@ -93,7 +95,26 @@ static const char  ngx_http_aggregate_status_head[] =
     "  text-align: right; font-variant-numeric: tabular-nums; }\n"
     "th:first-child, td:first-child { text-align: left;\n"
     "  overflow-wrap: anywhere; min-width: 9rem; }\n"
-    "pre { white-space: pre-wrap; overflow-wrap: anywhere; }\n"
+    "small { color: var(--dim); display: block; }\n"
+    ".c thead { display: none; }\n"
+    ".c tr { border-bottom: 1px solid var(--line); display: block;\n"
+    "  padding: .4rem 0; }\n"
+    ".c td { border: 0; display: inline-block; padding: 0 1rem .1rem 0;\n"
+    "  text-align: left; }\n"
+    ".c td:first-child { display: block; font-weight: 600; }\n"
+    ".c td + td::before { color: var(--dim); content: attr(data-n) ' '; }\n"
+    "@media (max-width: 40rem) {\n"
+    "body { margin: 1rem auto; padding: 0 .6rem; }\n"
+    "thead { display: none; }\n"
+    "tr { border-bottom: 1px solid var(--line); display: block;\n"
+    "  padding: .4rem 0; }\n"
+    "td { border: 0; display: inline-block; padding: 0 1rem .1rem 0;\n"
+    "  text-align: left; }\n"
+    "td:first-child { display: block; font-weight: 600; padding: 0; }\n"
+    "td + td::before { color: var(--dim); content: attr(data-n) ' '; }\n"
+    "small { display: inline; }\n"
+    "small::before { content: ' ('; } small::after { content: ')'; }\n"
+    "}\n"
     "</style>\n"
     "</head>\n"
     "<body>\n";
@@ -143,7 +164,7 @@ ngx_http_aggregate_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
     clcf->handler = ngx_http_aggregate_status_page_handler;
 
-    ngx_http_aggregate_status_loaded = ngx_time();
+    ngx_http_aggregate_metrics_loaded = ngx_time();
 
     return NGX_CONF_OK;
 }
@@ -241,13 +262,22 @@ ngx_http_aggregate_status_respond(ngx_http_request_t *r,
     ngx_http_aggregate_metrics_text_t *texts, ngx_uint_t n)
 {
     gw_out_t                            out;
+    ngx_int_t                           rc;
     ngx_str_t                           value;
     ngx_http_aggregate_metrics_page_t   page;
 
+    rc = ngx_http_arg(r, (u_char *) "format", 6, &value);
+
+    if (rc == NGX_OK && value.len == 10
+        && ngx_strncmp(value.data, "prometheus", 10) == 0)
+    {
+        return ngx_http_aggregate_metrics_respond(r, texts, n);
+    }
+
     ngx_http_aggregate_metrics_page(r, &page, &out);
 
-    if (ngx_http_arg(r, (u_char *) "format", 6, &value) == NGX_OK
-        && value.len == 4 && ngx_strncmp(value.data, "html", 4) == 0)
+    if (rc == NGX_OK && value.len == 4
+        && ngx_strncmp(value.data, "html", 4) == 0)
     {
         ngx_http_aggregate_status_html(r, &out, texts, n);
         ngx_str_set(&value, "text/html; charset=utf-8");
@@ -265,8 +295,7 @@ static void
 ngx_http_aggregate_status_json(ngx_http_request_t *r, gw_out_t *out,
     ngx_http_aggregate_metrics_text_t *texts, ngx_uint_t n)
 {
-    ngx_buf_t   *cache;
-    ngx_uint_t   i;
+    ngx_uint_t  i;
 
     gw_out_text(out, "{\"version\":\"" NGX_HTTP_AGGREGATE_VERSION
                      "\",\"nginx\":\"" NGINX_VERSION "\",\"host\":\"");
@@ -276,16 +305,11 @@ ngx_http_aggregate_status_json(ngx_http_request_t *r, gw_out_t *out,
                ngx_cached_http_log_iso8601.len);
     gw_out_text(out, "\",\"uptime\":");
     gw_out_uint(out, (uint64_t) (ngx_time()
-                                 - ngx_http_aggregate_status_loaded));
+                                 - ngx_http_aggregate_metrics_loaded));
 
     ngx_http_aggregate_status_zones(r, out, 0);
 
-    cache = ngx_http_aggregate_cache_json(r);
-
-    if (cache) {
-        gw_out_text(out, ",\"cache\":");
-        gw_out_put(out, cache->pos, cache->last - cache->pos);
-    }
+    ngx_http_aggregate_status_parts(r, out, 0);
 
     gw_out_text(out, ",\"includes\":{");
 
@@ -312,8 +336,7 @@ static void
 ngx_http_aggregate_status_html(ngx_http_request_t *r, gw_out_t *out,
     ngx_http_aggregate_metrics_text_t *texts, ngx_uint_t n)
 {
-    ngx_buf_t   *cache;
-    ngx_uint_t   i;
+    ngx_uint_t  i;
 
     gw_out_text(out, ngx_http_aggregate_status_head);
     gw_out_text(out, "<h1>Gateway on ");
@@ -324,7 +347,7 @@ ngx_http_aggregate_status_html(ngx_http_request_t *r, gw_out_t *out,
                ngx_cached_http_log_iso8601.len);
     gw_out_text(out, ", configuration read ");
     gw_out_uint(out, (uint64_t) (ngx_time()
-                                 - ngx_http_aggregate_status_loaded));
+                                 - ngx_http_aggregate_metrics_loaded));
     gw_out_text(out, " s ago");
 
     for (i = 0; i < n; i++) {
@@ -339,13 +362,7 @@ ngx_http_aggregate_status_html(ngx_http_request_t *r, gw_out_t *out,
 
     ngx_http_aggregate_status_zones(r, out, 1);
 
-    cache = ngx_http_aggregate_cache_json(r);
-
-    if (cache) {
-        gw_out_text(out, "<h2>Cache</h2>\n<pre>");
-        gw_out_html(out, cache->pos, cache->last - cache->pos);
-        gw_out_text(out, "</pre>\n");
-    }
+    ngx_http_aggregate_status_parts(r, out, 1);
 
     gw_out_text(out, "</body>\n</html>\n");
 }
@@ -464,6 +481,7 @@ ngx_http_aggregate_status_collect(ngx_http_aggregate_status_t *status,
     f = routes ? AGG_METRICS_REQUEST_DURATION : AGG_METRICS_BACKEND_DURATION;
     gauge = routes ? AGG_METRICS_REQUESTS_IN_FLIGHT
                    : AGG_METRICS_BACKEND_IN_FLIGHT;
+    row->family = routes ? AGG_METRICS_REQUESTS : AGG_METRICS_BACKEND_ERRORS;
 
     for (slot = 0; slot < m->slots; slot++) {
 
@@ -494,14 +512,12 @@ ngx_http_aggregate_status_collect(ngx_http_aggregate_status_t *status,
                                            ngx_http_aggregate_metrics_alive);
         }
 
-        key = m->tables[routes ? AGG_METRICS_REQUESTS
-                               : AGG_METRICS_BACKEND_ERRORS].keys[slot];
+        key = m->tables[row->family].keys[slot];
 
         if (key && agg_metrics_a(key) == value
             && (!routes || agg_metrics_b(key) / 100 == 5))
         {
-            row->errors += m->tables[routes ? AGG_METRICS_REQUESTS
-                                     : AGG_METRICS_BACKEND_ERRORS].data[slot];
+            row->errors += m->tables[row->family].data[slot];
         }
     }
 }
@@ -522,7 +538,7 @@ ngx_http_aggregate_status_row(ngx_http_aggregate_status_t *status,
     if (html) {
         gw_out_text(out, "<tr><td>");
         gw_out_html(out, v->text, v->len);
-        gw_out_text(out, "</td><td>");
+        gw_out_text(out, "</td><td data-n=\"per second\">");
 
     } else {
         gw_out_text(out, "\"");
@@ -533,19 +549,87 @@ ngx_http_aggregate_status_row(ngx_http_aggregate_status_t *status,
     gw_out_decimal(out, status->period ? row->count * 100000 / status->period
                                        : 0, 2, 0);
 
-    gw_out_text(out, html ? "</td><td>" : ",\"p50\":");
+    gw_out_text(out, html ? "</td><td data-n=\"p50\">"
+                          : ",\"p50\":");
     ngx_http_aggregate_status_quantile(status, row, 50);
-    gw_out_text(out, html ? "</td><td>" : ",\"p95\":");
+    gw_out_text(out, html ? "</td><td data-n=\"p95\">"
+                          : ",\"p95\":");
     ngx_http_aggregate_status_quantile(status, row, 95);
-    gw_out_text(out, html ? "</td><td>" : ",\"p99\":");
+    gw_out_text(out, html ? "</td><td data-n=\"p99\">"
+                          : ",\"p99\":");
     ngx_http_aggregate_status_quantile(status, row, 99);
-    gw_out_text(out, html ? "</td><td>" : ",\"in_flight\":");
+    gw_out_text(out, html ? "</td><td data-n=\"in flight\">"
+                          : ",\"in_flight\":");
     gw_out_uint(out, (uint64_t) row->in_flight);
-    gw_out_text(out, html ? "</td><td>" : ",\"errors\":");
+    gw_out_text(out, html ? "</td><td data-n=\"errors\">"
+                          : ",\"errors\":");
     gw_out_uint(out, row->errors);
-    gw_out_text(out, html ? "</td><td>" : ",\"total\":");
+    ngx_http_aggregate_status_reasons(status, value, row);
+    gw_out_text(out, html ? "</td><td data-n=\"in all\">"
+                          : ",\"total\":");
     gw_out_uint(out, row->total);
     gw_out_text(out, html ? "</td></tr>\n" : "}");
+}
+
+
+/* errors of a route by their status, of a backend by status or reason */
+
+static void
+ngx_http_aggregate_status_reasons(ngx_http_aggregate_status_t *status,
+    uint32_t value, ngx_http_aggregate_status_row_t *row)
+{
+    uint32_t              slot, code;
+    uint64_t              key;
+    gw_out_t             *out;
+    ngx_uint_t            n;
+    agg_metrics_table_t  *table;
+
+    out = status->out;
+    table = &status->metrics->tables[row->family];
+    n = 0;
+
+    gw_out_text(out, status->html ? "" : ",\"reasons\":{");
+
+    for (slot = 0; row->errors && slot < status->metrics->slots; slot++) {
+
+        key = table->keys[slot];
+        code = agg_metrics_b(key);
+
+        if (key == 0 || agg_metrics_a(key) != value
+            || (row->family == AGG_METRICS_REQUESTS && code / 100 != 5))
+        {
+            continue;
+        }
+
+        if (status->html) {
+            gw_out_text(out, n++ ? ", " : "<small>");
+
+        } else {
+            gw_out_text(out, n++ ? ",\"" : "\"");
+        }
+
+        if (code > AGG_METRICS_WORD) {
+            gw_out_put(out,
+                    ngx_http_aggregate_reasons[code - AGG_METRICS_WORD].data,
+                    ngx_http_aggregate_reasons[code - AGG_METRICS_WORD].len);
+
+        } else if (code == AGG_METRICS_ANY || code == AGG_METRICS_WORD) {
+            gw_out_text(out, "_other");
+
+        } else {
+            gw_out_uint(out, code);
+        }
+
+        gw_out_text(out, status->html ? "&nbsp;" : "\":");
+        gw_out_uint(out, table->data[slot]);
+    }
+
+    if (status->html) {
+        gw_out_text(out, n ? "</small>" : "");
+
+    } else {
+        gw_out_text(out, "}");
+    }
 }
 
 

@@ -41,8 +41,8 @@ ngx_http_aggregate_balance_status_handler(ngx_http_request_t *r)
 {
     ngx_int_t                       rc;
     ngx_str_t                       value;
+    ngx_uint_t                      prometheus;
     const char                     *type;
-    ngx_array_t                     rows;
     ngx_http_aggregate_route_out_t  out;
 
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
@@ -55,29 +55,44 @@ ngx_http_aggregate_balance_status_handler(ngx_http_request_t *r)
         return rc;
     }
 
+    prometheus = (ngx_http_arg(r, (u_char *) "format", 6, &value) == NGX_OK
+                  && value.len == 10
+                  && ngx_strncmp(value.data, "prometheus", 10) == 0);
+
+    ngx_http_aggregate_route_out(&out, r->pool);
+
+    if (ngx_http_aggregate_balance_write(r, &out.out, prometheus) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    type = prometheus ? GW_PROMETHEUS_TEXT : "application/json";
+
+    return ngx_http_aggregate_route_send(r, &out, NGX_HTTP_OK, type);
+}
+
+
+ngx_int_t
+ngx_http_aggregate_balance_write(ngx_http_request_t *r, gw_out_t *out,
+    ngx_uint_t prometheus)
+{
+    ngx_array_t  rows;
+
     if (ngx_array_init(&rows, r->pool, 16,
                        sizeof(ngx_http_aggregate_balance_row_t))
         != NGX_OK
         || ngx_http_aggregate_balance_collect(r, &rows) != NGX_OK)
     {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_ERROR;
     }
 
-    ngx_http_aggregate_route_out(&out, r->pool);
-
-    if (ngx_http_arg(r, (u_char *) "format", 6, &value) == NGX_OK
-        && value.len == 10
-        && ngx_strncmp(value.data, "prometheus", 10) == 0)
-    {
-        type = GW_PROMETHEUS_TEXT;
-        ngx_http_aggregate_balance_prometheus(&out.out, &rows);
+    if (prometheus) {
+        ngx_http_aggregate_balance_prometheus(out, &rows);
 
     } else {
-        type = "application/json";
-        ngx_http_aggregate_balance_json(&out.out, &rows);
+        ngx_http_aggregate_balance_json(out, &rows);
     }
 
-    return ngx_http_aggregate_route_send(r, &out, NGX_HTTP_OK, type);
+    return NGX_OK;
 }
 
 

@@ -122,6 +122,10 @@ ngx_http_aggregate_balance_list_t *ngx_http_aggregate_balance_list(
 
 ngx_int_t ngx_http_aggregate_balance_status_handler(ngx_http_request_t *r);
 
+/* JSON, or the families for Prometheus */
+ngx_int_t ngx_http_aggregate_balance_write(ngx_http_request_t *r,
+    gw_out_t *out, ngx_uint_t prometheus);
+
 /* ngx_http_aggregate_route_out.c */
 
 typedef struct {

@@ -60,6 +60,14 @@ static const char  ngx_http_aggregate_split_head[] =
     ".aborted { color: var(--bad); } .promoted { color: var(--good); }\n"
     ".waiting, .paused { color: var(--wait); }\n"
     "form { display: inline; } .a { white-space: nowrap; }\n"
+    "@media (max-width: 40rem) { body { margin: 1rem auto;\n"
+    "  padding: 0 .6rem; } th { display: none; }\n"
+    "tr { border-bottom: 1px solid var(--line); display: block;\n"
+    "  padding: .4rem 0; }\n"
+    "td { border: 0; display: inline-block; padding: 0 1rem .2rem 0; }\n"
+    "td:first-child, td.a { display: block; font-weight: 600; }\n"
+    "small { display: inline; }\n"
+    ".n::before { color: var(--dim); content: attr(data-n) ' '; } }\n"
     "button { font: inherit; font-size: .8rem; }\n"
     "</style>\n"
     "</head>\n"
@@ -421,7 +429,7 @@ ngx_http_aggregate_split_html_version(gw_out_t *out,
 
     gw_out_text(out, "<tr><td>");
     gw_out_html(out, split->names[version].data, split->names[version].len);
-    gw_out_text(out, "</td><td class=\"n\">");
+    gw_out_text(out, "</td><td class=\"n\" data-n=\"share\">");
     gw_out_decimal(out, view.percent, 2, 0);
     gw_out_text(out, "&#8201;%</td><td class=\"");
     gw_out_text(out, version ? agg_split_state_name(v->state) : "");
@@ -429,16 +437,16 @@ ngx_http_aggregate_split_html_version(gw_out_t *out,
     gw_out_text(out, version ? agg_split_state_name(v->state) : "default");
 
     if (version) {
-        gw_out_text(out, "<small>");
+        gw_out_text(out, " <small>");
         gw_out_text(out, agg_split_why_text(v->why));
         gw_out_text(out, "</small>");
     }
 
-    gw_out_text(out, "</td><td class=\"n\">");
+    gw_out_text(out, "</td><td class=\"n\" data-n=\"calls\">");
     gw_out_uint(out, view.sum.calls);
-    gw_out_text(out, "</td><td class=\"n\">");
+    gw_out_text(out, "</td><td class=\"n\" data-n=\"errors\">");
     gw_out_uint(out, view.sum.errors);
-    gw_out_text(out, "</td><td class=\"n\">");
+    gw_out_text(out, "</td><td class=\"n\" data-n=\"p95\">");
     gw_out_uint(out, (uint64_t) agg_split_percentile(&view.sum, 0.95));
     gw_out_text(out, "&nbsp;ms</td><td class=\"a\">");
 

@@ -230,6 +230,13 @@ void ngx_http_aggregate_trace_export(ngx_http_aggregate_trace_ctx_t *ctx);
 uint64_t ngx_http_aggregate_trace_nsec(ngx_http_aggregate_trace_ctx_t *ctx,
     uint64_t clock);
 
+/* url */
+
+ngx_str_t ngx_http_aggregate_trace_query(ngx_http_request_t *r,
+    ngx_http_aggregate_trace_loc_conf_t *tlcf, ngx_str_t *args);
+ngx_str_t ngx_http_aggregate_trace_url(ngx_http_aggregate_trace_ctx_t *ctx,
+    ngx_http_aggregate_span_t *span);
+
 /* refresh */
 
 void ngx_http_aggregate_trace_refresh(ngx_http_request_t *fr,

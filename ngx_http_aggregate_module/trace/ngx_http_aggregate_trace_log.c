@@ -55,10 +55,6 @@ static void ngx_http_aggregate_trace_configured(ngx_http_request_t *r,
     ngx_uint_t where);
 static void ngx_http_aggregate_trace_peer(ngx_http_aggregate_trace_set_t *set,
     ngx_str_t *peer);
-static ngx_str_t ngx_http_aggregate_trace_query(ngx_http_request_t *r,
-    ngx_http_aggregate_trace_loc_conf_t *tlcf, ngx_str_t *args);
-static ngx_str_t ngx_http_aggregate_trace_url(
-    ngx_http_aggregate_trace_ctx_t *ctx, ngx_http_aggregate_span_t *span);
 static agg_otlp_attr_t *ngx_http_aggregate_trace_add(
     ngx_http_aggregate_trace_set_t *set, const agg_otlp_key_t *key);
 static void ngx_http_aggregate_trace_add_string(
@@ -978,112 +974,6 @@ ngx_http_aggregate_trace_peer(ngx_http_aggregate_trace_set_t *set,
     if (port > 0) {
         ngx_http_aggregate_trace_number(set, "network.peer.port", port);
     }
-}
-
-
-/* arguments that are secret are replaced, names are compared in any case */
-
-static ngx_str_t
-ngx_http_aggregate_trace_query(ngx_http_request_t *r,
-    ngx_http_aggregate_trace_loc_conf_t *tlcf, ngx_str_t *args)
-{
-    u_char      *p, *last, *end, *equal, *q;
-    ngx_str_t    result, *name;
-    ngx_uint_t   i, hidden;
-
-    name = tlcf->redact->elts;
-    last = args->data + args->len;
-    result = *args;
-
-    q = ngx_pnalloc(r->pool, args->len * 9 + 8);
-
-    if (q == NULL) {
-        result.len = 0;
-        return result;
-    }
-
-    result.data = q;
-
-    for (p = args->data; p < last; p = end + 1) {
-
-        end = ngx_strlchr(p, last, '&');
-        end = end ? end : last;
-        equal = ngx_strlchr(p, end, '=');
-        hidden = 0;
-
-        for (i = 0; equal && i < tlcf->redact->nelts && !hidden; i++) {
-            hidden = (name[i].len == 1 && name[i].data[0] == '*')
-                     || (name[i].len == (size_t) (equal - p)
-                         && ngx_strncasecmp(name[i].data, p, name[i].len)
-                            == 0);
-        }
-
-        if (hidden) {
-            q = ngx_cpymem(q, p, equal + 1 - p);
-            q = ngx_cpymem(q, "REDACTED", 8);
-
-        } else {
-            q = ngx_cpymem(q, p, end - p);
-        }
-
-        if (end < last) {
-            *q++ = '&';
-        }
-    }
-
-    result.len = q - result.data;
-
-    return result;
-}
-
-
-static ngx_str_t
-ngx_http_aggregate_trace_url(ngx_http_aggregate_trace_ctx_t *ctx,
-    ngx_http_aggregate_span_t *span)
-{
-    u_char     *p, *q;
-    ngx_str_t   url, args, path;
-
-    path = span->uri;
-    ngx_str_null(&args);
-
-    p = ngx_strlchr(path.data, path.data + path.len, '?');
-
-    if (p) {
-        args.data = p + 1;
-        args.len = path.data + path.len - args.data;
-        path.len = args.data - path.data;
-
-        if (args.len) {
-            args = ngx_http_aggregate_trace_query(span->request, ctx->conf,
-                                                  &args);
-        }
-    }
-
-    url.len = span->scheme.len + span->host.len + path.len + args.len + 16;
-    url.data = ngx_pnalloc(span->request->pool, url.len);
-
-    if (url.data == NULL) {
-        url.len = 0;
-        return url;
-    }
-
-    q = ngx_cpymem(url.data, span->scheme.data, span->scheme.len);
-    q = ngx_cpymem(q, span->host.data, span->host.len);
-
-    if (span->port) {
-        q = ngx_sprintf(q, ":%ui", (ngx_uint_t) span->port);
-    }
-
-    q = ngx_cpymem(q, path.data, path.len);
-
-    if (args.len) {
-        q = ngx_cpymem(q, args.data, args.len);
-    }
-
-    url.len = q - url.data;
-
-    return url;
 }
 
 

@@ -712,7 +712,7 @@ verb_compat()
 test_packages=(curl jq openssl nghttp2-client redis-server
     debhelper fakeroot rpm
     libnginx-mod-http-lua libnginx-mod-http-js libnginx-mod-http-echo
-    protobuf-compiler libprotobuf-dev)
+    protobuf-compiler libprotobuf-dev chromium)
 
 
 # the checker of Prometheus' text format, out of a package that would also

@@ -1,0 +1,262 @@
+#!/usr/bin/perl
+
+# Metrics and traces beside others: Lua, $request_id, HTTP/2, an upgrade,
+# auth_request, SSI, internal redirects, error_page; and a reload under load, by
+# which no count is lost or doubled.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Test::More;
+
+use Harness;
+use Harness::H2;
+use Harness::Metrics;
+use Harness::Otlp;
+use IO::Socket::INET;
+use Time::HiRes qw(sleep time);
+
+my $t = Harness->new;
+my $c = $t->backend('c', '/v1/traces' => { body => '', type => undef });
+my $b = $t->backend('b', '/ok' => '{"a":1}', '/500' => { status => 500 },
+    '/ssi' => { body => '<!--#include virtual="/b/ok" -->',
+                type => 'text/html' },
+    '/404' => { status => 404, body => 'none' });
+
+# a backend that switches protocols and echoes
+my $listener = IO::Socket::INET->new(Listen => 4, LocalAddr => '127.0.0.1',
+                                     ReuseAddr => 1) or die "listen: $!";
+my $echo = $listener->sockport;
+my $child = fork;
+die "fork: $!" if !defined $child;
+
+if (!$child) {
+    while (my $s = $listener->accept) {
+        while (defined(my $line = <$s>)) { last if $line =~ /^\r?$/ }
+        print $s "HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\n"
+            . "Connection: Upgrade\r\n\r\n";
+        my $line = <$s>;
+        print $s "echo $line" if defined $line;
+        close $s;
+    }
+
+    require POSIX;
+    POSIX::_exit(0);
+}
+
+END { kill 'KILL', $child if $child }
+
+# Lua is the distribution's, built for its nginx, and for that alone
+my ($dir) = grep { -f "$_/ngx_http_lua_module.so" }
+    qw(/usr/lib/nginx/modules /usr/lib64/nginx/modules);
+
+if ($dir) {
+    my ($loads) = $t->test_config("load_module $dir/ndk_http_module.so;\n"
+        . "load_module $dir/ngx_http_lua_module.so;\n%%GLOBALS%%\n"
+        . "events { }\nhttp { %%HTTP%% }");
+    $dir = undef if !$loads;
+}
+
+my %text = $dir ? (
+    LUA_LOAD => join("\n", map { "load_module $dir/$_.so;" }
+                     qw(ndk_http_module ngx_http_lua_module)),
+    LUA_CODE => 'content_by_lua_block {
+                local answer = ngx.location.capture("/b/ok");
+                ngx.header["X-Id"] = ngx.var.request_id;
+                ngx.print(answer.body)
+            }',
+) : (
+    LUA_LOAD => '',
+    LUA_CODE => 'add_header X-Id $request_id; proxy_pass http://b/ok;',
+);
+
+$t->plan(22);
+my $conf = <<'EOC';
+
+LUA_LOAD
+%%GLOBALS%%
+
+worker_processes  2;
+
+events {
+}
+
+http {
+    %%HTTP%%
+
+    aggregate_metrics_zone  gw 512k;
+
+    aggregate_trace_exporter {
+        endpoint  http://127.0.0.1:%%PORT_c%%/v1/traces;
+        interval  100ms;
+    }
+
+    upstream b { server 127.0.0.1:%%PORT_b%%; }
+
+    map $http_upgrade $connection_upgrade { default upgrade; '' close; }
+
+    server {
+        listen             127.0.0.1:%%PORT_0%%;
+        listen             127.0.0.1:%%PORT_1%% http2;
+        server_name        localhost;
+        aggregate_metrics  gw;
+        aggregate_trace    on;
+
+        location /b/ { proxy_pass http://b/; }
+
+        location = /lua { LUA_CODE }
+
+        location = /ssi {
+            ssi        on;
+            proxy_pass http://b/ssi;
+        }
+
+        location = /auth {
+            auth_request /_auth;
+            proxy_pass   http://b/ok;
+        }
+
+        location = /_auth { internal; proxy_pass http://b/ok; }
+
+        location = /denied {
+            auth_request /_deny;
+            proxy_pass   http://b/ok;
+        }
+
+        location = /_deny { internal; return 403; }
+
+        location = /moved {
+            rewrite ^ /b/ok last;
+        }
+
+        location = /page {
+            error_page 404 = /b/ok;
+            proxy_intercept_errors on;
+            proxy_pass http://b/404;
+        }
+
+        location = /upgrade {
+            proxy_pass          http://127.0.0.1:ECHO;
+            proxy_http_version  1.1;
+            proxy_set_header    Upgrade $http_upgrade;
+            proxy_set_header    Connection $connection_upgrade;
+        }
+
+        location = /load { proxy_pass http://b/ok; }
+
+        location = /metrics {
+            aggregate_metrics off;
+            aggregate_trace   off;
+            aggregate_metrics_status;
+        }
+    }
+}
+
+EOC
+
+$conf =~ s/ECHO/$echo/;
+$conf =~ s/$_/$text{$_}/ for keys %text;
+$t->run($conf);
+
+sub text { return metrics(http_get('/metrics')->body) }
+
+sub count {
+    my ($route, $status) = @_;
+    return text()->value('gateway_requests_total', route => $route,
+                         status => $status) || 0;
+}
+
+my $r = http_get('/lua');
+is($r->body, '{"a":1}', 'Lua: a captured subrequest');
+like($r->header('X-Id'), qr/^[0-9a-f]{32}$/, '$request_id');
+is(count('/lua', 200), 1, 'counted once');
+is(text()->value('gateway_backend_duration_seconds_count',
+                 route => '/lua', backend => 'b'), 1,
+   'its subrequest is the route\'s');
+
+is(http_get('/ssi')->body, '{"a":1}', 'SSI');
+is(text()->value('gateway_backend_duration_seconds_count',
+                 route => '/ssi', backend => 'b'), 2, 'and what it includes');
+
+is(http_get('/auth')->status, 200, 'auth_request');
+is(count('/auth', 200), 1, 'counted once');
+is(http_get('/denied')->status, 403, 'denied');
+is(count('/denied', 403), 1, 'counted');
+
+http_get('/moved');
+is(count('/b/', 200), 1, 'a redirect within: where it came to');
+is(http_get('/page')->body, '{"a":1}', 'error_page');
+is(count('/page', 200), 1, 'where access was checked first');
+is(text()->sum('gateway_requests_in_flight'), 0, 'none in flight');
+
+# HTTP/2
+
+my $h2 = Harness::H2->new(port => $t->port(1));
+my $stream = $h2->request(GET => '/load');
+ok(wait_for(sub { $h2->wait($stream, 1); count('/load', 200) == 1 }),
+   'HTTP/2');
+$h2->close;
+
+# an upgrade: counted when it ends, with 101
+
+my $s = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
+                              PeerPort => $t->port(0));
+print $s "GET /upgrade HTTP/1.1\r\nHost: localhost\r\nUpgrade: echo\r\n"
+    . "Connection: Upgrade\r\n\r\n";
+like(scalar <$s>, qr/ 101 /, 'an upgrade');
+while (defined(my $line = <$s>)) { last if $line =~ /^\r?$/ }
+is(text()->value('gateway_requests_in_flight', route => '/upgrade'), 1,
+   'in flight');
+print $s "hello\n";
+is(scalar <$s>, "echo hello\n", 'both ways');
+close $s;
+ok(wait_for(sub { count('/upgrade', 101) == 1 }), 'counted as 101');
+
+# a reload under load
+
+my $before = count('/load', 200);
+my @clients;
+
+for my $n (1 .. 3) {
+    pipe my $out, my $in or die "pipe: $!";
+    my $pid = fork;
+    die "fork: $!" if !defined $pid;
+
+    if (!$pid) {
+        close $out;
+        my $answered = 0;
+        my $end = time + 3;
+
+        while (time < $end) {
+            my $got = eval { http_get('/load')->status } || 0;
+            $answered++ if $got == 200;
+        }
+
+        syswrite $in, "$answered\n";
+        require POSIX;
+        POSIX::_exit(0);
+    }
+
+    close $in;
+    push @clients, [ $pid, $out ];
+}
+
+for (1 .. 3) {
+    sleep 0.5;
+    $t->reload;
+}
+
+my $answered = 0;
+
+for (@clients) {
+    $answered += readline $_->[1];
+    waitpid $_->[0], 0;
+}
+
+cmp_ok($answered, '>', 50, 'under load');
+ok(wait_for(sub { count('/load', 200) - $before == $answered }),
+   'no count is lost or doubled')
+    or diag(count('/load', 200) - $before, " of $answered");
+is(text()->sum('gateway_requests_in_flight'), 0, 'none in flight');

@@ -185,6 +185,7 @@ sub render {
     $value{FIXTURES} = "$work/fixtures";
     $value{NODE} = $ENV{BENCH_NODE_PATH};
     $value{KRAKEND} = $ENV{BENCH_KRAKEND};
+    $value{TAILCALL} = $ENV{BENCH_TAILCALL};
     $text =~ s/\b22([012]\d\d)\b/$ports + $1/ge;
     $text =~ s/\@([A-Z]+)\@/defined $value{$1} ? $value{$1} : "\@$1\@"/ge;
     return $text;

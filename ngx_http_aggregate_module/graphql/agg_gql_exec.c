@@ -409,7 +409,7 @@ agg_gql_exec_result(agg_gql_exec_t *e, agg_gql_call_t *call)
 
     agg_gql_call_judge(call);
 
-    if (!call->failed && !call->null) {
+    if (!call->failed && !call->null && !call->selected) {
         rc = agg_gql_call_select(e, call);
         if (rc != AGG_OK) {
             return rc;

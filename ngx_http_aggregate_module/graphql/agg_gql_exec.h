@@ -142,6 +142,7 @@ struct agg_gql_call_s {
     unsigned                  status;       /* 0: none */
     agg_str_t                 value;
     agg_str_t                 source;       /* JSON of a failed call */
+    unsigned                  selected:1;   /* select and limit are done */
     unsigned                  done:1;
     unsigned                  failed:1;
     unsigned                  null:1;       /* by nullOn */
@@ -237,7 +238,10 @@ struct agg_gql_exec_s {
 
 agg_rc_e agg_gql_exec_start(agg_gql_exec_t *e);
 
-/* the caller has set error, reason, status, and value or source of the call */
+/*
+ * The caller has set error, reason, status, and value or source of the call,
+ * and selected if the value is what "select" and "limit" make of the result.
+ */
 
 agg_rc_e agg_gql_exec_result(agg_gql_exec_t *e, agg_gql_call_t *call);
 

@@ -9,6 +9,11 @@
 #include "agg_block.h"
 
 
+/* most fetches of a plan that are compared with each other */
+
+#define AGG_GQL_MAX_COMPARED  32
+
+
 static agg_rc_e agg_gql_plan_drain(agg_gql_plan_t *plan,
     const agg_str_t *values);
 static agg_rc_e agg_gql_collect(agg_gql_plan_t *plan, agg_gql_set_t *set,
@@ -18,6 +23,9 @@ static agg_rc_e agg_gql_collect_from(agg_gql_plan_t *plan,
 static agg_rc_e agg_gql_grow(agg_gql_plan_t *plan, uint32_t **list,
     uint32_t *max, uint32_t n);
 static agg_rc_e agg_gql_group(agg_gql_plan_t *plan, agg_gql_set_t *set);
+static void agg_gql_plan_alone(agg_gql_plan_t *plan);
+static int agg_gql_may_share(const agg_gql_binding_t *a,
+    const agg_gql_binding_t *b);
 static uint32_t agg_gql_hash(const agg_str_t *s);
 static agg_rc_e agg_gql_node(agg_gql_plan_t *plan, agg_gql_set_t *set,
     agg_gql_node_t *node, const agg_gql_selection_t *selection);
@@ -148,7 +156,71 @@ agg_gql_plan(agg_gql_plan_t *plan, agg_mem_t *mem,
 
     plan->todo = set;
 
-    return agg_gql_plan_drain(plan, values);
+    rc = agg_gql_plan_drain(plan, values);
+
+    if (rc == AGG_OK) {
+        agg_gql_plan_alone(plan);
+    }
+
+    return rc;
+}
+
+
+/*
+ * Fetches that no other field of the plan can share: what is selected from
+ * their results may be cut out as they come.  Of many fields none is looked at.
+ */
+
+static void
+agg_gql_plan_alone(agg_gql_plan_t *plan)
+{
+    uint32_t  i, k;
+
+    if (plan->grows || plan->nfetches > AGG_GQL_MAX_COMPARED) {
+        return;
+    }
+
+    for (i = 0; i < plan->nfetches; i++) {
+
+        for (k = 0; k < plan->nfetches; k++) {
+            if (agg_gql_may_share(plan->fetches[i]->binding,
+                                  plan->fetches[k]->binding))
+            {
+                break;
+            }
+        }
+
+        plan->fetches[i]->alone = (k == plan->nfetches);
+    }
+}
+
+
+/* two fields whose URIs may be the same: they begin alike */
+
+static int
+agg_gql_may_share(const agg_gql_binding_t *a, const agg_gql_binding_t *b)
+{
+    size_t  n;
+
+    const agg_gql_piece_t  *p, *q;
+
+    if (a == b || a->rest->method != b->rest->method) {
+        return 0;
+    }
+
+    p = a->uri.pieces;
+    q = b->uri.pieces;
+
+    if (a->uri.npieces == 0 || p->kind != AGG_GQL_PIECE_TEXT
+        || b->uri.npieces == 0 || q->kind != AGG_GQL_PIECE_TEXT)
+    {
+        return 1;
+    }
+
+    n = (p->piece.text.len < q->piece.text.len) ? p->piece.text.len
+                                                : q->piece.text.len;
+
+    return memcmp(p->piece.text.data, q->piece.text.data, n) == 0;
 }
 
 
@@ -563,6 +635,7 @@ agg_gql_node(agg_gql_plan_t *plan, agg_gql_set_t *set, agg_gql_node_t *node,
     if (node->kind == AGG_GQL_NODE_ABSTRACT
         && plan->reaches[node->type->id])
     {
+        plan->grows = 1;
         agg_gql_node_live(node);
     }
 

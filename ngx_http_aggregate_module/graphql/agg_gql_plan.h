@@ -70,6 +70,9 @@ struct agg_gql_node_s {
     unsigned                  constant:1;   /* arguments have no variables */
     unsigned                  plain:1;      /* a member's value, of a leaf */
     unsigned                  verbatim:1;   /* the key is the member's name */
+    unsigned                  run:1;        /* both, and simple to copy */
+    unsigned                  alone:1;      /* no other field asks for what it
+                                               does */
 };
 
 
@@ -128,6 +131,7 @@ struct agg_gql_plan_s {
     uint32_t                  max_stack;
     uint32_t                 *seen;         /* by fragment: the round */
     uint32_t                  round;
+    unsigned                  grows:1;      /* fetches may come to it */
 };
 
 

@@ -86,6 +86,12 @@ agg_gql_set_members(agg_gql_plan_t *plan, agg_gql_set_t *set)
                           && agg_gql_equal(&node->name,
                                            &set->members[node->member].name));
 
+        node->run = (node->plain && node->verbatim
+                     && node->key.len <= AGG_BLOCK
+                     && node->type->kind == AGG_GQL_SCALAR
+                     && node->type->scalar != AGG_GQL_CUSTOM
+                     && !agg_gql_is_list(node->wraps));
+
         set->streams &= agg_gql_node_streams(node);
     }
 

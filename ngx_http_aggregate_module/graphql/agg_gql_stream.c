@@ -43,6 +43,9 @@ static int agg_gql_stream_value(agg_gql_stream_t *s,
 static int agg_gql_stream_enter(agg_gql_stream_t *s, agg_gql_set_t *set,
     unsigned list, unsigned nullable);
 static int agg_gql_stream_element(agg_gql_stream_t *s);
+static int agg_gql_stream_members(agg_gql_stream_t *s);
+static uint32_t agg_gql_stream_run(agg_gql_stream_t *s,
+    const agg_gql_node_t *node, uint32_t n);
 static int agg_gql_stream_member(agg_gql_stream_t *s);
 static inline int agg_gql_stream_is_key(const agg_gql_stream_t *s,
     const agg_gql_node_t *node);
@@ -120,7 +123,7 @@ agg_gql_stream(agg_gql_exec_t *e, const agg_gql_node_t *node,
 
     while (ok && s.depth != 0) {
         ok = s.levels[s.depth - 1].list ? agg_gql_stream_element(&s)
-                                        : agg_gql_stream_member(&s);
+                                        : agg_gql_stream_members(&s);
     }
 
     if (ok && agg_gql_stream_drop(&s, s.pos, s.pos)) {
@@ -240,15 +243,19 @@ agg_gql_stream_element(agg_gql_stream_t *s)
 /* stands behind "{" or a member */
 
 static int
-agg_gql_stream_member(agg_gql_stream_t *s)
+agg_gql_stream_members(agg_gql_stream_t *s)
 {
-    const u_char          *comma;
+    unsigned               depth;
     agg_gql_level_t       *l;
     const agg_gql_node_t  *node;
 
     l = &s->levels[s->depth - 1];
+    depth = s->depth;
 
-    for ( ;; ) {
+    while (s->depth == depth) {
+
+        l->index += agg_gql_stream_run(s, &l->set->nodes[l->index],
+                                       l->set->nnodes - l->index);
 
         if (!agg_gql_stream_spaces(s) || s->pos == s->end) {
             return 0;
@@ -261,41 +268,18 @@ agg_gql_stream_member(agg_gql_stream_t *s)
             return l->index == l->set->nnodes;
         }
 
-        comma = s->pos;
-
-        if (*s->pos == ',') {
-            s->pos++;
-
-            while (s->pos < s->end && *s->pos <= ' ') {
-                s->pos++;
-            }
-        }
-
         node = &l->set->nodes[l->index];
 
-        if (l->index < l->set->nnodes && agg_gql_stream_is_key(s, node)) {
+        switch (agg_gql_stream_member(s)) {
 
-            if (s->pos > comma + 1
-                && !agg_gql_stream_drop(s, comma + 1, s->pos))
-            {
-                return 0;
-            }
+        case 0:
+            return 0;
 
-            s->pos += node->key.len;
+        case 1:
+            continue;
 
-        } else {
-
-            switch (agg_gql_stream_name(s, comma)) {
-
-            case 0:
-                return 0;
-
-            case 1:
-                continue;
-
-            default:
-                break;
-            }
+        default:
+            break;
         }
 
         l->index++;
@@ -305,11 +289,149 @@ agg_gql_stream_member(agg_gql_stream_t *s)
         {
             return 0;
         }
+    }
 
-        if (!node->plain) {
-            return 1;
+    return 1;
+}
+
+
+/*
+ * Passes over members with the keys and values of the fields that are due, as
+ * long as nothing of them changes and two blocks can be read: how many.
+ */
+
+static uint32_t
+agg_gql_stream_run(agg_gql_stream_t *s, const agg_gql_node_t *node, uint32_t n)
+{
+    uint32_t       i;
+    unsigned       mask;
+    const u_char  *p, *q, *end;
+
+    end = s->end - 2 * AGG_BLOCK;
+    p = s->pos;
+
+    for (i = 0; i < n && p < end; i++, node++) {
+
+        q = p + (*p == ',');
+
+        if (!node->run || !agg_block_same(q, node->key.data, node->key.len)) {
+            break;
+        }
+
+        q += node->key.len;
+
+        switch (node->type->scalar) {
+
+        case AGG_GQL_SCALAR_STRING:
+        case AGG_GQL_SCALAR_ID:
+
+            if (*q != '"') {
+                goto done;
+            }
+
+            /* blocks may end behind this one, not behind the document */
+
+            for (q++; q < end; q += AGG_BLOCK) {
+                mask = agg_block_quote(q);
+
+                if (mask != 0) {
+                    q += agg_first(mask);
+                    break;
+                }
+            }
+
+            if (q >= end || *q != '"') {
+                goto done;
+            }
+
+            q++;
+
+            break;
+
+        case AGG_GQL_SCALAR_BOOLEAN:
+
+            if (*q != 't' && *q != 'f') {
+                goto done;
+            }
+
+            q += 4 + (*q == 'f');
+
+            break;
+
+        case AGG_GQL_SCALAR_INT:
+
+            mask = agg_block_not_digit(q) | 1u << AGG_BLOCK;
+
+            if ((mask & 1) || agg_first(mask) > 9) {
+                goto done;
+            }
+
+            q += agg_first(mask);
+
+            break;
+
+        default: /* AGG_GQL_SCALAR_FLOAT */
+
+            if (*q != '-' && !agg_is_digit(*q)) {
+                goto done;
+            }
+
+            do {
+                q++;
+            } while (*q > ',' && *q < ']');
+        }
+
+        if (*q != ',' && *q != '}') {
+            break;
+        }
+
+        p = q;
+    }
+
+done:
+
+    s->pos = p;
+
+    return i;
+}
+
+
+/*
+ * The name of a member: 1 for one that is not selected, which was passed over,
+ * 2 for the field's that is due, and its value is next, 0 for another field's.
+ */
+
+static int
+agg_gql_stream_member(agg_gql_stream_t *s)
+{
+    const u_char          *comma;
+    agg_gql_level_t       *l;
+    const agg_gql_node_t  *node;
+
+    l = &s->levels[s->depth - 1];
+    comma = s->pos;
+
+    if (*s->pos == ',') {
+        s->pos++;
+
+        while (s->pos < s->end && *s->pos <= ' ') {
+            s->pos++;
         }
     }
+
+    node = &l->set->nodes[l->index];
+
+    if (l->index == l->set->nnodes || !agg_gql_stream_is_key(s, node)) {
+        return agg_gql_stream_name(s, comma);
+    }
+
+    if (s->pos > comma + 1 && !agg_gql_stream_drop(s, comma + 1, s->pos)) {
+        return 0;
+    }
+
+    s->pos += node->key.len;
+
+    return 2;
 }
 
 
@@ -330,11 +452,7 @@ agg_gql_stream_is_key(const agg_gql_stream_t *s, const agg_gql_node_t *node)
 }
 
 
-/*
- * A name that is not the key of the field due as it is written in the answer:
- * 1 for one that is not selected, whose member was passed over, 2 for the
- * field's, in whose place the key was written, 0 for that of another field.
- */
+/* a name that is not the key of the field due as it is in the answer */
 
 static int
 agg_gql_stream_name(agg_gql_stream_t *s, const u_char *comma)

@@ -86,6 +86,8 @@ typedef struct {
     ngx_http_aggregate_header_name_t    *headers;
     ngx_array_t                         *accept;
     ngx_array_t                         *pass_headers;
+    ngx_http_aggregate_shape_t          *shape;     /* select and limit, NULL:
+                                                       none, or by variable */
     ngx_uint_t                           method;
     ngx_str_t                            method_name;
 } ngx_http_aggregate_graphql_field_t;

@@ -8,6 +8,8 @@
 
 static void ngx_http_aggregate_graphql_fetched(
     ngx_http_aggregate_fetch_t *fetch);
+static ngx_uint_t ngx_http_aggregate_graphql_selected(
+    ngx_http_aggregate_fetch_t *fetch);
 static ngx_int_t ngx_http_aggregate_graphql_fetch_headers(
     ngx_http_aggregate_graphql_op_t *op, agg_gql_call_t *call,
     ngx_http_aggregate_fetch_t *fetch);
@@ -102,6 +104,12 @@ ngx_http_aggregate_graphql_fetch(void *ctx, agg_gql_call_t *call)
     fetch->sink = binding->string ? NGX_HTTP_AGGREGATE_SINK_STRING
                                   : NGX_HTTP_AGGREGATE_SINK_JSON;
     fetch->error_body = (binding->error_message || binding->error_code);
+
+    if (field->shape && call->state->node->alone) {
+        fetch->shape = field->shape;
+        fetch->missing.data = binding->rest->default_json.text.data;
+        fetch->missing.len = binding->rest->default_json.text.len;
+    }
 
     if (binding->has_body) {
         fetch->body_set = 1;
@@ -258,6 +266,7 @@ ngx_http_aggregate_graphql_fetched(ngx_http_aggregate_fetch_t *fetch)
 
     if (fetch->reason == NGX_HTTP_AGGREGATE_NO_REASON) {
         call->value = fetch->value;
+        call->selected = ngx_http_aggregate_graphql_selected(fetch);
 
     } else {
         call->error = AGG_GQL_CALL_OTHER;
@@ -286,4 +295,21 @@ ngx_http_aggregate_graphql_fetched(ngx_http_aggregate_fetch_t *fetch)
                       fetch->status,
                       fetch->tries ? fetch->end - fetch->start : 0);
     }
+}
+
+
+/* an empty body is null, and passes the shape by */
+
+static ngx_uint_t
+ngx_http_aggregate_graphql_selected(ngx_http_aggregate_fetch_t *fetch)
+{
+    ngx_http_aggregate_try_t  *t;
+
+    if (fetch->shape == NULL) {
+        return 0;
+    }
+
+    t = fetch->leader ? fetch->leader->current : fetch->current;
+
+    return t && t->received != 0;
 }

@@ -28,6 +28,8 @@ static char *ngx_http_aggregate_graphql_conf_errors(ngx_conf_t *cf,
     agg_gql_errors_t *errors, ngx_str_t *id);
 static ngx_int_t ngx_http_aggregate_graphql_bound(ngx_conf_t *cf,
     ngx_http_aggregate_graphql_conf_t *gcf);
+static ngx_int_t ngx_http_aggregate_graphql_field_shape(ngx_conf_t *cf,
+    agg_gql_binding_t *binding, ngx_http_aggregate_graphql_field_t *field);
 static ngx_int_t ngx_http_aggregate_graphql_field(ngx_conf_t *cf,
     agg_gql_binding_t *binding);
 static ngx_int_t ngx_http_aggregate_graphql_variables(ngx_conf_t *cf,
@@ -434,6 +436,44 @@ ngx_http_aggregate_graphql_field(ngx_conf_t *cf, agg_gql_binding_t *binding)
         name->data = binding->pass_headers[i].data;
         name->len = binding->pass_headers[i].len;
     }
+
+    return ngx_http_aggregate_graphql_field_shape(cf, binding, field);
+}
+
+
+/* a result is cut to what is selected of it as it comes */
+
+static ngx_int_t
+ngx_http_aggregate_graphql_field_shape(ngx_conf_t *cf,
+    agg_gql_binding_t *binding, ngx_http_aggregate_graphql_field_t *field)
+{
+    agg_error_t                  err;
+    ngx_http_aggregate_shape_t  *sh;
+
+    if ((binding->select == NULL && binding->limit == 0)
+        || binding->limit_variable != AGG_GQL_NO_VARIABLE
+        || binding->string)
+    {
+        return NGX_OK;
+    }
+
+    sh = ngx_http_aggregate_shape_create(cf);
+    if (sh == NULL) {
+        return NGX_ERROR;
+    }
+
+    if ((binding->select
+         && agg_shape_target(sh->shape, &binding->rest->select.text, &err)
+            != AGG_OK)
+        || (binding->limit
+            && agg_shape_limit(sh->shape, NULL, binding->limit, &err)
+               != AGG_OK)
+        || ngx_http_aggregate_shape_complete(cf, sh, 0) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    field->shape = sh;
 
     return NGX_OK;
 }

@@ -543,6 +543,11 @@ agg_pb_write_scalar(agg_pb_writer_t *w, const agg_pb_field_t *f, int tag,
 
     default:
         failed = agg_pb_text_quoted(f, value->data, value->len, &bits);
+
+        if (!failed && f->type == AGG_PB_ENUM && f->enumeration->closed) {
+            failed = agg_pb_enum_by_number(f->enumeration, (int32_t) bits)
+                     == NULL;
+        }
     }
 
     return failed ? AGG_INVALID : agg_pb_put_scalar(w, f, tag, bits);

@@ -13,6 +13,8 @@ static agg_rc_e agg_pb_text_scalar(agg_pb_json_t *r, const agg_pb_field_t *f,
     int absent);
 static agg_rc_e agg_pb_enum(agg_pb_json_t *r, const agg_pb_field_t *f,
     uint64_t *bits, unsigned *drop);
+static agg_rc_e agg_pb_unknown_enum(agg_pb_json_t *r,
+    const agg_pb_field_t *f, unsigned *drop);
 
 
 /* "not an int32" */
@@ -172,6 +174,14 @@ agg_pb_enum(agg_pb_json_t *r, const agg_pb_field_t *f, uint64_t *bits,
 
         r->p = p;
 
+        /* an enum of proto2 has no other numbers than those with a name */
+
+        if (f->enumeration->closed
+            && agg_pb_enum_by_number(f->enumeration, (int32_t) *bits) == NULL)
+        {
+            return agg_pb_unknown_enum(r, f, drop);
+        }
+
         return AGG_OK;
     }
 
@@ -188,19 +198,25 @@ agg_pb_enum(agg_pb_json_t *r, const agg_pb_field_t *f, uint64_t *bits,
     value = agg_pb_enum_by_name(f->enumeration, text.data, text.len);
 
     if (value == NULL) {
-
-        if (r->options->ignore_unknown) {
-            *drop = 1;
-            return AGG_OK;
-        }
-
-        return agg_pb_refuse_name(r, "not a value of the enum",
-                                  &f->enumeration->name);
+        return agg_pb_unknown_enum(r, f, drop);
     }
 
     *bits = (uint64_t) (int64_t) value->number;
 
     return AGG_OK;
+}
+
+
+static agg_rc_e
+agg_pb_unknown_enum(agg_pb_json_t *r, const agg_pb_field_t *f, unsigned *drop)
+{
+    if (r->options->ignore_unknown) {
+        *drop = 1;
+        return AGG_OK;
+    }
+
+    return agg_pb_refuse_name(r, "not a value of the enum",
+                              &f->enumeration->name);
 }
 
 

@@ -300,8 +300,13 @@ agg_cache_store_read(const agg_cache_store_t *store,
                 size = len;
             }
 
-            memcpy(dst, store->data + (size_t) chunk * AGG_CACHE_CHUNK
-                        + offset, size);
+            /*
+             * The size has a bound, so the compiler would expand memcpy() to
+             * an instruction that is slow for the size of most entries.
+             */
+
+            memmove(dst, store->data + (size_t) chunk * AGG_CACHE_CHUNK
+                         + offset, size);
 
             dst += size;
             len -= size;

@@ -45,6 +45,8 @@ static ngx_int_t ngx_http_aggregate_cache_path(ngx_http_request_t *r,
     agg_cache_str_t *path, agg_cache_str_t *args);
 static ngx_int_t ngx_http_aggregate_cache_add_forwarded(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx, ngx_str_t *forwarded);
+static size_t ngx_http_aggregate_cache_write_forwarded(ngx_http_request_t *r,
+    u_char *p);
 static ngx_int_t ngx_http_aggregate_cache_set_uri_hashes(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_aggregate_cache_vary_value(ngx_http_request_t *r,
@@ -487,12 +489,10 @@ static ngx_int_t
 ngx_http_aggregate_cache_add_forwarded(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx, ngx_str_t *forwarded)
 {
-    size_t                             len;
-    u_char                            *p;
-    ngx_str_t                         *server;
-    ngx_uint_t                         pass;
-    ngx_table_elt_t                   *h, *host;
-    ngx_http_aggregate_header_iter_t   it;
+    size_t            len;
+    u_char           *p;
+    ngx_str_t        *server;
+    ngx_table_elt_t  *host;
 
     ngx_str_null(forwarded);
 
@@ -509,48 +509,61 @@ ngx_http_aggregate_cache_add_forwarded(ngx_http_request_t *r,
         return NGX_OK;
     }
 
-    p = NULL;
+    len = host ? agg_cache_field_length(host->value.len) : 0;
 
-    for (pass = 0; pass < 2; pass++) {
+    if (ctx->forwarded) {
+        len += ngx_http_aggregate_cache_write_forwarded(r, NULL);
+    }
 
-        len = host ? agg_cache_field_length(host->value.len) : 0;
+    p = ngx_pnalloc(r->pool, len + 1);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
 
-        if (pass && host) {
-            p = agg_cache_field_write(p, host->value.data, host->value.len);
-        }
+    forwarded->data = p;
+    forwarded->len = len;
 
-        ngx_http_aggregate_header_iter(&it, &r->headers_in.headers);
+    if (host) {
+        p = agg_cache_field_write(p, host->value.data, host->value.len);
+    }
 
-        while ((h = ngx_http_aggregate_header_next(&it)) != NULL) {
-
-            if (!(agg_header_flags(h->key.data, h->key.len)
-                  & AGG_HEADER_KEYED))
-            {
-                continue;
-            }
-
-            if (pass) {
-                p = agg_cache_field_write(p, h->key.data, h->key.len);
-                p = agg_cache_field_write(p, h->value.data, h->value.len);
-                continue;
-            }
-
-            len += agg_cache_field_length(h->key.len)
-                   + agg_cache_field_length(h->value.len);
-        }
-
-        if (pass == 0) {
-            p = ngx_pnalloc(r->pool, len + 1);
-            if (p == NULL) {
-                return NGX_ERROR;
-            }
-
-            forwarded->data = p;
-            forwarded->len = len;
-        }
+    if (ctx->forwarded) {
+        (void) ngx_http_aggregate_cache_write_forwarded(r, p);
     }
 
     return NGX_OK;
+}
+
+
+/* returns the length; p may be NULL */
+
+static size_t
+ngx_http_aggregate_cache_write_forwarded(ngx_http_request_t *r, u_char *p)
+{
+    size_t                             len;
+    ngx_table_elt_t                   *h;
+    ngx_http_aggregate_header_iter_t   it;
+
+    len = 0;
+
+    ngx_http_aggregate_header_iter(&it, &r->headers_in.headers);
+
+    while ((h = ngx_http_aggregate_header_next(&it)) != NULL) {
+
+        if (!(agg_header_flags(h->key.data, h->key.len) & AGG_HEADER_KEYED)) {
+            continue;
+        }
+
+        len += agg_cache_field_length(h->key.len)
+               + agg_cache_field_length(h->value.len);
+
+        if (p) {
+            p = agg_cache_field_write(p, h->key.data, h->key.len);
+            p = agg_cache_field_write(p, h->value.data, h->value.len);
+        }
+    }
+
+    return len;
 }
 
 

@@ -25,6 +25,8 @@ static ngx_int_t ngx_http_aggregate_cache_buffer_entry(ngx_http_request_t *r,
 static void ngx_http_aggregate_cache_release_body(void *data);
 static ngx_int_t ngx_http_aggregate_cache_set_stored_headers(
     ngx_http_request_t *r, ngx_http_aggregate_cache_ctx_t *ctx);
+static ngx_uint_t ngx_http_aggregate_cache_is_named(ngx_str_t *name,
+    ngx_str_t *common);
 static void ngx_http_aggregate_cache_set_content_type(ngx_http_request_t *r,
     ngx_str_t *value);
 static void ngx_http_aggregate_cache_set_date(ngx_http_request_t *r,
@@ -270,6 +272,8 @@ ngx_http_aggregate_cache_set_stored_headers(ngx_http_request_t *r,
     ngx_table_elt_t                           *h;
     ngx_http_aggregate_cache_served_header_t  *sets;
 
+    static ngx_str_t  content_type = ngx_string("Content-Type");
+
     sets = ngx_http_aggregate_cache_served_headers;
     p = ctx->lookup.entry.lines.data;
 
@@ -280,10 +284,7 @@ ngx_http_aggregate_cache_set_stored_headers(ngx_http_request_t *r,
         value.data = (u_char *) v.data;
         value.len = v.len;
 
-        if (name.len == 12
-            && ngx_strncasecmp(name.data, (u_char *) "content-type", 12)
-               == 0)
-        {
+        if (ngx_http_aggregate_cache_is_named(&name, &content_type)) {
             ngx_http_aggregate_cache_set_content_type(r, &value);
             continue;
         }
@@ -296,10 +297,7 @@ ngx_http_aggregate_cache_set_stored_headers(ngx_http_request_t *r,
 
         for (i = 0; sets[i].name.len; i++) {
 
-            if (name.len == sets[i].name.len
-                && ngx_strncasecmp(name.data, sets[i].name.data, name.len)
-                   == 0)
-            {
+            if (ngx_http_aggregate_cache_is_named(&name, &sets[i].name)) {
                 sets[i].handler(r, h);
                 break;
             }
@@ -307,6 +305,17 @@ ngx_http_aggregate_cache_set_stored_headers(ngx_http_request_t *r,
     }
 
     return NGX_OK;
+}
+
+
+/* most backends use the common spelling, which is faster to compare */
+
+static ngx_uint_t
+ngx_http_aggregate_cache_is_named(ngx_str_t *name, ngx_str_t *common)
+{
+    return name->len == common->len
+           && (ngx_memcmp(name->data, common->data, name->len) == 0
+               || ngx_strncasecmp(name->data, common->data, name->len) == 0);
 }
 
 

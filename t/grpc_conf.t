@@ -110,6 +110,15 @@ my @errors = (
     [ $file, 'aggregate_grpc_max_message x;', qr/invalid value/ ],
     [ $file, 'aggregate_grpc_ignore_unknown on x;', qr/among names/ ],
     [ "$file aggregate_grpc t.v1.Items;", '', qr/not allowed here/ ],
+    [ $file, 'aggregate_grpc_websocket onn;', qr/did you mean "on"/ ],
+    [ $file, 'aggregate_grpc_websocket on pin=1s;', qr/mean "ping="/ ],
+    [ $file, 'aggregate_grpc_websocket on ping=x;', qr/value "ping=x"/ ],
+    [ $file, 'aggregate_grpc_websocket on max_frame=0;', qr/"max_frame=0"/ ],
+    [ $file, 'aggregate_grpc t.v1.Items; aggregate_grpc_websocket on ping=60s;',
+      qr/"ping".*must be below "client_body_timeout" in \S+:\d+/ ],
+    [ $file, 'aggregate_grpc t.v1.Items; grpc_read_timeout 5s;
+              aggregate_grpc_websocket on;',
+      qr/"ping".*must be below "grpc_read_timeout" in \S+:\d+/ ],
 );
 
 my @good = (
@@ -119,6 +128,8 @@ my @good = (
     [ $file, 'aggregate_grpc t.v1.Items auto strip=/x;' ],
     [ $file, 'aggregate_grpc t.v1.Items/Plain get;' ],
     [ $file, 'aggregate_grpc off;' ],
+    [ $file, 'aggregate_grpc t.v1.Items; aggregate_grpc_websocket on ping=5s
+              max_frame=1k origin=a origin=b:8080;' ],
     [ "$file aggregate_grpc_descriptor items.pb;",
       'aggregate_grpc t.v1.Items;' ],
     [ 'aggregate_grpc_descriptor one.pb;', 'aggregate_grpc d.S auto;' ],

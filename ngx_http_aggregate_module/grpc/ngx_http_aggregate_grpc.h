@@ -17,6 +17,7 @@
 #include "agg_pb_status.h"
 #include "agg_pb_to_json.h"
 #include "agg_pb_wire.h"
+#include "agg_websocket.h"
 
 
 #pragma GCC visibility push(hidden)
@@ -47,6 +48,7 @@ typedef struct {
     ngx_array_t                   files;
     ngx_array_t                   calls;        /* of aggregate_grpc */
     agg_pb_pool_t                *pool;
+    ngx_module_t                 *module;       /* that of grpc_pass */
     ngx_http_handler_pt           handler;      /* that of grpc_pass */
     ngx_array_t                   variables;    /* ngx_uint_t, read early */
 } ngx_http_aggregate_grpc_main_conf_t;
@@ -96,6 +98,12 @@ typedef struct {
     ngx_msec_t                    timeout;
     size_t                        max_message;
     size_t                        max_response;
+    ngx_flag_t                    websocket;
+    ngx_msec_t                    ws_ping;
+    size_t                        max_frame;
+    ngx_array_t                  *origins;
+    u_char                       *ws_file;      /* of the directive */
+    ngx_uint_t                    ws_line;
 
     agg_pb_print_t                json;         /* from print */
 } ngx_http_aggregate_grpc_loc_conf_t;
@@ -106,7 +114,8 @@ typedef enum {
     NGX_HTTP_AGGREGATE_GRPC_ARRAY,
     NGX_HTTP_AGGREGATE_GRPC_NDJSON,
     NGX_HTTP_AGGREGATE_GRPC_SSE,
-    NGX_HTTP_AGGREGATE_GRPC_RAW                 /* a stream of HttpBody */
+    NGX_HTTP_AGGREGATE_GRPC_RAW,                /* a stream of HttpBody */
+    NGX_HTTP_AGGREGATE_GRPC_WEBSOCKET
 } ngx_http_aggregate_grpc_form_e;
 
 
@@ -156,6 +165,12 @@ typedef struct {
     ngx_event_t                   timer;
     ngx_event_t                   ping;
 
+    agg_ws_t                      ws_reader;
+    ngx_chain_t                  *ws_in;        /* read, not parsed */
+    ngx_chain_t                  *ws_bufs;      /* messages to the backend */
+    ngx_buf_t                     ws_control_buf;
+    u_char                        ws_control[AGG_WS_HEAD + AGG_WS_CONTROL];
+
     unsigned                      has_deadline:1;
     unsigned                      keepalive:1;
     unsigned                      refused:1;    /* by us, without a call */
@@ -170,6 +185,10 @@ typedef struct {
     unsigned                      cut:1;        /* instead of the last byte */
     unsigned                      replaced:1;   /* a page of nginx's */
     unsigned                      replacement_sent:1;
+    unsigned                      ws:1;
+    unsigned                      ws_half_closed:1;
+    unsigned                      ws_closed:1;
+    unsigned                      ws_alive:1;
 } ngx_http_aggregate_grpc_ctx_t;
 
 
@@ -215,6 +234,21 @@ ngx_int_t ngx_http_aggregate_grpc_refuse(ngx_http_aggregate_grpc_ctx_t *ctx,
 
 ngx_int_t ngx_http_aggregate_grpc_message(
     ngx_http_aggregate_grpc_ctx_t *ctx);
+ngx_int_t ngx_http_aggregate_grpc_one(ngx_http_aggregate_grpc_ctx_t *ctx,
+    agg_str_t *json, ngx_uint_t bind);
+
+/* ngx_http_aggregate_grpc_websocket.c */
+
+ngx_uint_t ngx_http_aggregate_grpc_ws_wanted(
+    ngx_http_aggregate_grpc_ctx_t *ctx);
+ngx_int_t ngx_http_aggregate_grpc_ws_start(
+    ngx_http_aggregate_grpc_ctx_t *ctx);
+void ngx_http_aggregate_grpc_ws_frame(ngx_buf_t *b);
+size_t ngx_http_aggregate_grpc_ws_close(ngx_http_aggregate_grpc_ctx_t *ctx,
+    u_char *frame);
+void ngx_http_aggregate_grpc_ws_late(ngx_http_aggregate_grpc_ctx_t *ctx,
+    ngx_uint_t status);
+void ngx_http_aggregate_grpc_ws_init(void);
 
 /* ngx_http_aggregate_grpc_headers.c */
 

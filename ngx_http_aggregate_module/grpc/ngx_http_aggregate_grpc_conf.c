@@ -240,6 +240,7 @@ ngx_http_aggregate_grpc_pass_handler(ngx_conf_t *cf,
         return NGX_CONF_ERROR;
     }
 
+    mcf->module = module;
     mcf->handler = clcf->handler;
 
     return NGX_CONF_OK;

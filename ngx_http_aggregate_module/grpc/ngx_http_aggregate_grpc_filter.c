@@ -37,6 +37,16 @@ ngx_http_aggregate_grpc_header_filter(ngx_http_request_t *r)
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_aggregate_grpc_module);
 
+    if (ctx && ctx->ws) {
+
+        /* that of the handshake has gone */
+
+        r->header_sent = 1;
+        r->header_only = !ctx->header_in;
+
+        return NGX_OK;
+    }
+
     if (ctx == NULL || ctx->released) {
         return ngx_http_next_header_filter(r);
     }
@@ -381,6 +391,8 @@ ngx_http_aggregate_grpc_filter_init(ngx_conf_t *cf)
 {
     ngx_http_next_header_filter = ngx_http_top_header_filter;
     ngx_http_top_header_filter = ngx_http_aggregate_grpc_header_filter;
+
+    ngx_http_aggregate_grpc_ws_init();
 
     ngx_http_next_body_filter = ngx_http_top_body_filter;
     ngx_http_top_body_filter = ngx_http_aggregate_grpc_body_filter;

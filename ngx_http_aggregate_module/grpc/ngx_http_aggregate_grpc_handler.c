@@ -7,8 +7,10 @@
 #include "ngx_http_aggregate_grpc.h"
 
 
-static ngx_int_t ngx_http_aggregate_grpc_choose(
+static ngx_int_t ngx_http_aggregate_grpc_choose_stream(
     ngx_http_aggregate_grpc_ctx_t *ctx);
+static ngx_int_t ngx_http_aggregate_grpc_choose(
+    ngx_http_aggregate_grpc_ctx_t *ctx, agg_str_t *as);
 static ngx_int_t ngx_http_aggregate_grpc_choose_single(
     ngx_http_aggregate_grpc_ctx_t *ctx, agg_str_t *method);
 static ngx_int_t ngx_http_aggregate_grpc_path(
@@ -53,7 +55,18 @@ ngx_http_aggregate_grpc_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    rc = ngx_http_aggregate_grpc_choose(ctx);
+    if (ngx_http_aggregate_grpc_ws_wanted(ctx)) {
+
+        rc = ngx_http_aggregate_grpc_choose_stream(ctx);
+
+        if (rc == NGX_OK) {
+            rc = ngx_http_aggregate_grpc_deadline(ctx);
+        }
+
+        return rc == NGX_OK ? ngx_http_aggregate_grpc_ws_start(ctx) : rc;
+    }
+
+    rc = ngx_http_aggregate_grpc_choose(ctx, NULL);
     if (rc != NGX_OK) {
         return rc;
     }
@@ -130,10 +143,56 @@ ngx_http_aggregate_grpc_refuse(ngx_http_aggregate_grpc_ctx_t *ctx,
 }
 
 
+/* a method that streams, whatever its verb */
+
+static ngx_int_t
+ngx_http_aggregate_grpc_choose_stream(ngx_http_aggregate_grpc_ctx_t *ctx)
+{
+    ngx_int_t               rc;
+    ngx_uint_t              i;
+    const agg_pb_method_t  *method;
+
+    static agg_str_t  verbs[] = {
+        { 3, (u_char *) "GET" },
+        { 4, (u_char *) "POST" },
+        { 3, (u_char *) "PUT" },
+        { 5, (u_char *) "PATCH" },
+        { 6, (u_char *) "DELETE" }
+    };
+
+    if (ctx->conf->call->post) {
+        ctx->binding = ctx->conf->call->post;
+        return NGX_OK;
+    }
+
+    for (i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+
+        rc = ngx_http_aggregate_grpc_choose(ctx, &verbs[i]);
+
+        if (rc != NGX_OK) {
+            continue;
+        }
+
+        method = ctx->binding->method;
+
+        if (method->client_streaming || method->server_streaming) {
+            ctx->refused = 0;
+            ctx->code = -1;
+            return NGX_OK;
+        }
+    }
+
+    return ngx_http_aggregate_grpc_refuse_text(ctx, NGX_HTTP_NOT_FOUND,
+                                               AGG_GRPC_NOT_FOUND,
+                                               "no stream has this path");
+}
+
+
 /* the method, by the rules or by itself */
 
 static ngx_int_t
-ngx_http_aggregate_grpc_choose(ngx_http_aggregate_grpc_ctx_t *ctx)
+ngx_http_aggregate_grpc_choose(ngx_http_aggregate_grpc_ctx_t *ctx,
+    agg_str_t *as)
 {
     agg_rc_e                         rc;
     ngx_int_t                        error;
@@ -150,6 +209,10 @@ ngx_http_aggregate_grpc_choose(ngx_http_aggregate_grpc_ctx_t *ctx)
 
     if (call->post) {
         return ngx_http_aggregate_grpc_choose_single(ctx, &method);
+    }
+
+    if (as) {
+        method = *as;
     }
 
     error = ngx_http_aggregate_grpc_path(ctx, &path, &decoded);
@@ -170,7 +233,7 @@ ngx_http_aggregate_grpc_choose(ngx_http_aggregate_grpc_ctx_t *ctx)
         return NGX_OK;
     }
 
-    if (ctx->match->nallowed) {
+    if (ctx->match->nallowed && as == NULL) {
         return ngx_http_aggregate_grpc_not_allowed(ctx, ctx->match->allowed,
                                                    ctx->match->nallowed);
     }

@@ -15,8 +15,6 @@ static ngx_int_t ngx_http_aggregate_grpc_lines(
     ngx_http_aggregate_grpc_ctx_t *ctx, agg_str_t *body);
 static ngx_uint_t ngx_http_aggregate_grpc_is_lines(
     ngx_http_aggregate_grpc_ctx_t *ctx);
-static ngx_int_t ngx_http_aggregate_grpc_one(
-    ngx_http_aggregate_grpc_ctx_t *ctx, agg_str_t *json, ngx_uint_t bind);
 static ngx_uint_t ngx_http_aggregate_grpc_in_pieces(
     ngx_http_aggregate_grpc_ctx_t *ctx);
 static ngx_int_t ngx_http_aggregate_grpc_join(
@@ -280,7 +278,7 @@ ngx_http_aggregate_grpc_lines(ngx_http_aggregate_grpc_ctx_t *ctx,
 
 /* a frame: the body first, then what the query and the path bind */
 
-static ngx_int_t
+ngx_int_t
 ngx_http_aggregate_grpc_one(ngx_http_aggregate_grpc_ctx_t *ctx,
     agg_str_t *json, ngx_uint_t bind)
 {

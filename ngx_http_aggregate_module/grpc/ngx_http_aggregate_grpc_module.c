@@ -26,6 +26,10 @@ static char *ngx_http_aggregate_grpc_ignore_unknown(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 static char *ngx_http_aggregate_grpc_stream(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
+static char *ngx_http_aggregate_grpc_websocket(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+static char *ngx_http_aggregate_grpc_check_websocket(ngx_conf_t *cf,
+    ngx_http_aggregate_grpc_loc_conf_t *conf);
 static char *ngx_http_aggregate_grpc_unknown(ngx_conf_t *cf,
     const char *const *names, ngx_str_t *value, const char *directive);
 
@@ -100,6 +104,13 @@ static ngx_command_t  ngx_http_aggregate_grpc_commands[] = {
       ngx_conf_set_size_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_aggregate_grpc_loc_conf_t, max_response),
+      NULL },
+
+    { ngx_string("aggregate_grpc_websocket"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_aggregate_grpc_websocket,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
       NULL },
 
       ngx_null_command
@@ -289,6 +300,7 @@ ngx_http_aggregate_grpc_create_loc_conf(ngx_conf_t *cf)
     conf->timeout = NGX_CONF_UNSET_MSEC;
     conf->max_message = NGX_CONF_UNSET_SIZE;
     conf->max_response = NGX_CONF_UNSET_SIZE;
+    conf->websocket = NGX_CONF_UNSET;
 
     return conf;
 }
@@ -316,6 +328,16 @@ ngx_http_aggregate_grpc_merge_loc_conf(ngx_conf_t *cf, void *parent,
                               (size_t) 4 * 1024 * 1024);
     ngx_conf_merge_size_value(conf->max_response, prev->max_response,
                               (size_t) 8 * 1024 * 1024);
+
+    if (conf->websocket == NGX_CONF_UNSET) {
+        conf->websocket = prev->websocket == NGX_CONF_UNSET
+                          ? 0 : prev->websocket;
+        conf->ws_ping = prev->ws_ping;
+        conf->max_frame = prev->max_frame;
+        conf->origins = prev->origins;
+        conf->ws_file = prev->ws_file;
+        conf->ws_line = prev->ws_line;
+    }
 
     conf->json.always_print =
                   !!(conf->print & NGX_HTTP_AGGREGATE_GRPC_PRINT_ALWAYS);
@@ -363,7 +385,10 @@ ngx_http_aggregate_grpc_wrap(ngx_conf_t *cf,
 
     if (clcf->handler == mcf->handler) {
         clcf->handler = ngx_http_aggregate_grpc_handler;
-        return NGX_CONF_OK;
+
+        return conf->websocket
+               ? ngx_http_aggregate_grpc_check_websocket(cf, conf)
+               : NGX_CONF_OK;
     }
 
     if (clcf->noname) {
@@ -634,6 +659,141 @@ ngx_http_aggregate_grpc_stream(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_aggregate_grpc_websocket(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_aggregate_grpc_loc_conf_t *glcf = conf;
+
+    ssize_t      size;
+    ngx_str_t   *value, s, *host;
+    ngx_uint_t   i;
+    ngx_msec_t   ping;
+
+    static const char *const  names[] = {
+        "on", "off", "ping=", "max_frame=", "origin=", NULL
+    };
+
+    if (glcf->websocket != NGX_CONF_UNSET) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "off") == 0 && cf->args->nelts == 2) {
+        glcf->websocket = 0;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strcmp(value[1].data, "on") != 0) {
+        return ngx_http_aggregate_grpc_unknown(cf, names, &value[1],
+                                               "aggregate_grpc_websocket");
+    }
+
+    glcf->websocket = 1;
+    glcf->ws_ping = 15000;
+    glcf->max_frame = 1024 * 1024;
+    glcf->ws_file = cf->conf_file->file.name.data;
+    glcf->ws_line = cf->conf_file->line;
+
+    for (i = 2; i < cf->args->nelts; i++) {
+
+        s = value[i];
+
+        if (ngx_strncmp(s.data, "ping=", 5) == 0) {
+            s.data += 5;
+            s.len -= 5;
+            ping = ngx_parse_time(&s, 0);
+
+            if (ping == (ngx_msec_t) NGX_ERROR) {
+                goto invalid;
+            }
+
+            glcf->ws_ping = ping;
+
+        } else if (ngx_strncmp(s.data, "max_frame=", 10) == 0) {
+            s.data += 10;
+            s.len -= 10;
+            size = ngx_parse_size(&s);
+
+            if (size == NGX_ERROR || size == 0) {
+                goto invalid;
+            }
+
+            glcf->max_frame = (size_t) size;
+
+        } else if (ngx_strncmp(s.data, "origin=", 7) == 0) {
+
+            if (glcf->origins == NULL) {
+                glcf->origins = ngx_array_create(cf->pool, 2,
+                                                 sizeof(ngx_str_t));
+                if (glcf->origins == NULL) {
+                    return NGX_CONF_ERROR;
+                }
+            }
+
+            host = ngx_array_push(glcf->origins);
+            if (host == NULL) {
+                return NGX_CONF_ERROR;
+            }
+
+            host->data = s.data + 7;
+            host->len = s.len - 7;
+
+        } else {
+            return ngx_http_aggregate_grpc_unknown(cf, names, &value[i],
+                                                   "aggregate_grpc_websocket");
+        }
+    }
+
+    return NGX_CONF_OK;
+
+invalid:
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid value \"%V\" of \"aggregate_grpc_websocket\"",
+                       &value[i]);
+
+    return NGX_CONF_ERROR;
+}
+
+
+/* nginx must not take a silence for the end before a ping breaks it */
+
+static char *
+ngx_http_aggregate_grpc_check_websocket(ngx_conf_t *cf,
+    ngx_http_aggregate_grpc_loc_conf_t *conf)
+{
+    const char                           *what;
+    ngx_http_upstream_conf_t             *ucf;
+    ngx_http_core_loc_conf_t             *clcf;
+    ngx_http_aggregate_grpc_main_conf_t  *mcf;
+
+    mcf = ngx_http_conf_get_module_main_conf(cf,
+                                             ngx_http_aggregate_grpc_module);
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    /* the configuration of an upstream is the first thing in its module's */
+
+    ucf = ((ngx_http_conf_ctx_t *) cf->ctx)->loc_conf[mcf->module->ctx_index];
+
+    if (conf->ws_ping < clcf->client_body_timeout
+        && conf->ws_ping < ucf->read_timeout)
+    {
+        return NGX_CONF_OK;
+    }
+
+    what = conf->ws_ping < clcf->client_body_timeout ? "grpc_read_timeout"
+                                                     : "client_body_timeout";
+
+    ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                  "\"ping\" of \"aggregate_grpc_websocket\" must be below "
+                  "\"%s\" in %s:%ui", what, conf->ws_file, conf->ws_line);
+
+    return NGX_CONF_ERROR;
 }
 
 

@@ -25,6 +25,8 @@ static ngx_int_t ngx_http_aggregate_grpc_finish_whole(
     ngx_http_aggregate_grpc_ctx_t *ctx);
 static ngx_int_t ngx_http_aggregate_grpc_finish_stream(
     ngx_http_aggregate_grpc_ctx_t *ctx);
+static ngx_int_t ngx_http_aggregate_grpc_finish_websocket(
+    ngx_http_aggregate_grpc_ctx_t *ctx);
 static ngx_int_t ngx_http_aggregate_grpc_send_body(
     ngx_http_aggregate_grpc_ctx_t *ctx, agg_buf_t *out);
 static ngx_int_t ngx_http_aggregate_grpc_event(
@@ -119,6 +121,9 @@ ngx_http_aggregate_grpc_stream(ngx_http_aggregate_grpc_ctx_t *ctx,
 
     if (ctx->form == NGX_HTTP_AGGREGATE_GRPC_SSE) {
         rc = ngx_http_aggregate_grpc_literal(&out, "data: ");
+
+    } else if (ctx->ws) {
+        rc = agg_buf_append(&out, "0123456789", AGG_WS_HEAD);
     }
 
     if (rc == AGG_OK
@@ -145,6 +150,10 @@ ngx_http_aggregate_grpc_stream(ngx_http_aggregate_grpc_ctx_t *ctx,
     }
 
     ngx_http_aggregate_grpc_put_buf(ctx, cl, &out);
+
+    if (ctx->ws && out.pos != out.start) {
+        ngx_http_aggregate_grpc_ws_frame(cl->buf);
+    }
 
     return ngx_http_aggregate_grpc_checked(ctx, rc, AGG_PB_GOOD);
 }
@@ -424,7 +433,9 @@ ngx_http_aggregate_grpc_finish_whole(ngx_http_aggregate_grpc_ctx_t *ctx)
 static ngx_int_t
 ngx_http_aggregate_grpc_finish_stream(ngx_http_aggregate_grpc_ctx_t *ctx)
 {
-    if (ctx->failed && ngx_http_aggregate_grpc_error_body(ctx) != NGX_OK) {
+    if (ctx->failed && !ctx->ws
+        && ngx_http_aggregate_grpc_error_body(ctx) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -450,10 +461,39 @@ ngx_http_aggregate_grpc_finish_stream(ngx_http_aggregate_grpc_ctx_t *ctx)
 
         return NGX_OK;
 
+    case NGX_HTTP_AGGREGATE_GRPC_WEBSOCKET:
+        return ngx_http_aggregate_grpc_finish_websocket(ctx);
+
     default: /* NGX_HTTP_AGGREGATE_GRPC_RAW */
         ctx->cut = ctx->failed;
         return NGX_OK;
     }
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_grpc_finish_websocket(ngx_http_aggregate_grpc_ctx_t *ctx)
+{
+    u_char        frame[AGG_WS_HEAD + AGG_WS_CONTROL];
+    size_t        len;
+    agg_buf_t     out;
+    ngx_chain_t  *cl;
+
+    if (ctx->ws_closed) {
+        return NGX_OK;
+    }
+
+    len = ngx_http_aggregate_grpc_ws_close(ctx, frame);
+
+    cl = ngx_http_aggregate_grpc_get_buf(ctx, &out);
+
+    if (cl == NULL || agg_buf_append(&out, frame, len) != AGG_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_aggregate_grpc_put_buf(ctx, cl, &out);
+
+    return NGX_OK;
 }
 
 

@@ -141,6 +141,10 @@ ngx_http_aggregate_grpc_create_request(ngx_http_request_t *r)
         return rc;
     }
 
+    if (ctx->ws && ctx->request_chain.buf) {
+        r->upstream->request_bufs->next = &ctx->request_chain;
+    }
+
     ctx->output_filter = r->upstream->output.output_filter;
     r->upstream->output.output_filter = ngx_http_aggregate_grpc_output_filter;
 
@@ -182,7 +186,8 @@ ngx_http_aggregate_grpc_lend(ngx_http_aggregate_grpc_ctx_t *ctx,
     ngx_http_aggregate_headers_set(&r->headers_in.headers, headers);
     r->headers_in.te = &te;
     r->headers_in.content_length = NULL;
-    r->headers_in.content_length_n = ngx_buf_size(&ctx->request_buf);
+    r->headers_in.content_length_n = ctx->ws ? -1
+                                     : ngx_buf_size(&ctx->request_buf);
 }
 
 
@@ -467,7 +472,7 @@ ngx_http_aggregate_grpc_output_filter(void *data, ngx_chain_t *in)
 
     rc = ctx->output_filter(data, in);
 
-    if (ctx->held && !ctx->ended && r->upstream->length == 0
+    if (ctx->header_in && !ctx->ended && r->upstream->length == 0
         && ngx_http_aggregate_grpc_end(ctx) != NGX_OK)
     {
         return NGX_ERROR;
@@ -641,6 +646,11 @@ ngx_http_aggregate_grpc_finalize_request(ngx_http_request_t *r, ngx_int_t rc)
         return;
     }
 
+    if (ctx->ws) {
+        ngx_http_aggregate_grpc_ws_late(ctx, (ngx_uint_t) rc);
+        return;
+    }
+
     if (ctx->released && !ctx->replaced) {
 
         if (u->state) {
@@ -685,7 +695,7 @@ ngx_http_aggregate_grpc_expired(ngx_event_t *ev)
     ngx_log_error(NGX_LOG_ERR, c->log, NGX_ETIMEDOUT,
                   "the deadline of \"%V\" has passed", &ctx->binding->name);
 
-    if (ctx->released && !ctx->ended) {
+    if (ctx->released && ctx->header_in && !ctx->ended) {
         ctx->failed = 1;
         ctx->code = AGG_GRPC_DEADLINE_EXCEEDED;
         ctx->status = NGX_HTTP_GATEWAY_TIME_OUT;

@@ -1,0 +1,742 @@
+
+/*
+ * Streams of gRPC both ways over a WebSocket.  The handshake is answered before
+ * the backend has said anything.  The client's frames are the body of a request
+ * that has no end: a filter of that body makes messages of them.
+ */
+
+#include "ngx_http_aggregate_grpc.h"
+#include "gw_origin.h"
+
+#include <ngx_sha1.h>
+
+
+#define NGX_HTTP_AGGREGATE_GRPC_WS_BUSY  65536  /* bytes on their way */
+
+
+static ngx_int_t ngx_http_aggregate_grpc_ws_check(
+    ngx_http_aggregate_grpc_ctx_t *ctx, ngx_str_t *key);
+static ngx_uint_t ngx_http_aggregate_grpc_ws_foreign(
+    ngx_http_aggregate_grpc_ctx_t *ctx, ngx_str_t *origin);
+static ngx_int_t ngx_http_aggregate_grpc_ws_message(
+    ngx_http_aggregate_grpc_ctx_t *ctx);
+static ngx_int_t ngx_http_aggregate_grpc_ws_accept(
+    ngx_http_aggregate_grpc_ctx_t *ctx, ngx_str_t *key);
+static ngx_int_t ngx_http_aggregate_grpc_ws_body_filter(
+    ngx_http_request_t *r, ngx_chain_t *in);
+static ngx_int_t ngx_http_aggregate_grpc_ws_read(
+    ngx_http_aggregate_grpc_ctx_t *ctx, ngx_buf_t *b, ngx_chain_t ***ll);
+static ngx_int_t ngx_http_aggregate_grpc_ws_text(
+    ngx_http_aggregate_grpc_ctx_t *ctx, ngx_chain_t ***ll);
+static ngx_uint_t ngx_http_aggregate_grpc_ws_blocked(
+    ngx_http_aggregate_grpc_ctx_t *ctx);
+static ngx_buf_t *ngx_http_aggregate_grpc_ws_buf(
+    ngx_http_aggregate_grpc_ctx_t *ctx);
+static ngx_int_t ngx_http_aggregate_grpc_ws_control(
+    ngx_http_aggregate_grpc_ctx_t *ctx, unsigned opcode, u_char *data,
+    size_t len);
+static size_t ngx_http_aggregate_grpc_ws_reason(
+    ngx_http_aggregate_grpc_ctx_t *ctx, u_char *data);
+static void ngx_http_aggregate_grpc_ws_ping(ngx_event_t *ev);
+
+
+static ngx_http_request_body_filter_pt  ngx_http_next_request_body_filter;
+
+
+ngx_uint_t
+ngx_http_aggregate_grpc_ws_wanted(ngx_http_aggregate_grpc_ctx_t *ctx)
+{
+    ngx_str_t           *upgrade;
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+
+    if (!ctx->conf->websocket || r != r->main || r->method != NGX_HTTP_GET
+        || r->http_version != NGX_HTTP_VERSION_11)
+    {
+        return 0;
+    }
+
+    upgrade = ngx_http_aggregate_grpc_find_header(&r->headers_in.headers,
+                                                  "upgrade", 7);
+
+    return upgrade && upgrade->len == 9
+           && ngx_strncasecmp(upgrade->data, (u_char *) "websocket", 9) == 0;
+}
+
+
+/* NGX_DONE, or the status of a handshake that is refused */
+
+ngx_int_t
+ngx_http_aggregate_grpc_ws_start(ngx_http_aggregate_grpc_ctx_t *ctx)
+{
+    ngx_int_t                           rc;
+    ngx_str_t                           key;
+    ngx_http_request_t                 *r;
+    ngx_http_aggregate_grpc_binding_t  *binding;
+
+    r = ctx->request;
+
+    ngx_str_null(&key);
+
+    rc = ngx_http_aggregate_grpc_ws_check(ctx, &key);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    /* whole messages, both ways */
+
+    binding = ngx_palloc(r->pool, sizeof(ngx_http_aggregate_grpc_binding_t));
+    if (binding == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    *binding = *ctx->binding;
+
+    binding->body = NULL;
+    binding->response = NULL;
+    binding->has_body = binding->method->client_streaming;
+    binding->raw_body = 0;
+    binding->raw_response = 0;
+
+    ctx->binding = binding;
+    ctx->form = NGX_HTTP_AGGREGATE_GRPC_WEBSOCKET;
+
+    rc = ngx_http_aggregate_grpc_ws_message(ctx);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (ngx_http_aggregate_grpc_ws_accept(ctx, &key) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    agg_ws_init(&ctx->ws_reader, &ctx->mem, ctx->conf->max_frame);
+
+    ctx->ws = 1;
+
+    r->keepalive = 0;
+    r->headers_in.content_length_n = NGX_MAX_OFF_T_VALUE;
+
+    r->aio = 1;
+    rc = ctx->mcf->handler(r);
+    r->aio = 0;
+
+    if (rc != NGX_DONE) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_aggregate_grpc_hook(ctx);
+
+    if (ctx->conf->ws_ping) {
+        ctx->ping.handler = ngx_http_aggregate_grpc_ws_ping;
+        ctx->ping.data = ctx;
+        ctx->ping.log = r->connection->log;
+        ctx->ws_alive = 1;
+
+        ngx_add_timer(&ctx->ping, ctx->conf->ws_ping);
+    }
+
+    ngx_http_upstream_init(r);
+
+    return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_grpc_ws_check(ngx_http_aggregate_grpc_ctx_t *ctx,
+    ngx_str_t *key)
+{
+    ngx_str_t               *value, *version, *origin;
+    ngx_http_request_t      *r;
+    const agg_pb_method_t   *method;
+
+    r = ctx->request;
+    method = ctx->binding->method;
+
+    if (!method->client_streaming && !method->server_streaming) {
+        return ngx_http_aggregate_grpc_refuse_text(ctx, NGX_HTTP_BAD_REQUEST,
+                                           AGG_GRPC_INVALID_ARGUMENT,
+                                           "the method has no stream");
+    }
+
+    value = ngx_http_aggregate_grpc_find_header(&r->headers_in.headers,
+                                                "sec-websocket-key", 17);
+    version = ngx_http_aggregate_grpc_find_header(&r->headers_in.headers,
+                                                  "sec-websocket-version",
+                                                  21);
+
+    if (value == NULL || value->len != 24 || version == NULL
+        || version->len != 2 || ngx_strncmp(version->data, "13", 2) != 0
+        || r->headers_in.content_length_n > 0 || r->headers_in.chunked)
+    {
+        return ngx_http_aggregate_grpc_refuse_text(ctx, NGX_HTTP_BAD_REQUEST,
+                                           AGG_GRPC_INVALID_ARGUMENT,
+                                           "invalid WebSocket handshake");
+    }
+
+    origin = ngx_http_aggregate_grpc_find_header(&r->headers_in.headers,
+                                                 "origin", 6);
+
+    if (origin && ngx_http_aggregate_grpc_ws_foreign(ctx, origin)) {
+        return ngx_http_aggregate_grpc_refuse_text(ctx, NGX_HTTP_FORBIDDEN,
+                                           AGG_GRPC_PERMISSION_DENIED,
+                                           "the Origin is not allowed");
+    }
+
+    *key = *value;
+
+    return NGX_OK;
+}
+
+
+/* neither the request's own host nor one of the directive's */
+
+static ngx_uint_t
+ngx_http_aggregate_grpc_ws_foreign(ngx_http_aggregate_grpc_ctx_t *ctx,
+    ngx_str_t *origin)
+{
+    ngx_str_t           *host, *hosts;
+    ngx_uint_t           i;
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+
+    host = r->headers_in.host ? &r->headers_in.host->value : NULL;
+
+    if (host && !gw_origin_foreign((u_char *) "origin", 6, origin->data,
+                                   origin->len, host->data, host->len))
+    {
+        return 0;
+    }
+
+    if (ctx->conf->origins == NULL) {
+        return 1;
+    }
+
+    hosts = ctx->conf->origins->elts;
+
+    for (i = 0; i < ctx->conf->origins->nelts; i++) {
+        if (!gw_origin_foreign((u_char *) "origin", 6, origin->data,
+                               origin->len, hosts[i].data, hosts[i].len))
+        {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+/* what the path and the query make, where the input is no stream */
+
+static ngx_int_t
+ngx_http_aggregate_grpc_ws_message(ngx_http_aggregate_grpc_ctx_t *ctx)
+{
+    ngx_int_t   rc;
+    agg_str_t   none;
+    ngx_buf_t  *b;
+
+    agg_buf_init(&ctx->wire, &ctx->mem, AGG_PB_MAX_INPUT);
+
+    if (ctx->binding->method->client_streaming) {
+        return NGX_OK;
+    }
+
+    none.len = 0;
+    none.data = NULL;
+
+    rc = ngx_http_aggregate_grpc_one(ctx, &none, 1);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    b = &ctx->request_buf;
+
+    b->start = ctx->wire.start;
+    b->pos = ctx->wire.start;
+    b->last = ctx->wire.pos;
+    b->end = ctx->wire.pos;
+    b->memory = 1;
+    b->flush = 1;
+    b->last_buf = 1;
+
+    ctx->request_chain.buf = b;
+    ctx->request_chain.next = NULL;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_grpc_ws_accept(ngx_http_aggregate_grpc_ctx_t *ctx,
+    ngx_str_t *key)
+{
+    u_char               digest[20];
+    ngx_int_t            rc;
+    ngx_str_t            hash, value;
+    ngx_sha1_t           sha1;
+    ngx_http_request_t  *r;
+
+    static u_char  guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+    r = ctx->request;
+
+    ngx_sha1_init(&sha1);
+    ngx_sha1_update(&sha1, key->data, key->len);
+    ngx_sha1_update(&sha1, guid, sizeof(guid) - 1);
+    ngx_sha1_final(digest, &sha1);
+
+    hash.len = sizeof(digest);
+    hash.data = digest;
+
+    value.data = ngx_pnalloc(r->pool, ngx_base64_encoded_length(hash.len));
+    if (value.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_encode_base64(&value, &hash);
+
+    if (ngx_http_aggregate_header_add(&r->headers_out.headers,
+                                      "Sec-WebSocket-Accept", &value)
+        == NULL)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_str_set(&value, "websocket");
+
+    if (ngx_http_aggregate_header_add(&r->headers_out.headers, "Upgrade",
+                                      &value)
+        == NULL)
+    {
+        return NGX_ERROR;
+    }
+
+    r->headers_out.status = NGX_HTTP_SWITCHING_PROTOCOLS;
+    r->headers_out.content_length_n = -1;
+
+    ctx->released = 1;
+
+    rc = ngx_http_send_header(r);
+
+    if (rc == NGX_ERROR || rc > NGX_OK
+        || ngx_http_send_special(r, NGX_HTTP_FLUSH) == NGX_ERROR)
+    {
+        return NGX_ERROR;
+    }
+
+    /* the upstream's header is to come, and goes nowhere */
+
+    r->header_sent = 0;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_grpc_ws_body_filter(ngx_http_request_t *r,
+    ngx_chain_t *in)
+{
+    ngx_int_t                       rc;
+    ngx_chain_t                    *cl, *out, **ll;
+    ngx_http_aggregate_grpc_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_aggregate_grpc_module);
+
+    if (ctx == NULL || !ctx->ws) {
+        return ngx_http_next_request_body_filter(r, in);
+    }
+
+    if (in && ngx_chain_add_copy(r->pool, &ctx->ws_in, in) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    out = NULL;
+    ll = &out;
+
+    while (ctx->ws_in) {
+
+        if (ngx_http_aggregate_grpc_ws_blocked(ctx)) {
+            break;
+        }
+
+        rc = ngx_http_aggregate_grpc_ws_read(ctx, ctx->ws_in->buf, &ll);
+
+        if (rc == NGX_AGAIN) {
+            break;
+        }
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        cl = ctx->ws_in;
+        ctx->ws_in = cl->next;
+        ngx_free_chain(r->pool, cl);
+    }
+
+    return ngx_http_next_request_body_filter(r, out);
+}
+
+
+/* NGX_AGAIN: enough is on its way; else what ends the request */
+
+static ngx_int_t
+ngx_http_aggregate_grpc_ws_read(ngx_http_aggregate_grpc_ctx_t *ctx,
+    ngx_buf_t *b, ngx_chain_t ***ll)
+{
+    u_char      code[2];
+    agg_ws_e    event;
+    ngx_int_t   rc;
+
+    for ( ;; ) {
+
+        event = agg_ws_next(&ctx->ws_reader, &b->pos, b->last);
+
+        switch (event) {
+
+        case AGG_WS_MORE:
+            return NGX_OK;
+
+        case AGG_WS_TEXT:
+            rc = ngx_http_aggregate_grpc_ws_text(ctx, ll);
+            if (rc != NGX_OK) {
+                return rc;
+            }
+
+            if (ngx_http_aggregate_grpc_ws_blocked(ctx)) {
+                return b->pos == b->last ? NGX_OK : NGX_AGAIN;
+            }
+
+            break;
+
+        case AGG_WS_PING:
+            (void) ngx_http_aggregate_grpc_ws_control(ctx, AGG_WS_OP_PONG,
+                                                 ctx->ws_reader.control,
+                                                 ctx->ws_reader.ncontrol);
+            break;
+
+        case AGG_WS_PONG:
+            ctx->ws_alive = 1;
+            break;
+
+        case AGG_WS_CLOSE:
+            (void) ngx_http_aggregate_grpc_ws_control(ctx, AGG_WS_OP_CLOSE,
+                                                 ctx->ws_reader.control,
+                                                 ctx->ws_reader.ncontrol >= 2
+                                                 ? 2 : 0);
+            return NGX_HTTP_CLIENT_CLOSED_REQUEST;
+
+        case AGG_WS_ERROR:
+            code[0] = (u_char) (ctx->ws_reader.code >> 8);
+            code[1] = (u_char) ctx->ws_reader.code;
+
+            (void) ngx_http_aggregate_grpc_ws_control(ctx, AGG_WS_OP_CLOSE,
+                                                      code, 2);
+            return NGX_HTTP_CLIENT_CLOSED_REQUEST;
+
+        default: /* AGG_WS_NOMEM */
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
+}
+
+
+/* a message, or the end of the client's side */
+
+static ngx_int_t
+ngx_http_aggregate_grpc_ws_text(ngx_http_aggregate_grpc_ctx_t *ctx,
+    ngx_chain_t ***ll)
+{
+    u_char               text[AGG_WS_CONTROL];
+    size_t               len;
+    ngx_int_t            rc;
+    ngx_buf_t           *b;
+    agg_str_t            json;
+    ngx_chain_t         *cl;
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+
+    if (ctx->ws_half_closed || !ctx->binding->method->client_streaming) {
+        return NGX_OK;
+    }
+
+    json.data = ctx->ws_reader.buf.start;
+    json.len = agg_buf_used(&ctx->ws_reader.buf);
+
+    cl = ngx_alloc_chain_link(r->pool);
+    if (cl == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (json.len == 0) {
+        ctx->ws_half_closed = 1;
+
+        b = ngx_calloc_buf(r->pool);
+        if (b == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        b->last_buf = 1;
+
+    } else {
+        b = ngx_http_aggregate_grpc_ws_buf(ctx);
+        if (b == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        agg_buf_init(&ctx->wire, &ctx->mem, AGG_PB_MAX_INPUT);
+
+        ctx->wire.start = b->start;
+        ctx->wire.pos = b->start;
+        ctx->wire.end = b->end;
+
+        rc = ngx_http_aggregate_grpc_one(ctx, &json, 0);
+
+        b->start = ctx->wire.start;
+        b->pos = ctx->wire.start;
+        b->last = rc == NGX_OK ? ctx->wire.pos : b->pos;
+        b->end = ctx->wire.end;
+
+        if (rc != NGX_OK) {
+            text[0] = 1007 >> 8;
+            text[1] = (u_char) 1007;
+
+            len = ngx_http_aggregate_grpc_ws_reason(ctx, text + 2) + 2;
+
+            (void) ngx_http_aggregate_grpc_ws_control(ctx, AGG_WS_OP_CLOSE,
+                                                      text, len);
+            return NGX_HTTP_CLIENT_CLOSED_REQUEST;
+        }
+
+        b->memory = 1;
+    }
+
+    b->flush = 1;
+
+    cl->buf = b;
+    cl->next = NULL;
+
+    **ll = cl;
+    *ll = &cl->next;
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_aggregate_grpc_ws_blocked(ngx_http_aggregate_grpc_ctx_t *ctx)
+{
+    size_t        busy;
+    ngx_chain_t  *cl;
+
+    busy = 0;
+
+    for (cl = ctx->ws_bufs; cl; cl = cl->next) {
+        busy += cl->buf->last - cl->buf->pos;
+    }
+
+    return busy > NGX_HTTP_AGGREGATE_GRPC_WS_BUSY;
+}
+
+
+/* one that was sent, or a new one */
+
+static ngx_buf_t *
+ngx_http_aggregate_grpc_ws_buf(ngx_http_aggregate_grpc_ctx_t *ctx)
+{
+    ngx_chain_t  *cl;
+
+    for (cl = ctx->ws_bufs; cl; cl = cl->next) {
+        if (cl->buf->pos == cl->buf->last) {
+            return cl->buf;
+        }
+    }
+
+    cl = ngx_alloc_chain_link(ctx->request->pool);
+    if (cl == NULL) {
+        return NULL;
+    }
+
+    cl->buf = ngx_calloc_buf(ctx->request->pool);
+    if (cl->buf == NULL) {
+        return NULL;
+    }
+
+    cl->next = ctx->ws_bufs;
+    ctx->ws_bufs = cl;
+
+    return cl->buf;
+}
+
+
+/* a control frame to the client; while one is on its way others are dropped */
+
+static ngx_int_t
+ngx_http_aggregate_grpc_ws_control(ngx_http_aggregate_grpc_ctx_t *ctx,
+    unsigned opcode, u_char *data, size_t len)
+{
+    u_char       *p;
+    ngx_buf_t    *b;
+    ngx_chain_t   out;
+
+    b = &ctx->ws_control_buf;
+
+    if (ctx->ws_closed || b->pos != b->last) {
+        return NGX_OK;
+    }
+
+    if (opcode == AGG_WS_OP_CLOSE) {
+        ctx->ws_closed = 1;
+    }
+
+    p = ctx->ws_control + AGG_WS_HEAD;
+    ngx_memcpy(p, data, len);
+
+    ngx_memzero(b, sizeof(ngx_buf_t));
+
+    b->pos = agg_ws_head(p, opcode, len);
+    b->last = p + len;
+    b->start = b->pos;
+    b->end = b->last;
+    b->memory = 1;
+    b->flush = 1;
+
+    out.buf = b;
+    out.next = NULL;
+
+    return ngx_http_output_filter(ctx->request, &out);
+}
+
+
+/* the detail, cut to what fits behind a code */
+
+static size_t
+ngx_http_aggregate_grpc_ws_reason(ngx_http_aggregate_grpc_ctx_t *ctx,
+    u_char *data)
+{
+    size_t  len;
+
+    len = ngx_min(ctx->detail.len, AGG_WS_CONTROL - 2);
+
+    while (len != 0 && !agg_utf8_valid(ctx->detail.data, len)) {
+        len--;
+    }
+
+    ngx_memcpy(data, ctx->detail.data, len);
+
+    return len;
+}
+
+
+/* a message to the client: room for a head stands before it */
+
+void
+ngx_http_aggregate_grpc_ws_frame(ngx_buf_t *b)
+{
+    b->pos = agg_ws_head(b->start + AGG_WS_HEAD, AGG_WS_OP_TEXT,
+                         (b->last - b->start) - AGG_WS_HEAD);
+}
+
+
+/* the end of a call */
+
+size_t
+ngx_http_aggregate_grpc_ws_close(ngx_http_aggregate_grpc_ctx_t *ctx,
+    u_char *frame)
+{
+    u_char    data[AGG_WS_CONTROL], *p;
+    size_t    len;
+    unsigned  code;
+
+    code = !ctx->failed ? 1000 : ctx->code > 0 ? 4000 + (unsigned) ctx->code
+                                               : 1011;
+
+    if (code > 4999) {
+        code = 4000 + AGG_GRPC_UNKNOWN;
+    }
+
+    data[0] = (u_char) (code >> 8);
+    data[1] = (u_char) code;
+    len = 2;
+
+    if (ctx->failed) {
+        len += ngx_http_aggregate_grpc_ws_reason(ctx, data + 2);
+    }
+
+    p = frame + AGG_WS_HEAD;
+    ngx_memcpy(p, data, len);
+    p = agg_ws_head(p, AGG_WS_OP_CLOSE, len);
+
+    len += frame + AGG_WS_HEAD - p;
+    ngx_memmove(frame, p, len);
+
+    ctx->ws_closed = 1;
+
+    return len;
+}
+
+
+/* nginx ends the upstream with an error */
+
+void
+ngx_http_aggregate_grpc_ws_late(ngx_http_aggregate_grpc_ctx_t *ctx,
+    ngx_uint_t status)
+{
+    u_char  data[2];
+    size_t  code;
+
+    ctx->ended = 1;
+
+    code = status == NGX_HTTP_GATEWAY_TIME_OUT
+           ? 4000 + AGG_GRPC_DEADLINE_EXCEEDED : 1011;
+
+    data[0] = (u_char) (code >> 8);
+    data[1] = (u_char) code;
+
+    (void) ngx_http_aggregate_grpc_ws_control(ctx, AGG_WS_OP_CLOSE, data, 2);
+}
+
+
+static void
+ngx_http_aggregate_grpc_ws_ping(ngx_event_t *ev)
+{
+    ngx_connection_t               *c;
+    ngx_http_request_t             *r;
+    ngx_http_aggregate_grpc_ctx_t  *ctx;
+
+    ctx = ev->data;
+    r = ctx->request;
+    c = r->connection;
+
+    ngx_http_set_log_request(c->log, r);
+
+    if (ctx->ended || r->upstream == NULL || r->upstream->cleanup == NULL) {
+        return;
+    }
+
+    if (!ctx->ws_alive) {
+
+        /* no pong within as long */
+
+        c->read->timedout = 1;
+        ngx_post_event(c->read, &ngx_posted_events);
+        return;
+    }
+
+    ctx->ws_alive = 0;
+
+    (void) ngx_http_aggregate_grpc_ws_control(ctx, AGG_WS_OP_PING, NULL, 0);
+
+    ngx_add_timer(ev, ctx->conf->ws_ping);
+}
+
+
+void
+ngx_http_aggregate_grpc_ws_init(void)
+{
+    ngx_http_next_request_body_filter = ngx_http_top_request_body_filter;
+    ngx_http_top_request_body_filter = ngx_http_aggregate_grpc_ws_body_filter;
+}

@@ -160,6 +160,10 @@ agg_ws_take(agg_ws_t *ws, u_char *p, size_t n)
     size_t   i;
     u_char  *mask, *dst;
 
+    if (n == 0) {
+        return AGG_WS_MORE;
+    }
+
     mask = ws->head + ws->size - 4;
 
     if (ws->opcode >= AGG_WS_OP_CLOSE) {
@@ -168,7 +172,7 @@ agg_ws_take(agg_ws_t *ws, u_char *p, size_t n)
 
     } else {
 
-        if (n != 0 && agg_buf_append(&ws->buf, p, n) != AGG_OK) {
+        if (agg_buf_append(&ws->buf, p, n) != AGG_OK) {
             return AGG_WS_NOMEM;
         }
 

@@ -175,6 +175,7 @@ typedef struct {
     unsigned                      keepalive:1;
     unsigned                      refused:1;    /* by us, without a call */
     unsigned                      header_in:1;  /* that of the upstream */
+    unsigned                      in_body:1;
     unsigned                      not_grpc:1;
     unsigned                      trailers_only:1;
     unsigned                      held:1;       /* the header */

@@ -322,6 +322,8 @@ ngx_http_aggregate_grpc_input_filter_init(void *data)
     r = ctx->request;
     u = r->upstream;
 
+    ctx->in_body = 1;
+
     method = r->method;
     r->method = NGX_HTTP_POST;
 
@@ -472,7 +474,7 @@ ngx_http_aggregate_grpc_output_filter(void *data, ngx_chain_t *in)
 
     rc = ctx->output_filter(data, in);
 
-    if (ctx->header_in && !ctx->ended && r->upstream->length == 0
+    if (ctx->in_body && !ctx->ended && r->upstream->length == 0
         && ngx_http_aggregate_grpc_end(ctx) != NGX_OK)
     {
         return NGX_ERROR;
@@ -695,7 +697,7 @@ ngx_http_aggregate_grpc_expired(ngx_event_t *ev)
     ngx_log_error(NGX_LOG_ERR, c->log, NGX_ETIMEDOUT,
                   "the deadline of \"%V\" has passed", &ctx->binding->name);
 
-    if (ctx->released && ctx->header_in && !ctx->ended) {
+    if (ctx->released && ctx->in_body && !ctx->ended) {
         ctx->failed = 1;
         ctx->code = AGG_GRPC_DEADLINE_EXCEEDED;
         ctx->status = NGX_HTTP_GATEWAY_TIME_OUT;

@@ -77,7 +77,7 @@ usage: ./build.sh VERB [ARGUMENTS]
                                a round of about five minutes
   bench-json                   our JSON code and cJSON, one after the other
   bench-scale [DIR]            how it grows with workers, parts, bodies, keys
-  bench-guard [-u]             instructions a request against the kept ones
+  bench-guard [-u | -q]        instructions a request against the kept ones
   help                         this text
 
 environment: BUILD_DIR ($build)

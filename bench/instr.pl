@@ -12,10 +12,11 @@
 # instead, and runs of one and three times the time.  -k keeps what callgrind
 # wrote of the longer run as build/bench/callgrind.PEER.SCENARIO.
 #
-# bench/instr.pl -g [-u]
+# bench/instr.pl -g [-u] [-q]
 #
 # The guard: our instructions against bench/guard.txt, with a tolerance of 3
-# per cent; -u writes the file anew.
+# per cent; -u writes the file anew.  -q is for every change: two scenarios,
+# fewer requests, and 10 per cent.
 
 use strict;
 use warnings;
@@ -29,7 +30,12 @@ use Bench;
 
 my $tolerance = 3;
 my %o = (n => 300, c => 0, p => 'ours', s => 'AGG3 AGG3P AGG10');
-getopts('p:s:n:c:kgu', \%o) or exit 2;
+getopts('p:s:n:c:kguq', \%o) or exit 2;
+
+if ($o{q}) {
+    $tolerance = 10;
+    $o{n} = 50;
+}
 
 $| = 1;
 
@@ -135,7 +141,7 @@ sub guard {
     my %wanted = map { (split)[0, 1] }
         grep { /^\w/ } split /\n/, Bench::read_file($file);
 
-    for my $name (qw(AGG3 SHAPE L1)) {
+    for my $name ($o{q} ? qw(AGG3 SHAPE) : qw(AGG3 SHAPE L1)) {
         my $got = instructions($peer, scenario($name, $peer));
         my $before = $wanted{$name} || $got;
         my $more = 100 * ($got / $before - 1);
@@ -149,7 +155,7 @@ sub guard {
     }
 
     Bench::write_file($file, "# thousands of instructions a request; see"
-        . " \"./build.sh bench-guard\"\n\n" . join('', @lines)) if $o{u};
+        . " \"./build.sh bench-guard\"\n\n" . join('', @lines)) if $o{u} && !$o{q};
 
     return $failed && !$o{u} ? 1 : 0;
 }

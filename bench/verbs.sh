@@ -64,14 +64,17 @@ verb_bench()
 }
 
 
-# bench-guard [-u]
+# bench-guard [-u | -q]; -q is what CI runs
 verb_bench-guard()
 {
-    packages perl wrk redis-server valgrind gcc libc6-dev
+    packages perl wrk redis-server strace valgrind gcc libc6-dev util-linux
     (lock; modules_stock) || exit 1
 
     perl "$top/bench/instr.pl" -g "$@"
+
     local status=$?
+
+    [ "${1:-}" != -q ] || return $status
 
     perl "$top/bench/cost.pl" -g "$@" && return $status
 }

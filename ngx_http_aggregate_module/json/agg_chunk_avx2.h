@@ -23,7 +23,6 @@ typedef struct {
     __m256i  spaces;
     __m256i  up;                    /* makes digits the highest signed bytes */
     __m256i  most;
-    __m256i  two;
 } agg_avx2_bytes_t;
 
 
@@ -52,10 +51,7 @@ agg_avx2_bytes(agg_avx2_bytes_t *k)
     k->up = _mm256_set1_epi8(0x7f - '9');
     k->most = _mm256_set1_epi8(0x7f - 10);
 
-    k->two = _mm256_set1_epi8(2);
-
-    __asm__ ("" : "+x" (k->spaces), "+x" (k->up), "+x" (k->most),
-             "+x" (k->two));
+    __asm__ ("" : "+x" (k->spaces), "+x" (k->up), "+x" (k->most));
 }
 
 
@@ -84,18 +80,15 @@ agg_avx2_equal(const agg_avx2_chunk_t *chunk, const agg_avx2_bytes_t *k,
 }
 
 
-/*
- * [ and ] become { and }, and the three from { to } the lowest: the one
- * between these, and a backslash with it, is found too
- */
+/* [ and ] become { and } */
 
 agg_core_inline AGG_CORE_TARGET __m256i
 agg_avx2_brackets(__m256i part, const agg_avx2_bytes_t *k)
 {
-    part = _mm256_sub_epi8(_mm256_or_si256(part, k->byte[AGG_CORE_LOWER]),
-                           k->byte[AGG_CORE_OPEN]);
+    part = _mm256_or_si256(part, k->byte[AGG_CORE_LOWER]);
 
-    return _mm256_cmpeq_epi8(_mm256_min_epu8(part, k->two), part);
+    return _mm256_or_si256(_mm256_cmpeq_epi8(part, k->byte[AGG_CORE_OPEN]),
+                           _mm256_cmpeq_epi8(part, k->byte[AGG_CORE_CLOSE]));
 }
 
 

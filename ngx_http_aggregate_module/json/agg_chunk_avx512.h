@@ -17,7 +17,6 @@ typedef struct {
 typedef struct {
     __m512i  byte[AGG_CORE_BYTES];
     __m512i  spaces;
-    __m512i  two;
 } agg_avx512_bytes_t;
 
 
@@ -46,9 +45,8 @@ agg_avx512_bytes(agg_avx512_bytes_t *k)
     }
 
     k->spaces = agg_avx512_table(spaces);
-    k->two = _mm512_set1_epi8(2);
 
-    __asm__ ("" : "+v" (k->spaces), "+v" (k->two));
+    __asm__ ("" : "+v" (k->spaces));
 }
 
 
@@ -73,11 +71,12 @@ agg_core_inline AGG_CORE_TARGET uint64_t
 agg_avx512_bracket(const agg_avx512_chunk_t *chunk,
     const agg_avx512_bytes_t *k)
 {
-    return _mm512_cmple_epu8_mask(
-               _mm512_sub_epi8(_mm512_or_si512(chunk->all,
-                                               k->byte[AGG_CORE_LOWER]),
-                               k->byte[AGG_CORE_OPEN]),
-               k->two);
+    __m512i  all;
+
+    all = _mm512_or_si512(chunk->all, k->byte[AGG_CORE_LOWER]);
+
+    return _mm512_cmpeq_epi8_mask(all, k->byte[AGG_CORE_OPEN])
+           | _mm512_cmpeq_epi8_mask(all, k->byte[AGG_CORE_CLOSE]);
 }
 
 

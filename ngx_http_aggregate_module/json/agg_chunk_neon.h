@@ -81,17 +81,24 @@ agg_neon_equal(const agg_neon_chunk_t *chunk, const agg_neon_bytes_t *k,
 }
 
 
-/* [ and ] become { and }, and the three from { to } the lowest, up to 2 */
+/* [ and ] become { and } */
+
+agg_core_inline uint8x16_t
+agg_neon_brackets(uint8x16_t part)
+{
+    part = vorrq_u8(part, vdupq_n_u8(0x20));
+
+    return vorrq_u8(vceqq_u8(part, vdupq_n_u8('{')),
+                    vceqq_u8(part, vdupq_n_u8('}')));
+}
+
 
 agg_core_inline uint64_t
 agg_neon_bracket(const agg_neon_chunk_t *chunk, const agg_neon_bytes_t *k)
 {
     (void) k;
 
-    agg_neon_gather(chunk,
-                    vcltq_u8(vsubq_u8(vorrq_u8(b, vdupq_n_u8(0x20)),
-                                      vdupq_n_u8('{')),
-                             vdupq_n_u8(3)));
+    agg_neon_gather(chunk, agg_neon_brackets(b));
 }
 
 

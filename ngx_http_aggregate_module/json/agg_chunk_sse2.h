@@ -62,15 +62,15 @@ agg_sse2_equal(const agg_sse2_chunk_t *chunk, const agg_sse2_bytes_t *k,
 }
 
 
-/* [ and ] become { and }, and the three from { to } the lowest, up to 2 */
+/* [ and ] become { and } */
 
 agg_core_inline __m128i
 agg_sse2_brackets(__m128i part)
 {
-    part = _mm_sub_epi8(_mm_or_si128(part, _mm_set1_epi8(0x20)),
-                        _mm_set1_epi8('{'));
+    part = _mm_or_si128(part, _mm_set1_epi8(0x20));
 
-    return _mm_cmpeq_epi8(_mm_min_epu8(part, _mm_set1_epi8(2)), part);
+    return _mm_or_si128(_mm_cmpeq_epi8(part, _mm_set1_epi8('{')),
+                        _mm_cmpeq_epi8(part, _mm_set1_epi8('}')));
 }
 
 

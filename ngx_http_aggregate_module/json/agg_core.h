@@ -81,7 +81,8 @@ typedef enum {
     AGG_CORE_SLASH,
     AGG_CORE_COMMA,
     AGG_CORE_COLON,
-    AGG_CORE_OPEN,                  /* with the bit of lower case */
+    AGG_CORE_OPEN,                  /* these with the bit of lower case */
+    AGG_CORE_CLOSE,
     AGG_CORE_ZERO,
     AGG_CORE_DOT,
     AGG_CORE_LOWER,                 /* that bit */
@@ -90,7 +91,7 @@ typedef enum {
 
 
 static const u_char  agg_core_bytes[AGG_CORE_BYTES] = {
-    '"', '\\', ',', ':', '{', '0', '.', 0x20
+    '"', '\\', ',', ':', '{', '}', '0', '.', 0x20
 };
 
 
@@ -205,13 +206,13 @@ agg_core_brackets(agg_core_t *c, agg_masks_t *b, const u_char *p,
 
     do {
         i = (unsigned) agg_first(brackets);
-        ch = p[i] | 0x20;
+        ch = p[i];
 
-        /* a brace has this bit, a bracket has not */
+        /* braces have this bit, and opening ones the other */
 
-        kind = p[i] >> 5 & 1;
+        kind = ch >> 5 & 1;
 
-        if (ch == '{') {
+        if (ch & 0x02) {
 
             if (c->depth == AGG_MAX_DEPTH) {
                 return 0;
@@ -223,7 +224,7 @@ agg_core_brackets(agg_core_t *c, agg_masks_t *b, const u_char *p,
 
         } else {
 
-            if (kind != (c->kinds[0] & 1) || ch != '}') {
+            if (kind != (c->kinds[0] & 1)) {
                 return 0;
             }
 

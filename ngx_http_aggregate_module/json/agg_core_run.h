@@ -170,15 +170,15 @@ AGG_CORE(block)(const agg_scan_t *s, agg_core_t *c, const u_char *start,
 
     b->start = b->scalar & ~(b->scalar << 1);
 
+    empty = agg_core_order(c, b) & b->live;
+
+    c->string = 0 - (b->string >> 63);
+
     if (b->scalar != 0) {
         if (AGG_CORE(scalars)(b, p, &chunk, k) != 0) {
             return 0;
         }
     }
-
-    c->string = 0 - (b->string >> 63);
-
-    empty = agg_core_order(c, b) & b->live;
 
     if ((b->wrong & b->live) != 0
         || (empty != 0 && agg_core_empty(s, start, from, empty) != 0))

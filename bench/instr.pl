@@ -155,7 +155,8 @@ sub guard {
     }
 
     Bench::write_file($file, "# thousands of instructions a request; see"
-        . " \"./build.sh bench-guard\"\n\n" . join('', @lines)) if $o{u} && !$o{q};
+        . " \"./build.sh bench-guard\"\n\n" . join('', @lines))
+        if $o{u} && !$o{q};
 
     return $failed && !$o{u} ? 1 : 0;
 }

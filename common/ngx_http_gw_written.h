@@ -48,7 +48,7 @@ typedef struct {
 typedef struct ngx_http_gw_level_s  ngx_http_gw_level_t;
 
 struct ngx_http_gw_level_s {
-    ngx_str_t                  name;       /* of a location */
+    ngx_str_t                  name;       /* a location's */
 #if (NGX_PCRE)
     ngx_http_regex_t          *regex;      /* or NULL */
 #endif

@@ -10,18 +10,18 @@
 #define brk_order()  __atomic_signal_fence(__ATOMIC_SEQ_CST)
 
 
-static void brk_move(brk_breaker_t *b, brk_moment_t *m, brk_state_e to,
+static void brk_move(brk_breaker_t *b, brk_clock_t *m, brk_state_e to,
     brk_why_e why);
-static void brk_open(brk_breaker_t *b, brk_moment_t *m, brk_why_e why);
-static brk_msec_t brk_open_for(const brk_breaker_t *b, const brk_moment_t *m);
-static void brk_expire(brk_breaker_t *b, brk_moment_t *m);
-static brk_verdict_e brk_probe(brk_breaker_t *b, brk_moment_t *m,
+static void brk_open(brk_breaker_t *b, brk_clock_t *m, brk_why_e why);
+static brk_msec_t brk_open_for(const brk_breaker_t *b, const brk_clock_t *m);
+static void brk_expire(brk_breaker_t *b, brk_clock_t *m);
+static brk_verdict_e brk_probe(brk_breaker_t *b, brk_clock_t *m,
     brk_token_t *token);
 static brk_lease_t *brk_lease(brk_breaker_t *b, const brk_token_t *token);
-static void brk_record(brk_breaker_t *b, brk_moment_t *m,
+static void brk_record(brk_breaker_t *b, brk_clock_t *m,
     brk_outcome_t outcome, const brk_token_t *token);
-static void brk_trip(brk_breaker_t *b, brk_moment_t *m);
-static brk_why_e brk_tripped(const brk_breaker_t *b, const brk_moment_t *m);
+static void brk_trip(brk_breaker_t *b, brk_clock_t *m);
+static brk_why_e brk_tripped(const brk_breaker_t *b, const brk_clock_t *m);
 
 
 static const char  *brk_states[] = {
@@ -58,7 +58,7 @@ brk_init(brk_breaker_t *b, uint64_t gen, brk_msec_t now)
 
 
 brk_verdict_e
-brk_acquire(brk_breaker_t *b, brk_moment_t *m, unsigned dry,
+brk_acquire(brk_breaker_t *b, brk_clock_t *m, unsigned dry,
     brk_token_t *token, brk_msec_t *wait)
 {
     brk_msec_t     left, longest;
@@ -132,7 +132,7 @@ brk_acquire(brk_breaker_t *b, brk_moment_t *m, unsigned dry,
 
 
 void
-brk_settle(brk_breaker_t *b, brk_moment_t *m, brk_token_t *token,
+brk_settle(brk_breaker_t *b, brk_clock_t *m, brk_token_t *token,
     brk_outcome_t outcome)
 {
     brk_lease_t  *lease;
@@ -207,7 +207,7 @@ brk_settle(brk_breaker_t *b, brk_moment_t *m, brk_token_t *token,
 
 
 void
-brk_overdue(brk_breaker_t *b, brk_moment_t *m, brk_token_t *token)
+brk_overdue(brk_breaker_t *b, brk_clock_t *m, brk_token_t *token)
 {
     m->event.from = m->event.to = b->state;
 
@@ -242,7 +242,7 @@ brk_overdue(brk_breaker_t *b, brk_moment_t *m, brk_token_t *token)
 
 
 void
-brk_late(brk_breaker_t *b, brk_moment_t *m, uint64_t gen, unsigned probe)
+brk_late(brk_breaker_t *b, brk_clock_t *m, uint64_t gen, unsigned probe)
 {
     brk_token_t    token;
     brk_outcome_t  outcome;
@@ -289,7 +289,7 @@ brk_await(brk_breaker_t *b, const brk_token_t *token)
 
 
 void
-brk_resume(brk_breaker_t *b, brk_moment_t *m, const brk_token_t *token)
+brk_resume(brk_breaker_t *b, brk_clock_t *m, const brk_token_t *token)
 {
     brk_lease_t  *lease;
 
@@ -304,7 +304,7 @@ brk_resume(brk_breaker_t *b, brk_moment_t *m, const brk_token_t *token)
 
 
 void
-brk_force(brk_breaker_t *b, brk_moment_t *m, brk_state_e state)
+brk_force(brk_breaker_t *b, brk_clock_t *m, brk_state_e state)
 {
     m->event.from = m->event.to = b->state;
 
@@ -374,7 +374,7 @@ brk_why_text(unsigned why)
  */
 
 static void
-brk_move(brk_breaker_t *b, brk_moment_t *m, brk_state_e to, brk_why_e why)
+brk_move(brk_breaker_t *b, brk_clock_t *m, brk_state_e to, brk_why_e why)
 {
     brk_event_t  *e;
 
@@ -417,7 +417,7 @@ brk_move(brk_breaker_t *b, brk_moment_t *m, brk_state_e to, brk_why_e why)
 
 
 static void
-brk_open(brk_breaker_t *b, brk_moment_t *m, brk_why_e why)
+brk_open(brk_breaker_t *b, brk_clock_t *m, brk_why_e why)
 {
     if (b->state == BRK_CLOSED) {
         b->level = 1;
@@ -431,7 +431,7 @@ brk_open(brk_breaker_t *b, brk_moment_t *m, brk_why_e why)
 
 
 static brk_msec_t
-brk_open_for(const brk_breaker_t *b, const brk_moment_t *m)
+brk_open_for(const brk_breaker_t *b, const brk_clock_t *m)
 {
     uint32_t             i;
     brk_msec_t           time;
@@ -456,7 +456,7 @@ brk_open_for(const brk_breaker_t *b, const brk_moment_t *m)
 /* in half-open: a late probe has failed, one that waits is given back */
 
 static void
-brk_expire(brk_breaker_t *b, brk_moment_t *m)
+brk_expire(brk_breaker_t *b, brk_clock_t *m)
 {
     unsigned      i;
     brk_msec_t    left;
@@ -494,7 +494,7 @@ brk_expire(brk_breaker_t *b, brk_moment_t *m)
 
 
 static brk_verdict_e
-brk_probe(brk_breaker_t *b, brk_moment_t *m, brk_token_t *token)
+brk_probe(brk_breaker_t *b, brk_clock_t *m, brk_token_t *token)
 {
     unsigned      i, live;
     brk_lease_t  *lease;
@@ -564,7 +564,7 @@ brk_lease(brk_breaker_t *b, const brk_token_t *token)
 
 
 static void
-brk_record(brk_breaker_t *b, brk_moment_t *m, brk_outcome_t outcome,
+brk_record(brk_breaker_t *b, brk_clock_t *m, brk_outcome_t outcome,
     const brk_token_t *token)
 {
     if (b->window.width != m->policy->window / BRK_SLICES) {
@@ -594,7 +594,7 @@ brk_record(brk_breaker_t *b, brk_moment_t *m, brk_outcome_t outcome,
 
 
 static void
-brk_trip(brk_breaker_t *b, brk_moment_t *m)
+brk_trip(brk_breaker_t *b, brk_clock_t *m)
 {
     brk_why_e  why;
 
@@ -613,7 +613,7 @@ brk_trip(brk_breaker_t *b, brk_moment_t *m)
 /* the call has just been added: the window has slid */
 
 static brk_why_e
-brk_tripped(const brk_breaker_t *b, const brk_moment_t *m)
+brk_tripped(const brk_breaker_t *b, const brk_clock_t *m)
 {
     const brk_slice_t   *all;
     const brk_policy_t  *p;

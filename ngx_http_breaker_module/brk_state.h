@@ -167,7 +167,7 @@ typedef struct {
     brk_msec_t           now;
     uint32_t             random;          /* any 32 bits, for the jitter */
     brk_event_t          event;
-} brk_moment_t;
+} brk_clock_t;
 
 
 /* a closed breaker; "gen" is above that of any breaker of this place before */
@@ -178,25 +178,25 @@ void brk_init(brk_breaker_t *b, uint64_t gen, brk_msec_t now);
  * may go on; its token is to be settled like any other.  On BRK_REJECT "wait"
  * is the time in milliseconds after which to try again.
  */
-brk_verdict_e brk_acquire(brk_breaker_t *b, brk_moment_t *m, unsigned dry,
+brk_verdict_e brk_acquire(brk_breaker_t *b, brk_clock_t *m, unsigned dry,
     brk_token_t *token, brk_msec_t *wait);
 
 /* ends a call, once: the token is void afterwards */
-void brk_settle(brk_breaker_t *b, brk_moment_t *m, brk_token_t *token,
+void brk_settle(brk_breaker_t *b, brk_clock_t *m, brk_token_t *token,
     brk_outcome_t outcome);
 
 /*
  * The call has no response header yet and counts as slow from now on.  It is
  * to be settled all the same, as a slow or failed one.
  */
-void brk_overdue(brk_breaker_t *b, brk_moment_t *m, brk_token_t *token);
+void brk_overdue(brk_breaker_t *b, brk_clock_t *m, brk_token_t *token);
 
 /*
  * The response of a probe of generation "gen" that was settled as a success has
  * failed after its header.  It counts in the window; with "probe" it also
  * fails as a probe, if the breaker is half-open still.
  */
-void brk_late(brk_breaker_t *b, brk_moment_t *m, uint64_t gen,
+void brk_late(brk_breaker_t *b, brk_clock_t *m, uint64_t gen,
     unsigned probe);
 
 /*
@@ -226,10 +226,10 @@ brk_pass(brk_breaker_t *b, const brk_policy_t *policy, brk_msec_t now,
  * starts it anew.
  */
 void brk_await(brk_breaker_t *b, const brk_token_t *token);
-void brk_resume(brk_breaker_t *b, brk_moment_t *m, const brk_token_t *token);
+void brk_resume(brk_breaker_t *b, brk_clock_t *m, const brk_token_t *token);
 
 /* by hand: BRK_FORCED_OPEN, BRK_FORCED_CLOSED or BRK_CLOSED */
-void brk_force(brk_breaker_t *b, brk_moment_t *m, brk_state_e state);
+void brk_force(brk_breaker_t *b, brk_clock_t *m, brk_state_e state);
 
 /* probes that are under way */
 unsigned brk_live(const brk_breaker_t *b);

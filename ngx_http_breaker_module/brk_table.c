@@ -24,8 +24,8 @@
 static uint32_t *brk_buckets(brk_table_t *t);
 static brk_slot_t *brk_slots(brk_table_t *t);
 static uint32_t *brk_chain(brk_table_t *t, uint64_t hash);
-static inline int brk_glance(brk_slot_t *slot, uint32_t index, uint64_t born,
-    brk_permit_t *permit);
+static inline int brk_try_lockless(brk_slot_t *slot, uint32_t index,
+    uint64_t born, brk_permit_t *permit);
 static brk_slot_t *brk_table_take(brk_table_t *t);
 static brk_slot_t *brk_table_evict(brk_table_t *t);
 static void brk_table_chain(brk_table_t *t, brk_slot_t *slot);
@@ -118,7 +118,7 @@ brk_table_leave(brk_table_t *t)
 
 
 int
-brk_table_glance(brk_table_t *t, const brk_key_t *key,
+brk_table_try_lockless(brk_table_t *t, const brk_key_t *key,
     const brk_permit_t *hint, brk_permit_t *permit)
 {
     uint32_t     i;
@@ -130,7 +130,7 @@ brk_table_glance(brk_table_t *t, const brk_key_t *key,
         slot = &brk_slots(t)[hint->index];
 
         if (brk_read(slot->born) == hint->born) {
-            return brk_glance(slot, hint->index, hint->born, permit);
+            return brk_try_lockless(slot, hint->index, hint->born, permit);
         }
     }
 
@@ -146,7 +146,7 @@ brk_table_glance(brk_table_t *t, const brk_key_t *key,
             && slot->digest == key->digest
             && memcmp(slot->key, key->data, key->len) == 0)
         {
-            return brk_glance(slot, i, born, permit);
+            return brk_try_lockless(slot, i, born, permit);
         }
 
         i = brk_read(slot->next);
@@ -159,7 +159,7 @@ brk_table_glance(brk_table_t *t, const brk_key_t *key,
 
 
 static inline int
-brk_glance(brk_slot_t *slot, uint32_t index, uint64_t born,
+brk_try_lockless(brk_slot_t *slot, uint32_t index, uint64_t born,
     brk_permit_t *permit)
 {
     permit->born = born;
@@ -265,7 +265,7 @@ brk_table_pass(brk_table_t *t, brk_permit_t *permit,
 
 
 brk_verdict_e
-brk_table_acquire(brk_table_t *t, const brk_key_t *key, brk_moment_t *m,
+brk_table_acquire(brk_table_t *t, const brk_key_t *key, brk_clock_t *m,
     unsigned dry, brk_permit_t *permit)
 {
     brk_slot_t     *slot;
@@ -295,7 +295,7 @@ brk_table_acquire(brk_table_t *t, const brk_key_t *key, brk_moment_t *m,
 
 
 void
-brk_table_settle(brk_table_t *t, brk_permit_t *permit, brk_moment_t *m,
+brk_table_settle(brk_table_t *t, brk_permit_t *permit, brk_clock_t *m,
     brk_outcome_t outcome)
 {
     brk_slot_t  *slot;
@@ -320,7 +320,7 @@ brk_table_settle(brk_table_t *t, brk_permit_t *permit, brk_moment_t *m,
 
 
 void
-brk_table_overdue(brk_table_t *t, brk_permit_t *permit, brk_moment_t *m)
+brk_table_overdue(brk_table_t *t, brk_permit_t *permit, brk_clock_t *m)
 {
     brk_slot_t  *slot;
 
@@ -334,7 +334,7 @@ brk_table_overdue(brk_table_t *t, brk_permit_t *permit, brk_moment_t *m)
 
 
 void
-brk_table_late(brk_table_t *t, const brk_permit_t *permit, brk_moment_t *m,
+brk_table_late(brk_table_t *t, const brk_permit_t *permit, brk_clock_t *m,
     unsigned probe)
 {
     brk_slot_t  *slot;

@@ -107,16 +107,16 @@ void brk_table_enter(brk_table_t *t);
 void brk_table_leave(brk_table_t *t);
 
 /*
- * The common cases without the lock.  What is read may be of the past, and
- * then a permit is of an earlier generation, as that of a call which came a
- * little earlier.
+ * The common cases without the lock.  The state that is read may be a past
+ * one; the permit is then of an earlier generation, like that of a call which
+ * came a little earlier.
  *
- * brk_table_glance() gives 1 and a permit if the breaker of this key is closed.
- * With "hint", where the key was found the last time, no search is needed.
- * After a 0 brk_table_refuse() gives 1 and a time to wait if it is open, else
- * brk_table_acquire() has to be asked.
+ * brk_table_try_lockless() gives 1 and a permit if the breaker of this key is
+ * closed.  With "hint", where the key was found the last time, no search is
+ * needed.  After a 0 brk_table_refuse() gives 1 and a time to wait if it is
+ * open, else brk_table_acquire() decides.
  */
-int brk_table_glance(brk_table_t *t, const brk_key_t *key,
+int brk_table_try_lockless(brk_table_t *t, const brk_key_t *key,
     const brk_permit_t *hint, brk_permit_t *permit);
 int brk_table_refuse(brk_table_t *t, brk_permit_t *permit,
     const brk_policy_t *policy, brk_msec_t now, unsigned dry);
@@ -131,17 +131,17 @@ int brk_table_pass(brk_table_t *t, brk_permit_t *permit,
  * brk_table_settle(), which does nothing if its breaker has been evicted.
  */
 brk_verdict_e brk_table_acquire(brk_table_t *t, const brk_key_t *key,
-    brk_moment_t *m, unsigned dry, brk_permit_t *permit);
-void brk_table_settle(brk_table_t *t, brk_permit_t *permit, brk_moment_t *m,
+    brk_clock_t *m, unsigned dry, brk_permit_t *permit);
+void brk_table_settle(brk_table_t *t, brk_permit_t *permit, brk_clock_t *m,
     brk_outcome_t outcome);
 
 /* brk_overdue() of a call that is under way */
 void brk_table_overdue(brk_table_t *t, brk_permit_t *permit,
-    brk_moment_t *m);
+    brk_clock_t *m);
 
 /* brk_late() of a probe; "permit" is a copy from before it was settled */
 void brk_table_late(brk_table_t *t, const brk_permit_t *permit,
-    brk_moment_t *m, unsigned probe);
+    brk_clock_t *m, unsigned probe);
 
 /* needs no lock */
 uint64_t brk_table_hash(const brk_table_t *t, const uint8_t *data, size_t len);

@@ -180,7 +180,7 @@ struct ngx_http_breaker_ctx_s {
     unsigned                     grpc:1;      /* failed by a code of gRPC */
     unsigned                     decided:1;   /* the outcome is known */
     unsigned                     rejected:1;
-    unsigned                     fallen:1;    /* to the named location */
+    unsigned                     in_fallback:1; /* to the named location */
 };
 
 
@@ -247,8 +247,8 @@ ngx_int_t ngx_http_breaker_observe(ngx_http_request_t *r);
 ngx_http_breaker_ctx_t *ngx_http_breaker_get_ctx(ngx_http_request_t *r);
 
 /* the upstream will tell how it ends, and a probe when it begins */
-void ngx_http_breaker_hook(ngx_http_request_t *r, ngx_http_breaker_ctx_t *ctx,
-    ngx_http_upstream_t *u);
+void ngx_http_breaker_hook_upstream(ngx_http_request_t *r,
+    ngx_http_breaker_ctx_t *ctx, ngx_http_upstream_t *u);
 
 /* the key as it is stored: one that is too long is cut and gets a digest */
 ngx_int_t ngx_http_breaker_make_key(ngx_pool_t *pool,
@@ -258,8 +258,8 @@ ngx_int_t ngx_http_breaker_make_key(ngx_pool_t *pool,
 /* judge: each sets the outcome */
 
 /* from outside: a header goes out, or the request has been redirected */
-void ngx_http_breaker_look(ngx_http_request_t *r, ngx_http_breaker_ctx_t *ctx,
-    ngx_uint_t redirected);
+void ngx_http_breaker_observe_response(ngx_http_request_t *r,
+    ngx_http_breaker_ctx_t *ctx, ngx_uint_t redirected);
 void ngx_http_breaker_judge_status(ngx_http_breaker_ctx_t *ctx,
     ngx_uint_t status);
 void ngx_http_breaker_judge_upstream(ngx_http_request_t *r,

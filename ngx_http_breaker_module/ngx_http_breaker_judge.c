@@ -12,8 +12,8 @@ static ngx_table_elt_t *ngx_http_breaker_grpc_status(ngx_list_t *list);
 
 
 void
-ngx_http_breaker_look(ngx_http_request_t *r, ngx_http_breaker_ctx_t *ctx,
-    ngx_uint_t redirected)
+ngx_http_breaker_observe_response(ngx_http_request_t *r,
+    ngx_http_breaker_ctx_t *ctx, ngx_uint_t redirected)
 {
     ngx_uint_t            status;
     ngx_http_upstream_t  *u;
@@ -46,7 +46,7 @@ ngx_http_breaker_look(ngx_http_request_t *r, ngx_http_breaker_ctx_t *ctx,
     }
 
     if (u && u != ctx->before && u->cleanup) {
-        ngx_http_breaker_hook(r, ctx, u);
+        ngx_http_breaker_hook_upstream(r, ctx, u);
         return;
     }
 

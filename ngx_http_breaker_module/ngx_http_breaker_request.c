@@ -17,12 +17,12 @@ static ngx_http_breaker_known_t *ngx_http_breaker_known(
     ngx_http_breaker_guard_t *guard, ngx_str_t *text);
 static ngx_uint_t ngx_http_breaker_same(ngx_http_breaker_subject_t *subject,
     ngx_http_breaker_zone_t *zone, brk_key_t *key);
-static ngx_uint_t ngx_http_breaker_covered(ngx_http_request_t *r,
+static ngx_uint_t ngx_http_breaker_parent_holds_permit(ngx_http_request_t *r,
     ngx_http_breaker_zone_t *zone, brk_key_t *key);
 static ngx_int_t ngx_http_breaker_decide(ngx_http_request_t *r,
     ngx_http_breaker_ctx_t *ctx, ngx_http_breaker_guard_t *guard,
     brk_key_t *key, brk_permit_t *hint);
-static void ngx_http_breaker_wrap(ngx_http_request_t *r,
+static void ngx_http_breaker_install_handler(ngx_http_request_t *r,
     ngx_http_breaker_ctx_t *ctx);
 static ngx_int_t ngx_http_breaker_reject(ngx_http_request_t *r,
     ngx_http_breaker_ctx_t *ctx);
@@ -79,11 +79,11 @@ ngx_http_breaker_handler(ngx_http_request_t *r)
         /* an internal redirect: the permit for the same key stays */
 
         if (key && ngx_http_breaker_same(&ctx->subject, guard->zone, key)) {
-            ngx_http_breaker_wrap(r, ctx);
+            ngx_http_breaker_install_handler(r, ctx);
             return NGX_DECLINED;
         }
 
-        ngx_http_breaker_look(r, ctx, 1);
+        ngx_http_breaker_observe_response(r, ctx, 1);
         ngx_http_breaker_end(ctx, r->connection->log);
     }
 
@@ -99,7 +99,9 @@ ngx_http_breaker_handler(ngx_http_request_t *r)
         return NGX_DECLINED;
     }
 
-    if (r != r->main && ngx_http_breaker_covered(r, guard->zone, key)) {
+    if (r != r->main
+        && ngx_http_breaker_parent_holds_permit(r, guard->zone, key))
+    {
         return NGX_DECLINED;
     }
 
@@ -261,8 +263,8 @@ ngx_http_breaker_same(ngx_http_breaker_subject_t *subject,
 /* a request above this one answers for the same key */
 
 static ngx_uint_t
-ngx_http_breaker_covered(ngx_http_request_t *r, ngx_http_breaker_zone_t *zone,
-    brk_key_t *key)
+ngx_http_breaker_parent_holds_permit(ngx_http_request_t *r,
+    ngx_http_breaker_zone_t *zone, brk_key_t *key)
 {
     ngx_http_request_t      *pr;
     ngx_http_breaker_ctx_t  *ctx;
@@ -300,7 +302,7 @@ ngx_http_breaker_decide(ngx_http_request_t *r, ngx_http_breaker_ctx_t *ctx,
     blcf = ngx_http_get_module_loc_conf(r, ngx_http_breaker_module);
     ctx->log_level = blcf->log_level;
 
-    if (brk_table_glance(guard->zone->table, key, hint, permit)) {
+    if (brk_table_try_lockless(guard->zone->table, key, hint, permit)) {
         verdict = BRK_PASS;
 
     } else if (brk_table_refuse(guard->zone->table, permit,
@@ -362,14 +364,15 @@ ngx_http_breaker_decide(ngx_http_request_t *r, ngx_http_breaker_ctx_t *ctx,
     ctx->held = 1;
     ctx->settled = 0;
 
-    ngx_http_breaker_wrap(r, ctx);
+    ngx_http_breaker_install_handler(r, ctx);
 
     return NGX_DECLINED;
 }
 
 
 static void
-ngx_http_breaker_wrap(ngx_http_request_t *r, ngx_http_breaker_ctx_t *ctx)
+ngx_http_breaker_install_handler(ngx_http_request_t *r,
+    ngx_http_breaker_ctx_t *ctx)
 {
     ctx->handler = r->content_handler;
     ctx->clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
@@ -418,10 +421,10 @@ ngx_http_breaker_reject(ngx_http_request_t *r, ngx_http_breaker_ctx_t *ctx)
 
         cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
 
-        if (!ctx->fallen
+        if (!ctx->in_fallback
             && ngx_http_breaker_has_named(cscf, &fallback->name))
         {
-            ctx->fallen = 1;
+            ctx->in_fallback = 1;
 
             (void) ngx_http_named_location(r, &fallback->name);
             ngx_http_finalize_request(r, NGX_DONE);
@@ -528,7 +531,7 @@ ngx_http_breaker_content_handler(ngx_http_request_t *r)
             ngx_http_breaker_judge_upstream(r, ctx, u, NGX_OK);
 
         } else {
-            ngx_http_breaker_hook(r, ctx, u);
+            ngx_http_breaker_hook_upstream(r, ctx, u);
         }
 
         return rc;
@@ -581,8 +584,8 @@ ngx_http_breaker_clone_handler(ngx_http_request_t *r)
 
 
 void
-ngx_http_breaker_hook(ngx_http_request_t *r, ngx_http_breaker_ctx_t *ctx,
-    ngx_http_upstream_t *u)
+ngx_http_breaker_hook_upstream(ngx_http_request_t *r,
+    ngx_http_breaker_ctx_t *ctx, ngx_http_upstream_t *u)
 {
     if (ctx->upstream == u || u->finalize_request == NULL) {
         return;
@@ -689,7 +692,7 @@ ngx_http_breaker_observe(ngx_http_request_t *r)
 
     /* a redirect to a "return" comes here without another decision */
 
-    ngx_http_breaker_look(r, ctx, redirected);
+    ngx_http_breaker_observe_response(r, ctx, redirected);
 
     if (ctx->decided) {
         ngx_http_breaker_end(ctx, r->connection->log);
@@ -813,7 +816,7 @@ ngx_http_breaker_create_ctx(ngx_http_request_t *r)
     ctx->settled = 0;
     ctx->grpc = 0;
     ctx->rejected = 0;
-    ctx->fallen = 0;
+    ctx->in_fallback = 0;
 
     cln->handler = ngx_http_breaker_cleanup;
     cln->data = ctx;

@@ -93,7 +93,7 @@ ngx_http_breaker_warn_unguarded(ngx_conf_t *cf, ngx_http_gw_level_t *level,
         return;
     }
 
-    /* what is nested, or an "if", may have a handler */
+    /* a nested location, or an "if", may have a handler */
 
     if (level->clcf->handler || level->nested
         || ngx_http_gw_find(level, "if")

@@ -2,7 +2,7 @@
 #include "ngx_http_breaker.h"
 
 
-static void ngx_http_breaker_moment(brk_moment_t *moment,
+static void ngx_http_breaker_set_clock(brk_clock_t *clock,
     ngx_http_breaker_policy_t *policy);
 static void ngx_http_breaker_lock(ngx_http_breaker_zone_t *zone);
 static void ngx_http_breaker_unlock(ngx_http_breaker_zone_t *zone,
@@ -78,14 +78,14 @@ ngx_http_breaker_acquire(ngx_http_breaker_zone_t *zone,
     ngx_http_breaker_policy_t *policy, brk_key_t *key, ngx_uint_t dry,
     brk_permit_t *permit, ngx_uint_t level, ngx_log_t *log)
 {
-    brk_moment_t   moment;
+    brk_clock_t    clock;
     brk_verdict_e  verdict;
 
-    ngx_http_breaker_moment(&moment, policy);
+    ngx_http_breaker_set_clock(&clock, policy);
 
     ngx_http_breaker_lock(zone);
 
-    verdict = brk_table_acquire(zone->table, key, &moment, dry != 0, permit);
+    verdict = brk_table_acquire(zone->table, key, &clock, dry != 0, permit);
 
     ngx_http_breaker_unlock(zone, log);
 
@@ -94,9 +94,9 @@ ngx_http_breaker_acquire(ngx_http_breaker_zone_t *zone,
         return verdict;
     }
 
-    if (moment.event.from != moment.event.to) {
+    if (clock.event.from != clock.event.to) {
         ngx_http_breaker_log_event(zone, (u_char *) key->data, key->len,
-                                   &moment.event, level, log);
+                                   &clock.event, level, log);
     }
 
     return verdict;
@@ -107,7 +107,7 @@ void
 ngx_http_breaker_settle(ngx_http_breaker_ctx_t *ctx, ngx_log_t *log)
 {
     brk_outcome_t             outcome;
-    brk_moment_t              moment;
+    brk_clock_t               clock;
     ngx_http_breaker_zone_t  *zone;
 
     zone = ctx->subject.zone;
@@ -120,35 +120,35 @@ ngx_http_breaker_settle(ngx_http_breaker_ctx_t *ctx, ngx_log_t *log)
         return;
     }
 
-    ngx_http_breaker_moment(&moment, ctx->policy);
+    ngx_http_breaker_set_clock(&clock, ctx->policy);
 
     ngx_http_breaker_lock(zone);
 
-    brk_table_settle(zone->table, &ctx->permit, &moment, outcome);
+    brk_table_settle(zone->table, &ctx->permit, &clock, outcome);
 
     ngx_http_breaker_unlock(zone, log);
 
-    ngx_http_breaker_log_call(ctx, &moment.event, log);
+    ngx_http_breaker_log_call(ctx, &clock.event, log);
 }
 
 
 void
 ngx_http_breaker_overdue(ngx_http_breaker_ctx_t *ctx, ngx_log_t *log)
 {
-    brk_moment_t              moment;
+    brk_clock_t               clock;
     ngx_http_breaker_zone_t  *zone;
 
     zone = ctx->subject.zone;
 
-    ngx_http_breaker_moment(&moment, ctx->policy);
+    ngx_http_breaker_set_clock(&clock, ctx->policy);
 
     ngx_http_breaker_lock(zone);
 
-    brk_table_overdue(zone->table, &ctx->permit, &moment);
+    brk_table_overdue(zone->table, &ctx->permit, &clock);
 
     ngx_http_breaker_unlock(zone, log);
 
-    ngx_http_breaker_log_call(ctx, &moment.event, log);
+    ngx_http_breaker_log_call(ctx, &clock.event, log);
 }
 
 
@@ -156,20 +156,20 @@ void
 ngx_http_breaker_late(ngx_http_breaker_ctx_t *ctx, ngx_uint_t probe,
     ngx_log_t *log)
 {
-    brk_moment_t              moment;
+    brk_clock_t               clock;
     ngx_http_breaker_zone_t  *zone;
 
     zone = ctx->subject.zone;
 
-    ngx_http_breaker_moment(&moment, ctx->policy);
+    ngx_http_breaker_set_clock(&clock, ctx->policy);
 
     ngx_http_breaker_lock(zone);
 
-    brk_table_late(zone->table, &ctx->permit, &moment, probe != 0);
+    brk_table_late(zone->table, &ctx->permit, &clock, probe != 0);
 
     ngx_http_breaker_unlock(zone, log);
 
-    ngx_http_breaker_log_call(ctx, &moment.event, log);
+    ngx_http_breaker_log_call(ctx, &clock.event, log);
 }
 
 
@@ -196,16 +196,16 @@ ngx_http_breaker_resume(ngx_http_breaker_zone_t *zone,
     ngx_http_breaker_policy_t *policy, brk_permit_t *permit, ngx_log_t *log)
 {
     brk_slot_t    *slot;
-    brk_moment_t   moment;
+    brk_clock_t    clock;
 
-    ngx_http_breaker_moment(&moment, policy);
+    ngx_http_breaker_set_clock(&clock, policy);
 
     ngx_http_breaker_lock(zone);
 
     slot = brk_table_slot(zone->table, permit->index, permit->born);
 
     if (slot) {
-        brk_resume(&slot->breaker, &moment, &permit->token);
+        brk_resume(&slot->breaker, &clock, &permit->token);
     }
 
     ngx_http_breaker_unlock(zone, log);
@@ -217,16 +217,16 @@ ngx_http_breaker_force(ngx_http_breaker_zone_t *zone, brk_key_t *key,
     brk_state_e state, brk_event_t *event, ngx_log_t *log)
 {
     brk_slot_t    *slot;
-    brk_moment_t   moment;
+    brk_clock_t    clock;
 
-    ngx_http_breaker_moment(&moment, NULL);
+    ngx_http_breaker_set_clock(&clock, NULL);
 
     ngx_http_breaker_lock(zone);
 
     slot = brk_table_find(zone->table, key);
 
     if (slot) {
-        brk_force(&slot->breaker, &moment, state);
+        brk_force(&slot->breaker, &clock, state);
         brk_table_place(zone->table, slot, 1);
     }
 
@@ -236,12 +236,12 @@ ngx_http_breaker_force(ngx_http_breaker_zone_t *zone, brk_key_t *key,
         return NGX_DECLINED;
     }
 
-    if (moment.event.from != moment.event.to) {
+    if (clock.event.from != clock.event.to) {
         ngx_http_breaker_log_event(zone, (u_char *) key->data, key->len,
-                                   &moment.event, NGX_LOG_WARN, log);
+                                   &clock.event, NGX_LOG_WARN, log);
     }
 
-    *event = moment.event;
+    *event = clock.event;
 
     return NGX_OK;
 }
@@ -288,7 +288,7 @@ ngx_http_breaker_peek_at(ngx_http_breaker_zone_t *zone, ngx_uint_t index,
 
 
 static void
-ngx_http_breaker_moment(brk_moment_t *moment,
+ngx_http_breaker_set_clock(brk_clock_t *clock,
     ngx_http_breaker_policy_t *policy)
 {
     /* xorshift: random() for each call would cost more than the breaker */
@@ -303,11 +303,11 @@ ngx_http_breaker_moment(brk_moment_t *moment,
     state ^= state >> 17;
     state ^= state << 5;
 
-    moment->policy = policy ? &policy->policy : NULL;
-    moment->now = ngx_current_msec;
-    moment->random = state;
-    moment->event.from = 0;
-    moment->event.to = 0;
+    clock->policy = policy ? &policy->policy : NULL;
+    clock->now = ngx_current_msec;
+    clock->random = state;
+    clock->event.from = 0;
+    clock->event.to = 0;
 }
 
 

@@ -184,7 +184,7 @@ struct ngx_http_aggregate_part_s {
 
     ngx_http_aggregate_reason_e      reason;
     ngx_uint_t                       status;        /* 0: none was sent */
-    ngx_http_request_t              *response;      /* it, or its failure */
+    ngx_http_request_t              *response;      /* or its failure */
     ngx_http_aggregate_fetch_t      *failure;       /* the first that failed */
     agg_piece_t                     *lacks;         /* without a value */
     agg_str_t                        value;         /* the answer's member */

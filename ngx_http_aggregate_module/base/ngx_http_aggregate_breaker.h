@@ -19,7 +19,7 @@
 ngx_http_variable_value_t *ngx_http_aggregate_breaker_result(
     ngx_http_request_t *r);
 
-/* it was closed when it let the request through, or there is none */
+/* not zero: closed when it let the request through, or there is none */
 ngx_uint_t ngx_http_aggregate_breaker_closed(ngx_http_request_t *r);
 
 /* the breaker was open, and the backend has not been asked */

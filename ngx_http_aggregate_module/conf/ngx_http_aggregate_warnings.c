@@ -9,7 +9,7 @@
                   &(where)->file, (where)->line)
 
 
-/* so many URIs without a location are told of, one by one */
+/* at most this many URIs without a location are named */
 
 #define NGX_HTTP_AGGREGATE_LOST_MAX  20
 
@@ -17,7 +17,7 @@
 /* marks of a level */
 
 #define NGX_HTTP_AGGREGATE_ASKS   1      /* a location asks for others */
-#define NGX_HTTP_AGGREGATE_ASKED  2      /* it is asked for: seen */
+#define NGX_HTTP_AGGREGATE_ASKED  2      /* "asked" says so */
 
 
 typedef struct {
@@ -234,7 +234,7 @@ ngx_http_aggregate_warnings(ngx_conf_t *cf)
 }
 
 
-/* what is written beside a handler of ours */
+/* directives beside a handler of ours */
 
 static void
 ngx_http_aggregate_warn_level(ngx_conf_t *cf, ngx_http_gw_level_t *level)

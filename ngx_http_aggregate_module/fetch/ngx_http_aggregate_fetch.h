@@ -124,7 +124,7 @@ typedef struct {
 typedef struct {
     ngx_msec_t                       delay;
     ngx_uint_t                       percent;
-    agg_hedge_t                      budget;    /* of the worker */
+    agg_hedge_t                      budget;    /* for each worker */
 } ngx_http_aggregate_hedge_t;
 
 
@@ -255,7 +255,7 @@ struct ngx_http_aggregate_fetch_s {
     ngx_uint_t                       waiting;   /* how many have no result */
     ngx_http_aggregate_try_t        *current;   /* the try that runs, or the
                                                    last one */
-    ngx_http_aggregate_try_t        *second;    /* that runs beside it */
+    ngx_http_aggregate_try_t        *second;    /* runs beside it */
     ngx_http_aggregate_fetch_t      *next_hedge;
     ngx_msec_t                       hedge_time;
     ngx_http_aggregate_fetch_t      *next;      /* in the queue, of followers */
@@ -364,7 +364,7 @@ struct ngx_http_aggregate_fetches_s {
     ngx_http_aggregate_limits_t     *limits;
     ngx_http_aggregate_fetches_pt    handler;
     void                            *data;      /* the user's */
-    ngx_pool_t                      *pool;      /* of the bodies */
+    ngx_pool_t                      *pool;      /* for the bodies */
     agg_mem_t                       *mem;       /* the same */
 
     ngx_http_aggregate_fetch_root_t *root;
@@ -382,7 +382,7 @@ struct ngx_http_aggregate_fetches_s {
     ngx_http_aggregate_fetch_t      *due;       /* handlers to be called */
     ngx_http_aggregate_fetch_t     **due_last;
     ngx_http_aggregate_clock_t      *clocks;    /* those with a deadline */
-    ngx_http_aggregate_fetch_t      *hedges;    /* that may become due */
+    ngx_http_aggregate_fetch_t      *hedges;    /* may become due */
 
     ngx_event_t                      timer;
     ngx_http_posted_request_t        posted_request;

@@ -14,9 +14,9 @@
 
 
 /*
- * What a subrequest through "proxy_pass" takes from the request's pool, what
- * its value takes from that of the fetches, at most how many get it at once,
- * and what the answer takes besides
+ * The bytes that a subrequest through "proxy_pass" takes from the request's
+ * pool, and its value from that of the fetches; the number of subrequests that
+ * get them at once, at most; the bytes that the answer takes besides
  */
 
 #define NGX_HTTP_AGGREGATE_POOL_SIZE    16384
@@ -28,8 +28,9 @@
 
 static ngx_int_t ngx_http_aggregate_create_pool(
     ngx_http_aggregate_fetches_t *fs);
-static ngx_int_t ngx_http_aggregate_find_root(
+static ngx_http_aggregate_fetch_root_t *ngx_http_aggregate_create_root(
     ngx_http_aggregate_fetches_t *fs);
+static void ngx_http_aggregate_attach(ngx_http_aggregate_fetches_t *fs);
 static ngx_uint_t ngx_http_aggregate_is_stream(ngx_http_request_t *r);
 static void ngx_http_aggregate_fetches_write_handler(ngx_http_request_t *r);
 static void ngx_http_aggregate_fetches_timer_handler(ngx_event_t *ev);
@@ -92,9 +93,15 @@ ngx_http_aggregate_fetches_create(ngx_http_request_t *r,
         return NULL;
     }
 
-    if (ngx_http_aggregate_find_root(fs) != NGX_OK) {
+    fs->parent = ngx_http_aggregate_find_try(r);
+
+    fs->root = fs->parent ? fs->parent->fetches->root
+                          : ngx_http_aggregate_create_root(fs);
+    if (fs->root == NULL) {
         return NULL;
     }
+
+    ngx_http_aggregate_attach(fs);
 
     cln->handler = ngx_http_aggregate_fetches_cleanup;
     cln->data = fs;
@@ -161,51 +168,44 @@ ngx_http_aggregate_create_pool(ngx_http_aggregate_fetches_t *fs)
 }
 
 
-/*
- * A user in a subrequest of another one shares its limits.  While it waits for
- * subrequests of its own, that one does not count as running, else both could
- * wait for each other.
- */
-
-static ngx_int_t
-ngx_http_aggregate_find_root(ngx_http_aggregate_fetches_t *fs)
+static ngx_http_aggregate_fetch_root_t *
+ngx_http_aggregate_create_root(ngx_http_aggregate_fetches_t *fs)
 {
-    ngx_http_request_t               *r;
-    ngx_http_aggregate_try_t         *t;
     ngx_http_aggregate_fetch_root_t  *root;
-
-    for (r = fs->request; r != r->main; r = r->parent) {
-
-        t = ngx_http_aggregate_get_try(r);
-
-        if (t) {
-            fs->root = t->fetches->root;
-            fs->parent = t;
-
-            if (t->inner == NULL) {
-                fs->root->running--;
-            }
-
-            fs->next_inner = t->inner;
-            t->inner = fs;
-
-            return NGX_OK;
-        }
-    }
 
     root = ngx_pcalloc(fs->request->pool,
                        sizeof(ngx_http_aggregate_fetch_root_t));
     if (root == NULL) {
-        return NGX_ERROR;
+        return NULL;
     }
 
     root->first = fs;
     root->concurrency = fs->limits->concurrency;
     root->max_subrequests = fs->limits->max_subrequests;
 
-    fs->root = root;
+    return root;
+}
 
-    return NGX_OK;
+
+/*
+ * A user in a subrequest of another one shares its limits.  While it waits for
+ * subrequests of its own, that one does not count as running, else both could
+ * wait for each other.
+ */
+
+static void
+ngx_http_aggregate_attach(ngx_http_aggregate_fetches_t *fs)
+{
+    if (fs->parent == NULL) {
+        return;
+    }
+
+    if (fs->parent->inner == NULL) {
+        fs->root->running--;
+    }
+
+    fs->next_inner = fs->parent->inner;
+    fs->parent->inner = fs;
 }
 
 

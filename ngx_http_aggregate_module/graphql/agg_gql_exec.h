@@ -268,7 +268,7 @@ struct agg_gql_frame_s {
     agg_gql_object_t         *object;
     agg_str_t                 value;
     const u_char             *pos;          /* in a list */
-    const u_char             *end;          /* of the list, or around it */
+    const u_char             *end;          /* the list's, or around it */
     agg_gql_item_t           *item;         /* the items of a batch's list */
     agg_gql_wraps_t           wraps;        /* the elements' wraps */
     uint32_t                  index;        /* the field's or element's */

@@ -97,7 +97,7 @@ struct agg_gql_set_s {
     uint32_t                  nmembers;
     uint32_t                 *after;        /* the member that came last after
                                                this one, from 1; 0: first */
-    uint64_t                  lengths;      /* of names, modulo 64 */
+    uint64_t                  lengths;      /* names', modulo 64 */
     uint32_t                 *slots;
     uint32_t                  mask;
     uint32_t                  failed;       /* how often the stream has */
@@ -186,7 +186,7 @@ const u_char *agg_gql_object_read(agg_gql_set_t *set, const u_char *p,
 int agg_gql_next_element(const u_char **pos, const u_char *end);
 
 
-/* of a name as it is in a document; NONE: the set does not read it */
+/* for a name as it is in a document; NONE: the set does not read it */
 
 uint32_t agg_gql_find_member(const agg_gql_set_t *set, const agg_str_t *name);
 

@@ -435,7 +435,7 @@ agg_gql_path(const agg_path_t *path, const agg_str_t *from, agg_str_t *value)
         return agg_path_get(path, from, value) == AGG_OK;
     }
 
-    /* of duplicates the last counts */
+    /* the last one of duplicates counts */
 
     key = &path->steps[0].name;
     value->data = NULL;

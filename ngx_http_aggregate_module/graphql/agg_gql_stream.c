@@ -21,7 +21,7 @@
 
 
 typedef struct {
-    agg_gql_set_t          *set;        /* of the object, or of the elements */
+    agg_gql_set_t          *set;        /* the object's, or the elements' */
     uint32_t                index;      /* the selected field that is due */
     unsigned                list:1;
     unsigned                nullable:1; /* the elements */
@@ -31,7 +31,7 @@ typedef struct {
 typedef struct {
     const u_char           *pos;
     const u_char           *end;
-    const u_char           *run;        /* what is not copied yet begins */
+    const u_char           *run;        /* the bytes not copied yet begin */
     agg_buf_t              *out;
     unsigned                depth;
     agg_gql_level_t         levels[AGG_GQL_STREAM_DEPTH];

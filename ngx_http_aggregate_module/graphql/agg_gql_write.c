@@ -240,7 +240,7 @@ agg_gql_write_scalars(agg_buf_t *out, const agg_gql_node_t *node,
 }
 
 
-/* what agg_gql_leaf() would copy or quote, and is not null; 0: another value */
+/* a value, not null, that agg_gql_leaf() would copy or quote; 0: another one */
 
 static inline int
 agg_gql_write_scalar(agg_buf_t *out, agg_gql_scalar_e scalar,

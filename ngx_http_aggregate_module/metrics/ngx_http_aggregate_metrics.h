@@ -48,7 +48,7 @@ typedef struct {
 typedef struct ngx_http_aggregate_watch_s  ngx_http_aggregate_watch_t;
 
 
-/* whoever traces: told of the same things as the metrics are */
+/* traces, which hear of the same events as metrics */
 
 typedef struct {
     /* whether requests to backends of this request are to be watched */
@@ -286,7 +286,7 @@ ngx_http_aggregate_watch_retries(ngx_http_request_t *r, ngx_uint_t from)
 }
 
 
-/* what is known is counted on the spot */
+/* a known service is counted on the spot */
 
 static ngx_inline void
 ngx_http_aggregate_metrics_count(ngx_http_request_t *r,

@@ -53,7 +53,7 @@ struct agg_track_s {
 #define AGG_HABITS        24
 #define AGG_HABIT_SLOTS   (AGG_HABITS + 2)
 
-/* so many more misses than objects, and there are no habits any more */
+/* prediction ends when misses exceed objects by this number */
 
 #define AGG_HABIT_MISSES  48
 

@@ -122,7 +122,7 @@ ngx_http_aggregate_apply_header_filter(ngx_http_request_t *r)
 
     ctx->chosen = 0;
 
-    if (!ngx_http_aggregate_apply_meant(r, ctx)) {
+    if (!ngx_http_aggregate_apply_is_shapeable(r, ctx)) {
         return ngx_http_next_header_filter(r);
     }
 

@@ -19,12 +19,12 @@ static void ngx_http_aggregate_apply_hide(ngx_http_request_t *r,
     ngx_http_aggregate_apply_ctx_t *ctx);
 static void ngx_http_aggregate_apply_move(ngx_table_elt_t **to,
     ngx_table_elt_t **from);
-static ngx_http_aggregate_apply_ctx_t *ngx_http_aggregate_apply_known(
+static ngx_http_aggregate_apply_ctx_t *ngx_http_aggregate_apply_find_ctx(
     ngx_http_request_t *r);
 static void ngx_http_aggregate_apply_cleanup(void *data);
 static ngx_int_t ngx_http_aggregate_apply_early_filter(ngx_http_request_t *r);
 static void ngx_http_aggregate_apply_no_body(ngx_http_request_t *r);
-static void ngx_http_aggregate_apply_stand_in(ngx_http_request_t *r,
+static void ngx_http_aggregate_apply_restore_header(ngx_http_request_t *r,
     ngx_http_aggregate_apply_ctx_t *ctx);
 
 
@@ -48,7 +48,7 @@ ngx_http_aggregate_apply_handler(ngx_http_request_t *r)
 
         /* a redirect may have led out of where it was on */
 
-        ctx = ngx_http_aggregate_apply_known(r);
+        ctx = ngx_http_aggregate_apply_find_ctx(r);
 
         if (ctx) {
             ngx_http_aggregate_apply_restore(r, ctx);
@@ -181,7 +181,7 @@ ngx_http_aggregate_apply_get(ngx_http_request_t *r)
 {
     ngx_http_aggregate_apply_ctx_t  *ctx;
 
-    ctx = ngx_http_aggregate_apply_known(r);
+    ctx = ngx_http_aggregate_apply_find_ctx(r);
 
     if (ctx == NULL) {
         ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_aggregate_apply_ctx_t));
@@ -207,7 +207,7 @@ ngx_http_aggregate_apply_get(ngx_http_request_t *r)
 
 
 static ngx_http_aggregate_apply_ctx_t *
-ngx_http_aggregate_apply_known(ngx_http_request_t *r)
+ngx_http_aggregate_apply_find_ctx(ngx_http_request_t *r)
 {
     return ngx_http_aggregate_ctx_find(r,
                                       &ngx_http_aggregate_apply_filter_module,
@@ -238,7 +238,7 @@ ngx_http_aggregate_apply_early_filter(ngx_http_request_t *r)
     lcf = ngx_http_get_module_loc_conf(r, ngx_http_aggregate_apply_module);
 
     if (lcf->apply->off || (r != r->main && r->header_only)) {
-        ctx = ngx_http_aggregate_apply_known(r);
+        ctx = ngx_http_aggregate_apply_find_ctx(r);
 
         if (ctx) {
             r->buffered &= ~NGX_HTTP_AGGREGATE_APPLY_BUFFERED;
@@ -270,7 +270,7 @@ ngx_http_aggregate_apply_early_filter(ngx_http_request_t *r)
             return NGX_ERROR;
         }
 
-        if (!ctx->off && ngx_http_aggregate_apply_meant(r, ctx)) {
+        if (!ctx->off && ngx_http_aggregate_apply_is_shapeable(r, ctx)) {
             ngx_http_aggregate_apply_hide(r, ctx);
 
             rc = ngx_http_next_header_filter(r);
@@ -284,7 +284,7 @@ ngx_http_aggregate_apply_early_filter(ngx_http_request_t *r)
     }
 
     if (ctx->elts) {
-        ngx_http_aggregate_apply_stand_in(r, ctx);
+        ngx_http_aggregate_apply_restore_header(r, ctx);
     }
 
     ngx_http_aggregate_apply_restore(r, ctx);
@@ -311,7 +311,7 @@ ngx_http_aggregate_apply_no_body(ngx_http_request_t *r)
 /* does the backend's work on the headers that were withheld from it */
 
 static void
-ngx_http_aggregate_apply_stand_in(ngx_http_request_t *r,
+ngx_http_aggregate_apply_restore_header(ngx_http_request_t *r,
     ngx_http_aggregate_apply_ctx_t *ctx)
 {
     ngx_table_elt_t  *h;
@@ -379,7 +379,7 @@ ngx_http_aggregate_apply_choose(ngx_http_request_t *r,
  */
 
 ngx_uint_t
-ngx_http_aggregate_apply_meant(ngx_http_request_t *r,
+ngx_http_aggregate_apply_is_shapeable(ngx_http_request_t *r,
     ngx_http_aggregate_apply_ctx_t *ctx)
 {
     ngx_http_aggregate_apply_loc_conf_t  *lcf;

@@ -96,7 +96,7 @@ ngx_http_aggregate_apply_ctx_t *ngx_http_aggregate_apply_get(
     ngx_http_request_t *r);
 ngx_int_t ngx_http_aggregate_apply_choose(ngx_http_request_t *r,
     ngx_http_aggregate_apply_ctx_t *ctx, ngx_http_aggregate_apply_t *apply);
-ngx_uint_t ngx_http_aggregate_apply_meant(ngx_http_request_t *r,
+ngx_uint_t ngx_http_aggregate_apply_is_shapeable(ngx_http_request_t *r,
     ngx_http_aggregate_apply_ctx_t *ctx);
 ngx_uint_t ngx_http_aggregate_apply_partial(ngx_http_request_t *r);
 void ngx_http_aggregate_apply_restore(ngx_http_request_t *r,

@@ -181,7 +181,7 @@ agg_otlp_span(gw_out_block_t *out, int json, const agg_otlp_span_t *span)
 }
 
 
-/* what every span has, but for its name */
+/* the fields that every span has, but for its name */
 
 static uint8_t *
 agg_otlp_ids(uint8_t *p, const agg_otlp_span_t *span)

@@ -54,7 +54,7 @@ typedef struct {
     /* the batch: a request, whole */
     u_char                              *request;
     size_t                               start;
-    size_t                               size;     /* of both, where it ends */
+    size_t                               size;     /* both, where it ends */
     size_t                               sent;     /* from request on */
     size_t                               batch_bytes;
     ngx_uint_t                           batch_spans;

@@ -194,7 +194,7 @@ ngx_http_aggregate_exporter_body(ngx_http_aggregate_exporter_t *e,
     e->batch_bytes = size;
     e->spans -= n;
 
-    /* of that size at once: what grows is copied */
+    /* its whole size at once: a buffer that grows is copied */
 
     if (gw_out_room(&out->out,
                     room + NGX_HTTP_AGGREGATE_EXPORTER_HEAD + size + n)

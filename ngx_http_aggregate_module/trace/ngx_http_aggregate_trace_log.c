@@ -621,7 +621,7 @@ ngx_http_aggregate_trace_span(ngx_http_aggregate_trace_ctx_t *ctx,
 }
 
 
-/* what there is room for, with a space after it */
+/* as much as there is room for, with a space after it */
 
 static u_char *
 ngx_http_aggregate_trace_join(u_char *p, u_char *last, ngx_str_t *s,

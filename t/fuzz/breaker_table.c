@@ -78,12 +78,12 @@ verify(brk_table_t *t, brk_msec_t now)
 /* with and without the lock */
 
 static brk_verdict_e
-acquire(brk_table_t *t, const brk_key_t *key, brk_moment_t *m, unsigned op,
+acquire(brk_table_t *t, const brk_key_t *key, brk_clock_t *m, unsigned op,
     brk_permit_t *permit)
 {
     static brk_permit_t  none;
 
-    if ((op & 16) && brk_table_glance(t, key, &none, permit)) {
+    if ((op & 16) && brk_table_try_lockless(t, key, &none, permit)) {
         return BRK_PASS;
     }
 
@@ -96,7 +96,7 @@ acquire(brk_table_t *t, const brk_key_t *key, brk_moment_t *m, unsigned op,
 
 
 static void
-settle(brk_table_t *t, brk_permit_t *permit, brk_moment_t *m, unsigned op)
+settle(brk_table_t *t, brk_permit_t *permit, brk_clock_t *m, unsigned op)
 {
     brk_outcome_t  outcome;
 
@@ -123,7 +123,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     brk_msec_t      now;
     brk_slot_t     *slot;
     brk_table_t    *t;
-    brk_moment_t    m;
+    brk_clock_t    m;
     brk_permit_t    held[HELD];
     brk_policy_t    policy;
     brk_verdict_e   verdict;

@@ -523,6 +523,8 @@ ngx_http_glue_plan(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
     clcf->handler = ngx_http_glue_handler;
 
+    ngx_http_aggregate_fetch_use(cf);
+
     return NGX_CONF_OK;
 }
 

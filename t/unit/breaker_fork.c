@@ -95,7 +95,7 @@ worker(uint64_t seed)
     brk_key_t       key;
     brk_slot_t     *slot;
     brk_table_t    *t;
-    brk_moment_t    m;
+    brk_clock_t    m;
     brk_permit_t    hint, held[HELD];
     brk_verdict_e   verdict;
     brk_outcome_t   outcome;
@@ -123,7 +123,7 @@ worker(uint64_t seed)
         m.event.from = m.event.to = BRK_CLOSED;
 
         if (n < HELD && below(&seed, 4) == 0
-            && brk_table_glance(t, &key, &hint, &held[n]))
+            && brk_table_try_lockless(t, &key, &hint, &held[n]))
         {
 
             hold(held[n].token.gen && held[n].token.lease == 0);
@@ -133,7 +133,7 @@ worker(uint64_t seed)
         }
 
         if (n < HELD && below(&seed, 4) == 0
-            && !brk_table_glance(t, &key, &hint, &held[n])
+            && !brk_table_try_lockless(t, &key, &hint, &held[n])
             && brk_table_refuse(t, &held[n], &policy, m.now, 0))
         {
             hold(held[n].token.gen == 0 && held[n].wait <= 1000);

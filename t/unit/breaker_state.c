@@ -26,7 +26,7 @@ static const brk_policy_t  standard = {
 typedef struct {
     brk_breaker_t  b;
     brk_policy_t   p;
-    brk_moment_t   m;
+    brk_clock_t   m;
 } rig_t;
 
 

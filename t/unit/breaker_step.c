@@ -50,7 +50,7 @@ static brk_verdict_e
 acquire(brk_table_t *t, const char *text)
 {
     brk_key_t      key;
-    brk_moment_t   m;
+    brk_clock_t   m;
     brk_verdict_e  verdict;
 
     key.data = (const uint8_t *) text;
@@ -73,7 +73,7 @@ acquire(brk_table_t *t, const char *text)
 static void
 settle(brk_table_t *t, brk_outcome_t outcome)
 {
-    brk_moment_t  m;
+    brk_clock_t  m;
 
     m.policy = &policy;
     m.now = shared->now;
@@ -134,7 +134,7 @@ static void
 step_force(brk_table_t *t)
 {
     brk_slot_t    *slot;
-    brk_moment_t   m;
+    brk_clock_t   m;
 
     m.policy = &policy;
     m.now = shared->now;

@@ -58,7 +58,7 @@ acquire(brk_table_t *t, unsigned n, brk_msec_t now, brk_permit_t *permit)
 {
     char          text[32];
     brk_key_t     key;
-    brk_moment_t  m;
+    brk_clock_t  m;
 
     key = key_of(t, n, text);
     m.policy = &policy;
@@ -73,7 +73,7 @@ static void
 settle(brk_table_t *t, brk_permit_t *permit, brk_msec_t now,
     brk_outcome_t outcome)
 {
-    brk_moment_t  m;
+    brk_clock_t  m;
 
     m.policy = &policy;
     m.now = now;
@@ -125,7 +125,7 @@ static brk_verdict_e
 glance(brk_table_t *t, const brk_key_t *key, const brk_permit_t *hint,
     brk_msec_t now, brk_permit_t *permit)
 {
-    if (brk_table_glance(t, key, hint, permit)) {
+    if (brk_table_try_lockless(t, key, hint, permit)) {
         return BRK_PASS;
     }
 
@@ -372,7 +372,7 @@ test_glance(void)
           && find(t, 7)->inflight == 1, "counted");
     check(glance(t, &key, &none, 61000, &permit) == BRK_FULL, "half-open");
     check(glance(t, &key, &none, 0, &permit) == BRK_FULL, "a doubtful clock");
-    brk_table_glance(t, &key, &none, &permit);
+    brk_table_try_lockless(t, &key, &none, &permit);
     check(brk_table_refuse(t, &permit, &policy, 1000, 1) == 1
           && find(t, 7)->breaker.totals.dry_rejected == 1
           && find(t, 7)->inflight == 2, "dry run");
@@ -404,7 +404,7 @@ test_model(uint64_t seed)
     brk_slot_t            *slot;
     brk_table_t           *t;
     brk_token_t            token;
-    brk_moment_t           m;
+    brk_clock_t           m;
     brk_permit_t           permit;
     brk_outcome_t          outcome;
     brk_verdict_e          verdict, expected;

@@ -35,7 +35,7 @@ my $b = $t->backend('b', '/t/' => sub {
     our %count;
     my $n = $count{ $_[0]{path} }++;
     return $kind{ $n ? $then[$n - 1] || $then[-1] : $first };
-});
+}, '/rest' => { body => '"rest"', delay => slow(2) });
 
 my $at = 'hedge ' . int(slow(0.05) * 1000) . 'ms';
 my $n = 0;
@@ -86,7 +86,7 @@ my @cases = (
         '200 complete {"a":"fast"}', 2),
 );
 
-$t->plan(@cases + 26);
+$t->plan(@cases + 31);
 
 serve($t, cases => \@cases,
     http => q{
@@ -103,6 +103,9 @@ serve($t, cases => \@cases,
         location = /any { aggregate {
             timeout 2s; backend a /b/t/\$arg_n/\$arg_what/\$arg_then {
                 $at max=100%; } } }
+        location = /two { aggregate { timeout 20s;
+            backend a /b/t/two/hang/fast { $at max=100%; }
+            backend b /b/rest { } } }
         location = /share { aggregate { timeout 20s;
             backend a /b/t/\$arg_n/late/late { $at max=25%; } } }
         location = /tenth { aggregate { timeout 20s;
@@ -132,6 +135,14 @@ ok(aborted('/t/c/hang/fast', 1), 'the second wins, the first is cancelled');
 
 http_get('/any?n=c&what=late&then=hang');
 ok(aborted('/t/c/late/hang', 1), 'the first wins, the second is cancelled');
+
+# not only when all is done
+
+my $c = $t->connect;
+$c->request(GET => '/two');
+ok(aborted('/t/two/hang/fast', 1), 'while another part runs on');
+ok(!$c->readable(0), 'which is not there yet');
+is($c->response->body, '{"a":"fast","b":"rest"}', 'then the answer');
 
 is(http_get('/any?n=d&what=hang&then=hang')->status, 504, 'a deadline');
 ok(aborted('/t/d/hang/hang', 2), 'both are cancelled');
@@ -169,7 +180,7 @@ is(join(' ', map { $b->count("/t/i$_/hang/fast") } 1 .. 3), '2 2 2',
 
 # the client leaves
 
-my $c = $t->connect;
+$c = $t->connect;
 $c->request(GET => '/gone');
 ok(wait_for(sub { $b->count('/t/gone/hang/hang') == 2 }, 5), 'two of them');
 $c->close;
@@ -196,3 +207,5 @@ sleep(slow(0.4));
 is(http_get('/guarded_part?what=late&then=fast&n=b3')->body, '{"a":"late"}',
    'a probe');
 is($b->count('/t/b3/late/fast'), 1, 'is not hedged');
+like($t->error_log, qr/second request is sent.*n=b1/, 'the log says so');
+unlike($t->error_log, qr/second request is sent.*n=b3/, 'nor tried to be');

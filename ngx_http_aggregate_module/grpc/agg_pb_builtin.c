@@ -401,7 +401,8 @@ agg_pb_check_kind(agg_pb_loader_t *l, const char *name, agg_pb_kind_e kind)
             || f->presence != (f->oneof != AGG_PB_NONE
                                || (f->message != NULL && !f->repeated))
             || (f->message != NULL
-                && (f->message->name.len != strlen(b->type_name)
+                && (b->type_name == NULL
+                    || f->message->name.len != strlen(b->type_name)
                     || memcmp(f->message->name.data, b->type_name,
                               f->message->name.len)
                        != 0)))

@@ -49,6 +49,11 @@ typedef enum {
 } agg_pb_type_e;
 
 
+/* bytes that are read together */
+
+#define AGG_PB_PADDING  16
+
+
 /* messages whose JSON is their own; HttpBody and Empty have none */
 
 typedef enum {
@@ -74,7 +79,8 @@ typedef struct agg_pb_pool_s     agg_pb_pool_t;
 typedef struct {
     agg_str_t                 name;         /* "user_id" */
     agg_str_t                 json_name;    /* "userId" */
-    agg_str_t                 print[2];     /* ,"userId": and ,"user_id": */
+    agg_str_t                 print[2];     /* ,"userId": and ,"user_id":
+                                               and AGG_PB_PADDING bytes */
 
     uint32_t                  number;
     uint32_t                  index;        /* in message->fields */

@@ -8,6 +8,7 @@
  */
 
 
+#include "agg_block.h"
 #include "agg_pb_read.h"
 
 
@@ -30,6 +31,7 @@ static agg_rc_e agg_pb_read_unknown(agg_pb_json_t *r, agg_pb_level_t *level,
 static agg_rc_e agg_pb_mark_seen(agg_pb_json_t *r, agg_pb_level_t *level,
     const agg_pb_field_t *f, int oneof);
 static agg_rc_e agg_pb_read_field(agg_pb_json_t *r, const agg_pb_field_t *f);
+static agg_rc_e agg_pb_read_plain(agg_pb_json_t *r, const agg_pb_field_t *f);
 static agg_rc_e agg_pb_read_list(agg_pb_json_t *r, agg_pb_level_t *level);
 static agg_rc_e agg_pb_read_map(agg_pb_json_t *r, agg_pb_level_t *level);
 static agg_rc_e agg_pb_read_special(agg_pb_json_t *r, agg_pb_level_t *level);
@@ -189,6 +191,29 @@ agg_pb_read_members(agg_pb_json_t *r, agg_pb_level_t *level)
 }
 
 
+/* whether n bytes are the same; behind those of q there are others */
+
+static inline int
+agg_pb_same(const u_char *p, const u_char *end, const u_char *q, size_t n)
+{
+    if ((size_t) (end - p) < n + AGG_BLOCK) {
+        return 0;
+    }
+
+    for ( /* void */ ; n > AGG_BLOCK; n -= AGG_BLOCK) {
+
+        if (!agg_block_same(p, q, AGG_BLOCK)) {
+            return 0;
+        }
+
+        p += AGG_BLOCK;
+        q += AGG_BLOCK;
+    }
+
+    return agg_block_same(p, q, n);
+}
+
+
 /*
  * The field of the next member; NULL for one that was passed over.  Members
  * mostly come in the order of the fields, so the next one is tried first.
@@ -214,20 +239,17 @@ agg_pb_read_name(agg_pb_json_t *r, agg_pb_level_t *level,
 
     if (level->next < level->m->nfields) {
         f = &level->m->fields[level->next];
-        len = f->json_name.len;
+        len = f->print[0].len - 1;
 
-        /* a name with characters to be escaped is longer when printed */
-
-        if ((size_t) (r->end - r->p) > len + 2 && r->p[0] == '"'
-            && r->p[len + 1] == '"' && f->print[0].len == len + 4
-            && memcmp(r->p + 1, f->json_name.data, len) == 0)
-        {
-            r->p += len + 2;
+        if (agg_pb_same(r->p, r->end, f->print[0].data + 1, len)) {
+            r->p += len;
             level->next++;
             level->name = f->json_name;
             *field = f;
 
-            return agg_pb_colon(r);
+            agg_pb_space(r);
+
+            return AGG_OK;
         }
     }
 
@@ -357,6 +379,14 @@ agg_pb_read_field(agg_pb_json_t *r, const agg_pb_field_t *f)
             return agg_pb_read_message(r, f, r->w.nopen);
         }
 
+        if (f->type == AGG_PB_STRING && *r->p == '"') {
+            rc = agg_pb_read_plain(r, f);
+
+            if (rc != AGG_NOT_FOUND) {
+                return rc;
+            }
+        }
+
         return agg_pb_scalar(r, f, 1, !f->presence, &drop);
     }
 
@@ -370,6 +400,69 @@ agg_pb_read_field(agg_pb_json_t *r, const agg_pb_field_t *f)
                      r->w.nopen);
 
     return rc;
+}
+
+
+/*
+ * A string without escapes, of ASCII alone, and not at the end of the text is
+ * found and copied by blocks.  AGG_NOT_FOUND: it is another one.
+ */
+
+static agg_rc_e
+agg_pb_read_plain(agg_pb_json_t *r, const agg_pb_field_t *f)
+{
+    size_t         len, i;
+    u_char        *dst;
+    agg_rc_e       rc;
+    unsigned       mask;
+    const u_char  *p, *start;
+
+    start = r->p + 1;
+
+    for (p = start; /* void */ ; p += AGG_BLOCK) {
+
+        if (r->end - p < AGG_BLOCK) {
+            return AGG_NOT_FOUND;
+        }
+
+        mask = agg_block_special(p);
+
+        if (mask != 0) {
+            break;
+        }
+    }
+
+    p += agg_first(mask);
+
+    if (*p != '"') {
+        return AGG_NOT_FOUND;
+    }
+
+    len = (size_t) (p - start);
+    r->p = p + 1;
+
+    if (len == 0 && !f->presence && !f->repeated) {
+        return AGG_OK;
+    }
+
+    rc = agg_pb_reserve(&r->w, sizeof(f->tag) + AGG_PB_VARINT_MAX + len
+                               + AGG_BLOCK);
+    if (rc != AGG_OK) {
+        r->p = start - 1;
+        return AGG_NOT_FOUND;
+    }
+
+    agg_pb_put_tag(&r->w, f);
+
+    dst = agg_pb_put_varint(r->w.out->pos, len);
+
+    for (i = 0; i < len; i += AGG_BLOCK) {
+        memcpy(dst + i, start + i, AGG_BLOCK);
+    }
+
+    r->w.out->pos = dst + len;
+
+    return AGG_OK;
 }
 
 

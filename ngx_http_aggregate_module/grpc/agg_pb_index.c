@@ -84,7 +84,13 @@ agg_pb_index_piece(agg_pb_printer_t *w, const agg_pb_message_t *m,
             }
         }
 
-        f = agg_pb_field_by_number(m, tag >> 3);
+        if (tag >> 3 < m->ndense) {
+            f = m->dense[tag >> 3] ? &m->fields[m->dense[tag >> 3] - 1] : NULL;
+
+        } else {
+            f = agg_pb_field_by_number(m, tag >> 3);
+        }
+
         start = p;
 
         if ((tag & 7) == AGG_PB_LEN) {

@@ -21,6 +21,7 @@
 
 static agg_rc_e agg_pb_string_special(agg_pb_json_t *r, const u_char **pos,
     agg_pb_string_t *s);
+static unsigned agg_pb_string_tail(const u_char *p, const u_char *end);
 static void agg_pb_path_text(agg_pb_json_t *r);
 static agg_rc_e agg_pb_pass_one(agg_pb_json_t *r, u_char *close);
 
@@ -120,8 +121,6 @@ agg_pb_refuse_syntax(agg_pb_json_t *r)
 agg_rc_e
 agg_pb_string(agg_pb_json_t *r, agg_pb_string_t *s)
 {
-    size_t         n;
-    u_char         tail[AGG_BLOCK] = { 0 };
     agg_rc_e       rc;
     unsigned       mask;
     const u_char  *p;
@@ -135,9 +134,7 @@ agg_pb_string(agg_pb_json_t *r, agg_pb_string_t *s)
     s->raw.data = (u_char *) p;
 
     for ( ;; ) {
-        n = (size_t) (r->end - p);
-
-        if (n >= AGG_BLOCK) {
+        if (r->end - p >= AGG_BLOCK) {
             mask = agg_block_special(p);
 
             if (mask == 0) {
@@ -146,8 +143,7 @@ agg_pb_string(agg_pb_json_t *r, agg_pb_string_t *s)
             }
 
         } else {
-            memcpy(tail, p, n);
-            mask = agg_block_special(tail) & ((1u << n) - 1);
+            mask = agg_pb_string_tail(p, r->end);
 
             if (mask == 0) {
                 r->p = r->end;
@@ -168,6 +164,19 @@ agg_pb_string(agg_pb_json_t *r, agg_pb_string_t *s)
             return rc;
         }
     }
+}
+
+
+static unsigned
+agg_pb_string_tail(const u_char *p, const u_char *end)
+{
+    size_t  n;
+    u_char  tail[AGG_BLOCK] = { 0 };
+
+    n = (size_t) (end - p);
+    memcpy(tail, p, n);
+
+    return agg_block_special(tail) & ((1u << n) - 1);
 }
 
 
@@ -334,61 +343,6 @@ agg_pb_pass_one(agg_pb_json_t *r, u_char *close)
     }
 
     r->p = p;
-
-    return AGG_OK;
-}
-
-
-/* goes to the next member or element, or behind the end */
-
-agg_rc_e
-agg_pb_next(agg_pb_json_t *r, agg_pb_level_t *level, u_char close,
-    unsigned *end)
-{
-    agg_pb_space(r);
-
-    *end = 0;
-
-    if (r->p == r->end) {
-        level->name.len = 0;
-        return agg_pb_refuse_syntax(r);
-    }
-
-    if (*r->p == close) {
-        r->p++;
-        *end = 1;
-        return AGG_OK;
-    }
-
-    if (level->first) {
-        level->first = 0;
-        return AGG_OK;
-    }
-
-    level->name.len = 0;
-
-    if (*r->p != ',') {
-        return agg_pb_refuse_syntax(r);
-    }
-
-    r->p++;
-    agg_pb_space(r);
-
-    return AGG_OK;
-}
-
-
-agg_rc_e
-agg_pb_colon(agg_pb_json_t *r)
-{
-    agg_pb_space(r);
-
-    if (r->p == r->end || *r->p != ':') {
-        return agg_pb_refuse_syntax(r);
-    }
-
-    r->p++;
-    agg_pb_space(r);
 
     return AGG_OK;
 }

@@ -43,6 +43,7 @@ agg_pb_scalar(agg_pb_json_t *r, const agg_pb_field_t *f, int tag, int absent,
     const u_char     *p;
     agg_pb_string_t   s;
 
+    bits = 0;
     *drop = 0;
 
     if (f->wire == AGG_PB_LEN) {

@@ -260,7 +260,7 @@ agg_pb_json_name(agg_mem_t *mem, agg_pb_field_t *f)
 }
 
 
-/* ,"name": */
+/* ,"name": and behind it bytes that may be read with it, as a block */
 
 static agg_rc_e
 agg_pb_print_name(agg_mem_t *mem, const agg_str_t *name, agg_str_t *print)
@@ -270,7 +270,7 @@ agg_pb_print_name(agg_mem_t *mem, const agg_str_t *name, agg_str_t *print)
     agg_buf_init(&b, mem, AGG_PB_MAX_INPUT * 2);
 
     print->len = agg_json_escaped_length(name->data, name->len) + 2;
-    print->data = mem->alloc(mem->ctx, print->len);
+    print->data = agg_pb_zalloc(mem, print->len + AGG_PB_PADDING);
 
     if (print->data == NULL) {
         return AGG_NOMEM;

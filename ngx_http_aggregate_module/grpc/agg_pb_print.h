@@ -58,6 +58,7 @@ typedef struct {
     const agg_pb_pool_t      *pool;
     const agg_pb_print_t     *print;
     const u_char             *base;
+    const u_char             *limit;        /* the end of the input */
     agg_buf_t                *out;
     agg_pb_fault_e            fault;
 
@@ -123,19 +124,24 @@ agg_pb_reread(const u_char *p, const u_char *end, uint32_t *tag,
     value->len = 0;
 
     p = agg_pb_read_tag(p, end, tag);
+
+    if (p == NULL) {
+        value->data = (u_char *) end;
+        return end;
+    }
+
     value->data = (u_char *) p;
 
     if ((*tag & 7) == AGG_PB_LEN) {
-        return agg_pb_read_len(p, end, value);
-    }
+        p = agg_pb_read_len(p, end, value);
 
-    if ((*tag & 7) == AGG_PB_START_GROUP) {
+    } else if ((*tag & 7) == AGG_PB_START_GROUP) {
         inner = p;
         p = agg_pb_skip(p, end, *tag, &inner);
         value->len = (size_t) (inner - value->data);
     }
 
-    return p;
+    return p ? p : end;
 }
 
 

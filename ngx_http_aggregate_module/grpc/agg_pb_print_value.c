@@ -9,6 +9,7 @@
 #include "gw_text.h"
 
 
+static unsigned agg_pb_print_tail(u_char *dst, const u_char *p, size_t n);
 static agg_rc_e agg_pb_print_special(agg_pb_printer_t *w, const u_char **pos,
     const u_char *end, int strict, u_char **dst);
 static u_char *agg_pb_print_escape(u_char *p, u_char c);
@@ -248,7 +249,7 @@ agg_rc_e
 agg_pb_print_string(agg_pb_printer_t *w, const u_char *p, const u_char *end,
     int strict)
 {
-    u_char    *dst, tail[AGG_BLOCK] = { 0 };
+    u_char    *dst;
     size_t     n;
     agg_rc_e   rc;
     unsigned   mask;
@@ -289,9 +290,16 @@ agg_pb_print_string(agg_pb_printer_t *w, const u_char *p, const u_char *end,
             }
 
         } else {
-            memcpy(tail, p, n);
-            memcpy(dst, tail, AGG_BLOCK);
-            mask = agg_block_special(tail) & ((1u << n) - 1);
+
+            /* what is behind the string is mostly of the input, too */
+
+            if (p >= w->base && p < w->limit && w->limit - p >= AGG_BLOCK) {
+                memcpy(dst, p, AGG_BLOCK);
+                mask = agg_block_special(p) & ((1u << n) - 1);
+
+            } else {
+                mask = agg_pb_print_tail(dst, p, n);
+            }
 
             if (mask == 0) {
                 dst += n;
@@ -313,6 +321,20 @@ agg_pb_print_string(agg_pb_printer_t *w, const u_char *p, const u_char *end,
     w->out->pos = dst;
 
     return AGG_OK;
+}
+
+
+/* less than a block: it is copied, and is told like a whole one */
+
+static unsigned
+agg_pb_print_tail(u_char *dst, const u_char *p, size_t n)
+{
+    u_char  tail[AGG_BLOCK] = { 0 };
+
+    memcpy(tail, p, n);
+    memcpy(dst, tail, AGG_BLOCK);
+
+    return agg_block_special(tail) & ((1u << n) - 1);
 }
 
 

@@ -100,6 +100,55 @@ agg_rc_e agg_pb_refuse_name(agg_pb_json_t *r, const char *what,
 agg_rc_e agg_pb_refuse_syntax(agg_pb_json_t *r);
 
 
+/* goes to the next member or element, or behind the end */
+
+static inline agg_rc_e
+agg_pb_next(agg_pb_json_t *r, agg_pb_level_t *level, u_char close,
+    unsigned *end)
+{
+    agg_pb_space(r);
+
+    *end = 0;
+
+    if (r->p < r->end && *r->p == close) {
+        r->p++;
+        *end = 1;
+        return AGG_OK;
+    }
+
+    if (level->first && r->p < r->end) {
+        level->first = 0;
+        return AGG_OK;
+    }
+
+    if (r->p == r->end || *r->p != ',') {
+        level->name.len = 0;
+        return agg_pb_refuse_syntax(r);
+    }
+
+    r->p++;
+    agg_pb_space(r);
+
+    return AGG_OK;
+}
+
+
+static inline agg_rc_e
+agg_pb_colon(agg_pb_json_t *r)
+{
+    agg_pb_space(r);
+
+    if (r->p == r->end || *r->p != ':') {
+        return agg_pb_refuse_syntax(r);
+    }
+
+    r->p++;
+    agg_pb_space(r);
+
+    return AGG_OK;
+}
+
+
 /*
  * At r->p: a string; a word such as null, 1 or 0; any value, passed over.
  * "text" is the string decoded, in the input or in r->text.
@@ -111,11 +160,8 @@ agg_rc_e agg_pb_decode(agg_pb_json_t *r, const agg_pb_string_t *s,
 int agg_pb_word(agg_pb_json_t *r, const char *word, size_t len);
 agg_rc_e agg_pb_pass(agg_pb_json_t *r);
 
-/* up to the next element or name, over a colon, up to the next value */
+/* over a name and a colon, up to the value */
 
-agg_rc_e agg_pb_next(agg_pb_json_t *r, agg_pb_level_t *level, u_char close,
-    unsigned *end);
-agg_rc_e agg_pb_colon(agg_pb_json_t *r);
 agg_rc_e agg_pb_next_member(agg_pb_json_t *r, agg_pb_level_t *level,
     agg_pb_string_t *name, unsigned *end);
 

@@ -215,6 +215,7 @@ agg_grpc_details(const agg_pb_pool_t *pool, const u_char *data, size_t len,
     size_t         used;
     u_char        *bytes, *last;
     uint32_t       tag;
+    uint64_t       n;
     agg_rc_e       rc;
     agg_str_t      status, any;
     const u_char  *p, *end;
@@ -236,8 +237,7 @@ agg_grpc_details(const agg_pb_pool_t *pool, const u_char *data, size_t len,
 
     /* the whole of it has to be valid before any of it is used */
 
-    if (agg_grpc_read_field(&status, agg_pb_tag(3, AGG_PB_LEN), &any, NULL)
-        < 0)
+    if (agg_grpc_read_field(&status, agg_pb_tag(3, AGG_PB_LEN), &any, &n) < 0)
     {
         status.len = 0;
     }
@@ -248,15 +248,23 @@ agg_grpc_details(const agg_pb_pool_t *pool, const u_char *data, size_t len,
     end = p + status.len;
 
     while (p < end && rc == AGG_OK) {
-        tag = 0;
         p = agg_pb_read_tag(p, end, &tag);
 
-        if (tag != agg_pb_tag(3, AGG_PB_LEN)) {
+        if (p != NULL && tag != agg_pb_tag(3, AGG_PB_LEN)) {
             p = agg_pb_skip(p, end, tag, NULL);
-            continue;
+
+            if (p != NULL) {
+                continue;
+            }
         }
 
-        p = agg_pb_read_len(p, end, &any);
+        if (p != NULL) {
+            p = agg_pb_read_len(p, end, &any);
+        }
+
+        if (p == NULL) {
+            break;
+        }
 
         rc = agg_grpc_detail(pool, &any, print, out, details);
     }
@@ -280,6 +288,7 @@ agg_grpc_detail(const agg_pb_pool_t *pool, const agg_str_t *any,
     const agg_pb_print_t *print, agg_buf_t *out, agg_grpc_details_t *details)
 {
     int64_t                  delay;
+    uint64_t                 n;
     agg_rc_e                 rc;
     agg_str_t                url, value, name;
     agg_pb_print_t           own;
@@ -288,11 +297,11 @@ agg_grpc_detail(const agg_pb_pool_t *pool, const agg_str_t *any,
 
     static const char  any_name[] = "google.protobuf.Any";
 
-    if (agg_grpc_read_field(any, agg_pb_tag(1, AGG_PB_LEN), &url, NULL) < 0) {
+    if (agg_grpc_read_field(any, agg_pb_tag(1, AGG_PB_LEN), &url, &n) < 0) {
         return AGG_OK;
     }
 
-    (void) agg_grpc_read_field(any, agg_pb_tag(2, AGG_PB_LEN), &value, NULL);
+    (void) agg_grpc_read_field(any, agg_pb_tag(2, AGG_PB_LEN), &value, &n);
 
     if (agg_grpc_is(&url, AGG_GRPC_DEBUG_INFO,
                     sizeof(AGG_GRPC_DEBUG_INFO) - 1))
@@ -395,15 +404,15 @@ agg_grpc_retry_after(const agg_str_t *value)
     int32_t    nanos;
     int64_t    seconds;
     uint64_t   n;
-    agg_str_t  delay;
+    agg_str_t  delay, unused;
 
-    if (agg_grpc_read_field(value, agg_pb_tag(1, AGG_PB_LEN), &delay, NULL)
+    if (agg_grpc_read_field(value, agg_pb_tag(1, AGG_PB_LEN), &delay, &n)
         != 1)
     {
         return -1;
     }
 
-    if (agg_grpc_read_field(&delay, agg_pb_tag(1, AGG_PB_VARINT), NULL, &n)
+    if (agg_grpc_read_field(&delay, agg_pb_tag(1, AGG_PB_VARINT), &unused, &n)
         < 0)
     {
         return -1;
@@ -411,7 +420,8 @@ agg_grpc_retry_after(const agg_str_t *value)
 
     seconds = (int64_t) n;
 
-    (void) agg_grpc_read_field(&delay, agg_pb_tag(2, AGG_PB_VARINT), NULL, &n);
+    (void) agg_grpc_read_field(&delay, agg_pb_tag(2, AGG_PB_VARINT), &unused,
+                               &n);
     nanos = (int32_t) (uint32_t) n;
 
     if (seconds < 0 || seconds > AGG_GRPC_MAX_DELAY
@@ -436,13 +446,9 @@ agg_grpc_read_field(const agg_str_t *message, uint32_t wanted,
 
     found = 0;
 
-    if (n != NULL) {
-        *n = 0;
-
-    } else {
-        value->len = 0;
-        value->data = message->data;
-    }
+    *n = 0;
+    value->len = 0;
+    value->data = message->data;
 
     p = message->data;
     end = p + message->len;
@@ -457,7 +463,7 @@ agg_grpc_read_field(const agg_str_t *message, uint32_t wanted,
         if (tag != wanted) {
             p = agg_pb_skip(p, end, tag, NULL);
 
-        } else if (n != NULL) {
+        } else if ((tag & 7) == AGG_PB_VARINT) {
             found = 1;
             p = agg_pb_varint(p, end, n);
 

@@ -57,6 +57,7 @@ agg_pb_to_json(const agg_pb_pool_t *pool, const agg_pb_message_t *m,
     w.pool = pool;
     w.print = print;
     w.base = wire->len ? wire->data : (u_char *) "";
+    w.limit = w.base + wire->len;
     w.out = out;
     w.fault = AGG_PB_GOOD;
     w.entries = w.first;
@@ -308,24 +309,38 @@ static agg_rc_e
 agg_pb_member_name(agg_pb_printer_t *w, agg_pb_frame_t *frame,
     const agg_pb_field_t *f)
 {
+    size_t            n, i;
     agg_rc_e          rc;
+    const u_char     *src;
     const agg_str_t  *name;
 
     name = &f->print[w->print->proto_names];
+    n = name->len - frame->first;
 
     /* and for most values behind it */
 
-    rc = agg_pb_room(w, name->len + AGG_PB_NUMBER);
+    rc = agg_pb_room(w, n + AGG_PB_NUMBER);
 
     if (rc != AGG_OK) {
-        rc = agg_pb_room(w, name->len);
+        rc = agg_pb_room(w, n);
         if (rc != AGG_OK) {
             return rc;
         }
+
+        memcpy(w->out->pos, name->data + frame->first, n);
+
+    } else {
+
+        /* both have more room than the name takes */
+
+        src = name->data + frame->first;
+
+        for (i = 0; i < n; i += AGG_PB_PADDING) {
+            memcpy(w->out->pos + i, src + i, AGG_PB_PADDING);
+        }
     }
 
-    memcpy(w->out->pos, name->data + frame->first, name->len - frame->first);
-    w->out->pos += name->len - frame->first;
+    w->out->pos += n;
     frame->first = 0;
 
     return AGG_OK;
@@ -782,6 +797,10 @@ agg_pb_has_value(agg_pb_printer_t *w, uint32_t entry)
 
         if ((tag & 7) != AGG_PB_LEN && (tag & 7) != AGG_PB_START_GROUP) {
             p = agg_pb_skip(p, end, tag, NULL);
+        }
+
+        if (p == NULL) {
+            break;
         }
     }
 

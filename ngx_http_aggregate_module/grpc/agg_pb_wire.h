@@ -29,7 +29,7 @@
 #define agg_pb_tag(number, wire)  ((uint32_t) (number) << 3 | (wire))
 
 #define agg_pb_zigzag(n)                                                     \
-    ((uint64_t) (n) << 1 ^ (uint64_t) ((int64_t) (n) >> 63))
+    ((uint64_t) (n) << 1 ^ (0 - ((uint64_t) (n) >> 63)))
 #define agg_pb_unzigzag(n)  ((int64_t) ((n) >> 1 ^ (~((n) & 1) + 1)))
 
 
@@ -51,6 +51,11 @@ agg_pb_varint(const u_char *p, const u_char *end, uint64_t *n)
     if (p < end && *p < 0x80) {
         *n = *p;
         return p + 1;
+    }
+
+    if (end - p > 1 && p[1] < 0x80) {
+        *n = (uint64_t) (*p & 0x7f) | (uint64_t) p[1] << 7;
+        return p + 2;
     }
 
     return agg_pb_varint_long(p, end, n);

@@ -336,7 +336,7 @@ agg_pb_declare(agg_pb_loader_t *l, uint32_t file, const agg_str_t *prefix,
     agg_pb_reader_t   r;
 
     name.len = 0;
-    name.data = NULL;
+    name.data = bytes->data;
 
     agg_pb_reader_init(&r, bytes);
 

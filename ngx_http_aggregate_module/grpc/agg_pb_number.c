@@ -2,7 +2,6 @@
 /* see agg_pb_number.h */
 
 
-#include <float.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -26,8 +25,8 @@ static u_char *agg_pb_print_fixed(u_char *p, uint64_t m, unsigned k);
 static u_char *agg_pb_print_digits(u_char *p, const char *digits, int n,
     int point);
 static int agg_pb_shortest(double n, int single, char *digits, int *point);
-static double agg_pb_read_back(const char *digits, int n, int point,
-    int single);
+static uint64_t agg_pb_round_to_odd(const agg_pb_power_t *power, uint64_t n);
+static uint64_t agg_pb_multiply(uint64_t a, uint64_t b, uint64_t *low);
 static int agg_pb_integer(const agg_pb_decimal_t *d, uint64_t *n);
 static void agg_pb_text(const agg_pb_decimal_t *d, const u_char *p,
     const u_char *end, char *text);
@@ -241,78 +240,137 @@ agg_pb_print_digits(u_char *p, const char *digits, int n, int point)
 }
 
 
-/* the number of digits; n is positive */
+/*
+ * The number of digits; n is positive.  Schubfach: the interval of what reads
+ * back as n, multiplied by four and a power of ten, has one or two integers of
+ * the length that is wanted; products are rounded to odd, so that comparisons
+ * of them are exact.
+ */
 
 static int
 agg_pb_shortest(double n, int single, char *digits, int *point)
 {
-    int   count, last, i, up;
-    char  text[AGG_PB_MAX_DIGITS + 16], *e;
+    int              exponent, h, k, closer;
+    float            small;
+    uint32_t         half;
+    uint64_t         c, left, middle, right, s, tens;
+    unsigned         odd, down, up;
+    agg_pb_power_t   power;
 
-    /* numbers near zero have fewer digits than the others */
+    if (single) {
+        small = (float) n;
+        memcpy(&half, &small, sizeof(float));
+        c = half & 0x7fffff;
+        exponent = (int) (half >> 23);
+        closer = (c == 0 && exponent > 1);
+        c |= exponent ? 0x800000 : 0;
+        exponent = (exponent ? exponent : 1) - 150;
 
-    count = single ? 6 : 15;
-    last = single ? 9 : 17;
-
-    if (n < (single ? (double) FLT_MIN : DBL_MIN)) {
-        count = 1;
+    } else {
+        memcpy(&c, &n, sizeof(double));
+        exponent = (int) (c >> 52);
+        c &= UINT64_C(0xfffffffffffff);
+        closer = (c == 0 && exponent > 1);
+        c |= exponent ? UINT64_C(0x10000000000000) : 0;
+        exponent = (exponent ? exponent : 1) - 1075;
     }
 
-    for ( ;; ) {
-        /* d.ddde+XX, the point being that of the locale */
+    /*
+     * Logarithms, rounded down, of a power of two, or of 3/4 of it, and of one
+     * of ten; what is added and taken away keeps them positive.
+     */
 
-        (void) snprintf(text, sizeof(text), "%.*e", count - 1, n);
+    k = (int) (((int64_t) exponent * 1262611 - (closer ? 524031 : 0)
+                + ((int64_t) 512 << 22)) >> 22) - 512;
+    h = exponent + ((-k * 1741647 + (2048 << 19)) >> 19) - 2048 + 1;
 
-        e = strchr(text, 'e');
-        *point = atoi(e + 1) + 1;
+    odd = (unsigned) c & 1;
+    power = agg_pb_powers[-k - AGG_PB_POWER_MIN];
 
-        digits[0] = text[0];
-        memcpy(digits + 1, e - (count - 1), (size_t) (count - 1));
+    left = agg_pb_round_to_odd(&power, (4 * c - 2 + (unsigned) closer) << h);
+    middle = agg_pb_round_to_odd(&power, (4 * c) << h);
+    right = agg_pb_round_to_odd(&power, (4 * c + 2) << h);
 
-        if (count == last
-            || agg_pb_read_back(digits, count, *point, single) == n)
-        {
-            break;
+    left += odd;
+    right -= odd;
+
+    s = middle / 4;
+    tens = s / 10;
+
+    down = left <= 40 * tens;
+    up = 40 * tens + 40 <= right;
+
+    if (s >= 10 && down != up) {
+        s = tens + up;
+        k++;
+
+    } else {
+        down = left <= 4 * s;
+        up = 4 * s + 4 <= right;
+
+        if (down == up) {
+            up = middle > 4 * s + 2 || (middle == 4 * s + 2 && (s & 1));
         }
 
-        /*
-         * Above a power of two the next number is twice as far away as below
-         * it, so a text that is not the nearest may read back.
-         */
-
-        for (i = count - 1; i > 0 && digits[i] == '9'; i--) { /* void */ }
-
-        up = digits[i] != '9';
-
-        if (up) {
-            digits[i]++;
-            memset(digits + i + 1, '0', (size_t) (count - 1 - i));
-
-            if (agg_pb_read_back(digits, count, *point, single) == n) {
-                break;
-            }
-        }
-
-        count++;
+        s += up;
     }
 
-    while (count > 1 && digits[count - 1] == '0') {
-        count--;
+    while (s % 10 == 0) {
+        s /= 10;
+        k++;
     }
 
-    return count;
+    h = (int) (agg_pb_print_uint((u_char *) digits, s) - (u_char *) digits);
+    *point = h + k;
+
+    return h;
 }
 
 
-static double
-agg_pb_read_back(const char *digits, int n, int point, int single)
+/* the upper half of the product, its last bit set where the rest is not 0 */
+
+static uint64_t
+agg_pb_round_to_odd(const agg_pb_power_t *power, uint64_t n)
 {
-    char  text[AGG_PB_MAX_DIGITS + 16];
+    uint64_t  low, high, carry, unused;
 
-    memcpy(text, digits, (size_t) n);
-    (void) snprintf(text + n, sizeof(text) - (size_t) n, "e%d", point - n);
+    carry = agg_pb_multiply(power->low, n, &unused);
+    high = agg_pb_multiply(power->high, n, &low);
 
-    return single ? (double) strtof(text, NULL) : strtod(text, NULL);
+    low += carry;
+    high += low < carry;
+
+    return high | (low > 1);
+}
+
+
+/* the upper half of the product of two words, and the lower one */
+
+static uint64_t
+agg_pb_multiply(uint64_t a, uint64_t b, uint64_t *low)
+{
+#if (__SIZEOF_INT128__)
+
+    unsigned __int128  product;
+
+    product = (unsigned __int128) a * b;
+    *low = (uint64_t) product;
+
+    return (uint64_t) (product >> 64);
+
+#else
+
+    uint64_t  middle, other;
+
+    middle = (a >> 32) * (uint32_t) b + ((uint64_t) (uint32_t) a * (uint32_t) b
+                                         >> 32);
+    other = (uint64_t) (uint32_t) a * (b >> 32) + (uint32_t) middle;
+
+    *low = a * b;
+
+    return (a >> 32) * (b >> 32) + (middle >> 32) + (other >> 32);
+
+#endif
 }
 
 

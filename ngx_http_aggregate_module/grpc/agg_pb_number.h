@@ -5,8 +5,9 @@
  * Printing: the shortest text that reads back as the same double or float, in
  * the form of ECMAScript's Number::toString.  Reading: the nearest double or
  * float, halfway to even.  Both are exact, and know no locale.
- * Cost: numbers of up to fifteen digits and few decimals, a few dozen
- * instructions; the others are left to printf and strtod.
+ * Cost: a few dozen instructions to print numbers of few decimals, some two
+ * hundred for the others, which are printed by the Schubfach algorithm
+ * (Giulietti, 2020).  Reading leaves long numbers to strtod.
  */
 
 
@@ -18,6 +19,20 @@
 
 
 #pragma GCC visibility push(hidden)
+
+
+#define AGG_PB_POWER_MIN  (-292)
+#define AGG_PB_POWER_MAX  324
+
+
+typedef struct {
+    uint64_t       high;
+    uint64_t       low;
+} agg_pb_power_t;
+
+
+extern const agg_pb_power_t  agg_pb_powers[AGG_PB_POWER_MAX
+                                           - AGG_PB_POWER_MIN + 1];
 
 
 /* room that each of the printers may need */

@@ -346,6 +346,11 @@ ngx_http_aggregate_grpc_merge_loc_conf(ngx_conf_t *cf, void *parent,
     conf->json.proto_names =
                   !!(conf->print & NGX_HTTP_AGGREGATE_GRPC_PRINT_PROTO);
 
+    if (RAND_bytes((u_char *) conf->json.key, sizeof(conf->json.key)) != 1) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "RAND_bytes() failed");
+        return NGX_CONF_ERROR;
+    }
+
     if (ngx_http_aggregate_inherits_handler(cf,
                                             ngx_http_aggregate_grpc_handler,
                                             conf->call, prev->call))

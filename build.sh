@@ -128,15 +128,48 @@ packages()
     need_root "apt-get install ${missing[*]}"
     mkdir -p "$build"
 
-    if ! { as_root apt-get -q -o DPkg::Lock::Timeout=300 update \
-           && as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y \
-                  -o DPkg::Lock::Timeout=300 --no-install-recommends \
-                  install "${missing[@]}"; } >"$build/apt.log" 2>&1 </dev/null
+    if ! as_root apt-get -q -o DPkg::Lock::Timeout=300 update \
+             >"$build/apt.log" 2>&1 </dev/null \
+       || ! install_missing "${missing[@]}"
     then
         tail -n 15 "$build/apt.log" >&2
         die "apt-get failed, see $build/apt.log" \
             "install these by hand and run again: ${missing[*]}"
     fi
+}
+
+
+# says how much is fetched, and each package that is ready.  Servers, which
+# Debian would start at once, are not: their ports are the user's
+install_missing()
+{
+    local policy=/usr/sbin/policy-rc.d status servers
+
+    as_root env LC_ALL=C apt-get -q --assume-no --no-install-recommends \
+        install "$@" 2>/dev/null </dev/null \
+        | sed -n 's/^\(Need to get .*\|After this .*used\)\.$/   \1/p'
+
+    if [ -e $policy ]; then
+        policy=""
+    else
+        printf '#!/bin/sh\nexit 101\n' \
+            | as_root install -m 755 /dev/stdin $policy
+    fi
+
+    as_root env LC_ALL=C DEBIAN_FRONTEND=noninteractive apt-get -q -y \
+        -o DPkg::Lock::Timeout=300 -o DPkg::Options::=--force-confdef \
+        -o DPkg::Options::=--force-confold --no-install-recommends \
+        install "$@" 2>&1 </dev/null | tee -a "$build/apt.log" \
+        | sed -n 's/^Setting up \([^ ]*\) .*/   \1/p'
+    status=$?
+
+    [ -z "$policy" ] || as_root rm -f "$policy"
+
+    servers=$(printf '%s\n' "$@" | grep -xE 'nginx|redis-server' | xargs)
+    [ -z "$servers" ] || say "not started, but enabled at the next boot:" \
+        "$servers (systemctl disable $servers)"
+
+    return $status
 }
 
 
@@ -657,6 +690,9 @@ run_user()
 
     for user in www-data nobody "$(stat -c %U "$top")"; do
         id "$user" >/dev/null 2>&1 || continue
+        [ "$user" != root ] || say "the workers run as root: nobody else may" \
+            "read $top" >&2
+
         if [ "$user" = root ] || runuser -u "$user" -- test -r "$file"; then
             echo "user $user;"
             return
@@ -687,6 +723,22 @@ run_conf()
 }
 
 
+# before anything is downloaded or built
+check_ports()
+{
+    local port
+
+    for port in $(run_conf "$1" | sed -n \
+                      's/.*listen  *127\.0\.0\.1:\([0-9]*\).*/\1/p' | sort -u)
+    do
+        # the redirection of a subshell tells whether somebody listens
+        if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
+            die "port $port of 127.0.0.1 is taken" "./build.sh run PORT"
+        fi
+    done
+}
+
+
 verb_run()
 {
     local port=${1:-8080} binary
@@ -695,8 +747,13 @@ verb_run()
     *[!0-9]*|"") die "the port is a number" ;;
     esac
 
-    (lock; modules_stock) || exit 1
     running_gateway >/dev/null && verb_stop
+    check_ports "$port"
+
+    # for the lines to try
+    command -v curl >/dev/null || packages curl
+
+    (lock; modules_stock) || exit 1
 
     mkdir -p "$run_dir"
     run_conf "$port" >"$run_dir/nginx.conf"

@@ -15,6 +15,8 @@ my $t = Harness->new(modules => ['ngx_http_aggregate_module'],
 
 my $b = $t->backend('b', '/1' => '1', '/503' => { status => 503 },
     '/bad' => '{"a":SECRET}', '/slow' => { delay => 10 },
+    '/html' => { type => 'text/html', body => '<html></html>' },
+    '/cut' => '{"a":', '/stuck' => { body => '{"a":1}', body_delay => 10 },
     '/list' => '{"items":[{"p":"1"},{"p":"503"},{}]}');
 
 # a block, and the line
@@ -22,7 +24,17 @@ my @lines = (
     [ 'backend a /b/503?token=SECRET { retry 1; }',
       qr{\[error\].*"a" failed: status, status 503, after \d+ms, }
         . q{subrequest "/b/503", 2 tries, upstream "127\.0\.0\.1:\d+"} ],
-    [ 'backend a /b/bad { }', qr/"a" failed: invalid_json, .* at byte 5/ ],
+    [ 'backend a /b/bad { }',
+      qr/"a" failed: invalid_json, .*, unexpected is a letter at byte 5/ ],
+    [ 'backend a /b/html { }',
+      qr{"a" failed: invalid_json, .*, type "text/html", .*"<", as HTML}
+        . ' begins at byte 0' ],
+    [ 'backend a /b/cut { }',
+      qr/"a" failed: invalid_json, .*, unexpected is the end at byte 5/ ],
+    [ 'backend a /b/slow { }',
+      qr/"a" failed: timeout, status -, .*waited for the response header/ ],
+    [ 'backend a /b/stuck { }',
+      qr/"a" failed: timeout, .*waited for the body/ ],
     [ 'backend a /dead/x { }',
       qr/"a" failed: connect, status -, .*upstream "127\.0\.0\.1:\d+"/ ],
     [ 'backend v /b/slow { hidden; } backend a /b/${v.} { }',
@@ -50,7 +62,7 @@ my @hidden = (
       location => 'aggregate_expose off;' ],
 );
 
-$t->plan(@lines + 2 * @levels + 6);
+$t->plan(@lines + 2 * @levels + 8);
 
 serve($t, cases => [ @blocks, @levels, @hidden ]);
 
@@ -77,3 +89,15 @@ $r = http_get(case_uri($hidden[1]));
 is($r->status, 503, 'a problem');
 is(join(' ', sort $r->body =~ /"(\w+)":/g), 'status title', 'without names');
 check($t, $hidden[2]);
+
+# one line a second for a part and a reason, and then how many there were
+$t->mark_log;
+my $asked = 0;
+my $counted = Harness::wait_for(sub {
+    http_get(case_uri($levels[0]));
+    $asked++;
+    return $t->grep_log(qr/"a" failed: status, .*, and \d+ more since/);
+}, Harness::slow(10));
+ok($counted, 'lines that were held back are counted');
+my $written = () = $t->grep_log(qr/"a" failed: status/);
+cmp_ok($written, '<', $asked, "$written lines for $asked failures");

@@ -2,28 +2,38 @@
 /* the one line of the error log that a failed part leaves */
 
 #include "ngx_http_aggregate_module.h"
+#include "gw_text.h"
 
 
 #define NGX_HTTP_AGGREGATE_LOG_SIZE  1024
+#define NGX_HTTP_AGGREGATE_LOG_TYPE  64
 
 
 static u_char *ngx_http_aggregate_log_fetch(u_char *p, u_char *last,
     ngx_http_aggregate_part_t *part, ngx_http_aggregate_fetch_t *fetch);
+static u_char *ngx_http_aggregate_log_response(u_char *p, u_char *last,
+    ngx_http_request_t *r, ngx_http_aggregate_reason_e reason);
+static u_char *ngx_http_aggregate_log_json(u_char *p, u_char *last,
+    agg_shape_run_t *run);
 static u_char *ngx_http_aggregate_log_waiting(u_char *p, u_char *last,
     ngx_http_aggregate_part_t *part);
 
 
-/* never a body, an argument or a value: they may be secret */
+/*
+ * Never a body, an argument or a value: they may be secret.  A part has one
+ * line a second for each reason, and the next one counts those held back.
+ */
 
 void
 ngx_http_aggregate_log_failure(ngx_http_aggregate_part_t *part,
     ngx_uint_t elements)
 {
-    u_char                    *p, *last, text[NGX_HTTP_AGGREGATE_LOG_SIZE];
-    ngx_str_t                  line;
-    ngx_log_t                 *log;
-    ngx_uint_t                 level;
-    ngx_http_aggregate_ctx_t  *ctx;
+    u_char                     *p, *last, text[NGX_HTTP_AGGREGATE_LOG_SIZE];
+    ngx_str_t                   line;
+    ngx_log_t                  *log;
+    ngx_uint_t                  level, lines;
+    ngx_http_aggregate_ctx_t   *ctx;
+    ngx_http_aggregate_held_t  *held;
 
     ctx = part->ctx;
     log = ctx->request->connection->log;
@@ -32,6 +42,18 @@ ngx_http_aggregate_log_failure(ngx_http_aggregate_part_t *part,
     if (log->log_level < level) {
         return;
     }
+
+    held = &part->conf->held[part->reason];
+
+    if (held->second == ngx_time()) {
+        held->lines++;
+        return;
+    }
+
+    lines = held->lines;
+
+    held->second = ngx_time();
+    held->lines = 0;
 
     last = text + NGX_HTTP_AGGREGATE_LOG_SIZE;
 
@@ -66,6 +88,11 @@ ngx_http_aggregate_log_failure(ngx_http_aggregate_part_t *part,
                          part->lacks->text.len, part->lacks->text.data);
     }
 
+    if (lines) {
+        p = ngx_slprintf(p, last, ", and %ui more since the last line",
+                         lines);
+    }
+
     line.data = text;
     line.len = p - text;
 
@@ -77,7 +104,6 @@ static u_char *
 ngx_http_aggregate_log_fetch(u_char *p, u_char *last,
     ngx_http_aggregate_part_t *part, ngx_http_aggregate_fetch_t *fetch)
 {
-    ngx_http_upstream_t       *u;
     ngx_http_aggregate_try_t  *t;
 
     if (fetch->uri.len) {
@@ -88,19 +114,103 @@ ngx_http_aggregate_log_fetch(u_char *p, u_char *last,
         p = ngx_slprintf(p, last, ", %ui tries", fetch->tries);
     }
 
-    u = fetch->response ? fetch->response->upstream : NULL;
+    t = fetch->leader ? fetch->leader->current : NULL;
+
+    if (fetch->response) {
+        p = ngx_http_aggregate_log_response(p, last, fetch->response,
+                                            part->reason);
+    }
+
+    if (part->reason == NGX_HTTP_AGGREGATE_INVALID_JSON && t && t->run) {
+        p = ngx_http_aggregate_log_json(p, last, t->run);
+    }
+
+    return p;
+}
+
+
+static u_char *
+ngx_http_aggregate_log_response(u_char *p, u_char *last,
+    ngx_http_request_t *r, ngx_http_aggregate_reason_e reason)
+{
+    size_t                len;
+    u_char                type[GW_SHOW * NGX_HTTP_AGGREGATE_LOG_TYPE];
+    const char           *waited;
+    ngx_http_upstream_t  *u;
+
+    u = r->upstream;
 
     if (u && u->state && u->state->peer) {
         p = ngx_slprintf(p, last, ", upstream \"%V\"", u->state->peer);
     }
 
-    t = fetch->leader ? fetch->leader->current : NULL;
+    if (r->headers_out.status && r->headers_out.content_type.len) {
+        len = ngx_min(r->headers_out.content_type.len,
+                      NGX_HTTP_AGGREGATE_LOG_TYPE);
+        len = gw_show(type, r->headers_out.content_type.data, len) - type;
 
-    if (part->reason == NGX_HTTP_AGGREGATE_INVALID_JSON && t && t->run) {
-        p = ngx_slprintf(p, last, ", at byte %uz", t->run->offset);
+        p = ngx_slprintf(p, last, ", type \"%*s\"", len, type);
+    }
+
+    if (reason == NGX_HTTP_AGGREGATE_TIMEOUT && u && u->state) {
+
+        if (u->state->connect_time == (ngx_msec_t) -1) {
+            waited = "connection";
+
+        } else if (u->state->header_time == (ngx_msec_t) -1) {
+            waited = "response header";
+
+        } else {
+            waited = "body";
+        }
+
+        p = ngx_slprintf(p, last, ", while it waited for the %s", waited);
     }
 
     return p;
+}
+
+
+/* the class of the byte where the scan has stopped, not the byte */
+
+static u_char *
+ngx_http_aggregate_log_json(u_char *p, u_char *last, agg_shape_run_t *run)
+{
+    u_char       ch;
+    const char  *what;
+
+    ch = run->stop;
+
+    if (!run->stopped) {
+        what = "the end";
+
+    } else if (ch >= 0x80) {
+        what = "a byte beyond ASCII";
+
+    } else if (ch < 0x20 || ch == 0x7f) {
+        what = "a control character";
+
+    } else if (ch >= '0' && ch <= '9') {
+        what = "a digit";
+
+    } else if ((ch | 0x20) >= 'a' && (ch | 0x20) <= 'z') {
+        what = "a letter";
+
+    } else if (ngx_strchr("{}[]", ch)) {
+        what = "a bracket";
+
+    } else if (ch == '"') {
+        what = "a quotation mark";
+
+    } else if (ch == '<') {
+        what = "\"<\", as HTML begins";
+
+    } else {
+        what = "a punctuation mark";
+    }
+
+    return ngx_slprintf(p, last, ", unexpected is %s at byte %uz", what,
+                        run->offset);
 }
 
 

@@ -49,6 +49,14 @@ typedef struct ngx_http_aggregate_backend_s  ngx_http_aggregate_backend_t;
 typedef struct ngx_http_aggregate_block_s    ngx_http_aggregate_block_t;
 
 
+/* lines of the error log that were held back, in this worker */
+
+typedef struct {
+    time_t                           second;        /* of the last line */
+    ngx_uint_t                       lines;
+} ngx_http_aggregate_held_t;
+
+
 /* a "backend" block */
 
 struct ngx_http_aggregate_backend_s {
@@ -99,6 +107,9 @@ struct ngx_http_aggregate_backend_s {
     ngx_uint_t                       intos;         /* parts put into it */
 
     ngx_array_t                      needs;         /* ngx_uint_t */
+
+    ngx_http_aggregate_held_t        held[NGX_HTTP_AGGREGATE_INTERNAL + 1];
+                                                    /* by reason */
 
     unsigned                         merge:1;
     unsigned                         hidden:1;

@@ -69,6 +69,7 @@ agg_shape_run_init(agg_shape_run_t *run, const agg_shape_t *s, agg_buf_t *out,
     unsigned   i;
 
     run->offset = 0;
+    run->stopped = 0;
     run->rc = AGG_OK;
     run->shape = s;
     run->args = args;
@@ -160,6 +161,11 @@ agg_run_piece(agg_shape_run_t *run, const u_char *data, size_t len)
 
     run->base += (size_t) (p - data);
     run->offset += (size_t) (p - data);
+
+    if (rc != AGG_OK && p < end) {
+        run->stopped = 1;
+        run->stop = *p;
+    }
 
     return (rc == AGG_OK) ? agg_run_leave(run, end) : rc;
 }

@@ -95,6 +95,8 @@ typedef struct {
 typedef struct {
     size_t                   offset;    /* bytes taken, where the error is */
     unsigned                 empty;     /* no byte but white space came */
+    unsigned                 stopped;   /* at a byte: this one */
+    unsigned char            stop;
 
     /* the rest is the runner's own */
 

@@ -432,7 +432,9 @@ analyze_cppcheck()
         --suppress=missingInclude --suppress=missingIncludeSystem \
         --suppress=autoVariables --suppress=ctunullpointer \
         --suppress=ctuuninitvar --suppress=uninitvar \
+        --suppress=normalCheckLevelMaxBranches \
         -Dngx_inline=inline -DNGX_HTTP_SSL=1 -DNGX_THREADS=1 \
+        '-DNGINX_VERSION="1"' '-DNGINX_VER="nginx/1"' '-DCRLF="\r\n"' \
         $(include_flags unit) "${sources[@]}"
 }
 

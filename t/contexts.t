@@ -24,6 +24,7 @@ my %handlers = (
     breakers  => [ 'breaker_status;', 200, 'POST', 400 ],
     metrics   => [ 'aggregate_metrics_status;', 200, 'POST', 405 ],
     balance   => [ 'aggregate_balance_status;', 200, 'POST', 405 ],
+    operator  => [ 'aggregate_status;', 200, 'POST', 405 ],
     splits    => [ 'aggregate_split_status;', 200, 'POST', 404 ],
     graphql   => [ 'aggregate_graphql s.graphql { }', 200, 'POST', 415 ],
     grpc      => [ 'aggregate_grpc t.v1.Items/Plain;'

@@ -1,10 +1,11 @@
 #!/usr/bin/perl
 
-# bench/cost.pl [-g [-u]] [-n N] [-k] [NAME...]
+# bench/cost.pl [-g [-u]] [-n N] [-r ROUNDS] [-k] [NAME...]
 #
 # User-space instructions that a capability adds to a request, by callgrind:
 # each name of the table below against the one that it is compared with, the
-# same request through the same gateway.  Noise does not touch them.
+# same request through the same gateway.  On a busy machine a response comes in
+# more pieces, which cost some hundreds more: the least of three rounds counts.
 #
 # -g compares with bench/cost.txt, tolerance 60 instructions, and 3 per cent
 # of the figure; it fails as well where a figure is over the aim that stands
@@ -22,8 +23,8 @@ use POSIX qw(_exit);
 use lib "$FindBin::Bin/lib";
 use Bench;
 
-my %o = (n => 600);
-getopts('gukn:', \%o) or exit 2;
+my %o = (n => 600, r => 3);
+getopts('gukn:r:', \%o) or exit 2;
 
 $| = 1;
 
@@ -138,9 +139,16 @@ sub instructions {
         . "    server {\n        listen 127.0.0.1:22000;\n"
         . "        $cost->{server}\n    }\n}\n");
 
-    my ($less, $more) = map { run($name, $dir, \%scenario, $_ * $o{n}) } 1, 3;
+    my $best;
 
-    return $counted{$name} = ($more - $less) / (2 * $o{n});
+    for (1 .. $o{r}) {
+        my ($less, $more)
+            = map { run($name, $dir, \%scenario, $_ * $o{n}) } 1, 3;
+        my $got = ($more - $less) / (2 * $o{n});
+        $best = $got if !defined $best || $got < $best;
+    }
+
+    return $counted{$name} = $best;
 }
 
 

@@ -192,31 +192,6 @@ agg_cache_keep(agg_cache_store_t *store, uint32_t i)
 
 
 int
-agg_cache_store_enter(agg_cache_store_t *store, int32_t pid,
-    int (*alive)(int32_t pid))
-{
-    int  died;
-
-    died = (__atomic_load_n(&store->busy, __ATOMIC_SEQ_CST) != 0);
-
-    __atomic_store_n(&store->busy, 1, __ATOMIC_SEQ_CST);
-
-    if (died) {
-        agg_cache_store_reset(store, pid, alive);
-    }
-
-    return died;
-}
-
-
-void
-agg_cache_store_leave(agg_cache_store_t *store)
-{
-    __atomic_store_n(&store->busy, 0, __ATOMIC_SEQ_CST);
-}
-
-
-int
 agg_cache_store_find(agg_cache_store_t *store, const u_char *digest,
     int64_t now, agg_cache_ref_t *ref)
 {

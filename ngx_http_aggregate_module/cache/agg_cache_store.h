@@ -96,9 +96,9 @@ agg_cache_store_t *agg_cache_store_create(void *area, size_t size);
  * process before died inside: the store has been emptied.  alive tells if
  * there is a process of that id.
  */
-int agg_cache_store_enter(agg_cache_store_t *store, int32_t pid,
-    int (*alive)(int32_t pid));
-void agg_cache_store_leave(agg_cache_store_t *store);
+static inline int agg_cache_store_enter(agg_cache_store_t *store,
+    int32_t pid, int (*alive)(int32_t pid));
+static inline void agg_cache_store_leave(agg_cache_store_t *store);
 
 /* 0 and the entry, or -1; an entry that is asked for again is kept longer */
 int agg_cache_store_find(agg_cache_store_t *store, const u_char *digest,
@@ -143,6 +143,31 @@ uint32_t agg_cache_store_count(const agg_cache_store_t *store);
 /* drops all but what live processes other than pid are writing */
 void agg_cache_store_reset(agg_cache_store_t *store, int32_t pid,
     int (*alive)(int32_t pid));
+
+
+static inline int
+agg_cache_store_enter(agg_cache_store_t *store, int32_t pid,
+    int (*alive)(int32_t pid))
+{
+    int  died;
+
+    died = (__atomic_load_n(&store->busy, __ATOMIC_SEQ_CST) != 0);
+
+    __atomic_store_n(&store->busy, 1, __ATOMIC_SEQ_CST);
+
+    if (died) {
+        agg_cache_store_reset(store, pid, alive);
+    }
+
+    return died;
+}
+
+
+static inline void
+agg_cache_store_leave(agg_cache_store_t *store)
+{
+    __atomic_store_n(&store->busy, 0, __ATOMIC_SEQ_CST);
+}
 
 
 #pragma GCC visibility pop

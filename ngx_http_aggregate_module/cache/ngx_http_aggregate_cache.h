@@ -385,9 +385,6 @@ char *ngx_http_aggregate_cache_zone(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 ngx_http_aggregate_cache_zone_t *ngx_http_aggregate_cache_zone_add(
     ngx_conf_t *cf, ngx_str_t *name);
-void ngx_http_aggregate_cache_zone_lock(ngx_http_aggregate_cache_zone_t *zone);
-void ngx_http_aggregate_cache_zone_unlock(
-    ngx_http_aggregate_cache_zone_t *zone);
 int ngx_http_aggregate_cache_is_alive(int32_t pid);
 ngx_int_t ngx_http_aggregate_cache_zone_read(
     ngx_http_aggregate_cache_zone_t *zone, const u_char *digest,
@@ -640,6 +637,25 @@ void ngx_http_aggregate_cache_cancel_wait(ngx_http_aggregate_cache_ctx_t *ctx);
 ngx_int_t ngx_http_aggregate_cache_status_handler(ngx_http_request_t *r);
 ngx_buf_t *ngx_http_aggregate_cache_json(ngx_http_request_t *r);
 ngx_buf_t *ngx_http_aggregate_cache_prometheus(ngx_http_request_t *r);
+
+
+static ngx_inline void
+ngx_http_aggregate_cache_zone_lock(ngx_http_aggregate_cache_zone_t *zone)
+{
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    (void) agg_cache_store_enter(zone->sh->store, (int32_t) ngx_pid,
+                                 ngx_http_aggregate_cache_is_alive);
+}
+
+
+static ngx_inline void
+ngx_http_aggregate_cache_zone_unlock(ngx_http_aggregate_cache_zone_t *zone)
+{
+    agg_cache_store_leave(zone->sh->store);
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+}
 
 
 extern ngx_module_t  ngx_http_aggregate_cache_module;

@@ -262,25 +262,6 @@ ngx_http_aggregate_cache_zone_layout(ngx_http_aggregate_cache_zone_t *zone,
 }
 
 
-void
-ngx_http_aggregate_cache_zone_lock(ngx_http_aggregate_cache_zone_t *zone)
-{
-    ngx_shmtx_lock(&zone->shpool->mutex);
-
-    (void) agg_cache_store_enter(zone->sh->store, (int32_t) ngx_pid,
-                                 ngx_http_aggregate_cache_is_alive);
-}
-
-
-void
-ngx_http_aggregate_cache_zone_unlock(ngx_http_aggregate_cache_zone_t *zone)
-{
-    agg_cache_store_leave(zone->sh->store);
-
-    ngx_shmtx_unlock(&zone->shpool->mutex);
-}
-
-
 int
 ngx_http_aggregate_cache_is_alive(int32_t pid)
 {

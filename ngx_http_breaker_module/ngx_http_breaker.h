@@ -146,6 +146,7 @@ typedef struct ngx_http_breaker_ctx_s  ngx_http_breaker_ctx_t;
 struct ngx_http_breaker_ctx_s {
     ngx_http_request_t          *request;
     ngx_http_breaker_ctx_t      *next;        /* free ones */
+    ngx_rbtree_node_t            node;        /* of a subrequest */
 
     ngx_http_breaker_subject_t   subject;
     ngx_http_breaker_policy_t   *policy;
@@ -181,6 +182,7 @@ struct ngx_http_breaker_ctx_s {
     unsigned                     decided:1;   /* the outcome is known */
     unsigned                     rejected:1;
     unsigned                     in_fallback:1; /* to the named location */
+    unsigned                     indexed:1;   /* the node is in the tree */
 };
 
 

@@ -40,10 +40,17 @@ static ngx_http_breaker_ctx_t *ngx_http_breaker_create_ctx(
     ngx_http_request_t *r);
 static ngx_http_breaker_ctx_t *ngx_http_breaker_find_ctx(
     ngx_http_request_t *r);
+static ngx_http_breaker_ctx_t *ngx_http_breaker_lookup_ctx(
+    ngx_http_request_t *r);
 static void ngx_http_breaker_cleanup(void *data);
 
 
 static ngx_http_breaker_ctx_t  *ngx_http_breaker_free;
+
+/* contexts of subrequests, by the address of the request */
+
+static ngx_rbtree_t             ngx_http_breaker_tree;
+static ngx_rbtree_node_t        ngx_http_breaker_sentinel;
 
 
 ngx_int_t
@@ -817,6 +824,21 @@ ngx_http_breaker_create_ctx(ngx_http_request_t *r)
     ctx->grpc = 0;
     ctx->rejected = 0;
     ctx->in_fallback = 0;
+    ctx->indexed = 0;
+
+    if (r != r->main) {
+
+        if (ngx_http_breaker_tree.root == NULL) {
+            ngx_rbtree_init(&ngx_http_breaker_tree,
+                            &ngx_http_breaker_sentinel,
+                            ngx_rbtree_insert_value);
+        }
+
+        ctx->node.key = (ngx_rbtree_key_t) (uintptr_t) r;
+        ctx->indexed = 1;
+
+        ngx_rbtree_insert(&ngx_http_breaker_tree, &ctx->node);
+    }
 
     cln->handler = ngx_http_breaker_cleanup;
     cln->data = ctx;
@@ -858,7 +880,9 @@ ngx_http_breaker_find_ctx(ngx_http_request_t *r)
         return ctx;
     }
 
-    /* the pool is that of the main request and all of its subrequests */
+    if (r != r->main) {
+        return ngx_http_breaker_lookup_ctx(r);
+    }
 
     for (cln = r->pool->cleanup; cln; cln = cln->next) {
 
@@ -878,10 +902,48 @@ ngx_http_breaker_find_ctx(ngx_http_request_t *r)
 }
 
 
+/*
+ * The list of cleanups is that of the main request and of all its
+ * subrequests, of which there may be thousands: they are found in a tree
+ */
+
+static ngx_http_breaker_ctx_t *
+ngx_http_breaker_lookup_ctx(ngx_http_request_t *r)
+{
+    ngx_rbtree_key_t         key;
+    ngx_rbtree_node_t       *node;
+    ngx_http_breaker_ctx_t  *ctx;
+
+    key = (ngx_rbtree_key_t) (uintptr_t) r;
+    node = ngx_http_breaker_tree.root;
+
+    while (node != NULL && node != &ngx_http_breaker_sentinel) {
+
+        if (node->key == key) {
+            ctx = (ngx_http_breaker_ctx_t *)
+                      ((u_char *) node
+                       - offsetof(ngx_http_breaker_ctx_t, node));
+
+            ngx_http_set_ctx(r, ctx, ngx_http_breaker_module);
+
+            return ctx;
+        }
+
+        node = (node->key < key) ? node->right : node->left;
+    }
+
+    return NULL;
+}
+
+
 static void
 ngx_http_breaker_cleanup(void *data)
 {
     ngx_http_breaker_ctx_t *ctx = data;
+
+    if (ctx->indexed) {
+        ngx_rbtree_delete(&ngx_http_breaker_tree, &ctx->node);
+    }
 
     if (ctx->held) {
         ngx_http_breaker_end(ctx, ngx_cycle->log);

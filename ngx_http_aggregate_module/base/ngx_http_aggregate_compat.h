@@ -33,6 +33,18 @@
 #endif
 
 
+/*
+ * 1.21.2: subrequests that are made once the body of an HTTP/2 request is there
+ * are run at once, and not with the connection's next event
+ */
+
+#if (NGX_HTTP_V2 && nginx_version < 1021002)
+#define NGX_HTTP_AGGREGATE_LAZY_STREAMS  1
+#else
+#define NGX_HTTP_AGGREGATE_LAZY_STREAMS  0
+#endif
+
+
 /* Angie 1.11.2: the servers of a resolver are in a list */
 
 #if (angie_version >= 1011002)

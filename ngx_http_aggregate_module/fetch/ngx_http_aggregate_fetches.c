@@ -125,6 +125,14 @@ ngx_http_aggregate_fetches_create(ngx_http_request_t *r,
         if (c->read->ready && !ngx_http_aggregate_is_stream(r)) {
             ngx_post_event(c->read, &ngx_posted_events);
         }
+
+#if (NGX_HTTP_AGGREGATE_LAZY_STREAMS)
+
+        if (r->stream) {
+            ngx_post_event(c->read, &ngx_posted_events);
+        }
+
+#endif
     }
 
     fmcf = ngx_http_get_module_main_conf(r,

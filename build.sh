@@ -59,6 +59,8 @@ usage: ./build.sh VERB [ARGUMENTS]
                                (trixie): "run", then "test", or COMMAND
   mutants [NAME...]            small changes of the sources, each of which has
                                to make its test fail; "sample": ten of them
+  alloc [SECONDS [SEED]]       requests to modules whose allocations fail, with
+                               ASan, for SECONDS (60)
   soak [SECONDS]               two gateways under load, in rounds of SECONDS
                                (60): memory has to stay as it is
 
@@ -997,7 +999,7 @@ verb=${1:-help}
 case $verb in
 
 run|stop|test|modules|lint|unit|tool|fuzz|fuzz-conf|asan|compat|fresh|\
-mutants|soak|check|directives|deb|deb-test|install|uninstall|\
+mutants|alloc|soak|check|directives|deb|deb-test|install|uninstall|\
 bench|bench-json|bench-scale|bench-guard)
     case $top$build in
     *[[:space:]]*)

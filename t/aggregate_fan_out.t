@@ -91,19 +91,27 @@ sub cost {
 
 
 for my $name (sort keys %parts) {
-    my (@least, $elements);
+    my ($elements, $least, $ratio);
 
-    for my $n ($few, $many) {
+    # what else runs on the machine may take the processor's caches
+    for (1 .. 3) {
+        my @time;
 
-        # the first one fills the cache
-        (my $time, $elements) = cost($name, $n);
-        ($least[@least]) = sort { $a <=> $b }
-            map { (cost($name, $n))[0] } 1 .. 3;
+        for my $n ($few, $many) {
+
+            # the first one fills the cache
+            (my $time, $elements) = cost($name, $n);
+            ($time[@time]) = sort { $a <=> $b }
+                map { (cost($name, $n))[0] } 1 .. 3;
+        }
+
+        $ratio = $time[1] / $time[0];
+        $least = $ratio if !defined $least || $ratio < $least;
+        last if $least < 9;
     }
 
     is($elements, $many, "$name: every element");
 
     # 4 times where the work is linear, 16 times where it is quadratic
-    ok($least[1] < 9 * $least[0], "$name: linear")
-        or diag("$least[0] us for $few, $least[1] us for $many");
+    ok($least < 9, "$name: linear") or diag("$least times the work");
 }

@@ -520,9 +520,10 @@ nginx_options()
 }
 
 
-build_asan()
+# the nginx alone; sets asan_base and options
+asan_nginx()
 {
-    local dir=$build/asan base=${ASAN_BASE:-$build/asan} options
+    asan_base=${ASAN_BASE:-$build/asan}
 
     packages nginx gcc make dpkg-dev libssl-dev libpcre2-dev zlib1g-dev \
         libhiredis-dev libcjson-dev
@@ -532,18 +533,32 @@ build_asan()
     debian_nginx
     mapfile -t options < <(nginx_options)
 
-    configure_tree "$base/src" "$base/nginx" "$asan_flags" \
+    configure_tree "$asan_base/src" "$asan_base/nginx" "$asan_flags" \
         "${options[@]}" --with-cc-opt=-fPIC
 
-    make_nginx "$base/src" "$base/nginx"
+    make_nginx "$asan_base/src" "$asan_base/nginx"
+}
 
-    configure_tree "$base/src" "$dir/objs" "$asan_flags" \
+
+# asan_modules DIR FLAGS
+asan_modules()
+{
+    local dir=$1 flags=$2 asan_base options
+    asan_nginx
+
+    configure_tree "$asan_base/src" "$dir/objs" "$flags" \
         "${options[@]}" --with-cc-opt=-fPIC --add-dynamic-module="$top"
 
-    make_modules "$base/src" "$dir/objs" "$dir/modules"
+    make_modules "$asan_base/src" "$dir/objs" "$dir/modules"
 
     ASAN_OPTIONS=detect_odr_violation=0:detect_leaks=0 \
-        check_loads "$base/nginx/nginx" "$dir/modules"
+        check_loads "$asan_base/nginx/nginx" "$dir/modules"
+}
+
+
+build_asan()
+{
+    asan_modules "$build/asan" "$asan_flags"
 }
 
 
@@ -564,6 +579,35 @@ verb_fuzz-conf()
     TEST_NGINX_SECONDS=${1:-60} TEST_NGINX_SEED=${2:-$RANDOM$RANDOM} \
     TEST_NGINX_MINIMIZE=60 TEST_NGINX_FOUND=$build/fuzz/random_conf \
         prove_asan t/fuzz/random_conf.t
+}
+
+
+# the modules with allocations that fail
+build_alloc()
+{
+    local header=$top/t/alloc/ngx_alloc_fail.h sum
+
+    sum=$(cksum <"$header" | cut -d ' ' -f 1)
+
+    asan_modules "$build/alloc" \
+        "$asan_flags -include $header -DNGX_ALLOC_FAIL=$sum"
+}
+
+
+verb_alloc()
+{
+    packages perl "${test_packages[@]}"
+    (lock; build_alloc) || exit 1
+
+    TEST_NGINX_SECONDS=${1:-60} TEST_NGINX_SEED=${2:-$RANDOM} prove_alloc
+}
+
+
+prove_alloc()
+{
+    TEST_NGINX_SLOW=3 \
+        prove_with "${ASAN_BASE:-$build/asan}/nginx/nginx" \
+                   "$build/alloc/modules" t/alloc/alloc.t
 }
 
 
@@ -982,6 +1026,7 @@ verb_test()
     step stock prove_with "$(nginx_binary)" "$build"
     step asan prove_asan
     step conf random_conf
+    step alloc run_alloc
     step mutants verb_mutants sample
     step guard verb_bench-guard -q
 
@@ -999,6 +1044,13 @@ verb_test()
 random_conf()
 {
     TEST_NGINX_SECONDS=60 prove_asan t/fuzz/random_conf.t
+}
+
+
+# with the seed of the test
+run_alloc()
+{
+    (lock; build_alloc) && prove_alloc
 }
 
 

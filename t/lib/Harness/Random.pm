@@ -372,7 +372,12 @@ sub ours {
         'aggregate_trace_attr x.y ' . text() . ';',
         'aggregate_trace_propagators b3 tracecontext b3multi;',
         'aggregate_log_level ' . pick(qw(warn info)) . ';',
-        'aggregate_expose off;', 'aggregate_buffer ' . pick('1k', '64k') . ';',
+        'aggregate_expose off;',
+        'aggregate_buffer ' . pick(0, '1k', '64k') . ';',
+        'aggregate_temp_path %%TESTDIR%%/at' . pick('', ' 1', ' 1 2') . ';',
+        'aggregate_trace_name ' . text() . ';',
+        'aggregate_trace_parent ' . text() . ';',
+        'aggregate_trace_redact ' . pick('a', 'a b token') . ';',
         'breaker ' . pick('k', 'k2', '$arg_a', '$uri') . ' zone=bz'
             . pick('', ' policy=quick', ' dry_run') . ';',
         'breaker off;', "breaker_fallback 200 application/json '{\"f\":1}';",
@@ -461,11 +466,13 @@ sub conf {
         'upstream up {', 'server 127.0.0.1:%%PORT_b%%;',
         'server 127.0.0.1:%%PORT_dead%%;',
         pick('', 'keepalive 2;', 'least_conn;', 'zone up 64k;',
-             'aggregate_balance peak_ewma;'), '}',
+             'aggregate_balance peak_ewma;',
+             "aggregate_balance peak_ewma;\naggregate_balance_local ::1 "
+             . '127.0.0.0/8;'), '}',
     );
 
     push @out, general() while chance(0.5);
-    push @out, server('%%PORT_h1%%', '');
+    push @out, server('%%PORT_h1%%', pick('', ' sndbuf=16k'));
     push @out, server('%%PORT_h2%%', ' http2');
     push @out, '}';
 

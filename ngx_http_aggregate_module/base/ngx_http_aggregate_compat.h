@@ -45,6 +45,15 @@
 #endif
 
 
+/* 1.23.3: SSI works in subrequests of a request that is not SSI itself */
+
+#if (NGX_HTTP_SSI && nginx_version < 1023003)
+#define NGX_HTTP_AGGREGATE_SSI_MAIN  1
+#else
+#define NGX_HTTP_AGGREGATE_SSI_MAIN  0
+#endif
+
+
 /* Angie 1.11.2: the servers of a resolver are in a list */
 
 #if (angie_version >= 1011002)

@@ -52,6 +52,11 @@ static void ngx_http_aggregate_fetches_cleanup(void *data);
 static void ngx_http_aggregate_fetches_pool_cleanup(void *data);
 
 
+#if (NGX_HTTP_AGGREGATE_SSI_MAIN)
+extern ngx_module_t  ngx_http_ssi_filter_module;
+#endif
+
+
 ngx_http_aggregate_reporter_t  *ngx_http_aggregate_reporter;
 
 ngx_uint_t  (*ngx_http_aggregate_debugged)(ngx_http_request_t *r);
@@ -658,6 +663,14 @@ ngx_http_aggregate_fetches_close(ngx_http_aggregate_fetches_t *fs)
 
     if (r == r->main) {
         r->read_event_handler = ngx_http_block_reading;
+
+#if (NGX_HTTP_AGGREGATE_SSI_MAIN)
+
+        /* a part's; the answer is not of SSI, or has a context of its own */
+
+        ngx_http_set_ctx(r, NULL, ngx_http_ssi_filter_module);
+
+#endif
 
         if (c->write->delayed) {
 

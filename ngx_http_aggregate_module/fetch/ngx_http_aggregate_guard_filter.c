@@ -16,6 +16,11 @@ static void ngx_http_aggregate_guard_failed(ngx_http_aggregate_try_t *t,
 static ngx_int_t ngx_http_aggregate_guard_init(ngx_conf_t *cf);
 
 
+#if (NGX_HTTP_AGGREGATE_SSI_MAIN)
+extern ngx_module_t  ngx_http_ssi_filter_module;
+#endif
+
+
 static ngx_http_module_t  ngx_http_aggregate_guard_filter_module_ctx = {
     NULL,                                  /* preconfiguration */
     ngx_http_aggregate_guard_init,         /* postconfiguration */
@@ -76,6 +81,21 @@ ngx_http_aggregate_guard_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
     }
 
     if (!t->broken) {
+
+#if (NGX_HTTP_AGGREGATE_SSI_MAIN)
+
+        /* SSI keeps its variables with the main request, and looks there */
+
+        if (t->fetches->root->first->request == r->main
+            && ngx_http_get_module_ctx(r->main, ngx_http_ssi_filter_module)
+               == NULL)
+        {
+            r->main->ctx[ngx_http_ssi_filter_module.ctx_index] =
+                        ngx_http_get_module_ctx(r, ngx_http_ssi_filter_module);
+        }
+
+#endif
+
         rc = ngx_http_next_body_filter(r, in);
 
         if (rc != NGX_ERROR) {

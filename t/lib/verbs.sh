@@ -787,7 +787,7 @@ verb_compat()
 test_packages=(curl jq openssl nghttp2-client redis-server
     debhelper fakeroot rpm
     libnginx-mod-http-lua libnginx-mod-http-js libnginx-mod-http-echo
-    protobuf-compiler libprotobuf-dev chromium)
+    protobuf-compiler libprotobuf-dev chromium chromium-driver)
 
 
 # the checker of Prometheus' text format, out of a package that would also

@@ -36,6 +36,11 @@ my @aims = (
     [ 'DEAD',    1.00, 'ours',       'AGG3' ],
     [ 'DEAD',    1.00, 'ours',       'LIVE' ],
     [ 'DEADb',   1.00, 'ours',       'LIVE' ],
+    [ 'GQL3',    0.25, 'mercurius',  'GQL3' ],
+    [ 'GQL3',    1.50, 'ours',       'AGG3' ],
+    [ 'GQL1',    0.45, 'mercurius',  'GQL1' ],
+    [ 'GQL1',    0.80, 'tailcall',   'GQL1' ],
+    [ 'GQLN',    0.20, 'mercurius',  'GQLN' ],
 );
 
 # p99: scenario, the most it may be, in ms or of another peer's

@@ -140,9 +140,18 @@ my @log = map { $_->{message} } @{ post('se/log', { type => 'browser' }) };
 is_deeply([ grep { !/favicon|graphql - Failed to load resource/ } @log ], [],
           'the console is empty');
 
-http_delete("/session/$session");
-kill 'TERM', $driver;
-waitpid $driver, 0;
+
+END {
+    my $status = $?;
+
+    if ($driver) {
+        eval { http_delete("/session/$session") } if $session;
+        kill 'TERM', $driver;
+        waitpid $driver, 0;
+    }
+
+    $? = $status;
+}
 
 
 sub result { return js('return document.getElementById("result").textContent') }
@@ -207,6 +216,8 @@ sub start_driver {
     $port = $free;
     wait_for(sub { IO::Socket::INET->new("127.0.0.1:$free") })
         or die 'no driver';
+
+    $driver = $pid;
 
     my $answer = driver('POST', '/session', { capabilities => {
         alwaysMatch => {

@@ -3,6 +3,7 @@
 
 #include "ngx_http_aggregate_module.h"
 #include "ngx_http_aggregate_conf.h"
+#include "ngx_http_aggregate_buffer.h"
 
 
 static char *ngx_http_aggregate_backend(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -351,6 +352,7 @@ ngx_http_aggregate_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     amcf->used = 1;
 
     ngx_http_aggregate_fetch_use(cf);
+    ngx_http_aggregate_buffer_use(cf);
 
     rv = ngx_http_aggregate_parse_block(cf, cmd, block);
     if (rv != NGX_CONF_OK) {

@@ -25,6 +25,10 @@
 typedef void (*ngx_http_aggregate_buffer_pt)(void *data);
 
 
+/* while the configuration is read: there are such answers */
+
+void ngx_http_aggregate_buffer_use(ngx_conf_t *cf);
+
 /* whether an answer of so many bytes may go to a file */
 
 ngx_uint_t ngx_http_aggregate_buffer_applies(ngx_http_request_t *r,

@@ -24,6 +24,11 @@
 
 
 typedef struct {
+    ngx_uint_t                       used;      /* unsigned  used:1; */
+} ngx_http_aggregate_buffer_main_conf_t;
+
+
+typedef struct {
     size_t                         size;
     ngx_path_t                    *temp_path;
 } ngx_http_aggregate_buffer_loc_conf_t;
@@ -71,6 +76,7 @@ static ngx_int_t ngx_http_aggregate_buffer_write(
 static void ngx_http_aggregate_buffer_use_file(
     ngx_http_aggregate_buffer_ctx_t *ctx);
 static void ngx_http_aggregate_buffer_cleanup(void *data);
+static void *ngx_http_aggregate_buffer_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_aggregate_buffer_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_aggregate_buffer_merge_loc_conf(ngx_conf_t *cf,
     void *parent, void *child);
@@ -101,7 +107,8 @@ static ngx_http_module_t  ngx_http_aggregate_buffer_module_ctx = {
     NULL,                                  /* preconfiguration */
     ngx_http_aggregate_buffer_init,        /* postconfiguration */
 
-    NULL,                                  /* create main configuration */
+    ngx_http_aggregate_buffer_create_main_conf,
+                                           /* create main configuration */
     NULL,                                  /* init main configuration */
 
     NULL,                                  /* create server configuration */
@@ -558,6 +565,25 @@ ngx_http_aggregate_buffer_cleanup(void *data)
 
 
 static void *
+ngx_http_aggregate_buffer_create_main_conf(ngx_conf_t *cf)
+{
+    return ngx_pcalloc(cf->pool,
+                       sizeof(ngx_http_aggregate_buffer_main_conf_t));
+}
+
+
+void
+ngx_http_aggregate_buffer_use(ngx_conf_t *cf)
+{
+    ngx_http_aggregate_buffer_main_conf_t  *bmcf;
+
+    bmcf = ngx_http_conf_get_module_main_conf(cf,
+                                              ngx_http_aggregate_buffer_module);
+    bmcf->used = 1;
+}
+
+
+static void *
 ngx_http_aggregate_buffer_create_loc_conf(ngx_conf_t *cf)
 {
     ngx_http_aggregate_buffer_loc_conf_t  *blcf;
@@ -600,6 +626,15 @@ ngx_http_aggregate_buffer_merge_loc_conf(ngx_conf_t *cf, void *parent,
 static ngx_int_t
 ngx_http_aggregate_buffer_init(ngx_conf_t *cf)
 {
+    ngx_http_aggregate_buffer_main_conf_t  *bmcf;
+
+    bmcf = ngx_http_conf_get_module_main_conf(cf,
+                                              ngx_http_aggregate_buffer_module);
+
+    if (!bmcf->used) {
+        return NGX_OK;
+    }
+
     ngx_http_next_body_filter = ngx_http_top_body_filter;
     ngx_http_top_body_filter = ngx_http_aggregate_buffer_body_filter;
 

@@ -7,6 +7,7 @@
 
 #include "ngx_http_aggregate_cache.h"
 #include "ngx_http_aggregate_warnings.h"
+#include "ngx_http_aggregate_buffer.h"
 
 
 static char *ngx_http_aggregate_cache_redis(ngx_conf_t *cf,
@@ -55,6 +56,8 @@ ngx_http_aggregate_cache(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         accf->zone = NULL;
         return NGX_CONF_OK;
     }
+
+    ngx_http_aggregate_buffer_use(cf);
 
     accf->zone = ngx_http_aggregate_cache_zone_add(cf, &value[1]);
 

@@ -7,6 +7,7 @@
 #include "ngx_http_aggregate_block_parser.h"
 #include "ngx_http_aggregate_checks.h"
 #include "ngx_http_aggregate_setters.h"
+#include "ngx_http_aggregate_buffer.h"
 
 
 static char *ngx_http_aggregate_graphql_set_forward(ngx_conf_t *cf,
@@ -240,6 +241,7 @@ ngx_http_aggregate_graphql_block(ngx_conf_t *cf, ngx_command_t *cmd,
     }
 
     ngx_http_aggregate_fetch_use(cf);
+    ngx_http_aggregate_buffer_use(cf);
 
     gcf = ngx_http_aggregate_graphql_create(cf);
     if (gcf == NULL) {

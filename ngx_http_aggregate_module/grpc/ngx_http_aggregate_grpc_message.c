@@ -680,15 +680,15 @@ static ngx_int_t
 ngx_http_aggregate_grpc_invalid(ngx_http_aggregate_grpc_ctx_t *ctx,
     agg_rc_e rc, agg_pb_error_t *err)
 {
-    if (rc == AGG_NOMEM) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
     if (rc == AGG_TOO_LARGE) {
         return ngx_http_aggregate_grpc_refuse_text(ctx,
                                        NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
                                        AGG_GRPC_RESOURCE_EXHAUSTED,
                                        "the message is too large");
+    }
+
+    if (rc == AGG_NOMEM || err == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     return ngx_http_aggregate_grpc_refuse(ctx, NGX_HTTP_BAD_REQUEST,

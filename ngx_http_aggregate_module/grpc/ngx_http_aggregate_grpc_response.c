@@ -632,13 +632,11 @@ ngx_http_aggregate_grpc_get_buf(ngx_http_aggregate_grpc_ctx_t *ctx,
 
     u = ctx->request->upstream;
 
-    for (ll = &u->free_bufs; *ll; ll = &(*ll)->next) {
-        if ((*ll)->buf->start) {
-            break;
-        }
-    }
+    ll = &u->free_bufs;
 
-    cl = *ll;
+    for (cl = *ll; cl && cl->buf->start == NULL; cl = *ll) {
+        ll = &cl->next;
+    }
 
     if (cl) {
         *ll = cl->next;

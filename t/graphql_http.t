@@ -71,6 +71,16 @@ $t->run(graphql_configuration($t, schema => 's.graphql', block => q{
         location = /manifest { aggregate_graphql $files {
             documents %%TESTDIR%%/manifest.json only; } }
         location = /posts { aggregate_graphql $files { methods POST; } }
+        location = /limited {
+            client_max_body_size 100;
+            aggregate_graphql $files { }
+        }
+        location = /own413 {
+            client_max_body_size 100;
+            error_page 413 = /own;
+            aggregate_graphql $files { }
+        }
+        location = /own { return 200 own; }
         location = /small { aggregate_graphql $files {
             max_subrequests 1; max_tokens 20; plan_cache 0; } }
         location = /tiny { aggregate_graphql $files {
@@ -146,7 +156,7 @@ my %accepts = (
     'application/json;q=0' => 406,
 );
 
-$t->plan(3 * @statuses + 2 * @others + @no_types + 2 * keys(%accepts) + 69);
+$t->plan(3 * @statuses + 2 * @others + @no_types + 2 * keys(%accepts) + 74);
 
 
 for my $case (@statuses) {
@@ -420,6 +430,25 @@ is($r->status, 400, 'a batch that is too large');
 is(graphql($t, undef, json => '[]')->status, 400, 'an empty batch');
 is(graphql($t, undef, json => '[{"query":"{ one }"}]', uri => '/docs')
    ->status, 400, 'a batch where there are none');
+
+
+# a body over client_max_body_size
+
+my $long = '{"query":"{ one }","variables":{"a":"' . 'x' x 200 . '"}}';
+
+$r = graphql($t, undef, json => $long, uri => '/limited');
+is($r->status . ' ' . graphql_outcome($r->body), '413 BAD_REQUEST',
+   'too large');
+is($r->header('Content-Type'), 'application/json; charset=utf-8',
+   'too large: type');
+$r = http("POST /limited HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+          . "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n"
+          . "\r\n" . sprintf("%x\r\n%s\r\n0\r\n\r\n", length $long, $long));
+is($r->status . ' ' . graphql_outcome($r->body), '413 BAD_REQUEST',
+   'too large, chunked');
+is(graphql($t, '{ one }', uri => '/limited')->status, 200, 'not too large');
+is(graphql($t, undef, json => $long, uri => '/own413')->body, 'own',
+   'too large: a page of its own');
 
 
 # the page

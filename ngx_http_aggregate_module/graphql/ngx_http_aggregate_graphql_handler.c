@@ -42,6 +42,12 @@ ngx_http_aggregate_graphql_handler(ngx_http_request_t *r)
     glcf = ngx_http_get_module_loc_conf(r, ngx_http_aggregate_graphql_module);
     gcf = glcf->conf;
 
+    if (r->error_page && r->err_status == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE) {
+        return ngx_http_aggregate_graphql_error(r, AGG_GQL_JSON,
+                                                AGG_GQL_BODY_TOO_LARGE,
+                                                "The body is too large.");
+    }
+
     if (!(r->method & gcf->methods)) {
 
         rc = ngx_http_discard_request_body(r);

@@ -7,6 +7,7 @@ static ngx_int_t ngx_http_aggregate_graphql_preconfiguration(ngx_conf_t *cf);
 static void *ngx_http_aggregate_graphql_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_aggregate_graphql_merge_loc_conf(ngx_conf_t *cf,
     void *parent, void *child);
+static char *ngx_http_aggregate_graphql_too_large(ngx_conf_t *cf);
 
 
 static ngx_command_t  ngx_http_aggregate_graphql_commands[] = {
@@ -91,6 +92,64 @@ ngx_http_aggregate_graphql_merge_loc_conf(ngx_conf_t *cf, void *parent,
     {
         conf->conf = prev->conf;
     }
+
+    return conf->conf ? ngx_http_aggregate_graphql_too_large(cf) : NGX_CONF_OK;
+}
+
+
+/*
+ * nginx refuses a body over "client_max_body_size" before it calls a handler.
+ * An error page leads to the handler all the same, where the location is of
+ * one URI and nothing else is configured for 413.
+ */
+
+static char *
+ngx_http_aggregate_graphql_too_large(ngx_conf_t *cf)
+{
+    ngx_uint_t                 i, n;
+    ngx_array_t               *pages;
+    ngx_http_err_page_t       *page, *old;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (!clcf->exact_match
+        || clcf->handler != ngx_http_aggregate_graphql_handler)
+    {
+        return NGX_CONF_OK;
+    }
+
+    old = clcf->error_pages ? clcf->error_pages->elts : NULL;
+    n = clcf->error_pages ? clcf->error_pages->nelts : 0;
+
+    for (i = 0; i < n; i++) {
+        if (old[i].status == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE) {
+            return NGX_CONF_OK;
+        }
+    }
+
+    /* the array may be that of the server */
+
+    pages = ngx_array_create(cf->pool, n + 1, sizeof(ngx_http_err_page_t));
+    if (pages == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    page = ngx_array_push_n(pages, n + 1);
+
+    if (n) {
+        ngx_memcpy(page, old, n * sizeof(ngx_http_err_page_t));
+    }
+
+    page += n;
+
+    ngx_memzero(page, sizeof(ngx_http_err_page_t));
+
+    page->status = NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
+    page->overwrite = -1;
+    page->value.value = clcf->name;
+
+    clcf->error_pages = pages;
 
     return NGX_CONF_OK;
 }

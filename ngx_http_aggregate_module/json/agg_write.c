@@ -73,6 +73,10 @@ agg_utf8_valid(const u_char *p, size_t len)
     int            valid;
     const u_char  *end;
 
+    if (len == 0) {
+        return 1;
+    }
+
     end = p + len;
 
     while (p < end) {

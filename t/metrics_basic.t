@@ -199,6 +199,12 @@ get('/x', port => $t->port('bare'));
 http("GET / HTTP/1.1\r\n\r\n");
 http_request('HEAD', '/users/ok');
 
+# a request is counted when it has ended, which is after its answer was read
+
+wait_for(sub { http_get('/metrics')->body
+    =~ /^gateway_request_duration_seconds_count\{[^}]*route="\/users\/"[^}]*
+        backend="users"[^}]*\}\ 10$/mx });
+
 my $r = http_get('/metrics');
 is($r->header('Content-Type'), 'text/plain; version=0.0.4; charset=utf-8',
    'type');

@@ -190,7 +190,7 @@ sub allowed {
     my ($line, $conf) = @_;
 
     return $line =~ m{\[crit\] .* (?:open|stat|mkdir|rename|unlink)\(\)
-                      .*?failed \((?:2|13|20|21|36|39):}x
+                      .*?failed\ \((?:2|13|20|21|36|39):}x
         || $line =~ /\[crit\] .*pread\(\) .*Is a directory/
         || $line =~ /\[crit\] .*utimes\(\)/
 

@@ -481,7 +481,21 @@ sub conf {
     @out = map { s/^limit_req \w+=\w+ burst=5;/limit_req zone=lr;/r } @out
         if grep { /^mirror / } @out;
 
-    return join "\n", grep { $_ ne '' } @out, '';
+    return without_post_action(join "\n", grep { $_ ne '' } @out, '');
+}
+
+
+# nginx's own: after "post_action" a connection with "limit_rate" is not read
+# any more, and a reset of the HTTP/2 stream may free the request twice
+sub without_post_action {
+    my ($conf) = @_;
+
+    my $rate = $conf =~ /^limit_rate /m;
+    my ($http, $h1, $h2) = split /^(?=server \{$)/m, $conf, 3;
+
+    s/^post_action .*\n//mg for $http, $h2, $rate ? $h1 : ();
+
+    return $http . $h1 . $h2;
 }
 
 

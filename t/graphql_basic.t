@@ -71,6 +71,8 @@ type Review { stars: Int! text: String }
 type Query {
   user(id: ID!): User @rest(get: "/b/users/${args.id}", nullOn: ["404"])
   must(id: ID!): User! @rest(get: "/b/users/${args.id}")
+  town(id: ID!): String @rest(get: "/b/users/${args.id}",
+                              select: "address.city")
   search(q: String!, kind: [String!]): [Hit]
     @rest(get: "/b/search?q=${args.q}&kind=${args.kind*}", select: "hits")
   fallback: Int @rest(get: "/b/users/500", default: "7")
@@ -98,6 +100,11 @@ my @cases = (
     [ 'aliases', '{ a: user(id: 42) { n: name } b: user(id: 42) { id } }',
       '{"data":{"a":{"n":"Ada"},"b":{"id":"42"}}}',
       count => { '/users/42' => 1 } ],
+    [ 'two fields that take different things of one response',
+      '{ town(id: 42) user(id: 42) { name } }',
+      '{"data":{"town":"Turin","user":{"name":"Ada"}}}',
+      count => { '/users/42' => 1 } ],
+    [ 'one of them alone', '{ town(id: 42) }', '{"data":{"town":"Turin"}}' ],
     [ 'fragments', 'query Q { user(id: 42) { ...F ... on User { id } } }
         fragment F on User { name __typename }',
       '{"data":{"user":{"name":"Ada","__typename":"User","id":"42"}}}' ],

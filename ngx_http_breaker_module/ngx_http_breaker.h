@@ -245,8 +245,14 @@ ngx_int_t ngx_http_breaker_peek_at(ngx_http_breaker_zone_t *zone,
 /* request */
 
 ngx_int_t ngx_http_breaker_handler(ngx_http_request_t *r);
-ngx_int_t ngx_http_breaker_observe(ngx_http_request_t *r);
+void ngx_http_breaker_observe(ngx_http_request_t *r);
 ngx_http_breaker_ctx_t *ngx_http_breaker_get_ctx(ngx_http_request_t *r);
+
+/* an internal redirect wipes r->ctx, and so does a filter's error */
+#define ngx_http_breaker_has_ctx(r)                                           \
+    (ngx_http_get_module_ctx(r, ngx_http_breaker_module)                      \
+     || (r)->uri_changes != NGX_HTTP_MAX_URI_CHANGES + 1                      \
+     || (r)->filter_finalize)
 
 /* the upstream will tell how it ends, and a probe when it begins */
 void ngx_http_breaker_hook_upstream(ngx_http_request_t *r,

@@ -11,6 +11,11 @@
 #include <ngx_http.h>
 
 
+/* kept out of its caller, whose other paths then save no registers for it */
+
+#define ngx_http_breaker_rare  __attribute__((noinline))
+
+
 /* 1.23.0: headers of one name are a list */
 
 #if (nginx_version >= 1023000)

@@ -245,9 +245,11 @@ ngx_http_breaker_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 static ngx_int_t
 ngx_http_breaker_header_filter(ngx_http_request_t *r)
 {
-    if (ngx_http_breaker_observe(r) != NGX_OK) {
-        return NGX_ERROR;
+    if (!ngx_http_breaker_has_ctx(r)) {
+        return ngx_http_next_header_filter(r);
     }
+
+    ngx_http_breaker_observe(r);
 
     return ngx_http_next_header_filter(r);
 }

@@ -11,6 +11,8 @@
     (BRK_KEY_MAX - 1 - 2 * NGX_HTTP_BREAKER_DIGEST)
 
 
+static ngx_http_breaker_rare ngx_int_t ngx_http_breaker_guard(
+    ngx_http_request_t *r, ngx_http_breaker_guard_t *guard);
 static brk_key_t *ngx_http_breaker_get_key(ngx_http_request_t *r,
     ngx_http_breaker_guard_t *guard, brk_key_t *room, brk_permit_t **hint);
 static ngx_http_breaker_known_t *ngx_http_breaker_known(
@@ -56,15 +58,25 @@ static ngx_rbtree_node_t        ngx_http_breaker_sentinel;
 ngx_int_t
 ngx_http_breaker_handler(ngx_http_request_t *r)
 {
-    brk_key_t                     room, *key;
-    brk_permit_t                 *hint;
-    ngx_http_breaker_ctx_t       *ctx;
-    ngx_http_breaker_guard_t     *guard;
     ngx_http_breaker_loc_conf_t  *blcf;
 
     blcf = ngx_http_get_module_loc_conf(r, ngx_http_breaker_module);
 
-    guard = blcf->guard;
+    if (blcf->guard == NULL && !ngx_http_breaker_has_ctx(r)) {
+        return NGX_DECLINED;
+    }
+
+    return ngx_http_breaker_guard(r, blcf->guard);
+}
+
+
+static ngx_int_t
+ngx_http_breaker_guard(ngx_http_request_t *r, ngx_http_breaker_guard_t *guard)
+{
+    brk_key_t                room, *key;
+    brk_permit_t            *hint;
+    ngx_http_breaker_ctx_t  *ctx;
+
     ctx = ngx_http_breaker_get_ctx(r);
     key = NULL;
     hint = NULL;
@@ -675,7 +687,7 @@ ngx_http_breaker_finalize_request(ngx_http_request_t *r, ngx_int_t rc)
 
 /* the response header goes out: whatever can be known now is */
 
-ngx_int_t
+void
 ngx_http_breaker_observe(ngx_http_request_t *r)
 {
     ngx_uint_t               redirected;
@@ -689,12 +701,12 @@ ngx_http_breaker_observe(ngx_http_request_t *r)
     }
 
     if (ctx == NULL || !ctx->held) {
-        return NGX_OK;
+        return;
     }
 
     if (ctx->upstream && !ctx->decided && !ctx->upstream->upgrade) {
         ngx_http_breaker_probe_header(r, ctx);
-        return NGX_OK;
+        return;
     }
 
     /* a redirect to a "return" comes here without another decision */
@@ -707,8 +719,6 @@ ngx_http_breaker_observe(ngx_http_request_t *r)
     } else if (ctx->upstream) {
         ngx_http_breaker_probe_header(r, ctx);
     }
-
-    return NGX_OK;
 }
 
 
@@ -848,23 +858,10 @@ ngx_http_breaker_create_ctx(ngx_http_request_t *r)
 }
 
 
-/* an internal redirect wipes r->ctx, and so does a filter's error */
-
 ngx_http_breaker_ctx_t *
 ngx_http_breaker_get_ctx(ngx_http_request_t *r)
 {
-    ngx_http_breaker_ctx_t  *ctx;
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_breaker_module);
-
-    if (ctx
-        || (r->uri_changes == NGX_HTTP_MAX_URI_CHANGES + 1
-            && !r->filter_finalize))
-    {
-        return ctx;
-    }
-
-    return ngx_http_breaker_find_ctx(r);
+    return ngx_http_breaker_has_ctx(r) ? ngx_http_breaker_find_ctx(r) : NULL;
 }
 
 

@@ -13,6 +13,7 @@
  */
 
 #include "ngx_http_aggregate_buffer.h"
+#include "ngx_http_aggregate_compat.h"
 
 
 #define NGX_HTTP_AGGREGATE_BUFFER_PIECE  65536
@@ -55,6 +56,9 @@ typedef struct {
 
 
 static ngx_int_t ngx_http_aggregate_buffer_body_filter(ngx_http_request_t *r,
+    ngx_chain_t *in);
+static ngx_http_aggregate_rare ngx_int_t ngx_http_aggregate_buffer_body(
+    ngx_http_request_t *r, ngx_http_aggregate_buffer_ctx_t *ctx,
     ngx_chain_t *in);
 static ngx_int_t ngx_http_aggregate_buffer_start(ngx_http_request_t *r,
     ngx_http_aggregate_buffer_ctx_t *ctx, ngx_chain_t *in);
@@ -194,8 +198,6 @@ ngx_http_aggregate_buffer_set(ngx_http_request_t *r, off_t length,
 static ngx_int_t
 ngx_http_aggregate_buffer_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 {
-    ngx_int_t                         rc;
-    ngx_chain_t                      *cl;
     ngx_http_aggregate_buffer_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_aggregate_buffer_module);
@@ -203,6 +205,17 @@ ngx_http_aggregate_buffer_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
     if (ctx == NULL) {
         return ngx_http_next_body_filter(r, in);
     }
+
+    return ngx_http_aggregate_buffer_body(r, ctx, in);
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_buffer_body(ngx_http_request_t *r,
+    ngx_http_aggregate_buffer_ctx_t *ctx, ngx_chain_t *in)
+{
+    ngx_int_t     rc;
+    ngx_chain_t  *cl;
 
     if (!ctx->started) {
         return in ? ngx_http_aggregate_buffer_start(r, ctx, in)

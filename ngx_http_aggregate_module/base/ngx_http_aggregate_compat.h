@@ -12,6 +12,14 @@
 #include <ngx_http.h>
 
 
+/*
+ * A function that few responses need, kept out of its caller, so that the
+ * others do not save and restore the registers that it uses
+ */
+
+#define ngx_http_aggregate_rare  __attribute__((noinline))
+
+
 /* 1.23.0: headers of one name are linked, where they were in an array */
 
 #if (nginx_version >= 1023000)

@@ -422,8 +422,12 @@ char *ngx_http_aggregate_cache_status_conf(ngx_conf_t *cf, ngx_command_t *cmd,
 
 /* ctx */
 
-ngx_http_aggregate_cache_ctx_t *ngx_http_aggregate_cache_get_ctx(
-    ngx_http_request_t *r);
+#define ngx_http_aggregate_cache_get_ctx(r)                                   \
+    ((ngx_http_aggregate_cache_ctx_t *)                                       \
+     ngx_http_aggregate_ctx_find(r, &ngx_http_aggregate_cache_module,         \
+                                 ngx_http_aggregate_cache_ctx_cleanup))
+
+void ngx_http_aggregate_cache_ctx_cleanup(void *data);
 ngx_http_aggregate_cache_ctx_t *ngx_http_aggregate_cache_create_ctx(
     ngx_http_request_t *r, ngx_http_aggregate_cache_conf_t *conf,
     ngx_http_aggregate_cache_cleanup_pt cleanup);

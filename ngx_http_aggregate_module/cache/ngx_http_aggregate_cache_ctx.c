@@ -8,16 +8,7 @@
 #include "ngx_http_aggregate_cache.h"
 
 
-static void ngx_http_aggregate_cache_ctx_cleanup(void *data);
 static void ngx_http_aggregate_cache_suspended(ngx_http_request_t *r);
-
-
-ngx_http_aggregate_cache_ctx_t *
-ngx_http_aggregate_cache_get_ctx(ngx_http_request_t *r)
-{
-    return ngx_http_aggregate_ctx_find(r, &ngx_http_aggregate_cache_module,
-                                       ngx_http_aggregate_cache_ctx_cleanup);
-}
 
 
 ngx_http_aggregate_cache_ctx_t *
@@ -50,7 +41,7 @@ ngx_http_aggregate_cache_create_ctx(ngx_http_request_t *r,
 }
 
 
-static void
+void
 ngx_http_aggregate_cache_ctx_cleanup(void *data)
 {
     ngx_http_aggregate_cache_ctx_t *ctx = data;

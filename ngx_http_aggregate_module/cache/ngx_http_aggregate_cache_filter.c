@@ -10,6 +10,8 @@
 
 
 static ngx_int_t ngx_http_aggregate_cache_header_filter(ngx_http_request_t *r);
+static ngx_http_aggregate_rare ngx_int_t ngx_http_aggregate_cache_take_header(
+    ngx_http_request_t *r, ngx_http_aggregate_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_aggregate_cache_aborted_header(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_aggregate_cache_fill_header(ngx_http_request_t *r,
@@ -24,6 +26,9 @@ static void ngx_http_aggregate_cache_hit_for_miss_header(ngx_http_request_t *r,
 static ngx_int_t ngx_http_aggregate_cache_replace(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_aggregate_cache_body_filter(ngx_http_request_t *r,
+    ngx_chain_t *in);
+static ngx_http_aggregate_rare ngx_int_t ngx_http_aggregate_cache_take_body(
+    ngx_http_request_t *r, ngx_http_aggregate_cache_ctx_t *ctx,
     ngx_chain_t *in);
 static ngx_int_t ngx_http_aggregate_cache_send_replaced(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
@@ -49,21 +54,26 @@ ngx_http_aggregate_cache_filter_init(ngx_conf_t *cf)
 static ngx_int_t
 ngx_http_aggregate_cache_header_filter(ngx_http_request_t *r)
 {
-    ngx_int_t                        rc;
     ngx_http_aggregate_cache_ctx_t  *ctx;
 
     if (r != r->main) {
         ngx_http_aggregate_cache_fill_subrequest(r);
     }
 
-    ctx = ngx_http_get_module_ctx(r, ngx_http_aggregate_cache_module);
+    ctx = ngx_http_aggregate_cache_get_ctx(r);
 
-    if (ctx == NULL) {
-        ctx = ngx_http_aggregate_cache_get_ctx(r);
+    return ctx ? ngx_http_aggregate_cache_take_header(r, ctx)
+               : ngx_http_next_header_filter(r);
+}
 
-        if (ctx == NULL) {
-            return ngx_http_next_header_filter(r);
-        }
+
+static ngx_int_t
+ngx_http_aggregate_cache_take_header(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx)
+{
+    ngx_int_t  rc;
+
+    if (ngx_http_get_module_ctx(r, ngx_http_aggregate_cache_module) == NULL) {
 
         /* an internal redirect has led to another location */
 
@@ -424,8 +434,6 @@ ngx_http_aggregate_cache_replace(ngx_http_request_t *r,
 static ngx_int_t
 ngx_http_aggregate_cache_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 {
-    ngx_int_t                        rc;
-    ngx_chain_t                     *cl;
     ngx_http_aggregate_cache_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_aggregate_cache_module);
@@ -433,6 +441,17 @@ ngx_http_aggregate_cache_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
     if (ctx == NULL || in == NULL) {
         return ngx_http_next_body_filter(r, in);
     }
+
+    return ngx_http_aggregate_cache_take_body(r, ctx, in);
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_cache_take_body(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx, ngx_chain_t *in)
+{
+    ngx_int_t     rc;
+    ngx_chain_t  *cl;
 
     if (ctx->refetch.pending) {
 

@@ -27,6 +27,8 @@
 #include "ngx_http_aggregate_memory.h"
 
 
+static ngx_http_aggregate_rare ngx_int_t ngx_http_aggregate_cache_request(
+    ngx_http_request_t *r, ngx_http_aggregate_cache_conf_t *conf);
 static ngx_int_t ngx_http_aggregate_cache_redirected(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
 static ngx_uint_t ngx_http_aggregate_cache_is_upgrade(ngx_http_request_t *r);
@@ -47,9 +49,24 @@ static void ngx_http_aggregate_cache_cancel(
 ngx_int_t
 ngx_http_aggregate_cache_handler(ngx_http_request_t *r)
 {
-    ngx_int_t                         rc;
-    ngx_http_aggregate_cache_ctx_t   *ctx;
     ngx_http_aggregate_cache_conf_t  *conf;
+
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_aggregate_cache_module);
+
+    if (conf->zone == NULL && ngx_http_aggregate_cache_get_ctx(r) == NULL) {
+        return NGX_DECLINED;
+    }
+
+    return ngx_http_aggregate_cache_request(r, conf);
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_cache_request(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_conf_t *conf)
+{
+    ngx_int_t                        rc;
+    ngx_http_aggregate_cache_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_aggregate_cache_module);
 
@@ -66,8 +83,6 @@ ngx_http_aggregate_cache_handler(ngx_http_request_t *r)
             return rc;
         }
     }
-
-    conf = ngx_http_get_module_loc_conf(r, ngx_http_aggregate_cache_module);
 
     if (conf->zone == NULL) {
         return NGX_DECLINED;

@@ -14,11 +14,15 @@
 
 
 static ngx_int_t ngx_http_aggregate_header_filter(ngx_http_request_t *r);
+static ngx_http_aggregate_rare ngx_int_t ngx_http_aggregate_take_header(
+    ngx_http_request_t *r);
 static void ngx_http_aggregate_grow_read_buffer(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_aggregate_accepts(
     ngx_http_aggregate_fetch_t *fetch, ngx_uint_t status);
 static ngx_int_t ngx_http_aggregate_body_filter(ngx_http_request_t *r,
     ngx_chain_t *in);
+static ngx_http_aggregate_rare ngx_int_t ngx_http_aggregate_take_body(
+    ngx_http_request_t *r, ngx_chain_t *in);
 static ngx_int_t ngx_http_aggregate_filter_init(ngx_conf_t *cf);
 static void *ngx_http_aggregate_fetch_create_main_conf(ngx_conf_t *cf);
 
@@ -80,10 +84,21 @@ static ngx_http_output_body_filter_pt    ngx_http_next_body_filter;
 static ngx_int_t
 ngx_http_aggregate_header_filter(ngx_http_request_t *r)
 {
+    if (r == r->main) {
+        return ngx_http_next_header_filter(r);
+    }
+
+    return ngx_http_aggregate_take_header(r);
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_take_header(ngx_http_request_t *r)
+{
     ngx_http_aggregate_try_t     *t;
     ngx_http_aggregate_reason_e   reason;
 
-    t = (r == r->main) ? NULL : ngx_http_aggregate_find_try(r);
+    t = ngx_http_aggregate_find_try(r);
 
     if (t == NULL) {
         return ngx_http_next_header_filter(r);
@@ -259,12 +274,23 @@ ngx_http_aggregate_accepts(ngx_http_aggregate_fetch_t *fetch,
 static ngx_int_t
 ngx_http_aggregate_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 {
+    if (r == r->main) {
+        return ngx_http_next_body_filter(r, in);
+    }
+
+    return ngx_http_aggregate_take_body(r, in);
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_take_body(ngx_http_request_t *r, ngx_chain_t *in)
+{
     ngx_buf_t                    *b;
     ngx_uint_t                    own;
     ngx_http_aggregate_try_t     *t;
     ngx_http_aggregate_reason_e   reason;
 
-    t = (r == r->main) ? NULL : ngx_http_aggregate_find_try(r);
+    t = ngx_http_aggregate_find_try(r);
 
     if (t == NULL) {
         return ngx_http_next_body_filter(r, in);

@@ -11,6 +11,8 @@
 
 static ngx_int_t ngx_http_aggregate_guard_body_filter(ngx_http_request_t *r,
     ngx_chain_t *in);
+static ngx_http_aggregate_rare ngx_int_t ngx_http_aggregate_guard_body(
+    ngx_http_request_t *r, ngx_chain_t *in);
 static void ngx_http_aggregate_guard_failed(ngx_http_aggregate_try_t *t,
     ngx_http_request_t *r, ngx_uint_t last);
 static ngx_int_t ngx_http_aggregate_guard_init(ngx_conf_t *cf);
@@ -58,14 +60,21 @@ static ngx_http_output_body_filter_pt    ngx_http_next_body_filter;
 static ngx_int_t
 ngx_http_aggregate_guard_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 {
+    if (r == r->main) {
+        return ngx_http_next_body_filter(r, in);
+    }
+
+    return ngx_http_aggregate_guard_body(r, in);
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_guard_body(ngx_http_request_t *r, ngx_chain_t *in)
+{
     ngx_int_t                  rc;
     ngx_uint_t                 last;
     ngx_chain_t               *cl;
     ngx_http_aggregate_try_t  *t;
-
-    if (r == r->main) {
-        return ngx_http_next_body_filter(r, in);
-    }
 
     t = ngx_http_aggregate_find_try(r);
 

@@ -16,6 +16,8 @@
 
 static ngx_int_t ngx_http_aggregate_apply_header_filter(
     ngx_http_request_t *r);
+static ngx_http_aggregate_rare ngx_int_t ngx_http_aggregate_apply_header(
+    ngx_http_request_t *r, ngx_http_aggregate_apply_loc_conf_t *lcf);
 static ngx_uint_t ngx_http_aggregate_apply_slice(ngx_http_request_t *r,
     ngx_http_aggregate_apply_ctx_t *ctx);
 static ngx_int_t ngx_http_aggregate_apply_shaped(ngx_http_request_t *r,
@@ -28,6 +30,9 @@ static ngx_int_t ngx_http_aggregate_apply_start(ngx_http_request_t *r,
     ngx_http_aggregate_apply_loc_conf_t *lcf);
 static ngx_uint_t ngx_http_aggregate_apply_detached(ngx_http_request_t *r);
 static ngx_int_t ngx_http_aggregate_apply_body_filter(ngx_http_request_t *r,
+    ngx_chain_t *in);
+static ngx_http_aggregate_rare ngx_int_t ngx_http_aggregate_apply_body(
+    ngx_http_request_t *r, ngx_http_aggregate_apply_ctx_t *ctx,
     ngx_chain_t *in);
 static ngx_int_t ngx_http_aggregate_apply_take_slice(ngx_http_request_t *r,
     ngx_chain_t *in);
@@ -89,7 +94,6 @@ static ngx_http_output_body_filter_pt    ngx_http_next_body_filter;
 static ngx_int_t
 ngx_http_aggregate_apply_header_filter(ngx_http_request_t *r)
 {
-    ngx_http_aggregate_apply_ctx_t       *ctx;
     ngx_http_aggregate_apply_loc_conf_t  *lcf;
 
     lcf = ngx_http_get_module_loc_conf(r, ngx_http_aggregate_apply_module);
@@ -97,6 +101,16 @@ ngx_http_aggregate_apply_header_filter(ngx_http_request_t *r)
     if (lcf->apply->off || (r != r->main && r->header_only)) {
         return ngx_http_next_header_filter(r);
     }
+
+    return ngx_http_aggregate_apply_header(r, lcf);
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_apply_header(ngx_http_request_t *r,
+    ngx_http_aggregate_apply_loc_conf_t *lcf)
+{
+    ngx_http_aggregate_apply_ctx_t  *ctx;
 
     ctx = ngx_http_aggregate_apply_get(r);
     if (ctx == NULL) {
@@ -313,11 +327,24 @@ ngx_http_aggregate_apply_detached(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_aggregate_apply_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 {
-    agg_rc_e                         rc;
-    ngx_uint_t                       last;
     ngx_http_aggregate_apply_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_aggregate_apply_filter_module);
+
+    if (ctx == NULL && (r == r->main || r->subrequest_in_memory)) {
+        return ngx_http_next_body_filter(r, in);
+    }
+
+    return ngx_http_aggregate_apply_body(r, ctx, in);
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_apply_body(ngx_http_request_t *r,
+    ngx_http_aggregate_apply_ctx_t *ctx, ngx_chain_t *in)
+{
+    agg_rc_e    rc;
+    ngx_uint_t  last;
 
     if (ctx && ctx->slice) {
         return ngx_http_aggregate_apply_take_slice(r, in);

@@ -23,6 +23,9 @@
 
 static ngx_int_t ngx_http_aggregate_apply_guard_filter(ngx_http_request_t *r,
     ngx_chain_t *in);
+static ngx_http_aggregate_rare ngx_int_t ngx_http_aggregate_apply_guard_body(
+    ngx_http_request_t *r, ngx_http_aggregate_apply_ctx_t *ctx,
+    ngx_chain_t *in);
 static ngx_int_t ngx_http_aggregate_apply_guard_empty(ngx_http_request_t *r,
     ngx_chain_t *in);
 static ngx_int_t ngx_http_aggregate_apply_guard_drain(ngx_http_request_t *r,
@@ -51,9 +54,6 @@ ngx_http_aggregate_apply_bypass(ngx_http_request_t *r,
 static ngx_int_t
 ngx_http_aggregate_apply_guard_filter(ngx_http_request_t *r, ngx_chain_t *in)
 {
-    ngx_int_t                        rc;
-    ngx_uint_t                       last;
-    const char                      *text;
     ngx_http_aggregate_apply_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_aggregate_apply_filter_module);
@@ -61,6 +61,18 @@ ngx_http_aggregate_apply_guard_filter(ngx_http_request_t *r, ngx_chain_t *in)
     if (ctx == NULL || (!ctx->holding && !ctx->bypassed && !ctx->broken)) {
         return ngx_http_next_body_filter(r, in);
     }
+
+    return ngx_http_aggregate_apply_guard_body(r, ctx, in);
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_apply_guard_body(ngx_http_request_t *r,
+    ngx_http_aggregate_apply_ctx_t *ctx, ngx_chain_t *in)
+{
+    ngx_int_t    rc;
+    ngx_uint_t   last;
+    const char  *text;
 
     if (ctx->bypassed) {
         return ngx_http_aggregate_apply_guard_empty(r, in);

@@ -11,6 +11,8 @@
 
 
 static ngx_int_t ngx_http_aggregate_apply_handler(ngx_http_request_t *r);
+static ngx_http_aggregate_rare ngx_int_t ngx_http_aggregate_apply_request(
+    ngx_http_request_t *r, ngx_http_aggregate_apply_loc_conf_t *lcf);
 static ngx_int_t ngx_http_aggregate_apply_strip(ngx_http_request_t *r,
     ngx_http_aggregate_apply_ctx_t *ctx);
 static ngx_uint_t ngx_http_aggregate_apply_drops(ngx_http_request_t *r,
@@ -23,6 +25,10 @@ static ngx_http_aggregate_apply_ctx_t *ngx_http_aggregate_apply_find_ctx(
     ngx_http_request_t *r);
 static void ngx_http_aggregate_apply_cleanup(void *data);
 static ngx_int_t ngx_http_aggregate_apply_early_filter(ngx_http_request_t *r);
+static ngx_http_aggregate_rare ngx_int_t ngx_http_aggregate_apply_left(
+    ngx_http_request_t *r, ngx_http_aggregate_apply_ctx_t *ctx);
+static ngx_http_aggregate_rare ngx_int_t ngx_http_aggregate_apply_early(
+    ngx_http_request_t *r, ngx_http_aggregate_apply_loc_conf_t *lcf);
 static void ngx_http_aggregate_apply_no_body(ngx_http_request_t *r);
 static void ngx_http_aggregate_apply_restore_header(ngx_http_request_t *r,
     ngx_http_aggregate_apply_ctx_t *ctx);
@@ -39,10 +45,23 @@ static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
 static ngx_int_t
 ngx_http_aggregate_apply_handler(ngx_http_request_t *r)
 {
-    ngx_http_aggregate_apply_ctx_t       *ctx;
     ngx_http_aggregate_apply_loc_conf_t  *lcf;
 
     lcf = ngx_http_get_module_loc_conf(r, ngx_http_aggregate_apply_module);
+
+    if (lcf->apply->off && ngx_http_aggregate_apply_find_ctx(r) == NULL) {
+        return NGX_DECLINED;
+    }
+
+    return ngx_http_aggregate_apply_request(r, lcf);
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_apply_request(ngx_http_request_t *r,
+    ngx_http_aggregate_apply_loc_conf_t *lcf)
+{
+    ngx_http_aggregate_apply_ctx_t  *ctx;
 
     if (lcf->apply->off) {
 
@@ -50,9 +69,7 @@ ngx_http_aggregate_apply_handler(ngx_http_request_t *r)
 
         ctx = ngx_http_aggregate_apply_find_ctx(r);
 
-        if (ctx) {
-            ngx_http_aggregate_apply_restore(r, ctx);
-        }
+        ngx_http_aggregate_apply_restore(r, ctx);
 
         return NGX_DECLINED;
     }
@@ -231,7 +248,6 @@ ngx_http_aggregate_apply_cleanup(void *data)
 static ngx_int_t
 ngx_http_aggregate_apply_early_filter(ngx_http_request_t *r)
 {
-    ngx_int_t                             rc;
     ngx_http_aggregate_apply_ctx_t       *ctx;
     ngx_http_aggregate_apply_loc_conf_t  *lcf;
 
@@ -240,14 +256,34 @@ ngx_http_aggregate_apply_early_filter(ngx_http_request_t *r)
     if (lcf->apply->off || (r != r->main && r->header_only)) {
         ctx = ngx_http_aggregate_apply_find_ctx(r);
 
-        if (ctx) {
-            r->buffered &= ~NGX_HTTP_AGGREGATE_APPLY_BUFFERED;
-
-            ngx_http_aggregate_apply_restore(r, ctx);
-        }
-
-        return ngx_http_next_header_filter(r);
+        return ctx ? ngx_http_aggregate_apply_left(r, ctx)
+                   : ngx_http_next_header_filter(r);
     }
+
+    return ngx_http_aggregate_apply_early(r, lcf);
+}
+
+
+/* a redirect may have led out of where it was on */
+
+static ngx_int_t
+ngx_http_aggregate_apply_left(ngx_http_request_t *r,
+    ngx_http_aggregate_apply_ctx_t *ctx)
+{
+    r->buffered &= ~NGX_HTTP_AGGREGATE_APPLY_BUFFERED;
+
+    ngx_http_aggregate_apply_restore(r, ctx);
+
+    return ngx_http_next_header_filter(r);
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_apply_early(ngx_http_request_t *r,
+    ngx_http_aggregate_apply_loc_conf_t *lcf)
+{
+    ngx_int_t                        rc;
+    ngx_http_aggregate_apply_ctx_t  *ctx;
 
     ctx = ngx_http_aggregate_apply_get(r);
     if (ctx == NULL) {

@@ -156,6 +156,7 @@ static void
 ngx_http_aggregate_grpc_lend(ngx_http_aggregate_grpc_ctx_t *ctx,
     ngx_http_aggregate_grpc_lent_t *lent, ngx_list_t *headers)
 {
+    ngx_buf_t           *b;
     ngx_http_request_t  *r;
 
     static ngx_str_t        post = ngx_string("POST");
@@ -167,6 +168,7 @@ ngx_http_aggregate_grpc_lend(ngx_http_aggregate_grpc_ctx_t *ctx,
     };
 
     r = ctx->request;
+    b = &ctx->request_buf;
 
     lent->uri = r->uri;
     lent->args = r->args;
@@ -186,8 +188,7 @@ ngx_http_aggregate_grpc_lend(ngx_http_aggregate_grpc_ctx_t *ctx,
     ngx_http_aggregate_headers_set(&r->headers_in.headers, headers);
     r->headers_in.te = &te;
     r->headers_in.content_length = NULL;
-    r->headers_in.content_length_n = ctx->ws ? -1
-                                     : ngx_buf_size(&ctx->request_buf);
+    r->headers_in.content_length_n = ctx->ws ? -1 : ngx_buf_size(b);
 }
 
 

@@ -562,7 +562,11 @@ use_tree()
             "$tree/objs/ngx_auto_config.h" 2>/dev/null)
 
     flags=${2:-$flags}
-    [ -n "$flags" ] || flags=$tree_options
+
+    if [ -z "$flags" ]; then
+        flags=$tree_options
+        [ ! -d "$tree/src/http/v3" ] || flags+=" --with-http_v3_module"
+    fi
 
     say "with ${flags# }"
     eval "tree_flags=($flags)"

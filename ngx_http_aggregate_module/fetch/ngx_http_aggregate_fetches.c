@@ -291,6 +291,19 @@ ngx_http_aggregate_fetches_write_handler(ngx_http_request_t *r)
         return;
     }
 
+#if (NGX_HTTP_V3)
+
+    if (c->quic && c->write->error) {
+
+        /* STOP_SENDING */
+
+        fs->posted = 0;
+        ngx_http_aggregate_fetches_read_handler(r);
+        return;
+    }
+
+#endif
+
     if (!fs->posted) {
         ngx_http_aggregate_fetches_run_delayed(fs);
     }
@@ -858,7 +871,7 @@ ngx_http_aggregate_client_aborted(ngx_http_request_t *r)
     }
 
     if (ngx_http_aggregate_is_stream(r)) {
-        return rev->error;
+        return rev->error || c->write->error;
     }
 
 #if (NGX_HAVE_KQUEUE)

@@ -25,6 +25,7 @@ use Socket qw(SOL_SOCKET SO_LINGER SHUT_WR);
 use Time::HiRes qw(time sleep);
 
 use Harness;
+use Harness::Grpc;
 use Harness::H2;
 use Harness::Random;
 use Harness::Redis;
@@ -46,6 +47,14 @@ $t->backend('b', Harness::Random::backend());
 $t->write_file('www/a.json', '{"a":[1,2,3]}');
 $t->write_file('www/l0', '{"l":0}');
 $t->write_file('schema.graphql', Harness::Random::schema());
+$t->write_file('documents.json', '{"a":"{ ok { id } }"}');
+
+Harness::Grpc::descriptor($t, 'items.pb', 'items.proto');
+my $grpc = Harness::Grpc->new($t, 'grpc');
+
+system('openssl req -x509 -newkey rsa:2048 -nodes -days 9 -subj /CN=localhost'
+       . " -keyout $t->{dir}/key.pem -out $t->{dir}/cert.pem 2>/dev/null") == 0
+    or die "openssl failed\n";
 
 my $dead = $t->dead_port;
 my $redis = Harness::Redis->new($t, 'redis');
@@ -176,6 +185,9 @@ sub try_batch {
 
     my %logged = map { /\brid=(\d+)/ ? ($1 => 1) : () }
         grep { / \[(?:info|notice|warn|error)\] / } @log;
+
+    # what it prints must not fill its pipe
+    1 while $grpc->line(0.001) ne '';
 
     @problems = grep { !/^no answer to (\d+)/ || !$logged{$1} } @problems;
 

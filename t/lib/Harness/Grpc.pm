@@ -21,7 +21,9 @@ use IO::Select;
 our @EXPORT_OK = qw(descriptor frame field message settings headers trailers
                     compile);
 
-my $data = "$FindBin::Bin/data/grpc";
+# FindBin is in t/, or one below
+my ($tests) = grep { -d "$_/data" } $FindBin::Bin, "$FindBin::Bin/..";
+my $data = "$tests/data/grpc";
 
 
 sub new {
@@ -31,7 +33,7 @@ sub new {
 
     my $port = $t->port($name);
     my $pid = open my $out, '-|', 'node',
-        "$FindBin::Bin/node/grpc_backend.mjs", $port, $data, @more
+        "$tests/node/grpc_backend.mjs", $port, $data, @more
         or die "node: $!\n";
 
     my $self = bless { pid => $pid, out => $out, owner => $$ }, $class;

@@ -193,6 +193,53 @@ sub handler {
 }
 
 
+# calls of t/data/grpc/items.proto
+sub grpc {
+    my ($prefix) = @_;
+    my @out = "location $prefix/ {";
+
+    push @out, general() while chance(0.4);
+    push @out, if_block('location') if chance(0.2);
+    push @out, pick(
+        "aggregate_grpc t.v1.Items strip=$prefix;",
+        "aggregate_grpc t.v1.Items strip=$prefix;",
+        "aggregate_grpc t.v1.Items auto strip=$prefix;",
+        'aggregate_grpc t.v1.Items/Watch get;',
+        'aggregate_grpc t.v1.Items/Get;', 'aggregate_grpc off;',
+    );
+    push @out, grpc_setting() while chance(0.6);
+    push @out, pick(
+        'grpc_intercept_errors on;', 'grpc_buffer_size 1k;',
+        'grpc_next_upstream error timeout http_503 non_idempotent;',
+        'grpc_socket_keepalive on;', 'grpc_set_header X-Q ' . text() . ';',
+        'grpc_set_header TE trailers;', 'grpc_hide_header ETag;',
+    ) while chance(0.3);
+    push @out, 'grpc_pass grpc://' . pick(
+        'grpc', 'grpc', 'grpc', '127.0.0.1:%%PORT_dead%%',
+        '127.0.0.1:%%PORT_b%%',
+    ) . ';';
+
+    return @out, '}';
+}
+
+
+sub grpc_setting {
+    return pick(
+        'aggregate_grpc_print ' . pick('off', 'enums_as_ints',
+            'always_print_primitive_fields preserve_proto_field_names') . ';',
+        'aggregate_grpc_ignore_unknown ' . pick('on', 'off', 'a rid') . ';',
+        'aggregate_grpc_stream ' . pick('auto', 'array', 'ndjson', 'sse',
+            'sse ping=50ms', 'ping=0') . ';',
+        'aggregate_grpc_errors ' . pick('problem', 'status') . ';',
+        'aggregate_grpc_timeout ' . pick(qw(0 30ms 300ms)) . ';',
+        'aggregate_grpc_max_message ' . pick(qw(10 100 4m)) . ';',
+        'aggregate_grpc_max_response ' . pick(qw(10 1k 8m)) . ';',
+        'aggregate_grpc_websocket ' . pick('off', 'on', 'on ping=50ms',
+            'on max_frame=1k origin=localhost') . ';',
+    );
+}
+
+
 sub graphql {
     my @out = 'aggregate_graphql %%TESTDIR%%/schema.graphql {';
     my @with = (
@@ -202,7 +249,9 @@ sub graphql {
         'max_response_size 2k;', 'introspection ' . variable() . ';',
         'status draft;', 'mask_errors on;', 'persisted apq;', 'batching 3;',
         'ide on;', 'plan_cache 64k;', 'max_depth 3;', 'max_tokens 50;',
-        'methods GET POST HEAD;', 'forward none;',
+        'methods GET POST HEAD;', 'forward none;', 'max_aliases 1;',
+        'max_root_fields 2;', 'max_selections 3;',
+        'documents %%TESTDIR%%/documents.json' . pick('', ' only') . ';',
     );
 
     push @out, pick(@with) while chance(0.5);
@@ -332,7 +381,8 @@ sub general {
         'request_pool_size 256;', 'connection_pool_size 256;',
         'large_client_header_buffers 2 1k;', 'client_header_buffer_size 1k;',
         'subrequest_output_buffer_size 100;', 'userid on;',
-        'set $set ' . text() . ';', 'valid_referers none localhost;',
+        'set $set ' . pick(text(), '$split', '$ramp') . ';',
+        'valid_referers none localhost;',
         'rewrite ^/l(\d)/r /l0?$1 ' . pick(qw(last break)) . ';',
         'rewrite ^/l1/(.*)$ /p/ok/$1 ' . pick(qw(last break permanent)) . ';',
         'real_ip_header X-A;', 'set_real_ip_from 127.0.0.1;',
@@ -344,7 +394,8 @@ sub general {
 sub ours {
     return pick(
         'aggregate_cache z;', 'aggregate_cache z;', 'aggregate_cache z;',
-        'aggregate_cache z redis=r;', 'aggregate_cache tiny;',
+        'aggregate_cache z redis=' . pick(qw(r r r s c t)) . ';',
+        'aggregate_cache tiny;',
         'aggregate_cache off;', 'aggregate_cache_key ' . text() . ';',
         'aggregate_cache_identity ' . text() . ';',
         'aggregate_cache_ttl / 1s;', 'aggregate_cache_ttl /p/ 3s;',
@@ -379,10 +430,11 @@ sub ours {
         'aggregate_trace_parent ' . text() . ';',
         'aggregate_trace_redact ' . pick('a', 'a b token') . ';',
         'breaker ' . pick('k', 'k2', '$arg_a', '$uri') . ' zone=bz'
-            . pick('', ' policy=quick', ' dry_run') . ';',
+            . pick('', ' policy=quick', ' policy=any', ' dry_run') . ';',
         'breaker off;', "breaker_fallback 200 application/json '{\"f\":1}';",
         'breaker_fallback 503;', 'breaker_fallback @named;',
         'breaker_fallback @agg;', 'breaker_log_level info;',
+        grpc_setting(),
     );
 }
 
@@ -451,14 +503,29 @@ sub conf {
         'breaker_zone bz 256k;', 'aggregate_metrics_zone mz 1m;',
         'aggregate_graphql_zone apq 256k;',
         'aggregate_trace_exporter {',
-        'endpoint http://127.0.0.1:%%PORT_b%%/ok/v1/traces;',
-        'interval 300ms;', '}',
-        'aggregate_split_zone sp 64k;',
-        'aggregate_split $split key=$arg_a zone=sp {', '30% v2;', '* v1;', '}',
+        'endpoint http://127.0.0.1:%%PORT_b%%/'
+            . pick(qw(ok e429 e503 hang reset cut)) . '/v1/traces;',
+        'interval 300ms;', exporter(), '}',
+        'aggregate_split_zone sp 64k' . pick('', ' state=%%TESTDIR%%/sp.json')
+            . ';',
+        'aggregate_split $split key=$arg_a zone=sp {',
+        split_choice(), '30% v2;', split_abort(), '* v1;', '}',
+        'aggregate_split $ramp key=$arg_a' . pick('', ' salt=x', ' zone=sp')
+            . ' {', split_choice(), pick('ramp v2 0% 100% every=1s;', '5% v2;',
+            'ramp v2 1% 2% 3% 99% every=1s;'), split_abort(), '* v1;', '}',
         'breaker_policy quick {', 'failure_threshold 2;',
         'recovery_timeout 300ms;', pick('probes 1;', 'slow_call 100ms;'), '}',
+        'breaker_policy any {', policy(), '}',
+        'aggregate_grpc_descriptor %%TESTDIR%%/items.pb;',
         'aggregate_redis r {', 'server 127.0.0.1:%%PORT_redis%%;',
-        'timeout 100ms;', '}',
+        'timeout 100ms;', redis_setting(), '}',
+        'aggregate_redis s {',
+        'sentinel m 127.0.0.1:%%PORT_redis%% 127.0.0.1:%%PORT_dead%%;',
+        redis_login('sentinel_'), redis_setting(), 'timeout 100ms;', '}',
+        'aggregate_redis c {', 'server 127.0.0.1:%%PORT_redis%%;',
+        'cluster on;', redis_setting(), 'timeout 100ms;', '}',
+        'aggregate_redis t {', 'server 127.0.0.1:%%PORT_redis%%;', 'tls on;',
+        tls_setting(), redis_login(''), redis_setting(), 'timeout 100ms;', '}',
         'aggregate_shape s1 {', 'allow id a.b list;', 'limit list 1;', '}',
         'aggregate_shape s2 {', 'deny id;', 'rename a zz;', 'set n.o 1;', '}',
         'map $arg_a $map {', 'default s1;', "'' s2;", 'x off;', 'y bad;', '}',
@@ -468,7 +535,11 @@ sub conf {
         pick('', 'keepalive 2;', 'least_conn;', 'zone up 64k;',
              'aggregate_balance peak_ewma;',
              "aggregate_balance peak_ewma;\naggregate_balance_local ::1 "
-             . '127.0.0.0/8;'), '}',
+             . '127.0.0.0/8;',
+             'aggregate_balance peak_ewma decay=1s penalty=10ms '
+             . 'failures=error,http_404;'), '}',
+        'upstream grpc {', 'server 127.0.0.1:%%PORT_grpc%%;',
+        pick('', 'keepalive 2;'), '}',
     );
 
     push @out, general() while chance(0.5);
@@ -482,6 +553,63 @@ sub conf {
         if grep { /^mirror / } @out;
 
     return without_post_action(join "\n", grep { $_ ne '' } @out, '');
+}
+
+
+sub some {
+    my (@from) = @_;
+    return grep { chance(0.3) } @from;
+}
+
+
+# all that the exporter has, but for TLS
+sub exporter {
+    return some('protocol json;', 'service s;', 'resource a b;',
+                'header X-A b;', 'batch 2;', 'queue 64k;', 'timeout 200ms;',
+                'gzip on;', 'spans 3;');
+}
+
+
+sub split_choice {
+    return some('header X-A;', 'header X-A if=$cookie_a;', 'cookie a;');
+}
+
+
+sub split_abort {
+    return some(pick('abort;', 'abort errors=1% min=2 window=1s;',
+                     'abort latency=2x min=2;'));
+}
+
+
+sub policy {
+    return some(
+        'failure_threshold ' . pick(1, 5) . ';', 'failure_rate 30%;',
+        'slow_call 50ms;', 'slow_rate 50%;', 'window 2s;', 'minimum_calls 2;',
+        'recovery_timeout 200ms;', 'max_recovery_timeout 1s;', 'jitter 10%;',
+        'probes 2;', 'probe_concurrency 2;', 'probe_timeout 300ms;',
+        'failures ' . pick('error', 'timeout http_404', 'http_500 http_503 '
+                           . 'grpc_unavailable grpc_not_found') . ';',
+    );
+}
+
+
+sub redis_setting {
+    return some('database 1;', 'prefix p;', 'connect_timeout 50ms;');
+}
+
+
+sub redis_login {
+    my ($of) = @_;
+
+    return chance(0.7) ? () : ("${of}user u;", "${of}password x;");
+}
+
+
+sub tls_setting {
+    return some('tls_verify off;', 'tls_name localhost;',
+                'tls_ca %%TESTDIR%%/cert.pem;'),
+        chance(0.7) ? () : ('tls_certificate %%TESTDIR%%/cert.pem;',
+                            'tls_certificate_key %%TESTDIR%%/key.pem;');
 }
 
 
@@ -512,6 +640,7 @@ sub server {
                                  "~ ^/l$n", "~* ^/L$n/?(?<cap>.*)"), 0);
     }
 
+    push @out, grpc("/g$_") for 0 .. 2;
     push @out, 'location /p/ {', pick('internal;', '', ''),
         'proxy_pass http://127.0.0.1:%%PORT_b%%/;', (map { general() }
             1 .. rand 3), '}';
@@ -588,6 +717,14 @@ my @names = (
 );
 
 
+my @calls = ('/items/1', '/items/none', '/items?n=3', '/items/a:cancel',
+             '/fail?code=14', '/fail?code=5&header_first=true', '/items',
+             '/fail?code=13&message_first=true', '/watch?n=3&every_ms=20',
+             '/watch?n=50&every_ms=20&size=900', '/watch?n=2&fail_after=1',
+             '/sum', '/chat', '/pages/1', '/download?n=3&size=2000',
+             '/upload', '/echo/a/b', '/echo', '/parts/a/1', '/nosuch',
+             '/echo/x?wait_ms=100', '/items/1?part.n=x');
+
 sub uri {
     my $path = '/' . target();
 
@@ -595,11 +732,25 @@ sub uri {
     $path .= pick('/x', '/n', '/r', '/n/y', '/%2e%2e/l1', '//a', '/a%00b',
                   '/%zz', ';a', '/.') if chance(0.35);
     $path = pick('/stub', '/', '/none', '/L3/a') if chance(0.04);
+    $path = '/g' . int(rand 3) . '/v1' . pick(@calls) if chance(0.1);
 
     $id++;
-    return $path . '?rid=' . $id . pick('', '', '&a=1', '&a=x', '&a=y',
+    $path .= ($path =~ /\?/ ? '&' : '?') . "rid=$id";
+    return $path . pick('', '', '&a=1', '&a=x', '&a=y',
         '&a=0', '&id=..%2f', '&a=%0d%0aX:1', '&tag=a', '&uri=/l1&all=1',
         '&zone=bz&key=k&action=open', '&a=' . ('z' x 3000));
+}
+
+
+# a frame of a client, masked by zeros or not at all
+sub websocket_frame {
+    my $text = pick('{}', '{"n":1}', '{"id":"a"}', '', '{"n":', 'x' x 110);
+    my $first = pick(0x81, 0x81, 0x81, 0x01, 0x80, 0x88, 0x89, 0x8a, 0x82,
+                     0xc1, 0x83);
+    my $mask = chance(0.95);
+
+    return pack 'CC a* a*', $first, length($text) | ($mask ? 0x80 : 0),
+        $mask ? "\0\0\0\0" : '', $text;
 }
 
 
@@ -627,6 +778,14 @@ sub http1 {
         $raw .= "$name: " . pick(@values) . "\r\n";
         $good = 0 if $name =~ /^(?:Transfer-Encoding|Upgrade|Connection
                                    |Expect)$/x;
+    }
+
+    if ($uri =~ m{^/g} && chance(0.2)) {
+        $raw .= "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+            . "Sec-WebSocket-Version: 13\r\n"
+            . "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+            . join '', map { websocket_frame() } 0 .. rand 4;
+        return ($raw, 0, $method);
     }
 
     $raw .= "Connection: close\r\n" if $last;
@@ -682,6 +841,9 @@ sub one {
     }
 
     my $how = pick(('wait') x 8, 'close', 'reset', 'half', 'slow');
+
+    # a WebSocket has no end of its own
+    $how = pick('close', 'reset') if $raw =~ /^Sec-WebSocket-Key/m;
 
     return {
         port => 'h1', raw => $raw, good => $good, how => $how, id => $id,

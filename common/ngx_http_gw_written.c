@@ -2,6 +2,7 @@
 /* see ngx_http_gw_written.h */
 
 #include "ngx_http_gw_written.h"
+#include "ngx_http_gw_variable.h"
 
 
 #define NGX_HTTP_GW_LEVELS                                                    \
@@ -17,8 +18,16 @@ typedef struct {
 
 
 typedef struct {
+    ngx_str_t       name;
+    ngx_str_t       file;
+    ngx_uint_t      line;
+} ngx_http_gw_used_t;
+
+
+typedef struct {
     ngx_array_t     tables;      /* ngx_http_gw_table_t */
     ngx_array_t     written;     /* ngx_http_gw_written_t */
+    ngx_array_t     used;        /* ngx_http_gw_used_t: variables */
 } ngx_http_gw_record_t;
 
 
@@ -26,9 +35,14 @@ static ngx_int_t ngx_http_gw_record_module(ngx_conf_t *cf,
     ngx_http_gw_record_t *record, ngx_module_t *module);
 static void ngx_http_gw_restore(void *data);
 static char *ngx_http_gw_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+static ngx_int_t ngx_http_gw_use(ngx_conf_t *cf,
+    ngx_http_gw_record_t *record, ngx_command_t *cmd);
+static ngx_uint_t ngx_http_gw_is_indexed(ngx_http_core_main_conf_t *cmcf,
+    ngx_str_t *name);
 static ngx_command_t *ngx_http_gw_command(ngx_http_gw_record_t *record,
     ngx_command_t *cmd);
 static ngx_uint_t ngx_http_gw_is_in(ngx_str_t *name, const char **names);
+static ngx_uint_t ngx_http_gw_is_ours(ngx_str_t *name);
 static ngx_uint_t ngx_http_gw_is_recorded(ngx_str_t *name);
 static int ngx_libc_cdecl ngx_http_gw_compare(const void *one,
     const void *two);
@@ -93,6 +107,9 @@ ngx_http_gw_record(ngx_conf_t *cf)
         != NGX_OK
         || ngx_array_init(&record->written, cf->temp_pool, 64,
                           sizeof(ngx_http_gw_written_t))
+           != NGX_OK
+        || ngx_array_init(&record->used, cf->temp_pool, 16,
+                          sizeof(ngx_http_gw_used_t))
            != NGX_OK)
     {
         return NGX_ERROR;
@@ -196,6 +213,10 @@ ngx_http_gw_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         entry.value = value[1];
     }
 
+    if (ngx_http_gw_use(cf, record, cmd) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
     recorded = ngx_http_gw_is_recorded(&cmd->name);
     i = record->written.nelts;
 
@@ -239,6 +260,98 @@ ngx_http_gw_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+/* the variables in the arguments of a directive of ours */
+
+static ngx_int_t
+ngx_http_gw_use(ngx_conf_t *cf, ngx_http_gw_record_t *record,
+    ngx_command_t *cmd)
+{
+    ngx_str_t           *value, rest, name;
+    ngx_uint_t           i;
+    ngx_http_gw_used_t  *used;
+
+    if (!ngx_http_gw_is_ours(&cmd->name)) {
+        return NGX_OK;
+    }
+
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+        rest = value[i];
+
+        while (ngx_http_gw_variable_next(&rest, &name)) {
+
+            used = ngx_array_push(&record->used);
+            if (used == NULL) {
+                return NGX_ERROR;
+            }
+
+            used->name.len = name.len;
+            used->name.data = ngx_pnalloc(cf->temp_pool, name.len);
+            if (used->name.data == NULL) {
+                return NGX_ERROR;
+            }
+
+            ngx_strlow(used->name.data, name.data, name.len);
+
+            used->file = cf->conf_file->file.name;
+            used->line = cf->conf_file->line;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_gw_check_variables(ngx_conf_t *cf)
+{
+    ngx_uint_t                  i;
+    ngx_http_gw_used_t         *used;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    used = ngx_http_gw_recording->used.elts;
+
+    for (i = 0; i < ngx_http_gw_recording->used.nelts; i++) {
+
+        if (!ngx_http_gw_variable_known(cf, &used[i].name)
+            && ngx_http_gw_is_indexed(cmcf, &used[i].name))
+        {
+            ngx_http_gw_variable_unknown(cf, &used[i].name, &used[i].file,
+                                         used[i].line);
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* nginx wants only these to be known: an argument may be no script */
+
+static ngx_uint_t
+ngx_http_gw_is_indexed(ngx_http_core_main_conf_t *cmcf, ngx_str_t *name)
+{
+    ngx_uint_t            i;
+    ngx_http_variable_t  *v;
+
+    v = cmcf->variables.elts;
+
+    for (i = 0; i < cmcf->variables.nelts; i++) {
+
+        if (v[i].name.len == name->len
+            && ngx_strncmp(v[i].name.data, name->data, name->len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
 /* the module's own command */
 
 static ngx_command_t *
@@ -276,7 +389,7 @@ ngx_http_gw_is_in(ngx_str_t *name, const char **names)
 
 
 static ngx_uint_t
-ngx_http_gw_is_recorded(ngx_str_t *name)
+ngx_http_gw_is_ours(ngx_str_t *name)
 {
     const char  **prefix;
 
@@ -286,7 +399,15 @@ ngx_http_gw_is_recorded(ngx_str_t *name)
         }
     }
 
-    return ngx_http_gw_is_in(name, ngx_http_gw_access)
+    return 0;
+}
+
+
+static ngx_uint_t
+ngx_http_gw_is_recorded(ngx_str_t *name)
+{
+    return ngx_http_gw_is_ours(name)
+           || ngx_http_gw_is_in(name, ngx_http_gw_access)
            || ngx_http_gw_is_in(name, ngx_http_gw_other_access)
            || ngx_http_gw_is_in(name, ngx_http_gw_other);
 }

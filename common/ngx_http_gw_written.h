@@ -78,6 +78,13 @@ ngx_int_t ngx_http_gw_record(ngx_conf_t *cf);
 
 ngx_array_t *ngx_http_gw_levels(ngx_conf_t *cf);
 
+/*
+ * In postconfiguration: the error that nginx would have about a variable of
+ * one of our directives that nobody defines, with the line of the directive.
+ */
+
+ngx_int_t ngx_http_gw_check_variables(ngx_conf_t *cf);
+
 /* the first directive of that name at the level itself, or NULL */
 
 ngx_http_gw_written_t *ngx_http_gw_find(ngx_http_gw_level_t *level,

@@ -288,7 +288,9 @@ ngx_http_breaker_init(ngx_conf_t *cf)
 
     bmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_breaker_module);
 
-    if (ngx_http_breaker_check_named(cf, bmcf) != NGX_OK) {
+    if (ngx_http_gw_check_variables(cf) != NGX_OK
+        || ngx_http_breaker_check_named(cf, bmcf) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 

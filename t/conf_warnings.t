@@ -324,6 +324,31 @@ my @unknown = (
     [ 'a variable', server("location / { aggregate_cache c;\n"
         . "aggregate_debug \$no_such; #!\n}"),
       qr/unknown variable "\$no_such"/, qr/./ ],
+    (map { [ "a variable of $_->[0]", $_->[1],
+             qr/unknown variable "\$$_->[2]"/,
+             qr/did you mean "\$$_->[3]" instead of "\$$_->[2]" in/ ] }
+        [ 'breaker', "breaker_zone keys 1m;\n"
+            . server("location / {\nbreaker \$urii zone=keys; #!\n}"),
+          'urii', 'uri' ],
+        [ 'breaker_fallback',
+          server("location / {\nbreaker_fallback 200 text/plain "
+                 . "'a\${reqest_id}'; #!\n}"), 'reqest_id', 'request_id' ],
+        [ 'aggregate_cache_key',
+          server("location / { aggregate_cache c;\n"
+                 . "aggregate_cache_key \$hots\$uri; #!\n}"),
+          'hots', 'host' ],
+        [ 'aggregate_cache_bypass',
+          server("location / { aggregate_cache c;\n"
+                 . "aggregate_cache_bypass \$arg_a \$scheem; #!\n}"),
+          'scheem', 'scheme' ],
+        [ 'aggregate_split', "aggregate_split \$v key=\$remote_adr { #!\n"
+            . "50% a;\n* b;\n}\n" . server(), 'remote_adr', 'remote_addr' ],
+        [ 'header in aggregate_split', "aggregate_split \$v key=a {\n"
+            . "header X if=\$remote_usr; #!\n50% a;\n* b;\n}\n" . server(),
+          'remote_usr', 'remote_user' ],
+        [ 'aggregate_trace_name',
+          server("location / {\naggregate_trace_name \$sheme; #!\n}"),
+          'sheme', 'scheme' ]),
 );
 
 $t->plan(@warnings + @fine + @unknown + 8);

@@ -1,6 +1,6 @@
 
 #include "ngx_http_aggregate_breaker.h"
-#include "ngx_http_aggregate_variable.h"
+#include "ngx_http_gw_variable.h"
 
 
 typedef struct {
@@ -145,7 +145,7 @@ static ngx_int_t
 ngx_http_aggregate_breaker_index(ngx_conf_t *cf, ngx_str_t *name,
     ngx_int_t *index)
 {
-    if (!ngx_http_aggregate_variable_known(cf, name)) {
+    if (!ngx_http_gw_variable_known(cf, name)) {
         return NGX_OK;
     }
 

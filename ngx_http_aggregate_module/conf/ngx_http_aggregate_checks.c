@@ -2,7 +2,8 @@
 /* see ngx_http_aggregate_checks.h */
 
 #include "ngx_http_aggregate_checks.h"
-#include "ngx_http_aggregate_variable.h"
+#include "ngx_http_gw_variable.h"
+#include "ngx_http_gw_written.h"
 #include "gw_text.h"
 
 
@@ -178,40 +179,11 @@ ngx_http_aggregate_variable_used(ngx_conf_t *cf, ngx_str_t *name)
 ngx_int_t
 ngx_http_aggregate_variables_used(ngx_conf_t *cf, ngx_str_t *text)
 {
-    u_char     *p, *end, ch;
-    ngx_str_t   name;
+    ngx_str_t  rest, name;
 
-    p = text->data;
-    end = p + text->len;
+    rest = *text;
 
-    while (p < end) {
-
-        if (*p++ != '$') {
-            continue;
-        }
-
-        if (p < end && *p == '{') {
-            p++;
-        }
-
-        name.data = p;
-
-        while (p < end) {
-            ch = *p | 0x20;
-
-            if ((ch < 'a' || ch > 'z') && (*p < '0' || *p > '9') && *p != '_')
-            {
-                break;
-            }
-
-            p++;
-        }
-
-        name.len = p - name.data;
-
-        if (name.len == 0 || (*name.data >= '1' && *name.data <= '9')) {
-            continue;
-        }
+    while (ngx_http_gw_variable_next(&rest, &name)) {
 
         if (ngx_http_aggregate_variable_used(cf, &name) == NGX_ERROR) {
             return NGX_ERROR;
@@ -235,13 +207,12 @@ ngx_http_aggregate_checks_variables(ngx_conf_t *cf)
 
     for (i = 0; i < conf->used.nelts; i++) {
 
-        if (!ngx_http_aggregate_variable_known(cf, &used[i].name)) {
-            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                          "unknown variable \"$%V\" in %V:%ui",
-                          &used[i].name, &used[i].file, used[i].line);
+        if (!ngx_http_gw_variable_known(cf, &used[i].name)) {
+            ngx_http_gw_variable_unknown(cf, &used[i].name, &used[i].file,
+                                         used[i].line);
             return NGX_ERROR;
         }
     }
 
-    return NGX_OK;
+    return ngx_http_gw_check_variables(cf);
 }

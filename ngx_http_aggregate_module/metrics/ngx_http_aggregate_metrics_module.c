@@ -8,7 +8,7 @@
 #include "ngx_http_aggregate_inherit.h"
 #include "ngx_http_aggregate_metrics.h"
 #include "ngx_http_aggregate_module.h"
-#include "ngx_http_aggregate_variable.h"
+#include "ngx_http_gw_variable.h"
 
 
 static char *ngx_http_aggregate_metrics(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -442,7 +442,7 @@ ngx_http_aggregate_metrics_init_variables(ngx_conf_t *cf,
 
     extern ngx_module_t  ngx_http_aggregate_cache_module;
 
-    if (ngx_http_aggregate_variable_known(cf, &breaker)) {
+    if (ngx_http_gw_variable_known(cf, &breaker)) {
         mmcf->breaker_state = ngx_http_get_variable_index(cf, &breaker);
 
         if (mmcf->breaker_state == NGX_ERROR) {

@@ -2,6 +2,7 @@
 /* "aggregate_split_zone", "aggregate_split", "aggregate_split_status" */
 
 #include "ngx_http_aggregate_block_parser.h"
+#include "ngx_http_aggregate_checks.h"
 #include "ngx_http_aggregate_depends.h"
 #include "ngx_http_aggregate_inherit.h"
 #include "ngx_http_aggregate_split.h"
@@ -795,7 +796,7 @@ ngx_http_aggregate_split_force(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         ngx_memcpy(name.data + 7, value[1].data, value[1].len);
     }
 
-    force->index = ngx_http_get_variable_index(cf, &name);
+    force->index = ngx_http_aggregate_variable_used(cf, &name);
     if (force->index == NGX_ERROR) {
         return NGX_CONF_ERROR;
     }
@@ -814,7 +815,7 @@ ngx_http_aggregate_split_force(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     name.data = value[2].data + 4;
     name.len = value[2].len - 4;
 
-    force->condition = ngx_http_get_variable_index(cf, &name);
+    force->condition = ngx_http_aggregate_variable_used(cf, &name);
 
     return (force->condition == NGX_ERROR) ? NGX_CONF_ERROR : NGX_CONF_OK;
 }

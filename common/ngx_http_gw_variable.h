@@ -1,0 +1,41 @@
+
+/* variables that the configuration names */
+
+
+#ifndef _NGX_HTTP_GW_VARIABLE_H_INCLUDED_
+#define _NGX_HTTP_GW_VARIABLE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+
+#pragma GCC visibility push(hidden)
+
+
+/*
+ * Whether a module or the configuration defines the variable, whose name is
+ * in lower case.  All that will be is known at postconfiguration only.
+ */
+
+ngx_uint_t ngx_http_gw_variable_known(ngx_conf_t *cf, ngx_str_t *name);
+
+/*
+ * Finds the first variable in a text that nginx's script compiles, and cuts
+ * the text behind it.  Returns 0 when there is none.  Captures, such as $1,
+ * are left out.
+ */
+
+ngx_uint_t ngx_http_gw_variable_next(ngx_str_t *text, ngx_str_t *name);
+
+/* logs the error about an unknown variable, and the nearest name */
+
+void ngx_http_gw_variable_unknown(ngx_conf_t *cf, ngx_str_t *name,
+    ngx_str_t *file, ngx_uint_t line);
+
+
+#pragma GCC visibility pop
+
+
+#endif /* _NGX_HTTP_GW_VARIABLE_H_INCLUDED_ */

@@ -13,11 +13,38 @@ use Harness::Aggregate;
 my $t = Harness->new(modules => ['ngx_http_aggregate_module'],
                      log_level => 'info');
 
+# bodies that are not JSON: what was found where, and what belongs there
+my @bodies = (
+    [ '[1,2', 'the end of the body at byte 4 where "," or "]" must follow' ],
+    [ '{"a":[1,2',
+      'the end of the body at byte 9 where "," or "]" must follow' ],
+    [ '{"a":1', 'the end of the body at byte 6 where "," or "}" must follow' ],
+    [ '{"a" 1}', 'a digit at byte 5 where ":" must follow' ],
+    [ '{a:1}', 'a letter at byte 1 where the name of a member or "}" must'
+        . ' follow' ],
+    [ '{"a":1,}', 'a bracket at byte 7 where the name of a member must begin' ],
+    [ '[x]', 'a letter at byte 1 where a value must begin' ],
+    [ '[1,]', 'a bracket at byte 3 where a value must begin' ],
+    [ '[1 2]', 'a digit at byte 3 where "," or "]" must follow' ],
+    [ '{"a":{"b":1]}', 'a bracket at byte 11 where "," or "}" must follow' ],
+    [ '{"a":nul}', 'a bracket at byte 8 where true, false or null goes on' ],
+    [ '{"a":-x}', 'a letter at byte 6 where a digit must follow' ],
+    [ "{\"a\":\"b\n\"}",
+      'a control character at byte 7 where a string goes on' ],
+    [ '{"a":"\\x"}', 'a letter at byte 7 where an escape in a string goes on' ],
+    [ "{\"a\":\"\xc3x\"}",
+      'a letter at byte 7 where a UTF-8 character goes on' ],
+    [ '1 2', 'a digit at byte 2 where the document has ended' ],
+    [ '[' x 129 . ']' x 129,
+      'a bracket at byte 128 where the depth exceeds 128' ],
+);
+
 my $b = $t->backend('b', '/1' => '1', '/503' => { status => 503 },
     '/bad' => '{"a":SECRET}', '/slow' => { delay => 10 },
     '/html' => { type => 'text/html', body => '<html></html>' },
     '/cut' => '{"a":', '/stuck' => { body => '{"a":1}', body_delay => 10 },
-    '/list' => '{"items":[{"p":"1"},{"p":"503"},{}]}');
+    '/list' => '{"items":[{"p":"1"},{"p":"503"},{}]}',
+    map { ("/json/$_" => { body => $bodies[$_][0] }) } 0 .. $#bodies);
 
 # a block, and the line
 my @lines = (
@@ -25,12 +52,14 @@ my @lines = (
       qr{\[error\].*"a" failed: status, status 503, after \d+ms, }
         . q{subrequest "/b/503", 2 tries, upstream "127\.0\.0\.1:\d+"} ],
     [ 'backend a /b/bad { }',
-      qr/"a" failed: invalid_json, .*, unexpected is a letter at byte 5/ ],
+      qr/"a" failed: invalid_json, .*, found a letter at byte 5 where a/
+        . q{ value must begin} ],
     [ 'backend a /b/html { }',
-      qr{"a" failed: invalid_json, .*, type "text/html", .*"<", as HTML}
-        . ' begins at byte 0' ],
+      qr{"a" failed: invalid_json, .*, type "text/html", found "<", as HTML}
+        . ' begins, at byte 0 where a value must begin' ],
     [ 'backend a /b/cut { }',
-      qr/"a" failed: invalid_json, .*, unexpected is the end at byte 5/ ],
+      qr/"a" failed: invalid_json, .*, found the end of the body at byte 5/
+        . ' where a value must begin' ],
     [ 'backend a /b/slow { }',
       qr/"a" failed: timeout, status -, .*waited for the response header/ ],
     [ 'backend a /b/stuck { }',
@@ -47,6 +76,13 @@ my @lines = (
     [ 'backend a /b/$arg_none { }', qr/"a" failed: bad_uri, status -/ ],
 );
 
+for my $i (0 .. $#bodies) {
+    my $found = qr/"a" failed: .*, found \Q$bodies[$i][1]\E(?: while|,)/;
+
+    push @lines, [ "backend a /b/json/$i { }", $found ],
+                 [ "backend a /b/json/$i { target x; }", $found ];
+}
+
 my @blocks = map { [ $_->[0], "timeout 150ms; backend one /b/1 { } $_->[0]",
                      undef ] } @lines;
 my @levels = map { [ "level $_", 'backend one /b/1 { } backend a /b/503 { }',
@@ -62,7 +98,7 @@ my @hidden = (
       location => 'aggregate_expose off;' ],
 );
 
-$t->plan(@lines + 2 * @levels + 8);
+$t->plan(@lines + 2 * @levels + 10);
 
 serve($t, cases => [ @blocks, @levels, @hidden ]);
 
@@ -101,3 +137,16 @@ my $counted = Harness::wait_for(sub {
 ok($counted, 'lines that were held back are counted');
 my $written = () = $t->grep_log(qr/"a" failed: status/);
 cmp_ok($written, '<', $asked, "$written lines for $asked failures");
+
+# and the last ones are counted by a line of their own
+$t->mark_log;
+http_get(case_uri($levels[1])) for 1 .. 20;
+ok($t->wait_log(qr/"a" failed: status, \d+ more since the last line/),
+   'a count that no other line tells');
+
+# or when the worker exits
+$t->mark_log;
+http_get(case_uri($levels[2])) for 1 .. 20;
+$t->reload;
+ok($t->wait_log(qr/"a" failed: status, \d+ more since the last line/),
+   'a count that is left at the exit of a worker');

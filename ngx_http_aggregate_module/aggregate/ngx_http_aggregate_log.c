@@ -9,6 +9,11 @@
 #define NGX_HTTP_AGGREGATE_LOG_TYPE  64
 
 
+static void ngx_http_aggregate_log_hold(ngx_http_aggregate_part_t *part,
+    ngx_http_aggregate_held_t *held, ngx_uint_t level);
+static ngx_uint_t ngx_http_aggregate_log_release(
+    ngx_http_aggregate_held_t *held);
+static void ngx_http_aggregate_log_timer(ngx_event_t *ev);
 static u_char *ngx_http_aggregate_log_fetch(u_char *p, u_char *last,
     ngx_http_aggregate_part_t *part, ngx_http_aggregate_fetch_t *fetch);
 static u_char *ngx_http_aggregate_log_response(u_char *p, u_char *last,
@@ -19,9 +24,16 @@ static u_char *ngx_http_aggregate_log_waiting(u_char *p, u_char *last,
     ngx_http_aggregate_part_t *part);
 
 
+/* this worker's counts of lines that nobody has read of yet */
+
+static ngx_queue_t  ngx_http_aggregate_held;
+static ngx_event_t  ngx_http_aggregate_held_timer;
+
+
 /*
  * Never a body, an argument or a value: they may be secret.  A part has one
- * line a second for each reason, and the next one counts those held back.
+ * line a second for each reason.  The next line, or a line of its own a second
+ * later, says how many were held back.
  */
 
 void
@@ -46,14 +58,13 @@ ngx_http_aggregate_log_failure(ngx_http_aggregate_part_t *part,
     held = &part->conf->held[part->reason];
 
     if (held->second == ngx_time()) {
-        held->lines++;
+        ngx_http_aggregate_log_hold(part, held, level);
         return;
     }
 
-    lines = held->lines;
+    lines = ngx_http_aggregate_log_release(held);
 
     held->second = ngx_time();
-    held->lines = 0;
 
     last = text + NGX_HTTP_AGGREGATE_LOG_SIZE;
 
@@ -97,6 +108,104 @@ ngx_http_aggregate_log_failure(ngx_http_aggregate_part_t *part,
     line.len = p - text;
 
     ngx_log_error(level, log, 0, "%V", &line);
+}
+
+
+static void
+ngx_http_aggregate_log_hold(ngx_http_aggregate_part_t *part,
+    ngx_http_aggregate_held_t *held, ngx_uint_t level)
+{
+    ngx_event_t               *ev;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    if (held->lines++) {
+        return;
+    }
+
+    ev = &ngx_http_aggregate_held_timer;
+
+    if (ev->handler == NULL) {
+        ngx_queue_init(&ngx_http_aggregate_held);
+
+        ev->handler = ngx_http_aggregate_log_timer;
+        ev->data = ev;
+        ev->log = ngx_cycle->log;
+        ev->cancelable = 1;
+    }
+
+    clcf = ngx_http_get_module_loc_conf(part->ctx->request,
+                                        ngx_http_core_module);
+    held->log = clcf->error_log;
+    held->level = level;
+    held->name = &part->conf->name;
+    held->reason = part->reason;
+
+    ngx_queue_insert_tail(&ngx_http_aggregate_held, &held->queue);
+
+    if (!ev->timer_set) {
+        ngx_add_timer(ev, 1000);
+    }
+}
+
+
+/* the number of lines, which are told now */
+
+static ngx_uint_t
+ngx_http_aggregate_log_release(ngx_http_aggregate_held_t *held)
+{
+    ngx_uint_t  lines;
+
+    lines = held->lines;
+
+    if (lines) {
+        ngx_queue_remove(&held->queue);
+        held->lines = 0;
+    }
+
+    return lines;
+}
+
+
+static void
+ngx_http_aggregate_log_timer(ngx_event_t *ev)
+{
+    ngx_http_aggregate_log_held(0);
+
+    if (!ngx_queue_empty(&ngx_http_aggregate_held)) {
+        ngx_add_timer(ev, 1000);
+    }
+}
+
+
+void
+ngx_http_aggregate_log_held(ngx_uint_t all)
+{
+    ngx_uint_t                  lines;
+    ngx_queue_t                *q, *next;
+    ngx_http_aggregate_held_t  *held;
+
+    if (ngx_http_aggregate_held_timer.handler == NULL) {
+        return;
+    }
+
+    for (q = ngx_queue_head(&ngx_http_aggregate_held);
+         q != ngx_queue_sentinel(&ngx_http_aggregate_held);
+         q = next)
+    {
+        next = ngx_queue_next(q);
+        held = ngx_queue_data(q, ngx_http_aggregate_held_t, queue);
+
+        if (!all && held->second == ngx_time()) {
+            continue;
+        }
+
+        lines = ngx_http_aggregate_log_release(held);
+
+        ngx_log_error(held->level, held->log, 0,
+                      "aggregate backend \"%V\" failed: %V, %ui more since the "
+                      "last line", held->name,
+                      &ngx_http_aggregate_reasons[held->reason], lines);
+    }
 }
 
 
@@ -171,7 +280,7 @@ ngx_http_aggregate_log_response(u_char *p, u_char *last,
 }
 
 
-/* the class of the byte where the scan has stopped, not the byte */
+/* the class of the byte where the scan stopped, never the byte itself */
 
 static u_char *
 ngx_http_aggregate_log_json(u_char *p, u_char *last, agg_shape_run_t *run)
@@ -182,7 +291,7 @@ ngx_http_aggregate_log_json(u_char *p, u_char *last, agg_shape_run_t *run)
     ch = run->stop;
 
     if (!run->stopped) {
-        what = "the end";
+        what = "the end of the body";
 
     } else if (ch >= 0x80) {
         what = "a byte beyond ASCII";
@@ -203,14 +312,14 @@ ngx_http_aggregate_log_json(u_char *p, u_char *last, agg_shape_run_t *run)
         what = "a quotation mark";
 
     } else if (ch == '<') {
-        what = "\"<\", as HTML begins";
+        what = "\"<\", as HTML begins,";
 
     } else {
         what = "a punctuation mark";
     }
 
-    return ngx_slprintf(p, last, ", unexpected is %s at byte %uz", what,
-                        run->offset);
+    return ngx_slprintf(p, last, ", found %s at byte %uz where %s", what,
+                        run->offset, agg_shape_run_expected(run));
 }
 
 

@@ -12,6 +12,7 @@ static char *ngx_http_aggregate_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
 static ngx_int_t ngx_http_aggregate_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_aggregate_init_process(ngx_cycle_t *cycle);
+static void ngx_http_aggregate_exit_process(ngx_cycle_t *cycle);
 static void ngx_http_aggregate_keep(void *data);
 static void ngx_http_aggregate_random(u_char *p, size_t n);
 static char *ngx_http_aggregate_debug(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -86,7 +87,7 @@ ngx_module_t  ngx_http_aggregate_module = {
     ngx_http_aggregate_init_process,       /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
-    NULL,                                  /* exit process */
+    ngx_http_aggregate_exit_process,       /* exit process */
     NULL,                                  /* exit master */
     NGX_MODULE_V1_PADDING
 };
@@ -170,6 +171,13 @@ ngx_http_aggregate_init_process(ngx_cycle_t *cycle)
     }
 
     return NGX_OK;
+}
+
+
+static void
+ngx_http_aggregate_exit_process(ngx_cycle_t *cycle)
+{
+    ngx_http_aggregate_log_held(1);
 }
 
 

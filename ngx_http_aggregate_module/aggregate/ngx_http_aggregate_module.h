@@ -54,6 +54,11 @@ typedef struct ngx_http_aggregate_block_s    ngx_http_aggregate_block_t;
 typedef struct {
     time_t                           second;        /* of the last line */
     ngx_uint_t                       lines;
+    ngx_uint_t                       level;
+    ngx_uint_t                       reason;
+    ngx_str_t                       *name;          /* of the backend */
+    ngx_log_t                       *log;
+    ngx_queue_t                      queue;         /* while lines > 0 */
 } ngx_http_aggregate_held_t;
 
 
@@ -266,6 +271,10 @@ void ngx_http_aggregate_part_fail(ngx_http_aggregate_part_t *part,
 
 void ngx_http_aggregate_log_failure(ngx_http_aggregate_part_t *part,
     ngx_uint_t elements);
+
+/* logs how many lines were held back; all: also those of this second */
+
+void ngx_http_aggregate_log_held(ngx_uint_t all);
 
 /* ngx_http_aggregate_request.c */
 

@@ -96,6 +96,7 @@ typedef struct {
                                        literal still to come */
     u_char            low;          /* bounds of the next byte of a character */
     u_char            high;
+    u_char            failed;       /* after an error: the state before it */
     const char       *literal;      /* the rest of a literal */
 } agg_scan_t;
 

@@ -566,7 +566,8 @@ static const u_char *
 agg_scan_slow(agg_scan_t *s, const u_char *p, const u_char *end,
     const u_char *least)
 {
-    int  n;
+    int     n;
+    u_char  state;
 
     while (p < end) {
 
@@ -581,9 +582,11 @@ agg_scan_slow(agg_scan_t *s, const u_char *p, const u_char *end,
             }
         }
 
+        state = s->state;
         n = agg_scan_byte(s, p);
 
         if (n < 0) {
+            s->failed = state;
             s->state = AGG_SCAN_ERROR;
             return p;
         }

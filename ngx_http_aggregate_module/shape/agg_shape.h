@@ -210,6 +210,13 @@ agg_rc_e agg_shape_run_push(agg_shape_run_t *run, const u_char *data,
 agg_rc_e agg_shape_run_finish(agg_shape_run_t *run);
 agg_rc_e agg_shape_run_missing(agg_shape_run_t *run, const agg_str_t *doc);
 
+/*
+ * For an error message after AGG_INVALID: the grammar's part where the run
+ * stopped, as the end of a phrase such as "a letter at byte 5 where ...".
+ */
+
+const char *agg_shape_run_expected(const agg_shape_run_t *run);
+
 
 #pragma GCC visibility pop
 

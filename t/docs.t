@@ -45,6 +45,8 @@ my $t = Harness->new;
 # what configurations name: files of the example, and documents of nobody
 $t->write_file(s{.*/}{}r, slurp($_)) for glob "$top/conf.example/*.graphql";
 $t->write_file('app.json', '{}');
+$t->write_file('tutorial.graphql', slurp("$top/conf.example/shop.graphql"));
+$t->write_file('redis.secret', 'secret');
 
 my $d = $t->testdir;
 system("protoc -I$top/t/data/grpc -I$top/conf.example/demo --include_imports"
@@ -53,9 +55,15 @@ system("protoc -I$top/t/data/grpc -I$top/conf.example/demo --include_imports"
 system("openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost"
        . " -keyout $d/api.example.com.key -out $d/api.example.com.pem"
        . " >/dev/null 2>&1") == 0 or die "openssl failed\n";
+$t->write_file('ca.pem', slurp("$d/api.example.com.pem"));
 
-$t->plan(1 + @names + keys(%variables) + @verbs + @blocks + @examples
-         + keys %pages);
+my @entries = map { my $n = $_; map { { %$_, name => $n } }
+                        @{ $reference{$n} || [] } } @names;
+my @versions = slurp("$top/CHANGES") =~ /^Changes with (\S+)/gm;
+my ($now) = slurp("$top/common/gw_version.h") =~ /GW_VERSION\s+"(.*)"/;
+
+$t->plan(2 + @names + keys(%variables) + @verbs + @blocks + @examples
+         + @entries + 2 * keys %pages);
 
 
 # the tables
@@ -89,6 +97,7 @@ for my $name (@names) {
             for grep { !/[;}]$/ } @syntax;
         push @wrong, 'an entry without a Default'
             if grep { $_->{default} eq '' } @$entries;
+        push @wrong, map { wrong_entry($name, $_) } @$entries;
         push @wrong, "a Default that does not pass for a statement: $_"
             for grep { /;$/ && !/^\Q$name\E / }
                 map { $_->{default} } @$entries;
@@ -107,6 +116,18 @@ for my $name (sort keys %variables) {
     judge("variable: \$$name", @wrong);
 }
 
+is($versions[0], $now, 'CHANGES begins with the version of the modules');
+
+for my $entry (@entries) {
+    my ($ok, $output) = try_example($entry);
+
+    ok($ok, "example: $entry->{name} in $entry->{page}")
+        or diag("$output\n$entry->{example}");
+}
+
+
+# the verbs
+
 my $help = `$top/build.sh help`;
 
 like($help, qr/^  \Q$_\E\b/m, "build.sh $_") for @verbs;
@@ -117,6 +138,14 @@ like($help, qr/^  \Q$_\E\b/m, "build.sh $_") for @verbs;
 for my $page (sort keys %pages) {
     my @broken = broken_links($page);
     ok(!@broken, "$page: links") or diag(map { "$_\n" } @broken);
+}
+
+
+# the contents
+
+for my $page (sort keys %pages) {
+    my @missing = missing_contents($page);
+    ok(!@missing, "$page: contents") or diag(map { "$_\n" } @missing);
 }
 
 
@@ -136,6 +165,51 @@ for my $example (@examples) {
 
     ok($ok && $output !~ /\[warn\]/, "conf.example/$name: nginx -t")
         or diag($output);
+}
+
+
+# a line of an entry of the reference that is missing, or wrong
+sub wrong_entry {
+    my ($name, $entry) = @_;
+    my @in = @{ $entry->{contexts} };
+    my @wrong;
+
+    # by nginx's rule: what can be set at several levels is inherited
+    my $inherits = @in > 1 && $in[0] eq 'http' ? 'from the level above'
+                                               : '(?:no|from aggregate)';
+
+    push @wrong, "Inherits: $entry->{inherits}, where it must be $inherits"
+        if $entry->{inherits} !~ /^$inherits(?:, as a whole list)?$/;
+    push @wrong, "Since: \"$entry->{since}\" is no version of CHANGES"
+        if !grep { $_ eq $entry->{since} } @versions;
+    push @wrong, 'an entry without an Example'
+        if $entry->{example} !~ /(?:^|[;\s])\Q$name\E(?=[ ;])/;
+    push @wrong, 'an entry without a text' if $entry->{text} !~ /\w/;
+
+    return @wrong;
+}
+
+
+# the sections of a page that its contents, before the first section, lack
+sub missing_contents {
+    my ($page) = @_;
+
+    return () if $page eq 'README.md';
+
+    (my $text = $pages{$page}) =~ s/^```.*?^```$//gms;
+    my ($top_of_page) = $text =~ /\A(.*?)^##/ms;
+    my %listed = map { $_ => 1 } $top_of_page =~ /\]\(#([^)]+)\)/g;
+    my @missing;
+
+    while ($text =~ /^## (.*)$/gm) {
+        my $name = lc $1;
+
+        $name =~ s/[^\w\- ]//g;
+        $name =~ tr/ /-/;
+        push @missing, "no link to \"$1\"" if !$listed{$name};
+    }
+
+    return @missing;
 }
 
 
@@ -277,11 +351,78 @@ sub try_block {
 }
 
 
+# what an example may be put into, by its context
+sub try_example {
+    my ($entry) = @_;
+    my $text = $entry->{example};
+
+    my $redis = $text =~ /^\s*(?:server|sentinel) |\bserver / ? ''
+              : $text =~ /sentinel_/ ? '' : 'server 127.0.0.1;';
+    my $version = $text =~ /^ramp/ ? '' : '50% v2;';
+
+    my %around = (
+        http     => [ '', '' ],
+        server   => [ 'server {', '}' ],
+        location => [ 'server { location / {', '} }' ],
+        upstream => [ 'upstream u { zone u 128k; server 127.0.0.1:1;', '}' ],
+        aggregate => [ 'server { location / { aggregate {'
+                       . ' backend user /user { }', '} } }' ],
+        backend  => [ 'server { location / { aggregate {'
+                      . ' backend user /user { } backend cart /cart { }'
+                      . ' backend b /b {', '} } } }' ],
+        aggregate_shape  => [ 'aggregate_shape s {', '}' ],
+        aggregate_redis  => [ "aggregate_redis r { $redis", '}' ],
+        aggregate_split  => [ 'aggregate_split $v key=$remote_addr'
+                              . " zone=splits { $version", '* v1; }' ],
+        aggregate_graphql => [ 'server { location / {'
+                               . ' aggregate_graphql shop.graphql {',
+                               '} } }' ],
+        breaker_policy   => [ 'breaker_policy p {', '}' ],
+    );
+
+    for my $context (@{ $entry->{contexts} }) {
+        return (0, "no such context: $context") if !$around{$context};
+
+        my ($ok, $output) = try_in($text, @{ $around{$context} },
+                                   prelude($text));
+        return ($ok, "$context: $output") if !$ok;
+    }
+
+    return (1, '');
+}
+
+
+# what the examples name
+sub prelude {
+    my ($text) = @_;
+
+    my @has = (
+        [ 'aggregate_shape mobile',       '{ allow id; }' ],
+        [ 'aggregate_cache_zone api',     '1m;' ],
+        [ 'aggregate_redis fleet',        '{ server 127.0.0.1:6379; }' ],
+        [ 'aggregate_graphql_zone apq',   '1m;' ],
+        [ 'aggregate_metrics_zone gw',    '1m;' ],
+        [ 'aggregate_split_zone splits',  '1m;' ],
+        [ 'aggregate_grpc_descriptor shop.pb', ';' ],
+        [ 'aggregate_trace_exporter',
+          '{ endpoint http://127.0.0.1:4318/v1/traces; }' ],
+        [ 'breaker_zone backends',        '1m;' ],
+        [ 'breaker_policy strict',        '{ }' ],
+    );
+
+    return join "\n", map { "$_->[0] $_->[1]" }
+        grep { $text !~ /^\Q$_->[0]\E\b/ } @has;
+}
+
+
 sub try_in {
-    my ($text, $before, $after) = @_;
+    my ($text, $before, $after, $prelude) = @_;
 
     my ($ok, $output, $conf);
-    my $extra = zones($text);
+    my $extra = defined $prelude ? $prelude : zones($text);
+
+    $text =~ s{/etc/nginx/ssl/}{%%TESTDIR%%/}g;
+    $text =~ s{/var/(?:cache/nginx|lib/nginx)/}{%%TESTDIR%%/}g;
 
     for (1 .. 30) {
         $conf = <<"EOC";
@@ -298,7 +439,7 @@ EOC
         ($ok, $output) = $t->test_config($conf);
         return ($ok, $output) if $ok;
 
-        if ($output =~ /unknown "(\w+)" variable/) {
+        if ($output =~ /unknown (?:variable "\$|")(\w+)"/) {
             $extra .= "map \$uri \$$1 { default ''; }\n";
 
         } elsif ($output =~ /host not found in upstream "(\w+)/) {
@@ -311,7 +452,8 @@ EOC
 
     # lines of the piece that nginx took
     my ($line) = $output =~ m{test\.conf:(\d+)};
-    my $first = (split /^\Q$text\E/m, $t->expand($conf))[0] =~ tr/\n//;
+    my $piece = $t->expand($text);
+    my $first = (split /^\Q$piece\E/m, $t->expand($conf))[0] =~ tr/\n//;
 
     return ($ok, $output, defined $line ? $line - $first : 0);
 }

@@ -8,7 +8,8 @@ package Reference;
 #     $r->{code}{NAME}       { contexts => [...], block => 1, modules => {...} }
 #     $r->{variables}{NAME}  the module
 #     $r->{reference}{NAME}  entries: { syntax => [...], default => '...',
-#                              contexts => [...], since => '...', text => '...',
+#                              contexts => [...], inherits => '...',
+#                              since => '...', example => '...', text => '...',
 #                              page => 'doc/reference.md' }
 #     $r->{strange}          flags of a table that have no name here
 #     $r->{pages}{NAME}      the texts
@@ -115,7 +116,7 @@ sub read_commands {
 }
 
 
-# "### name", then a block with Syntax, Default, Context; and what is said
+# "### name", then a block with Syntax, Default, Context and so on; and the text
 sub read_reference {
     my ($self) = @_;
 
@@ -140,7 +141,9 @@ sub read_reference {
                 default  => join(' ', @{ $entry{default} || [] }),
                 contexts => [ split /,\s*/, join ' ',
                               @{ $entry{context} || [] } ],
+                inherits => join(' ', @{ $entry{inherits} || [] }),
                 since    => join(' ', @{ $entry{since} || [] }),
+                example  => join("\n", @{ $entry{example} || [] }),
                 text     => $says,
                 page     => $page,
             };

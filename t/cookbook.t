@@ -1,0 +1,233 @@
+#!/usr/bin/perl
+
+# The recipes of doc/cookbook.md do what the page says: each is run as it is
+# written, in front of backends that answer with what they were asked.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Test::More;
+
+use Harness;
+
+my $top = "$FindBin::Bin/..";
+
+# backends by the ports that the recipes have; nobody listens on the others
+my %servers = (
+    9000 => 'location / {
+        if ($http_authorization = "") { return 401; }
+        add_header X-User-Id u42;
+        return 200;
+    }',
+    9001 => 'location / { return 200 \'{"at":1,"uri":"$request_uri",'
+        . '"user":"$http_x_user_id","auth":"$http_authorization",'
+        . '"language":"$http_accept_language"}\'; }
+        location = /v1/profile {
+            return 200 \'{"user":1,"name":"n","internal_notes":"secret"}\';
+        }
+        location = /v1/users/put {
+            if ($http_if_match != \'"1"\') { return 412; }
+            return 201 \'{"method":"$request_method"}\';
+        }',
+    9002 => 'location / { return 200 \'{"items":[{"id":1,"title":"t",'
+        . '"text":"x"}]}\'; }',
+    9003 => 'location / {
+        add_header Surrogate-Key product-42;
+        return 200 \'{"id":"$request_uri","name":"n","stock":7}\';
+    }',
+    9004 => 'location / { return 503; }',
+    9006 => 'location / { return 200 \'{"items":[{"product_id":1},'
+        . '{"product_id":2},{"product_id":1}]}\'; }',
+    9007 => 'location / { default_type text/html;
+        return 200 "$http_rsc $http_x_middleware_prefetch"; }',
+    9008 => 'location / { return 200 \'{"at":8}\'; }',
+    9009 => 'location / { return 200 \'{"temperature":7,"wind":{"speed":3,'
+        . '"raw":1},"auth":"$http_authorization","key":"$http_x_api_key"}\'; }
+        location = /v1/now {
+            if ($http_authorization) { return 400; }
+            if ($http_x_api_key != secret) { return 403; }
+            if ($http_host != weather.example.com) { return 421; }
+            return 200 \'{"temperature":7,"wind":{"speed":3,"raw":1}}\';
+        }',
+);
+
+my @token = (Authorization => 'Bearer x');
+
+# a recipe: method, URI, headers; status, and what the response must have
+my %tries = (
+    'Users, tokens and the identity that backends see' => [
+        [ GET => '/api/me', [], 401 ],
+        [ GET => '/api/me', [ @token, 'X-User-Id' => 'root' ], 200,
+          qr/"uri":"\/v1\/users\/u42","user":"u42","auth":""/ ],
+        [ GET => '/api/me', [ @token, 'Accept-Language' => 'pl' ], 200,
+          qr/"language":"pl"/ ],
+        [ GET => '/_users/v1/users/1', [], 404 ],
+    ],
+    'JWT by auth_request' => [
+        [ GET => '/api/x', [], 401 ],
+        [ GET => '/api/x', \@token, 200, qr/"user":"u42"/ ],
+        [ GET => '/api/x', \@token, 200, qr/"user":"u42"/ ],
+    ],
+    'Rate limits' => [
+        [ GET => '/api/home', [], 200, qr/"news":\{"items"/ ],
+        (map { [ GET => '/api/home', [], undef ] } 1 .. 300),
+        [ GET => '/api/home', [], undef, qr/429/, 'any' ],
+    ],
+    'A small screen and a large one' => [
+        [ GET => '/api/home', [ 'X-Client' => 'phone' ], 200,
+          qr/\{"user":\{"name":"n"\},"feed":\[\{"id":1,"title":"t"\}\]\}$/ ],
+        [ GET => '/api/home', [], 200,
+          qr/^X-Cache:\ HIT.*"name":"n"\},"feed":\[\{.*"text":"x"/msx ],
+        [ GET => '/api/home', [], 200, qr/^Vary:.*X-Client/m ],
+    ],
+    'A cached aggregate, purged by tag' => [
+        [ GET => '/api/product/42', [], 200, qr/^X-Cache: MISS/m ],
+        [ GET => '/api/product/42', [], 200, qr/^X-Cache: HIT/m ],
+        [ POST => '/purge?tag=product-42&soft=1', [], 200, qr/"tags":1/ ],
+        [ GET => '/api/product/42', [], 200, qr/^X-Cache: (?!HIT)/m ],
+    ],
+    'Fallbacks, from the part to the whole answer' => [
+        [ GET => '/api/shop', [], 503, qr/"message":"back in a minute"/ ],
+    ],
+    'Joining a list with its details' => [
+        [ GET => '/api/cart/1', [], 200,
+          qr/"product_id":2,"product":\{"id":"\/v1\/products\/2","name":"n"\}/
+        ],
+    ],
+    'A write with a condition' => [
+        [ PUT => '/api/profile/put', [ 'If-Match' => '"0"' ], 412 ],
+        [ PUT => '/api/profile/put', [ 'If-Match' => '"1"' ], 200,
+          qr/"profile":\{"method":"PUT"\}/ ],
+        [ GET => '/api/profile/put', [], 405 ],
+    ],
+    'CORS' => [
+        [ OPTIONS => '/api/home', [ Origin => 'https://shop.example.com' ],
+          204, qr{^Access-Control-Allow-Origin: https://shop}m ],
+        [ GET => '/api/home', [ Origin => 'https://shop.example.com' ],
+          200, qr{^Access-Control-Allow-Origin: https://shop.*"news"}ms ],
+        [ GET => '/api/home', [ Origin => 'https://evil.example' ],
+          200, qr{^(?!.*Access-Control-Allow-Origin)}s ],
+    ],
+    'One form for all errors' => [
+        [ GET => '/nowhere', [], 404,
+          qr/problem\+json.*\{"status":404\}$/s ],
+    ],
+    'A response that needs a header in its key' => [
+        [ GET => '/x', [], 200, qr/^X-Cache: MISS/m ],
+        [ GET => '/x', [ RSC => 1 ], 200, qr/^X-Cache: MISS/m ],
+        [ GET => '/x', [ RSC => 2 ], 200, qr/^X-Cache: HIT.*^1 /ms ],
+        [ GET => '/x', [], 200, qr/^X-Cache: HIT/m ],
+    ],
+    'A canary' => [
+        [ GET => '/api/home', [ 'X-Version' => 'new' ], 200, qr/"at":8/ ],
+        [ GET => '/api/home', [ 'X-Version' => 'old' ], 200, qr/"at":1/ ],
+        [ POST => '/split?version=new&action=abort', [], 200,
+          qr/"state":"aborted"/ ],
+    ],
+    'Third parties' => [
+        [ GET => '/api/weather?city=x', \@token, 200,
+          qr/\{"weather":\{"temperature":7,"wind":\{"speed":3\}\}\}$/ ],
+    ],
+);
+
+my $t = Harness->new;
+
+my $page = slurp("$top/doc/cookbook.md");
+my @recipes = read_recipes();
+
+$t->plan(1 + map { $_->[3] || $_->[4] ? 1 : () } map { @$_ } values %tries);
+
+is_deeply([ sort map { $_->{name} } @recipes ], [ sort keys %tries ],
+          'each recipe is tried');
+
+$t->run(whole(''));
+
+for my $recipe (@recipes) {
+    my @seen;
+
+    $t->reload(whole($recipe->{conf}));
+
+    for my $try (@{ $tries{$recipe->{name}} || [] }) {
+        my ($method, $uri, $headers, $status, $has, $any) = @$try;
+
+        my $r = http_request($method, $uri, port => $t->port('8080'),
+                         headers => $headers,
+                         ($method eq 'PUT' ? (body => '{}') : ()));
+
+        push @seen, $r->status;
+
+        if (defined $any) {
+            like("@seen", $has, "$recipe->{name}: one of them");
+        } elsif (defined $status) {
+            verify("$recipe->{name}: $method $uri @$headers", $r, $status,
+                   $has);
+        }
+    }
+}
+
+
+sub verify {
+    my ($what, $r, $status, $has) = @_;
+
+    my $text = $r->head =~ s/\r//gr . $r->body;
+    my $ok = $r->status == $status && (!defined $has || $text =~ $has);
+
+    ok($ok, $what) or diag($r->status . "\n$text");
+    return;
+}
+
+
+# "## NAME" and the configuration in it
+sub read_recipes {
+    my @found;
+
+    while ($page =~ /^## (.*?)\n(.*?)(?=^## |\z)/gms) {
+        my ($name, $text) = ($1, $2);
+        my ($conf) = $text =~ /^```nginx\n(.*?)^```$/ms;
+
+        push @found, { name => $name, conf => $conf } if defined $conf;
+    }
+
+    return @found;
+}
+
+
+sub whole {
+    my ($conf) = @_;
+
+    my $servers = join '', map {
+        "server { listen 127.0.0.1:$_; default_type application/json;"
+        . " $servers{$_} }\n"
+    } sort keys %servers;
+
+    # without the fleet's Redis
+    $conf =~ s/^aggregate_redis\s.*\n//m;
+    $conf =~ s/ redis=fleet//g;
+
+    my $text = "%%GLOBALS%%\nevents { }\nhttp {\n%%HTTP%%\n$servers$conf\n}\n";
+
+    $text =~ s{/var/cache/nginx}{%%TESTDIR%%}g;
+    $text =~ s/127\.0\.0\.1:(8080|90\d\d)\b/"127.0.0.1:" . place($1)/ge;
+
+    return $text;
+}
+
+
+sub place {
+    my ($port) = @_;
+
+    return $t->port($port) if $port == 8080 || $servers{$port};
+    return $t->{ports}{"dead$port"} ||= $t->dead_port;
+}
+
+
+sub slurp {
+    my ($file) = @_;
+
+    open my $in, '<:raw', $file or die "$file: $!\n";
+    local $/;
+    return scalar <$in>;
+}

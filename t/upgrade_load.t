@@ -17,7 +17,7 @@ use Harness::Aggregate;
 use Harness::Grpc qw(descriptor);
 use Harness::Redis;
 
-my $t = Harness->new(plan => 44, log_level => 'notice');
+my $t = Harness->new(plan => 45, log_level => 'notice');
 my $dir = $t->testdir;
 
 $t->port('0');
@@ -113,6 +113,7 @@ like($built, qr/^\d+\.\d+\.\d+$/, 'the modules as built');
 
 # what there is before
 
+ok(purges_read(), 'Redis is there');
 is(http_get('/kept?1')->body, 1, 'a response is kept');
 is(http_get('/kept?2')->body, 1, 'another');
 ok(wait_for(sub { $redis->call('DBSIZE') > 2 }), 'in Redis');
@@ -196,8 +197,7 @@ ok(wait_for(sub { quiet_since($first) }, slow(20)), 'the old workers are told');
 # fresh zones, and Redis
 is(http_get('/500')->status, 500, 'breakers start anew');
 is(http_get('/500')->status, 503, 'and open');
-ok(wait_for(sub { http_get('/cache')->body =~ /"redis":"up"/ }, slow(10)),
-   'the purges have been read');
+ok(purges_read(), 'the purges have been read');
 is(http_get('/kept?2')->body, 1, 'the cache fills from Redis');
 is(http_request(POST => '/purge?uri=/kept%3F2')->status, 200, 'a purge');
 is(http_get('/kept?2')->body, 2, 'is heard');
@@ -258,6 +258,13 @@ sub upgrade {
     Harness::guard("+$new");
     pass('USR2 starts a second master');
     return $new;
+}
+
+
+# what is in Redis is taken from then on
+sub purges_read {
+    return wait_for(sub { http_get('/cache')->body =~ /"redis":"up"/ },
+                    slow(10));
 }
 
 

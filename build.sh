@@ -130,9 +130,10 @@ packages()
     need_root "apt-get install ${missing[*]}"
     mkdir -p "$build"
 
-    if ! as_root apt-get -q -o DPkg::Lock::Timeout=300 update \
-             >"$build/apt.log" 2>&1 </dev/null \
-       || ! install_missing "${missing[@]}"
+    apt_update || say "apt-get update failed, see $build/apt.log:" \
+        "trying with the lists that are there"
+
+    if ! fetch_missing "${missing[@]}" || ! install_missing "${missing[@]}"
     then
         tail -n 15 "$build/apt.log" >&2
         die "apt-get failed, see $build/apt.log" \
@@ -141,31 +142,55 @@ packages()
 }
 
 
-# says how much is fetched, and each package that is ready.  Servers, which
-# Debian would start at once, are not: their ports are the user's
+apt_get()
+{
+    as_root env LC_ALL=C DEBIAN_FRONTEND=noninteractive apt-get -q -y \
+        -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 \
+        -o DPkg::Options::=--force-confdef -o DPkg::Options::=--force-confold \
+        --no-install-recommends "$@" </dev/null
+}
+
+
+# twice, since an index may be replaced while it is read
+apt_update()
+{
+    apt_get update >"$build/apt.log" 2>&1 \
+        || { sleep 5; apt_get update >"$build/apt.log" 2>&1; }
+}
+
+
+# says how much is fetched, and each package when its turn has come
+fetch_missing()
+{
+    apt_get --download-only install "$@" 2>&1 | tee -a "$build/apt.log" \
+        | sed -n 's/^\(Need to get .*\|After this .*used\)\.$/   \1/p
+                  s/^Get:\([^ ]* \)\{4\}\([^ ]*\) .*\(\[.*\]\)$/   \2 \3/p'
+}
+
+
+# Not to be interrupted, which would leave packages half installed.  Servers,
+# which Debian would start at once, are not: their ports are the user's.
 install_missing()
 {
     local policy=/usr/sbin/policy-rc.d status servers
 
-    as_root env LC_ALL=C apt-get -q --assume-no --no-install-recommends \
-        install "$@" 2>/dev/null </dev/null \
-        | sed -n 's/^\(Need to get .*\|After this .*used\)\.$/   \1/p'
+    trap '' INT TERM HUP
 
-    if [ -e $policy ]; then
+    # one of ours is left when build.sh was killed
+    if [ -e $policy ] && ! grep -q 'by build\.sh' $policy; then
         policy=""
     else
-        printf '#!/bin/sh\nexit 101\n' \
+        printf '#!/bin/sh\n# for a moment, by build.sh\nexit 101\n' \
             | as_root install -m 755 /dev/stdin $policy
     fi
 
-    as_root env LC_ALL=C DEBIAN_FRONTEND=noninteractive apt-get -q -y \
-        -o DPkg::Lock::Timeout=300 -o DPkg::Options::=--force-confdef \
-        -o DPkg::Options::=--force-confold --no-install-recommends \
-        install "$@" 2>&1 </dev/null | tee -a "$build/apt.log" \
+    apt_get install "$@" 2>&1 | tee -a "$build/apt.log" \
         | sed -n 's/^Setting up \([^ ]*\) .*/   \1/p'
     status=$?
 
     [ -z "$policy" ] || as_root rm -f "$policy"
+
+    trap - INT TERM HUP
 
     servers=$(printf '%s\n' "$@" | grep -xE 'nginx|redis-server' | xargs)
     [ -z "$servers" ] || say "not started, but enabled at the next boot:" \
@@ -227,14 +252,23 @@ apt_private()
         mkdir -p "$dir/lists/partial" "$dir/cache/archives/partial"
         debian_sources "$type" "$codename" >"$dir/sources.list"
         [ -s "$dir/sources.list" ] || return 1
+        apt_in "$dir" apt-get update >"$dir/log" 2>&1 || return 1
         touch "$dir/updated"
-        apt_private "${dir##*/}" "$type" "$codename" apt-get update \
-            >"$dir/log" 2>&1 || { rm -f "$dir/updated"; return 1; }
     fi
+
+    apt_in "$dir" "$tool" "$@"
+}
+
+
+apt_in()
+{
+    local dir=$1 tool=$2
+    shift 2
 
     "$tool" -q -o Dir::Etc::sourcelist="$dir/sources.list" \
         -o Dir::Etc::sourceparts=- -o Dir::State::lists="$dir/lists" \
-        -o Dir::Cache="$dir/cache" -o APT::Sandbox::User=root "$@"
+        -o Dir::Cache="$dir/cache" -o APT::Sandbox::User=root \
+        -o Acquire::Retries=3 "$@"
 }
 
 
@@ -677,7 +711,7 @@ verb_stop()
     kill -QUIT "$pid"
 
     for ((i = 0; i < 100; i++)); do
-        [ -d "/proc/$pid" ] || { say "stopped"; return; }
+        [ -d "/proc/$pid" ] || { close_run; say "stopped"; return; }
         [ "$i" -ne 50 ] || kill -TERM "$pid"
         sleep 0.1
     done
@@ -686,24 +720,40 @@ verb_stop()
 }
 
 
-# who the workers run as, when we are root: somebody who may read the demo's
-# files, and preferably nobody in particular
-run_user()
+# When we are root, the workers are nobody.  Where nobody may not read this
+# directory, as in /root, they have a copy: sets run_user, and run_open to it.
+run_as_nobody()
 {
-    local user file=$top/conf.example/data/users/42.json
+    run_user=""
+    run_open=""
 
-    [ "$(id -u)" -eq 0 ] || return 0
+    if [ "$(id -u)" -ne 0 ] || ! id nobody >/dev/null 2>&1; then
+        return
+    fi
 
-    for user in www-data nobody "$(stat -c %U "$top")"; do
-        id "$user" >/dev/null 2>&1 || continue
-        [ "$user" != root ] || say "the workers run as root: nobody else may" \
-            "read $top" >&2
+    run_user="user nobody $(id -gn nobody);"
 
-        if [ "$user" = root ] || runuser -u "$user" -- test -r "$file"; then
-            echo "user $user;"
-            return
-        fi
-    done
+    runuser -u nobody -- test -r "$top/conf.example/data/users/42.json" \
+        && runuser -u nobody -- test -x "$run_dir" && return
+
+    run_open=$(mktemp -d /tmp/gateway-run.XXXXXX) || exit 1
+    chmod 755 "$run_open"
+    cp -r "$top/conf.example/data" "$run_open/" || exit 1
+    chmod -R a+rX "$run_open"
+    echo "$run_open" >"$run_dir/open"
+
+    say "the workers run as nobody, who may not read $top:" \
+        "they have a copy of the demo's files in $run_open"
+}
+
+
+close_run()
+{
+    local open
+
+    open=$(cat "$run_dir/open" 2>/dev/null)
+    rm -f "$run_dir/open"
+    [[ $open != /tmp/gateway-run.?????? ]] || rm -rf "$open"
 }
 
 
@@ -711,7 +761,11 @@ run_user()
 # the backends too, as far from it as 18080 is from 8080
 run_conf()
 {
-    local port=$1 base n sed=(-e "s|build/|$build/|g")
+    local port=$1 base n sed=()
+
+    [ -z "${run_open:-}" ] || sed=(-e "s|build/run/\([a-z_]*;\)|$run_open/\1|" \
+                                   -e "s|conf.example/data|$run_open/data|")
+    sed+=(-e "s|build/|$build/|g")
 
     # the schema stands beside the configuration, and this is a copy of it
     sed+=(-e "s|\(aggregate_graphql  *\)shop|\1$top/conf.example/shop|")
@@ -747,11 +801,17 @@ check_ports()
 
 verb_run()
 {
-    local port=${1:-8080} binary
+    local port=${1:-8080} binary run_user run_open=""
 
     case $port in
-    *[!0-9]*|"") die "the port is a number" ;;
+    *[!0-9]*|""|??????*) die "the port is a number, from 1 to 65535" ;;
     esac
+
+    if [ "$port" -lt 1 ] || [ "$port" -gt 65535 ]; then
+        die "the port is a number, from 1 to 65535"
+    fi
+
+    port=$((10#$port))
 
     running_gateway >/dev/null && verb_stop
     check_ports "$port"
@@ -762,12 +822,14 @@ verb_run()
     (lock; modules_stock) || exit 1
 
     mkdir -p "$run_dir"
+    close_run
+    run_as_nobody
     run_conf "$port" >"$run_dir/nginx.conf"
     binary=$(nginx_binary)
 
     "$binary" -p "$top/" -c "$run_dir/nginx.conf" -e "$run_dir/error.log" \
-        -g "$(run_user)" </dev/null || die "nginx did not start" \
-        "if a port is taken: ./build.sh run PORT"
+        -g "$run_user" </dev/null || { close_run; die "nginx did not start" \
+        "if a port is taken: ./build.sh run PORT"; }
 
     say "the gateway runs on 127.0.0.1:$port, error log $run_dir/error.log"
     say "try:"
@@ -1013,6 +1075,9 @@ bench|bench-json|bench-scale|bench-guard)
 
     mkdir -p "$build" || exit 1
     "verb_$verb" "$@"
+
+    # this file may have changed since
+    exit
     ;;
 
 help|-h|--help)

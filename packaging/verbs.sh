@@ -10,7 +10,7 @@ verb_deb()
     local names="config common $modules debian doc conf.example README.md \
                  CHANGES LICENSE"
 
-    packages nginx nginx-dev debhelper dpkg-dev fakeroot gcc make libssl-dev \
+    packages nginx nginx-dev build-essential debhelper fakeroot libssl-dev \
         libhiredis-dev libcjson-dev zlib1g-dev
 
     # shellcheck disable=SC2086

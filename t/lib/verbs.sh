@@ -489,7 +489,7 @@ debian_nginx()
     wanted=${wanted%% *}
 
     say "fetching Debian's source of nginx $wanted"
-    rm -rf "$dir/src" "$dir/fetch"
+    rm -rf "$dir/src" "$dir/src.new" "$dir/fetch"
     mkdir -p "$dir/fetch"
 
     for version in $(apt_private source deb-src "$codename" \
@@ -500,11 +500,12 @@ debian_nginx()
             cd "$dir/fetch" || exit 1
             apt_private source deb-src "$codename" \
                 apt-get source --download-only "nginx=$version" \
-            && dpkg-source --no-check -x nginx_*.dsc ../src
+            && dpkg-source --no-check -x nginx_*.dsc ../src.new \
+            && mv ../src.new ../src
         ) >"$dir/fetch.log" 2>&1 && return
 
         say "the mirror has no complete source of $version"
-        rm -rf "$dir/fetch"/* "$dir/src"
+        rm -rf "$dir/fetch"/* "$dir/src.new"
     done
 
     rm -f "$build/apt/source/updated"
@@ -636,7 +637,8 @@ build_compat()
             cd "$dir/fetch" || exit 1
             apt_private compat deb $compat_release \
                 apt-get download nginx nginx-dev || exit 1
-            for package in *.deb; do dpkg -x "$package" ../root; done
+            for package in *.deb; do dpkg -x "$package" root || exit 1; done
+            mv root ..
         ) >"$dir/fetch.log" 2>&1 || {
             rm -f "$build/apt/compat/updated"
             die "no nginx of $compat_release," \
@@ -789,7 +791,7 @@ verb_compat()
 
 
 test_packages=(curl jq openssl nghttp2-client redis-server
-    debhelper fakeroot rpm
+    build-essential debhelper fakeroot rpm
     libnginx-mod-http-lua libnginx-mod-http-js libnginx-mod-http-echo
     protobuf-compiler libprotobuf-dev chromium chromium-driver)
 
@@ -811,8 +813,9 @@ unpack_promtool()
         package=promtool
         apt-cache show promtool >/dev/null 2>&1 || package=prometheus
 
-        apt-get -q download $package \
-            || { as_root apt-get -q update && apt-get -q download $package; } \
+        apt-get -q -o Acquire::Retries=3 download $package \
+            || { apt_update \
+                 && apt-get -q -o Acquire::Retries=3 download $package; } \
             || exit 1
 
         dpkg-deb --fsys-tarfile ${package}_*.deb \
@@ -827,6 +830,12 @@ unpack_promtool()
         die "no promtool, see $build/promtool.log" \
             "it is in Debian's package prometheus, from Debian 13 on promtool"
     }
+}
+
+
+npm_ci()
+{
+    (cd "$1" && npm ci --ignore-scripts --no-audit --no-fund --fetch-retries=5)
 }
 
 
@@ -845,7 +854,7 @@ unpack_node_modules()
     mkdir -p "$dir"
     cp "$top/t/node/package.json" "$top/t/node/package-lock.json" "$dir"
 
-    (cd "$dir" && npm ci --ignore-scripts --no-audit --no-fund) \
+    { npm_ci "$dir" || { sleep 5; npm_ci "$dir"; }; } \
         >"$build/node.log" 2>&1 </dev/null || {
         tail -n 15 "$build/node.log" >&2
         die "npm failed, see $build/node.log"

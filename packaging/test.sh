@@ -10,6 +10,7 @@ set -u -o pipefail
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P) || exit 1
 conf=/etc/nginx/conf.d/packages.conf
 old=0.0.9
+port=184$(sed -n 's/^VERSION_ID="\([0-9]*\)"/\1/p' /etc/os-release)
 passed=0
 failed=0
 
@@ -38,6 +39,29 @@ refused()
 }
 
 
+# says PATTERN COMMAND...
+says()
+{
+    local pattern=$1
+    shift
+
+    "$@" >/tmp/says.log 2>&1 && cat /tmp/says.log \
+        && grep -q -- "$pattern" /tmp/says.log
+}
+
+
+misfit()
+{
+    local from=$1 to=$2
+
+    dpkg-deb -R "$from" /root/misfit/tree
+    sed -i -e 's/nginx-abi-[^, ]*/nginx-abi-9.9.9-1/' \
+           -e 's/^Version: .*/Version: 9.9.9-1/' /root/misfit/tree/DEBIAN/control
+    dpkg-deb -b /root/misfit/tree "$to" >/dev/null
+    rm -rf /root/misfit/tree
+}
+
+
 apt()
 {
     apt-get -q -y -o DPkg::Lock::Timeout=300 "$@"
@@ -46,7 +70,7 @@ apt()
 
 asks()
 {
-    exec 3<>/dev/tcp/127.0.0.1/18480 || return 1
+    exec 3<>"/dev/tcp/127.0.0.1/$port" || return 1
     printf 'GET %s HTTP/1.0\r\n\r\n' "$1" >&3
     grep -q "$2" <&3
 }
@@ -61,11 +85,11 @@ reloads()
 
 configure()
 {
-    cat >$conf <<'END'
+    sed "s/PORT/$port/" >$conf <<'END'
 breaker_zone guard 1m;
 
 server {
-    listen 127.0.0.1:18480;
+    listen 127.0.0.1:PORT;
 
     location = /a {
         breaker  a zone=guard;
@@ -74,7 +98,7 @@ server {
 
     location = /b {
         internal;
-        proxy_pass  http://127.0.0.1:18480/c;
+        proxy_pass  http://127.0.0.1:PORT/c;
     }
 
     location = /c {
@@ -83,11 +107,39 @@ server {
     }
 }
 END
-    rm -f /etc/nginx/sites-enabled/default
 }
 
 
 cd "$top" || exit 1
+
+# the verbs without packages
+
+check "build.sh modules" ./build.sh modules
+rm -f $conf /etc/nginx/sites-enabled/default
+./build.sh uninstall >/dev/null 2>&1
+
+check "nginx runs" bash -c "nginx -t && { pgrep -x nginx || nginx; }"
+check "a first install wants a reload" says 'nginx -s reload' \
+    ./build.sh install
+check "which it says once" refused grep USR2 /tmp/says.log
+configure
+check "a reload loads what was installed" reloads
+check "it works" asks /a '"it":"works"'
+
+echo >>/usr/lib/nginx/modules/ngx_http_breaker_module.so
+check "a replaced module wants a binary upgrade" says 'kill -USR2' \
+    ./build.sh install
+check "uninstall refuses what is in use" refused ./build.sh uninstall
+check "and changes nothing" nginx -t
+rm -f $conf
+check "uninstall" says 'nginx -s reload' ./build.sh uninstall
+check "nginx is content without the modules" reloads
+check "nothing is left" bash -c \
+    "! ls /etc/nginx/modules-enabled/ /usr/share/nginx/modules-available/ \
+          /usr/lib/nginx/modules/ | grep -e aggregate -e breaker"
+
+
+# the packages
 
 ./build.sh deb $old || exit 1
 rm -rf /root/old /root/new
@@ -98,9 +150,6 @@ cp -r build/deb /root/new
 
 apt purge 'libnginx-mod-http-aggregate' 'libnginx-mod-http-breaker' \
     >/dev/null 2>&1
-rm -f $conf
-
-check "nginx runs" bash -c "nginx -t && (pgrep -x nginx || nginx)"
 
 check "apt installs $old" apt install /root/old/*.deb
 check "aggregate is enabled" \
@@ -122,13 +171,19 @@ check "nginx takes the directives after it" nginx -t
 check "the old modules work on" asks /a '"it":"works"'
 check "apt is content" apt check
 
-# a package for another nginx
+# a package for another nginx, and another nginx
+rm -rf /root/misfit
 mkdir -p /root/misfit
-dpkg-deb -R /root/new/libnginx-mod-http-breaker_*.deb /root/misfit/tree
-sed -i 's/nginx-abi-[^,]*/nginx-abi-0.0.0-1/' /root/misfit/tree/DEBIAN/control
-sed -i 's/^Version: .*/Version: 9.0/' /root/misfit/tree/DEBIAN/control
-dpkg-deb -b /root/misfit/tree /root/misfit/misfit.deb >/dev/null
-check "apt refuses a misfit module" refused apt install /root/misfit/misfit.deb
+misfit /root/new/libnginx-mod-http-breaker_*.deb /root/misfit/breaker.deb
+check "apt refuses a module for another nginx" \
+    refused apt install /root/misfit/breaker.deb
+
+(cd /root/misfit && apt-get -q download nginx) >/dev/null 2>&1
+misfit /root/misfit/nginx_*.deb /root/misfit/other.deb
+check "another nginx is not installed beside the modules" \
+    refused apt --no-remove install /root/misfit/other.deb
+check "but in their place" says '^Remv libnginx-mod-http-aggregate' \
+    apt --simulate install /root/misfit/other.deb
 rm -rf /root/misfit
 
 rm -f $conf

@@ -453,7 +453,8 @@ verb_lint()
     [ "$lint_only" != quick ] || lint_only='*'
 
     lint_step style perl "$top/t/style.pl"
-    lint_step shell shellcheck -x "$top/build.sh" "$top/.ci/run"
+    lint_step shell shellcheck -x "$top/build.sh" "$top/packaging/test.sh" \
+        "$top/.ci/run"
     lint_step perl perl_syntax
     lint_step clang over_sources clang
     lint_step cppcheck analyze_cppcheck
@@ -886,12 +887,18 @@ prove_with()
 
     PROMTOOL=$build/promtool NODE_PATH=$build/node/node_modules \
         TEST_NGINX_BINARY=$binary TEST_NGINX_MODULES=$dir \
-        prove -j "$jobs" -I "$top/t/lib" "${files[@]}" </dev/null
+        prove --timer -j "$jobs" -I "$top/t/lib" "${files[@]}" </dev/null
 }
 
 
+# all but those that run no nginx
 prove_asan()
 {
+    if [ $# -eq 0 ]; then
+        # shellcheck disable=SC2046
+        set -- $(grep -l '^use Harness;' "$top"/t/*.t)
+    fi
+
     TEST_NGINX_SLOW=3 \
         prove_with "${ASAN_BASE:-$build/asan}/nginx/nginx" \
                    "$build/asan/modules" "$@"
@@ -1018,11 +1025,12 @@ verb_test()
     say "modules"
     (lock; modules_stock) || exit 1
 
-    # what only needs a processor, side by side; in a group of its own, so
+    # beside all that waits more than it computes; in a group of its own, so
     # that all of it can be ended
     mkdir -p "$build/log"
     set -m
-    (verb_fuzz "$seconds") >"$build/log/fuzzing" 2>&1 </dev/null &
+    (renice -n 19 "$BASHPID" >/dev/null; verb_fuzz "$seconds") \
+        >"$build/log/fuzzing" 2>&1 </dev/null &
     fuzzer=$!
     set +m
     # shellcheck disable=SC2064
@@ -1034,13 +1042,14 @@ verb_test()
     say "an nginx with sanitizers"
     (lock; build_asan) || exit 1
 
+    step stock prove_with "$(nginx_binary)" "$build"
+    step asan prove_asan
+
     say "waiting for the fuzzers, $seconds s each"
     wait $fuzzer
     step fuzz finish_fuzz "$build/log/fuzzing" $?
     trap - EXIT
 
-    step stock prove_with "$(nginx_binary)" "$build"
-    step asan prove_asan
     step conf random_conf
     step alloc run_alloc
     step mutants verb_mutants sample

@@ -32,6 +32,10 @@
 #define AGG_OTLP_SHORT      (0x80 - 8)
 #define AGG_OTLP_ATTR_ROOM  (0x80 + sizeof(agg_otlp_key_t))
 
+/* the four heads in an attribute of a short string */
+
+#define AGG_OTLP_CONSTANT_HEADS  8
+
 #define AGG_OTLP_HAS_REMOTE  0x100
 #define AGG_OTLP_IS_REMOTE   0x200
 
@@ -482,6 +486,39 @@ agg_otlp_attrs(gw_out_block_t *out, unsigned field,
 }
 
 
+/* the first byte is that of the field, which is known when it is written */
+
+int
+agg_otlp_constant(agg_otlp_constant_t *constant, const agg_otlp_key_t *key,
+    const char *value)
+{
+    size_t    len;
+    uint8_t  *p;
+
+    len = strlen(value);
+
+    if (key->len + len + AGG_OTLP_CONSTANT_HEADS > AGG_OTLP_CONSTANT_TEXT) {
+        return -1;
+    }
+
+    constant->len = (uint8_t) (key->len + len + AGG_OTLP_CONSTANT_HEADS);
+
+    p = constant->text;
+
+    *p++ = 0;
+    *p++ = (uint8_t) (constant->len - 2);
+    memcpy(p, key, 2 + (size_t) key->len);
+    p += 2 + key->len;
+    *p++ = agg_otlp_tag(2, AGG_OTLP_LEN);
+    *p++ = (uint8_t) (2 + len);
+    *p++ = agg_otlp_tag(1, AGG_OTLP_LEN);
+    *p++ = (uint8_t) len;
+    memcpy(p, value, len);
+
+    return 0;
+}
+
+
 /* the end of it, NULL: it is not as nearly all are */
 
 static inline uint8_t *
@@ -489,6 +526,13 @@ agg_otlp_attr(uint8_t *p, unsigned field, const agg_otlp_attr_t *attr)
 {
     size_t    value, key, size;
     uint8_t  *q;
+
+    if (attr->type == AGG_OTLP_CONSTANT) {
+        memcpy(p, attr->data, AGG_OTLP_CONSTANT_TEXT);
+        *p = (uint8_t) agg_otlp_tag(field, AGG_OTLP_LEN);
+
+        return p + attr->len;
+    }
 
     key = attr->known ? attr->known->len : attr->key_len;
     value = attr->type == AGG_OTLP_STRING ? attr->len : 9;
@@ -699,6 +743,7 @@ agg_otlp_json_span(gw_out_block_t *block, const agg_otlp_span_t *span)
 static void
 agg_otlp_json_attrs(gw_out_t *out, const agg_otlp_attr_t *attrs, unsigned n)
 {
+    size_t    len;
     unsigned  i;
 
     gw_out_text(out, ",\"attributes\":[");
@@ -719,6 +764,14 @@ agg_otlp_json_attrs(gw_out_t *out, const agg_otlp_attr_t *attrs, unsigned n)
         case AGG_OTLP_STRING:
             gw_out_text(out, ",\"value\":{\"stringValue\":");
             agg_otlp_json_string(out, attrs[i].data, attrs[i].len);
+            gw_out_text(out, "}}");
+            break;
+
+        case AGG_OTLP_CONSTANT:
+            gw_out_text(out, ",\"value\":{\"stringValue\":");
+            len = attrs[i].known->len + AGG_OTLP_CONSTANT_HEADS;
+            agg_otlp_json_string(out, attrs[i].data + len,
+                                 attrs[i].len - len);
             gw_out_text(out, "}}");
             break;
 

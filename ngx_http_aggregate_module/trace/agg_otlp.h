@@ -35,7 +35,8 @@ typedef enum {
 typedef enum {
     AGG_OTLP_STRING = 0,
     AGG_OTLP_INT,
-    AGG_OTLP_BOOL
+    AGG_OTLP_BOOL,
+    AGG_OTLP_CONSTANT
 } agg_otlp_type_e;
 
 
@@ -53,6 +54,20 @@ typedef struct {
 } agg_otlp_key_t;
 
 #define AGG_OTLP_KEY(name)  { 0x0a, (uint8_t) (sizeof(name) - 1), name }
+
+
+/*
+ * A key with a short string of ASCII, encoded beforehand, and copied whole: an
+ * attribute of AGG_OTLP_CONSTANT has the key as its known one, and the text
+ * and its length as its data.
+ */
+
+#define AGG_OTLP_CONSTANT_TEXT  47
+
+typedef struct {
+    uint8_t                 len;
+    uint8_t                 text[AGG_OTLP_CONSTANT_TEXT];
+} agg_otlp_constant_t;
 
 
 typedef struct {
@@ -102,6 +117,10 @@ typedef struct {
     unsigned                error:1;
 } agg_otlp_span_t;
 
+
+/* 0, or -1 when both together are too long */
+int agg_otlp_constant(agg_otlp_constant_t *constant,
+    const agg_otlp_key_t *key, const char *value);
 
 /* the span is appended to out, which is one block that may move */
 void agg_otlp_span(gw_out_block_t *out, int json,

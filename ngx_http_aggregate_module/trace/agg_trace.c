@@ -5,6 +5,10 @@
 
 #include "agg_trace.h"
 
+#if (defined __SSE2__ && !defined AGG_NO_SSE2)
+#include <emmintrin.h>
+#endif
+
 
 #define AGG_TRACE_KEY_MAX    256
 #define AGG_TRACE_VALUE_MAX  256
@@ -17,7 +21,7 @@ static int agg_trace_b3_id(uint8_t *dst, const uint8_t *p, size_t len);
 static int agg_trace_member(const uint8_t *p, size_t len);
 
 
-static uint64_t
+static inline uint64_t
 agg_trace_rotate(uint64_t x, unsigned n)
 {
     return x << n | x >> (64 - n);
@@ -35,12 +39,11 @@ agg_trace_random_init(agg_trace_random_t *random, const uint8_t *seed)
 }
 
 
-uint64_t
-agg_trace_random(agg_trace_random_t *random)
+static inline uint64_t
+agg_trace_next(uint64_t *s)
 {
-    uint64_t  *s, result, t;
+    uint64_t  result, t;
 
-    s = random->s;
     result = agg_trace_rotate(s[1] * 5, 7) * 9;
     t = s[1] << 17;
 
@@ -55,17 +58,34 @@ agg_trace_random(agg_trace_random_t *random)
 }
 
 
-void
-agg_trace_make_id(agg_trace_random_t *random, uint8_t *trace_id)
+uint64_t
+agg_trace_random(agg_trace_random_t *random)
 {
-    uint64_t  n[2];
+    return agg_trace_next(random->s);
+}
+
+
+void
+agg_trace_make_ids(agg_trace_random_t *random, uint8_t *trace_id,
+    uint8_t *span_id, uint8_t *other)
+{
+    uint64_t            n[4];
+    agg_trace_random_t  local;
+
+    local = *random;
 
     do {
-        n[0] = agg_trace_random(random);
-        n[1] = agg_trace_random(random);
-    } while (n[0] == 0 || n[1] == 0);
+        n[0] = agg_trace_next(local.s);
+        n[1] = agg_trace_next(local.s);
+        n[2] = agg_trace_next(local.s);
+        n[3] = agg_trace_next(local.s);
+    } while (n[0] == 0 || n[1] == 0 || n[2] == 0 || n[3] == 0);
+
+    *random = local;
 
     memcpy(trace_id, n, 16);
+    memcpy(span_id, &n[2], 8);
+    memcpy(other, &n[3], 8);
 }
 
 
@@ -75,7 +95,7 @@ agg_trace_make_span(agg_trace_random_t *random, uint8_t *span_id)
     uint64_t  n;
 
     do {
-        n = agg_trace_random(random);
+        n = agg_trace_next(random->s);
     } while (n == 0);
 
     memcpy(span_id, &n, 8);
@@ -332,6 +352,29 @@ agg_trace_parse_b3multi(agg_trace_context_t *context,
 }
 
 
+#if (defined __SSE2__ && !defined AGG_NO_SSE2)
+
+static inline void
+agg_trace_hex8(uint8_t *dst, const uint8_t *src)
+{
+    __m128i  n, high, digits;
+
+    n = _mm_loadl_epi64((const __m128i *) src);
+    high = _mm_srli_epi16(n, 4);
+    n = _mm_and_si128(_mm_unpacklo_epi8(high, n), _mm_set1_epi8(0x0f));
+
+    /* letters do not follow the digits at once */
+
+    digits = _mm_add_epi8(n, _mm_set1_epi8('0'));
+    n = _mm_and_si128(_mm_cmpgt_epi8(n, _mm_set1_epi8(9)),
+                      _mm_set1_epi8('a' - '0' - 10));
+
+    _mm_storeu_si128((__m128i *) dst, _mm_add_epi8(digits, n));
+}
+
+#endif
+
+
 uint8_t *
 agg_trace_hex(uint8_t *dst, const uint8_t *src, size_t len)
 {
@@ -347,12 +390,13 @@ agg_trace_hex(uint8_t *dst, const uint8_t *src, size_t len)
         "c0c1c2c3c4c5c6c7c8c9cacbcccdcecfd0d1d2d3d4d5d6d7d8d9dadbdcdddedf"
         "e0e1e2e3e4e5e6e7e8e9eaebecedeeeff0f1f2f3f4f5f6f7f8f9fafbfcfdfeff";
 
-    for ( /* void */ ; len >= 4; len -= 4, src += 4, dst += 8) {
-        memcpy(dst, hex + 2 * (size_t) src[0], 2);
-        memcpy(dst + 2, hex + 2 * (size_t) src[1], 2);
-        memcpy(dst + 4, hex + 2 * (size_t) src[2], 2);
-        memcpy(dst + 6, hex + 2 * (size_t) src[3], 2);
+#if (defined __SSE2__ && !defined AGG_NO_SSE2)
+
+    for ( /* void */ ; len >= 8; len -= 8, src += 8, dst += 16) {
+        agg_trace_hex8(dst, src);
     }
+
+#endif
 
     for ( /* void */ ; len; len--, src++, dst += 2) {
         memcpy(dst, hex + 2 * (size_t) *src, 2);

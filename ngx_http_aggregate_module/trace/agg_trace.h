@@ -53,7 +53,8 @@ void agg_trace_random_init(agg_trace_random_t *random, const uint8_t *seed);
 uint64_t agg_trace_random(agg_trace_random_t *random);
 
 /* ids that are not zero */
-void agg_trace_make_id(agg_trace_random_t *random, uint8_t *trace_id);
+void agg_trace_make_ids(agg_trace_random_t *random, uint8_t *trace_id,
+    uint8_t *span_id, uint8_t *other);
 void agg_trace_make_span(agg_trace_random_t *random, uint8_t *span_id);
 
 /* 1: sampled, at so many of AGG_TRACE_ALL */

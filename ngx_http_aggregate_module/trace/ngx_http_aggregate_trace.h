@@ -166,6 +166,7 @@ struct ngx_http_aggregate_span_s {
 
 struct ngx_http_aggregate_trace_ctx_s {
     ngx_http_request_t                 *request;
+    ngx_pool_cleanup_t                  cleanup;
     agg_trace_context_t                 context;  /* the SERVER span's */
     u_char                              parent[8];
     u_char                              client[8];    /* its own upstream's */
@@ -201,9 +202,10 @@ struct ngx_http_aggregate_trace_ctx_s {
 
 ngx_http_aggregate_trace_ctx_t *ngx_http_aggregate_trace_lookup(
     ngx_http_request_t *r);
-ngx_int_t ngx_http_aggregate_trace_start(ngx_http_request_t *r,
+void ngx_http_aggregate_trace_start(ngx_http_request_t *r,
     ngx_http_aggregate_trace_ctx_t *ctx,
     ngx_http_aggregate_trace_loc_conf_t *tlcf);
+void ngx_http_aggregate_trace_record(ngx_http_aggregate_trace_ctx_t *ctx);
 ngx_http_aggregate_trace_ctx_t *ngx_http_aggregate_trace_create(
     ngx_http_request_t *r, ngx_http_aggregate_trace_loc_conf_t *tlcf);
 ngx_int_t ngx_http_aggregate_trace_preaccess(ngx_http_request_t *r);
@@ -225,6 +227,7 @@ u_char *ngx_http_aggregate_trace_above(ngx_http_request_t *r,
 
 /* log */
 
+void ngx_http_aggregate_trace_encode_constants(void);
 ngx_int_t ngx_http_aggregate_trace_log(ngx_http_request_t *r);
 void ngx_http_aggregate_trace_export(ngx_http_aggregate_trace_ctx_t *ctx);
 uint64_t ngx_http_aggregate_trace_nsec(ngx_http_aggregate_trace_ctx_t *ctx,

@@ -2,32 +2,13 @@
 /* the end of a client request: its spans are encoded and queued */
 
 
-#include "ngx_http_aggregate_trace.h"
-#include "ngx_http_aggregate_breaker.h"
+#include "ngx_http_aggregate_trace_attr.h"
 #include "ngx_http_aggregate_fetch_core.h"
 #include "ngx_http_aggregate_header_list.h"
-#include "ngx_http_aggregate_split.h"
 
-
-#define NGX_HTTP_AGGREGATE_TRACE_ATTRS   80
-#define NGX_HTTP_AGGREGATE_TRACE_EVENTS  8
 
 /* the most that the trace of one client request may take */
 #define NGX_HTTP_AGGREGATE_TRACE_SIZE    (1024 * 1024)
-
-
-typedef struct {
-    agg_otlp_attr_t                     attrs[NGX_HTTP_AGGREGATE_TRACE_ATTRS];
-    unsigned                            n;
-    agg_otlp_attr_t                     event_attrs
-                                         [NGX_HTTP_AGGREGATE_TRACE_EVENTS][3];
-    agg_otlp_event_t                    events
-                                            [NGX_HTTP_AGGREGATE_TRACE_EVENTS];
-    unsigned                            nevents;
-    u_char                              code[8];
-    ngx_uint_t                          configured;
-                                              /* unsigned  configured:1; */
-} ngx_http_aggregate_trace_set_t;
 
 
 static ngx_uint_t ngx_http_aggregate_trace_exports(
@@ -46,50 +27,8 @@ static void ngx_http_aggregate_trace_client(
 static void ngx_http_aggregate_trace_tries(
     ngx_http_aggregate_trace_ctx_t *ctx, ngx_http_aggregate_span_t *span,
     ngx_http_aggregate_trace_set_t *set);
-static void ngx_http_aggregate_trace_met(ngx_http_request_t *r,
-    ngx_http_aggregate_trace_set_t *set);
-static void ngx_http_aggregate_trace_splits(ngx_http_request_t *r,
-    ngx_http_aggregate_trace_set_t *set);
-static void ngx_http_aggregate_trace_configured(ngx_http_request_t *r,
-    ngx_http_aggregate_trace_ctx_t *ctx, ngx_http_aggregate_trace_set_t *set,
-    ngx_uint_t where);
-static void ngx_http_aggregate_trace_peer(ngx_http_aggregate_trace_set_t *set,
-    ngx_str_t *peer);
-static agg_otlp_attr_t *ngx_http_aggregate_trace_add(
-    ngx_http_aggregate_trace_set_t *set, const agg_otlp_key_t *key);
-static void ngx_http_aggregate_trace_add_string(
-    ngx_http_aggregate_trace_set_t *set, const agg_otlp_key_t *key,
-    ngx_str_t *value);
-static void ngx_http_aggregate_trace_add_text(
-    ngx_http_aggregate_trace_set_t *set, const agg_otlp_key_t *key,
-    const char *value);
-static void ngx_http_aggregate_trace_add_number(
-    ngx_http_aggregate_trace_set_t *set, const agg_otlp_key_t *key,
-    int64_t n);
 static void *ngx_http_aggregate_trace_grow(void *ctx, void *old, size_t used,
     size_t size);
-
-
-/* an attribute of the set, by the literal of its name */
-
-#define ngx_http_aggregate_trace_attr(set, name, add, value)                  \
-    do {                                                                      \
-        static const agg_otlp_key_t  key_ = AGG_OTLP_KEY(name);               \
-                                                                              \
-        add(set, &key_, value);                                               \
-    } while (0)
-
-#define ngx_http_aggregate_trace_string(set, name, value)                     \
-    ngx_http_aggregate_trace_attr(set, name,                                  \
-                                  ngx_http_aggregate_trace_add_string, value)
-
-#define ngx_http_aggregate_trace_text(set, name, value)                       \
-    ngx_http_aggregate_trace_attr(set, name,                                  \
-                                  ngx_http_aggregate_trace_add_text, value)
-
-#define ngx_http_aggregate_trace_number(set, name, n)                         \
-    ngx_http_aggregate_trace_attr(set, name,                                  \
-                                  ngx_http_aggregate_trace_add_number, n)
 
 
 /* kept for the next request: one is encoded at a time */
@@ -251,44 +190,6 @@ ngx_http_aggregate_trace_exports(ngx_http_aggregate_trace_ctx_t *ctx)
 }
 
 
-/* nginx knows more of them, and their names as they were sent */
-
-static ngx_str_t *
-ngx_http_aggregate_trace_method(ngx_http_request_t *r)
-{
-    ngx_uint_t  known;
-
-    known = NGX_HTTP_GET|NGX_HTTP_HEAD|NGX_HTTP_POST|NGX_HTTP_PUT
-            |NGX_HTTP_DELETE|NGX_HTTP_OPTIONS|NGX_HTTP_PATCH|NGX_HTTP_TRACE;
-
-#if (nginx_version >= 1021001)
-    known |= NGX_HTTP_CONNECT;
-#endif
-
-    return (r->method & known) ? &r->method_name : NULL;
-}
-
-
-static void
-ngx_http_aggregate_trace_methods(ngx_http_request_t *r,
-    ngx_http_aggregate_trace_set_t *set)
-{
-    ngx_str_t  *method;
-
-    static ngx_str_t  other = ngx_string("_OTHER");
-
-    method = ngx_http_aggregate_trace_method(r);
-
-    ngx_http_aggregate_trace_string(set, "http.request.method",
-                                    method ? method : &other);
-
-    if (method == NULL && r->method_name.len) {
-        ngx_http_aggregate_trace_string(set, "http.request.method_original",
-                                        &r->method_name);
-    }
-}
-
-
 static void
 ngx_http_aggregate_trace_server_name(ngx_http_aggregate_trace_ctx_t *ctx,
     ngx_str_t *route, ngx_str_t *name)
@@ -362,22 +263,20 @@ ngx_http_aggregate_trace_route(ngx_http_aggregate_trace_ctx_t *ctx,
 }
 
 
-static ngx_str_t *
+static ngx_uint_t
 ngx_http_aggregate_trace_scheme(ngx_http_request_t *r)
 {
-    static ngx_str_t  http = ngx_string("http");
-
 #if (NGX_HTTP_SSL)
-    static ngx_str_t  https = ngx_string("https");
 
     if (r->connection->ssl) {
-        return &https;
+        return NGX_HTTP_AGGREGATE_TRACE_HTTPS;
     }
+
 #endif
 
     (void) r;
 
-    return &http;
+    return NGX_HTTP_AGGREGATE_TRACE_HTTP;
 }
 
 
@@ -419,8 +318,7 @@ ngx_http_aggregate_trace_server(ngx_http_aggregate_trace_ctx_t *ctx,
         ngx_http_aggregate_trace_string(set, "url.query", &args);
     }
 
-    ngx_http_aggregate_trace_string(set, "url.scheme",
-                                    ngx_http_aggregate_trace_scheme(r));
+    ngx_http_aggregate_trace_constant(set, ngx_http_aggregate_trace_scheme(r));
 
     ngx_http_aggregate_trace_string(set, "http.route", &route);
 
@@ -484,12 +382,8 @@ ngx_http_aggregate_trace_addresses(ngx_http_request_t *r,
     ngx_http_aggregate_trace_set_t *set)
 {
     in_port_t          port;
-    ngx_str_t         *version;
+    ngx_uint_t         version;
     ngx_connection_t  *c;
-
-    static ngx_str_t  versions[] = {
-        ngx_string("1.0"), ngx_string("1.1"), ngx_string("2"), ngx_string("3")
-    };
 
     c = r->connection;
 
@@ -519,26 +413,26 @@ ngx_http_aggregate_trace_addresses(ngx_http_request_t *r,
     switch (r->http_version) {
 
     case NGX_HTTP_VERSION_10:
-        version = &versions[0];
+        version = NGX_HTTP_AGGREGATE_TRACE_10;
         break;
 
     case NGX_HTTP_VERSION_11:
-        version = &versions[1];
+        version = NGX_HTTP_AGGREGATE_TRACE_11;
         break;
 
     case NGX_HTTP_VERSION_20:
-        version = &versions[2];
+        version = NGX_HTTP_AGGREGATE_TRACE_20;
         break;
 
     case 3000:
-        version = &versions[3];
+        version = NGX_HTTP_AGGREGATE_TRACE_30;
         break;
 
     default:
         return;
     }
 
-    ngx_http_aggregate_trace_string(set, "network.protocol.version", version);
+    ngx_http_aggregate_trace_constant(set, version);
 }
 
 
@@ -787,256 +681,5 @@ ngx_http_aggregate_trace_tries(ngx_http_aggregate_trace_ctx_t *ctx,
         event->nattrs = try.n;
 
         set->nevents++;
-    }
-}
-
-
-/* the results of a cache and a breaker for the request */
-
-static void
-ngx_http_aggregate_trace_met(ngx_http_request_t *r,
-    ngx_http_aggregate_trace_set_t *set)
-{
-    uint32_t                                 result, tier;
-    ngx_str_t                                value;
-    ngx_http_variable_value_t               *v;
-    ngx_http_aggregate_metrics_main_conf_t  *mmcf;
-
-    static const char  *results[] = {
-        "", "hit", "miss", "stale", "bypass", "revalidated"
-    };
-
-    result = ngx_http_aggregate_metrics_cache(r, &tier);
-
-    if (result) {
-        ngx_http_aggregate_trace_text(set, "gateway.cache.result",
-                                      results[result]);
-    }
-
-    if (tier) {
-        ngx_http_aggregate_trace_text(set, "gateway.cache.tier",
-                                      tier == 1 ? "L1" : "L2");
-    }
-
-    v = ngx_http_aggregate_breaker_result(r);
-
-    if (v && !v->not_found && v->len > 1
-        && !(v->len == 4 && ngx_strncmp(v->data, "pass", 4) == 0))
-    {
-        value.data = v->data;
-        value.len = v->len;
-        ngx_http_aggregate_trace_string(set, "gateway.breaker.result",
-                                        &value);
-    }
-
-    mmcf = ngx_http_get_module_main_conf(r,
-                                         ngx_http_aggregate_metrics_module);
-
-    if (mmcf->breaker_state != NGX_ERROR
-        && ngx_http_aggregate_metrics_variable(r, mmcf->breaker_state, &value)
-        && value.len > 1)
-    {
-        ngx_http_aggregate_trace_string(set, "gateway.breaker.state", &value);
-    }
-
-    ngx_http_aggregate_trace_splits(r, set);
-}
-
-
-/* the versions that splits have chosen for the request */
-
-static void
-ngx_http_aggregate_trace_splits(ngx_http_request_t *r,
-    ngx_http_aggregate_trace_set_t *set)
-{
-    ngx_int_t         rc;
-    ngx_str_t         name, version;
-    ngx_uint_t        i;
-    agg_otlp_attr_t  *a;
-
-    for (i = 0; /* void */ ; i++) {
-
-        rc = ngx_http_aggregate_split_chosen(r, i, &name, &version);
-
-        if (rc == NGX_DONE) {
-            return;
-        }
-
-        if (rc != NGX_OK) {
-            continue;
-        }
-
-        a = ngx_http_aggregate_trace_add(set, NULL);
-
-        if (a) {
-            a->key = name.data;
-            a->key_len = name.len;
-            a->type = AGG_OTLP_STRING;
-            a->data = version.data;
-            a->len = version.len;
-        }
-    }
-}
-
-
-static void
-ngx_http_aggregate_trace_configured(ngx_http_request_t *r,
-    ngx_http_aggregate_trace_ctx_t *ctx, ngx_http_aggregate_trace_set_t *set,
-    ngx_uint_t where)
-{
-    ngx_str_t                             value;
-    ngx_uint_t                            i;
-    agg_otlp_attr_t                      *a;
-    ngx_http_aggregate_trace_attr_t      *attr;
-    ngx_http_aggregate_trace_loc_conf_t  *tlcf;
-
-    tlcf = (r == ctx->request)
-           ? ctx->conf
-           : ngx_http_get_module_loc_conf(r, ngx_http_aggregate_trace_module);
-
-    if (tlcf->attrs == NULL) {
-        return;
-    }
-
-    attr = tlcf->attrs->elts;
-
-    for (i = 0; i < tlcf->attrs->nelts; i++) {
-
-        if (attr[i].span != where
-            || ngx_http_complex_value(r, &attr[i].value, &value) != NGX_OK
-            || value.len == 0)
-        {
-            continue;
-        }
-
-        a = ngx_http_aggregate_trace_add(set, NULL);
-
-        if (a) {
-            a->key = attr[i].name.data;
-            a->key_len = attr[i].name.len;
-            a->type = AGG_OTLP_STRING;
-            a->data = value.data;
-            a->len = value.len;
-        }
-    }
-}
-
-
-/* "ADDRESS:PORT", "[ADDRESS]:PORT" or "unix:PATH" */
-
-static void
-ngx_http_aggregate_trace_peer(ngx_http_aggregate_trace_set_t *set,
-    ngx_str_t *peer)
-{
-    u_char     *p;
-    ngx_int_t   port, factor;
-    ngx_str_t   address;
-
-    if (peer == NULL || peer->len == 0) {
-        return;
-    }
-
-    address = *peer;
-    port = 0;
-
-    if (address.len < 5 || address.data[4] != ':'
-        || ngx_strncmp(address.data, "unix:", 5) != 0)
-    {
-        factor = 1;
-
-        for (p = address.data + address.len - 1;
-             p > address.data && *p >= '0' && *p <= '9' && factor < 1000000;
-             p--)
-        {
-            port += factor * (*p - '0');
-            factor *= 10;
-        }
-
-        if (p >= address.data && *p == ':') {
-            address.len = p - address.data;
-
-        } else {
-            port = 0;
-        }
-
-        if (address.len > 2 && address.data[0] == '[') {
-            address.data++;
-            address.len -= 2;
-        }
-
-    } else {
-        address.data += 5;
-        address.len -= 5;
-    }
-
-    ngx_http_aggregate_trace_string(set, "network.peer.address", &address);
-
-    if (port > 0) {
-        ngx_http_aggregate_trace_number(set, "network.peer.port", port);
-    }
-}
-
-
-static agg_otlp_attr_t *
-ngx_http_aggregate_trace_add(ngx_http_aggregate_trace_set_t *set,
-    const agg_otlp_key_t *key)
-{
-    agg_otlp_attr_t  *a;
-
-    if (set->n == NGX_HTTP_AGGREGATE_TRACE_ATTRS) {
-        return NULL;
-    }
-
-    a = &set->attrs[set->n++];
-
-    a->known = key;
-
-    return a;
-}
-
-
-static void
-ngx_http_aggregate_trace_add_string(ngx_http_aggregate_trace_set_t *set,
-    const agg_otlp_key_t *key, ngx_str_t *value)
-{
-    agg_otlp_attr_t  *a;
-
-    a = ngx_http_aggregate_trace_add(set, key);
-
-    if (a) {
-        a->type = AGG_OTLP_STRING;
-        a->data = value->data;
-        a->len = value->len;
-    }
-}
-
-
-static void
-ngx_http_aggregate_trace_add_text(ngx_http_aggregate_trace_set_t *set,
-    const agg_otlp_key_t *key, const char *value)
-{
-    agg_otlp_attr_t  *a;
-
-    a = ngx_http_aggregate_trace_add(set, key);
-
-    if (a) {
-        a->type = AGG_OTLP_STRING;
-        a->data = (const uint8_t *) value;
-        a->len = ngx_strlen(value);
-    }
-}
-
-
-static void
-ngx_http_aggregate_trace_add_number(ngx_http_aggregate_trace_set_t *set,
-    const agg_otlp_key_t *key, int64_t n)
-{
-    agg_otlp_attr_t  *a;
-
-    a = ngx_http_aggregate_trace_add(set, key);
-
-    if (a) {
-        a->type = AGG_OTLP_INT;
-        a->number = n;
     }
 }

@@ -29,13 +29,12 @@ ngx_http_aggregate_trace_refresh(ngx_http_request_t *fr,
     ctx = ngx_pcalloc(fr->pool, sizeof(ngx_http_aggregate_trace_ctx_t));
     cln = ngx_http_cleanup_add(fr, 0);
 
-    if (ctx == NULL || cln == NULL
-        || ngx_http_aggregate_trace_start(fr, ctx, cause->conf) != NGX_OK)
-    {
+    if (ctx == NULL || cln == NULL) {
         return;
     }
 
-    ctx->start = ctx->wall;
+    ngx_http_aggregate_trace_start(fr, ctx, cause->conf);
+
     ctx->refresh = 1;
     ctx->foreign = 1;
     ctx->has_link = 1;
@@ -44,13 +43,13 @@ ngx_http_aggregate_trace_refresh(ngx_http_request_t *fr,
     ngx_memcpy(ctx->link.span_id, cause->context.span_id, 8);
     ctx->link.flags = cause->context.flags;
 
-    agg_trace_make_id(&ngx_http_aggregate_trace_random,
-                      ctx->context.trace_id);
+    if (cause->sampled) {
+        ctx->sampled = 1;
+        ctx->context.flags |= AGG_TRACE_SAMPLED;
 
-    ctx->sampled = cause->sampled;
-    ctx->recording = cause->sampled;
-    ctx->context.flags = AGG_TRACE_RANDOM
-                         | (cause->sampled ? AGG_TRACE_SAMPLED : 0);
+        ngx_http_aggregate_trace_record(ctx);
+        ctx->start = ctx->wall;
+    }
 
     cln->handler = ngx_http_aggregate_trace_refreshed;
     cln->data = ctx;

@@ -98,6 +98,8 @@ ngx_http_aggregate_trace_init_worker(ngx_log_t *log)
     }
 
     agg_trace_random_init(&ngx_http_aggregate_trace_random, seed);
+
+    ngx_http_aggregate_trace_encode_constants();
 }
 
 
@@ -120,23 +122,45 @@ ngx_http_aggregate_trace_lookup(ngx_http_request_t *r)
 
 /* what the context of a client request and of a refresh have in common */
 
-ngx_int_t
+void
 ngx_http_aggregate_trace_start(ngx_http_request_t *r,
     ngx_http_aggregate_trace_ctx_t *ctx,
     ngx_http_aggregate_trace_loc_conf_t *tlcf)
 {
-    struct timespec  ts;
-
     ctx->request = r;
     ctx->conf = tlcf;
     ctx->last = &ctx->spans;
 
-    if (ngx_http_aggregate_ctx_keep(r, ctx, &ngx_http_aggregate_trace_module,
-                                    ngx_http_aggregate_trace_cleanup)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
+    /* as ngx_http_aggregate_ctx_keep() does it for a main request */
+
+    ctx->cleanup.handler = ngx_http_aggregate_trace_cleanup;
+    ctx->cleanup.data = ctx;
+    ctx->cleanup.next = r->pool->cleanup;
+
+    r->pool->cleanup = &ctx->cleanup;
+
+    ngx_http_set_ctx(r, ctx, ngx_http_aggregate_trace_module);
+
+    agg_trace_make_ids(&ngx_http_aggregate_trace_random,
+                       ctx->context.trace_id, ctx->context.span_id,
+                       ctx->client);
+
+    ctx->context.flags = AGG_TRACE_RANDOM;
+
+    ctx->injects = (tlcf->context == NGX_HTTP_AGGREGATE_TRACE_INJECT
+                    || tlcf->context == NGX_HTTP_AGGREGATE_TRACE_PROPAGATE);
+}
+
+
+/* the clocks of a request whose spans may be exported */
+
+void
+ngx_http_aggregate_trace_record(ngx_http_aggregate_trace_ctx_t *ctx)
+{
+    struct timespec      ts;
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
 
     (void) clock_gettime(CLOCK_REALTIME, &ts);
 
@@ -146,14 +170,7 @@ ngx_http_aggregate_trace_start(ngx_http_request_t *r,
                  + (uint64_t) r->start_msec * 1000;
     ctx->start = ngx_min(ctx->start, ctx->wall);
 
-    agg_trace_make_span(&ngx_http_aggregate_trace_random,
-                        ctx->context.span_id);
-    agg_trace_make_span(&ngx_http_aggregate_trace_random, ctx->client);
-
-    ctx->injects = (tlcf->context == NGX_HTTP_AGGREGATE_TRACE_INJECT
-                    || tlcf->context == NGX_HTTP_AGGREGATE_TRACE_PROPAGATE);
-
-    return NGX_OK;
+    ctx->recording = 1;
 }
 
 
@@ -171,9 +188,7 @@ ngx_http_aggregate_trace_create(ngx_http_request_t *r,
         return NULL;
     }
 
-    if (ngx_http_aggregate_trace_start(r, ctx, tlcf) != NGX_OK) {
-        return NULL;
-    }
+    ngx_http_aggregate_trace_start(r, ctx, tlcf);
 
     parent.decided = 0;
     w3c = 0;
@@ -211,19 +226,15 @@ ngx_http_aggregate_trace_create(ngx_http_request_t *r,
         }
     }
 
-    if (!ctx->has_parent) {
-        agg_trace_make_id(&ngx_http_aggregate_trace_random,
-                          ctx->context.trace_id);
-        ctx->context.flags = AGG_TRACE_RANDOM;
-    }
-
     ctx->sampled = ngx_http_aggregate_trace_decide(r, tlcf, ctx, &parent);
 
     if (ctx->sampled) {
         ctx->context.flags |= AGG_TRACE_SAMPLED;
     }
 
-    ctx->recording = ctx->sampled || tlcf->keep_error || tlcf->keep_slow;
+    if (ctx->sampled || tlcf->keep_error || tlcf->keep_slow) {
+        ngx_http_aggregate_trace_record(ctx);
+    }
 
     return ctx;
 }

@@ -71,7 +71,7 @@ ngx_http_aggregate_trace_url(ngx_http_aggregate_trace_ctx_t *ctx,
     path = span->uri;
     ngx_str_null(&args);
 
-    p = ngx_strlchr(path.data, path.data + path.len, '?');
+    p = path.len ? memchr(path.data, '?', path.len) : NULL;
 
     if (p) {
         args.data = p + 1;

@@ -45,7 +45,7 @@ grow(void *ctx, void *old, size_t used, size_t size)
 static void
 test_ratio(void)
 {
-    u_char              id[16];
+    u_char              id[16], span[8], other[8];
     unsigned            i, n, all;
     agg_trace_random_t  random;
 
@@ -73,7 +73,8 @@ test_ratio(void)
     all = 0;
 
     for (i = 0; i < 20000; i++) {
-        agg_trace_make_id(&random, id);
+        agg_trace_make_ids(&random, id, span, other);
+        check(memcmp(span, other, 8) != 0, "ids differ");
         n += (unsigned) agg_trace_ratio(id, 2500);
         all += (unsigned) agg_trace_ratio(id, 10000);
         check(!agg_trace_ratio(id, 0), "none");
@@ -81,6 +82,94 @@ test_ratio(void)
 
     check(all == 20000, "all");
     check(n > 4800 && n < 5200, "a quarter: %u", n);
+}
+
+
+static void
+test_hex(void)
+{
+    size_t      i, len;
+    u_char      dst[2 * 40 + 1], src[40];
+    char        expected[3];
+
+    for (i = 0; i < 256 + sizeof(src); i++) {
+
+        memset(src, (int) (i & 0xff), sizeof(src));
+        src[i % sizeof(src)] = (u_char) (i * 7 + 1);
+        len = i % (sizeof(src) + 1);
+
+        memset(dst, '#', sizeof(dst));
+
+        check(agg_trace_hex(dst, src, len) == dst + 2 * len, "its end");
+        check(dst[2 * len] == '#', "no more than that");
+
+        while (len--) {
+            snprintf(expected, sizeof(expected), "%02x", src[len]);
+            check(memcmp(dst + 2 * len, expected, 2) == 0, "byte %u",
+                  src[len]);
+        }
+    }
+}
+
+
+/* an attribute that is encoded beforehand is that of a string */
+
+static void
+test_constant(void)
+{
+    int                  json;
+    char                 text[AGG_OTLP_CONSTANT_TEXT + 1];
+    gw_out_block_t       out[2];
+    agg_otlp_attr_t      attr;
+    agg_otlp_span_t      span;
+    agg_otlp_constant_t  constant;
+
+    static const agg_otlp_key_t  key = AGG_OTLP_KEY("http.request.method");
+
+    memset(text, 'x', sizeof(text));
+
+    /* 8 bytes of heads, 19 of the key */
+
+    text[AGG_OTLP_CONSTANT_TEXT - 8 - 19 + 1] = '\0';
+    check(agg_otlp_constant(&constant, &key, text) == -1, "too long");
+
+    text[AGG_OTLP_CONSTANT_TEXT - 8 - 19] = '\0';
+    check(agg_otlp_constant(&constant, &key, text) == 0, "the longest");
+
+    for (json = 0; json < 2; json++) {
+        memset(&attr, 0, sizeof(attr));
+        memset(&span, 0, sizeof(span));
+
+        span.trace_id = bytes("0123456789abcdef");
+        span.span_id = bytes("01234567");
+        span.kind = AGG_OTLP_SERVER;
+        span.attrs = &attr;
+        span.nattrs = 1;
+
+        attr.known = &key;
+        attr.type = AGG_OTLP_CONSTANT;
+        attr.data = constant.text;
+        attr.len = constant.len;
+
+        gw_out_block_init(&out[0], 4096, grow, NULL);
+        agg_otlp_span(&out[0], json, &span);
+
+        attr.type = AGG_OTLP_STRING;
+        attr.data = bytes(text);
+        attr.len = strlen(text);
+
+        gw_out_block_init(&out[1], 4096, grow, NULL);
+        agg_otlp_span(&out[1], json, &span);
+
+        check(gw_out_block_used(&out[0]) == gw_out_block_used(&out[1])
+              && memcmp(out[0].start, out[1].start,
+                        gw_out_block_used(&out[0]))
+                 == 0,
+              "as a string, json: %d", json);
+
+        free(out[0].start);
+        free(out[1].start);
+    }
 }
 
 
@@ -258,6 +347,8 @@ int
 main(void)
 {
     test_ratio();
+    test_hex();
+    test_constant();
     test_otlp();
     test_reply();
 

@@ -1,0 +1,300 @@
+
+/* attributes that spans of several kinds have */
+
+
+#include "ngx_http_aggregate_trace_attr.h"
+#include "ngx_http_aggregate_breaker.h"
+#include "ngx_http_aggregate_split.h"
+
+
+typedef struct {
+    agg_otlp_key_t                      key;
+    const char                         *value;
+    agg_otlp_constant_t                 constant;
+} ngx_http_aggregate_trace_constant_t;
+
+
+static void ngx_http_aggregate_trace_splits(ngx_http_request_t *r,
+    ngx_http_aggregate_trace_set_t *set);
+
+
+#define ngx_http_aggregate_trace_encoded(name, value)                         \
+    { AGG_OTLP_KEY(name), value, { 0, { 0 } } }
+
+static ngx_http_aggregate_trace_constant_t
+    ngx_http_aggregate_trace_constants[] =
+{
+    ngx_http_aggregate_trace_encoded("http.request.method", "GET"),
+    ngx_http_aggregate_trace_encoded("http.request.method", "POST"),
+    ngx_http_aggregate_trace_encoded("url.scheme", "http"),
+    ngx_http_aggregate_trace_encoded("url.scheme", "https"),
+    ngx_http_aggregate_trace_encoded("network.protocol.version", "1.0"),
+    ngx_http_aggregate_trace_encoded("network.protocol.version", "1.1"),
+    ngx_http_aggregate_trace_encoded("network.protocol.version", "2"),
+    ngx_http_aggregate_trace_encoded("network.protocol.version", "3")
+};
+
+
+void
+ngx_http_aggregate_trace_encode_constants(void)
+{
+    ngx_uint_t                            i;
+    ngx_http_aggregate_trace_constant_t  *c;
+
+    c = ngx_http_aggregate_trace_constants;
+
+    for (i = 0; i <= NGX_HTTP_AGGREGATE_TRACE_30; i++) {
+        (void) agg_otlp_constant(&c[i].constant, &c[i].key, c[i].value);
+    }
+}
+
+
+/* nginx knows more of them, and their names as they were sent */
+
+ngx_str_t *
+ngx_http_aggregate_trace_method(ngx_http_request_t *r)
+{
+    ngx_uint_t  known;
+
+    known = NGX_HTTP_GET|NGX_HTTP_HEAD|NGX_HTTP_POST|NGX_HTTP_PUT
+            |NGX_HTTP_DELETE|NGX_HTTP_OPTIONS|NGX_HTTP_PATCH|NGX_HTTP_TRACE;
+
+#if (nginx_version >= 1021001)
+    known |= NGX_HTTP_CONNECT;
+#endif
+
+    return (r->method & known) ? &r->method_name : NULL;
+}
+
+
+void
+ngx_http_aggregate_trace_methods(ngx_http_request_t *r,
+    ngx_http_aggregate_trace_set_t *set)
+{
+    ngx_str_t  *method;
+
+    static ngx_str_t  other = ngx_string("_OTHER");
+
+    if (r->method == NGX_HTTP_GET) {
+        ngx_http_aggregate_trace_constant(set, NGX_HTTP_AGGREGATE_TRACE_GET);
+        return;
+    }
+
+    if (r->method == NGX_HTTP_POST) {
+        ngx_http_aggregate_trace_constant(set, NGX_HTTP_AGGREGATE_TRACE_POST);
+        return;
+    }
+
+    method = ngx_http_aggregate_trace_method(r);
+
+    ngx_http_aggregate_trace_string(set, "http.request.method",
+                                    method ? method : &other);
+
+    if (method == NULL && r->method_name.len) {
+        ngx_http_aggregate_trace_string(set, "http.request.method_original",
+                                        &r->method_name);
+    }
+}
+
+
+/* the results of a cache and a breaker for the request */
+
+void
+ngx_http_aggregate_trace_met(ngx_http_request_t *r,
+    ngx_http_aggregate_trace_set_t *set)
+{
+    uint32_t                                 result, tier;
+    ngx_str_t                                value;
+    ngx_http_variable_value_t               *v;
+    ngx_http_aggregate_metrics_main_conf_t  *mmcf;
+
+    static const char  *results[] = {
+        "", "hit", "miss", "stale", "bypass", "revalidated"
+    };
+
+    result = ngx_http_aggregate_metrics_cache(r, &tier);
+
+    if (result) {
+        ngx_http_aggregate_trace_text(set, "gateway.cache.result",
+                                      results[result]);
+    }
+
+    if (tier) {
+        ngx_http_aggregate_trace_text(set, "gateway.cache.tier",
+                                      tier == 1 ? "L1" : "L2");
+    }
+
+    v = ngx_http_aggregate_breaker_result(r);
+
+    if (v && !v->not_found && v->len > 1
+        && !(v->len == 4 && ngx_strncmp(v->data, "pass", 4) == 0))
+    {
+        value.data = v->data;
+        value.len = v->len;
+        ngx_http_aggregate_trace_string(set, "gateway.breaker.result",
+                                        &value);
+    }
+
+    mmcf = ngx_http_get_module_main_conf(r,
+                                         ngx_http_aggregate_metrics_module);
+
+    if (mmcf->breaker_state != NGX_ERROR
+        && ngx_http_aggregate_metrics_variable(r, mmcf->breaker_state, &value)
+        && value.len > 1)
+    {
+        ngx_http_aggregate_trace_string(set, "gateway.breaker.state", &value);
+    }
+
+    ngx_http_aggregate_trace_splits(r, set);
+}
+
+
+/* the versions that splits have chosen for the request */
+
+static void
+ngx_http_aggregate_trace_splits(ngx_http_request_t *r,
+    ngx_http_aggregate_trace_set_t *set)
+{
+    ngx_int_t         rc;
+    ngx_str_t         name, version;
+    ngx_uint_t        i;
+    agg_otlp_attr_t  *a;
+
+    for (i = 0; /* void */ ; i++) {
+
+        rc = ngx_http_aggregate_split_chosen(r, i, &name, &version);
+
+        if (rc == NGX_DONE) {
+            return;
+        }
+
+        if (rc != NGX_OK) {
+            continue;
+        }
+
+        a = ngx_http_aggregate_trace_add(set, NULL);
+
+        if (a) {
+            a->key = name.data;
+            a->key_len = name.len;
+            a->type = AGG_OTLP_STRING;
+            a->data = version.data;
+            a->len = version.len;
+        }
+    }
+}
+
+
+void
+ngx_http_aggregate_trace_configured(ngx_http_request_t *r,
+    ngx_http_aggregate_trace_ctx_t *ctx, ngx_http_aggregate_trace_set_t *set,
+    ngx_uint_t where)
+{
+    ngx_str_t                             value;
+    ngx_uint_t                            i;
+    agg_otlp_attr_t                      *a;
+    ngx_http_aggregate_trace_attr_t      *attr;
+    ngx_http_aggregate_trace_loc_conf_t  *tlcf;
+
+    tlcf = (r == ctx->request)
+           ? ctx->conf
+           : ngx_http_get_module_loc_conf(r, ngx_http_aggregate_trace_module);
+
+    if (tlcf->attrs == NULL) {
+        return;
+    }
+
+    attr = tlcf->attrs->elts;
+
+    for (i = 0; i < tlcf->attrs->nelts; i++) {
+
+        if (attr[i].span != where
+            || ngx_http_complex_value(r, &attr[i].value, &value) != NGX_OK
+            || value.len == 0)
+        {
+            continue;
+        }
+
+        a = ngx_http_aggregate_trace_add(set, NULL);
+
+        if (a) {
+            a->key = attr[i].name.data;
+            a->key_len = attr[i].name.len;
+            a->type = AGG_OTLP_STRING;
+            a->data = value.data;
+            a->len = value.len;
+        }
+    }
+}
+
+
+/* "ADDRESS:PORT", "[ADDRESS]:PORT" or "unix:PATH" */
+
+void
+ngx_http_aggregate_trace_peer(ngx_http_aggregate_trace_set_t *set,
+    ngx_str_t *peer)
+{
+    u_char     *p, *last;
+    ngx_int_t   port;
+    ngx_str_t   address;
+
+    if (peer == NULL || peer->len == 0) {
+        return;
+    }
+
+    address = *peer;
+    port = 0;
+
+    if (address.len < 5 || address.data[4] != ':'
+        || ngx_strncmp(address.data, "unix:", 5) != 0)
+    {
+        last = address.data + address.len;
+        p = last - 1;
+
+        while (p > address.data && *p != ':' && last - p <= 5) {
+            p--;
+        }
+
+        if (*p == ':') {
+            address.len = p - address.data;
+
+            while (++p < last && *p >= '0' && *p <= '9') {
+                port = port * 10 + (*p - '0');
+            }
+        }
+
+        if (address.len > 2 && address.data[0] == '[') {
+            address.data++;
+            address.len -= 2;
+        }
+
+    } else {
+        address.data += 5;
+        address.len -= 5;
+    }
+
+    ngx_http_aggregate_trace_string(set, "network.peer.address", &address);
+
+    if (port > 0) {
+        ngx_http_aggregate_trace_number(set, "network.peer.port", port);
+    }
+}
+
+
+void
+ngx_http_aggregate_trace_constant(ngx_http_aggregate_trace_set_t *set,
+    ngx_uint_t which)
+{
+    agg_otlp_attr_t                      *a;
+    ngx_http_aggregate_trace_constant_t  *c;
+
+    c = &ngx_http_aggregate_trace_constants[which];
+
+    a = ngx_http_aggregate_trace_add(set, &c->key);
+
+    if (a) {
+        a->type = AGG_OTLP_CONSTANT;
+        a->data = c->constant.text;
+        a->len = c->constant.len;
+    }
+}

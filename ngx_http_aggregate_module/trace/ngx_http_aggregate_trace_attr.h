@@ -1,0 +1,151 @@
+
+/* attributes of a span, while they are gathered */
+
+
+#ifndef _NGX_HTTP_AGGREGATE_TRACE_ATTR_H_INCLUDED_
+#define _NGX_HTTP_AGGREGATE_TRACE_ATTR_H_INCLUDED_
+
+
+#include "ngx_http_aggregate_trace.h"
+
+
+#pragma GCC visibility push(hidden)
+
+
+#define NGX_HTTP_AGGREGATE_TRACE_ATTRS   80
+#define NGX_HTTP_AGGREGATE_TRACE_EVENTS  8
+
+
+typedef struct {
+    agg_otlp_attr_t                     attrs[NGX_HTTP_AGGREGATE_TRACE_ATTRS];
+    unsigned                            n;
+    agg_otlp_attr_t                     event_attrs
+                                         [NGX_HTTP_AGGREGATE_TRACE_EVENTS][3];
+    agg_otlp_event_t                    events
+                                            [NGX_HTTP_AGGREGATE_TRACE_EVENTS];
+    unsigned                            nevents;
+    u_char                              code[8];
+    ngx_uint_t                          configured;
+                                              /* unsigned  configured:1; */
+} ngx_http_aggregate_trace_set_t;
+
+
+/* attributes that are encoded when a worker starts */
+
+typedef enum {
+    NGX_HTTP_AGGREGATE_TRACE_GET = 0,
+    NGX_HTTP_AGGREGATE_TRACE_POST,
+    NGX_HTTP_AGGREGATE_TRACE_HTTP,
+    NGX_HTTP_AGGREGATE_TRACE_HTTPS,
+    NGX_HTTP_AGGREGATE_TRACE_10,
+    NGX_HTTP_AGGREGATE_TRACE_11,
+    NGX_HTTP_AGGREGATE_TRACE_20,
+    NGX_HTTP_AGGREGATE_TRACE_30
+} ngx_http_aggregate_trace_constant_e;
+
+
+ngx_str_t *ngx_http_aggregate_trace_method(ngx_http_request_t *r);
+void ngx_http_aggregate_trace_methods(ngx_http_request_t *r,
+    ngx_http_aggregate_trace_set_t *set);
+void ngx_http_aggregate_trace_met(ngx_http_request_t *r,
+    ngx_http_aggregate_trace_set_t *set);
+void ngx_http_aggregate_trace_configured(ngx_http_request_t *r,
+    ngx_http_aggregate_trace_ctx_t *ctx, ngx_http_aggregate_trace_set_t *set,
+    ngx_uint_t where);
+void ngx_http_aggregate_trace_peer(ngx_http_aggregate_trace_set_t *set,
+    ngx_str_t *peer);
+void ngx_http_aggregate_trace_constant(ngx_http_aggregate_trace_set_t *set,
+    ngx_uint_t which);
+
+
+/* an attribute of the set, by the literal of its name */
+
+#define ngx_http_aggregate_trace_attr(set, name, add, value)                  \
+    do {                                                                      \
+        static const agg_otlp_key_t  key_ = AGG_OTLP_KEY(name);               \
+                                                                              \
+        add(set, &key_, value);                                               \
+    } while (0)
+
+#define ngx_http_aggregate_trace_string(set, name, value)                     \
+    ngx_http_aggregate_trace_attr(set, name,                                  \
+                                  ngx_http_aggregate_trace_add_string, value)
+
+#define ngx_http_aggregate_trace_text(set, name, value)                       \
+    ngx_http_aggregate_trace_attr(set, name,                                  \
+                                  ngx_http_aggregate_trace_add_text, value)
+
+#define ngx_http_aggregate_trace_number(set, name, n)                         \
+    ngx_http_aggregate_trace_attr(set, name,                                  \
+                                  ngx_http_aggregate_trace_add_number, n)
+
+
+static ngx_inline agg_otlp_attr_t *
+ngx_http_aggregate_trace_add(ngx_http_aggregate_trace_set_t *set,
+    const agg_otlp_key_t *key)
+{
+    agg_otlp_attr_t  *a;
+
+    if (set->n == NGX_HTTP_AGGREGATE_TRACE_ATTRS) {
+        return NULL;
+    }
+
+    a = &set->attrs[set->n++];
+
+    a->known = key;
+
+    return a;
+}
+
+
+static ngx_inline void
+ngx_http_aggregate_trace_add_string(ngx_http_aggregate_trace_set_t *set,
+    const agg_otlp_key_t *key, ngx_str_t *value)
+{
+    agg_otlp_attr_t  *a;
+
+    a = ngx_http_aggregate_trace_add(set, key);
+
+    if (a) {
+        a->type = AGG_OTLP_STRING;
+        a->data = value->data;
+        a->len = value->len;
+    }
+}
+
+
+static ngx_inline void
+ngx_http_aggregate_trace_add_text(ngx_http_aggregate_trace_set_t *set,
+    const agg_otlp_key_t *key, const char *value)
+{
+    agg_otlp_attr_t  *a;
+
+    a = ngx_http_aggregate_trace_add(set, key);
+
+    if (a) {
+        a->type = AGG_OTLP_STRING;
+        a->data = (const uint8_t *) value;
+        a->len = ngx_strlen(value);
+    }
+}
+
+
+static ngx_inline void
+ngx_http_aggregate_trace_add_number(ngx_http_aggregate_trace_set_t *set,
+    const agg_otlp_key_t *key, int64_t n)
+{
+    agg_otlp_attr_t  *a;
+
+    a = ngx_http_aggregate_trace_add(set, key);
+
+    if (a) {
+        a->type = AGG_OTLP_INT;
+        a->number = n;
+    }
+}
+
+
+#pragma GCC visibility pop
+
+
+#endif /* _NGX_HTTP_AGGREGATE_TRACE_ATTR_H_INCLUDED_ */

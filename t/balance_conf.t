@@ -149,7 +149,7 @@ $n{ http_get('/')->body }++ for 1 .. 40;
 cmp_ok($n{far} || 0, '<=', 2, 'the near ones, though they are slower')
     or diag(explain \%n);
 
-$_->set('*' => { delay => 0.1, body => 'near' }) for @near;
+$_->set('*' => { delay => 0.4, body => 'near' }) for @near;
 %n = ();
 $n{ http_get('/')->body }++ for 1 .. 40;
 cmp_ok($n{far} || 0, '>=', 30, 'the far ones, when the near are too slow')

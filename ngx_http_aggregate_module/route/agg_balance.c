@@ -11,10 +11,8 @@ static void agg_balance_sample(agg_balance_cell_t *cell, double time,
     uint64_t decay, uint64_t now);
 static void agg_balance_release(agg_balance_cell_t *cell, uint32_t worker,
     uint32_t n);
-static uint64_t agg_balance_since(uint64_t then, uint64_t now);
 
 
-#define agg_balance_load(x)      __atomic_load_n(&(x), __ATOMIC_RELAXED)
 #define agg_balance_store(x, v)  __atomic_store_n(&(x), v, __ATOMIC_RELAXED)
 #define agg_balance_add(x, n)    __atomic_fetch_add(&(x), n, __ATOMIC_RELAXED)
 
@@ -168,51 +166,6 @@ agg_balance_reap(agg_balance_t *b, uint32_t worker)
     }
 
     agg_balance_store(b->workers[worker], 0);
-}
-
-
-double
-agg_balance_cost(agg_balance_t *b, const agg_balance_cell_t *cell,
-    uint64_t now)
-{
-    double  latency;
-
-    latency = cell->latency;
-
-    if (latency < AGG_BALANCE_MIN) {
-        latency = agg_balance_average(b, NULL, now);
-    }
-
-    return latency * ((double) agg_balance_load(cell->in_flight) + 1);
-}
-
-
-int
-agg_balance_free(const agg_balance_cell_t *cell, uint64_t now)
-{
-    uint64_t  left;
-
-    if (agg_balance_load(cell->probe)) {
-        return 0;
-    }
-
-    if (cell->blocked == 0) {
-        return 1;
-    }
-
-    left = cell->blocked - now;
-
-    return (int64_t) left <= 0 || left > AGG_BALANCE_BLOCK;
-}
-
-
-int
-agg_balance_stale(const agg_balance_cell_t *cell, uint64_t decay,
-    uint64_t now)
-{
-    return cell->sampled != 0
-           && agg_balance_since(cell->sampled, now) >= decay
-           && agg_balance_load(cell->in_flight) == 0;
 }
 
 
@@ -430,13 +383,4 @@ agg_balance_release(agg_balance_cell_t *cell, uint32_t worker, uint32_t n)
 
     __atomic_fetch_sub(&cell->held[worker], n, __ATOMIC_RELAXED);
     __atomic_fetch_sub(&cell->in_flight, n, __ATOMIC_RELAXED);
-}
-
-
-/* 0 for a time that is yet to come, as another process' clock may be ahead */
-
-static uint64_t
-agg_balance_since(uint64_t then, uint64_t now)
-{
-    return ((int64_t) (now - then) < 0) ? 0 : now - then;
 }

@@ -117,17 +117,6 @@ uint32_t agg_balance_worker(agg_balance_t *b, uint32_t pid);
 /* takes back what the worker had in flight; its place is free then */
 void agg_balance_reap(agg_balance_t *b, uint32_t worker);
 
-/* the cost of one more request, without the weight */
-double agg_balance_cost(agg_balance_t *b, const agg_balance_cell_t *cell,
-    uint64_t now);
-
-/* whether it may be asked: nobody probes it, and it is not blocked */
-int agg_balance_free(const agg_balance_cell_t *cell, uint64_t now);
-
-/* whether nothing was heard of it for "decay", and nothing is on its way */
-int agg_balance_stale(const agg_balance_cell_t *cell, uint64_t decay,
-    uint64_t now);
-
 /*
  * A request begins.  A stale server is probed by it: 1.  The same worker ends
  * it, once.
@@ -145,6 +134,70 @@ void agg_balance_block(agg_balance_cell_t *cell, uint64_t time, uint64_t now);
 /* the average of all servers but cell, or NULL; AGG_BALANCE_MIN: no servers */
 double agg_balance_average(agg_balance_t *b, const agg_balance_cell_t *cell,
     uint64_t now);
+
+
+
+#define agg_balance_load(x)      __atomic_load_n(&(x), __ATOMIC_RELAXED)
+
+
+/* 0 for a time that is yet to come, as another process' clock may be ahead */
+
+static inline uint64_t
+agg_balance_since(uint64_t then, uint64_t now)
+{
+    return ((int64_t) (now - then) < 0) ? 0 : now - then;
+}
+
+
+/* the cost of one more request, without the weight */
+
+static inline double
+agg_balance_cost(agg_balance_t *b, const agg_balance_cell_t *cell,
+    uint64_t now)
+{
+    double  latency;
+
+    latency = cell->latency;
+
+    if (latency < AGG_BALANCE_MIN) {
+        latency = agg_balance_average(b, NULL, now);
+    }
+
+    return latency * ((double) agg_balance_load(cell->in_flight) + 1);
+}
+
+
+/* whether it may be asked: nobody probes it, and it is not blocked */
+
+static inline int
+agg_balance_free(const agg_balance_cell_t *cell, uint64_t now)
+{
+    uint64_t  left;
+
+    if (agg_balance_load(cell->probe)) {
+        return 0;
+    }
+
+    if (cell->blocked == 0) {
+        return 1;
+    }
+
+    left = cell->blocked - now;
+
+    return (int64_t) left <= 0 || left > AGG_BALANCE_BLOCK;
+}
+
+
+/* whether nothing was heard of it for "decay", and nothing is on its way */
+
+static inline int
+agg_balance_stale(const agg_balance_cell_t *cell, uint64_t decay,
+    uint64_t now)
+{
+    return cell->sampled != 0
+           && agg_balance_since(cell->sampled, now) >= decay
+           && agg_balance_load(cell->in_flight) == 0;
+}
 
 
 #pragma GCC visibility pop

@@ -59,7 +59,7 @@ static ngx_int_t ngx_http_aggregate_balance_index(
     ngx_http_upstream_rr_peers_t *peers);
 static ngx_uint_t ngx_http_aggregate_balance_is_local(
     ngx_http_aggregate_balance_srv_conf_t *bcf, struct sockaddr *sockaddr);
-static uint32_t ngx_http_aggregate_balance_random(void);
+static uint64_t ngx_http_aggregate_balance_random(void);
 
 
 ngx_int_t
@@ -284,22 +284,25 @@ ngx_http_aggregate_balance_draw(ngx_http_aggregate_balance_data_t *bp,
     ngx_http_aggregate_balance_list_t *list, ngx_uint_t *ordinals,
     ngx_uint_t n, ngx_http_aggregate_balance_choice_t *choice)
 {
-    uint32_t             random;
+    uint64_t             random;
     ngx_uint_t           i, k, drawn, first;
     agg_balance_cell_t  *cell;
 
     drawn = 0;
     first = 0;
+    random = 0;
 
     for (k = 0; n > 1 && k < NGX_HTTP_AGGREGATE_BALANCE_DRAWS; k++) {
 
-        random = ngx_http_aggregate_balance_random();
+        /* one number is enough for two draws */
+
+        random = (k & 1) ? random >> 32 : ngx_http_aggregate_balance_random();
 
         if (drawn) {
-            i = (first + 1 + random % (n - 1)) % n;
+            i = (first + 1 + (uint32_t) random % (n - 1)) % n;
 
         } else {
-            i = random % n;
+            i = (uint32_t) random % n;
         }
 
         if (!ngx_http_aggregate_balance_usable(bp, list, ordinals[i])) {
@@ -676,20 +679,22 @@ ngx_http_aggregate_balance_is_local(ngx_http_aggregate_balance_srv_conf_t *bcf,
 
 /* xorshift: random() for each request would cost more than the choice */
 
-static uint32_t
+static uint64_t
 ngx_http_aggregate_balance_random(void)
 {
-    static uint32_t   state;
+    static uint64_t   state;
     static ngx_pid_t  pid;
 
     if (pid != ngx_pid) {
         pid = ngx_pid;
-        state = ((uint32_t) ngx_random() ^ (uint32_t) ngx_pid << 16) | 1;
+        state = ((uint64_t) ngx_random() << 32 | (uint64_t) ngx_random())
+                ^ (uint64_t) ngx_pid << 16;
+        state |= 1;
     }
 
     state ^= state << 13;
-    state ^= state >> 17;
-    state ^= state << 5;
+    state ^= state >> 7;
+    state ^= state << 17;
 
-    return state >> 8;
+    return state;
 }

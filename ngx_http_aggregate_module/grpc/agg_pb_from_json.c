@@ -12,6 +12,10 @@
 #include "agg_pb_read.h"
 
 
+/* messages for which there is room from the start */
+
+#define AGG_PB_MODEST  16384
+
 /* what may be read a second time for the type of an Any */
 
 #define AGG_PB_LOOK(len)  ((len) * 4 + 4096)
@@ -87,6 +91,12 @@ agg_pb_from_json(const agg_pb_pool_t *pool, const agg_pb_message_t *m,
     agg_buf_init(&r.text, mem, json->len + AGG_PB_DEPTH);
     agg_pb_keys_init(&r.keys, mem, options->key);
     agg_pb_writer_init(&r.w, out);
+
+    /* a message is mostly shorter than its JSON */
+
+    if (json->len < AGG_PB_MODEST) {
+        (void) agg_buf_reserve(out, json->len + AGG_BLOCK * 2);
+    }
 
     rc = agg_pb_read(&r, m, field);
     rc = agg_pb_writer_finish(&r.w, rc);
@@ -214,43 +224,75 @@ agg_pb_same(const u_char *p, const u_char *end, const u_char *q, size_t n)
 }
 
 
+/* the name of the field that may come next, skip bytes of ,"name": aside */
+
+static inline const agg_pb_field_t *
+agg_pb_read_expected(agg_pb_json_t *r, agg_pb_level_t *level, size_t skip)
+{
+    size_t                 len;
+    const agg_pb_field_t  *f;
+
+    if (level->next >= level->m->nfields) {
+        return NULL;
+    }
+
+    f = &level->m->fields[level->next];
+    len = f->print[0].len - skip;
+
+    if (!agg_pb_same(r->p, r->end, f->print[0].data + skip, len)) {
+        return NULL;
+    }
+
+    r->p += len;
+
+    level->first = 0;
+    level->next++;
+    level->name = f->json_name;
+
+    agg_pb_space(r);
+
+    return f;
+}
+
+
 /*
  * The field of the next member; NULL for one that was passed over.  Members
- * mostly come in the order of the fields, so the next one is tried first.
+ * mostly come in the order of the fields, so the next one is tried first, with
+ * the comma before it.
  */
 
 static agg_rc_e
 agg_pb_read_name(agg_pb_json_t *r, agg_pb_level_t *level,
     const agg_pb_field_t **field, unsigned *end)
 {
-    size_t                 len;
     agg_rc_e               rc;
     agg_str_t              name;
     agg_pb_string_t        s;
+    const u_char          *p;
     const agg_pb_field_t  *f;
 
-    *field = NULL;
+    *end = 0;
 
-    rc = agg_pb_next(r, level, '}', end);
+    p = r->p;
+    f = agg_pb_read_expected(r, level, level->first);
 
-    if (rc != AGG_OK || *end) {
-        return rc;
+    if (f == NULL) {
+        rc = agg_pb_next(r, level, '}', end);
+
+        if (rc != AGG_OK || *end) {
+            *field = NULL;
+            return rc;
+        }
+
+        if (r->p - p > 1) {
+            f = agg_pb_read_expected(r, level, 1);
+        }
     }
 
-    if (level->next < level->m->nfields) {
-        f = &level->m->fields[level->next];
-        len = f->print[0].len - 1;
+    *field = f;
 
-        if (agg_pb_same(r->p, r->end, f->print[0].data + 1, len)) {
-            r->p += len;
-            level->next++;
-            level->name = f->json_name;
-            *field = f;
-
-            agg_pb_space(r);
-
-            return AGG_OK;
-        }
+    if (f != NULL) {
+        return AGG_OK;
     }
 
     rc = agg_pb_string(r, &s);

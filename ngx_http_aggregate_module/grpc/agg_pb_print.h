@@ -32,6 +32,8 @@ typedef struct {
 
 typedef enum {
     AGG_PB_MEMBERS = 0,
+    AGG_PB_WIRE,                    /* members as they come */
+    AGG_PB_WIRE_MORE,               /* the same, behind an "@type" */
     AGG_PB_ELEMENTS,
     AGG_PB_PAIRS,
     AGG_PB_CLOSE
@@ -46,10 +48,12 @@ typedef struct {
     uint32_t                  entry;    /* the next one */
     uint32_t                  end;      /* of the entries */
     uint32_t                  base;     /* entries when it has been closed */
-    uint32_t                  next;     /* field, for always_print */
+    uint32_t                  next;     /* field that may be printed */
+    uint32_t                  oneofs;   /* that have a member, by 32 */
+    size_t                    used;     /* of the output, to begin again */
     const agg_pb_message_t   *m;
     const agg_pb_field_t     *field;
-    const u_char             *p;        /* the rest of a run */
+    const u_char             *p;        /* the rest of a run or a message */
     const u_char             *last;
 } agg_pb_frame_t;
 
@@ -61,6 +65,8 @@ typedef struct {
     const u_char             *limit;        /* the end of the input */
     agg_buf_t                *out;
     agg_pb_fault_e            fault;
+    unsigned                  in_order;     /* until it turns out otherwise */
+    size_t                    redone;       /* bytes that were printed twice */
 
     agg_pb_entry_t           *entries;
     uint32_t                  n;
@@ -196,6 +202,18 @@ agg_rc_e agg_pb_open_repeated(agg_pb_printer_t *w, const agg_pb_field_t *f,
 
 agg_rc_e agg_pb_open(agg_pb_printer_t *w, agg_pb_frame_e state, char bracket,
     uint32_t base);
+agg_rc_e agg_pb_close(agg_pb_printer_t *w, char bracket);
+
+
+/* members of the message on top: as they come, or by its index */
+
+agg_rc_e agg_pb_print_wire(agg_pb_printer_t *w, agg_pb_frame_t *frame);
+agg_rc_e agg_pb_print_again(agg_pb_printer_t *w, agg_pb_frame_t *frame);
+
+agg_rc_e agg_pb_member_name(agg_pb_printer_t *w, agg_pb_frame_t *frame,
+    const agg_pb_field_t *f);
+agg_rc_e agg_pb_member_list(agg_pb_printer_t *w, agg_pb_frame_t *frame,
+    const agg_pb_field_t *f, uint32_t first, uint32_t last, uint32_t base);
 
 
 /* well-known types that are one value, from the pieces first .. last - 1 */

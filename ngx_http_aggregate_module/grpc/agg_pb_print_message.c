@@ -8,6 +8,9 @@
 #include "agg_pb_print.h"
 
 
+static agg_rc_e agg_pb_open_members(agg_pb_printer_t *w,
+    const agg_pb_message_t *m, uint32_t first, uint32_t last, uint32_t base,
+    char bracket);
 static agg_rc_e agg_pb_any(agg_pb_printer_t *w, const agg_pb_message_t **m,
     uint32_t first, uint32_t last, uint32_t base);
 static int agg_pb_is_debug(const agg_pb_message_t *m);
@@ -24,10 +27,9 @@ agg_rc_e
 agg_pb_open_message(agg_pb_printer_t *w, const agg_pb_message_t *m,
     uint32_t first, uint32_t last, uint32_t base)
 {
-    int              bracket;
-    uint32_t         group;
-    agg_rc_e         rc;
-    agg_pb_frame_t  *frame;
+    int       bracket;
+    uint32_t  group;
+    agg_rc_e  rc;
 
     bracket = '{';
 
@@ -111,26 +113,48 @@ agg_pb_open_message(agg_pb_printer_t *w, const agg_pb_message_t *m,
             break;
         }
 
-        rc = agg_pb_open(w, AGG_PB_MEMBERS, (char) bracket, base);
-        if (rc != AGG_OK) {
-            return rc;
-        }
+        return agg_pb_open_members(w, m, first, last, base, (char) bracket);
+    }
+}
 
-        group = w->n;
 
-        rc = agg_pb_index(w, m, first, last);
-        if (rc != AGG_OK) {
-            return rc;
-        }
+/* as they come, if the message is in one piece */
 
-        frame = &w->frames[w->depth - 1];
-        frame->m = m;
-        frame->entry = group;
+static agg_rc_e
+agg_pb_open_members(agg_pb_printer_t *w, const agg_pb_message_t *m,
+    uint32_t first, uint32_t last, uint32_t base, char bracket)
+{
+    agg_rc_e         rc;
+    agg_pb_frame_t  *frame;
+
+    rc = agg_pb_open(w, AGG_PB_MEMBERS, bracket, base);
+    if (rc != AGG_OK) {
+        return rc;
+    }
+
+    frame = &w->frames[w->depth - 1];
+    frame->m = m;
+    frame->next = 0;
+
+    if (w->in_order && last - first == 1) {
+        frame->state = bracket ? AGG_PB_WIRE : AGG_PB_WIRE_MORE;
+        frame->p = w->base + w->entries[first].start;
+        frame->last = w->base + w->entries[first].end;
+        frame->entry = first;
         frame->end = w->n;
-        frame->next = 0;
+        frame->oneofs = 0;
+        frame->used = agg_buf_used(w->out);
 
         return AGG_OK;
     }
+
+    frame->entry = w->n;
+
+    rc = agg_pb_index(w, m, first, last);
+
+    frame->end = w->n;
+
+    return rc;
 }
 
 

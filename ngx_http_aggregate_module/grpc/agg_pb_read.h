@@ -83,7 +83,7 @@ typedef struct {
 static inline void
 agg_pb_space(agg_pb_json_t *r)
 {
-    while (r->p < r->end
+    while (r->p < r->end && *r->p <= ' '
            && (*r->p == ' ' || *r->p == '\n' || *r->p == '\r'
                || *r->p == '\t'))
     {

@@ -34,19 +34,15 @@ agg_pb_text_number(const agg_pb_field_t *f, const u_char *p,
     double            number;
     int64_t           integer;
     uint64_t          n;
-    const u_char     *start, *stop;
+    const u_char     *start, *stop, *last;
     agg_pb_decimal_t  d;
 
     start = p;
     negative = (p < end && *p == '-');
     p += negative;
+    last = (end - p > 18) ? p + 18 : end;
 
-    for (n = 0, stop = p; p < end && p - stop < 18; p++) {
-
-        if (!agg_pb_is_digit(*p)) {
-            break;
-        }
-
+    for (n = 0, stop = p; p < last && agg_pb_is_digit(*p); p++) {
         n = n * 10 + (uint64_t) (*p - '0');
     }
 

@@ -10,15 +10,17 @@
 #include "agg_pb_print.h"
 
 
+/* messages for whose JSON there is room from the start */
+
+#define AGG_PB_MODEST  16384
+
+
 static agg_rc_e agg_pb_run(agg_pb_printer_t *w);
+static agg_rc_e agg_pb_print(agg_pb_printer_t *w, const agg_pb_message_t *m,
+    const agg_pb_field_t *field, const agg_str_t *wire);
 static agg_rc_e agg_pb_root(agg_pb_printer_t *w, const agg_pb_message_t *m,
     const agg_pb_field_t *field, const agg_str_t *wire);
 static agg_rc_e agg_pb_members(agg_pb_printer_t *w, agg_pb_frame_t *frame);
-static agg_rc_e agg_pb_member_list(agg_pb_printer_t *w,
-    agg_pb_frame_t *frame, const agg_pb_field_t *f, uint32_t first,
-    uint32_t last);
-static agg_rc_e agg_pb_member_name(agg_pb_printer_t *w,
-    agg_pb_frame_t *frame, const agg_pb_field_t *f);
 static agg_rc_e agg_pb_defaults(agg_pb_printer_t *w, agg_pb_frame_t *frame,
     uint32_t end);
 static agg_rc_e agg_pb_singular(agg_pb_printer_t *w, agg_pb_frame_t *frame,
@@ -36,7 +38,6 @@ static agg_rc_e agg_pb_pairs(agg_pb_printer_t *w, agg_pb_frame_t *frame);
 static int agg_pb_has_value(agg_pb_printer_t *w, uint32_t entry);
 static agg_rc_e agg_pb_print_key(agg_pb_printer_t *w, agg_pb_frame_t *frame,
     const agg_pb_field_t *f, const agg_pb_entry_t *e);
-static agg_rc_e agg_pb_close(agg_pb_printer_t *w, char bracket);
 
 
 agg_rc_e
@@ -61,18 +62,33 @@ agg_pb_to_json(const agg_pb_pool_t *pool, const agg_pb_message_t *m,
     w.out = out;
     w.fault = AGG_PB_GOOD;
     w.entries = w.first;
-    w.n = 0;
     w.size = AGG_PB_ENTRIES;
-    w.depth = 0;
+    w.in_order = !print->always_print;
+    w.redone = 0;
 
     agg_pb_keys_init(&w.keys, out->mem, print->key);
 
+    /* what the JSON of most messages takes */
+
+    if (wire->len < AGG_PB_MODEST) {
+        (void) agg_buf_reserve(out, wire->len * 2 + AGG_PB_NUMBER * 2);
+    }
+
     used = agg_buf_used(out);
 
-    rc = agg_pb_root(&w, m, field, wire);
+    rc = agg_pb_print(&w, m, field, wire);
 
-    if (rc == AGG_OK) {
-        rc = agg_pb_run(&w);
+    if (rc != AGG_OK && rc != AGG_NOMEM && w.in_order) {
+
+        /* what fails may be overridden by what comes later */
+
+        w.in_order = 0;
+
+        if (agg_buf_used(out) != used) {
+            out->pos = out->start + used;
+        }
+
+        rc = agg_pb_print(&w, m, field, wire);
     }
 
     if (w.entries != w.first) {
@@ -109,6 +125,18 @@ agg_pb_fault_text(agg_pb_fault_e fault)
 
 
 static agg_rc_e
+agg_pb_print(agg_pb_printer_t *w, const agg_pb_message_t *m,
+    const agg_pb_field_t *field, const agg_str_t *wire)
+{
+    agg_rc_e  rc;
+
+    rc = agg_pb_root(w, m, field, wire);
+
+    return (rc == AGG_OK) ? agg_pb_run(w) : rc;
+}
+
+
+static agg_rc_e
 agg_pb_run(agg_pb_printer_t *w)
 {
     agg_rc_e         rc;
@@ -118,6 +146,16 @@ agg_pb_run(agg_pb_printer_t *w)
         frame = &w->frames[w->depth - 1];
 
         switch (frame->state) {
+
+        case AGG_PB_WIRE:
+        case AGG_PB_WIRE_MORE:
+            rc = agg_pb_print_wire(w, frame);
+
+            if (rc == AGG_NOT_FOUND) {
+                rc = agg_pb_print_again(w, frame);
+            }
+
+            break;
 
         case AGG_PB_MEMBERS:
             rc = agg_pb_members(w, frame);
@@ -153,6 +191,9 @@ agg_pb_root(agg_pb_printer_t *w, const agg_pb_message_t *m,
     agg_rc_e         rc;
     const u_char    *p, *end;
     agg_pb_entry_t  *e;
+
+    w->n = 0;
+    w->depth = 0;
 
     rc = agg_pb_push_entry(w, 0, w->base, w->base + wire->len);
 
@@ -241,7 +282,7 @@ agg_pb_members(agg_pb_printer_t *w, agg_pb_frame_t *frame)
         }
 
         if (f->repeated) {
-            rc = agg_pb_member_list(w, frame, f, first, last);
+            rc = agg_pb_member_list(w, frame, f, first, last, w->n);
 
             if (rc != AGG_OK || f->message != NULL) {
                 return rc;
@@ -271,9 +312,9 @@ agg_pb_members(agg_pb_printer_t *w, agg_pb_frame_t *frame)
 
 /* a list may turn out to be empty, when none of its values are known */
 
-static agg_rc_e
+agg_rc_e
 agg_pb_member_list(agg_pb_printer_t *w, agg_pb_frame_t *frame,
-    const agg_pb_field_t *f, uint32_t first, uint32_t last)
+    const agg_pb_field_t *f, uint32_t first, uint32_t last, uint32_t base)
 {
     size_t    used, named;
     agg_rc_e  rc;
@@ -289,7 +330,7 @@ agg_pb_member_list(agg_pb_printer_t *w, agg_pb_frame_t *frame,
 
     named = agg_buf_used(w->out);
 
-    rc = agg_pb_open_repeated(w, f, first, last, w->n);
+    rc = agg_pb_open_repeated(w, f, first, last, base);
     if (rc != AGG_OK) {
         return rc;
     }
@@ -305,7 +346,7 @@ agg_pb_member_list(agg_pb_printer_t *w, agg_pb_frame_t *frame,
 }
 
 
-static agg_rc_e
+agg_rc_e
 agg_pb_member_name(agg_pb_printer_t *w, agg_pb_frame_t *frame,
     const agg_pb_field_t *f)
 {
@@ -893,7 +934,7 @@ agg_pb_open(agg_pb_printer_t *w, agg_pb_frame_e state, char bracket,
 }
 
 
-static agg_rc_e
+agg_rc_e
 agg_pb_close(agg_pb_printer_t *w, char bracket)
 {
     agg_rc_e  rc;

@@ -10,9 +10,11 @@
  *           and the last member of a oneof win.  Memory besides the output is
  *           at most some twelve bytes for each two of the input, and none for
  *           messages of few fields.
- * Cost:     each byte is read once for the index of its message, and once when
- *           its value is written; messages whose fields are not in order are
- *           sorted by counting.
+ * Cost:     a message whose fields come in order is printed in one pass.  Else
+ *           each byte is read once for the index of its message, and once when
+ *           its value is written; fields are sorted by counting.  What was
+ *           printed before the order is known to be lost is bounded by the
+ *           input.
  */
 
 

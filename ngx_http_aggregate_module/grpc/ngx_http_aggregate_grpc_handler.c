@@ -457,7 +457,9 @@ ngx_http_aggregate_grpc_choose_form(ngx_http_aggregate_grpc_ctx_t *ctx)
 
 #define ngx_http_aggregate_grpc_type_is(type, name)                           \
     ((type)->len == sizeof(name) - 1                                          \
-     && ngx_strncasecmp((type)->data, (u_char *) name, sizeof(name) - 1) == 0)
+     && (ngx_memcmp((type)->data, name, sizeof(name) - 1) == 0               \
+         || ngx_strncasecmp((type)->data, (u_char *) name, sizeof(name) - 1)  \
+            == 0))
 
 
 /* JSON, or no type; lines of it for a stream */

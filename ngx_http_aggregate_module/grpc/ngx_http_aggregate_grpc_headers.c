@@ -8,6 +8,11 @@
 
 #define NGX_HTTP_AGGREGATE_GRPC_LISTED  16      /* by Connection */
 
+#define ngx_http_aggregate_grpc_begins(key, prefix)                           \
+    ((key)->len >= sizeof(prefix) - 1                                         \
+     && ngx_strncasecmp((key)->data, (u_char *) prefix, sizeof(prefix) - 1)   \
+        == 0)
+
 
 static ngx_uint_t ngx_http_aggregate_grpc_listed(ngx_http_request_t *r,
     ngx_str_t *names);
@@ -140,30 +145,48 @@ static ngx_uint_t
 ngx_http_aggregate_grpc_drops(ngx_table_elt_t *h, ngx_str_t *listed,
     ngx_uint_t n)
 {
-    ngx_uint_t   i;
+    ngx_uint_t   i, drops;
     ngx_str_t   *key;
-
-    static ngx_str_t  prefixes[] = {
-        ngx_string("accept"), ngx_string("content-"), ngx_string("grpc-")
-    };
 
     key = &h->key;
 
-    for (i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
-        if (key->len >= prefixes[i].len
-            && ngx_strncasecmp(key->data, prefixes[i].data, prefixes[i].len)
-               == 0)
-        {
-            return 1;
-        }
+    /* most names are told by their first letter */
+
+    switch (key->len ? key->data[0] | 0x20 : 0) {
+
+    case 'a':
+        drops = ngx_http_aggregate_grpc_begins(key, "accept");
+        break;
+
+    case 'c':
+        drops = ngx_http_aggregate_grpc_begins(key, "content-");
+        break;
+
+    case 'e':
+        drops = ngx_http_aggregate_header_is(h, "Expect");
+        break;
+
+    case 'g':
+        drops = ngx_http_aggregate_grpc_begins(key, "grpc-");
+        break;
+
+    case 'h':
+        drops = ngx_http_aggregate_header_is(h, "Host");
+        break;
+
+    case 'r':
+        drops = ngx_http_aggregate_header_is(h, "Range");
+        break;
+
+    case 't':
+        drops = ngx_http_aggregate_header_is(h, "TE");
+        break;
+
+    default:
+        drops = 0;
     }
 
-    if (ngx_http_aggregate_header_is(h, "Host")
-        || ngx_http_aggregate_header_is(h, "Range")
-        || ngx_http_aggregate_header_is(h, "Expect")
-        || ngx_http_aggregate_header_is(h, "TE")
-        || (agg_header_flags(key->data, key->len) & AGG_HEADER_HOP))
-    {
+    if (drops || (agg_header_flags(key->data, key->len) & AGG_HEADER_HOP)) {
         return 1;
     }
 
@@ -273,8 +296,11 @@ ngx_http_aggregate_grpc_find_header(ngx_list_t *list, const char *name,
 
     while ((h = ngx_http_aggregate_header_next(&it)) != NULL) {
 
+        /* HTTP/2 has names in lower case */
+
         if (h->key.len == len
-            && ngx_strncasecmp(h->key.data, (u_char *) name, len) == 0)
+            && (ngx_memcmp(h->key.data, name, len) == 0
+                || ngx_strncasecmp(h->key.data, (u_char *) name, len) == 0))
         {
             return &h->value;
         }

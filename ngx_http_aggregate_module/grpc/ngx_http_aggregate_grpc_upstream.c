@@ -297,8 +297,10 @@ ngx_http_aggregate_grpc_is_grpc(ngx_http_upstream_t *u)
 
     return type
            && type->len >= 16
-           && ngx_strncasecmp(type->data, (u_char *) "application/grpc", 16)
-              == 0
+           && (ngx_memcmp(type->data, "application/grpc", 16) == 0
+               || ngx_strncasecmp(type->data, (u_char *) "application/grpc",
+                                  16)
+                  == 0)
            && (type->len == 16 || type->data[16] == '+'
                || type->data[16] == ';' || type->data[16] == ' ');
 }

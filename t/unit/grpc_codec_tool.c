@@ -19,7 +19,8 @@
  * sources: grpc/agg_pb_load.c grpc/agg_pb_load_field.c
  * sources: grpc/agg_pb_load_service.c grpc/agg_pb_builtin.c
  * sources: grpc/agg_pb_to_json.c grpc/agg_pb_index.c grpc/agg_pb_keys.c
- * sources: grpc/agg_pb_print_message.c grpc/agg_pb_print_value.c
+ * sources: grpc/agg_pb_print_message.c grpc/agg_pb_print_wire.c
+ * sources: grpc/agg_pb_print_value.c
  * sources: grpc/agg_pb_print_known.c grpc/agg_pb_number.c grpc/agg_pb_powers.c
  * sources: grpc/agg_pb_from_json.c grpc/agg_pb_json_token.c
  * sources: grpc/agg_pb_json_value.c grpc/agg_pb_text.c grpc/agg_pb_writer.c

@@ -97,6 +97,8 @@ my @table = (
     [ 'GQL1', '/graphql', 'gql1', post => 'gql1' ],
     [ 'GQL3', '/graphql', 'gql3', post => 'gql3' ],
     [ 'GQLN', '/graphql', 'gqln', post => 'gqln' ],
+    [ 'GRPC1', '/v1/articles', 'grpc1', post => 'grpc1' ],
+    [ 'GRPCS', '/v1/prices', 'grpcs', lines => 1 ],
 );
 
 our @scenarios = map { $_->[0] } @table;
@@ -341,7 +343,7 @@ sub is_open {
 sub wait_port {
     my ($p, $pid) = @_;
 
-    for (1 .. 400) {
+    for (1 .. 3000) {
         return 1 if is_open($p);
         last if waitpid($pid, WNOHANG);
         sleep 0.02;
@@ -381,7 +383,7 @@ sub prepare {
 
 
 # all backends, once for a whole run
-my ($backend, $redis);
+my ($backend, $redis, $grpc);
 
 
 sub backends {
@@ -394,6 +396,29 @@ sub backends {
         "$work/fixtures", map { render($_) } 22101 .. 22104, '22111+20',
         '22112+35', '22113+50', '22114+10~500', '22121+5000', '!22122');
     wait_port($first, $backend) or die "no backend\n";
+    start_grpc();
+    return;
+}
+
+
+# what gRPC needs is made by protoc: a descriptor, and a message
+sub start_grpc {
+    my $google = "$top/t/data/grpc";
+    my ($set, $wire) = ("$work/fixtures/shop.pb", "$work/fixtures/grpc1.bin");
+    my @protoc = ('protoc', "-I$bench/grpc", "-I$google");
+
+    system(@protoc, '--include_imports', "--descriptor_set_out=$set",
+           'shop.proto') == 0 or die "no protoc\n";
+
+    my $encode = "@protoc --encode=bench.v1.Article shop.proto";
+    my $message = `$encode <$bench/grpc/article.txtpb` or die "no message\n";
+    write_file($wire, pack 'CN/a*', 0, $message);
+
+    program("$bench/backend/grpc.c", "$work/grpc");
+    $grpc = start($env{LOAD_CPU}, 'grpc', "$work/grpc",
+        map { render($_) } "22141=$wire", "22142=$work/fixtures/grpcs.bin",
+            "22143~2000=$work/fixtures/grpcs.bin");
+    wait_port($ports + 141, $grpc) or die "no gRPC backend\n";
     return;
 }
 
@@ -523,8 +548,12 @@ sub receive {
         read $socket, my $data, $size if $size;
         $body .= $data if $size;
         last if !$chunked;
-        <$socket>;
-        last if !$size;
+
+        # behind the last chunk are trailers
+        my $line = <$socket>;
+        next if $size;
+        $line = <$socket> while defined $line && $line !~ /^\r?$/;
+        last;
     }
 
     return ($status, $body);
@@ -572,6 +601,19 @@ sub hit {
 }
 
 
+# lines or events, with an envelope or without, as one array
+sub documents {
+    my ($body) = @_;
+
+    return $body if $body =~ /^\s*\[/;
+
+    my @line = map { /^(?:data: )?(\{.+\})$/ ? decode($1) : () }
+        split /\r?\n/, $body;
+
+    return canonical([ map { $_->{result} || $_ } @line ]);
+}
+
+
 # whether the answer is the expected document, the order of members aside
 sub check {
     my ($scenario) = @_;
@@ -586,6 +628,7 @@ sub check {
             alarm 10;
             ($status, $body) = hit($scenario, 1);
             alarm 0;
+            $body = documents($body) if $scenario->{lines};
             $status == 200 && canonical(decode($body)) eq $expected;
         };
 
@@ -626,7 +669,7 @@ sub load {
 sub sample_once {
     my ($pid, $scenario, $seconds, $conns, $delay) = @_;
 
-    my @behind = grep { $_ } $backend, $redis;
+    my @behind = grep { $_ } $backend, $redis, $grpc;
     my ($gw, $back) = (cpu_time($pid), cpu_time(@behind));
     my ($busy, $all) = machine();
     my $children = (times)[2] + (times)[3];

@@ -194,6 +194,92 @@ sub requests {
 }
 
 
+# gRPC: a message of bench/grpc/article.txtpb as JSON, and a hundred prices
+
+
+sub article_message {
+    return {
+        id => '9007199254740993', name => 'Reading lamp, brass, with a dimmer',
+        sku => 'LMP-0042-BR',
+        description => 'A lamp for a desk or a bed, made of solid brass that is'
+            . ' turned and polished by hand. The dimmer goes from a hundredth'
+            . ' of the light to all of it without a step, and "remembers" where'
+            . ' it was. The cord is two metres long and covered with linen.'
+            . "\nBulb included.",
+        price => 189.95, currency => 'EUR', stock => 37,
+        brand => 'Lumière & Fils', category => 'home/lamps/reading',
+        rating => 4.6, ratings => 1284, available => JSON::PP::true,
+        status => 'STATUS_ACTIVE', created => '2025-09-09T10:30:00.250Z',
+        tags => [ qw(lamp brass reading dimmer) ],
+        imageUrl => 'https://cdn.example.org/articles/lmp-0042-br/'
+            . 'front-1200.webp',
+        weightKg => 1.85, related => [ 7001, 7013, 7044, 7051 ],
+        maker => { name => 'Lumière & Fils SARL', country => 'FR',
+                   founded => 1927 },
+        note => 'Ships within two days; no delivery to islands. Returns are'
+            . ' free for sixty days.',
+    };
+}
+
+
+sub price_message {
+    my ($i) = @_;
+
+    return {
+        id => '' . (900_719_925_474 + $i), sku => 'SKU-' . hex_of($i, 8),
+        price => ($i * 311 % 7000 + 499) / 100, stock => $i % 50 + 1,
+        status => 'STATUS_ACTIVE',
+    };
+}
+
+
+# the member order of a generated client: by field number
+sub article_text {
+    my $of = article_message();
+
+    return members($of, qw(id name sku description price currency stock brand
+        category rating ratings available status created tags imageUrl weightKg
+        related), [ 'maker', qw(name country founded) ], 'note');
+}
+
+
+sub members {
+    my ($of, @names) = @_;
+
+    return '{' . join(',', map {
+        my ($name, @inner) = ref $_ ? @$_ : $_;
+        "\"$name\":" . (@inner ? members($of->{$name}, @inner)
+                              : $json->encode($of->{$name}))
+    } @names) . '}';
+}
+
+
+sub varint {
+    my ($n) = @_;
+    my $out = '';
+
+    for (; $n >= 128; $n >>= 7) {
+        $out .= chr($n % 128 + 128);
+    }
+
+    return $out . chr $n;
+}
+
+
+# on the wire, with the prefix of gRPC
+sub price_wire {
+    my ($i) = @_;
+
+    my $of = price_message($i);
+    my $wire = "\x08" . varint($of->{id})
+        . "\x12" . chr(length $of->{sku}) . $of->{sku}
+        . "\x19" . pack('d<', $of->{price})
+        . "\x20" . varint($of->{stock}) . "\x28\x01";
+
+    return pack('CN/a*', 0, $wire);
+}
+
+
 # what the gateway answers them
 sub answers {
     my ($value, $agg3) = @_;
@@ -243,6 +329,8 @@ sub expected {
 
     return {
         answers(\%value, \%agg3),
+        'grpc1'         => article_message(),
+        'grpcs'         => [ map { price_message($_) } 0 .. 99 ],
         (map { $_ => $value{$_} }
             qw(users orders recommendations cache fallback)),
         'agg3'          => \%agg3,
@@ -318,6 +406,10 @@ sub write_fixtures {
 
     write_file("$dir/requests/$_.json", canonical($requests->{$_}))
         for keys %$requests;
+
+    write_file("$dir/requests/grpc1.json", article_text());
+    write_file("$dir/fixtures/grpcs.bin", join '', map { price_wire($_) }
+        0 .. 99);
 
     return;
 }

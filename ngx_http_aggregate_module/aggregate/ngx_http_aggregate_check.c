@@ -532,6 +532,8 @@ ngx_http_aggregate_check_cycle(ngx_conf_t *cf,
         for (k = 0; k < backends[i]->needs.nelts; k++) {
             needs[i * n + need[k]] = 1;
         }
+
+        block->independent += (k == 0);
     }
 
     length = agg_graph_cycle(needs, n, work);

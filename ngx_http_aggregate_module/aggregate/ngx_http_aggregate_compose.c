@@ -7,6 +7,7 @@
  * small slices are, so that a body is held once.
  */
 
+#include "ngx_http_aggregate_memory.h"
 #include "ngx_http_aggregate_module.h"
 
 
@@ -543,12 +544,22 @@ ngx_http_aggregate_one_buffer(ngx_pool_t *pool, ngx_array_t *slices,
     ngx_uint_t    i;
     ngx_chain_t  *cl;
 
-    b = ngx_create_temp_buf(pool, length);
+    b = ngx_calloc_buf(pool);
     cl = ngx_alloc_chain_link(pool);
 
     if (b == NULL || cl == NULL) {
         return NGX_ERROR;
     }
+
+    b->start = ngx_http_aggregate_memory_alloc(pool, length);
+    if (b->start == NULL) {
+        return NGX_ERROR;
+    }
+
+    b->pos = b->start;
+    b->last = b->start;
+    b->end = b->start + length;
+    b->temporary = 1;
 
     slice = slices->elts;
 

@@ -4,6 +4,7 @@
  * parts ask for, and calls ngx_http_aggregate_advance() when that is done.
  */
 
+#include "ngx_http_aggregate_memory.h"
 #include "ngx_http_aggregate_module.h"
 
 
@@ -82,6 +83,7 @@ ngx_http_aggregate_start(ngx_http_request_t *r)
 static ngx_http_aggregate_ctx_t *
 ngx_http_aggregate_create_ctx(ngx_http_request_t *r)
 {
+    size_t                          size;
     ngx_uint_t                      i;
     ngx_http_aggregate_ctx_t       *ctx;
     ngx_http_aggregate_part_t      *part;
@@ -89,6 +91,8 @@ ngx_http_aggregate_create_ctx(ngx_http_request_t *r)
     ngx_http_aggregate_loc_conf_t  *alcf;
 
     alcf = ngx_http_get_module_loc_conf(r, ngx_http_aggregate_module);
+
+    ngx_http_aggregate_fetches_room(r, alcf->block->independent);
 
     ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_aggregate_ctx_t));
     if (ctx == NULL) {
@@ -101,11 +105,14 @@ ngx_http_aggregate_create_ctx(ngx_http_request_t *r)
     ctx->nparts = alcf->block->backends.nelts;
     ctx->waiting = ctx->nparts;
 
-    ctx->parts = ngx_pcalloc(r->pool,
-                             ctx->nparts * sizeof(ngx_http_aggregate_part_t));
+    size = ctx->nparts * sizeof(ngx_http_aggregate_part_t);
+
+    ctx->parts = ngx_http_aggregate_memory_alloc(r->pool, size);
     if (ctx->parts == NULL) {
         return NULL;
     }
+
+    ngx_memzero(ctx->parts, size);
 
     backends = alcf->block->backends.elts;
 

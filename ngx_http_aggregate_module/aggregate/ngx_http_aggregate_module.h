@@ -139,6 +139,7 @@ struct ngx_http_aggregate_block_s {
 
     ngx_array_t                      backends;
                                          /* ngx_http_aggregate_backend_t * */
+    ngx_uint_t                       independent;   /* need no other part */
     ngx_uint_t                       forward_groups;
 
     unsigned                         merge:1;

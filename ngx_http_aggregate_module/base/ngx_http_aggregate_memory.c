@@ -159,3 +159,38 @@ ngx_http_aggregate_memory_room(ngx_pool_t *pool, size_t least, size_t size)
     last->d.next = block;
     pool->current = block;
 }
+
+
+/* a pool allocates what is larger than a page for itself, one by one */
+
+void *
+ngx_http_aggregate_memory_alloc(ngx_pool_t *pool, size_t size)
+{
+    void  *p;
+
+    p = ngx_http_aggregate_memory_take(pool, size);
+
+    return p ? p : ngx_palloc(pool, size);
+}
+
+
+void *
+ngx_http_aggregate_memory_take(ngx_pool_t *pool, size_t size)
+{
+#if !(NGX_DEBUG_PALLOC)
+
+    u_char      *p;
+    ngx_pool_t  *block;
+
+    block = pool->current;
+    p = ngx_align_ptr(block->d.last, NGX_ALIGNMENT);
+
+    if (p <= block->d.end && (size_t) (block->d.end - p) >= size) {
+        block->d.last = p + size;
+        return p;
+    }
+
+#endif
+
+    return NULL;
+}

@@ -44,6 +44,16 @@ void ngx_http_aggregate_memory_room(ngx_pool_t *pool, size_t least,
     size_t size);
 
 
+/* memory of the last block of the pool, of any size; NULL: it has too little */
+
+void *ngx_http_aggregate_memory_take(ngx_pool_t *pool, size_t size);
+
+
+/* the same, or an allocation of its own; NULL: an error */
+
+void *ngx_http_aggregate_memory_alloc(ngx_pool_t *pool, size_t size);
+
+
 #pragma GCC visibility pop
 
 

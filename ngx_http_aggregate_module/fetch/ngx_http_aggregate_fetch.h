@@ -408,6 +408,13 @@ struct ngx_http_aggregate_fetches_s {
 
 
 /*
+ * Room for n subrequests in the request's pool, in one block.  They get it when
+ * they are sent, too: earlier, the block holds what the user itself allocates.
+ */
+
+void ngx_http_aggregate_fetches_room(ngx_http_request_t *r, ngx_uint_t n);
+
+/*
  * Called in a content handler after the request's body was read.  NULL: no
  * memory.  A user in a part of another one shares the limits of that one.
  */

@@ -20,10 +20,10 @@
  */
 
 #define NGX_HTTP_AGGREGATE_POOL_SIZE    16384
-#define NGX_HTTP_AGGREGATE_ROOM_SIZE    12288
+#define NGX_HTTP_AGGREGATE_ROOM_SIZE    16384
 #define NGX_HTTP_AGGREGATE_VALUE_SIZE   4096
 #define NGX_HTTP_AGGREGATE_ROOMS        32
-#define NGX_HTTP_AGGREGATE_ANSWER_SIZE  4096
+#define NGX_HTTP_AGGREGATE_ANSWER_SIZE  16384
 
 
 static ngx_int_t ngx_http_aggregate_create_pool(
@@ -500,6 +500,17 @@ ngx_http_aggregate_send_queue(ngx_http_aggregate_fetches_t *fs)
 }
 
 
+void
+ngx_http_aggregate_fetches_room(ngx_http_request_t *r, ngx_uint_t n)
+{
+    n = ngx_min(n, NGX_HTTP_AGGREGATE_ROOMS);
+
+    ngx_http_aggregate_memory_room(r->pool, NGX_HTTP_AGGREGATE_ROOM_SIZE,
+                                   n * NGX_HTTP_AGGREGATE_ROOM_SIZE
+                                   + NGX_HTTP_AGGREGATE_ANSWER_SIZE);
+}
+
+
 /* the memory of the subrequests that stand in the queue, in one block */
 
 static void
@@ -517,10 +528,7 @@ ngx_http_aggregate_make_room(ngx_http_aggregate_fetches_t *fs)
         n++;
     }
 
-    ngx_http_aggregate_memory_room(fs->request->pool,
-                                   NGX_HTTP_AGGREGATE_ROOM_SIZE,
-                                   n * NGX_HTTP_AGGREGATE_ROOM_SIZE
-                                   + NGX_HTTP_AGGREGATE_ANSWER_SIZE);
+    ngx_http_aggregate_fetches_room(fs->request, n);
 
     ngx_http_aggregate_memory_room(fs->pool, NGX_HTTP_AGGREGATE_VALUE_SIZE,
                                    n * NGX_HTTP_AGGREGATE_VALUE_SIZE);

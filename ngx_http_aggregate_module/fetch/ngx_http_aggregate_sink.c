@@ -2,6 +2,7 @@
 /* the body of a response is shaped as it arrives */
 
 #include "ngx_http_aggregate_fetch_core.h"
+#include "ngx_http_aggregate_memory.h"
 #include "agg_content.h"
 
 
@@ -97,7 +98,8 @@ ngx_http_aggregate_sink_shape(ngx_http_aggregate_try_t *t, off_t length)
         return NGX_HTTP_AGGREGATE_INTERNAL;
     }
 
-    t->run = ngx_palloc(t->request->pool, agg_shape_run_size(shape));
+    t->run = ngx_http_aggregate_memory_alloc(t->request->pool,
+                                             agg_shape_run_size(shape));
     if (t->run == NULL) {
         return NGX_HTTP_AGGREGATE_INTERNAL;
     }

@@ -5,6 +5,7 @@
  */
 
 #include "ngx_http_aggregate_fetch_core.h"
+#include "ngx_http_aggregate_memory.h"
 #include "ngx_http_aggregate_owner.h"
 
 #if (NGX_HTTP_SSI)
@@ -17,6 +18,8 @@ static ngx_int_t ngx_http_aggregate_try_set_body(ngx_http_aggregate_try_t *t);
 static ngx_int_t ngx_http_aggregate_phase_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_aggregate_encode_uri(ngx_http_request_t *r);
 static void ngx_http_aggregate_try_run(ngx_http_request_t *sr);
+static void ngx_http_aggregate_try_buffer(ngx_http_request_t *sr,
+    ngx_http_upstream_t *u);
 static ngx_int_t ngx_http_aggregate_process_header(ngx_http_request_t *sr);
 static ngx_int_t ngx_http_aggregate_next_header(ngx_http_request_t *sr);
 static ngx_int_t ngx_http_aggregate_try_finished(ngx_http_request_t *sr,
@@ -431,6 +434,60 @@ ngx_http_aggregate_try_run(ngx_http_request_t *sr)
 
     t->process_header = u->process_header;
     u->process_header = ngx_http_aggregate_process_header;
+
+    ngx_http_aggregate_try_buffer(sr, u);
+}
+
+
+/*
+ * The buffer that nginx would allocate for the header, and for a body that is
+ * not buffered, on its own: it fits into the block of the subrequests.  It is
+ * set up as ngx_http_upstream_process_header() does that, in all versions that
+ * are known.
+ */
+
+static void
+ngx_http_aggregate_try_buffer(ngx_http_request_t *sr, ngx_http_upstream_t *u)
+{
+#if (nginx_version < 1032000)
+
+    u_char     *p;
+    ngx_buf_t  *b;
+
+    b = &u->buffer;
+
+    if (b->start || u->cacheable || u->store
+#if (NGX_HTTP_CACHE)
+        || sr->cache
+#endif
+       )
+    {
+        return;
+    }
+
+    if (ngx_list_init(&u->headers_in.headers, sr->pool, 8,
+                      sizeof(ngx_table_elt_t))
+        != NGX_OK
+        || ngx_list_init(&u->headers_in.trailers, sr->pool, 2,
+                         sizeof(ngx_table_elt_t))
+           != NGX_OK)
+    {
+        return;
+    }
+
+    p = ngx_http_aggregate_memory_take(sr->pool, u->conf->buffer_size);
+    if (p == NULL) {
+        return;
+    }
+
+    b->start = p;
+    b->pos = p;
+    b->last = p;
+    b->end = p + u->conf->buffer_size;
+    b->temporary = 1;
+    b->tag = u->output.tag;
+
+#endif
 }
 
 

@@ -1,4 +1,5 @@
 
+#include "ngx_http_aggregate_memory.h"
 #include "ngx_http_aggregate_shape_conf.h"
 
 
@@ -102,9 +103,13 @@ ngx_http_aggregate_mem_grow(void *ctx, void *p, size_t used, size_t size)
         return NULL;
     }
 
+    if (p == NULL) {
+        return ngx_http_aggregate_memory_alloc(pool, size);
+    }
+
     block = ngx_palloc(pool, size);
 
-    if (block && p) {
+    if (block) {
         ngx_memcpy(block, p, used);
     }
 

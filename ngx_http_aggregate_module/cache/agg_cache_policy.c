@@ -61,7 +61,6 @@ static const char  *agg_cache_reasons[] = {
     "incomplete",
     "tags",
     "hit-for-miss",
-    "validation",
     "no-room"
 };
 

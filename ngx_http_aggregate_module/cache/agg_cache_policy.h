@@ -101,7 +101,6 @@ typedef enum {
     AGG_CACHE_NO_INCOMPLETE,
     AGG_CACHE_NO_TAGS,
     AGG_CACHE_NO_HIT_FOR_MISS,
-    AGG_CACHE_NO_VALIDATION,
     AGG_CACHE_NO_ROOM
 } agg_cache_reason_e;
 

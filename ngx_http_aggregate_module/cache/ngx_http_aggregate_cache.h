@@ -302,10 +302,14 @@ typedef struct {
 
 typedef struct {
     ngx_event_t                         event;
+    ngx_http_post_subrequest_t          post_subrequest;
+    ngx_http_post_subrequest_t         *owner;   /* that of the subrequest */
 
     unsigned                            pending:1;
     unsigned                            restarted:1;
     unsigned                            unconditional:1;
+    unsigned                            background:1;   /* r->background */
+    unsigned                            timer_set:1;    /* of the client */
 } ngx_http_aggregate_cache_ctx_refetch_t;
 
 
@@ -581,7 +585,11 @@ ngx_uint_t ngx_http_aggregate_cache_is_validated(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
 ngx_int_t ngx_http_aggregate_cache_revalidate(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
-ngx_int_t ngx_http_aggregate_cache_refetch(ngx_http_request_t *r,
+void ngx_http_aggregate_cache_owner_defer(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
+void ngx_http_aggregate_cache_owner_restore(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
+void ngx_http_aggregate_cache_refetch(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
 void ngx_http_aggregate_cache_refetch_cancel(
     ngx_http_aggregate_cache_ctx_t *ctx);

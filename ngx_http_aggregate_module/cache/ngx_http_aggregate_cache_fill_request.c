@@ -108,9 +108,13 @@ ngx_http_aggregate_cache_prepare_request(ngx_http_request_t *r,
 
     ctx->fill.stripped = 1;
 
-    if (!ctx->lookup.found || r->method != NGX_HTTP_GET
-        || ctx->refetch.unconditional)
-    {
+    if (!ctx->lookup.found) {
+        return NGX_OK;
+    }
+
+    ngx_http_aggregate_cache_owner_defer(r, ctx);
+
+    if (r->method != NGX_HTTP_GET || ctx->refetch.unconditional) {
         return NGX_OK;
     }
 

@@ -113,6 +113,7 @@ ngx_http_aggregate_cache_take_header(ngx_http_request_t *r,
             return rc;
         }
 
+        ngx_http_aggregate_cache_owner_restore(r, ctx);
         ngx_http_aggregate_cache_preconditions(r, ctx);
 
     } else if (ctx->pass) {
@@ -262,22 +263,15 @@ ngx_http_aggregate_cache_not_modified(ngx_http_request_t *r,
 {
     ngx_int_t  rc;
 
-    if (ngx_http_aggregate_cache_is_validated(r, ctx)) {
+    if (!ngx_http_aggregate_cache_is_validated(r, ctx)) {
+        ngx_http_aggregate_cache_refetch(r, ctx);
+        return NGX_OK;
+    }
 
-        rc = ngx_http_aggregate_cache_revalidate(r, ctx);
+    rc = ngx_http_aggregate_cache_revalidate(r, ctx);
 
-        if (rc == NGX_ERROR) {
-            return NGX_ERROR;
-        }
-
-    } else {
-
-        if (ngx_http_aggregate_cache_refetch(r, ctx) == NGX_OK) {
-            return NGX_OK;
-        }
-
-        ctx->reason = AGG_CACHE_NO_VALIDATION;
-        rc = NGX_DECLINED;
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
     }
 
     if (rc != NGX_OK) {

@@ -116,6 +116,7 @@ ngx_http_aggregate_cache_redirected(ngx_http_request_t *r,
     /* a post_action redirects a request that is suspended */
 
     ngx_http_aggregate_cache_cancel(ctx);
+    ngx_http_aggregate_cache_owner_restore(r, ctx);
 
     if (ctx->fill.active && ngx_http_aggregate_cache_may_serve_stale(ctx)
         && (ngx_http_aggregate_cache_upstream_failed(r, ctx, r->err_status)

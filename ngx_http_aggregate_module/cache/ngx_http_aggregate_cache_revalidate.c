@@ -6,6 +6,11 @@
  * 9111, 4.3.4), and the client needs the new one.  So the 304 is dropped, and
  * when its handler is done, the request is fetched again, without conditions.
  * Until then it is kept as a request with buffered output is.
+ *
+ * Modules that create subrequests take the first end of one for the last, and
+ * the code of a failure for its response.  So a handler of ours stands in for
+ * theirs while the backend is asked and there is an entry.  Theirs is put back
+ * when the header of the response has come, or before it is fetched again.
  */
 
 
@@ -20,7 +25,13 @@
 
 static ngx_uint_t ngx_http_aggregate_cache_is_same_etag(const ngx_str_t *one,
     const ngx_str_t *two);
+static ngx_int_t ngx_http_aggregate_cache_owner_handler(ngx_http_request_t *r,
+    void *data, ngx_int_t rc);
+static ngx_uint_t ngx_http_aggregate_cache_is_replaced(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx, ngx_int_t rc);
 static void ngx_http_aggregate_cache_refetch_handler(ngx_event_t *ev);
+static ngx_int_t ngx_http_aggregate_cache_refetch_reset(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
 
 
 /* does the 304 validate the stored entry */
@@ -172,25 +183,101 @@ ngx_http_aggregate_cache_revalidate(ngx_http_request_t *r,
 }
 
 
+/* the entry may be served instead of the response to a subrequest */
+
+void
+ngx_http_aggregate_cache_owner_defer(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx)
+{
+    if (ngx_http_aggregate_owner_waits(r)) {
+        return;
+    }
+
+    ctx->refetch.owner = r->post_subrequest;
+
+    ctx->refetch.post_subrequest.handler =
+                                        ngx_http_aggregate_cache_owner_handler;
+    ctx->refetch.post_subrequest.data = ctx;
+
+    r->post_subrequest = &ctx->refetch.post_subrequest;
+}
+
+
+void
+ngx_http_aggregate_cache_owner_restore(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx)
+{
+    if (ctx->refetch.owner) {
+        r->post_subrequest = ctx->refetch.owner;
+        ctx->refetch.owner = NULL;
+    }
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_cache_owner_handler(ngx_http_request_t *r, void *data,
+    ngx_int_t rc)
+{
+    ngx_http_aggregate_cache_ctx_t *ctx = data;
+
+    if (ctx->refetch.pending
+        || ngx_http_aggregate_cache_is_replaced(r, ctx, rc))
+    {
+        return rc;
+    }
+
+    ngx_http_aggregate_cache_owner_restore(r, ctx);
+
+    return r->post_subrequest->handler(r, r->post_subrequest->data, rc);
+}
+
+
 /*
- * NGX_OK: the header is dropped, and the request will be fetched again;
- * NGX_DECLINED: the owner of this subrequest would not wait for that
+ * whether the stored entry takes the place of the response that nginx makes
+ * of a code, whose header passes the filter after this
  */
 
-ngx_int_t
+static ngx_uint_t
+ngx_http_aggregate_cache_is_replaced(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx, ngx_int_t rc)
+{
+    if (!ctx->fill.active || r->header_sent) {
+        return 0;
+    }
+
+    if (rc == NGX_HTTP_NOT_MODIFIED) {
+        return ctx->fill.conditional;
+    }
+
+    if (rc < NGX_HTTP_BAD_REQUEST
+        || rc == NGX_HTTP_REQUEST_TIME_OUT
+        || rc == NGX_HTTP_CLOSE
+        || rc == NGX_HTTP_CLIENT_CLOSED_REQUEST)
+    {
+        return 0;
+    }
+
+    return ngx_http_aggregate_cache_may_serve_stale(ctx)
+           && (ngx_http_aggregate_cache_upstream_failed(r, ctx, rc)
+               || ngx_http_aggregate_breaker_rejected(r));
+}
+
+
+/* the header is dropped, and the request will be fetched again */
+
+void
 ngx_http_aggregate_cache_refetch(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx)
 {
-    if (!ngx_http_aggregate_owner_waits(r)) {
-        return NGX_DECLINED;
-    }
-
     ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                   "304 does not validate the stored response to \"%V\", "
                   "which is fetched again", &r->uri);
 
     ctx->refetch.pending = 1;
+    ctx->refetch.background = r->background;
+    ctx->refetch.timer_set = r->connection->write->timer_set;
 
+    r->background = 0;
     r->header_sent = 1;
     r->header_only = 1;
     r->buffered |= NGX_HTTP_AGGREGATE_CACHE_REFETCHED;
@@ -200,14 +287,13 @@ ngx_http_aggregate_cache_refetch(ngx_http_request_t *r,
     ctx->refetch.event.log = r->connection->log;
 
     ngx_post_event((&ctx->refetch.event), &ngx_posted_events);
-
-    return NGX_OK;
 }
 
 
 static void
 ngx_http_aggregate_cache_refetch_handler(ngx_event_t *ev)
 {
+    ngx_event_t                     *wev;
     ngx_connection_t                *c;
     ngx_http_request_t              *r;
     ngx_http_aggregate_cache_ctx_t  *ctx;
@@ -215,6 +301,7 @@ ngx_http_aggregate_cache_refetch_handler(ngx_event_t *ev)
     ctx = ev->data;
     r = ctx->request;
     c = r->connection;
+    wev = c->write;
 
     if (ctx->finalized) {
 
@@ -225,36 +312,17 @@ ngx_http_aggregate_cache_refetch_handler(ngx_event_t *ev)
 
     ngx_http_set_log_request(c->log, r);
 
-    ctx->refetch.pending = 0;
+    /* the timer of a request that waits for its client */
 
-    r->buffered &= ~NGX_HTTP_AGGREGATE_CACHE_REFETCHED;
-
-    if (r == r->main && c->write->timer_set) {
-        ngx_del_timer(c->write);
+    if (wev->timer_set && !wev->delayed && !ctx->refetch.timer_set) {
+        ngx_del_timer(wev);
     }
 
-    r->header_sent = 0;
-    r->header_only = 0;
-
-    ngx_http_aggregate_cache_restore_request(r, ctx);
-
-    ngx_http_clean_header(r);
-
-    if ((r->upstream && r->upstream != ctx->fill.upstream
-         && r->upstream->cleanup)
-        || ngx_list_init(&r->headers_out.headers, r->pool, 20,
-                         sizeof(ngx_table_elt_t))
-           != NGX_OK)
-    {
+    if (ngx_http_aggregate_cache_refetch_reset(r, ctx) != NGX_OK) {
         ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
         ngx_http_run_posted_requests(c);
         return;
     }
-
-    ctx->refetch.unconditional = 1;
-    ctx->fill.conditional = 0;
-    ctx->serve.header_seen = 0;
-    ctx->refetch.restarted = 1;
 
     r->read_event_handler = ngx_http_block_reading;
     r->write_event_handler = ngx_http_core_run_phases;
@@ -263,6 +331,53 @@ ngx_http_aggregate_cache_refetch_handler(ngx_event_t *ev)
     ngx_http_core_run_phases(r);
 
     ngx_http_run_posted_requests(c);
+}
+
+
+/* the request becomes what it was before it was fetched */
+
+static ngx_int_t
+ngx_http_aggregate_cache_refetch_reset(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx)
+{
+    ctx->refetch.pending = 0;
+    ctx->refetch.unconditional = 1;
+    ctx->refetch.restarted = 1;
+    ctx->fill.conditional = 0;
+    ctx->serve.header_seen = 0;
+
+    r->buffered &= ~NGX_HTTP_AGGREGATE_CACHE_REFETCHED;
+    r->background = ctx->refetch.background;
+    r->header_sent = 0;
+    r->header_only = 0;
+    r->err_status = 0;
+
+    ngx_http_aggregate_cache_owner_restore(r, ctx);
+    ngx_http_aggregate_cache_restore_request(r, ctx);
+
+    ngx_http_clean_header(r);
+
+    if (ngx_list_init(&r->headers_out.headers, r->pool, 20,
+                      sizeof(ngx_table_elt_t))
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (r->upstream == ctx->fill.upstream) {
+
+        /*
+         * a handler without an upstream begins anew only after what an
+         * internal redirect does
+         */
+
+        ngx_memzero(r->ctx, sizeof(void *) * ngx_http_max_module);
+        ngx_http_set_ctx(r, ctx, ngx_http_aggregate_cache_module);
+
+        return NGX_OK;
+    }
+
+    return r->upstream->cleanup ? NGX_ERROR : NGX_OK;
 }
 
 

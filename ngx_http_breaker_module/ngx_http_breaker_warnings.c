@@ -68,7 +68,7 @@ ngx_http_breaker_warn_level(ngx_conf_t *cf, ngx_http_gw_level_t *level)
     if (!ngx_http_gw_is_restricted(level)) {
         ngx_log_error(NGX_LOG_WARN, cf->log, 0,
                       "\"breaker_status\" without access rules, such as "
-                      "\"allow\" and \"deny\", is for anybody in %V:%ui",
+                      "\"allow\" and \"deny\", is open to everybody in %V:%ui",
                       &status->file, status->line);
     }
 }

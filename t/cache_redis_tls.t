@@ -261,7 +261,7 @@ for (
     [ 'tls_ca nowhere.pem;', qr/nowhere.pem/ ],
     [ "tls_certificate $d/gateway.pem;", qr/need each other/ ],
     [ "sentinel_password file:$d/long;",
-      qr/holds no secret of 1 to 1023 bytes/ ],
+      qr/does not hold a secret of 1 to 1023 bytes/ ],
     [ 'tls_verifi off;', qr/did you mean "tls_verify" instead/ ],
 ) {
     my ($ok, $output) = $t->test_config(conf($_->[0]));

@@ -149,7 +149,7 @@ my @warnings = (
     (map { [ "an identity by $_",
              server("location / { aggregate_cache c;\n"
                     . "aggregate_cache_identity $_; #!\n$::proxy }"),
-             qr/"aggregate_cache_identity \Q$_\E" is what a client says/ ] }
+             qr/"aggregate_cache_identity \Q$_\E" is a value that/ ] }
         qw($http_x_user $cookie_user $arg_user u-$http_a-$cookie_b),
         '"${http_x_user}"' =~ tr/"//dr),
 
@@ -167,11 +167,11 @@ my @warnings = (
     [ 'a deadline above the block\'s',
       server(aggregate('= /a', "timeout 1s;\nbackend b /b/ {\n"
                                . "timeout 1001ms; #!\n}"), part()),
-      qr/"timeout" of backend "b" is above the 1000ms/ ],
+      qr/"timeout" of backend "b" exceeds the 1000ms/ ],
     [ 'a deadline above the default, and the block\'s after it',
       server(aggregate('= /a', "backend b /b/ {\ntimeout 3s; #!\n}\n"
                                . 'timeout 2s;'), part()),
-      qr/"timeout" of backend "b" is above the 2000ms/ ],
+      qr/"timeout" of backend "b" exceeds the 2000ms/ ],
 
     # times without a unit
     [ 'a bare timeout of a block',

@@ -59,7 +59,7 @@ my $file = 'aggregate_grpc_descriptor items.pb;';
 my @errors = (
     [ 'aggregate_grpc_descriptor nosuch.pb;', '',
       qr/nosuch\.pb" failed.*:\d+/ ],
-    [ 'aggregate_grpc_descriptor .;', '', qr/is no file|failed/ ],
+    [ 'aggregate_grpc_descriptor .;', '', qr/is not a file|failed/ ],
     [ 'aggregate_grpc_descriptor no.pb;', '',
       qr/no\.pb" is not a FileDescriptorSet in \S+test\.conf:\d+/ ],
     [ 'aggregate_grpc_descriptor text.pb;', '', qr/not a FileDescriptorSet/ ],

@@ -149,14 +149,14 @@ sub refused {
 
     if ($why) {
         my $line = qr{\[error\] .*response in location "/\w+/" cannot be }
-            . qr{given shape "[^"]+": $why};
+            . qr{shaped by "[^"]+": $why};
         ok($t->wait_log(qr/$line/), "$name: a line in the log");
     }
 
     $t->mark_log;
 }
 
-my $cut = qr/it is no valid JSON/;
+my $cut = qr/it is not valid JSON/;
 
 refused(http_get("/m/$_"), 502, $_, $cut)
     for qw(invalid cut two utf8 deep html empty blank);
@@ -168,22 +168,22 @@ refused(http_get('/ask/gzip'), 502, 'gzip asked for in the configuration',
 is(http_get('/gun/gzip')->body, '{"name":"Ann"}', 'gunzip helps');
 is(http_get('/m/identity')->body, '{"name":"Ann"}', 'identity is none');
 
-refused(http_get("/m/$_"), 502, $_, 'it is a part of one')
+refused(http_get("/m/$_"), 502, $_, 'it is a range of a response')
     for qw(206 206text 206none 206parts);
 refused(http_get("/m/206parts", headers => [ Range => 'bytes=0-1,5-9' ]), 502,
-        '206 of parts, asked for', 'it is a part of one');
-refused(http_get('/m/range'), 502, 'a range', 'it is a part of one');
+        '206 of parts, asked for', 'it is a range of a response');
+refused(http_get('/m/range'), 502, 'a range', 'it is a range of a response');
 
 refused(http_get("/$_/large"), 502, "large $_",
-        'it is over "aggregate_shape_buffer"') for qw(m u);
+        'it exceeds "aggregate_shape_buffer"') for qw(m u);
 refused(http_get("/$_/largechunks"), 502, "large chunks $_",
-        'it is over "aggregate_shape_buffer"') for qw(m u);
+        'it exceeds "aggregate_shape_buffer"') for qw(m u);
 refused(http_get("/$_/endless"), 502, "endless $_", undef) for qw(m u);
 
 for my $way (qw(m/n m/nchunks u/n u/nchunks)) {
     is(http_get("/$way/65536")->body, '{"name":"Ann"}', "$way: to the byte");
     refused(http_get("/$way/65537"), 502, "$way: one more",
-            'it is over "aggregate_shape_buffer"');
+            'it exceeds "aggregate_shape_buffer"');
 }
 
 for my $how (qw(trunc truncchunks reset)) {

@@ -144,7 +144,7 @@ is(answer("/s/$_->[0]"), $_->[1], "strict: $_->[0]")
         [ items => "206 $shaped" ];
 
 is(http_request(HEAD => '/s/text')->status, 502, 'strict: HEAD');
-ok($t->wait_log(qr/"\/s\/" cannot be given shape "m": its type is not JSON/),
+ok($t->wait_log(qr/"\/s\/" cannot be shaped by "m": its type is not JSON/),
    'a line in the log');
 
 is(answer("/st/$_->[0]"), $_->[1], "both: $_->[0]")
@@ -182,7 +182,7 @@ is($c->response->status, 502, 'a connection that stays');
 $c->request(GET => '/g/json');
 is($c->response->body, $shaped, 'is good for the next request');
 
-ok($t->wait_log(qr/cannot be given shape "m": another filter failed/),
+ok($t->wait_log(qr/cannot be shaped by "m": another filter failed/),
    'a line in the log');
 
 # a part fails, and the others do not

@@ -233,8 +233,8 @@ ngx_http_aggregate_check_sense(ngx_conf_t *cf,
 
     if (backend->timeout > backend->block->limits.timeout) {
         ngx_http_aggregate_warn(cf, &backend->timeout_where,
-                                "\"timeout\" of backend \"%V\" is above the "
-                                "%Mms that the whole \"aggregate\" has",
+                                "\"timeout\" of backend \"%V\" exceeds the "
+                                "%Mms of the whole \"aggregate\"",
                                 &backend->name,
                                 backend->block->limits.timeout);
     }

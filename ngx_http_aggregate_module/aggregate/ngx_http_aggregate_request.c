@@ -107,7 +107,7 @@ ngx_http_aggregate_make_uri(ngx_http_aggregate_part_t *part,
 
     if (agg_uri_render(t, values, &path, &args) != AGG_OK) {
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                      "a value can not stand in the URI of aggregate "
+                      "a value is not allowed in the URI of aggregate "
                       "backend \"%V\"", &part->conf->name);
 
         ngx_http_aggregate_blame(part,
@@ -235,7 +235,7 @@ ngx_http_aggregate_make_headers(ngx_http_aggregate_part_t *part,
         if (!agg_header_value_valid(&value)) {
             ngx_log_error(NGX_LOG_INFO,
                           part->ctx->request->connection->log, 0,
-                          "a value can not stand in header \"%V\" of "
+                          "a value is not allowed in header \"%V\" of "
                           "aggregate backend \"%V\"",
                           &header[i].name.name, &conf->name);
 

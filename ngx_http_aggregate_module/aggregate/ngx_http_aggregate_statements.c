@@ -106,7 +106,7 @@ ngx_http_aggregate_set_forward(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
         if (ngx_strlchr(value[i].data, value[i].data + value[i].len, '*')) {
             return ngx_http_aggregate_invalid(cf, &value[i],
-                                  "is no name of a header, did you mean "
+                                  "is not the name of a header, did you mean "
                                   "\"all\"?");
         }
 
@@ -632,7 +632,7 @@ ngx_http_aggregate_set_pass_header(ngx_conf_t *cf, ngx_command_t *cmd,
 
         if (ngx_strlchr(value[i].data, value[i].data + value[i].len, '*')) {
             return ngx_http_aggregate_invalid(cf, &value[i],
-                                  "is no name of a header, there are no "
+                                  "is not the name of a header, there are no "
                                   "wildcards: each header is named, as in "
                                   "\"pass_header ETag X-Total\"");
         }

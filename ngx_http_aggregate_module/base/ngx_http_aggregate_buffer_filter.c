@@ -226,7 +226,7 @@ ngx_http_aggregate_buffer_body(ngx_http_request_t *r,
 
         if (!ngx_buf_special(cl->buf)) {
             ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
-                          "an answer goes on after its end");
+                          "output after the end of an answer");
             return NGX_ERROR;
         }
     }

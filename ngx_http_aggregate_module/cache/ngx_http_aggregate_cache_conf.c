@@ -208,8 +208,8 @@ ngx_http_aggregate_cache_identity(ngx_conf_t *cf, ngx_command_t *cmd,
 
     if (ngx_http_aggregate_is_client_word(&value[1])) {
         ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
-                           "\"%V %V\" is what a client says of itself, it "
-                           "should be authenticated", &cmd->name, &value[1]);
+                           "\"%V %V\" is a value that the client sends, "
+                           "use an authenticated one", &cmd->name, &value[1]);
     }
 
     return ngx_http_set_complex_value_slot(cf, cmd, conf);

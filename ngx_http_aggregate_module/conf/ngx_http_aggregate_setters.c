@@ -313,7 +313,7 @@ ngx_http_aggregate_secret_file(ngx_conf_t *cf, ngx_str_t *name,
 
     if (n <= 0) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" holds no secret of 1 to 1023 bytes",
+                           "\"%V\" does not hold a secret of 1 to 1023 bytes",
                            name);
         return NGX_CONF_ERROR;
     }

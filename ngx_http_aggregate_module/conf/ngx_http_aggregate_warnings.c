@@ -280,7 +280,8 @@ ngx_http_aggregate_warn_level(ngx_conf_t *cf, ngx_http_gw_level_t *level)
         if (written && !ngx_http_gw_is_restricted(level)) {
             ngx_http_aggregate_warn(cf, NGX_LOG_WARN, written,
                                     "\"%V\" without access rules, such as "
-                                    "\"allow\" and \"deny\", is for anybody",
+                                    "\"allow\" and \"deny\", is open to "
+                                    "everybody",
                                     &written->name);
         }
     }
@@ -347,7 +348,7 @@ ngx_http_aggregate_warn_lost(ngx_conf_t *cf,
     case NGX_HTTP_AGGREGATE_REDIRECTED:
         ngx_http_aggregate_warn(cf, NGX_LOG_WARN, asked,
                                 "URI \"%V\" of %s \"%V\" is redirected to "
-                                "\"%V/\" by nginx, which fails it",
+                                "\"%V/\" by nginx, so it fails",
                                 &asked->path, asked->kind, &asked->name,
                                 &asked->path);
         break;

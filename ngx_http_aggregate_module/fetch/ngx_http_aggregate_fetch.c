@@ -420,7 +420,7 @@ ngx_http_aggregate_try_result(ngx_http_aggregate_try_t *t,
 
         ngx_log_error(NGX_LOG_WARN, t->request->connection->log, 0,
                       "aggregate backend \"%V\" failed: %V, status %ui, "
-                      "it is asked again", fetch->name,
+                      "retrying", fetch->name,
                       &ngx_http_aggregate_reasons[reason],
                       ngx_http_aggregate_sent_status(t));
 

@@ -661,7 +661,7 @@ agg_gql_decode_map(agg_gql_build_t *b, agg_gql_doc_t *doc,
 
             agg_gql_try(agg_gql_suggest_text(&s, "", &meant));
             agg_gql_try(agg_gql_bad_at(b, &name.loc,
-                                       "\"%V\" is no possible type of "
+                                       "\"%V\" is not a possible type of "
                                        "\"%V\".%V", &name.text, &type->name,
                                        &meant));
             continue;

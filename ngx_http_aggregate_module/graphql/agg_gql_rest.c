@@ -109,7 +109,7 @@ agg_gql_check_rest_args(agg_gql_build_t *b, agg_gql_rest_t *rest)
 
     if (s->len == 0 || s->data[0] != '/') {
         agg_gql_try(agg_gql_bad_at(b, &rest->uri.loc,
-                                   "The URI \"%V\" is no path.", s));
+                                   "The URI \"%V\" is not a path.", s));
     }
 
     if (rest->body.text.data != NULL && rest->method == AGG_GQL_GET) {
@@ -148,7 +148,7 @@ agg_gql_check_rest_args(agg_gql_build_t *b, agg_gql_rest_t *rest)
         && agg_json_validate(s->data, s->len, &offset) != AGG_OK)
     {
         agg_gql_try(agg_gql_bad_at(b, &rest->default_json.loc,
-                                   "\"default\" is no JSON at byte %u.",
+                                   "\"default\" is not JSON at byte %u.",
                                    (unsigned) offset));
     }
 
@@ -268,7 +268,7 @@ agg_gql_check_time(agg_gql_build_t *b, const agg_gql_text_t *text)
         return AGG_OK;
     }
 
-    return agg_gql_bad_at(b, &text->loc, "\"%V\" is no time.", &text->text);
+    return agg_gql_bad_at(b, &text->loc, "\"%V\" is not a time.", &text->text);
 }
 
 
@@ -306,7 +306,7 @@ agg_gql_check_statuses(agg_gql_build_t *b, const agg_gql_text_t *text)
                  || (start[1] >= '0' && start[1] <= '9'
                      && start[2] >= '0' && start[2] <= '9')))
         {
-            return agg_gql_bad_at(b, &text->loc, "\"%V\" is no status.",
+            return agg_gql_bad_at(b, &text->loc, "\"%V\" is not a status.",
                                   &text->text);
         }
 
@@ -357,7 +357,7 @@ agg_gql_check_allow(agg_gql_build_t *b, const agg_gql_text_t *text)
         }
     }
 
-    return agg_gql_bad_at(b, &text->loc, "\"%V\" is no variable.",
+    return agg_gql_bad_at(b, &text->loc, "\"%V\" is not a variable.",
                           &text->text);
 }
 

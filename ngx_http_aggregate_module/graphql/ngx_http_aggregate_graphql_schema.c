@@ -235,7 +235,8 @@ ngx_http_aggregate_graphql_read_file(ngx_conf_t *cf, ngx_str_t *name,
 
     if (!ngx_is_file(&info) || size > NGX_HTTP_AGGREGATE_GRAPHQL_MAX_FILE) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" is no file, or larger than %d bytes", name,
+                           "\"%V\" is not a file, or is larger than %d bytes",
+                           name,
                            NGX_HTTP_AGGREGATE_GRAPHQL_MAX_FILE);
         goto failed;
     }

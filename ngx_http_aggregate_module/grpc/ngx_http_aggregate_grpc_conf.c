@@ -78,7 +78,8 @@ ngx_http_aggregate_grpc_read_file(ngx_conf_t *cf,
         || size > NGX_HTTP_AGGREGATE_GRPC_MAX_DESCRIPTOR)
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" is no file of up to 64m", &file->name);
+                           "\"%V\" is not a file, or is larger than 64m",
+                           &file->name);
         goto failed;
     }
 

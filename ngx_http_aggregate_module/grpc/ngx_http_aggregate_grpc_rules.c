@@ -424,7 +424,7 @@ ngx_http_aggregate_grpc_field(ngx_conf_t *cf,
 
     if (nearest) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"%s\" of \"%V\" names \"%*s\", which is no field of "
+                      "\"%s\" of \"%V\" names \"%*s\", which is not a field of "
                       "\"%*s\", did you mean \"%*s\"? in %s:%ui", what,
                       &binding->name, name->len, name->data, m->name.len,
                       m->name.data, nearest->len, nearest->data, call->file,
@@ -432,7 +432,7 @@ ngx_http_aggregate_grpc_field(ngx_conf_t *cf,
 
     } else {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"%s\" of \"%V\" names \"%*s\", which is no field of "
+                      "\"%s\" of \"%V\" names \"%*s\", which is not a field of "
                       "\"%*s\" in %s:%ui", what, &binding->name, name->len,
                       name->data, m->name.len, m->name.data, call->file,
                       call->line);

@@ -163,7 +163,7 @@ ngx_http_aggregate_balance(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     if (uscf->peer.init_upstream) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"%V\" must be the only load balancing method of "
-                           "its upstream and stand before \"keepalive\"",
+                           "its upstream and precede \"keepalive\"",
                            &cmd->name);
         return NGX_CONF_ERROR;
     }

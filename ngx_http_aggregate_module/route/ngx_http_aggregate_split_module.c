@@ -431,7 +431,7 @@ ngx_http_aggregate_split_define(ngx_conf_t *cf,
 
     if (var->get_handler) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "variable \"$%V\" exists", &split->name);
+                           "variable \"$%V\" is already defined", &split->name);
         return NGX_CONF_ERROR;
     }
 
@@ -855,7 +855,7 @@ ngx_http_aggregate_split_version(ngx_conf_t *cf,
             && ngx_strncmp(split->names[k].data, name->data, name->len) == 0)
         {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "version \"%V\" is there twice", name);
+                               "duplicate version \"%V\"", name);
             return NGX_ERROR;
         }
     }

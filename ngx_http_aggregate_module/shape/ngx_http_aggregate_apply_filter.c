@@ -234,7 +234,7 @@ ngx_http_aggregate_apply_refuses(ngx_http_request_t *r,
     ngx_table_elt_t  *h;
 
     if (ngx_http_aggregate_apply_partial(r)) {
-        return "it is a part of one (206)";
+        return "it is a range of a response (206)";
     }
 
     if (!ngx_http_aggregate_apply_type(r, lcf->apply)) {
@@ -251,7 +251,7 @@ ngx_http_aggregate_apply_refuses(ngx_http_request_t *r,
     }
 
     if (r->headers_out.content_length_n > (off_t) lcf->buffer) {
-        return "it is over \"aggregate_shape_buffer\"";
+        return "it exceeds \"aggregate_shape_buffer\"";
     }
 
     return NULL;
@@ -672,11 +672,11 @@ ngx_http_aggregate_apply_bad(ngx_http_request_t *r,
     case AGG_NOMEM:
         return ngx_http_aggregate_apply_fail(r, ctx,
                                              NGX_HTTP_INTERNAL_SERVER_ERROR,
-                                             "there is no memory for it");
+                                             "no memory");
 
     case AGG_TOO_LARGE:
         return ngx_http_aggregate_apply_fail(r, ctx, NGX_HTTP_BAD_GATEWAY,
-                                             "it is over "
+                                             "it exceeds "
                                              "\"aggregate_shape_buffer\"");
 
     default:
@@ -684,11 +684,11 @@ ngx_http_aggregate_apply_bad(ngx_http_request_t *r,
         if (ctx->added || r->postponed) {
             return ngx_http_aggregate_apply_fail(r, ctx,
                                              NGX_HTTP_INTERNAL_SERVER_ERROR,
-                                             "other responses are in it");
+                                             "it contains other responses");
         }
 
         return ngx_http_aggregate_apply_fail(r, ctx, NGX_HTTP_BAD_GATEWAY,
-                                             "it is no valid JSON");
+                                             "it is not valid JSON");
     }
 }
 
@@ -703,7 +703,7 @@ ngx_http_aggregate_apply_cut(ngx_http_request_t *r,
 
     if (r == r->main) {
         return ngx_http_aggregate_apply_fail(r, ctx, NGX_HTTP_BAD_GATEWAY,
-                                             "it is not whole");
+                                             "it is incomplete");
     }
 
     ctx->holding = 0;
@@ -726,7 +726,7 @@ ngx_http_aggregate_apply_log(ngx_http_request_t *r,
     lcf = ngx_http_get_module_loc_conf(r, ngx_http_aggregate_apply_module);
 
     ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                  "response in location \"%V\" cannot be given shape \"%V\": "
+                  "response in location \"%V\" cannot be shaped by \"%V\": "
                   "%s", &clcf->name,
                   ctx->named ? &ctx->named->name : &lcf->apply->text, text);
 }

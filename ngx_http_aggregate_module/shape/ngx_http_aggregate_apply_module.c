@@ -453,7 +453,7 @@ ngx_http_aggregate_apply_value(ngx_conf_t *cf,
         if (apply->empty_off) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "\"empty=off\" in \"aggregate_apply\" needs a "
-                               "variable, \"%V\" is none", &apply->text);
+                               "variable, \"%V\" is not one", &apply->text);
             return NGX_ERROR;
         }
 

@@ -388,8 +388,8 @@ ngx_http_aggregate_shape_two(ngx_conf_t *cf, ngx_http_aggregate_shape_t *sh,
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid value \"%V\" in \"rename\", a name with a "
-                           "dot is no path: did you mean \"move %V %V\", or a "
-                           "key of that name, '\"%V\"'?", &value[2],
+                           "dot is not a path: did you mean \"move %V %V\", or "
+                           "a key of that name, '\"%V\"'?", &value[2],
                            &value[1], &value[2], &value[2]);
         return NGX_CONF_ERROR;
     }
@@ -552,7 +552,7 @@ ngx_http_aggregate_shape_complete(ngx_conf_t *cf,
 
     if (rc != AGG_OK) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "statements that shape do not go together: %s",
+                           "conflicting shaping statements: %s",
                            err.text);
         return NGX_ERROR;
     }

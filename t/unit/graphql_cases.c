@@ -216,7 +216,7 @@ ours(void)
     refuse("type A { a: Int @rest(get: \"/a\", put: \"/b\") }",
            "2:17 @rest takes only one of get, post, put, patch and delete.");
     refuse("type A { a: Int @rest(get: \"a\") }",
-           "2:28 The URI \"a\" is no path.");
+           "2:28 The URI \"a\" is not a path.");
     refuse("type A { a: Int @rst(get: \"a\") }",
            "2:17 Unknown directive \"@rst\". Did you mean \"rest\"?");
     refuse("type A { a: Int @rest(get: \"/a\", timeot: \"5s\") }",
@@ -225,13 +225,13 @@ ours(void)
     refuse("type A { a: Int @rest(get: \"/a\", body: \"x\") }",
            "2:40 \"body\" does not go with \"get\".");
     refuse("type A { a: Int @rest(get: \"/a\", timeout: \"5x\") }",
-           "2:43 \"5x\" is no time.");
+           "2:43 \"5x\" is not a time.");
     refuse("type A { a: Int @rest(get: \"/a\", timeout: \"1m 500ms\") }", "");
     refuse("type A { a: Int @rest(get: \"/a\", nullOn: [\"404\", \"4x4\"]) }",
-           "2:50 \"4x4\" is no status.");
+           "2:50 \"4x4\" is not a status.");
     refuse("type A { a: Int @rest(get: \"/a\", accept: \"200 3xx\") }", "");
     refuse("type A { a: Int @rest(get: \"/a\", default: \"{\") }",
-           "2:43 \"default\" is no JSON at byte 1.");
+           "2:43 \"default\" is not JSON at byte 1.");
     refuse("type A { a: Int @rest(get: \"/a\", select: \"a[\") }",
            "2:42 Bad path \"a[\": expected a number.");
     refuse("type A { a: Int @rest(get: \"/a\", encoding: \"xml\") }",
@@ -251,9 +251,9 @@ ours(void)
            "has no @discriminate.");
     refuse("interface I @discriminate(by: \"k\", map: [{value: \"a\", "
            "type: \"B\"}]) { a: Int } type Bb implements I { a: Int }",
-           "2:61 \"B\" is no possible type of \"I\". Did you mean \"Bb\"?");
+           "2:61 \"B\" is not a possible type of \"I\". Did you mean \"Bb\"?");
     refuse("type A { a: Int @allow(if: \"user\") }",
-           "2:28 \"user\" is no variable.");
+           "2:28 \"user\" is not a variable.");
 }
 
 

@@ -25,6 +25,7 @@ my %servers = (
     9001 => 'location / { return 200 \'{"at":1,"uri":"$request_uri",'
         . '"user":"$http_x_user_id","auth":"$http_authorization",'
         . '"language":"$http_accept_language"}\'; }
+        location = /v { return 200 \'{"variant":"$http_x_variant"}\'; }
         location = /v1/profile {
             return 200 \'{"user":1,"name":"n","internal_notes":"secret"}\';
         }
@@ -53,6 +54,9 @@ my %servers = (
             return 200 \'{"temperature":7,"wind":{"speed":3,"raw":1}}\';
         }',
 );
+
+# of the backends
+my @addresses = qw(0.1 1.1 1.2 2.1 2.2);
 
 my @token = (Authorization => 'Bearer x');
 
@@ -127,6 +131,18 @@ my %tries = (
         [ POST => '/split?version=new&action=abort', [], 200,
           qr/"state":"aborted"/ ],
     ],
+    'A/B by cookie and by header' => [
+        [ GET => '/v', [ 'X-Variant' => 'b' ], 200, qr/"variant":"b"/ ],
+        [ GET => '/v', [ Cookie => 'variant=a' ], 200, qr/"variant":"a"/ ],
+        [ GET => '/v', [], 200, qr/^Set-Cookie: visitor=.*"variant":"[ab]"/ms ],
+    ],
+    'Regions, with a spill-over by latency' => [
+        [ GET => '/', [], 200, qr/"at":1/ ],
+    ],
+    'Shadow traffic' => [
+        [ GET => '/', [], 200, qr/"at":1/ ],
+        [ GET => '/metrics', [], 200, qr/gateway_backend_duration_seconds/ ],
+    ],
     'Third parties' => [
         [ GET => '/api/weather?city=x', \@token, 200,
           qr/\{"weather":\{"temperature":7,"wind":\{"speed":3\}\}\}$/ ],
@@ -199,8 +215,9 @@ sub whole {
     my ($conf) = @_;
 
     my $servers = join '', map {
-        "server { listen 127.0.0.1:$_; default_type application/json;"
-        . " $servers{$_} }\n"
+        my $port = $_;
+        'server { ' . join('', map { "listen 127.0.$_:$port; " } @addresses)
+        . "default_type application/json; $servers{$port} }\n"
     } sort keys %servers;
 
     # without the fleet's Redis
@@ -209,8 +226,8 @@ sub whole {
 
     my $text = "%%GLOBALS%%\nevents { }\nhttp {\n%%HTTP%%\n$servers$conf\n}\n";
 
-    $text =~ s{/var/cache/nginx}{%%TESTDIR%%}g;
-    $text =~ s/127\.0\.0\.1:(8080|90\d\d)\b/"127.0.0.1:" . place($1)/ge;
+    $text =~ s{/var/(?:cache|log)/nginx}{%%TESTDIR%%}g;
+    $text =~ s/(127\.0\.\d\.\d):(8080|90\d\d)\b/"$1:" . place($2)/ge;
 
     return $text;
 }

@@ -7,6 +7,7 @@
 verb_deb()
 {
     local version=${1:-} dir=$build/deb name path key
+    local options="parallel=$jobs noddebs ${DEB_BUILD_OPTIONS:-}"
     local names="config common $modules debian doc conf.example README.md \
                  CHANGES LICENSE"
 
@@ -14,7 +15,7 @@ verb_deb()
         libhiredis-dev libcjson-dev zlib1g-dev
 
     # shellcheck disable=SC2086
-    key=$(cd "$top" && { echo "$version"; dpkg-query -W nginx-dev
+    key=$(cd "$top" && { echo "$version $options"; dpkg-query -W nginx-dev
                          find $names -type f | sort | xargs cat; } | cksum)
 
     if [ "$(cat "$dir/key" 2>/dev/null)" = "$key" ]; then
@@ -37,7 +38,7 @@ verb_deb()
 
     say "building packages, a minute or two; log: $dir/log"
 
-    (cd "$dir/src" && DEB_BUILD_OPTIONS="parallel=$jobs noddebs" \
+    (cd "$dir/src" && DEB_BUILD_OPTIONS=$options \
          dpkg-buildpackage -b -us -uc) >"$dir/log" 2>&1 </dev/null || {
         tail -n 15 "$dir/log" >&2
         die "dpkg-buildpackage failed, see $dir/log"

@@ -17,7 +17,7 @@ my $top = "$FindBin::Bin/..";
 my $stock = `PATH=\$PATH:/usr/sbin command -v nginx`;
 chomp $stock;
 
-plan tests => 27;
+plan tests => 35;
 
 # one version
 my ($version) = slurp('common/gw_version.h') =~ /GW_VERSION\s+"([\d.]+)"/;
@@ -42,8 +42,8 @@ for my $module (qw(aggregate breaker)) {
        "ngx_http_${module}_module.so says it");
 }
 
-# for Debian
-my $output = `$top/build.sh deb 2>&1`;
+# for Debian; not optimized, which takes half the time
+my $output = `DEB_BUILD_OPTIONS=noopt $top/build.sh deb 2>&1`;
 is($?, 0, 'build.sh deb') or diag($output);
 
 my ($abi) = `grep -h nginx:abi /usr/share/nginx/src/debian/*.abisubstvars`
@@ -82,14 +82,80 @@ my @named = $output =~ /^%(?:license|doc) (.*)$/mg;
 is_deeply([ grep { !-e "$top/$_" } map { split } @named ], [],
           'the files that the spec names');
 
-# the step of the Dockerfile that builds, with the source that nginx-dev has
-like(slurp('packaging/Dockerfile'),
+# the source package, and a binary one, with the macros of nginx-mod-devel for
+# a build that has been
+my $archive = "$d/SOURCES/nginx-gateway-$version.tar.gz";
+mkdir "$d/SOURCES";
+
+my ($tar) = slurp('packaging/nginx-gateway.spec')
+    =~ /^# +(tar .*?LICENSE doc conf\.example)$/ms;
+$tar =~ s/^# *//mg;
+$tar =~ s/\\\n//g;
+$tar =~ s/\S*\.tar\.gz/$archive/;
+
+$output = `cd $top && $tar 2>&1`;
+is($?, 0, 'the archive, as the spec says') or diag($output);
+
+my %macros = (
+    _topdir           => $d,
+    _nginx_abiversion => '1',
+    nginx_moddir      => '/usr/lib64/nginx/modules',
+    nginx_modconfdir  => '/usr/share/nginx/modules',
+    _vpath_builddir   => 'objs',
+    nginx_modconfigure => 'mkdir objs',
+    nginx_modbuild    => "cp $ENV{TEST_NGINX_MODULES}/*.so objs",
+);
+my $macros = join ' ', map { "--define '$_ $macros{$_}'" } sort keys %macros;
+
+$output = `rpmbuild $macros --nodeps -ba \\
+    $top/packaging/nginx-gateway.spec 2>&1`;
+is($?, 0, 'packages of rpm') or diag($output);
+
+my ($rpm) = glob "$d/RPMS/*/nginx-gateway-$version-1*.rpm";
+ok(-f ($rpm || ''), 'a binary one');
+ok(glob("$d/SRPMS/nginx-gateway-$version-1*.src.rpm"), 'and its source');
+
+my $requires = `rpm -qp --requires $rpm 2>/dev/null`;
+like($requires, qr/^nginx\(abi\) = 1$/m, 'it depends on the ABI of nginx');
+like(`rpm -qpl $rpm 2>/dev/null`,
+     qr{^/usr/lib64/nginx/modules/ngx_http_${_}_module\.so$
+        .*^/usr/share/nginx/modules/ngx_http_${_}_module\.conf$}msx,
+     "$_: the module and its load_module") for qw(aggregate breaker);
+
+# the step of the Dockerfile that builds, with the source that nginx-dev has,
+# for a binary whose options, unlike this one's, ask for no optimization
+my $dockerfile = slurp('packaging/Dockerfile');
+like($dockerfile,
      qr{\./build\.sh modules --with-nginx="\$\(command -v nginx\)"},
      'the Dockerfile builds for its nginx');
 
+open my $script, '>', "$d/nginx" or die "$d/nginx: $!\n";
+print $script <<"EOS";
+#!/bin/sh
+[ "\$1" = -V ] || exec $stock "\$@"
+$stock -V 2>&1 | sed 's/-O2/-O0/; s/-Wp,-D_FORTIFY_SOURCE=2//' >&2
+EOS
+close $script;
+chmod 0755, "$d/nginx";
+
 $output = `NGINX_SOURCE=/usr/share/nginx/src \\
-    $top/build.sh modules --with-nginx=$stock 2>&1`;
+    $top/build.sh modules --with-nginx=$d/nginx 2>&1`;
 is($?, 0, 'for a binary and a source') or diag($output);
+
+# the one that enables them
+my ($sed) = $dockerfile =~ /^RUN (sed .*?)\\\n +&& nginx -t$/ms;
+$sed =~ s/\\\n//g;
+$sed =~ s{/etc/nginx/nginx\.conf}{$d/nginx.conf};
+
+open my $conf, '>', "$d/nginx.conf" or die "$d/nginx.conf: $!\n";
+print $conf "events { }\n";
+close $conf;
+
+system $sed;
+is(slurp_path("$d/nginx.conf"),
+   "load_module modules/ngx_http_breaker_module.so;\n"
+   . "load_module modules/ngx_http_aggregate_module.so;\nevents { }\n",
+   'the Dockerfile loads the modules');
 
 $output = `NGINX_SOURCE=$d $top/build.sh modules --with-nginx=$stock 2>&1`;
 isnt($?, 0, 'for a binary without its source');

@@ -702,6 +702,7 @@ in_fresh()
         mount -t tmpfs tmpfs '$root/tmp'
         exec chroot '$root' /usr/bin/env -i HOME=/root LC_ALL=C.UTF-8 \
             PATH=/usr/sbin:/usr/bin:/sbin:/bin CI='${CI:-}' \
+            ${NODE_EXTRA_CA_CERTS:+NODE_EXTRA_CA_CERTS=/root/ca.pem} \
             bash -c 'cd /root/gateway && $*'
     " </dev/null
 }
@@ -715,6 +716,10 @@ verb_fresh()
     packages debootstrap git
     root=$build/fresh/$suite
     fresh_root "$suite" "$root"
+
+    # where a proxy has a certificate of its own
+    [ ! -f "${NODE_EXTRA_CA_CERTS:-}" ] \
+        || as_root cp "$NODE_EXTRA_CA_CERTS" "$root/root/ca.pem"
 
     as_root rm -rf "$root/root/gateway.new"
     as_root git clone -q "$top" "$root/root/gateway.new" \

@@ -11,6 +11,9 @@ verb_deb()
     local names="config common $modules debian doc conf.example README.md \
                  CHANGES LICENSE"
 
+    [[ $version =~ ^([0-9][A-Za-z0-9.+~]*)?$ ]] \
+        || die "\"$version\" is no version of a native package"
+
     packages nginx nginx-dev build-essential debhelper fakeroot libssl-dev \
         libhiredis-dev libcjson-dev zlib1g-dev
 
@@ -31,8 +34,6 @@ verb_deb()
     done
 
     if [ -n "$version" ]; then
-        [[ $version =~ ^[0-9][A-Za-z0-9.+~]*$ ]] \
-            || die "\"$version\" is no version of a native package"
         sed -i "1s/([^)]*)/($version)/" "$dir/src/debian/changelog"
     fi
 

@@ -885,14 +885,16 @@ prove_with()
         die "no test $name"
     done
 
-    [ ${#files[@]} -gt 0 ] || files=("$top"/t/*.t)
+    # the one that compiles begins
+    [ ${#files[@]} -gt 0 ] || mapfile -t files < <(
+        printf '%s\n' "$top/t/packages.t" "$top"/t/*.t | awk '!seen[$0]++')
 
     unpack_promtool
     unpack_node_modules
 
     PROMTOOL=$build/promtool NODE_PATH=$build/node/node_modules \
         TEST_NGINX_BINARY=$binary TEST_NGINX_MODULES=$dir \
-        prove --timer -j "$jobs" -I "$top/t/lib" "${files[@]}" </dev/null
+        prove --timer -j $((jobs + 1)) -I "$top/t/lib" "${files[@]}" </dev/null
 }
 
 

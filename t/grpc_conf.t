@@ -9,6 +9,7 @@ use Test::More;
 
 use Harness;
 use Harness::Grpc qw(descriptor compile);
+use Harness::Otlp qw(protobuf);
 
 my $t = Harness->new(modules => [ 'ngx_http_aggregate_module' ]);
 
@@ -143,7 +144,7 @@ my @good = (
       'aggregate_grpc t.v1.Items;' ],
 );
 
-$t->plan(@errors + @good + 2);
+$t->plan(@errors + @good + 5);
 
 sub try_conf {
     my ($http, $location, $pass) = @_;
@@ -184,3 +185,27 @@ for my $pass ('proxy_pass http://127.0.0.1:1;', '') {
     ok(!$ok && $output =~ /needs "grpc_pass" in its location in \S+:\d+/,
        "refused: with \"$pass\"") or diag($output);
 }
+
+# what unit tests and fuzzers load is what its sources say
+
+sub files {
+    my ($path) = @_;
+
+    open my $in, '<:raw', $path or die "$path: $!\n";
+    local $/;
+    my %file;
+
+    for (@{ protobuf(scalar <$in>) }) {
+        my ($name) = grep { $_->[0] == 1 } @{ protobuf($_->[1]) };
+        $file{ $name->[1] } = $_->[1];
+    }
+
+    return \%file;
+}
+
+my $kept = files("$FindBin::Bin/data/grpc/kinds.pb");
+my $made = files(descriptor($t, 'kinds.pb', 'kinds.proto', 'old.proto'));
+
+is(join(' ', sort keys %$kept), join(' ', sort keys %$made), 'kinds.pb');
+ok($kept->{$_} eq $made->{$_}, "$_ is as kinds.pb has it")
+    for qw(kinds.proto old.proto);

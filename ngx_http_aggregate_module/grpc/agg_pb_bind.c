@@ -344,13 +344,15 @@ agg_pb_bind_query(agg_pb_bind_t *bind, const agg_str_t *name,
         return rc;
     }
 
-    rc = agg_pb_write_path(bind, &path, value);
-
-    if (rc == AGG_INVALID) {
-        return agg_pb_refuse_value(name, path.fields[path.n - 1], err);
+    rc = agg_pb_add_path(bind, &path, AGG_PB_BY_QUERY);
+    if (rc != AGG_OK) {
+        return rc;
     }
 
-    return (rc == AGG_OK) ? agg_pb_add_path(bind, &path, AGG_PB_BY_QUERY) : rc;
+    rc = agg_pb_write_path(bind, &path, value);
+
+    return (rc == AGG_INVALID)
+           ? agg_pb_refuse_value(name, path.fields[path.n - 1], err) : rc;
 }
 
 

@@ -168,6 +168,7 @@ typedef struct {
     agg_ws_t                      ws_reader;
     ngx_chain_t                  *ws_in;        /* read, not parsed */
     ngx_chain_t                  *ws_bufs;      /* messages to the backend */
+    ngx_http_event_handler_pt     ws_read_handler;
     ngx_buf_t                     ws_control_buf;
     u_char                        ws_control[AGG_WS_HEAD + AGG_WS_CONTROL];
 
@@ -247,6 +248,7 @@ ngx_int_t ngx_http_aggregate_grpc_ws_start(
 void ngx_http_aggregate_grpc_ws_frame(ngx_buf_t *b);
 size_t ngx_http_aggregate_grpc_ws_close(ngx_http_aggregate_grpc_ctx_t *ctx,
     u_char *frame);
+void ngx_http_aggregate_grpc_ws_watch(ngx_http_aggregate_grpc_ctx_t *ctx);
 void ngx_http_aggregate_grpc_ws_late(ngx_http_aggregate_grpc_ctx_t *ctx,
     ngx_uint_t status);
 void ngx_http_aggregate_grpc_ws_init(void);

@@ -477,6 +477,10 @@ ngx_http_aggregate_grpc_output_filter(void *data, ngx_chain_t *in)
 
     rc = ctx->output_filter(data, in);
 
+    if (ctx->ws) {
+        ngx_http_aggregate_grpc_ws_watch(ctx);
+    }
+
     if (ctx->in_body && !ctx->ended && r->upstream->length == 0
         && ngx_http_aggregate_grpc_end(ctx) != NGX_OK)
     {

@@ -37,6 +37,9 @@ static ngx_int_t ngx_http_aggregate_grpc_ws_control(
     size_t len);
 static size_t ngx_http_aggregate_grpc_ws_reason(
     ngx_http_aggregate_grpc_ctx_t *ctx, u_char *data);
+static void ngx_http_aggregate_grpc_ws_read_handler(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_aggregate_grpc_ws_gone(
+    ngx_http_aggregate_grpc_ctx_t *ctx);
 static void ngx_http_aggregate_grpc_ws_ping(ngx_event_t *ev);
 
 
@@ -700,6 +703,72 @@ ngx_http_aggregate_grpc_ws_late(ngx_http_aggregate_grpc_ctx_t *ctx,
 }
 
 
+/* events of the client's connection come through here */
+
+void
+ngx_http_aggregate_grpc_ws_watch(ngx_http_aggregate_grpc_ctx_t *ctx)
+{
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+
+    if (r->read_event_handler != ngx_http_aggregate_grpc_ws_read_handler) {
+        ctx->ws_read_handler = r->read_event_handler;
+        r->read_event_handler = ngx_http_aggregate_grpc_ws_read_handler;
+    }
+}
+
+
+/*
+ * While the backend does not read, nothing of the client is read either, and
+ * nginx would not learn that the client has left.
+ */
+
+static void
+ngx_http_aggregate_grpc_ws_read_handler(ngx_http_request_t *r)
+{
+    ngx_http_aggregate_grpc_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_aggregate_grpc_module);
+
+    if (ctx == NULL) {
+        return;
+    }
+
+    if (ctx->ws_in && ngx_http_aggregate_grpc_ws_gone(ctx)) {
+        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                      "client closed the WebSocket of \"%V\" while it waited",
+                      &ctx->binding->name);
+
+        ngx_http_finalize_request(r, NGX_HTTP_CLIENT_CLOSED_REQUEST);
+        return;
+    }
+
+    ctx->ws_read_handler(r);
+}
+
+
+static ngx_uint_t
+ngx_http_aggregate_grpc_ws_gone(ngx_http_aggregate_grpc_ctx_t *ctx)
+{
+    u_char             byte;
+    ssize_t            n;
+    ngx_err_t          err;
+    ngx_connection_t  *c;
+
+    c = ctx->request->connection;
+
+    if (c->error || c->read->error || c->read->pending_eof) {
+        return 1;
+    }
+
+    n = recv(c->fd, (char *) &byte, 1, MSG_PEEK);
+    err = ngx_socket_errno;
+
+    return n == 0 || (n == -1 && err != NGX_EAGAIN && err != NGX_EINTR);
+}
+
+
 static void
 ngx_http_aggregate_grpc_ws_ping(ngx_event_t *ev)
 {
@@ -717,9 +786,9 @@ ngx_http_aggregate_grpc_ws_ping(ngx_event_t *ev)
         return;
     }
 
-    if (!ctx->ws_alive) {
+    if (!ctx->ws_alive && ctx->ws_in == NULL) {
 
-        /* no pong within as long */
+        /* no pong within as long; one that waits to be read may be it */
 
         c->read->timedout = 1;
         ngx_post_event(c->read, &ngx_posted_events);

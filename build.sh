@@ -79,6 +79,7 @@ usage: ./build.sh VERB [ARGUMENTS]
                                a round of about five minutes
   bench-json                   our JSON code and cJSON, one after the other
   bench-scale [DIR]            how it grows with workers, parts, bodies, keys
+  bench-route [BALANCE|CANARY] balancing and canaries against nginx's own
   bench-guard [-u | -q]        instructions a request against the kept ones
   help                         this text
 
@@ -1066,7 +1067,7 @@ case $verb in
 
 run|stop|test|modules|lint|unit|tool|fuzz|fuzz-conf|asan|compat|fresh|\
 mutants|alloc|soak|check|directives|deb|deb-test|install|uninstall|\
-bench|bench-json|bench-scale|bench-guard)
+bench|bench-json|bench-scale|bench-guard|bench-route)
     case $top$build in
     *[[:space:]]*)
         die "nginx's build system takes no blanks in paths: $top"

@@ -1,13 +1,19 @@
 #!/usr/bin/perl
 
-# bench/route.pl [-s SECONDS] [-c CONNS]
+# bench/route.pl [-s SECONDS] [-c CONNS] [-n REQUESTS] [BALANCE] [CANARY]
 #
-# BALANCE: five servers, one of them ten times slower, or failing in no time:
-# what part of the requests each method sends it, how many fail, and how late
-# the answers are; all methods in one run.
+# BALANCE: five servers behind one upstream that answer after 10 ms; one of them
+# takes 100 ms, or fails in no time, or one does this and one that: what part of
+# the requests each method sends them, how many fail, and how late the answers
+# are; all methods in one run, which is measured after a second of warming up.
 #
-# CANARY: 5 % of the keys have a version that fails every second time: what
-# share it has, how long until it is at 0 %, and how many requests have failed.
+# CANARY: 5 % of the keys have a version that fails every second time, chosen by
+# aggregate_split and by split_clients: what share it has, when it is at 0 %,
+# and how many of as many requests have failed.
+#
+# Ends with 1 where peak_ewma or aggregate_split miss their aims.  What others
+# do on the machine makes a server look slow; as root all of it runs ahead of
+# them, by chrt.
 
 use strict;
 use warnings;
@@ -20,10 +26,12 @@ use Time::HiRes qw(time sleep);
 use lib "$FindBin::Bin/lib";
 use Bench;
 
-my %o = (s => 4, c => 32);
-getopts('s:c:', \%o) or exit 2;
+my %o = (s => 6, c => 8, n => 1500);
+getopts('s:c:n:', \%o) or exit 2;
 
 $| = 1;
+
+my %wanted = map { $_ => 1 } @ARGV ? @ARGV : qw(BALANCE CANARY);
 
 my @methods = (
     [ 'round robin', '' ],
@@ -35,19 +43,53 @@ my @methods = (
 
 my $scenario = { name => 'BALANCE', uri => '/x', needs => '', workers => 1,
                  lua => 'load.lua', expect => 'recommendations' };
+my $missed = 0;
 
+ahead();
 Bench::prepare();
+
 my $backend = start($env{LOAD_CPU}, 'backend', "$Bench::work/canned",
-    "$Bench::work/fixtures", map { Bench::render($_) } '22103+2', '22140+2',
-    '22141+2', '22142+2', '22143+2', '22144+20');
+    "$Bench::work/fixtures", map { Bench::render($_) } '22103+2', '22140+10',
+    '22141+10', '22142+10', '22143+10', '22144+100');
 Bench::wait_port($Bench::port + 144, $backend) or die "no backend\n";
 
-print join("\t", 'scenario', 'method', 'its share %', 'failed %', 'p50 ms',
-           'p99 ms', 'requests/s'), "\n";
+if ($wanted{BALANCE}) {
+    print join("\t", 'BALANCE', 'method', 'slow %', 'failing %', 'failed %',
+               'p50 ms', 'p99 ms', 'requests/s'), "\n";
 
-balance('one slow', 22144);
-balance('one fails', 22150);
-canary();
+    balance('one slow', 22144, 22143);
+    balance('one fails', 22143, 22150);
+    balance('both', 22144, 22150);
+}
+
+if ($wanted{CANARY}) {
+    print join("\t", 'CANARY', 'its share %', 'at 0 % after', 'requests',
+               'failed'), "\n";
+    canary('split_clients');
+    canary('aggregate_split');
+}
+
+exit($missed ? 1 : 0);
+
+
+# by a real-time class, where that is allowed
+sub ahead {
+    return if $> != 0 || $ENV{BENCH_AHEAD};
+
+    $ENV{BENCH_AHEAD} = 1;
+    exec 'chrt', '-f', '10', $^X, $0, (map { "-$_$o{$_}" } keys %o), @ARGV
+        if system('chrt -f 10 true 2>/dev/null') == 0;
+    return;
+}
+
+
+sub aim {
+    my ($holds, $text) = @_;
+
+    print '# ', $holds ? 'holds: ' : 'MISSED: ', $text, "\n";
+    $missed++ if !$holds;
+    return;
+}
 
 
 sub configuration {
@@ -82,13 +124,15 @@ EOC
 
 
 sub balance {
-    my ($what, $bad) = @_;
+    my ($what, @special) = @_;
+    my ($slow, $failing) = map { Bench::render($_) } @special;
+    my %result;
 
     for (@methods) {
         my ($name, $method) = @$_;
 
         my $servers = join ' ', map { "server 127.0.0.1:$_ max_fails=0;" }
-            22140 .. 22143, $bad;
+            22140 .. 22142, @special;
         my $peer = configuration("upstream five { zone five 256k; $method"
             . " $servers include upstream.conf; }",
             'location = /x { access_log up.log up;'
@@ -101,69 +145,119 @@ sub balance {
             next;
         }
 
+        Bench::load($scenario, 1, $o{c});
+
+        my $log = "$Bench::run/gateway/up.log";
+        my $warm = -s $log;
         my $load = Bench::load($scenario, $o{s}, $o{c});
         stop($pid);
 
-        my ($all, $its, $failed) = (0, 0, 0);
-        my $port = Bench::render($bad);
+        my %n = (all => 0, $slow => 0, $failing => 0, failed => 0);
 
-        for (split /\n/, read_file("$Bench::run/gateway/up.log")) {
+        for (split /\n/, substr read_file($log), $warm) {
             my ($addr, $status) = split;
-            $all++;
-            $its++ if $addr =~ /:$port$/;
-            $failed++ if $status != 200;
+
+            # the load has ended, and has closed its connections
+            next if $status == 499;
+
+            $n{all}++;
+            $n{ $addr =~ s/.*://r }++;
+            $n{failed}++ if $status != 200;
         }
 
-        printf "%s\t%s\t%.1f\t%.1f\t%.1f\t%.1f\t%.0f\n", $what, $name,
-            100 * $its / ($all || 1), 100 * $failed / ($all || 1),
-            $load->{p50} / 1000, $load->{p99} / 1000,
+        my %got = (
+            slow    => $slow == Bench::render(22143) ? 0 : $n{$slow},
+            failing => $failing == Bench::render(22143) ? 0 : $n{$failing},
+            failed  => $n{failed},
+        );
+
+        $_ = 100 * $_ / ($n{all} || 1) for values %got;
+        $got{$_} = $load->{$_} / 1000 for qw(p50 p99);
+        $result{$name} = \%got;
+
+        printf "%s\t%s\t%.1f\t%.1f\t%.1f\t%.1f\t%.1f\t%.0f\n", $what, $name,
+            @got{qw(slow failing failed p50 p99)},
             $load->{requests} / ($load->{us} / 1e6);
+    }
+
+    my ($ours, $round, $least)
+        = @result{'peak_ewma', 'round robin', 'least_conn'};
+
+    aim($ours->{failed} <= 4, 'at most 4 % fail') if $what ne 'one slow';
+
+    if ($what ne 'one fails') {
+        aim($ours->{slow} <= 5, 'the slow one gets at most 5 %');
+        aim($ours->{p99} <= $round->{p99} / 2,
+            'p99 at most half of that of round robin');
+        aim($ours->{p99} <= $least->{p99}, 'p99 at most that of least_conn');
     }
 
     return;
 }
 
 
+# 100 requests a second, each of another key
 sub canary {
-    my $peer = configuration(<<'EOH', <<'EOS');
+    my ($method) = @_;
+
+    my $split = $method eq 'split_clients'
+        ? 'split_clients $arg_key $to { 5% canary; * stable; }'
+        : <<'EOH';
 aggregate_split_zone z 256k;
     aggregate_split $to key=$arg_key zone=z {
         5% canary;
         abort errors=5% min=20 window=1m;
         * stable;
     }
+EOH
+
+    my $peer = configuration("$split\n" . <<'EOH', <<'EOS'
+    log_format to $to;
     upstream stable { server 127.0.0.1:22140; include upstream.conf; }
-    upstream canary { server 127.0.0.1:22140; server 127.0.0.1:22150; }
+    upstream canary {
+        server 127.0.0.1:22140 max_fails=0;
+        server 127.0.0.1:22150 max_fails=0;
+    }
 EOH
 location = /x {
-            access_log up.log up;
+            access_log up.log to;
             proxy_pass http://$to/recommendations/42;
         }
-        location = /split { aggregate_split_status; }
 EOS
+        . ($method eq 'split_clients' ? ''
+           : 'location = /split { aggregate_split_status; }'));
 
     my $pid = gateway($peer, $scenario) or die "no gateway\n";
     my $start = time;
-    my ($n, $failed, $state) = (0, 0, '');
+    my ($failed, $after, $before) = (0, undef, 0);
 
-    # 100 requests a second, each of another key
-    while (time - $start < 60) {
+    for my $n (1 .. $o{n}) {
         my @got = Bench::hit({ uri => "/x?key=k$n" }, 1);
-        $n++;
         $failed++ if !@got || $got[0] != 200;
 
-        if ($n % 50 == 0) {
-            my (undef, $body) = Bench::hit({ uri => '/split' }, 1);
-            ($state) = $body =~ /"name":"canary".*?"state":"(\w+)"/s;
-            last if $state eq 'aborted';
+        if (!defined $after) {
+            $before++;
+
+            if ($method ne 'split_clients' && $n % 10 == 0) {
+                my (undef, $body) = Bench::hit({ uri => '/split' }, 1);
+                $after = time - $start
+                    if $body =~ /"name":"canary".*?"state":"aborted"/s;
+            }
         }
 
-        sleep 0.01;
+        my $due = $start + $n / 100 - time;
+        sleep $due if $due > 0;
     }
 
-    printf "canary\t5 %% that fail half of the time\t%s after %.1f s, %d"
-        . " requests, of which %d failed\n", $state, time - $start, $n,
-        $failed;
     stop($pid);
+
+    my @to = split /\n/, read_file("$Bench::run/gateway/up.log");
+    my $its = grep { $_ eq 'canary' } @to[0 .. $before - 1];
+
+    printf "%s\t%.1f\t%s\t%d\t%d\n", $method, 100 * $its / $before,
+        defined $after ? sprintf('%.1f s', $after) : 'never', $o{n}, $failed;
+
+    aim(defined $after, 'the canary is stopped')
+        if $method ne 'split_clients';
     return;
 }

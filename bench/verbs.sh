@@ -89,3 +89,14 @@ verb_bench-scale()
 
     BENCH_NICE=${BENCH_NICE:-$(bench_nice)} perl "$top/bench/scale.pl" "$@"
 }
+
+
+# bench-route [BALANCE | CANARY]: balancing and canaries against nginx's own
+verb_bench-route()
+{
+    packages perl wrk gcc libc6-dev util-linux
+    (lock; modules_stock) || exit 1
+    mkdir -p "$build/bench"
+
+    BENCH_NICE=${BENCH_NICE:-$(bench_nice)} perl "$top/bench/route.pl" "$@"
+}

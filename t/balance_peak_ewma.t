@@ -237,7 +237,7 @@ sub stream {
              took => time - $start };
 }
 
-$t->plan(35);
+$t->plan(37);
 $t->run($with);
 
 # equal servers
@@ -259,7 +259,7 @@ is($s[0]{state}, 'up', 'up');
 
 # one of five is ten times slower
 
-$b{3}->set('*' => { delay => 0.05, body => 'b3' });
+$b{$_}->set('*' => { delay => $_ == 3 ? 0.2 : 0.02, body => "b$_" }) for 1 .. 5;
 my $rr = stream('/rr/', 300, 8);
 $r = stream('/u/', 600, 8);
 is($r->{status}{200}, 600, 'all answered with a slow one');
@@ -269,10 +269,18 @@ cmp_ok($rr->{n}{b3}, '>=', 50, 'by round robin it gets a fifth');
 cmp_ok($r->{p99}, '<=', $rr->{p99}, 'which is good for the others')
     or diag("$r->{p99} $rr->{p99}");
 
+# another one fails in no time as well
+
+$b{4}->set('*' => { status => 503, body => '' });
+$r = stream('/u/', 600, 8);
+cmp_ok($r->{n}{b3} || 0, '<=', 30, 'the slow one gets 5 % still')
+    or diag(explain $r->{n});
+cmp_ok($r->{status}{503} || 0, '<=', 24, 'and 4 % see the other one')
+    or diag(explain $r->{status});
+
 # one fails in no time
 
-$b{3}->set('*' => { delay => 0.005, body => 'b3' });
-$b{4}->set('*' => { status => 503, body => '' });
+$b{$_}->set('*' => { delay => 0.005, body => "b$_" }) for 1 .. 3, 5;
 $r = stream('/u/', 600, 8);
 cmp_ok($r->{status}{503} || 0, '<=', 24, 'a server that fails fast: 4 % see it')
     or diag(explain $r->{status});

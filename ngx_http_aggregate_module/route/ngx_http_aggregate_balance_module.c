@@ -34,8 +34,6 @@ static void *ngx_http_aggregate_balance_create_srv_conf(ngx_conf_t *cf);
 static void *ngx_http_aggregate_balance_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_aggregate_balance_merge_loc_conf(ngx_conf_t *cf,
     void *parent, void *child);
-static ngx_int_t ngx_http_aggregate_balance_init_process(ngx_cycle_t *cycle);
-static void ngx_http_aggregate_balance_reaper(ngx_event_t *ev);
 
 
 static ngx_command_t  ngx_http_aggregate_balance_commands[] = {
@@ -91,17 +89,13 @@ ngx_module_t  ngx_http_aggregate_balance_module = {
     NGX_HTTP_MODULE,                       /* module type */
     NULL,                                  /* init master */
     NULL,                                  /* init module */
-    ngx_http_aggregate_balance_init_process, /* init process */
+    NULL,                                  /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
     NULL,                                  /* exit process */
     NULL,                                  /* exit master */
     NGX_MODULE_V1_PADDING
 };
-
-
-static ngx_event_t       ngx_http_aggregate_balance_event;
-static ngx_connection_t  ngx_http_aggregate_balance_connection;
 
 
 /* aggregate_balance peak_ewma [decay=T] [penalty=T] [failures=COND,...] */
@@ -650,97 +644,4 @@ ngx_http_aggregate_balance_merge_loc_conf(ngx_conf_t *cf, void *parent,
     }
 
     return NGX_CONF_OK;
-}
-
-
-static ngx_int_t
-ngx_http_aggregate_balance_init_process(ngx_cycle_t *cycle)
-{
-    ngx_uint_t                               i;
-    ngx_event_t                             *ev;
-    ngx_http_aggregate_balance_srv_conf_t  **bcfp;
-    ngx_http_aggregate_balance_main_conf_t  *bmcf;
-
-    bmcf = ngx_http_cycle_get_module_main_conf(cycle,
-                                           ngx_http_aggregate_balance_module);
-
-    if (bmcf == NULL
-        || (ngx_process != NGX_PROCESS_WORKER
-            && ngx_process != NGX_PROCESS_SINGLE))
-    {
-        return NGX_OK;
-    }
-
-    bcfp = bmcf->upstreams.elts;
-
-    for (i = 0; i < bmcf->upstreams.nelts; i++) {
-        if (bcfp[i]->shpool) {
-            break;
-        }
-    }
-
-    if (i == bmcf->upstreams.nelts) {
-        return NGX_OK;
-    }
-
-    ev = &ngx_http_aggregate_balance_event;
-
-    ngx_http_aggregate_balance_connection.fd = (ngx_socket_t) -1;
-
-    ev->handler = ngx_http_aggregate_balance_reaper;
-    ev->data = &ngx_http_aggregate_balance_connection;
-    ev->log = cycle->log;
-    ev->cancelable = 1;
-
-    if (!ev->timer_set) {
-        ngx_add_timer(ev, 1000);
-    }
-
-    return NGX_OK;
-}
-
-
-/* takes back what workers had in flight that are no more */
-
-static void
-ngx_http_aggregate_balance_reaper(ngx_event_t *ev)
-{
-    uint32_t                                 pid, k;
-    ngx_uint_t                               i;
-    ngx_http_aggregate_balance_srv_conf_t   *bcf, **bcfp;
-    ngx_http_aggregate_balance_main_conf_t  *bmcf;
-
-    bmcf = ngx_http_cycle_get_module_main_conf((ngx_cycle_t *) ngx_cycle,
-                                           ngx_http_aggregate_balance_module);
-
-    bcfp = bmcf ? bmcf->upstreams.elts : NULL;
-
-    for (i = 0; bmcf && i < bmcf->upstreams.nelts; i++) {
-        bcf = bcfp[i];
-
-        if (bcf->shpool == NULL) {
-            continue;
-        }
-
-        for (k = 0; k < AGG_BALANCE_WORKERS; k++) {
-            pid = bcf->table->workers[k];
-
-            if (pid == 0 || pid == (uint32_t) ngx_pid
-                || kill((ngx_pid_t) pid, 0) != -1 || ngx_errno != NGX_ESRCH)
-            {
-                continue;
-            }
-
-            ngx_shmtx_lock(&bcf->shpool->mutex);
-
-            if (bcf->table->workers[k] == pid) {
-                agg_balance_reap(bcf->table, k);
-            }
-
-            ngx_shmtx_unlock(&bcf->shpool->mutex);
-        }
-    }
-
-    ev->log = ngx_cycle->log;
-    ngx_add_timer(ev, 1000);
 }

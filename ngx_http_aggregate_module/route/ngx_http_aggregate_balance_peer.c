@@ -13,6 +13,10 @@
 
 #define NGX_HTTP_AGGREGATE_BALANCE_DRAWS  4
 
+/* milliseconds between two looks for workers that are no more */
+
+#define NGX_HTTP_AGGREGATE_BALANCE_REAP   1000
+
 
 typedef struct {
     ngx_uint_t                          ordinal;
@@ -26,6 +30,9 @@ static ngx_int_t ngx_http_aggregate_balance_get(ngx_peer_connection_t *pc,
 static ngx_int_t ngx_http_aggregate_balance_pick(
     ngx_http_aggregate_balance_data_t *bp, ngx_peer_connection_t *pc,
     ngx_http_aggregate_balance_list_t *list);
+static ngx_uint_t ngx_http_aggregate_balance_hinted(
+    ngx_http_aggregate_balance_data_t *bp, ngx_peer_connection_t *pc,
+    ngx_uint_t *ordinal);
 static ngx_uint_t ngx_http_aggregate_balance_choose(
     ngx_http_aggregate_balance_data_t *bp,
     ngx_http_aggregate_balance_list_t *list, ngx_uint_t *ordinal);
@@ -113,6 +120,10 @@ ngx_http_aggregate_balance_get(ngx_peer_connection_t *pc, void *data)
     bp->cell = AGG_BALANCE_NONE;
     bp->probe = 0;
 
+    if (bp->start - bp->conf->reaped >= NGX_HTTP_AGGREGATE_BALANCE_REAP) {
+        ngx_http_aggregate_balance_reap(bp->conf);
+    }
+
     for ( ;; ) {
 
         peers = bp->rrp.peers;
@@ -194,7 +205,9 @@ ngx_http_aggregate_balance_pick(ngx_http_aggregate_balance_data_t *bp,
     }
 #endif
 
-    if (!ngx_http_aggregate_balance_choose(bp, list, &ordinal)) {
+    if (!ngx_http_aggregate_balance_hinted(bp, pc, &ordinal)
+        && !ngx_http_aggregate_balance_choose(bp, list, &ordinal))
+    {
         return NGX_BUSY;
     }
 
@@ -239,6 +252,31 @@ ngx_http_aggregate_balance_pick(ngx_http_aggregate_balance_data_t *bp,
 }
 
 
+/* the server that "sticky" wants, while it may be asked */
+
+static ngx_uint_t
+ngx_http_aggregate_balance_hinted(ngx_http_aggregate_balance_data_t *bp,
+    ngx_peer_connection_t *pc, ngx_uint_t *ordinal)
+{
+#if (NGX_HTTP_UPSTREAM_SID && !angie_version)
+
+    return pc->hint != NULL
+           && ngx_http_upstream_get_rr_peer_by_sid(&bp->rrp, pc->hint, ordinal,
+                                                   0)
+              != NULL;
+
+#else
+
+    (void) bp;
+    (void) pc;
+    (void) ordinal;
+
+    return 0;
+
+#endif
+}
+
+
 static ngx_uint_t
 ngx_http_aggregate_balance_choose(ngx_http_aggregate_balance_data_t *bp,
     ngx_http_aggregate_balance_list_t *list, ngx_uint_t *ordinal)
@@ -277,19 +315,26 @@ ngx_http_aggregate_balance_choose(ngx_http_aggregate_balance_data_t *bp,
 }
 
 
-/* draws two servers at random, and chooses the one with the lower cost */
+/*
+ * Draws two servers at random, and chooses the one with the lower cost.  One
+ * that fails is no match for a slow one: then there is a third.
+ */
 
 static void
 ngx_http_aggregate_balance_draw(ngx_http_aggregate_balance_data_t *bp,
     ngx_http_aggregate_balance_list_t *list, ngx_uint_t *ordinals,
     ngx_uint_t n, ngx_http_aggregate_balance_choice_t *choice)
 {
+    uint32_t             half, failing;
     uint64_t             random;
-    ngx_uint_t           i, k, drawn, first;
+    ngx_uint_t           i, k, drawn, first, second, offset;
     agg_balance_cell_t  *cell;
 
     drawn = 0;
     first = 0;
+    second = 0;
+    offset = 0;
+    failing = 0;
     random = 0;
 
     for (k = 0; n > 1 && k < NGX_HTTP_AGGREGATE_BALANCE_DRAWS; k++) {
@@ -297,12 +342,15 @@ ngx_http_aggregate_balance_draw(ngx_http_aggregate_balance_data_t *bp,
         /* one number is enough for two draws */
 
         random = (k & 1) ? random >> 32 : ngx_http_aggregate_balance_random();
+        half = (uint32_t) random;
 
-        if (drawn) {
-            i = (first + 1 + (uint32_t) random % (n - 1)) % n;
+        if (drawn == 0) {
+            i = half % n;
 
         } else {
-            i = (uint32_t) random % n;
+            offset = 1 + half % (n - drawn);
+            offset += (drawn == 2 && offset >= second);
+            i = (first + offset) % n;
         }
 
         if (!ngx_http_aggregate_balance_usable(bp, list, ordinals[i])) {
@@ -327,12 +375,22 @@ ngx_http_aggregate_balance_draw(ngx_http_aggregate_balance_data_t *bp,
 
         ngx_http_aggregate_balance_compare(bp, list, ordinals[i], choice);
 
-        if (drawn) {
+        if (drawn == 0) {
+            first = i;
+            failing = cell->failing;
+
+        } else if (drawn == 2 || n == 2 || failing == cell->failing) {
             return;
+
+        } else {
+            second = offset;
         }
 
-        drawn = 1;
-        first = i;
+        drawn++;
+    }
+
+    if (drawn == 2) {
+        return;
     }
 
     choice->found = 0;
@@ -697,4 +755,41 @@ ngx_http_aggregate_balance_random(void)
     state ^= state << 17;
 
     return state;
+}
+
+
+/*
+ * Takes back what workers had in flight that are no more.  There is no timer
+ * for it: whoever chooses a server or shows them looks before.
+ */
+
+void
+ngx_http_aggregate_balance_reap(ngx_http_aggregate_balance_srv_conf_t *bcf)
+{
+    uint32_t    pid;
+    ngx_uint_t  i;
+
+    bcf->reaped = ngx_current_msec;
+
+    if (bcf->shpool == NULL) {
+        return;
+    }
+
+    for (i = 0; i < AGG_BALANCE_WORKERS; i++) {
+        pid = bcf->table->workers[i];
+
+        if (pid == 0 || pid == (uint32_t) ngx_pid
+            || kill((ngx_pid_t) pid, 0) != -1 || ngx_errno != NGX_ESRCH)
+        {
+            continue;
+        }
+
+        ngx_shmtx_lock(&bcf->shpool->mutex);
+
+        if (bcf->table->workers[i] == pid) {
+            agg_balance_reap(bcf->table, (uint32_t) i);
+        }
+
+        ngx_shmtx_unlock(&bcf->shpool->mutex);
+    }
 }

@@ -147,6 +147,8 @@ ngx_http_aggregate_balance_rows(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
+    ngx_http_aggregate_balance_reap(bcf);
+
     ngx_http_upstream_rr_peers_wlock(peers);
 
     list = ngx_http_aggregate_balance_list(bcf, peers);

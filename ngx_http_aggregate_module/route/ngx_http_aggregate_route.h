@@ -79,6 +79,7 @@ typedef struct {
     ngx_slab_pool_t                    *shpool;         /* NULL: no zone */
     agg_balance_t                      *table;
     uint32_t                            worker;         /* our place in it */
+    ngx_msec_t                          reaped;         /* the dead, when */
 
     ngx_http_aggregate_balance_list_t   lists[2];       /* and backup */
 
@@ -117,6 +118,8 @@ ngx_int_t ngx_http_aggregate_balance_init_peer(ngx_http_request_t *r,
 ngx_http_aggregate_balance_list_t *ngx_http_aggregate_balance_list(
     ngx_http_aggregate_balance_srv_conf_t *bcf,
     ngx_http_upstream_rr_peers_t *peers);
+void ngx_http_aggregate_balance_reap(
+    ngx_http_aggregate_balance_srv_conf_t *bcf);
 
 /* ngx_http_aggregate_balance_status.c */
 

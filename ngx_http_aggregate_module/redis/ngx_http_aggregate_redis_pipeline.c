@@ -698,7 +698,7 @@ static void
 ngx_http_aggregate_redis_pipeline_closed(
     ngx_http_aggregate_redis_connection_t *conn, const char *why)
 {
-    ngx_queue_t                          *q;
+    ngx_queue_t                          *q, *next;
     ngx_http_aggregate_redis_op_t        *op;
     ngx_http_aggregate_redis_node_t      *node;
     ngx_http_aggregate_redis_pipeline_t  *pipeline;
@@ -720,12 +720,14 @@ ngx_http_aggregate_redis_pipeline_closed(
                   "connection to redis \"%V\" (%V) closed: %s",
                   &conn->redis->name, &node->name, why);
 
-    while (!ngx_queue_empty(&pipeline->ops)) {
+    /* nothing is added to it any more, nor is a single one removed */
 
-        q = ngx_queue_head(&pipeline->ops);
+    for (q = ngx_queue_head(&pipeline->ops);
+         q != ngx_queue_sentinel(&pipeline->ops);
+         q = next)
+    {
+        next = ngx_queue_next(q);
         op = ngx_queue_data(q, ngx_http_aggregate_redis_op_t, queue);
-
-        ngx_queue_remove(q);
 
         ngx_http_aggregate_redis_done(op, NGX_ERROR);
     }

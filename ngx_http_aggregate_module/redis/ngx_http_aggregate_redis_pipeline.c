@@ -213,6 +213,10 @@ ngx_http_aggregate_redis_pipeline_open(ngx_http_aggregate_redis_node_t *node)
         return NULL;
     }
 
+    /* requests wait for it, while an exiting worker waits for its timers */
+
+    conn->timer.cancelable = 0;
+
     return pipeline;
 }
 

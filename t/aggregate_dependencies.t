@@ -66,7 +66,10 @@ my @cases = (
     [ 'a pair of escapes', from('pair'), got('%F0%9F%98%80') ],
     [ 'a blank', from('blank'), got('a%20b') ],
     [ 'a percent sign', from('pct'), got('100%25') ],
-    [ 'a quote', from('q'), got('%22') ],
+    [ 'a quote', from('q'),
+
+      # nginx does not escape it before
+      got($t->older('1.21.1') ? '\\"' : '%22') ],
     [ 'a nested member', from('o.id'), got('in') ],
     [ 'an index', from('l[0]'), got('first') ],
     [ 'an index, a number', from('l[1]'), got('2') ],

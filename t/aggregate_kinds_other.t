@@ -158,6 +158,10 @@ sub one { return "200 complete {\"a\":$_[0],\"z\":1}" }
 
 my $failed = '200 partial:a {"z":1}';
 
+# nginx does not compare the lengths of these before
+my $cut = $t->older('1.19.1') ? '502 {"a":"invalid_json"}'
+                              : '502 {"a":"truncated"}';
+
 my @cases = (
     [ 'FastCGI', part('/f/ok'), one('{"f":1}') ],
     [ 'FastCGI, big', part('/f/big'), one($big) ],
@@ -176,13 +180,13 @@ my @cases = (
     [ 'SCGI', part('/s/ok'), one('{"c":1}') ],
     [ 'SCGI, big', part('/s/big'), one($big) ],
     [ 'SCGI, 503', part('/s/busy'), $failed ],
-    [ 'SCGI, cut', 'backend a /s/cut { }', '502 {"a":"truncated"}' ],
+    [ 'SCGI, cut', 'backend a /s/cut { }', $cut ],
     [ 'SCGI, closed', 'backend a /s/closed { }', '502 {"a":"connect"}' ],
 
     [ 'uwsgi', part('/u/ok'), one('{"c":1}') ],
     [ 'uwsgi, big', part('/u/big'), one($big) ],
     [ 'uwsgi, 503', part('/u/busy'), $failed ],
-    [ 'uwsgi, cut', 'backend a /u/cut { }', '502 {"a":"truncated"}' ],
+    [ 'uwsgi, cut', 'backend a /u/cut { }', $cut ],
     [ 'uwsgi, closed', 'backend a /u/closed { }', '502 {"a":"connect"}' ],
 
     [ 'memcached', part('/m/ok'), one('{"m":1}') ],

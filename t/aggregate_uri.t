@@ -15,6 +15,9 @@ use Harness::Aggregate;
 
 my $t = Harness->new(modules => ['ngx_http_aggregate_module']);
 
+# no path or argument has these; most of them nginx does not escape before
+my $raw = $t->older('1.21.1') ? qr/[#;]/ : qr/["<>\\^`{}|#;]/;
+
 my $b = $t->backend('b', '/' => '1', '/ok' => '1');
 my $json = JSON::PP->new->ascii->allow_nonref;
 
@@ -137,7 +140,7 @@ sub in_path {
         push @wrong, show($value) . ": asked for $q->{uri}"
             if join("\0", @segments) ne join("\0", @wanted)
                 || (defined $query ? $query : '-') ne $args
-                || $q->{uri} =~ /[^!-~]/ || $q->{uri} =~ /["<>\\^`{}|#;]/
+                || $q->{uri} =~ /[^!-~]/ || $q->{uri} =~ /$raw/
                 || $q->{head} =~ /^X-Evil/mi || $got ne '200 complete {"p":1}';
     }
 

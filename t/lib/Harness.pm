@@ -173,6 +173,16 @@ sub version {
 }
 
 
+# older('1.19.1'): this nginx is older than that
+sub older {
+    my ($self, $than) = @_;
+
+    my ($ours, $theirs) = map { sprintf '%03d%03d%03d', split /\./ }
+        $self->version, $than;
+    return $ours < $theirs;
+}
+
+
 sub testdir { return $_[0]{dir} }
 sub pid     { return $_[0]{pid} }
 

@@ -46,9 +46,11 @@ my @cases = (
              "max_body_size 1000; backend a /b/$_/1001 { }",
              '502 {"a":"too_large"}' ],
            [ "max_body_size 64k, $_, just within",
-             "max_body_size 64k; backend a /b/$_/65536 { }", got(65536) ],
+             "timeout 20s; max_body_size 64k;
+             backend a /b/$_/65536 { }", got(65536) ],
            [ "max_body_size 64k, $_, one more",
-             "max_body_size 64k; backend a /b/$_/65537 { }",
+             "timeout 20s; max_body_size 64k;
+             backend a /b/$_/65537 { }",
              '502 {"a":"too_large"}' ] } @ways),
 
     [ '1m by default, just within', 'backend a /b/n/1048576 { }',

@@ -46,7 +46,6 @@ serve($t,
                listen 127.0.0.1:%%PORT_tls%% ssl http2;
                ssl_certificate %%TESTDIR%%/cert.pem;
                ssl_certificate_key %%TESTDIR%%/key.pem;',
-    http => 'keepalive_requests 10000;',
     server => q{
         location /two { aggregate { backend a /b/1 { } backend b /b/0.1 { } } }
         location /long { aggregate { backend a /b/long { }

@@ -30,7 +30,7 @@ my $b = $t->backend('b',
     '/reset'   => { action => 'reset' },
     '/close'   => { action => 'close' },
     '/hang'    => { action => 'hang' },
-    '/bad'     => { raw => "HTTP/1.1 200 OK\r\n\x01: x\r\n\r\n" },
+    '/bad'     => { raw => "HTTP/1.1 200 OK\r\n\0: x\r\n\r\n" },
     '/cut'     => { body => 'x' x 1000, cut => 10 },
     '/chunk'   => { raw => "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
                          . "\r\n5\r\nhe" },

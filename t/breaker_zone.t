@@ -46,7 +46,6 @@ http {
         POLICY
     }
 
-    keepalive_requests  100000;
 
     server {
         listen       127.0.0.1:%%PORT_0%%;

@@ -58,7 +58,6 @@ http {
         listen 127.0.0.1:%%PORT_h3%% quic;
         ssl_certificate %%TESTDIR%%/cert.pem;
         ssl_certificate_key %%TESTDIR%%/key.pem;
-        keepalive_requests 10000;
         client_body_buffer_size 1k;
 
         location /two { aggregate { backend a /b/1 { } backend b /b/slow { } } }

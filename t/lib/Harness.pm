@@ -277,7 +277,9 @@ sub expand {
         "pid $dir/nginx.pid;", "error_log $dir/error.log $level;",
         $ENV{TEST_NGINX_GLOBALS} || '';
 
+    # by default it is 100 before 1.19.10
     my $http = join "\n", "access_log $dir/access.log;",
+        'keepalive_requests 100000;',
         map { "${_}_temp_path $dir/temp_$_;" }
             qw(client_body proxy fastcgi uwsgi scgi);
 

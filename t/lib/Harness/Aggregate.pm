@@ -67,8 +67,6 @@ sub configuration {
     my (%o) = @_;
 
     my $http = $o{http} || '';
-    $http .= "\n    keepalive_requests 10000;" if $http !~ /keepalive_requests/;
-
     my $main = $o{main} || '';
     my $server = $o{server} || '';
     my $listen = $o{listen} || 'listen 127.0.0.1:%%PORT_0%%;';

@@ -79,6 +79,8 @@ static ngx_int_t ngx_http_aggregate_buffer_write(
     ngx_http_aggregate_buffer_ctx_t *ctx);
 static void ngx_http_aggregate_buffer_use_file(
     ngx_http_aggregate_buffer_ctx_t *ctx);
+static void ngx_http_aggregate_buffer_give_up_file(
+    ngx_http_aggregate_buffer_ctx_t *ctx);
 static void ngx_http_aggregate_buffer_cleanup(void *data);
 static void *ngx_http_aggregate_buffer_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_aggregate_buffer_create_loc_conf(ngx_conf_t *cf);
@@ -484,6 +486,8 @@ ngx_http_aggregate_buffer_write_handler(ngx_event_t *ev)
         ngx_log_error(NGX_LOG_ERR, c->log, 0,
                       "an answer stays in memory, as its temporary file "
                       "could not be written");
+
+        ngx_http_aggregate_buffer_give_up_file(ctx);
     }
 
     /* while "limit_rate" delays the request, its timer wakes it */
@@ -563,6 +567,26 @@ ngx_http_aggregate_buffer_use_file(ngx_http_aggregate_buffer_ctx_t *ctx)
     ctx->whole = 1;
 
     ctx->release(ctx->data);
+}
+
+
+/* the file is deleted with the request; a full disk needs the room at once */
+
+static void
+ngx_http_aggregate_buffer_give_up_file(ngx_http_aggregate_buffer_ctx_t *ctx)
+{
+    ngx_file_t  *file;
+
+    file = &ctx->file->file;
+
+    if (file->fd == NGX_INVALID_FILE) {
+        return;
+    }
+
+    if (ftruncate(file->fd, 0) == -1) {
+        ngx_log_error(NGX_LOG_CRIT, file->log, ngx_errno,
+                      "ftruncate() \"%V\" failed", &file->name);
+    }
 }
 
 

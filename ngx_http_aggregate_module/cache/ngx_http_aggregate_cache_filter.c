@@ -20,6 +20,7 @@ static ngx_int_t ngx_http_aggregate_cache_not_modified(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
 static void ngx_http_aggregate_cache_preconditions(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
+static void ngx_http_aggregate_cache_allow_ranges(ngx_http_request_t *r);
 static void ngx_http_aggregate_cache_precedence(ngx_http_request_t *r);
 static void ngx_http_aggregate_cache_hit_for_miss_header(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
@@ -121,6 +122,12 @@ ngx_http_aggregate_cache_take_header(ngx_http_request_t *r,
 
     } else if (ctx->serve.hit) {
         ngx_http_aggregate_cache_precedence(r);
+
+    } else if (r->method == NGX_HTTP_HEAD
+               && r->headers_out.status == NGX_HTTP_OK)
+    {
+        ngx_http_aggregate_cache_precedence(r);
+        r->disable_not_modified = 0;
     }
 
     if (ctx->refresh) {
@@ -293,8 +300,6 @@ static void
 ngx_http_aggregate_cache_preconditions(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx)
 {
-    ngx_uint_t  allowed;
-
     if (ctx->refresh) {
         return;
     }
@@ -316,9 +321,16 @@ ngx_http_aggregate_cache_preconditions(ngx_http_request_t *r,
 
     r->disable_not_modified = 0;
 
-    if (ctx->serve.replace) {
-        return;
+    if (!ctx->serve.replace) {
+        ngx_http_aggregate_cache_allow_ranges(r);
     }
+}
+
+
+static void
+ngx_http_aggregate_cache_allow_ranges(ngx_http_request_t *r)
+{
+    ngx_uint_t  allowed;
 
     allowed = r->allow_ranges;
 
@@ -351,8 +363,9 @@ ngx_http_aggregate_cache_precedence(ngx_http_request_t *r)
 
 
 /*
- * The backend has got the range of the client, as the last response was too
- * large.  If this one is, too, the hit-for-miss mark is renewed.
+ * The backend has got the range of the client, as the last response was not
+ * stored.  If it has sent the whole response, nginx's filters apply the range.
+ * If the response is too large, the hit-for-miss mark is renewed.
  */
 
 static void
@@ -367,6 +380,12 @@ ngx_http_aggregate_cache_hit_for_miss_header(ngx_http_request_t *r,
 
     ctx->pass = 0;
     ctx->backend_status = r->headers_out.status;
+
+    if (r->headers_out.status == NGX_HTTP_OK) {
+        ngx_http_aggregate_cache_precedence(r);
+        r->disable_not_modified = 0;
+        ngx_http_aggregate_cache_allow_ranges(r);
+    }
 
     size = r->headers_out.content_length_n;
 

@@ -139,6 +139,8 @@ sub check_c {
             if $pure && $raw[$i] =~ /^\s*#\s*include\s*[<"]ngx_/;
 
         complain($n, '// comment') if $line =~ m{//};
+        complain($n, "a comment begins with \"$1\"")
+            if $raw[$i] =~ m{^\s*/?\*\s(of|what|that|it)\s};
         complain($n, 'commented-out code') if $raw[$i] =~ /^\s*#if\s+0\b/;
 
         next if $line =~ /^\s*#/;

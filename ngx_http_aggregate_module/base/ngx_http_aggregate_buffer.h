@@ -5,8 +5,8 @@
  *
  * Who has composed such an answer, of one request, in memory, calls
  * ngx_http_aggregate_buffer_set() and then sends header and body as usual, the
- * whole body with one call of ngx_http_output_filter().  Once the file has all
- * that is left, release(data) is called: it frees what the buffers of the
+ * whole body with one call of ngx_http_output_filter().  Once the file has
+ * all that is left, release(data) is called: it frees what the buffers of the
  * answer pointed to.
  */
 

@@ -3,11 +3,11 @@
  * Large answers and slow clients.
  *
  * The filter passes a large answer on in pieces, each in the same small
- * buffer, and only as the filters behind it take them.  With the first piece
- * that is not taken, whoever is to blame (the client, "limit_rate", HTTP/2's
- * window), the rest is written to a temporary file, a little in each turn of
- * the event loop.  Then the memory is given back, and the file goes on as one
- * buffer, which nginx sends as it sends any file.
+ * buffer, and only as the filters behind it take them.  With the first
+ * piece that is not taken, whoever is to blame (the client, "limit_rate",
+ * HTTP/2's window), the rest is written to a temporary file, a little in each
+ * turn of the event loop.  Then the memory is given back, and the file goes on
+ * as one buffer, which nginx sends as it sends any file.
  *
  * Where the file can not be written, the answer stays in memory.
  */

@@ -32,8 +32,8 @@ ngx_http_request_t *ngx_http_aggregate_detached_create(ngx_http_request_t *r,
     const char *action);
 
 /*
- * At configuration time: who is told of each that is made, and of the request
- * that it is made for; NULL: nobody.
+ * At configuration time: who is told of each that is made, and of the
+ * request that it is made for; NULL: nobody.
  */
 typedef void (*ngx_http_aggregate_detached_pt)(ngx_http_request_t *fr,
     ngx_http_request_t *r);

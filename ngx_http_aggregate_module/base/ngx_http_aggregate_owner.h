@@ -20,8 +20,8 @@
 extern ngx_http_post_subrequest_pt  ngx_http_aggregate_owner_handler;
 
 /*
- * The time, in the terms of ngx_current_msec, when the owner of a request, or
- * of one above it, gives it up.  0: there is none, or it has no deadline.
+ * The time, in the terms of ngx_current_msec, when the owner of a request,
+ * or of one above it, gives it up.  0: there is none, or it has no deadline.
  */
 extern ngx_uint_t  (*ngx_http_aggregate_owner_deadline)(
     ngx_http_request_t *r, ngx_msec_t *deadline);

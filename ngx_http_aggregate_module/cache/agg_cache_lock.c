@@ -8,10 +8,10 @@
  * so "the slot still has my token" is a plain read that needs no lock, and
  * a waiter cannot take a later fetch for the one it waits for.
  *
- * A hit-for-miss mark says that the response for a key was not stored, so
- * that requests for it do not wait for each other.  The table of marks has one
- * place for each hash: a newer mark replaces an older one, a lost mark costs
- * one wait, and a hash that two keys share costs a fetch.
+ * A hit-for-miss mark says that the response for a key was not stored,
+ * so that requests for it do not wait for each other.  The table of marks has
+ * one place for each hash: a newer mark replaces an older one, a lost mark
+ * costs one wait, and a hash that two keys share costs a fetch.
  */
 
 

@@ -32,8 +32,8 @@
      + AGG_CACHE_PURGE_TAGS)
 
 /*
- * Milliseconds for which clients do not wait for each other after a response
- * that was not stored, and after an error
+ * Milliseconds for which clients do not wait for each other after a
+ * response that was not stored, and after an error
  */
 #define NGX_HTTP_AGGREGATE_CACHE_HIT_FOR_MISS        60000
 #define NGX_HTTP_AGGREGATE_CACHE_HIT_FOR_MISS_ERROR  1000

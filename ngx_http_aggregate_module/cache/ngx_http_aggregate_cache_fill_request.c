@@ -123,8 +123,8 @@ ngx_http_aggregate_cache_prepare_request(ngx_http_request_t *r,
 
 
 /*
- * The original headers: a response from the cache is subject to the conditions
- * of the client, and another location may need all of them.
+ * The original headers: a response from the cache is subject to the
+ * conditions of the client, and another location may need all of them.
  */
 
 void

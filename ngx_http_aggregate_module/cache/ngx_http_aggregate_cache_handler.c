@@ -265,7 +265,7 @@ ngx_http_aggregate_cache_run(ngx_http_request_t *r,
 
             if (ctx->refresh) {
 
-                /* it has the entry, and the lock of this node */
+                /* the refresh has the entry, and the lock of this node */
 
                 ctx->state = NGX_HTTP_AGGREGATE_CACHE_FLEET_LOCK;
                 break;

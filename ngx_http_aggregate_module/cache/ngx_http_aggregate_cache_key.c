@@ -4,10 +4,10 @@
  *
  * One URI may select several responses in ways that it does not show: by named
  * locations, by "if" blocks, by servers with one name and different addresses,
- * and by rewrites of several URIs to one.  A response that was stored by way
- * of one location must not be served in another, which may have other access
- * rules, so the location is a part of the key.  The scheme and host that the
- * client claims are, too, as backends build links from them.
+ * and by rewrites of several URIs to one.  A response that was stored by
+ * way of one location must not be served in another, which may have other
+ * access rules, so the location is a part of the key.  The scheme and host that
+ * the client claims are, too, as backends build links from them.
  */
 
 

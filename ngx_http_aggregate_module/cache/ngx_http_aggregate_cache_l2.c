@@ -204,7 +204,7 @@ ngx_http_aggregate_cache_l2_read(ngx_http_request_t *r,
         != 0)
     {
 
-        /* it may have been written by another version of this module */
+        /* another version of this module may have written it */
 
         if (ctx->lookup.data.len > 4
             && ngx_memcmp(ctx->lookup.data.data, "AGC", 3) == 0

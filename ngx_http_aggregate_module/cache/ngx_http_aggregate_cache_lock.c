@@ -7,9 +7,9 @@
  * notifies the worker, when the owner's process has died, or when the time is
  * over; in the latter case it takes the lock over.
  *
- * The owner then acquires the lock of the fleet, a key in Redis.  The owners
- * of other nodes try again in short intervals until there is an entry, or no
- * lock.  The key expires much earlier than a fetch may end, and its owner
+ * The owner then acquires the lock of the fleet, a key in Redis.  The
+ * owners of other nodes try again in short intervals until there is an entry,
+ * or no lock.  The key expires much earlier than a fetch may end, and its owner
  * extends it: a node that dies delays the others for the rest of that time
  * only.  When the response turns out not to be storable, the value of the key
  * becomes a hit-for-miss mark, and all others go to the backend at once.

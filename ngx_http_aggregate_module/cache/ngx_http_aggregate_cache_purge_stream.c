@@ -4,9 +4,9 @@
  * stream in Redis.  One worker of each node reads the stream and marks the
  * hashes of the events in shared memory.
  *
- * An entry in Redis has the epoch of the stream, and the place in it at which
- * it was fetched.  The marks of a node are sufficient to check the entry as
- * long as the node has read the stream of that epoch since that place.
+ * An entry in Redis has the epoch of the stream, and the place in it at
+ * which it was fetched.  The marks of a node are sufficient to check the entry
+ * as long as the node has read the stream of that epoch since that place.
  */
 
 

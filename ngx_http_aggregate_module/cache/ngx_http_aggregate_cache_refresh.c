@@ -53,7 +53,7 @@ ngx_http_aggregate_cache_refresh(ngx_http_request_t *r,
 
     (void) ngx_atomic_fetch_add(&ctx->zone->sh->refreshes, 1);
 
-    /* it runs after the client has got its response */
+    /* the refresh runs after the client has got its response */
 
     ngx_http_aggregate_detached_start(fr);
 }

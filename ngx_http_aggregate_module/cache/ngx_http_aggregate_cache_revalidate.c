@@ -233,8 +233,8 @@ ngx_http_aggregate_cache_owner_handler(ngx_http_request_t *r, void *data,
 
 
 /*
- * whether the stored entry takes the place of the response that nginx makes
- * of a code, whose header passes the filter after this
+ * whether the stored entry takes the place of the response that nginx
+ * makes of a code, whose header passes the filter after this
  */
 
 static ngx_uint_t

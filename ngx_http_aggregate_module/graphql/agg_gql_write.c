@@ -116,8 +116,8 @@ agg_gql_exec_write(agg_gql_exec_t *e)
 
 
 /*
- * Fields of scalars whose values are copied, or become strings, or null: most
- * of all.  Stops before the first of another kind.
+ * Fields of scalars whose values are copied, or become strings, or null:
+ * most of all.  Stops before the first of another kind.
  */
 
 static agg_rc_e

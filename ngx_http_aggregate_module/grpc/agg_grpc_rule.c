@@ -361,7 +361,7 @@ agg_grpc_template_literal(agg_grpc_template_t *t, int nested)
         t->pos++;
     }
 
-    /* what follows the last colon of the last segment is a verb */
+    /* a verb follows the last colon of the last segment */
 
     if (t->pos == t->end && colon != NULL && !nested) {
         t->pos = colon;

@@ -1,7 +1,7 @@
 
 /*
- * Fields of a request message from strings: variables of a path, parameters
- * of a query.
+ * Fields of a request message from strings: variables of a path,
+ * parameters of a query.
  *
  * A message is made of pieces, one after the other in one buffer, which every
  * reader of protobuf merges: the body's first, then those of the parameters,

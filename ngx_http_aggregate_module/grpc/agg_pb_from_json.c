@@ -16,7 +16,7 @@
 
 #define AGG_PB_MODEST  16384
 
-/* what may be read a second time for the type of an Any */
+/* the bytes that may be read twice to find the type of an Any */
 
 #define AGG_PB_LOOK(len)  ((len) * 4 + 4096)
 

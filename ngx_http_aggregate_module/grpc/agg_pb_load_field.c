@@ -403,8 +403,8 @@ agg_pb_finish_oneofs(agg_pb_loader_t *l, agg_pb_message_t *m)
 
 
 /*
- * A JSON name that is the name of another field belongs to the latter; one
- * that two fields have, as proto2 allows, to the first of them.
+ * A JSON name that is the name of another field belongs to the latter;
+ * one that two fields have, as proto2 allows, to the first of them.
  */
 
 static agg_rc_e

@@ -243,8 +243,8 @@ agg_pb_print_digits(u_char *p, const char *digits, int n, int point)
 /*
  * The number of digits; n is positive.  Schubfach: the interval of what reads
  * back as n, multiplied by four and a power of ten, has one or two integers of
- * the length that is wanted; products are rounded to odd, so that comparisons
- * of them are exact.
+ * the length that is wanted; products are rounded to odd, so that
+ * comparisons of them are exact.
  */
 
 static int
@@ -276,8 +276,8 @@ agg_pb_shortest(double n, int single, char *digits, int *point)
     }
 
     /*
-     * Logarithms, rounded down, of a power of two, or of 3/4 of it, and of one
-     * of ten; what is added and taken away keeps them positive.
+     * Logarithms, rounded down, of a power of two, or of 3/4 of it, and of
+     * one of ten; what is added and taken away keeps them positive.
      */
 
     k = (int) (((int64_t) exponent * 1262611 - (closer ? 524031 : 0)

@@ -183,7 +183,7 @@ agg_rc_e agg_pb_print_raw(agg_pb_printer_t *w, const char *text, size_t len);
 #define agg_pb_print_text(w, text)                                           \
     agg_pb_print_raw(w, text, sizeof(text) - 1)
 
-/* of a field that is not there */
+/* the default value of a missing field */
 
 agg_rc_e agg_pb_print_default(agg_pb_printer_t *w, const agg_pb_field_t *f);
 

@@ -159,8 +159,8 @@ agg_pb_open_members(agg_pb_printer_t *w, const agg_pb_message_t *m,
 
 
 /*
- * Writes {"@type":"..." and gives the message that has to follow, with an entry
- * of its bytes; *m is NULL when all was written.
+ * Writes {"@type":"..." and gives the message that has to follow, with an
+ * entry of its bytes; *m is NULL when all was written.
  */
 
 static agg_rc_e

@@ -291,7 +291,7 @@ agg_pb_print_string(agg_pb_printer_t *w, const u_char *p, const u_char *end,
 
         } else {
 
-            /* what is behind the string is mostly of the input, too */
+            /* the input mostly goes on behind the string */
 
             if (p >= w->base && p < w->limit && w->limit - p >= AGG_BLOCK) {
                 memcpy(dst, p, AGG_BLOCK);

@@ -112,7 +112,7 @@ agg_pb_print_wire(agg_pb_printer_t *w, agg_pb_frame_t *frame)
             }
         }
 
-        /* what was opened is on top now */
+        /* the opened message is on top now */
 
         return rc;
     }

@@ -10,7 +10,7 @@
 #define AGG_GRPC_RETRY_INFO  "google.rpc.RetryInfo"
 #define AGG_GRPC_DEBUG_INFO  "google.rpc.DebugInfo"
 
-/* of the retry delay; a larger one is not sent as Retry-After */
+/* a retry delay above this is not sent as Retry-After */
 
 #define AGG_GRPC_MAX_DELAY   INT64_C(315576000000)
 

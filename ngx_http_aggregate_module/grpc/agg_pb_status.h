@@ -60,8 +60,8 @@ agg_grpc_code_e agg_grpc_code_of_http(unsigned status);
 
 /*
  * Decodes grpc-message; len bytes at dst suffice, and dst may be src.  A bad
- * escape stays as it is.  The result may be any bytes: agg_json_escape() writes
- * what is not UTF-8 as U+FFFD.
+ * escape stays as it is.  The result may be any bytes: agg_json_escape()
+ * writes what is not UTF-8 as U+FFFD.
  */
 
 size_t agg_grpc_message(u_char *dst, const u_char *src, size_t len);

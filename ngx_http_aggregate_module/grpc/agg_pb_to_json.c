@@ -68,7 +68,7 @@ agg_pb_to_json(const agg_pb_pool_t *pool, const agg_pb_message_t *m,
 
     agg_pb_keys_init(&w.keys, out->mem, print->key);
 
-    /* what the JSON of most messages takes */
+    /* enough for the JSON of most messages */
 
     if (wire->len < AGG_PB_MODEST) {
         (void) agg_buf_reserve(out, wire->len * 2 + AGG_PB_NUMBER * 2);
@@ -80,7 +80,7 @@ agg_pb_to_json(const agg_pb_pool_t *pool, const agg_pb_message_t *m,
 
     if (rc != AGG_OK && rc != AGG_NOMEM && w.in_order) {
 
-        /* what fails may be overridden by what comes later */
+        /* a later field may override one that fails */
 
         w.in_order = 0;
 

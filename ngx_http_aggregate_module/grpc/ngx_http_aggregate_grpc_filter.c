@@ -39,7 +39,7 @@ ngx_http_aggregate_grpc_header_filter(ngx_http_request_t *r)
 
     if (ctx && ctx->ws) {
 
-        /* that of the handshake has gone */
+        /* the header of the handshake has been sent */
 
         r->header_sent = 1;
         r->header_only = !ctx->header_in;

@@ -279,8 +279,8 @@ ngx_http_aggregate_grpc_choose_single(ngx_http_aggregate_grpc_ctx_t *ctx,
 
 /*
  * The path as the client sent it, so that an encoded slash is no separator.
- * nginx chose the location by the decoded one, without "." and "..": a path
- * that has them could meet a rule of another location, and is refused.
+ * nginx chose the location by the decoded one, without "." and "..": a
+ * path that has them could meet a rule of another location, and is refused.
  */
 
 static ngx_int_t

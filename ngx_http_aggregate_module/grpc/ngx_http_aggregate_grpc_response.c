@@ -194,7 +194,7 @@ ngx_http_aggregate_grpc_stream_header(ngx_http_aggregate_grpc_ctx_t *ctx)
 
     if (r->header_only) {
 
-        /* that is all of it */
+        /* this is the whole body */
 
         ctx->ended = 1;
         u->length = 0;

@@ -12,7 +12,7 @@
 #include "ngx_http_aggregate_grpc.h"
 
 
-/* what a request lends to its call while that is created */
+/* the parts of a request that its call borrows during its creation */
 
 typedef struct {
     ngx_str_t                   uri;
@@ -267,8 +267,8 @@ ngx_http_aggregate_grpc_process_header(ngx_http_request_t *r)
     if (ctx->status != NGX_HTTP_OK) {
 
         /*
-         * Control frames that wait to be sent, such as the acknowledgement
-         * of SETTINGS, would go to the next server instead
+         * Control frames that wait to be sent, such as the
+         * acknowledgement of SETTINGS, would go to the next server instead
          */
 
         (void) ctx->output_filter(r, NULL);
@@ -611,8 +611,8 @@ ngx_http_aggregate_grpc_result(ngx_http_aggregate_grpc_ctx_t *ctx)
 
 
 /*
- * A header that is held was sent, as far as nginx knows.  Where it fails now,
- * it makes its special response after all, which error_page may take.
+ * A header that is held was sent, as far as nginx knows.  Where it fails
+ * now, it makes its special response after all, which error_page may take.
  */
 
 static void

@@ -1,8 +1,8 @@
 
 /*
  * Streams of gRPC both ways over a WebSocket.  The handshake is answered before
- * the backend has said anything.  The client's frames are the body of a request
- * that has no end: a filter of that body makes messages of them.
+ * the backend has said anything.  The client's frames are the body of a
+ * request that has no end: a filter of that body makes messages of them.
  */
 
 #include "ngx_http_aggregate_grpc.h"
@@ -231,7 +231,7 @@ ngx_http_aggregate_grpc_ws_foreign(ngx_http_aggregate_grpc_ctx_t *ctx,
 }
 
 
-/* what the path and the query make, where the input is no stream */
+/* the message of the path and the query, if the input is no stream */
 
 static ngx_int_t
 ngx_http_aggregate_grpc_ws_message(ngx_http_aggregate_grpc_ctx_t *ctx)

@@ -16,11 +16,11 @@
  * Only brackets, literals, exponents and escapes are walked one by one, with a
  * bit of a stack for each container: whether it is an object.  Characters that
  * are not ASCII and numbers are checked in the blocks that have any.  A block
- * ends before a scalar, an escape or a character that may go on behind it, so
- * that none of these is ever cut.
+ * ends before a scalar, an escape or a character that may go on behind it,
+ * so that none of these is ever cut.
  *
- * The core never fails: what it does not understand it leaves to the machine
- * of agg_scan.c, from a place where that can go on.
+ * The core never fails: what it does not understand it leaves to the
+ * machine of agg_scan.c, from a place where that can go on.
  *
  * Cost:     200 instructions a block with AVX2, and 20 for each bracket, 30 for
  *           its literals and 20 for its fractions.

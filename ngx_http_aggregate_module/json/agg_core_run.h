@@ -1,7 +1,8 @@
 
 /*
- * The core itself, once for each kind of vectors: included with the functions
- * of agg_chunk_*.h, by the names that AGG_CORE makes, and AGG_CORE_TARGET.
+ * The core itself, once for each kind of vectors: included with the
+ * functions of agg_chunk_*.h, by the names that AGG_CORE makes, and
+ * AGG_CORE_TARGET.
  */
 
 

@@ -664,7 +664,7 @@ agg_scan_byte(agg_scan_t *s, const u_char *p)
 }
 
 
-/* what stands between names and values; 0 when a value starts */
+/* skips the bytes between names and values; 0 when a value starts */
 
 static int
 agg_scan_mark(agg_scan_t *s, u_char c)

@@ -228,7 +228,7 @@ void ngx_http_aggregate_status_init_process(
 ngx_int_t ngx_http_aggregate_status_respond(ngx_http_request_t *r,
     ngx_http_aggregate_metrics_text_t *texts, ngx_uint_t n);
 
-/* what others know: the text of their own pages */
+/* the text of the pages of other modules */
 
 typedef enum {
     NGX_HTTP_AGGREGATE_STATUS_SPLITS = 0,

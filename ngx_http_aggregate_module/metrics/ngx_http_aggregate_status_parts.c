@@ -1,5 +1,5 @@
 
-/* what the operator's page shows of the cache, of splits and of balancers */
+/* the operator's page: the cache, splits and balancers */
 
 
 #include "ngx_http_aggregate_metrics.h"

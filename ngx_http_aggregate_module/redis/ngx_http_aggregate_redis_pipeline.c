@@ -5,8 +5,8 @@
  *
  * A command without a reply in time has failed, and its reply is discarded
  * when it comes; an idle connection with pending replies is closed.  After
- * some failures in a row the server is down, and no worker sends commands to
- * it until one of them has got the reply to a PING in time.
+ * some failures in a row the server is down, and no worker sends commands
+ * to it until one of them has got the reply to a PING in time.
  */
 
 

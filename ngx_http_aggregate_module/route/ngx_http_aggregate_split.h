@@ -108,8 +108,8 @@ ngx_int_t ngx_http_aggregate_split_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 
 /*
- * The version of the split of that number, as r has it: of a client request,
- * what was chosen; of a subrequest, what it has read itself.  *name is
+ * The version of the split of that number, as r has it: of a client
+ * request, what was chosen; of a subrequest, what it has read itself.  *name is
  * "gateway.split.NAME".  NGX_DECLINED: it has none; NGX_DONE: no such split.
  */
 ngx_int_t ngx_http_aggregate_split_chosen(ngx_http_request_t *r,

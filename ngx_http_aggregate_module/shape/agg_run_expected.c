@@ -1,5 +1,5 @@
 
-/* what the grammar of JSON allows at the byte where a run stopped */
+/* the bytes that the grammar of JSON allows where a run stopped */
 
 #include "agg_shape.h"
 #include "agg_run.h"

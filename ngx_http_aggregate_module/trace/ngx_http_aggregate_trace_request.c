@@ -120,7 +120,7 @@ ngx_http_aggregate_trace_lookup(ngx_http_request_t *r)
 }
 
 
-/* what the context of a client request and of a refresh have in common */
+/* the common part of the contexts of a client request and of a refresh */
 
 void
 ngx_http_aggregate_trace_start(ngx_http_request_t *r,

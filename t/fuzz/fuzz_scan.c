@@ -1,8 +1,8 @@
 
 /*
  * The scanner: in one piece, in pieces as the first byte says, and in single
- * bytes it must give the same answer, with every kind of its core; members of
- * what is valid must add up.
+ * bytes it must give the same answer, with every kind of its core; the
+ * members of a valid document must add up.
  * sources: json/agg_scan.c json/agg_json.c json/agg_write.c
  */
 

@@ -38,7 +38,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 
-/* what an input allocates; the schema is made once, and stays */
+/* the memory of one input; the schema is made once, and stays */
 
 static void          *blocks[1 << 16];
 static unsigned       nblocks;

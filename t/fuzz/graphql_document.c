@@ -33,7 +33,7 @@ static mem_block_t       kept;
 static const agg_gql_limits_t  limits = { 2000, 20, 50, 20, 3000 };
 
 
-/* what the schema is made of is set aside, not to be freed with the rest */
+/* the memory of the schema is set aside, not to be freed with the rest */
 
 static void
 prepare(void)

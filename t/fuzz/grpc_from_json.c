@@ -1,7 +1,7 @@
 
 /*
- * JSON to wire: a byte of flags, then the text.  What is accepted prints, and
- * what was printed is read as the same bytes once more.
+ * JSON to wire: a byte of flags, then the text.  What is accepted prints,
+ * and what was printed is read as the same bytes once more.
  * sources: grpc/agg_pb.c grpc/agg_pb_wire.c grpc/agg_pb_desc.c
  * sources: grpc/agg_pb_load.c grpc/agg_pb_load_field.c
  * sources: grpc/agg_pb_load_service.c grpc/agg_pb_builtin.c

@@ -1,5 +1,5 @@
 
-/* what the unit tests of the aggregate room share */
+/* the common part of the unit tests of the aggregate room */
 
 #ifndef _AGGREGATE_CHECK_H_INCLUDED_
 #define _AGGREGATE_CHECK_H_INCLUDED_

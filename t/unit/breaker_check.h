@@ -1,5 +1,5 @@
 
-/* what the unit tests of the breaker share */
+/* the common part of the unit tests of the breaker */
 
 
 #ifndef _BREAKER_CHECK_H_INCLUDED_

@@ -382,7 +382,7 @@ test_waiting(void)
     rig.m.now += 29999;
     play(&rig, "r", "the probe's client sends its body");
 
-    /* it took too long: another one gets its place, nothing has failed */
+    /* the probe took too long: another one gets its place, nothing failed */
 
     rig.m.now += 1;
     check(acquire(&rig, &other) == BRK_PROBE, "another probe");

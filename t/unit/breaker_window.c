@@ -75,7 +75,7 @@ list_sum(list_t *l, brk_msec_t now, brk_sum_t *sum)
 }
 
 
-/* of an ideal window that slides by the millisecond */
+/* the count of an ideal window that slides by the millisecond */
 
 static uint64_t
 calls_since(list_t *l, brk_msec_t now, brk_msec_t time)

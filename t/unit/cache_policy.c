@@ -159,7 +159,7 @@ static const row_t  rows[] = {
            GET|AGG_CACHE_RESP_REQ_NO_STORE, 200, "max-age=60"),
       CONF_NONE, NO(REQUEST) },
 
-    /* what does not parse: the strictest reading */
+    /* a value that does not parse has the strictest reading */
 
     { RESP("malformed: a semicolon", GET, 200, "max-age=60; private"),
       CONF_NONE, NO(PRIVATE) },

@@ -39,7 +39,7 @@ check_path(const char *uri, const char *merged, const char *whole)
 
     len = strlen(uri);
 
-    /* of their exact sizes, for ASan */
+    /* the buffers have their exact sizes, for ASan */
 
     src = malloc(len + (len == 0));
     dst = malloc(len + (len == 0));

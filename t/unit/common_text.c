@@ -1,7 +1,7 @@
 
 /*
- * The ground floor: escapes, the nearest name, SipHash, origins, the output
- * that grows, Prometheus' formats.
+ * The ground floor: escapes, the nearest name, SipHash, origins, the
+ * output that grows, Prometheus' formats.
  */
 
 #include "gw_origin.h"
@@ -579,7 +579,7 @@ main(void)
               "%lu bytes, another key", (unsigned long) hashes[i].n);
     }
 
-    /* of no bytes with the key 00 01 ... 0f, as in other implementations */
+    /* no bytes, the key 00 01 ... 0f: the value of other implementations */
 
     check(gw_siphash(published, data, 0) == 0xabac0158050fc4dc, "a vector");
 

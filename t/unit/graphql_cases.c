@@ -1,7 +1,7 @@
 
 /*
- * What a schema may not be, and where; values as backends get them; documents
- * that are meant to be expensive; memory that ends anywhere.
+ * What a schema may not be, and where; values as backends get them;
+ * documents that are meant to be expensive; memory that ends anywhere.
  * sources: graphql/agg_gql.c graphql/agg_gql_lex.c graphql/agg_gql_parse.c
  * sources: graphql/agg_gql_parse_sdl.c graphql/agg_gql_names.c
  * sources: graphql/agg_gql_schema.c graphql/agg_gql_prelude.c

@@ -246,7 +246,7 @@ test_websocket(void)
 }
 
 
-/* of the built-in types */
+/* the built-in types */
 
 static void
 test_merge(void)

@@ -20,7 +20,7 @@
 #define CORE_DOCUMENTS  600
 
 
-/* what it must agree with: recursive, byte by byte, written for the eye */
+/* the reference: recursive, byte by byte, written for the eye */
 
 typedef struct {
     const u_char  *data;

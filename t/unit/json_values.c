@@ -109,7 +109,7 @@ iterators(void)
     iterate(deep, "a=[{\"b\":\"]}\\\"\\\\\"},[[1,2],{}]]|c=-1.5e3|d={\"e\":\"a "
             "string of more than thirty-two bytes } ] \\\" and more\"}|");
 
-    /* what is cut or garbled gives nonsense, and comes to an end */
+    /* input that is cut or garbled gives nonsense, and comes to an end */
 
     for (len = 0; len < sizeof(deep); len++) {
         for (i = 0; i < 4; i++) {

@@ -73,7 +73,7 @@ slots(void)
               == cases[i].slot, "slot", cases[i].key);
     }
 
-    /* of {} and {{bar}}: the whole, and "{bar" */
+    /* the tags of {} and {{bar}} are the whole, and "{bar" */
 
     check(agg_redis_slot((const u_char *) "foo{}{bar}", 10)
           != agg_redis_slot((const u_char *) "bar", 3), "empty", "{}");

@@ -506,7 +506,7 @@ run_refused(void)
         mem_free_all();
     }
 
-    /* what looks like a contradiction and is none */
+    /* this looks like a contradiction and is none */
 
     statements_init(&st);
     statements_of(&st, "rename a b; rename x.a b; rename *.c b; rename y[].d "

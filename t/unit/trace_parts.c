@@ -1,7 +1,7 @@
 
 /*
- * Contexts, ids, ratios, spans as OTLP, and a collector's answers, in pieces
- * of any size.
+ * Contexts, ids, ratios, spans as OTLP, and a collector's answers, in
+ * pieces of any size.
  *
  * sources: trace/agg_trace.c trace/agg_otlp.c trace/agg_http_reply.c
  */

@@ -12,6 +12,10 @@
 static ngx_int_t ngx_http_aggregate_cache_header_filter(ngx_http_request_t *r);
 static ngx_http_aggregate_rare ngx_int_t ngx_http_aggregate_cache_take_header(
     ngx_http_request_t *r, ngx_http_aggregate_cache_ctx_t *ctx);
+static void ngx_http_aggregate_cache_header_seen(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
+static void ngx_http_aggregate_cache_unfilled_header(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_aggregate_cache_aborted_header(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_aggregate_cache_fill_header(ngx_http_request_t *r,
@@ -83,29 +87,7 @@ ngx_http_aggregate_cache_take_header(ngx_http_request_t *r,
         ngx_http_set_ctx(r, ctx, ngx_http_aggregate_cache_module);
     }
 
-    if (ctx->serve.header_seen) {
-
-        /*
-         * a second header replaces the first one, and neither response is
-         * stored
-         */
-
-        if (ctx->store.capturing) {
-            ngx_http_aggregate_cache_fill_refuse(ctx, AGG_CACHE_NO_INCOMPLETE,
-                                                 0);
-        }
-
-        ctx->serve.replace = 0;
-    }
-
-    ctx->serve.header_seen = 1;
-
-    if (ctx->invalidate
-        && r->headers_out.status >= NGX_HTTP_OK
-        && r->headers_out.status < NGX_HTTP_BAD_REQUEST)
-    {
-        ngx_http_aggregate_cache_invalidate(ctx);
-    }
+    ngx_http_aggregate_cache_header_seen(r, ctx);
 
     if (ctx->fill.active) {
         rc = ngx_http_aggregate_cache_fill_header(r, ctx);
@@ -117,17 +99,8 @@ ngx_http_aggregate_cache_take_header(ngx_http_request_t *r,
         ngx_http_aggregate_cache_owner_restore(r, ctx);
         ngx_http_aggregate_cache_preconditions(r, ctx);
 
-    } else if (ctx->pass) {
-        ngx_http_aggregate_cache_hit_for_miss_header(r, ctx);
-
-    } else if (ctx->serve.hit) {
-        ngx_http_aggregate_cache_precedence(r);
-
-    } else if (r->method == NGX_HTTP_HEAD
-               && r->headers_out.status == NGX_HTTP_OK)
-    {
-        ngx_http_aggregate_cache_precedence(r);
-        r->disable_not_modified = 0;
+    } else {
+        ngx_http_aggregate_cache_unfilled_header(r, ctx);
     }
 
     if (ctx->refresh) {
@@ -166,6 +139,57 @@ ngx_http_aggregate_cache_take_header(ngx_http_request_t *r,
     }
 
     return rc;
+}
+
+
+static void
+ngx_http_aggregate_cache_header_seen(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx)
+{
+    if (ctx->serve.header_seen) {
+
+        /*
+         * a second header replaces the first one, and neither response is
+         * stored
+         */
+
+        if (ctx->store.capturing) {
+            ngx_http_aggregate_cache_fill_refuse(ctx, AGG_CACHE_NO_INCOMPLETE,
+                                                 0);
+        }
+
+        ctx->serve.replace = 0;
+    }
+
+    ctx->serve.header_seen = 1;
+
+    if (ctx->invalidate
+        && r->headers_out.status >= NGX_HTTP_OK
+        && r->headers_out.status < NGX_HTTP_BAD_REQUEST)
+    {
+        ngx_http_aggregate_cache_invalidate(ctx);
+    }
+}
+
+
+/* the header of a response that this request will not store */
+
+static void
+ngx_http_aggregate_cache_unfilled_header(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx)
+{
+    if (ctx->pass) {
+        ngx_http_aggregate_cache_hit_for_miss_header(r, ctx);
+
+    } else if (ctx->serve.hit) {
+        ngx_http_aggregate_cache_precedence(r);
+
+    } else if (r->method == NGX_HTTP_HEAD
+               && r->headers_out.status == NGX_HTTP_OK)
+    {
+        ngx_http_aggregate_cache_precedence(r);
+        r->disable_not_modified = 0;
+    }
 }
 
 

@@ -36,6 +36,8 @@ static ngx_int_t ngx_http_aggregate_cache_start(ngx_http_request_t *r,
     ngx_http_aggregate_cache_conf_t *conf);
 static ngx_int_t ngx_http_aggregate_cache_run(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
+static ngx_int_t ngx_http_aggregate_cache_run_l2(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_aggregate_cache_found(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_aggregate_cache_fetch(ngx_http_request_t *r,
@@ -298,72 +300,12 @@ ngx_http_aggregate_cache_run(ngx_http_request_t *r,
                                            : NGX_HTTP_AGGREGATE_CACHE_L2_GET;
             break;
 
-        case NGX_HTTP_AGGREGATE_CACHE_L2_GET:
-
-            rc = ngx_http_aggregate_cache_l2_get(r, ctx);
-
-            ctx->state = (rc == NGX_AGAIN) ? NGX_HTTP_AGGREGATE_CACHE_L2_REPLY
-                                           : NGX_HTTP_AGGREGATE_CACHE_FETCH;
-
-            if (rc != NGX_DECLINED) {
-                return rc;
-            }
-
-            break;
-
-        case NGX_HTTP_AGGREGATE_CACHE_L2_REPLY:
-
-            rc = ngx_http_aggregate_cache_l2_reply(r, ctx);
-
-            if (rc == NGX_OK) {
-                ngx_http_aggregate_cache_lock_release(ctx, 0);
-                return ngx_http_aggregate_cache_found(r, ctx);
-            }
-
-            if (rc != NGX_DECLINED) {
-                return rc;
-            }
-
-            /* a request waits for one time-out of Redis at most */
-
-            ctx->state = (ctx->l2.rc == NGX_ERROR)
-                         ? NGX_HTTP_AGGREGATE_CACHE_FETCH
-                         : NGX_HTTP_AGGREGATE_CACHE_FLEET_LOCK;
-            break;
-
-        case NGX_HTTP_AGGREGATE_CACHE_FLEET_LOCK:
-
-            rc = ngx_http_aggregate_cache_fleet_lock(r, ctx);
-
-            ctx->state = (rc == NGX_AGAIN)
-                         ? NGX_HTTP_AGGREGATE_CACHE_FLEET_REPLY
-                         : NGX_HTTP_AGGREGATE_CACHE_FETCH;
-
-            if (rc != NGX_DECLINED) {
-                return rc;
-            }
-
-            break;
-
-        case NGX_HTTP_AGGREGATE_CACHE_FLEET_REPLY:
-
-            rc = ngx_http_aggregate_cache_fleet_reply(r, ctx);
-
-            if (rc == NGX_AGAIN || rc == NGX_ERROR) {
-                ctx->state = NGX_HTTP_AGGREGATE_CACHE_FLEET_LOCK;
-                return rc;
-            }
-
-            ctx->state = (rc == NGX_OK) ? NGX_HTTP_AGGREGATE_CACHE_L2_REPLY
-                                        : NGX_HTTP_AGGREGATE_CACHE_FETCH;
-            break;
-
         case NGX_HTTP_AGGREGATE_CACHE_FETCH:
 
             ctx->state = NGX_HTTP_AGGREGATE_CACHE_DONE;
             return ngx_http_aggregate_cache_fetch(r, ctx);
 
-        default: /* NGX_HTTP_AGGREGATE_CACHE_DONE */
+        case NGX_HTTP_AGGREGATE_CACHE_DONE:
 
             if (!ctx->refetch.restarted) {
                 return NGX_DECLINED;
@@ -372,7 +314,79 @@ ngx_http_aggregate_cache_run(ngx_http_request_t *r,
             ctx->refetch.restarted = 0;
             ctx->state = NGX_HTTP_AGGREGATE_CACHE_FETCH;
             break;
+
+        default: /* Redis */
+
+            rc = ngx_http_aggregate_cache_run_l2(r, ctx);
+
+            if (rc != NGX_DECLINED) {
+                return rc;
+            }
+
+            break;
         }
+    }
+}
+
+
+/* the states that need Redis; NGX_DECLINED: the next state is to be run */
+
+static ngx_int_t
+ngx_http_aggregate_cache_run_l2(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx)
+{
+    ngx_int_t  rc;
+
+    switch (ctx->state) {
+
+    case NGX_HTTP_AGGREGATE_CACHE_L2_GET:
+
+        rc = ngx_http_aggregate_cache_l2_get(r, ctx);
+
+        ctx->state = (rc == NGX_AGAIN) ? NGX_HTTP_AGGREGATE_CACHE_L2_REPLY
+                                       : NGX_HTTP_AGGREGATE_CACHE_FETCH;
+        return rc;
+
+    case NGX_HTTP_AGGREGATE_CACHE_L2_REPLY:
+
+        rc = ngx_http_aggregate_cache_l2_reply(r, ctx);
+
+        if (rc == NGX_OK) {
+            ngx_http_aggregate_cache_lock_release(ctx, 0);
+            return ngx_http_aggregate_cache_found(r, ctx);
+        }
+
+        if (rc == NGX_DECLINED) {
+
+            /* a request waits for one time-out of Redis at most */
+
+            ctx->state = (ctx->l2.rc == NGX_ERROR)
+                         ? NGX_HTTP_AGGREGATE_CACHE_FETCH
+                         : NGX_HTTP_AGGREGATE_CACHE_FLEET_LOCK;
+        }
+
+        return rc;
+
+    case NGX_HTTP_AGGREGATE_CACHE_FLEET_LOCK:
+
+        rc = ngx_http_aggregate_cache_fleet_lock(r, ctx);
+
+        ctx->state = (rc == NGX_AGAIN) ? NGX_HTTP_AGGREGATE_CACHE_FLEET_REPLY
+                                       : NGX_HTTP_AGGREGATE_CACHE_FETCH;
+        return rc;
+
+    default: /* NGX_HTTP_AGGREGATE_CACHE_FLEET_REPLY */
+
+        rc = ngx_http_aggregate_cache_fleet_reply(r, ctx);
+
+        if (rc == NGX_AGAIN || rc == NGX_ERROR) {
+            ctx->state = NGX_HTTP_AGGREGATE_CACHE_FLEET_LOCK;
+            return rc;
+        }
+
+        ctx->state = (rc == NGX_OK) ? NGX_HTTP_AGGREGATE_CACHE_L2_REPLY
+                                    : NGX_HTTP_AGGREGATE_CACHE_FETCH;
+        return NGX_DECLINED;
     }
 }
 

@@ -4,16 +4,16 @@
  *
  * The statements of a block are a table of nginx's own commands:
  *
- *     #define NGX_HTTP_AGGREGATE_NAME_CONF  NGX_HTTP_AGGREGATE_BLOCK_CONF
+ *     #define NGX_HTTP_AGGREGATE_REDIS_CONF  NGX_HTTP_AGGREGATE_BLOCK_CONF
  *
- *     static ngx_command_t  ngx_http_aggregate_name_statements[] = {
+ *     static ngx_command_t  ngx_http_aggregate_redis_statements[] = {
  *
  *         { ngx_string("timeout"),
- *           NGX_HTTP_AGGREGATE_NAME_CONF|NGX_CONF_TAKE1,
+ *           NGX_HTTP_AGGREGATE_REDIS_CONF|NGX_CONF_TAKE1,
  *           ngx_http_aggregate_set_msec,
  *           NGX_HTTP_AGGREGATE_CONF_OFFSET,
- *           offsetof(ngx_http_aggregate_name_t, timeout),
- *           &ngx_http_aggregate_name_bounds },
+ *           offsetof(ngx_http_aggregate_redis_t, timeout),
+ *           &ngx_http_aggregate_redis_bounds },
  *
  *           ngx_null_command
  *     };
@@ -21,18 +21,18 @@
  * The directive of the block has that table in "post", and its setter gives
  * the structure to fill, which the setters of the statements get as conf:
  *
- *     { ngx_string("aggregate_name"),
+ *     { ngx_string("aggregate_redis"),
  *       NGX_HTTP_MAIN_CONF|NGX_CONF_BLOCK|NGX_CONF_TAKE1,
- *       ngx_http_aggregate_name,
+ *       ngx_http_aggregate_redis,
  *       NGX_HTTP_MAIN_CONF_OFFSET,
  *       0,
- *       ngx_http_aggregate_name_statements },
+ *       ngx_http_aggregate_redis_statements },
  *
  *     static char *
- *     ngx_http_aggregate_name(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ *     ngx_http_aggregate_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
  *     {
  *         ...
- *         rv = ngx_http_aggregate_parse_block(cf, cmd, name);
+ *         rv = ngx_http_aggregate_parse_block(cf, cmd, redis);
  *         if (rv != NGX_CONF_OK) {
  *             return rv;
  *         }
@@ -50,8 +50,8 @@
  * last entry without a name, which stands in the place of ngx_null_command:
  *
  *         { ngx_null_string,
- *           NGX_HTTP_AGGREGATE_NAME_CONF|NGX_CONF_ANY,
- *           ngx_http_aggregate_name_other,
+ *           NGX_HTTP_AGGREGATE_REDIS_CONF|NGX_CONF_ANY,
+ *           ngx_http_aggregate_redis_other,
  *           NGX_HTTP_AGGREGATE_CONF_OFFSET,
  *           0,
  *           NULL }
@@ -62,7 +62,7 @@
  *
  * A statement that nobody knows is an error with file, line and the nearest
  * known name, or the block that it belongs to.  docs.t knows the block of
- * NGX_HTTP_AGGREGATE_NAME_CONF as "aggregate_name".
+ * NGX_HTTP_AGGREGATE_REDIS_CONF as "aggregate_redis".
  */
 
 

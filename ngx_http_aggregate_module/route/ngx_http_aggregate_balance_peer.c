@@ -316,8 +316,8 @@ ngx_http_aggregate_balance_choose(ngx_http_aggregate_balance_data_t *bp,
 
 
 /*
- * Draws two servers at random, and chooses the one with the lower cost.  One
- * that fails is no match for a slow one: then there is a third.
+ * Draws two servers at random, and chooses the one with the lower cost.
+ * One that fails is no match for a slow one: then there is a third.
  */
 
 static void

@@ -50,15 +50,24 @@ says()
 }
 
 
-misfit()
+# repack FROM TO SED...: another package of the same files
+repack()
 {
     local from=$1 to=$2
+    shift 2
 
-    dpkg-deb -R "$from" /root/misfit/tree
-    sed -i -e 's/nginx-abi-[^, ]*/nginx-abi-9.9.9-1/' \
-           -e 's/^Version: .*/Version: 9.9.9-1/' /root/misfit/tree/DEBIAN/control
-    dpkg-deb -b /root/misfit/tree "$to" >/dev/null
-    rm -rf /root/misfit/tree
+    rm -rf /root/repack
+    dpkg-deb -R "$from" /root/repack
+    sed -i "$@" /root/repack/DEBIAN/control
+    dpkg-deb -b /root/repack "$to" >/dev/null
+    rm -rf /root/repack
+}
+
+
+misfit()
+{
+    repack "$1" "$2" -e 's/nginx-abi-[^, ]*/nginx-abi-9.9.9-1/' \
+                     -e 's/^Version: .*/Version: 9.9.9-1/'
 }
 
 
@@ -141,12 +150,14 @@ check "nothing is left" bash -c \
 
 # the packages
 
-./build.sh deb $old || exit 1
-rm -rf /root/old /root/new
-cp -r build/deb /root/old
-
 ./build.sh deb || exit 1
+rm -rf /root/old /root/new
+mkdir /root/old
 cp -r build/deb /root/new
+
+for path in /root/new/*.deb; do
+    repack "$path" "/root/old/${path##*/}" "s/^Version: .*/Version: $old/"
+done
 
 apt purge 'libnginx-mod-http-aggregate' 'libnginx-mod-http-breaker' \
     >/dev/null 2>&1
@@ -190,12 +201,15 @@ rm -f $conf
 check "apt removes" apt remove libnginx-mod-http-aggregate \
     libnginx-mod-http-breaker
 check "nginx is content without them" nginx -t
-check "no link is left" bash -c \
-    "! ls /etc/nginx/modules-enabled/ | grep -e aggregate -e breaker"
+check "no link is left that nginx follows" bash -c \
+    "! ls /etc/nginx/modules-enabled/*.conf | grep -e aggregate -e breaker"
 check "no module is left" bash -c \
     "! ls /usr/lib/nginx/modules/ | grep -e aggregate -e http_breaker"
 check "apt purges" apt purge libnginx-mod-http-aggregate \
     libnginx-mod-http-breaker
+check "nothing is left" bash -c \
+    "! ls /etc/nginx/modules-enabled/ /usr/share/nginx/modules-available/ \
+          /usr/lib/nginx/modules/ | grep -e aggregate -e breaker"
 
 nginx -s stop
 

@@ -38,6 +38,7 @@ my $b = $t->backend('b', '/t/' => sub {
 }, '/rest' => { body => '"rest"', delay => slow(2) });
 
 my $at = 'hedge ' . int(slow(0.05) * 1000) . 'ms';
+my $own = int(slow(0.4) * 1000) . 'ms';
 my $n = 0;
 
 sub row {
@@ -86,7 +87,7 @@ my @cases = (
         '200 complete {"a":"fast"}', 2),
 );
 
-$t->plan(@cases + 31);
+$t->plan(@cases + 34);
 
 serve($t, cases => \@cases,
     http => q{
@@ -105,6 +106,9 @@ serve($t, cases => \@cases,
                 $at max=100%; } } }
         location = /two { aggregate { timeout 20s;
             backend a /b/t/two/hang/fast { $at max=100%; }
+            backend b /b/rest { } } }
+        location = /own { aggregate { timeout 20s;
+            backend a /b/t/own/hang/hang { $at max=100%; timeout $own; }
             backend b /b/rest { } } }
         location = /share { aggregate { timeout 20s;
             backend a /b/t/\$arg_n/late/late { $at max=25%; } } }
@@ -143,6 +147,14 @@ $c->request(GET => '/two');
 ok(aborted('/t/two/hang/fast', 1), 'while another part runs on');
 ok(!$c->readable(0), 'which is not there yet');
 is($c->response->body, '{"a":"fast","b":"rest"}', 'then the answer');
+
+# a part's own deadline
+
+$c = $t->connect;
+$c->request(GET => '/own');
+ok(aborted('/t/own/hang/hang', 2), 'both are cancelled at its deadline');
+ok(!$c->readable(0), 'while another part runs on');
+is($c->response->body, '{"b":"rest"}', 'then the answer');
 
 is(http_get('/any?n=d&what=hang&then=hang')->status, 504, 'a deadline');
 ok(aborted('/t/d/hang/hang', 2), 'both are cancelled');

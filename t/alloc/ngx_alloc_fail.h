@@ -3,7 +3,7 @@
  * Allocations that fail.  "./build.sh alloc" includes this before each
  * source of the modules, so that the ones made by them, and none of nginx's
  * own, fail in a worker: one of so many as a file says, which the test writes.
- * See t/fuzz/alloc.t.
+ * See t/alloc/alloc.t.
  */
 
 #ifndef _NGX_ALLOC_FAIL_H_INCLUDED_

@@ -1004,7 +1004,9 @@ verb_mutants()
         [ ! -e "$top/$name" ] || cp -a "$top/$name" "$tree/" || exit 1
     done
 
+    # the nginx with sanitizers is not built again for them
     BUILD_DIR=$build/mutants/build CI='' \
+        ASAN_BASE=${ASAN_BASE:-$build/asan} \
         perl "$tree/t/mutants/run.pl" "$tree" "$@"
 }
 

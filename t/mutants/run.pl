@@ -16,8 +16,8 @@
 #     - the old lines, as they stand
 #     + the new lines
 #
-# The test is a file of t/, or "unit NAME".  The old lines must be there just
-# once; their indentation does not count.
+# The test is a file of t/, "unit NAME", or "alloc SECONDS SEED".  The old lines
+# must be there just once; their indentation does not count.
 
 use strict;
 use warnings;
@@ -190,7 +190,8 @@ sub builds {
 sub run_test {
     my ($test) = @_;
 
-    return quiet("$tree/build.sh", split ' ', $test) if $test =~ /^unit /;
+    return quiet("$tree/build.sh", split ' ', $test)
+        if $test =~ /^(?:unit|alloc) /;
     return quiet("$tree/build.sh", 'test', $test);
 }
 

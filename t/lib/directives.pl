@@ -105,8 +105,13 @@ sub vscode {
                                quote($e->{link}), 'null') . ']';
     }
 
+    my %about = map { /^\| `\$(\w+)` \| (.*?) \|$/gm }
+        map { $r->{pages}{$_} } sort keys %{ $r->{pages} };
+
     for my $name (sort keys %{ $r->{variables} }) {
-        push @rows, '[' . join(', ', 3, quote("\$$name"), '""',
+        my $about = defined $about{$name} ? $about{$name} : '';
+
+        push @rows, '[' . join(', ', 3, quote("\$$name"), quote($about),
                                $modules{$r->{variables}{$name}}, 'null',
                                '""', 'null') . ']';
     }

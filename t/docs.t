@@ -118,8 +118,11 @@ for my $name (sort keys %variables) {
 
 is($versions[0], $now, 'CHANGES begins with the version of the modules');
 
+# all at once, and one by one to find those that are wrong
+my ($all_right) = try_all_examples();
+
 for my $entry (@entries) {
-    my ($ok, $output) = try_example($entry);
+    my ($ok, $output) = $all_right ? (1) : try_example($entry);
 
     ok($ok, "example: $entry->{name} in $entry->{page}")
         or diag("$output\n$entry->{example}");
@@ -340,6 +343,9 @@ sub try_block {
         [ 'upstream u {', '}' ],
     );
 
+    # most begin with what tells where they stand
+    @around = @around[1, 0, 2 .. 5] if $text =~ /^\s*location /;
+
     my ($best, $reached) = ('', -1);
 
     for my $around (@around) {
@@ -354,44 +360,73 @@ sub try_block {
 }
 
 
-# what an example may be put into, by its context
+# an example in each of its contexts
 sub try_example {
     my ($entry) = @_;
     my $text = $entry->{example};
 
-    my $redis = $text =~ /^\s*(?:server|sentinel) |\bserver / ? ''
-              : $text =~ /sentinel_/ ? '' : 'server 127.0.0.1;';
+    for my $context (@{ $entry->{contexts} }) {
+        my ($before, $after) = example_around($text, $context, '');
+        return (0, "no such context: $context") if !defined $before;
+
+        my ($ok, $output) = try_in($text, $before, $after, prelude($text));
+        return ($ok, "$context: $output") if !$ok;
+    }
+
+    return (1, '');
+}
+
+
+# all of them in one configuration: they define what they name
+sub try_all_examples {
+    my (@first, @then);
+
+    for my $i (0 .. $#entries) {
+        my $text = $entries[$i]{example};
+        my @contexts = @{ $entries[$i]{contexts} };
+
+        for my $context (@contexts) {
+            my ($before, $after) = example_around($text, $context, $i);
+            return 0 if !defined $before;
+
+            my $list = "@contexts" eq 'http' ? \@first : \@then;
+            push @$list, "$before\n$text\n$after\n";
+        }
+    }
+
+    return try_in(join('', @first, @then), '', '', '');
+}
+
+
+# what an example may be put into; the names are unique by "n"
+sub example_around {
+    my ($text, $context, $n) = @_;
+
+    my $redis = $text =~ /\bserver |\bsentinel / ? '' : 'server 127.0.0.1;';
     my $version = $text =~ /^ramp/ ? '' : '50% v2;';
 
     my %around = (
         http     => [ '', '' ],
         server   => [ 'server {', '}' ],
         location => [ 'server { location / {', '} }' ],
-        upstream => [ 'upstream u { zone u 128k; server 127.0.0.1:1;', '}' ],
+        upstream => [ "upstream u$n { zone u$n 128k; server 127.0.0.1:1;",
+                      '}' ],
         aggregate => [ 'server { location / { aggregate {'
                        . ' backend user /user { }', '} } }' ],
         backend  => [ 'server { location / { aggregate {'
                       . ' backend user /user { } backend cart /cart { }'
                       . ' backend b /b {', '} } } }' ],
-        aggregate_shape  => [ 'aggregate_shape s {', '}' ],
-        aggregate_redis  => [ "aggregate_redis r { $redis", '}' ],
-        aggregate_split  => [ 'aggregate_split $v key=$remote_addr'
+        aggregate_shape  => [ "aggregate_shape s$n {", '}' ],
+        aggregate_redis  => [ "aggregate_redis r$n { $redis", '}' ],
+        aggregate_split  => [ "aggregate_split \$v$n key=\$remote_addr"
                               . " zone=splits { $version", '* v1; }' ],
         aggregate_graphql => [ 'server { location / {'
                                . ' aggregate_graphql shop.graphql {',
                                '} } }' ],
-        breaker_policy   => [ 'breaker_policy p {', '}' ],
+        breaker_policy   => [ "breaker_policy p$n {", '}' ],
     );
 
-    for my $context (@{ $entry->{contexts} }) {
-        return (0, "no such context: $context") if !$around{$context};
-
-        my ($ok, $output) = try_in($text, @{ $around{$context} },
-                                   prelude($text));
-        return ($ok, "$context: $output") if !$ok;
-    }
-
-    return (1, '');
+    return @{ $around{$context} || [] };
 }
 
 

@@ -36,6 +36,8 @@ my $port = Harness::free_port();
 # where an nginx before 1.19.5 writes its errors cannot be said to it
 my $errors = `$env{NGINX} -h 2>&1` =~ /-e filename/ ? '-e stderr' : '';
 
+Bench::describe_grpc();
+
 for my $name (@stock) {
     my $peer = peer($name);
     my $place = Bench::lay_out($peer, scenario('AGG3', $peer));

@@ -401,14 +401,22 @@ sub backends {
 }
 
 
-# what gRPC needs is made by protoc: a descriptor, and a message
-sub start_grpc {
-    my $google = "$top/t/data/grpc";
-    my ($set, $wire) = ("$work/fixtures/shop.pb", "$work/fixtures/grpc1.bin");
-    my @protoc = ('protoc', "-I$bench/grpc", "-I$google");
+# the descriptors of gRPC; returns the command that has made them
+sub describe_grpc {
+    my @protoc = ('protoc', "-I$bench/grpc", "-I$top/t/data/grpc");
 
-    system(@protoc, '--include_imports', "--descriptor_set_out=$set",
-           'shop.proto') == 0 or die "no protoc\n";
+    mkpath("$work/fixtures");
+    system(@protoc, '--include_imports',
+           "--descriptor_set_out=$work/fixtures/shop.pb", 'shop.proto') == 0
+        or die "no protoc\n";
+
+    return @protoc;
+}
+
+
+sub start_grpc {
+    my $wire = "$work/fixtures/grpc1.bin";
+    my @protoc = describe_grpc();
 
     my $encode = "@protoc --encode=bench.v1.Article shop.proto";
     my $message = `$encode <$bench/grpc/article.txtpb` or die "no message\n";

@@ -439,6 +439,58 @@ test_many(void)
 }
 
 
+/*
+ * Messages in each other, each with a field behind the one that has the next:
+ * all would be printed again, and what is in them so many times.
+ */
+
+static void
+test_disorder(void)
+{
+    char             want[8000];
+    unsigned         depth, i;
+    agg_rc_e         rc;
+    agg_buf_t        out;
+    agg_str_t        wire;
+    agg_pb_print_t   print;
+    agg_pb_fault_e   fault;
+
+    memset(&print, 0, sizeof(print));
+
+    for (depth = 0; depth < 90; depth++) {
+        wire = join(text(14, "a text of some length"), number(1, 7));
+
+        for (i = 0; i < depth; i++) {
+            wire = join(wrap(19, wire), number(1, i + 1));
+        }
+
+        want[0] = '\0';
+
+        for (i = depth; i > 0; i--) {
+            snprintf(want + strlen(want), 40, "{\"fInt32\":%u,\"fKinds\":",
+                     i);
+        }
+
+        strcat(want, "{\"fInt32\":7,\"fString\":\"a text of some length\"}");
+
+        for (i = 0; i < depth; i++) {
+            strcat(want, "}");
+        }
+
+        agg_buf_init(&out, &mem, 1 << 24);
+
+        rc = agg_pb_to_json(pool, message(KINDS), NULL, &wire, &print, &out,
+                            &fault);
+
+        check(rc == AGG_OK && agg_buf_used(&out) == strlen(want)
+              && memcmp(out.start, want, strlen(want)) == 0,
+              "depth %u: %.*s", depth, (int) agg_buf_used(&out), out.start);
+
+        mem_free_all();
+    }
+}
+
+
 static void
 test_numbers(void)
 {
@@ -541,6 +593,7 @@ main(void)
     test_service();
     test_memory();
     test_many();
+    test_disorder();
     test_numbers();
     test_status();
 

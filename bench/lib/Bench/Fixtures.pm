@@ -213,7 +213,7 @@ sub article_message {
         tags => [ qw(lamp brass reading dimmer) ],
         imageUrl => 'https://cdn.example.org/articles/lmp-0042-br/'
             . 'front-1200.webp',
-        weightKg => 1.85, related => [ 7001, 7013, 7044, 7051 ],
+        weightKg => 1.75, related => [ 7001, 7013, 7044, 7051 ],
         maker => { name => 'Lumière & Fils SARL', country => 'FR',
                    founded => 1927 },
         note => 'Ships within two days; no delivery to islands. Returns are'

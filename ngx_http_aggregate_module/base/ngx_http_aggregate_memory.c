@@ -177,7 +177,13 @@ ngx_http_aggregate_memory_alloc(ngx_pool_t *pool, size_t size)
 void *
 ngx_http_aggregate_memory_take(ngx_pool_t *pool, size_t size)
 {
-#if !(NGX_DEBUG_PALLOC)
+#if (NGX_DEBUG_PALLOC)
+
+    /* each allocation stands alone, so that an overrun is seen */
+
+    return ngx_palloc(pool, size);
+
+#else
 
     u_char      *p;
     ngx_pool_t  *block;
@@ -190,7 +196,7 @@ ngx_http_aggregate_memory_take(ngx_pool_t *pool, size_t size)
         return p;
     }
 
-#endif
-
     return NULL;
+
+#endif
 }

@@ -83,7 +83,6 @@ ngx_http_aggregate_start(ngx_http_request_t *r)
 static ngx_http_aggregate_ctx_t *
 ngx_http_aggregate_create_ctx(ngx_http_request_t *r)
 {
-    size_t                          size;
     ngx_uint_t                      i;
     ngx_http_aggregate_ctx_t       *ctx;
     ngx_http_aggregate_part_t      *part;
@@ -105,19 +104,18 @@ ngx_http_aggregate_create_ctx(ngx_http_request_t *r)
     ctx->nparts = alcf->block->backends.nelts;
     ctx->waiting = ctx->nparts;
 
-    size = ctx->nparts * sizeof(ngx_http_aggregate_part_t);
-
-    ctx->parts = ngx_http_aggregate_memory_alloc(r->pool, size);
+    ctx->parts = ngx_http_aggregate_memory_alloc(r->pool,
+                             ctx->nparts * sizeof(ngx_http_aggregate_part_t));
     if (ctx->parts == NULL) {
         return NULL;
     }
-
-    ngx_memzero(ctx->parts, size);
 
     backends = alcf->block->backends.elts;
 
     for (i = 0; i < ctx->nparts; i++) {
         part = &ctx->parts[i];
+
+        ngx_memzero(part, sizeof(ngx_http_aggregate_part_t));
 
         part->ctx = ctx;
         part->conf = backends[i];

@@ -3,6 +3,7 @@
  * A part of the answer: when it starts, what it is asked for, how it ends.
  */
 
+#include "ngx_http_aggregate_memory.h"
 #include "ngx_http_aggregate_module.h"
 
 
@@ -244,7 +245,8 @@ ngx_http_aggregate_each_elements(ngx_http_aggregate_part_t *part,
 
     part->elements = ngx_pcalloc(pool,
                                  n * sizeof(ngx_http_aggregate_fetch_t *));
-    part->fetches = ngx_pcalloc(pool, n * sizeof(ngx_http_aggregate_fetch_t));
+    part->fetches = ngx_http_aggregate_memory_alloc(pool,
+                                      n * sizeof(ngx_http_aggregate_fetch_t));
 
     if (join == NULL || part->elements == NULL || part->fetches == NULL) {
         return NGX_ERROR;
@@ -280,6 +282,8 @@ ngx_http_aggregate_each_fetch(ngx_http_aggregate_part_t *part,
 
     fs = part->ctx->fetches;
     fetch = &part->fetches[part->nfetches++];
+
+    ngx_memzero(fetch, sizeof(ngx_http_aggregate_fetch_t));
 
     ngx_http_aggregate_part_fetch(part, fetch);
 

@@ -212,7 +212,10 @@ ngx_http_aggregate_fetch_hash(ngx_http_aggregate_fetch_t *fetch)
     key[1] = fetch->join->key;
 
     key[0] = gw_siphash(key, fetch->uri.data, fetch->uri.len);
-    key[0] = gw_siphash(key, fetch->args.data, fetch->args.len);
+
+    if (fetch->args.len) {
+        key[0] = gw_siphash(key, fetch->args.data, fetch->args.len);
+    }
 
     if (fetch->body_set) {
         key[0] = gw_siphash(key, fetch->body.data, fetch->body.len);

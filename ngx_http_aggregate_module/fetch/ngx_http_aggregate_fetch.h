@@ -30,9 +30,10 @@
  * for the last time.  If fs->cancelled is set the user neither answers nor
  * finalizes: the engine does, and ignores what it returns.
  *
- * Memory is of the client request's pool, but for bodies, which have a pool of
- * their own, until the request ends or ngx_http_aggregate_fetches_release(); a
- * fetch is its user's, who keeps it until the request ends.
+ * Memory is of the client request's pool, but for large bodies, which have a
+ * pool of their own, until the request ends or
+ * ngx_http_aggregate_fetches_release(); a fetch is its user's, who keeps it
+ * until the request ends.
  */
 
 #ifndef _NGX_HTTP_AGGREGATE_FETCH_H_INCLUDED_
@@ -364,8 +365,11 @@ struct ngx_http_aggregate_fetches_s {
     ngx_http_aggregate_limits_t     *limits;
     ngx_http_aggregate_fetches_pt    handler;
     void                            *data;      /* the user's */
-    ngx_pool_t                      *pool;      /* for the bodies */
-    agg_mem_t                       *mem;       /* the same */
+    agg_mem_t                       *mem;       /* for values */
+    agg_mem_t                        values;
+    agg_mem_t                       *large;     /* of the pool */
+    ngx_pool_t                      *pool;      /* for large ones, or NULL */
+    size_t                           small;     /* bytes of small ones */
 
     ngx_http_aggregate_fetch_root_t *root;
     ngx_http_aggregate_try_t        *parent;    /* whose body this becomes */

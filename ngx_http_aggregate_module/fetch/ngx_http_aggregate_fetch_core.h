@@ -89,6 +89,10 @@ ngx_http_aggregate_reason_e ngx_http_aggregate_sink_finish(
     ngx_http_aggregate_try_t *t);
 void ngx_http_aggregate_sink_error(ngx_http_aggregate_try_t *t);
 
+/* ngx_http_aggregate_values.c */
+
+void ngx_http_aggregate_values_init(ngx_http_aggregate_fetches_t *fs);
+
 /* ngx_http_aggregate_fetch_headers.c */
 
 ngx_int_t ngx_http_aggregate_set_headers(ngx_http_request_t *sr,

@@ -15,19 +15,15 @@
 
 /*
  * The bytes that a subrequest through "proxy_pass" takes from the request's
- * pool, and its value from that of the fetches; the number of subrequests that
- * get them at once, at most; the bytes that the answer takes besides
+ * pool, with its value; the number of subrequests that get them at once, at
+ * most; the bytes that the answer takes besides
  */
 
-#define NGX_HTTP_AGGREGATE_POOL_SIZE    16384
-#define NGX_HTTP_AGGREGATE_ROOM_SIZE    16384
-#define NGX_HTTP_AGGREGATE_VALUE_SIZE   4096
+#define NGX_HTTP_AGGREGATE_ROOM_SIZE    20480
 #define NGX_HTTP_AGGREGATE_ROOMS        32
 #define NGX_HTTP_AGGREGATE_ANSWER_SIZE  16384
 
 
-static ngx_int_t ngx_http_aggregate_create_pool(
-    ngx_http_aggregate_fetches_t *fs);
 static ngx_http_aggregate_fetch_root_t *ngx_http_aggregate_create_root(
     ngx_http_aggregate_fetches_t *fs);
 static void ngx_http_aggregate_attach(ngx_http_aggregate_fetches_t *fs);
@@ -49,7 +45,6 @@ static void ngx_http_aggregate_detach(ngx_http_aggregate_fetches_t *fs);
 static void ngx_http_aggregate_fetches_read_handler(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_aggregate_client_aborted(ngx_http_request_t *r);
 static void ngx_http_aggregate_fetches_cleanup(void *data);
-static void ngx_http_aggregate_fetches_pool_cleanup(void *data);
 
 
 #if (NGX_HTTP_AGGREGATE_SSI_MAIN)
@@ -89,9 +84,7 @@ ngx_http_aggregate_fetches_create(ngx_http_request_t *r,
     fs->tries_last = &fs->tries;
     fs->pending_last = &fs->pending;
 
-    if (ngx_http_aggregate_create_pool(fs) != NGX_OK) {
-        return NULL;
-    }
+    ngx_http_aggregate_values_init(fs);
 
     cln = ngx_http_cleanup_add(r, 0);
     if (cln == NULL) {
@@ -148,36 +141,6 @@ ngx_http_aggregate_fetches_create(ngx_http_request_t *r,
     ngx_http_aggregate_notify(fs, open, fs);
 
     return fs;
-}
-
-
-/* bodies are the larger part of the memory, and may go before the request */
-
-static ngx_int_t
-ngx_http_aggregate_create_pool(ngx_http_aggregate_fetches_t *fs)
-{
-    ngx_http_request_t  *r;
-    ngx_pool_cleanup_t  *cln;
-
-    r = fs->request;
-
-    cln = ngx_pool_cleanup_add(r->pool, 0);
-    if (cln == NULL) {
-        return NGX_ERROR;
-    }
-
-    fs->pool = ngx_create_pool(NGX_HTTP_AGGREGATE_POOL_SIZE,
-                               r->connection->log);
-    if (fs->pool == NULL) {
-        return NGX_ERROR;
-    }
-
-    cln->handler = ngx_http_aggregate_fetches_pool_cleanup;
-    cln->data = fs;
-
-    fs->mem = ngx_http_aggregate_mem(fs->pool);
-
-    return fs->mem ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -529,9 +492,6 @@ ngx_http_aggregate_make_room(ngx_http_aggregate_fetches_t *fs)
     }
 
     ngx_http_aggregate_fetches_room(fs->request, n);
-
-    ngx_http_aggregate_memory_room(fs->pool, NGX_HTTP_AGGREGATE_VALUE_SIZE,
-                                   n * NGX_HTTP_AGGREGATE_VALUE_SIZE);
 }
 
 
@@ -943,30 +903,4 @@ ngx_http_aggregate_fetches_cleanup(void *data)
     ngx_http_aggregate_fetches_outcome(fs, "failed");
 
     ngx_http_aggregate_memory_freed();
-}
-
-
-void
-ngx_http_aggregate_fetches_release(void *data)
-{
-    ngx_http_aggregate_fetches_t *fs = data;
-
-    /* a subrequest that could not be cancelled yet may have a body in there */
-
-    if (fs->tries == NULL) {
-        ngx_http_aggregate_fetches_pool_cleanup(fs);
-        ngx_http_aggregate_memory_freed();
-    }
-}
-
-
-static void
-ngx_http_aggregate_fetches_pool_cleanup(void *data)
-{
-    ngx_http_aggregate_fetches_t *fs = data;
-
-    if (fs->pool) {
-        ngx_destroy_pool(fs->pool);
-        fs->pool = NULL;
-    }
 }

@@ -67,12 +67,17 @@ my %text = $dir ? (
                 ngx.header["X-Id"] = ngx.var.request_id;
                 ngx.print(answer.body)
             }',
+    OTEL_CODE => 'rewrite_by_lua_block {
+                ngx.req.set_header("traceparent", "00-' . ('ab' x 16) . '-'
+        . ('cd' x 8) . '-01")
+            }',
 ) : (
     LUA_LOAD => '',
+    OTEL_CODE => '',
     LUA_CODE => 'add_header X-Id $request_id; proxy_pass http://b/ok;',
 );
 
-$t->plan(22);
+$t->plan(32);
 my $conf = <<'EOC';
 
 LUA_LOAD
@@ -107,6 +112,31 @@ http {
         location /b/ { proxy_pass http://b/; }
 
         location = /lua { LUA_CODE }
+
+        # what another tracer does, which sets the header in the rewrite phase
+
+        location = /otel {
+            OTEL_CODE
+            proxy_pass http://b/ok;
+        }
+
+        # what its variables say
+
+        location = /ids {
+            set $otel_trace_id OTEL_TRACE;
+            set $otel_span_id  OTEL_SPAN;
+
+            aggregate_trace_parent 00-$otel_trace_id-$otel_span_id-01;
+            proxy_pass http://b/ok;
+        }
+
+        # where it alone is to be seen by the backend
+
+        location = /alone {
+            aggregate_trace_context ignore;
+            OTEL_CODE
+            proxy_pass http://b/ok;
+        }
 
         location = /ssi {
             ssi        on;
@@ -157,7 +187,9 @@ http {
 EOC
 
 $conf =~ s/ECHO/$echo/;
-$conf =~ s/$_/$text{$_}/ for keys %text;
+$conf =~ s/OTEL_TRACE/'ab' x 16/e;
+$conf =~ s/OTEL_SPAN/'cd' x 8/e;
+$conf =~ s/$_/$text{$_}/g for keys %text;
 $t->run($conf);
 
 sub text { return metrics(http_get('/metrics')->body) }
@@ -175,6 +207,42 @@ is(count('/lua', 200), 1, 'counted once');
 is(text()->value('gateway_backend_duration_seconds_count',
                  route => '/lua', backend => 'b'), 1,
    'its subrequest is the route\'s');
+
+# another tracer in front: one trace, one header, nothing twice
+
+for my $uri ('/otel', '/ids') {
+    my $client = $dir || $uri eq '/ids' ? '00-' . ('12' x 16) . '-'
+        . ('34' x 8) . '-01' : '00-' . ('ab' x 16) . '-' . ('cd' x 8) . '-01';
+    http_request(GET => $uri, headers => [ traceparent => $client ]);
+
+    my ($sent) = ($b->log)[-1];
+    my @parents = map { $_->[1] } grep { lc $_->[0] eq 'traceparent' }
+        @{ $sent->{headers} };
+    is(scalar @parents, 1, "$uri: one header");
+
+    my @spans;
+    wait_for(sub {
+        @spans = grep { $_->{trace_id} eq 'ab' x 16 } spans($c);
+        grep { $_->{name} eq "GET $uri" } @spans
+    });
+
+    my @server = grep { $_->{name} eq "GET $uri" } @spans;
+    is(scalar @server, 1, 'one span of the request');
+    is($server[0]{parent_id}, 'cd' x 8, 'in the trace of the other tracer');
+
+    my @its = grep { ($_->{parent_id} || '') eq $server[0]{span_id} } @spans;
+    is($parents[0], '00-' . ('ab' x 16) . "-$its[0]{span_id}-01",
+       'and the backend is in it');
+}
+
+http_request(GET => '/alone', headers => $dir ? []
+    : [ traceparent => '00-' . ('ab' x 16) . '-' . ('cd' x 8) . '-01' ]);
+my ($sent) = ($b->log)[-1];
+is(join(' ', map { $_->[1] } grep { lc $_->[0] eq 'traceparent' }
+             @{ $sent->{headers} }),
+   '00-' . ('ab' x 16) . '-' . ('cd' x 8) . '-01', 'left alone: its header');
+is(count('/otel', 200) . count('/ids', 200) . count('/alone', 200), '111',
+   'each counted once');
 
 is(http_get('/ssi')->body, '{"a":1}', 'SSI');
 is(text()->value('gateway_backend_duration_seconds_count',

@@ -70,15 +70,15 @@ agg_cache_check_storable(const agg_cache_response_t *resp,
     agg_cache_freshness_t *fresh)
 {
     int64_t              age, lifetime;
-    agg_cache_reason_e   verdict;
+    agg_cache_reason_e   reason;
     agg_cache_control_t  cc;
 
     agg_cache_effective(resp, &cc);
 
-    verdict = agg_cache_refuse(resp, &cc);
+    reason = agg_cache_refuse(resp, &cc);
 
-    if (verdict != AGG_CACHE_STORE) {
-        return verdict;
+    if (reason != AGG_CACHE_STORE) {
+        return reason;
     }
 
     age = (resp->age > 0) ? resp->age : 0;
@@ -354,7 +354,7 @@ agg_cache_age(const agg_cache_freshness_t *fresh, int64_t now)
 
 
 const char *
-agg_cache_reason_name(agg_cache_reason_e verdict)
+agg_cache_reason_name(agg_cache_reason_e reason)
 {
-    return agg_cache_reasons[verdict];
+    return agg_cache_reasons[reason];
 }

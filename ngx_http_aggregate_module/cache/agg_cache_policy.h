@@ -119,12 +119,12 @@ typedef struct {
 } agg_cache_freshness_t;
 
 
-/* the verdict, and with AGG_CACHE_STORE the freshness */
+/* the reason, and with AGG_CACHE_STORE the freshness */
 agg_cache_reason_e agg_cache_check_storable(const agg_cache_response_t *resp,
     agg_cache_freshness_t *fresh);
 
-/* the word for a verdict, for logs and Cache-Status; "-" if it is stored */
-const char *agg_cache_reason_name(agg_cache_reason_e verdict);
+/* the word for a reason, for logs and Cache-Status; "-" if it is stored */
+const char *agg_cache_reason_name(agg_cache_reason_e reason);
 
 /* current age, never negative */
 int64_t agg_cache_age(const agg_cache_freshness_t *fresh, int64_t now);

@@ -18,7 +18,7 @@ static ngx_http_postponed_request_t *
     ngx_http_aggregate_cache_fill_new_subrequest(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
 static void ngx_http_aggregate_cache_fill_cancel(
-    ngx_http_aggregate_cache_ctx_t *ctx, ngx_msec_t pass);
+    ngx_http_aggregate_cache_ctx_t *ctx, ngx_msec_t hit_for_miss);
 
 
 ngx_int_t
@@ -405,22 +405,22 @@ ngx_http_aggregate_cache_fill_refused(ngx_http_request_t *r,
 
 void
 ngx_http_aggregate_cache_fill_refuse(ngx_http_aggregate_cache_ctx_t *ctx,
-    agg_cache_reason_e verdict, ngx_msec_t pass)
+    agg_cache_reason_e reason, ngx_msec_t hit_for_miss)
 {
-    ctx->reason = verdict;
+    ctx->reason = reason;
 
-    ngx_http_aggregate_cache_fill_cancel(ctx, pass);
+    ngx_http_aggregate_cache_fill_cancel(ctx, hit_for_miss);
 }
 
 
 static void
 ngx_http_aggregate_cache_fill_cancel(ngx_http_aggregate_cache_ctx_t *ctx,
-    ngx_msec_t pass)
+    ngx_msec_t hit_for_miss)
 {
     ctx->store.capturing = 0;
     ctx->store.body = NULL;
 
-    ngx_http_aggregate_cache_lock_release(ctx, pass);
+    ngx_http_aggregate_cache_lock_release(ctx, hit_for_miss);
 }
 
 

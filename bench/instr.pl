@@ -141,7 +141,10 @@ sub guard {
     my %wanted = map { (split)[0, 1] }
         grep { /^\w/ } split /\n/, Bench::read_file($file);
 
-    for my $name ($o{q} ? qw(AGG3 SHAPE) : qw(AGG3 SHAPE L1 GQL3 GRPC1 GRPCS)) {
+    my @names = $o{q} ? qw(AGG3 SHAPE)
+        : qw(AGG3 AGG3P AGG10 FANOUT SHAPE L1 BREAKER GUARD GQL3 GRPC1 GRPCS);
+
+    for my $name (@names) {
         my $got = instructions($peer, scenario($name, $peer));
         my $before = $wanted{$name} || $got;
         my $more = 100 * ($got / $before - 1);

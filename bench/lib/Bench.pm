@@ -25,8 +25,8 @@ our $top = dirname($bench);
 our $work = ($ENV{BUILD_DIR} || "$top/build") . '/bench';
 our $run = "$work/run";
 
-# all ports are from 22000; PORTS moves them
-my $ports = $ENV{PORTS} || 22000;
+# all ports follow the first one: PORTS, or one whose followers are free
+my $ports = $ENV{PORTS} || free_ports();
 our $port = $ports;
 
 # MODULES       directories with modules beside the distribution's
@@ -330,6 +330,28 @@ sub wait_quiet {
     }
 
     return;
+}
+
+
+sub is_free {
+    my ($p) = @_;
+
+    return IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $p,
+        Listen => 1, ReuseAddr => 1);
+}
+
+
+# below those that the system hands out to clients; others may look, too
+sub free_ports {
+    for my $i (0 .. 9) {
+        my $first = 22000 + 1000 * (($$ + $i) % 10);
+
+        return $first if !grep { !is_free($first + $_) }
+            0, 101 .. 104, 111 .. 114, 121, 122, 128, 129, 144,
+            200;
+    }
+
+    die "no free ports, PORTS=15000 takes others\n";
 }
 
 

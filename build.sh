@@ -417,6 +417,9 @@ make_modules()
 {
     local src=$1 objs=$2 out=$3 name
 
+    make -s -q -f "$objs/Makefile" -C "$src" modules >/dev/null 2>&1 \
+        || say "compiling, a minute or two; log: $objs.make.log"
+
     make -s -j "$jobs" -f "$objs/Makefile" -C "$src" modules \
         >"$objs.make.log" 2>&1 || {
         grep -vE '^make|note:' "$objs.make.log" | head -n 60 >&2

@@ -234,14 +234,14 @@ agg_pb_wire_scalar(agg_pb_printer_t *w, agg_pb_frame_t *frame,
     agg_rc_e    rc;
     agg_str_t   value;
 
+    value.data = NULL;
+    value.len = 0;
+
     if (f->wire == AGG_PB_LEN) {
         frame->p = agg_pb_read_len(frame->p, frame->last, &value);
         bits = (frame->p != NULL) ? value.len : 0;
 
     } else {
-        value.data = NULL;
-        value.len = 0;
-
         frame->p = agg_pb_read_scalar(f, frame->p, frame->last, &bits);
     }
 

@@ -83,8 +83,9 @@ for my $i (0 .. $#bodies) {
                  [ "backend a /b/json/$i { target x; }", $found ];
 }
 
-my @blocks = map { [ $_->[0], "timeout 150ms; backend one /b/1 { } $_->[0]",
-                     undef ] } @lines;
+my @blocks = map { [ $_->[0], 'timeout '
+                     . ($_->[0] =~ /slow|stuck/ ? '150ms' : '5s')
+                     . "; backend one /b/1 { } $_->[0]", undef ] } @lines;
 my @levels = map { [ "level $_", 'backend one /b/1 { } backend a /b/503 { }',
                      '200 partial:a {"one":1}',
                      location => "aggregate_log_level $_;" ] }

@@ -468,7 +468,7 @@ ngx_http_aggregate_fetches_room(ngx_http_request_t *r, ngx_uint_t n)
 {
     n = ngx_min(n, NGX_HTTP_AGGREGATE_ROOMS);
 
-    ngx_http_aggregate_memory_room(r->pool, NGX_HTTP_AGGREGATE_ROOM_SIZE,
+    ngx_http_aggregate_memory_room(r->pool, n * NGX_HTTP_AGGREGATE_ROOM_SIZE,
                                    n * NGX_HTTP_AGGREGATE_ROOM_SIZE
                                    + NGX_HTTP_AGGREGATE_ANSWER_SIZE);
 }
@@ -491,7 +491,10 @@ ngx_http_aggregate_make_room(ngx_http_aggregate_fetches_t *fs)
         n++;
     }
 
-    ngx_http_aggregate_fetches_room(fs->request, n);
+    ngx_http_aggregate_memory_room(fs->request->pool,
+                                   NGX_HTTP_AGGREGATE_ROOM_SIZE,
+                                   n * NGX_HTTP_AGGREGATE_ROOM_SIZE
+                                   + NGX_HTTP_AGGREGATE_ANSWER_SIZE);
 }
 
 

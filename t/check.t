@@ -38,7 +38,10 @@ unlike($output, qr/warn|notice|emerg/, 'says no more');
                            . 'proxy_pass http://127.0.0.1:1; }');
 
 is($status, 0, 'a notice is clean');
-like($output, qr/\[notice\] location "\/b\/" .* in \S+site\.conf:\d+$/m,
+
+# before it has "-e", nginx prints warnings and nothing below
+like($output, $t->older('1.19.5') ? qr/is successful/
+     : qr/\[notice\] location "\/b\/" .* in \S+site\.conf:\d+$/m,
      'and is printed');
 
 ($status, $output) = check($load, $location);

@@ -422,7 +422,9 @@ for my $case (@unknown) {
     my ($ok, $output) = test(server(aggregate(),
                                     "location /b/ { $::proxy }"));
 
-    like($output, qr/\[notice\].*location "\/b\/" of backend "b" is not/,
+    # before it has "-e", nginx prints warnings and nothing below
+    like($output, $t->older('1.19.5') ? qr/is successful/
+         : qr/\[notice\].*location "\/b\/" of backend "b" is not/,
          'not internal: a notice');
 
     ($ok, $output) = test(server(aggregate(), part()));

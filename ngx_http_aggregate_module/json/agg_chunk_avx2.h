@@ -239,7 +239,74 @@ agg_avx2_utf8(const u_char *p, const agg_avx2_chunk_t *chunk)
 }
 
 
+/* for agg_pattern_run.h */
+
+agg_core_inline AGG_CORE_TARGET int
+agg_avx2_fits(const agg_pattern_t *g, const u_char *p)
+{
+    __m256i  same;
+
+    same = _mm256_cmpeq_epi8(_mm256_loadu_si256((const __m256i *) p),
+                             _mm256_loadu_si256((const __m256i *) g->text));
+
+    return (~(uint32_t) _mm256_movemask_epi8(same) & g->mask) == 0;
+}
+
+
+typedef struct {
+    __m256i  slash;
+    __m256i  flip;
+    __m256i  most;
+    __m128i  up;                    /* as agg_block_not_digit */
+    __m128i  digits;
+} agg_avx2_stop_t;
+
+
+agg_core_inline AGG_CORE_TARGET void
+agg_avx2_stops(agg_avx2_stop_t *k)
+{
+    k->slash = _mm256_set1_epi8('\\');
+    k->flip = _mm256_set1_epi8(0x02);
+    k->most = _mm256_set1_epi8(0x21);
+
+    k->up = _mm_set1_epi8(0x7f - '9');
+    k->digits = _mm_set1_epi8(0x7f - 9);
+
+    __asm__ ("" : "+x" (k->slash), "+x" (k->flip), "+x" (k->most),
+             "+x" (k->up), "+x" (k->digits));
+}
+
+
+/* as agg_block_special */
+
+agg_core_inline AGG_CORE_TARGET uint32_t
+agg_avx2_stop(const u_char *p, const agg_avx2_stop_t *k)
+{
+    __m256i  part, slash;
+
+    part = _mm256_loadu_si256((const __m256i *) p);
+    slash = _mm256_cmpeq_epi8(part, k->slash);
+
+    part = _mm256_subs_epi8(_mm256_xor_si256(part, k->flip), k->most);
+
+    return (uint32_t) _mm256_movemask_epi8(_mm256_or_si256(slash, part));
+}
+
+
+agg_core_inline AGG_CORE_TARGET uint32_t
+agg_avx2_digits(const u_char *p, const agg_avx2_stop_t *k)
+{
+    __m128i  part;
+
+    part = _mm_add_epi8(_mm_loadu_si128((const __m128i *) p), k->up);
+
+    return (uint32_t) _mm_movemask_epi8(_mm_subs_epi8(part, k->digits))
+           | 1u << AGG_BLOCK;
+}
+
+
 #include "agg_core_run.h"
+#include "agg_pattern_run.h"
 
 
 #undef AGG_CORE

@@ -83,9 +83,15 @@ typedef struct {
 } agg_buf_t;
 
 
+/* texts that a scan has learned; NULL: none are kept */
+
+typedef struct agg_patterns_s  agg_patterns_t;
+
+
 /* where a resumable scan stands; the fields are the scanner's own */
 
 typedef struct {
+    agg_patterns_t   *patterns;
     size_t            offset;       /* bytes taken, or where the error is */
     uint64_t          kinds[2];     /* the containers, 1: an object */
     u_char            state;

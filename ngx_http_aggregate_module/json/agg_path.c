@@ -385,6 +385,7 @@ agg_path_quoted(agg_step_t *step, const agg_str_t *text, size_t *pos,
     start = text->data + *pos + 1;
     end = text->data + text->len;
 
+    agg_scan_init(&s);
     agg_scan_start_string(&s, 0);
 
     p = agg_scan_value(&s, start, end);

@@ -9,6 +9,7 @@
  */
 
 
+#include "agg_pattern.h"
 #include "agg_core.h"
 #include "agg_chunk_words.h"
 
@@ -25,15 +26,19 @@
 #include "agg_chunk_neon.h"
 #endif
 
+#include "agg_pattern_block.h"
 
+
+static int agg_scan_expects(const agg_scan_t *s, const u_char *p,
+    const u_char *end);
+static const u_char *agg_scan_expected(agg_scan_t *s, const u_char *p,
+    const u_char *end);
 static const u_char *agg_scan_plain(agg_scan_t *s, const u_char *p,
     const u_char *end);
 static const u_char *agg_utf8_end(const u_char *p);
 static const u_char *agg_scan_slow(agg_scan_t *s, const u_char *p,
     const u_char *end, const u_char *least);
 static int agg_scan_byte(agg_scan_t *s, const u_char *p);
-static int agg_scan_mark(agg_scan_t *s, u_char c);
-static int agg_scan_first_byte(agg_scan_t *s, u_char c);
 static int agg_scan_string_byte(agg_scan_t *s, u_char c);
 static int agg_scan_escape_byte(agg_scan_t *s, u_char c);
 static int agg_scan_lead_byte(agg_scan_t *s, u_char c);
@@ -60,26 +65,27 @@ typedef const u_char *(*agg_scan_core_pt)(agg_scan_t *s, const u_char *p,
 typedef struct {
     const char        *name;
     agg_scan_core_pt   run;
+    agg_scan_core_pt   patterns;
 } agg_scan_kind_t;
 
 
 static const agg_scan_kind_t  agg_scan_kinds[] = {
 
 #if (AGG_SCAN_AVX)
-    { "avx512", agg_avx512_run },
-    { "avx2", agg_avx2_run },
+    { "avx512", agg_avx512_run, agg_avx2_patterns },
+    { "avx2", agg_avx2_run, agg_avx2_patterns },
 #endif
 
 #if (AGG_SCAN_NEON)
-    { "neon", agg_neon_run },
+    { "neon", agg_neon_run, agg_block_patterns },
 #endif
 
 #if (AGG_BLOCK_SSE2)
-    { "sse2", agg_sse2_run },
+    { "sse2", agg_sse2_run, agg_block_patterns },
 #endif
 
-    { "words", agg_words_run },
-    { NULL, NULL }
+    { "words", agg_words_run, agg_block_patterns },
+    { NULL, NULL, NULL }
 };
 
 
@@ -88,6 +94,7 @@ static const agg_scan_kind_t  agg_scan_kinds[] = {
 static unsigned          agg_scan_best;
 
 static agg_scan_core_pt  agg_scan_core = agg_words_run;
+static agg_scan_core_pt  agg_scan_patterns = agg_block_patterns;
 
 
 /* before main(), or as the module is loaded */
@@ -126,12 +133,14 @@ void
 agg_scan_core_use(unsigned n)
 {
     agg_scan_core = agg_scan_kinds[agg_scan_best + n].run;
+    agg_scan_patterns = agg_scan_kinds[agg_scan_best + n].patterns;
 }
 
 
 void
 agg_scan_init(agg_scan_t *s)
 {
+    s->patterns = NULL;
     s->offset = 0;
 
     agg_scan_start(s, 0);
@@ -241,7 +250,16 @@ agg_scan_value(agg_scan_t *s, const u_char *p, const u_char *end)
 
     for ( ;; ) {
 
-        if (s->state <= AGG_SCAN_NAME_STRING) {
+        if (agg_scan_expects(s, p, end)) {
+            p = agg_scan_expected(s, p, end);
+            least = p;
+
+            if (p == end || s->state == AGG_SCAN_DONE) {
+                return p;
+            }
+        }
+
+        if (s->state <= AGG_SCAN_NAME_STRING && !agg_scan_expects(s, p, end)) {
 
             if (s->depth != s->base) {
 
@@ -263,6 +281,68 @@ agg_scan_value(agg_scan_t *s, const u_char *p, const u_char *end)
             return p;
         }
     }
+}
+
+
+/* whether patterns can go on at p */
+
+static int
+agg_scan_expects(const agg_scan_t *s, const u_char *p, const u_char *end)
+{
+    return s->patterns != NULL && !s->patterns->off
+           && s->state <= AGG_SCAN_NAME_STRING
+           && (size_t) (end - p) >= AGG_CORE_LEAST
+           && (s->depth != s->base
+               || (s->state == AGG_SCAN_VALUE && (*p | 0x20) == '{'))
+           && s->base <= AGG_PATTERN_BASE;
+}
+
+
+/*
+ * By patterns, up to the last bytes, and then these in a copy: no token goes
+ * on in the zeros behind them.  What is left is the machine's.
+ */
+
+static const u_char *
+agg_scan_expected(agg_scan_t *s, const u_char *p, const u_char *end)
+{
+    u_char         buf[2 * AGG_PATTERN_AHEAD];
+    size_t         left;
+    const u_char  *q, *last;
+
+    if ((size_t) (end - p) >= AGG_PATTERN_AHEAD) {
+        last = end - AGG_PATTERN_AHEAD;
+
+        p = agg_scan_patterns(s, p, last);
+
+        if (p <= last || p == end || s->state == AGG_SCAN_DONE) {
+            return p;
+        }
+    }
+
+    left = (size_t) (end - p);
+
+    memcpy(buf, p, left);
+    memset(buf + left, 0, sizeof(buf) - left);
+
+    last = buf + left;
+
+    q = agg_scan_patterns(s, buf, last - 1);
+
+    if (q == last && s->state == AGG_SCAN_AFTER && agg_is_digit(q[-1])) {
+
+        /* a number may go on */
+
+        while (q > buf && (agg_is_digit(q[-1])
+                           || memchr("+-.eE", q[-1], 5) != NULL))
+        {
+            q--;
+        }
+
+        s->state = AGG_SCAN_VALUE;
+    }
+
+    return p + (q - buf);
 }
 
 

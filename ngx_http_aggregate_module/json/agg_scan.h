@@ -53,6 +53,58 @@ typedef enum {
 } agg_scan_state_e;
 
 
+/* texts between scalars that were seen before: agg_pattern.h */
+
+#define AGG_PATTERNS        48
+#define AGG_PATTERN_BITS    6
+#define AGG_PATTERN_TEXT    32
+
+
+typedef struct agg_pattern_s  agg_pattern_t;
+
+struct agg_pattern_s {
+    u_char              text[AGG_PATTERN_TEXT];
+    uint32_t            mask;       /* a bit for each byte of the text */
+    u_char              len;
+    u_char              flags;
+    u_char              chain;      /* of the same hash */
+    u_char              from;       /* the state that it begins in, */
+    u_char              kind;       /* and the container */
+    u_char              state;      /* the state that it leads to */
+    agg_pattern_t      *next;       /* what came behind it, */
+    agg_pattern_t      *other;      /* and before that */
+    uint32_t            kinds;      /* kinds of those that are closed, */
+    uint32_t            closed;     /* where these bits are set */
+    uint32_t            pushed;     /* kinds of those that stay open */
+    u_char              pops;
+    u_char              pushes;
+    u_char              least;      /* containers around that it needs, */
+    u_char              range;      /* and how many more there may be */
+};
+
+
+struct agg_patterns_s {
+    size_t              credit;
+    size_t              bytes;      /* gone over, and the credit */
+    size_t              cost;       /* lost, as bytes */
+    const u_char       *at;         /* where it stopped */
+    agg_pattern_t      *found;
+    unsigned            n;
+    unsigned            off;
+    u_char              hash[1u << AGG_PATTERN_BITS];
+    agg_pattern_t       pattern[AGG_PATTERNS];
+};
+
+
+/*
+ * init makes a table ready that scans of one kind of documents may have in
+ * common, one after the other and in turn; start is for each of the documents.
+ */
+
+void agg_patterns_init(agg_patterns_t *t);
+void agg_patterns_start(agg_patterns_t *t);
+
+
 /* the characters that may follow a backslash, except u */
 
 static const u_char  agg_escapes[256] = {

@@ -80,10 +80,15 @@ agg_shape_run_init(agg_shape_run_t *run, const agg_shape_t *s, agg_buf_t *out,
 
     agg_buf_init(&run->spare, out->mem, out->max);
 
+    run->scan.patterns = NULL;
+
     if (s == NULL) {
         agg_run_reset(run, &agg_state_copy);
         return;
     }
+
+    run->scan.patterns = s->patterns;
+    agg_patterns_start(s->patterns);
 
     p += agg_run_align(s->nframes * sizeof(agg_frame_t));
 

@@ -170,6 +170,8 @@ struct agg_shape_s {
 
     agg_shape_t          *head;
     agg_shape_t          *tail;
+
+    agg_patterns_t       *patterns; /* of the documents of all its runs */
 };
 
 

@@ -1,8 +1,9 @@
 
 /*
  * The scanner: in one piece, in pieces as the first byte says, and in single
- * bytes it must give the same answer, with every kind of its core; the
- * members of a valid document must add up.
+ * bytes it must give the same answer, with every kind of its core, also
+ * when the same document was learned before; the members of a valid document
+ * must add up.
  * sources: json/agg_scan.c json/agg_json.c json/agg_write.c
  */
 
@@ -16,7 +17,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 
 static agg_rc_e
-pieces(const u_char *data, size_t len, size_t size, size_t *offset)
+pieces(const u_char *data, size_t len, size_t size, agg_patterns_t *patterns,
+    size_t *offset)
 {
     size_t      pos, n;
     u_char     *p;
@@ -25,6 +27,11 @@ pieces(const u_char *data, size_t len, size_t size, size_t *offset)
 
     rc = AGG_OK;
     agg_scan_init(&s);
+
+    if (patterns != NULL) {
+        s.patterns = patterns;
+        agg_patterns_start(patterns);
+    }
 
     for (pos = 0; pos < len && rc == AGG_OK; pos += n) {
         n = (size > len - pos) ? len - pos : size;
@@ -89,11 +96,12 @@ members(const agg_str_t *value)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    size_t     offset, offset2, piece;
-    u_char    *p;
-    agg_rc_e   rc;
-    unsigned   n;
-    agg_str_t  v;
+    size_t          offset, offset2, piece;
+    u_char         *p;
+    agg_rc_e        rc;
+    unsigned        n;
+    agg_str_t       v;
+    agg_patterns_t  patterns;
 
     if (size == 0) {
         return 0;
@@ -106,7 +114,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     p = malloc(size + 1);
     memcpy(p, data, size);
 
-    rc = pieces(p, size, 1, &offset);
+    rc = pieces(p, size, 1, NULL, &offset);
+    agg_patterns_init(&patterns);
 
     for (n = 0; agg_scan_core_name(n) != NULL; n++) {
         agg_scan_core_use(n);
@@ -114,7 +123,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         offset2 = size;
 
         if (agg_json_validate(p, size, &offset2) != rc || offset2 != offset
-            || pieces(p, size, piece, &offset2) != rc || offset2 != offset)
+            || pieces(p, size, piece, NULL, &offset2) != rc
+            || offset2 != offset
+            || pieces(p, size, size, &patterns, &offset2) != rc
+            || offset2 != offset
+            || pieces(p, size, piece, &patterns, &offset2) != rc
+            || offset2 != offset)
         {
             abort();
         }

@@ -17,7 +17,8 @@
 
 /* made up for each kind of the core */
 
-#define CORE_DOCUMENTS  600
+#define CORE_DOCUMENTS    600
+#define RECORD_DOCUMENTS  400
 
 
 /* the reference: recursive, byte by byte, written for the eye */
@@ -304,6 +305,12 @@ naive(const u_char *data, size_t len, size_t *offset)
 }
 
 
+/* texts of one document are there for the next one, right or wrong */
+
+static agg_patterns_t  patterns;
+static int             with_patterns;
+
+
 static void
 push_pieces(const u_char *data, size_t len, size_t first, size_t size, int ok,
     size_t offset)
@@ -314,6 +321,11 @@ push_pieces(const u_char *data, size_t len, size_t first, size_t size, int ok,
     agg_scan_t  s;
 
     agg_scan_init(&s);
+
+    if (with_patterns) {
+        s.patterns = &patterns;
+        agg_patterns_start(&patterns);
+    }
 
     rc = AGG_OK;
 
@@ -346,6 +358,11 @@ in_pieces(const u_char *data, size_t len, size_t size, size_t *offset)
     agg_scan_t  s;
 
     agg_scan_init(&s);
+
+    if (with_patterns) {
+        s.patterns = &patterns;
+        agg_patterns_start(&patterns);
+    }
 
     rc = AGG_OK;
 
@@ -392,6 +409,7 @@ scan(const u_char *data, size_t len, int cut)
         return;
     }
 
+    push_pieces(data, len, 0, len, ok, offset);
     push_pieces(data, len, 0, 1, ok, offset);
     push_pieces(data, len, 0, 67, ok, offset);
 
@@ -730,6 +748,10 @@ scan_inner(void)
     static const char  text[] = "[1,{\"a\":[2]},\"x\"],tail                   "
                                 "                                          ";
 
+    agg_scan_init(&s);
+
+    s.patterns = with_patterns ? &patterns : NULL;
+
     for (i = 1; i < sizeof(text); i++) {
         agg_scan_start(&s, 5);
         p = agg_scan_value(&s, (u_char *) text, (u_char *) text + i);
@@ -863,7 +885,6 @@ scan_cores(void)
     static const char  bytes[] = "\"\\{}[],: 0.-eEt\n\x1f\xc3\xa9u";
 
     size_t             len, offset, offset1, pos, size;
-    u_char            *p;
     unsigned           n, i;
     agg_rc_e           rc, rc1;
 
@@ -894,14 +915,127 @@ scan_cores(void)
         }
 
         for (pos = 0; pos < 64; pos++) {
-            p = exact(buf + pos, len - pos);
-            offset = len - pos;
-            rc = agg_json_validate(p, len - pos, &offset);
-            free(p);
+            rc = in_pieces(buf + pos, len - pos, len, &offset);
             rc1 = in_pieces(buf + pos, len - pos, 1, &offset1);
             check(rc == rc1 && offset == offset1,
                   "%d, not %d, at %zu, not %zu: \"%.*s\"", rc, rc1, offset,
                   offset1, (int) (len - pos), buf + pos);
+        }
+    }
+}
+
+
+/* a record like those before it, with other scalars, some of other kinds */
+
+static size_t
+record(u_char *buf, const char *form)
+{
+    size_t      len;
+    unsigned    n;
+    const char  *v;
+
+    static const char *const  values[] = {
+        "0", "-0", "17", "-4.25", "900100", "1e5", "0.0000000001",
+        "12345678901234567890", "1.12345678901234567890", "-3E+10", "true",
+        "false", "null", "\"\"", "\"GBP\"", "\"paid\"", "\"a \\\"b\\\" c\"",
+        "\"caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80\"", "\"\\u00e9\\n\"",
+        "\"elit ipsum dolor tempor amet sed eiusmod lorem sit magna "
+        "aliqua\"", "[]", "{}", "[ ]", "[1,2]", "[\"x\",{\"y\":[]}]",
+        "{\"id\":0,\"name\":\"cat-0\"}", "[[[[1]]]]", "[[],[\"\"]]",
+    };
+
+    for (len = 0; *form != '\0'; form++) {
+
+        if (*form != '#') {
+            buf[len++] = (u_char) *form;
+            continue;
+        }
+
+        n = (unsigned) rand() % (2 * sizeof(values) / sizeof(values[0]));
+        v = values[(n < sizeof(values) / sizeof(values[0])) ? n : n % 20];
+
+        memcpy(buf + len, v, strlen(v));
+        len += strlen(v);
+    }
+
+    return len;
+}
+
+
+static void
+scan_records(void)
+{
+    static u_char      buf[1 << 16], twin[1 << 16];
+    static const char  bytes[] = "\"\\{}[],: 0.-eEt\n\x1f\xc3\xa9u";
+
+    size_t             len, pos, n, offset, offset1, size;
+    unsigned           i, k;
+    agg_rc_e           rc, rc1;
+
+    static const char *const  forms[] = {
+        ",{\"id\":#,\"status\":#,\"amount\":#,\"gift\":#}",
+        ",{\"a\":#,\"tags\":[#,#],\"category\":{\"id\":#,\"name\":#}}",
+        ", {\n  \"id\": #,\n  \"sub\": [ { \"x\" : # } ]\n}",
+        ",[#,#,[#],{\"k\":#}]",
+        ",#",
+        ",{\"a\":{\"a\":{\"a\":[[#]]}},\"b\":[{\"a\":#},{\"a\":#}]}",
+    };
+
+    for (i = 0; i < RECORD_DOCUMENTS; i++) {
+
+        buf[0] = '[';
+        len = 1 + record(buf + 1, &forms[i % 6][1]);
+
+        while (len < 100 + (unsigned) rand() % 3000) {
+            k = ((unsigned) rand() % 16 == 0) ? (unsigned) rand() % 6 : i % 6;
+            len += record(buf + len, forms[k]);
+        }
+
+        buf[len++] = ']';
+
+        for (k = 0; k < 12; k++) {
+
+            memcpy(twin, buf, len);
+            n = len;
+
+            /* as it is, a byte changed, taken out, or there twice; cut */
+
+            pos = (unsigned) rand() % len;
+
+            switch (k % 5) {
+
+            case 1:
+                twin[pos] = (u_char) bytes[(unsigned) rand() % 21];
+                break;
+
+            case 2:
+                memmove(twin + pos, buf + pos + 1, len - pos - 1);
+                n--;
+                break;
+
+            case 3:
+                memcpy(twin + pos + 1, buf + pos, len - pos);
+                n++;
+                break;
+
+            case 4:
+                n = pos + 1;
+                break;
+            }
+
+            rc1 = in_pieces(twin, n, 1, &offset1);
+            size = n;
+
+            do {
+                rc = in_pieces(twin, n, size, &offset);
+
+                check(rc == rc1 && offset == offset1,
+                      "%d, not %d, at %zu, not %zu, in %zu: \"%.*s\"", rc, rc1,
+                      offset, offset1, size, (int) n, twin);
+
+                size = 12 + (unsigned) rand() % 400;
+
+            } while ((unsigned) rand() % 4 != 0);
         }
     }
 }
@@ -914,8 +1048,24 @@ main(void)
 
     blocks();
 
+    agg_patterns_init(&patterns);
+
     for (n = 0; agg_scan_core_name(n) != NULL; n++) {
         agg_scan_core_use(n);
+
+        with_patterns = 1;
+
+        scan_records();
+        scan_cores();
+        scan_documents();
+        scan_depth();
+        scan_lengths();
+        scan_ends();
+        scan_special_ends();
+        scan_inner();
+        scan_mutations();
+
+        with_patterns = 0;
 
         scan_documents();
         scan_depth();
@@ -926,6 +1076,7 @@ main(void)
         scan_random();
         scan_mutations();
         scan_cores();
+        scan_records();
     }
 
     finish(TEST_NAME);

@@ -1,0 +1,442 @@
+
+/*
+ * Patterns: what stands between two scalars of a document stands there again.
+ *
+ * Records of an array have the same members in the same order, and so have the
+ * documents of one backend.  All that is between the end of a scalar and the
+ * beginning of the next one, marks, names and white space, is expected to be
+ * one of the texts that were seen before.  Such a text was checked when it was
+ * learned, and is compared at once.  Only scalars are looked at.
+ *
+ * A text is expected behind another one, or where a value begins.  The kind of
+ * the container that it begins in is then what it was when it was learned; for
+ * a text with brackets the scanner's state is compared, and the containers, as
+ * deep as it closes them.  So nothing passes that the machine of agg_scan.c
+ * would not let pass, whatever a table was taught.
+ *
+ * Documents that do not repeat themselves are left to the core of agg_core.h,
+ * which is faster there, when too much had to be learned.
+ *
+ * Cost:     45 instructions for a scalar and what is before it, 350 to learn.
+ * Source:   Li et al., Mison: A Fast JSON Parser for Data Analytics, 2017
+ *           (speculation by the positions of earlier records).
+ */
+
+
+#ifndef AGG_PATTERN_H_INCLUDED
+#define AGG_PATTERN_H_INCLUDED
+
+
+#include "agg_scan.h"
+
+
+/* bytes that must be readable where a text begins */
+
+#define AGG_PATTERN_AHEAD   80
+
+
+/* not in the table: before the first text of a value, and any other text */
+
+#define AGG_PATTERN_ROOT    0
+#define AGG_PATTERN_OTHER   1
+#define AGG_PATTERN_FIRST   2
+
+/*
+ * A scan with more containers around it knows no patterns, and those that open
+ * more of their own than the least word of the stack holds are not expected
+ */
+
+#define AGG_PATTERN_BASE    64
+#define AGG_PATTERN_DEPTH   60
+
+/*
+ * What is learned costs as much as so many bytes that are expected.  A document
+ * may do that at first, unless the one before it went on so.
+ */
+
+#define AGG_PATTERN_MISS    64
+#define AGG_PATTERN_SPECIAL 16
+#define AGG_PATTERN_CREDIT  6144
+#define AGG_PATTERN_LEAST   512
+
+/* a full table with more misses than these is begun anew */
+
+#define AGG_PATTERN_FEW     8
+
+
+#define AGG_PATTERN_BRACKET  1
+#define AGG_PATTERN_END      2      /* the value ends with the text */
+
+/* the kind of the container that a text begins in, where it has none */
+
+#define AGG_PATTERN_NONE     2
+
+
+typedef struct {
+    const u_char       *start;
+    uint64_t            kinds;      /* as they were there */
+    u_char              state;      /* the scanner's there */
+    u_char              kind;
+    int                 level;      /* containers more than there */
+    int                 low;        /* at the least, not above 0 */
+    int                 high;
+    uint32_t            pushed;
+} agg_pattern_walk_t;
+
+
+/* agg_scan.c */
+
+static int agg_scan_mark(agg_scan_t *s, u_char c);
+static int agg_scan_first_byte(agg_scan_t *s, u_char c);
+
+
+void
+agg_patterns_init(agg_patterns_t *t)
+{
+    agg_pattern_t  *g;
+
+    memset(t, 0, offsetof(agg_patterns_t, pattern)
+                 + AGG_PATTERN_FIRST * sizeof(agg_pattern_t));
+
+    t->n = AGG_PATTERN_FIRST;
+    t->credit = AGG_PATTERN_CREDIT;
+
+    for (g = t->pattern; g < t->pattern + AGG_PATTERN_FIRST; g++) {
+        g->mask = 0xffffffff;
+        g->flags = AGG_PATTERN_BRACKET;
+        g->least = 0xff;
+        g->next = t->pattern;
+        g->other = t->pattern;
+    }
+}
+
+
+void
+agg_patterns_start(agg_patterns_t *t)
+{
+    size_t  credit;
+
+    credit = AGG_PATTERN_CREDIT;
+
+    if (t->off) {
+        credit = t->credit / 2;
+
+        if (credit < AGG_PATTERN_LEAST) {
+            credit = AGG_PATTERN_LEAST;
+        }
+
+        agg_patterns_init(t);
+
+    } else if (t->n == AGG_PATTERNS
+               && t->cost > AGG_PATTERN_FEW * AGG_PATTERN_MISS)
+    {
+        agg_patterns_init(t);
+    }
+
+    t->credit = credit;
+    t->bytes = credit;
+    t->cost = 0;
+}
+
+
+/* whether there is more to be gained than was lost */
+
+static int
+agg_pattern_pay(agg_patterns_t *t, size_t bytes, size_t cost)
+{
+    t->cost += cost;
+
+    if (t->cost <= t->bytes + bytes) {
+        return 1;
+    }
+
+    t->off = 1;
+
+    return 0;
+}
+
+
+/*
+ * A text with brackets: the containers that it closes must be what they were,
+ * and those that it opens must not be too many.
+ */
+
+static inline int
+agg_pattern_brackets(agg_scan_t *s, const agg_pattern_t *g)
+{
+    if (s->state != g->from
+        || (unsigned) (s->depth - s->base - g->least) > g->range
+        || ((s->kinds[0] ^ g->kinds) & g->closed) != 0)
+    {
+        return 0;
+    }
+
+    s->kinds[0] = s->kinds[0] >> g->pops << g->pushes | g->pushed;
+    s->depth = (u_char) (s->depth - g->pops + g->pushes);
+
+    if (g->flags & AGG_PATTERN_END) {
+        s->state = AGG_SCAN_DONE;
+    }
+
+    return 1;
+}
+
+
+/*
+ * Takes tokens from the scanner's state on, up to where a scalar begins.  NULL:
+ * the value has ended, a token is wrong
+ * or cut; *pos is where the scanner's state is true.
+ */
+
+static const u_char *
+agg_pattern_walk(agg_scan_t *s, agg_pattern_walk_t *w, const u_char **pos,
+    const u_char *last)
+{
+    int            n;
+    u_char         c, state, depth;
+    const u_char  *p;
+
+    p = *pos;
+
+    for ( ;; ) {
+
+        if (s->state == AGG_SCAN_NAME_STRING || s->state == AGG_SCAN_STRING) {
+
+            if (p <= last) {
+                p = agg_scan_string(p, last);
+            }
+
+            if (*p != '"' || p > last) {
+                *pos = p;
+                return NULL;
+            }
+
+            s->state = (s->state == AGG_SCAN_STRING) ? AGG_SCAN_AFTER
+                                                     : AGG_SCAN_COLON;
+            p++;
+        }
+
+        if (p <= last) {
+            p = agg_skip_space(p, last);
+        }
+
+        *pos = p;
+
+        if (p > last) {
+            return NULL;
+        }
+
+        c = *p;
+        state = s->state;
+        depth = s->depth;
+
+        if (state == AGG_SCAN_VALUE
+            || (state == AGG_SCAN_FIRST_VALUE && c != ']'))
+        {
+            if ((c | 0x20) != '{') {
+                return p;
+            }
+
+            n = agg_scan_first_byte(s, c);
+
+        } else {
+            n = agg_scan_mark(s, c);
+        }
+
+        if (n < 0) {
+            s->state = state;
+            return NULL;
+        }
+
+        p++;
+
+        if (s->depth > depth) {
+            w->pushed = w->pushed << 1 | (c == '{');
+            w->level++;
+
+            if (w->level > w->high) {
+                w->high = w->level;
+            }
+
+        } else if (s->depth < depth) {
+            w->pushed >>= 1;
+            w->level--;
+
+            if (w->level < w->low) {
+                w->low = w->level;
+                w->pushed = 0;
+            }
+
+            if (s->state == AGG_SCAN_DONE) {
+                *pos = p;
+                return NULL;
+            }
+        }
+    }
+}
+
+
+/* scalars that are not short numbers */
+
+static __attribute__((noinline)) const u_char *
+agg_pattern_scalar(const u_char *p, u_char c)
+{
+    return agg_scan_scalar(p, c);
+}
+
+
+static unsigned
+agg_pattern_hash(const u_char *text, size_t len)
+{
+    uint64_t  w;
+
+    w = agg_word_load(text);
+
+    if (len < 8) {
+        w &= (1ull << (8 * len)) - 1;
+    }
+
+    w ^= len;
+
+    return (unsigned) ((w * 0x9e3779b97f4a7c15ull) >> (64 - AGG_PATTERN_BITS));
+}
+
+
+/* the text from w->start to p in the table, where it may be new; 0: none */
+
+static unsigned
+agg_pattern_find(agg_patterns_t *t, const agg_pattern_walk_t *w,
+    const u_char *p, const agg_scan_t *s)
+{
+    u_char         *slot;
+    size_t          len;
+    unsigned        i, flags, pops;
+    agg_pattern_t  *g;
+
+    len = (size_t) (p - w->start);
+
+    if (len == 0 || len > AGG_PATTERN_TEXT || w->low < -30
+        || (w->state != AGG_SCAN_AFTER && w->state != AGG_SCAN_VALUE
+            && w->state != AGG_SCAN_FIRST_VALUE))
+    {
+        return 0;
+    }
+
+    flags = (s->state == AGG_SCAN_DONE) ? AGG_PATTERN_END : 0;
+
+    slot = &t->hash[agg_pattern_hash(w->start, len)];
+
+    for (i = *slot; i != 0; i = g->chain) {
+        g = &t->pattern[i];
+
+        if (g->len == len && g->from == w->state && g->kind == w->kind
+            && (g->flags & AGG_PATTERN_END) == flags
+            && memcmp(g->text, w->start, len) == 0
+            && ((w->kinds ^ g->kinds) & g->closed) == 0)
+        {
+            return i;
+        }
+    }
+
+    if (t->n == AGG_PATTERNS) {
+        return 0;
+    }
+
+    i = t->n++;
+    g = &t->pattern[i];
+
+    memcpy(g->text, w->start, AGG_PATTERN_TEXT);
+
+    pops = (unsigned) -w->low;
+
+    if (w->low != 0 || w->high != 0) {
+        flags |= AGG_PATTERN_BRACKET;
+    }
+
+    g->mask = (uint32_t) ((1ull << len) - 1);
+    g->len = (u_char) len;
+    g->flags = (u_char) flags;
+    g->from = w->state;
+    g->kind = w->kind;
+    g->state = s->state;
+    g->next = t->pattern;
+    g->other = t->pattern;
+    g->chain = *slot;
+    g->pops = (u_char) pops;
+    g->pushes = (u_char) (w->level - w->low);
+    g->pushed = w->pushed;
+    g->kinds = (uint32_t) w->kinds;
+
+    /* with those that are closed also the one that they are in */
+
+    if (flags & AGG_PATTERN_END) {
+        g->closed = (1u << pops) - 1;
+        g->least = (u_char) pops;
+        g->range = 0;
+
+    } else {
+        g->closed = (pops == 0) ? 0 : (2u << pops) - 1;
+        g->least = (w->kind == AGG_PATTERN_NONE) ? 0 : (u_char) (pops + 1);
+        g->range = (u_char) (AGG_PATTERN_DEPTH - w->high - g->least);
+    }
+
+    *slot = (u_char) i;
+
+    return i;
+}
+
+
+/*
+ * Behind a value, or at the start of one, where none of the texts is that are
+ * known to come behind g.  Leads to the next scalar, t->found being the text
+ * before it.  NULL: t->at is where the scanner's state is true.
+ */
+
+static const u_char *
+agg_pattern_miss(agg_scan_t *s, agg_pattern_t *g, const u_char *p,
+    const u_char *start, const u_char *last)
+{
+    unsigned            n;
+    const u_char       *q;
+    agg_patterns_t     *t;
+    agg_pattern_walk_t  w;
+
+    t = s->patterns;
+    t->at = p;
+
+    if (!agg_pattern_pay(t, (size_t) (p - start), AGG_PATTERN_MISS)) {
+        return NULL;
+    }
+
+    w.start = p;
+    w.state = s->state;
+    w.kinds = s->kinds[0];
+    w.kind = (s->depth == s->base) ? AGG_PATTERN_NONE : (s->kinds[0] & 1);
+    w.level = 0;
+    w.low = 0;
+    w.high = 0;
+    w.pushed = 0;
+
+    q = agg_pattern_walk(s, &w, &t->at, last);
+
+    if (q == NULL && s->state != AGG_SCAN_DONE) {
+        return NULL;
+    }
+
+    n = agg_pattern_find(t, &w, t->at, s);
+
+    if (n == 0) {
+        n = AGG_PATTERN_OTHER;
+
+    } else if (g != &t->pattern[AGG_PATTERN_OTHER]) {
+        g->other = g->next;
+        g->next = &t->pattern[n];
+    }
+
+    t->found = &t->pattern[n];
+
+    return q;
+}
+
+
+#endif /* AGG_PATTERN_H_INCLUDED */

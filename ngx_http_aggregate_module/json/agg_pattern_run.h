@@ -1,0 +1,227 @@
+
+/*
+ * The loop over patterns itself, once for each kind of vectors: included with
+ * functions by the names that AGG_CORE makes, and AGG_CORE_TARGET.  fits tells
+ * whether a pattern's text is at p, stop gives a mask of the bytes at p that a
+ * string cannot be scanned past; both read 32 bytes.  digits gives a mask of
+ * the bytes that are no digits in 16, with the bit behind them set.  stops
+ * makes vectors ready.
+ */
+
+
+/* the closing quote of a string; NULL: it is beyond t->at, or an error is */
+
+agg_core_inline AGG_CORE_TARGET const u_char *
+AGG_CORE(string_end)(agg_patterns_t *t, const u_char *p, const u_char *start,
+    const u_char *end, const AGG_CORE(stop_t) *k)
+{
+    u_char    c;
+    uint32_t  mask;
+    unsigned  i;
+
+    do {
+        mask = AGG_CORE(stop)(p, k);
+
+        for ( ;; ) {
+
+            if (mask == 0) {
+                p += AGG_PATTERN_TEXT;
+                break;
+            }
+
+            i = (unsigned) agg_first(mask);
+            c = p[i];
+
+            if (c == '"') {
+                return p + i;
+            }
+
+            /* an escape, or a character of two bytes, in the block */
+
+            if (i != AGG_PATTERN_TEXT - 1
+                && ((c == '\\') ? agg_escapes[p[i + 1]]
+                               : (c >= 0xc2 && c < 0xe0
+                                  && (p[i + 1] & 0xc0) == 0x80)))
+            {
+                mask &= ~(3u << i);
+                continue;
+            }
+
+            t->at = p + i;
+            p += i;
+
+            if ((size_t) (end - p) < AGG_BLOCK) {
+                return NULL;
+            }
+
+            p = agg_string_special(p);
+
+            if (p == NULL
+                || !agg_pattern_pay(t, (size_t) (p - start),
+                                    AGG_PATTERN_SPECIAL))
+            {
+                return NULL;
+            }
+
+            break;
+        }
+
+    } while ((size_t) (end - p) >= AGG_PATTERN_TEXT);
+
+    t->at = p;
+
+    return NULL;
+}
+
+
+/*
+ * The end of a short number without an exponent; NULL: it is another scalar,
+ * a longer one or none.
+ */
+
+agg_core_inline AGG_CORE_TARGET const u_char *
+AGG_CORE(number_end)(const u_char *p, u_char c, const AGG_CORE(stop_t) *k)
+{
+    uint32_t       mask;
+    const u_char  *q;
+
+    if (c == '-') {
+        p++;
+        c = *p;
+    }
+
+    mask = AGG_CORE(digits)(p, k);
+
+    if ((mask & 1) != 0 || mask == 1u << AGG_BLOCK
+        || (c == '0' && (mask & 2) == 0))
+    {
+        return NULL;
+    }
+
+    q = p + agg_first(mask);
+    c = *q;
+
+    if (c == '.') {
+        mask &= mask - 1;
+        p += agg_first(mask);
+
+        if (p == q + 1 || mask == 1u << AGG_BLOCK) {
+            return NULL;
+        }
+
+        q = p;
+        c = *q;
+
+        if (c == '.') {
+            return NULL;
+        }
+    }
+
+    return ((c | 0x20) == 'e') ? NULL : q;
+}
+
+
+/*
+ * Goes on in a container, or where one begins, as long as p <= last, where
+ * AGG_PATTERN_AHEAD bytes are readable.  The scanner's state is true where it
+ * stops: beyond last, where the value ends, before what is wrong, or with
+ * t->off set.
+ */
+
+static AGG_CORE_TARGET const u_char *
+AGG_CORE(patterns)(agg_scan_t *s, const u_char *start, const u_char *last)
+{
+    u_char            c;
+    const u_char     *p, *q, *end;
+    agg_pattern_t    *g, *next;
+    agg_patterns_t   *t;
+    AGG_CORE(stop_t)  k;
+
+    AGG_CORE(stops)(&k);
+
+    t = s->patterns;
+    end = last + AGG_PATTERN_AHEAD;
+    g = &t->pattern[(s->depth == s->base) ? AGG_PATTERN_ROOT
+                                          : AGG_PATTERN_OTHER];
+    p = start;
+
+    while (p <= last) {
+
+        /* the text at p, if it is one of those that have come behind g */
+
+        next = g->next;
+
+        if (!AGG_CORE(fits)(next, p)) {
+            next = g->other;
+
+            if (!AGG_CORE(fits)(next, p)) {
+                next = NULL;
+            }
+        }
+
+        if (next == NULL
+            || (next->flags != 0 && !agg_pattern_brackets(s, next)))
+        {
+            p = agg_pattern_miss(s, g, p, start, last);
+
+            if (p == NULL) {
+                p = t->at;
+                break;
+            }
+
+            g = t->found;
+
+        } else {
+            g = next;
+            p += g->len;
+
+            if (g->flags & AGG_PATTERN_END) {
+                break;
+            }
+        }
+
+        /* a scalar */
+
+        c = *p;
+
+        if (c == '"') {
+            p = AGG_CORE(string_end)(t, p + 1, start, end, &k);
+
+            if (p == NULL) {
+                p = t->at;
+                s->state = AGG_SCAN_STRING;
+                break;
+            }
+
+            p++;
+            s->state = AGG_SCAN_AFTER;
+            continue;
+        }
+
+        q = AGG_CORE(number_end)(p, c, &k);
+
+        if (q == NULL) {
+            q = agg_pattern_scalar(p, c);
+        }
+
+        if (q != NULL) {
+            p = q;
+            s->state = AGG_SCAN_AFTER;
+            continue;
+        }
+
+        if (g != &t->pattern[AGG_PATTERN_OTHER]) {
+            s->state = g->state;
+        }
+
+        if ((c | 0x20) != '{'
+            && (c != ']' || s->state != AGG_SCAN_FIRST_VALUE))
+        {
+            break;
+        }
+    }
+
+    t->bytes += (size_t) (p - start);
+
+    return p;
+}

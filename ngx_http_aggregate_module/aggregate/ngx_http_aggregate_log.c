@@ -129,9 +129,10 @@ ngx_http_aggregate_log_hold(ngx_http_aggregate_part_t *part,
 
         ev->handler = ngx_http_aggregate_log_timer;
         ev->data = ev;
-        ev->log = ngx_cycle->log;
         ev->cancelable = 1;
     }
+
+    ev->log = ngx_cycle->log;
 
     clcf = ngx_http_get_module_loc_conf(part->ctx->request,
                                         ngx_http_core_module);
@@ -205,6 +206,25 @@ ngx_http_aggregate_log_held(ngx_uint_t all)
                       "aggregate backend \"%V\" failed: %V, %ui more since the "
                       "last line", held->name,
                       &ngx_http_aggregate_reasons[held->reason], lines);
+    }
+}
+
+
+void
+ngx_http_aggregate_log_forget(void *data)
+{
+    ngx_queue_t                *q;
+    ngx_http_aggregate_held_t  *held;
+
+    if (ngx_http_aggregate_held_timer.handler == NULL) {
+        return;
+    }
+
+    while (!ngx_queue_empty(&ngx_http_aggregate_held)) {
+        q = ngx_queue_head(&ngx_http_aggregate_held);
+        held = ngx_queue_data(q, ngx_http_aggregate_held_t, queue);
+
+        (void) ngx_http_aggregate_log_release(held);
     }
 }
 

@@ -142,6 +142,15 @@ ngx_http_aggregate_is_debugged(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_aggregate_preconfiguration(ngx_conf_t *cf)
 {
+    ngx_pool_cleanup_t  *cln;
+
+    cln = ngx_pool_cleanup_add(cf->pool, 0);
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    cln->handler = ngx_http_aggregate_log_forget;
+
     ngx_http_aggregate_debugged = ngx_http_aggregate_is_debugged;
 
     return ngx_http_aggregate_add_variables(cf);

@@ -277,6 +277,14 @@ void ngx_http_aggregate_log_failure(ngx_http_aggregate_part_t *part,
 
 void ngx_http_aggregate_log_held(ngx_uint_t all);
 
+
+/*
+ * Forgets the lines that were held back, which are of a configuration that is
+ * freed: without a master process, the worker outlives it
+ */
+
+void ngx_http_aggregate_log_forget(void *data);
+
 /* ngx_http_aggregate_request.c */
 
 ngx_http_aggregate_reason_e ngx_http_aggregate_make_request(

@@ -61,7 +61,7 @@ my @errors = (
 
 # later versions of nginx take "keepalive" anywhere
 
-push @errors, [ ups("keepalive 4; $on $servers"), qr/before "keepalive"/ ]
+push @errors, [ ups("keepalive 4; $on $servers"), qr/precede "keepalive"/ ]
     if $t->version =~ /^1\.(\d+)/ && $1 < 29;
 
 my @fine = (

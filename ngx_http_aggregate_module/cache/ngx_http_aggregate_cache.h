@@ -585,13 +585,16 @@ ngx_uint_t ngx_http_aggregate_cache_is_validated(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
 ngx_int_t ngx_http_aggregate_cache_revalidate(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
-void ngx_http_aggregate_cache_owner_defer(ngx_http_request_t *r,
-    ngx_http_aggregate_cache_ctx_t *ctx);
-void ngx_http_aggregate_cache_owner_restore(ngx_http_request_t *r,
-    ngx_http_aggregate_cache_ctx_t *ctx);
 void ngx_http_aggregate_cache_refetch(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
 void ngx_http_aggregate_cache_refetch_cancel(
+    ngx_http_aggregate_cache_ctx_t *ctx);
+
+/* owner */
+
+void ngx_http_aggregate_cache_owner_defer(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
+void ngx_http_aggregate_cache_owner_restore(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
 
 /* refresh */

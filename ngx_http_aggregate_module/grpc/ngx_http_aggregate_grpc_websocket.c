@@ -740,6 +740,9 @@ ngx_http_aggregate_grpc_ws_read_handler(ngx_http_request_t *r)
                       "client closed the WebSocket of \"%V\" while it waited",
                       &ctx->binding->name);
 
+        /* one reference is given up with the upstream, the other closes it */
+
+        r->main->count++;
         ngx_http_finalize_request(r, NGX_HTTP_CLIENT_CLOSED_REQUEST);
         return;
     }

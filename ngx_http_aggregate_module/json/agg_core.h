@@ -472,18 +472,19 @@ agg_core_empty(const agg_scan_t *s, const u_char *start, const u_char *p,
     for ( /* void */ ; empty != 0; empty &= empty - 1) {
         q = p + agg_first(empty);
 
-        do {
-            if (q == start) {
-                return (s->state == AGG_SCAN_FIRST_NAME
-                        || s->state == AGG_SCAN_FIRST_VALUE)
-                       ? 0 : -1;
+        while (q > start && agg_is_space(q[-1])) {
+            q--;
+        }
+
+        if (q == start) {
+
+            if (s->state != AGG_SCAN_FIRST_NAME
+                && s->state != AGG_SCAN_FIRST_VALUE)
+            {
+                return -1;
             }
 
-            q--;
-
-        } while (agg_is_space(*q));
-
-        if ((*q | 0x20) != '{') {
+        } else if ((q[-1] | 0x20) != '{') {
             return -1;
         }
     }

@@ -59,6 +59,10 @@
 #define AGG_PATTERN_CREDIT  6144
 #define AGG_PATTERN_LEAST   512
 
+/* texts of one hash that are kept, so that no document makes it a list */
+
+#define AGG_PATTERN_CHAIN   6
+
 /* a full table with more misses than these is begun anew */
 
 #define AGG_PATTERN_FEW     8
@@ -285,6 +289,8 @@ agg_pattern_scalar(const u_char *p, u_char c)
 }
 
 
+/* both ends: names often have one in common, and white space is the same */
+
 static unsigned
 agg_pattern_hash(const u_char *text, size_t len)
 {
@@ -294,6 +300,9 @@ agg_pattern_hash(const u_char *text, size_t len)
 
     if (len < 8) {
         w &= (1ull << (8 * len)) - 1;
+
+    } else {
+        w = w * 31 + agg_word_load(text + len - 8);
     }
 
     w ^= len;
@@ -310,7 +319,7 @@ agg_pattern_find(agg_patterns_t *t, const agg_pattern_walk_t *w,
 {
     u_char         *slot;
     size_t          len;
-    unsigned        i, flags, pops;
+    unsigned        i, n, flags, pops;
     agg_pattern_t  *g;
 
     len = (size_t) (p - w->start);
@@ -325,6 +334,7 @@ agg_pattern_find(agg_patterns_t *t, const agg_pattern_walk_t *w,
     flags = (s->state == AGG_SCAN_DONE) ? AGG_PATTERN_END : 0;
 
     slot = &t->hash[agg_pattern_hash(w->start, len)];
+    n = 0;
 
     for (i = *slot; i != 0; i = g->chain) {
         g = &t->pattern[i];
@@ -336,9 +346,11 @@ agg_pattern_find(agg_patterns_t *t, const agg_pattern_walk_t *w,
         {
             return i;
         }
+
+        n++;
     }
 
-    if (t->n == AGG_PATTERNS) {
+    if (n == AGG_PATTERN_CHAIN || t->n == AGG_PATTERNS) {
         return 0;
     }
 

@@ -513,7 +513,12 @@ sub test {
         $t->write_file('schema.graphql', $1);
     }
 
-    return $t->test_config(whole($text));
+    my ($ok, $output) = $t->test_config(whole($text));
+
+    # nginx has many variables with HTTP/3
+    $output =~ s/^.*could not build optimal variables_hash.*\n//mg;
+
+    return ($ok, $output);
 }
 
 

@@ -311,7 +311,8 @@ sub test_config {
 
     if ($pid == 0) {
         open STDERR, '>&', \*STDOUT;
-        $self->exec_nginx('-t', '-c', "$self->{dir}/test.conf");
+        $self->exec_nginx('-t', '-c', "$self->{dir}/test.conf",
+                          $self->older('1.19.5') ? () : ('-e', 'stderr'));
     }
 
     my $output = do { local $/; <$out> };

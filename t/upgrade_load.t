@@ -103,8 +103,11 @@ $t->exec_nginx('-c', "$dir/nginx.conf") if $started == 0;
 waitpid $started, 0;
 is($?, 0, 'nginx starts');
 
-my $first = master('nginx.pid');
-ok($first, 'in the background') or die $t->error_log;
+# the file is written after the process that was started has ended
+
+my $first;
+ok(wait_for(sub { $first = -f "$dir/nginx.pid" && master('nginx.pid') }),
+   'in the background') or die $t->error_log;
 Harness::guard("+$first");
 
 my $built = versions();

@@ -34,7 +34,7 @@ cd "$src" || exit 1
 
 for file in "$out/modules.c" "$top/t/glue/$glue.c"; do
     # shellcheck disable=SC2086
-    ${CC:-cc} -c $flags -Wall -Wextra -Werror -I "$top/$name/base" \
+    ${CC:-cc} -c $flags -fPIC -Wall -Wextra -Werror -I "$top/$name/base" \
         -I "$top/$name/json" -I "$top/$name/shape" -I "$top/$name/fetch" \
         -I "$top/common" -o "$out/$(basename "$file" .c).o" "$file" >&2 \
         || exit 1

@@ -8,6 +8,10 @@
 static ngx_connection_t *ngx_http_aggregate_detached_connect(
     ngx_http_request_t *r, const char *action);
 static void ngx_http_aggregate_detached_closed(void *data);
+#if (nginx_version < 1022000)
+static ssize_t ngx_http_aggregate_detached_recv(ngx_connection_t *c,
+    u_char *buf, size_t size);
+#endif
 static ngx_int_t ngx_http_aggregate_detached_set_up(ngx_connection_t *c,
     ngx_http_request_t *r, const char *action);
 static ngx_http_request_t *ngx_http_aggregate_detached_request(
@@ -182,6 +186,22 @@ failed:
 }
 
 
+#if (nginx_version < 1022000)
+
+/*
+ * Older versions set the time of a lingering close when it begins, whatever it
+ * was before.  Nothing else reads here, and it ends when there is no more.
+ */
+
+static ssize_t
+ngx_http_aggregate_detached_recv(ngx_connection_t *c, u_char *buf, size_t size)
+{
+    return 0;
+}
+
+#endif
+
+
 static void
 ngx_http_aggregate_detached_closed(void *data)
 {
@@ -251,7 +271,11 @@ ngx_http_aggregate_detached_set_up(ngx_connection_t *c,
     c->read->log = log;
     c->write->log = log;
 
+#if (nginx_version < 1022000)
+    c->recv = ngx_http_aggregate_detached_recv;
+#else
     c->recv = ngx_recv;
+#endif
     c->send = ngx_send;
     c->recv_chain = ngx_recv_chain;
     c->send_chain = ngx_http_aggregate_detached_send;

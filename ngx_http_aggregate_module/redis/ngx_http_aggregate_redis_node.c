@@ -411,8 +411,12 @@ ngx_http_aggregate_redis_refused(ngx_http_aggregate_redis_node_t *node,
     if (ngx_http_aggregate_redis_is_error(error, "NOPERM")
         || ngx_http_aggregate_redis_is_error(error, "NOAUTH")
         || ngx_http_aggregate_redis_is_error(error, "WRONGPASS")
-        || ngx_strnstr(error->data, "can't run this command", error->len))
+        || ngx_strnstr(error->data, "can't run this command", error->len)
+        || ngx_strnstr(error->data, "ACL failure in script", error->len))
     {
+
+        /* the last two: Redis 7 and Redis 8, of a command in a script */
+
         ngx_http_aggregate_redis_log_refused(node, command, error);
         return;
     }

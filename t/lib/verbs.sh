@@ -480,7 +480,7 @@ asan_flags="-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
 # the newest source of the installed version that the mirror really has
 debian_nginx()
 {
-    local dir=${ASAN_BASE:-$build/asan} wanted version codename
+    local dir=${ASAN_BASE:-$build/asan} wanted version codename tarball
 
     [ -f "$dir/src/debian/changelog" ] && return
 
@@ -506,7 +506,20 @@ debian_nginx()
         ) >"$dir/fetch.log" 2>&1 && return
 
         say "the mirror has no complete source of $version"
+        mv -f "$dir/fetch/nginx_$wanted".orig.tar.* "$dir" 2>/dev/null
         rm -rf "$dir/fetch"/* "$dir/src.new"
+    done
+
+    # without Debian's patches then
+    for tarball in "$dir/nginx_$wanted".orig.tar.*; do
+        [ -f "$tarball" ] || break
+
+        say "using nginx's own source of $wanted"
+
+        mkdir -p "$dir/src.new/debian" \
+            && tar -xf "$tarball" -C "$dir/src.new" --strip-components=1 \
+            && touch "$dir/src.new/debian/changelog" \
+            && mv "$dir/src.new" "$dir/src" && return
     done
 
     rm -f "$build/apt/source/updated"

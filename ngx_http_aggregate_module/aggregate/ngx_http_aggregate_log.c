@@ -17,7 +17,7 @@ static void ngx_http_aggregate_log_timer(ngx_event_t *ev);
 static u_char *ngx_http_aggregate_log_fetch(u_char *p, u_char *last,
     ngx_http_aggregate_part_t *part, ngx_http_aggregate_fetch_t *fetch);
 static u_char *ngx_http_aggregate_log_response(u_char *p, u_char *last,
-    ngx_http_request_t *r, ngx_http_aggregate_reason_e reason);
+    ngx_http_request_t *r, ngx_http_aggregate_part_t *part);
 static u_char *ngx_http_aggregate_log_json(u_char *p, u_char *last,
     agg_shape_run_t *run);
 static u_char *ngx_http_aggregate_log_waiting(u_char *p, u_char *last,
@@ -247,7 +247,7 @@ ngx_http_aggregate_log_fetch(u_char *p, u_char *last,
 
     if (fetch->response) {
         p = ngx_http_aggregate_log_response(p, last, fetch->response,
-                                            part->reason);
+                                            part);
     }
 
     if (part->reason == NGX_HTTP_AGGREGATE_INVALID_JSON && t && t->run) {
@@ -260,7 +260,7 @@ ngx_http_aggregate_log_fetch(u_char *p, u_char *last,
 
 static u_char *
 ngx_http_aggregate_log_response(u_char *p, u_char *last,
-    ngx_http_request_t *r, ngx_http_aggregate_reason_e reason)
+    ngx_http_request_t *r, ngx_http_aggregate_part_t *part)
 {
     size_t                len;
     u_char                type[GW_SHOW * NGX_HTTP_AGGREGATE_LOG_TYPE];
@@ -273,7 +273,9 @@ ngx_http_aggregate_log_response(u_char *p, u_char *last,
         p = ngx_slprintf(p, last, ", upstream \"%V\"", u->state->peer);
     }
 
-    if (r->headers_out.status && r->headers_out.content_type.len) {
+    /* without a status of the backend, it is nginx's own error page */
+
+    if (part->status && r->headers_out.content_type.len) {
         len = ngx_min(r->headers_out.content_type.len,
                       NGX_HTTP_AGGREGATE_LOG_TYPE);
         len = gw_show(type, r->headers_out.content_type.data, len) - type;
@@ -281,7 +283,7 @@ ngx_http_aggregate_log_response(u_char *p, u_char *last,
         p = ngx_slprintf(p, last, ", type \"%*s\"", len, type);
     }
 
-    if (reason == NGX_HTTP_AGGREGATE_TIMEOUT && u && u->state) {
+    if (part->reason == NGX_HTTP_AGGREGATE_TIMEOUT && u && u->state) {
 
         if (u->state->connect_time == (ngx_msec_t) -1) {
             waited = "connection";

@@ -22,6 +22,19 @@ struct agg_gql_group_s {
 };
 
 
+/* keys that were found, and the calls that take them */
+
+typedef struct {
+    agg_gql_key_t           **table;        /* by their hashes */
+    uint32_t                  mask;
+    uint32_t                  n;            /* of the newest call */
+    agg_gql_key_t           **last;         /* its list, NULL: no call */
+    agg_gql_call_t           *call;
+    agg_gql_call_t           *calls;
+    agg_gql_call_t          **last_call;
+} agg_gql_keys_t;
+
+
 static agg_rc_e agg_gql_batch_group(agg_gql_exec_t *e, agg_gql_state_t *state,
     agg_gql_site_t *site, agg_gql_group_t **groups, agg_gql_group_t **table,
     uint32_t mask);
@@ -29,6 +42,11 @@ static agg_rc_e agg_gql_batch_text(agg_gql_exec_t *e, agg_gql_call_t *call,
     agg_str_t *text);
 static agg_rc_e agg_gql_batch_keys(agg_gql_exec_t *e, agg_gql_state_t *state,
     agg_gql_site_t *sites);
+static agg_rc_e agg_gql_keys_init(agg_gql_exec_t *e, agg_gql_keys_t *keys,
+    const agg_gql_site_t *site);
+static agg_rc_e agg_gql_keys_add(agg_gql_exec_t *e, agg_gql_state_t *state,
+    agg_gql_keys_t *keys, const agg_gql_key_t *found, agg_gql_key_t **key);
+static agg_rc_e agg_gql_keys_send(agg_gql_exec_t *e, agg_gql_keys_t *keys);
 static agg_rc_e agg_gql_batch_fail(agg_gql_exec_t *e, agg_gql_state_t *state,
     agg_gql_site_t *site, agg_gql_call_e error);
 static agg_rc_e agg_gql_batch_key(agg_gql_exec_t *e,
@@ -199,32 +217,16 @@ static agg_rc_e
 agg_gql_batch_keys(agg_gql_exec_t *e, agg_gql_state_t *state,
     agg_gql_site_t *sites)
 {
-    uint32_t          i, n, mask, nkeys;
-    agg_rc_e          rc;
-    agg_gql_key_t    *key, **table, **last, found;
-    agg_gql_call_t   *call, *calls, **calls_last;
-    agg_gql_call_e    error;
-    agg_gql_site_t   *site, *next;
+    agg_rc_e         rc;
+    agg_gql_key_t   *key, found;
+    agg_gql_keys_t   keys;
+    agg_gql_call_e   error;
+    agg_gql_site_t  *site, *next;
 
-    for (n = 0, site = sites; site != NULL; site = site->same) {
-        n++;
+    rc = agg_gql_keys_init(e, &keys, sites);
+    if (rc != AGG_OK) {
+        return rc;
     }
-
-    n = (n < 4) ? 8 : 1u << (33 - __builtin_clz(n));
-    mask = n - 1;
-
-    table = e->mem->alloc(e->mem->ctx, n * sizeof(agg_gql_key_t *));
-    if (table == NULL) {
-        return AGG_NOMEM;
-    }
-
-    memset(table, 0, n * sizeof(agg_gql_key_t *));
-
-    call = NULL;
-    calls = NULL;
-    calls_last = &calls;
-    last = NULL;
-    nkeys = 0;
 
     for (site = sites; site != NULL; site = next) {
         next = site->same;
@@ -249,48 +251,9 @@ agg_gql_batch_keys(agg_gql_exec_t *e, agg_gql_state_t *state,
             continue;
         }
 
-        key = NULL;
-
-        for (i = found.hash & mask; table[i] != NULL; i = (i + 1) & mask) {
-            if (table[i]->hash == found.hash
-                && agg_gql_equal(&table[i]->plain, &found.plain))
-            {
-                key = table[i];
-                break;
-            }
-        }
-
-        if (key == NULL) {
-
-            if (call == NULL || last == NULL
-                || nkeys == call->binding->size)
-            {
-
-                rc = agg_gql_call_create(e, state, &call);
-                if (rc != AGG_OK) {
-                    return rc;
-                }
-
-                *calls_last = call;
-                calls_last = &call->next;
-                last = &call->keys;
-                nkeys = 0;
-            }
-
-            key = e->mem->alloc(e->mem->ctx, sizeof(agg_gql_key_t));
-            if (key == NULL) {
-                return AGG_NOMEM;
-            }
-
-            *key = found;
-            key->call = call;
-            key->last = &key->items;
-
-            *last = key;
-            last = &key->next;
-            nkeys++;
-
-            table[i] = key;
+        rc = agg_gql_keys_add(e, state, &keys, &found, &key);
+        if (rc != AGG_OK) {
+            return rc;
         }
 
         site->key = key;
@@ -299,16 +262,111 @@ agg_gql_batch_keys(agg_gql_exec_t *e, agg_gql_state_t *state,
         key->call->sites = site;
     }
 
-    while (calls != NULL) {
-        call = calls;
-        calls = call->next;
-        call->next = NULL;
+    return agg_gql_keys_send(e, &keys);
+}
 
-        for (nkeys = 0, key = call->keys; key != NULL; key = key->next) {
-            nkeys++;
+
+static agg_rc_e
+agg_gql_keys_init(agg_gql_exec_t *e, agg_gql_keys_t *keys,
+    const agg_gql_site_t *site)
+{
+    uint32_t  n;
+
+    for (n = 0; site != NULL; site = site->same) {
+        n++;
+    }
+
+    n = (n < 4) ? 8 : 1u << (33 - __builtin_clz(n));
+
+    memset(keys, 0, sizeof(agg_gql_keys_t));
+
+    keys->mask = n - 1;
+    keys->last_call = &keys->calls;
+
+    keys->table = e->mem->alloc(e->mem->ctx, n * sizeof(agg_gql_key_t *));
+    if (keys->table == NULL) {
+        return AGG_NOMEM;
+    }
+
+    memset(keys->table, 0, n * sizeof(agg_gql_key_t *));
+
+    return AGG_OK;
+}
+
+
+/* the key that is equal to the one found; if there is none, it is added */
+
+static agg_rc_e
+agg_gql_keys_add(agg_gql_exec_t *e, agg_gql_state_t *state,
+    agg_gql_keys_t *keys, const agg_gql_key_t *found, agg_gql_key_t **key)
+{
+    uint32_t        i;
+    agg_rc_e        rc;
+    agg_gql_key_t  *k;
+
+    for (i = found->hash & keys->mask;
+         keys->table[i] != NULL;
+         i = (i + 1) & keys->mask)
+    {
+        k = keys->table[i];
+
+        if (k->hash == found->hash && agg_gql_equal(&k->plain, &found->plain))
+        {
+            *key = k;
+            return AGG_OK;
+        }
+    }
+
+    if (keys->last == NULL || keys->n == keys->call->binding->size) {
+
+        rc = agg_gql_call_create(e, state, &keys->call);
+        if (rc != AGG_OK) {
+            return rc;
         }
 
-        rc = agg_gql_batch_send(e, call, nkeys);
+        *keys->last_call = keys->call;
+        keys->last_call = &keys->call->next;
+        keys->last = &keys->call->keys;
+        keys->n = 0;
+    }
+
+    k = e->mem->alloc(e->mem->ctx, sizeof(agg_gql_key_t));
+    if (k == NULL) {
+        return AGG_NOMEM;
+    }
+
+    *k = *found;
+    k->call = keys->call;
+    k->last = &k->items;
+
+    *keys->last = k;
+    keys->last = &k->next;
+    keys->n++;
+
+    keys->table[i] = k;
+    *key = k;
+
+    return AGG_OK;
+}
+
+
+static agg_rc_e
+agg_gql_keys_send(agg_gql_exec_t *e, agg_gql_keys_t *keys)
+{
+    uint32_t         n;
+    agg_rc_e         rc;
+    agg_gql_key_t   *key;
+    agg_gql_call_t  *call, *next;
+
+    for (call = keys->calls; call != NULL; call = next) {
+        next = call->next;
+        call->next = NULL;
+
+        for (n = 0, key = call->keys; key != NULL; key = key->next) {
+            n++;
+        }
+
+        rc = agg_gql_batch_send(e, call, n);
         if (rc != AGG_OK) {
             return rc;
         }

@@ -9,6 +9,8 @@
 #include "agg_gql_lex.h"
 
 
+static agg_rc_e agg_gql_lex_token(agg_gql_lexer_t *lexer, unsigned kind,
+    uint32_t start, uint32_t end);
 static agg_rc_e agg_gql_lex_number(agg_gql_lexer_t *lexer, uint32_t pos);
 static agg_rc_e agg_gql_lex_digits(agg_gql_lexer_t *lexer, uint32_t *pos);
 static agg_rc_e agg_gql_lex_quoted(agg_gql_lexer_t *lexer, uint32_t pos);
@@ -86,22 +88,18 @@ agg_gql_lex_init(agg_gql_lexer_t *lexer, const agg_gql_source_t *source,
 agg_rc_e
 agg_gql_lex_next(agg_gql_lexer_t *lexer)
 {
-    u_char         c;
-    uint32_t       pos;
-    agg_gql_token_t         *token;
+    u_char                   c;
+    uint32_t                 pos, start;
     const agg_gql_source_t  *source;
 
     source = lexer->source;
-    token = &lexer->token;
     pos = lexer->pos;
 
     for ( ;; ) {
 
         if (pos >= source->text.len) {
-            token->kind = AGG_GQL_TOKEN_EOF;
-            token->start = (uint32_t) source->text.len;
-            token->end = token->start;
-            return AGG_OK;
+            pos = (uint32_t) source->text.len;
+            return agg_gql_lex_token(lexer, AGG_GQL_TOKEN_EOF, pos, pos);
         }
 
         c = source->text.data[pos];
@@ -144,11 +142,8 @@ agg_gql_lex_next(agg_gql_lexer_t *lexer)
                 return agg_gql_lex_unexpected(lexer, pos);
             }
 
-            token->kind = AGG_GQL_TOKEN_SPREAD;
-            token->start = pos;
-            token->end = pos + 3;
-            lexer->pos = pos + 3;
-            return AGG_OK;
+            return agg_gql_lex_token(lexer, AGG_GQL_TOKEN_SPREAD, pos,
+                                     pos + 3);
 
         case '!':
         case '$':
@@ -163,11 +158,7 @@ agg_gql_lex_next(agg_gql_lexer_t *lexer)
         case '{':
         case '|':
         case '}':
-            token->kind = c;
-            token->start = pos;
-            token->end = pos + 1;
-            lexer->pos = pos + 1;
-            return AGG_OK;
+            return agg_gql_lex_token(lexer, c, pos, pos + 1);
 
         case '"':
             if (agg_gql_at(source, pos + 1) == '"'
@@ -183,17 +174,14 @@ agg_gql_lex_next(agg_gql_lexer_t *lexer)
         }
 
         if (agg_gql_is_letter(c)) {
-            token->kind = AGG_GQL_TOKEN_NAME;
-            token->start = pos;
+            start = pos;
 
             do {
                 pos++;
                 c = agg_gql_at(source, pos);
             } while (agg_gql_is_letter(c) || agg_gql_is_digit(c));
 
-            token->end = pos;
-            lexer->pos = pos;
-            return AGG_OK;
+            return agg_gql_lex_token(lexer, AGG_GQL_TOKEN_NAME, start, pos);
         }
 
         if (agg_gql_is_digit(c) || c == '-') {
@@ -202,6 +190,19 @@ agg_gql_lex_next(agg_gql_lexer_t *lexer)
 
         return agg_gql_lex_unexpected(lexer, pos);
     }
+}
+
+
+static agg_rc_e
+agg_gql_lex_token(agg_gql_lexer_t *lexer, unsigned kind, uint32_t start,
+    uint32_t end)
+{
+    lexer->token.kind = (u_char) kind;
+    lexer->token.start = start;
+    lexer->token.end = end;
+    lexer->pos = end;
+
+    return AGG_OK;
 }
 
 

@@ -13,6 +13,7 @@ static agg_rc_e agg_gql_take_stars(const agg_str_t *text, agg_str_t *plain,
     u_char *stars);
 static void agg_gql_piece(agg_gql_template_t *t, const agg_piece_t *piece,
     unsigned repeat);
+static int agg_gql_is_pair(const agg_str_t *open, const agg_piece_t *next);
 static void agg_gql_text_pairs(agg_gql_template_t *t, const agg_piece_t *piece,
     agg_str_t *open, int *whole);
 static agg_gql_piece_t *agg_gql_push(agg_gql_template_t *t,
@@ -97,26 +98,19 @@ agg_gql_template_parse(agg_gql_template_t *t, agg_template_e kind,
             return AGG_INVALID;
         }
 
-        if (open.len != 0 || (whole && piece->args)) {
+        if (agg_gql_is_pair(&open, next)) {
+            agg_gql_piece(t, piece, stars[n++]);
+            t->pieces[t->npieces - 1].pair = open;
+            t->pieces[t->npieces - 1].first = 1;
+            open.len = 0;
+            whole = 0;
+            continue;
+        }
 
-            if (open.len > 1 && open.data[open.len - 1] == '='
-                && (next == NULL
-                    || (next->kind == AGG_PIECE_TEXT
-                        && next->text.data[0] == '&')))
-            {
-                agg_gql_piece(t, piece, stars[n++]);
-                t->pieces[t->npieces - 1].pair = open;
-                t->pieces[t->npieces - 1].first = 1;
-                open.len = 0;
-                whole = 0;
-                continue;
-            }
-
-            if (open.len != 0) {
-                agg_gql_push(t, piece, open.data, open.len)->first = 1;
-                open.len = 0;
-                whole = 0;
-            }
+        if (open.len != 0) {
+            agg_gql_push(t, piece, open.data, open.len)->first = 1;
+            open.len = 0;
+            whole = 0;
         }
 
         if (piece->kind != AGG_PIECE_TEXT && stars[n]) {
@@ -143,6 +137,17 @@ agg_gql_template_parse(agg_gql_template_t *t, agg_template_e kind,
     }
 
     return AGG_OK;
+}
+
+
+/* whether the value that comes behind "name=" is all of the pair */
+
+static int
+agg_gql_is_pair(const agg_str_t *open, const agg_piece_t *next)
+{
+    return open->len > 1 && open->data[open->len - 1] == '='
+           && (next == NULL
+               || (next->kind == AGG_PIECE_TEXT && next->text.data[0] == '&'));
 }
 
 

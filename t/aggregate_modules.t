@@ -13,16 +13,8 @@ use IO::Compress::Gzip ();
 
 my $t = Harness->new;
 
-my ($dir) = grep { -f "$_/ngx_http_lua_module.so" }
-    '/usr/lib/nginx/modules', '/usr/lib64/nginx/modules';
-my $load = $dir ? join '', map { "load_module $dir/$_.so;\n" }
-    qw(ndk_http_module ngx_http_lua_module ngx_http_echo_module
-       ngx_http_js_module) : '';
-
-# built for the nginx of the system, and that alone
-my ($loads) = $t->test_config("$load\n%%GLOBALS%%\nevents { }\n"
-                              . 'http { %%HTTP%% }');
-$load = '' if !$loads;
+my $load = $t->load_others(qw(ndk_http_module ngx_http_lua_module
+                              ngx_http_echo_module ngx_http_js_module));
 
 IO::Compress::Gzip::gzip(\'{"z":1}', \my $gzip);
 

@@ -17,17 +17,8 @@ use Harness;
 
 my $t = Harness->new;
 
-my ($dir) = grep { -f "$_/ngx_http_lua_module.so" }
-    '/usr/lib/nginx/modules', '/usr/lib64/nginx/modules';
-my $load = $dir ? join '', map { "load_module $dir/$_.so;\n" }
-    qw(ndk_http_module ngx_http_lua_module ngx_http_echo_module
-       ngx_http_js_module) : '';
-
-# built for the nginx of the system, and that alone
-
-my ($loads) = $t->test_config("$load\n%%GLOBALS%%\nevents { }\n"
-                              . 'http { %%HTTP%% }');
-$load = '' if !$loads;
+my $load = $t->load_others(qw(ndk_http_module ngx_http_lua_module
+                              ngx_http_echo_module ngx_http_js_module));
 
 # the content of a location, and the answer around the body of its subrequest
 

@@ -13,7 +13,6 @@ use Test::More;
 
 use Harness;
 
-my $echo = '/usr/lib/nginx/modules/ngx_http_echo_module.so';
 
 my @uris = ([ '/ssi', 'HIT', '-' ], [ '/ssi/many', 'HIT', '-' ],
             [ '/added', 'HIT', '-' ], [ '/ssi/cached', 'HIT', '-' ]);
@@ -42,15 +41,12 @@ my $b = $t->backend('api',
     '/kept/'      => { body => '[kept]', type => 'text/html', @fresh },
 );
 
-# the package's module loads into the nginx of the distribution only
+my $load = $t->load_others('ngx_http_echo_module');
 
-my ($loads) = $t->test_config("load_module $echo;\n%%GLOBALS%%\n"
-                              . "events { }\n");
-
-push @uris, @echoed if $loads;
+push @uris, @echoed if $load;
 $t->plan(4 * @uris + 2);
 
-$t->run(($loads ? "load_module $echo;\n" : '') . <<'EOF'
+$t->run($load . <<'EOF'
 
 %%GLOBALS%%
 
@@ -89,7 +85,7 @@ http {
         }
 
 EOF
-    . ($loads ? <<'EOF' : '') . <<'EOF');
+    . ($load ? <<'EOF' : '') . <<'EOF');
         aggregate_cache_valid  60s;
 
         location = /echo {

@@ -48,20 +48,10 @@ if (!$child) {
 
 END { kill 'KILL', $child if $child }
 
-# Lua is the distribution's, built for its nginx, and for that alone
-my ($dir) = grep { -f "$_/ngx_http_lua_module.so" }
-    qw(/usr/lib/nginx/modules /usr/lib64/nginx/modules);
+my $load = $t->load_others(qw(ndk_http_module ngx_http_lua_module));
 
-if ($dir) {
-    my ($loads) = $t->test_config("load_module $dir/ndk_http_module.so;\n"
-        . "load_module $dir/ngx_http_lua_module.so;\n%%GLOBALS%%\n"
-        . "events { }\nhttp { %%HTTP%% }");
-    $dir = undef if !$loads;
-}
-
-my %text = $dir ? (
-    LUA_LOAD => join("\n", map { "load_module $dir/$_.so;" }
-                     qw(ndk_http_module ngx_http_lua_module)),
+my %text = $load ? (
+    LUA_LOAD => $load,
     LUA_CODE => 'content_by_lua_block {
                 local answer = ngx.location.capture("/b/ok");
                 ngx.header["X-Id"] = ngx.var.request_id;
@@ -217,7 +207,7 @@ is(text()->value('gateway_backend_duration_seconds_count',
 # another tracer in front: one trace, one header, nothing twice
 
 for my $uri ('/otel', '/ids') {
-    my $client = $dir || $uri eq '/ids' ? '00-' . ('12' x 16) . '-'
+    my $client = $load || $uri eq '/ids' ? '00-' . ('12' x 16) . '-'
         . ('34' x 8) . '-01' : '00-' . ('ab' x 16) . '-' . ('cd' x 8) . '-01';
     http_request(GET => $uri, headers => [ traceparent => $client ]);
 
@@ -241,7 +231,7 @@ for my $uri ('/otel', '/ids') {
        'and the backend is in it');
 }
 
-http_request(GET => '/alone', headers => $dir ? []
+http_request(GET => '/alone', headers => $load ? []
     : [ traceparent => '00-' . ('ab' x 16) . '-' . ('cd' x 8) . '-01' ]);
 my ($sent) = ($b->log)[-1];
 is(join(' ', map { $_->[1] } grep { lc $_->[0] eq 'traceparent' }

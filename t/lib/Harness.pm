@@ -323,6 +323,23 @@ sub test_config {
 }
 
 
+# The lines that load modules of the distribution, which are built for its
+# nginx and for that alone; empty if one of them cannot be loaded.
+sub load_others {
+    my ($self, @names) = @_;
+
+    my ($dir) = grep { -f "$_/$names[0].so" }
+        qw(/usr/lib/nginx/modules /usr/lib64/nginx/modules);
+    return '' if !$dir;
+
+    my $load = join '', map { "load_module $dir/$_.so;\n" } @names;
+    my ($loads) = $self->test_config("$load\n%%GLOBALS%%\nevents { }\n"
+                                     . 'http { %%HTTP%% }');
+
+    return $loads ? $load : '';
+}
+
+
 sub exec_nginx {
     my ($self, @arguments) = @_;
 

@@ -80,6 +80,8 @@ usage: ./build.sh VERB [ARGUMENTS]
   bench-json                   our JSON code and cJSON, one after the other
   bench-scale [DIR]            how it grows with workers, parts, bodies, keys
   bench-route [BALANCE|CANARY] balancing and canaries against nginx's own
+  bench-claims [TRAFFIC|DAY]   the figures that are quoted for gateways: hit
+                               rates, calls, latencies, a day of outages
   bench-guard [-u | -q]        instructions a request against the kept ones
   help                         this text
 
@@ -1070,7 +1072,7 @@ case $verb in
 
 run|stop|test|modules|lint|unit|tool|fuzz|fuzz-conf|asan|compat|fresh|\
 mutants|alloc|soak|check|directives|deb|deb-test|install|uninstall|\
-bench|bench-json|bench-scale|bench-guard|bench-route)
+bench|bench-json|bench-scale|bench-guard|bench-route|bench-claims)
     case $top$build in
     *[[:space:]]*)
         die "nginx's build system takes no blanks in paths: $top"

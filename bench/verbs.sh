@@ -100,3 +100,15 @@ verb_bench-route()
 
     BENCH_NICE=${BENCH_NICE:-$(bench_nice)} perl "$top/bench/route.pl" "$@"
 }
+
+
+# bench-claims [TRAFFIC | DAY]: the figures that are quoted for gateways
+verb_bench-claims()
+{
+    no_daemons packages perl wrk redis-server gcc libc6-dev util-linux \
+        || exit 1
+    (lock; modules_stock) || exit 1
+    mkdir -p "$build/bench"
+
+    BENCH_NICE=${BENCH_NICE:-$(bench_nice)} perl "$top/bench/claims.pl" "$@"
+}

@@ -348,7 +348,7 @@ sub free_ports {
 
         return $first if !grep { !is_free($first + $_) }
             0, 101 .. 104, 111 .. 114, 121, 122, 128, 129, 144,
-            200;
+            150, 151, 161 .. 165, 200;
     }
 
     die "no free ports, PORTS=15000 takes others\n";
@@ -384,7 +384,7 @@ sub program {
 
     return if -x $binary && -M $binary < -M $source;
 
-    system($ENV{CC} || 'cc', '-O2', '-o', $binary, $source) == 0
+    system($ENV{CC} || 'cc', '-O2', '-o', $binary, $source, '-lm') == 0
         or die "$source does not compile\n";
     return;
 }

@@ -259,13 +259,13 @@ is(http_get('/' . rand())->status, 200, 'no TLS: served');
 
 # nonsense
 
-$t->write_file('long', 'x' x 1024);
+$t->write_file('long', 'x' x 4096);
 
 for (
     [ 'tls_ca nowhere.pem;', qr/nowhere.pem/ ],
     [ "tls_certificate $d/gateway.pem;", qr/need each other/ ],
     [ "sentinel_password file:$d/long;",
-      qr/does not hold a secret of 1 to 1023 bytes/ ],
+      qr/does not hold a secret of 1 to 4095 bytes/ ],
     [ 'tls_verifi off;', qr/did you mean "tls_verify" instead/ ],
 ) {
     my ($ok, $output) = $t->test_config(conf($_->[0]));

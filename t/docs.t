@@ -196,7 +196,8 @@ sub wrong_entry {
 }
 
 
-# the sections of a page that its contents, before the first section, lack
+# the sections and entries of a page that its contents, before the first
+# section, lack
 sub missing_contents {
     my ($page) = @_;
 
@@ -213,6 +214,10 @@ sub missing_contents {
         $name =~ s/[^\w\- ]//g;
         $name =~ tr/ /-/;
         push @missing, "no link to \"$1\"" if !$listed{$name};
+    }
+
+    for my $name (map { $_->{name} } grep { $_->{page} eq $page } @entries) {
+        push @missing, "no link to \"$name\"" if !$listed{$name};
     }
 
     return @missing;
@@ -369,7 +374,8 @@ sub try_example {
         my ($before, $after) = example_around($text, $context, '');
         return (0, "no such context: $context") if !defined $before;
 
-        my ($ok, $output) = try_in($text, $before, $after, prelude($text));
+        my ($ok, $output) = try_in($text, $before, $after,
+                                   prelude("$before\n$text"));
         return ($ok, "$context: $output") if !$ok;
     }
 
@@ -389,6 +395,13 @@ sub try_all_examples {
             my ($before, $after) = example_around($text, $context, $i);
             return 0 if !defined $before;
 
+            # there can be one exporter
+            if ($context eq 'aggregate_trace_exporter') {
+                my ($ok) = try_example($entries[$i]);
+                return 0 if !$ok;
+                next;
+            }
+
             my $list = "@contexts" eq 'http' ? \@first : \@then;
             push @$list, "$before\n$text\n$after\n";
         }
@@ -404,6 +417,8 @@ sub example_around {
 
     my $redis = $text =~ /\bserver |\bsentinel / ? '' : 'server 127.0.0.1;';
     my $version = $text =~ /^ramp/ ? '' : '50% v2;';
+    my $endpoint = $text =~ /^endpoint/
+                 ? '' : 'endpoint https://127.0.0.1:4318/v1/traces;';
 
     my %around = (
         http     => [ '', '' ],
@@ -424,6 +439,8 @@ sub example_around {
                                . ' aggregate_graphql shop.graphql {',
                                '} } }' ],
         breaker_policy   => [ "breaker_policy p$n {", '}' ],
+        aggregate_trace_exporter => [ "aggregate_trace_exporter { $endpoint",
+                                      '}' ],
     );
 
     return @{ $around{$context} || [] };
@@ -449,7 +466,7 @@ sub prelude {
     );
 
     return join "\n", map { "$_->[0] $_->[1]" }
-        grep { $text !~ /^\Q$_->[0]\E\b/ } @has;
+        grep { $text !~ /^\Q$_->[0]\E\b/m } @has;
 }
 
 

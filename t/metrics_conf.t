@@ -77,11 +77,18 @@ my @cases = (
     [ block('endpoint https://127.0.0.1/v1; tls_verify off;'), '' ],
     [ block("@endpoint tls_verify x;"), '', qr/invalid value "x"/ ],
     [ block("@endpoint endpint x;"), '', qr/did you mean "endpoint"/ ],
-    [ block("@endpoint batch 0;"), '', qr/invalid value "0" of "batch"/ ],
-    [ block("@endpoint queue 1k;"), '', qr/invalid value "1k" of "queue"/ ],
+    [ block("@endpoint batch 0;"), '', qr/invalid value "0" in "batch"/ ],
+    [ block("@endpoint queue 1k;"), '', qr/invalid value "1k" in "queue"/ ],
     [ block("@endpoint interval 0;"), '', qr/"interval"/ ],
-    [ block("@endpoint protocol grpc;"), '', qr/"grpc" of "protocol"/ ],
-    [ block("@endpoint gzip yes;"), '', qr/"yes" of "gzip"/ ],
+    [ block("@endpoint protocol grpc;"), '', qr/"grpc" in "protocol"/ ],
+    [ block("@endpoint gzip yes;"), '', qr/"yes" in "gzip"/ ],
+    [ block("@endpoint queue 1k;"), '', qr/must be a size from 16k to 1g/ ],
+    [ block("@endpoint service a; service b;"), '', qr/"service".*duplicate/ ],
+    [ block("@endpoint resource a;"), '', qr/number of arguments/ ],
+    [ block("@endpoint hidden;"), '', qr/is a statement of "backend"/ ],
+    [ block('endpoint https://127.0.0.1/v1; tls_certificate x;'), '',
+      qr/need each other/ ],
+    [ block("\ninclude %%TESTDIR%%/exporter.conf;\n"), '' ],
     [ block("@endpoint header A;"), '', qr/number of arguments/ ],
     [ block("@endpoint header 'A B' c;"), '', qr/invalid name of a header/ ],
     [ block("@endpoint header A \"x\\ny\";"), '', qr/control character/ ],
@@ -105,6 +112,8 @@ my @cases = (
 );
 
 $t->plan(scalar @cases);
+
+$t->write_file('exporter.conf', "@endpoint\nbatch 5;\n");
 
 for my $case (@cases) {
     my ($http, $location, $wanted) = @$case;

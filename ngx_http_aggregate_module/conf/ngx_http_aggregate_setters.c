@@ -5,7 +5,7 @@
 #include "ngx_http_gw_written.h"
 
 
-#define NGX_HTTP_AGGREGATE_SECRET_MAX  1023
+#define NGX_HTTP_AGGREGATE_SECRET_MAX  4095
 
 
 static char *ngx_http_aggregate_secret_env(ngx_conf_t *cf, u_char *name,
@@ -313,7 +313,7 @@ ngx_http_aggregate_secret_file(ngx_conf_t *cf, ngx_str_t *name,
 
     if (n <= 0) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" does not hold a secret of 1 to 1023 bytes",
+                           "\"%V\" does not hold a secret of 1 to 4095 bytes",
                            name);
         return NGX_CONF_ERROR;
     }

@@ -62,7 +62,7 @@ char *ngx_http_aggregate_set_text(ngx_conf_t *cf, ngx_command_t *cmd,
 
 /*
  * ngx_str_t, whose data is NULL: the text itself, env:NAME for what is in the
- * environment, or file:PATH for the first 1023 bytes of a file.
+ * environment, or file:PATH for the first 4095 bytes of a file.
  */
 
 char *ngx_http_aggregate_set_secret(ngx_conf_t *cf, ngx_command_t *cmd,

@@ -3,22 +3,18 @@
 
 
 #include "ngx_http_aggregate_trace.h"
-#include "ngx_http_gw_written.h"
-#include "gw_text.h"
+#include "ngx_http_aggregate_setters.h"
 
 
-static char *ngx_http_aggregate_exporter_statement(ngx_conf_t *cf,
-    ngx_command_t *dummy, void *conf);
 static char *ngx_http_aggregate_exporter_endpoint(ngx_conf_t *cf,
-    ngx_http_aggregate_exporter_conf_t *ecf, ngx_str_t *value);
+    ngx_command_t *cmd, void *conf);
+static char *ngx_http_aggregate_exporter_resource(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
 static char *ngx_http_aggregate_exporter_header(ngx_conf_t *cf,
-    ngx_http_aggregate_exporter_conf_t *ecf, ngx_str_t *value);
-static char *ngx_http_aggregate_exporter_file(ngx_conf_t *cf,
-    ngx_str_t *name, ngx_str_t *text);
-static char *ngx_http_aggregate_exporter_value(ngx_conf_t *cf,
-    ngx_http_aggregate_exporter_conf_t *ecf, ngx_uint_t which,
-    ngx_str_t *value);
-static ngx_int_t ngx_http_aggregate_exporter_resource(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+static char *ngx_http_aggregate_exporter_check(ngx_conf_t *cf,
+    ngx_http_aggregate_exporter_conf_t *ecf);
+static ngx_int_t ngx_http_aggregate_exporter_attributes(ngx_conf_t *cf,
     ngx_http_aggregate_exporter_conf_t *ecf);
 static ngx_int_t ngx_http_aggregate_exporter_head(ngx_conf_t *cf,
     ngx_http_aggregate_exporter_conf_t *ecf);
@@ -28,30 +24,156 @@ static ngx_int_t ngx_http_aggregate_exporter_tls(ngx_conf_t *cf,
 #endif
 
 
-enum {
-    NGX_HTTP_AGGREGATE_EXPORTER_ENDPOINT = 0,
-    NGX_HTTP_AGGREGATE_EXPORTER_PROTOCOL,
-    NGX_HTTP_AGGREGATE_EXPORTER_SERVICE,
-    NGX_HTTP_AGGREGATE_EXPORTER_RESOURCE,
-    NGX_HTTP_AGGREGATE_EXPORTER_HEADER,
-    NGX_HTTP_AGGREGATE_EXPORTER_INTERVAL,
-    NGX_HTTP_AGGREGATE_EXPORTER_BATCH,
-    NGX_HTTP_AGGREGATE_EXPORTER_QUEUE,
-    NGX_HTTP_AGGREGATE_EXPORTER_TIMEOUT,
-    NGX_HTTP_AGGREGATE_EXPORTER_GZIP,
-    NGX_HTTP_AGGREGATE_EXPORTER_SPANS,
-    NGX_HTTP_AGGREGATE_EXPORTER_TLS_CA,
-    NGX_HTTP_AGGREGATE_EXPORTER_TLS_NAME,
-    NGX_HTTP_AGGREGATE_EXPORTER_TLS_VERIFY,
-    NGX_HTTP_AGGREGATE_EXPORTER_TLS_CERTIFICATE,
-    NGX_HTTP_AGGREGATE_EXPORTER_TLS_KEY
+#define NGX_HTTP_AGGREGATE_TRACE_EXPORTER_CONF  NGX_HTTP_AGGREGATE_BLOCK_CONF
+
+
+static ngx_conf_enum_t  ngx_http_aggregate_exporter_protocols[] = {
+    { ngx_string("protobuf"), 0 },
+    { ngx_string("json"), 1 },
+    { ngx_null_string, 0 }
 };
 
 
-static const char  *const ngx_http_aggregate_exporter_names[] = {
-    "endpoint", "protocol", "service", "resource", "header", "interval",
-    "batch", "queue", "timeout", "gzip", "spans", "tls_ca", "tls_name",
-    "tls_verify", "tls_certificate", "tls_certificate_key", NULL
+static ngx_http_aggregate_enum_t  ngx_http_aggregate_exporter_protocol = {
+    ngx_http_aggregate_exporter_protocols, "must be \"protobuf\" or \"json\""
+};
+
+
+static ngx_http_aggregate_bounds_t  ngx_http_aggregate_exporter_text_bounds =
+    { 1, 1024, "must be of 1 to 1024 bytes" };
+
+static ngx_http_aggregate_bounds_t  ngx_http_aggregate_exporter_file_bounds =
+    { 1, NGX_MAX_PATH, "must name a file" };
+
+static ngx_http_aggregate_bounds_t  ngx_http_aggregate_exporter_time_bounds =
+    { 1, 3600000, "must be a time from 1ms to 1h" };
+
+static ngx_http_aggregate_bounds_t  ngx_http_aggregate_exporter_spans_bounds =
+    { 1, 65536, "must be a number from 1 to 65536" };
+
+static ngx_http_aggregate_bounds_t  ngx_http_aggregate_exporter_queue_bounds =
+    { 16384, 1024 * 1024 * 1024, "must be a size from 16k to 1g" };
+
+
+ngx_command_t  ngx_http_aggregate_exporter_statements[] = {
+
+    { ngx_string("endpoint"),
+      NGX_HTTP_AGGREGATE_TRACE_EXPORTER_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_exporter_endpoint,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("protocol"),
+      NGX_HTTP_AGGREGATE_TRACE_EXPORTER_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_enum,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_exporter_conf_t, json),
+      &ngx_http_aggregate_exporter_protocol },
+
+    { ngx_string("service"),
+      NGX_HTTP_AGGREGATE_TRACE_EXPORTER_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_text,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_exporter_conf_t, service),
+      &ngx_http_aggregate_exporter_text_bounds },
+
+    { ngx_string("resource"),
+      NGX_HTTP_AGGREGATE_TRACE_EXPORTER_CONF|NGX_CONF_TAKE2,
+      ngx_http_aggregate_exporter_resource,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("header"),
+      NGX_HTTP_AGGREGATE_TRACE_EXPORTER_CONF|NGX_CONF_TAKE2,
+      ngx_http_aggregate_exporter_header,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("interval"),
+      NGX_HTTP_AGGREGATE_TRACE_EXPORTER_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_msec,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_exporter_conf_t, interval),
+      &ngx_http_aggregate_exporter_time_bounds },
+
+    { ngx_string("batch"),
+      NGX_HTTP_AGGREGATE_TRACE_EXPORTER_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_num,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_exporter_conf_t, batch),
+      &ngx_http_aggregate_exporter_spans_bounds },
+
+    { ngx_string("queue"),
+      NGX_HTTP_AGGREGATE_TRACE_EXPORTER_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_size,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_exporter_conf_t, queue),
+      &ngx_http_aggregate_exporter_queue_bounds },
+
+    { ngx_string("timeout"),
+      NGX_HTTP_AGGREGATE_TRACE_EXPORTER_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_msec,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_exporter_conf_t, timeout),
+      &ngx_http_aggregate_exporter_time_bounds },
+
+    { ngx_string("gzip"),
+      NGX_HTTP_AGGREGATE_TRACE_EXPORTER_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_on_off,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_exporter_conf_t, gzip),
+      NULL },
+
+    { ngx_string("spans"),
+      NGX_HTTP_AGGREGATE_TRACE_EXPORTER_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_num,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_exporter_conf_t, spans),
+      &ngx_http_aggregate_exporter_spans_bounds },
+
+#if (NGX_SSL)
+
+    { ngx_string("tls_ca"),
+      NGX_HTTP_AGGREGATE_TRACE_EXPORTER_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_text,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_exporter_conf_t, tls_ca),
+      &ngx_http_aggregate_exporter_file_bounds },
+
+    { ngx_string("tls_name"),
+      NGX_HTTP_AGGREGATE_TRACE_EXPORTER_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_text,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_exporter_conf_t, tls_name),
+      &ngx_http_aggregate_exporter_text_bounds },
+
+    { ngx_string("tls_verify"),
+      NGX_HTTP_AGGREGATE_TRACE_EXPORTER_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_on_off,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_exporter_conf_t, tls_verify),
+      NULL },
+
+    { ngx_string("tls_certificate"),
+      NGX_HTTP_AGGREGATE_TRACE_EXPORTER_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_text,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_exporter_conf_t, tls_certificate),
+      &ngx_http_aggregate_exporter_file_bounds },
+
+    { ngx_string("tls_certificate_key"),
+      NGX_HTTP_AGGREGATE_TRACE_EXPORTER_CONF|NGX_CONF_TAKE1,
+      ngx_http_aggregate_set_text,
+      NGX_HTTP_AGGREGATE_CONF_OFFSET,
+      offsetof(ngx_http_aggregate_exporter_conf_t, tls_certificate_key),
+      &ngx_http_aggregate_exporter_file_bounds },
+
+#endif
+
+      ngx_null_command
 };
 
 
@@ -62,7 +184,6 @@ ngx_http_aggregate_exporter_block(ngx_conf_t *cf, ngx_command_t *cmd,
     ngx_http_aggregate_trace_main_conf_t *tmcf = conf;
 
     char                                *rv;
-    ngx_conf_t                           save;
     ngx_http_aggregate_exporter_conf_t  *ecf;
 
     if (tmcf->exporter) {
@@ -90,25 +211,33 @@ ngx_http_aggregate_exporter_block(ngx_conf_t *cf, ngx_command_t *cmd,
     ecf->spans = NGX_CONF_UNSET;
     ecf->queue = NGX_CONF_UNSET_SIZE;
     ecf->gzip = NGX_CONF_UNSET;
-    ecf->json = NGX_CONF_UNSET;
+    ecf->json = NGX_CONF_UNSET_UINT;
+
+#if (NGX_SSL)
+    ecf->tls_verify = NGX_CONF_UNSET;
+#endif
 
     tmcf->exporter = ecf;
 
-    save = *cf;
-    cf->handler = ngx_http_aggregate_exporter_statement;
-    cf->handler_conf = (char *) ecf;
-
-    rv = ngx_conf_parse(cf, NULL);
-
-    *cf = save;
+    rv = ngx_http_aggregate_parse_block(cf, cmd, ecf);
 
     if (rv != NGX_CONF_OK) {
         return rv;
     }
 
+    return ngx_http_aggregate_exporter_check(cf, ecf);
+}
+
+
+/* checks the statements against each other, and sets the defaults */
+
+static char *
+ngx_http_aggregate_exporter_check(ngx_conf_t *cf,
+    ngx_http_aggregate_exporter_conf_t *ecf)
+{
     if (ecf->endpoint.len == 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "no \"endpoint\" in \"%V\"",
-                           &cmd->name);
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "no \"endpoint\" in \"aggregate_trace_exporter\"");
         return NGX_CONF_ERROR;
     }
 
@@ -118,13 +247,24 @@ ngx_http_aggregate_exporter_block(ngx_conf_t *cf, ngx_command_t *cmd,
     ngx_conf_init_value(ecf->spans, 256);
     ngx_conf_init_size_value(ecf->queue, 4 * 1024 * 1024);
     ngx_conf_init_value(ecf->gzip, 0);
-    ngx_conf_init_value(ecf->json, 0);
+    ngx_conf_init_uint_value(ecf->json, 0);
 
-    if (ecf->service.len == 0) {
+    if (ecf->service.data == NULL) {
         ngx_str_set(&ecf->service, "unknown_service:nginx");
     }
 
 #if (NGX_SSL)
+
+    ngx_conf_init_value(ecf->tls_verify, 1);
+
+    if ((ecf->tls_certificate.data == NULL)
+        != (ecf->tls_certificate_key.data == NULL))
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"tls_certificate\" and \"tls_certificate_key\" "
+                           "need each other in \"aggregate_trace_exporter\"");
+        return NGX_CONF_ERROR;
+    }
 
     if (ecf->tls && ngx_http_aggregate_exporter_tls(cf, ecf) != NGX_OK) {
         return NGX_CONF_ERROR;
@@ -132,7 +272,7 @@ ngx_http_aggregate_exporter_block(ngx_conf_t *cf, ngx_command_t *cmd,
 
 #endif
 
-    if (ngx_http_aggregate_exporter_resource(cf, ecf) != NGX_OK
+    if (ngx_http_aggregate_exporter_attributes(cf, ecf) != NGX_OK
         || ngx_http_aggregate_exporter_head(cf, ecf) != NGX_OK)
     {
         return NGX_CONF_ERROR;
@@ -142,196 +282,24 @@ ngx_http_aggregate_exporter_block(ngx_conf_t *cf, ngx_command_t *cmd,
 }
 
 
+/* http://HOST[:PORT]/PATH, https://..., unix:PATH:/PATH */
+
 static char *
-ngx_http_aggregate_exporter_statement(ngx_conf_t *cf, ngx_command_t *dummy,
+ngx_http_aggregate_exporter_endpoint(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf)
 {
     ngx_http_aggregate_exporter_conf_t *ecf = conf;
 
     ngx_str_t   *value;
-    ngx_uint_t   i, n;
-    const char  *near;
-
-    value = cf->args->elts;
-
-    for (i = 0; ngx_http_aggregate_exporter_names[i]; i++) {
-        if (ngx_strcmp(value[0].data, ngx_http_aggregate_exporter_names[i])
-            == 0)
-        {
-            break;
-        }
-    }
-
-    if (ngx_http_aggregate_exporter_names[i] == NULL) {
-
-        near = gw_nearest(ngx_http_aggregate_exporter_names, value[0].data,
-                          value[0].len);
-
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "unknown statement \"%V\" in "
-                           "\"aggregate_trace_exporter\"%s%s%s", &value[0],
-                           near ? ", did you mean \"" : "", near ? near : "",
-                           near ? "\"?" : "");
-        return NGX_CONF_ERROR;
-    }
-
-    n = (i == NGX_HTTP_AGGREGATE_EXPORTER_RESOURCE
-         || i == NGX_HTTP_AGGREGATE_EXPORTER_HEADER) ? 3 : 2;
-
-    if (cf->args->nelts != n) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid number of arguments in \"%V\"",
-                           &value[0]);
-        return NGX_CONF_ERROR;
-    }
-
-    if (i == NGX_HTTP_AGGREGATE_EXPORTER_ENDPOINT) {
-        return ngx_http_aggregate_exporter_endpoint(cf, ecf, &value[1]);
-    }
-
-    if (i == NGX_HTTP_AGGREGATE_EXPORTER_HEADER) {
-        return ngx_http_aggregate_exporter_header(cf, ecf, value);
-    }
-
-    return ngx_http_aggregate_exporter_value(cf, ecf, i, value);
-}
-
-
-#define ngx_http_aggregate_exporter_set(field, unset, parsed, bad)            \
-    if ((field) != (unset)) {                                                 \
-        return "is duplicate";                                                \
-    }                                                                         \
-                                                                              \
-    n = (parsed);                                                             \
-                                                                              \
-    if (bad) {                                                                \
-        goto invalid;                                                         \
-    }                                                                         \
-                                                                              \
-    (field) = n;                                                              \
-    break
-
-
-static char *
-ngx_http_aggregate_exporter_value(ngx_conf_t *cf,
-    ngx_http_aggregate_exporter_conf_t *ecf, ngx_uint_t which,
-    ngx_str_t *value)
-{
-    ngx_int_t                         n;
-    ngx_http_aggregate_trace_attr_t  *attr;
-
-    switch (which) {
-
-    case NGX_HTTP_AGGREGATE_EXPORTER_PROTOCOL:
-        ngx_http_aggregate_exporter_set(ecf->json, NGX_CONF_UNSET,
-                             ngx_strcmp(value[1].data, "json") == 0,
-                             !n && ngx_strcmp(value[1].data, "protobuf") != 0);
-
-    case NGX_HTTP_AGGREGATE_EXPORTER_SERVICE:
-        ecf->service = value[1];
-        break;
-
-    case NGX_HTTP_AGGREGATE_EXPORTER_RESOURCE:
-
-        attr = ngx_array_push(&ecf->resource);
-        if (attr == NULL) {
-            return NGX_CONF_ERROR;
-        }
-
-        attr->name = value[1];
-        attr->value.value = value[2];
-        break;
-
-    case NGX_HTTP_AGGREGATE_EXPORTER_INTERVAL:
-        ngx_http_gw_warn_time(cf, &value[1]);
-        ngx_http_aggregate_exporter_set(ecf->interval, NGX_CONF_UNSET_MSEC,
-                                        ngx_parse_time(&value[1], 0), n < 1);
-
-    case NGX_HTTP_AGGREGATE_EXPORTER_TIMEOUT:
-        ngx_http_gw_warn_time(cf, &value[1]);
-        ngx_http_aggregate_exporter_set(ecf->timeout, NGX_CONF_UNSET_MSEC,
-                                        ngx_parse_time(&value[1], 0), n < 1);
-
-    case NGX_HTTP_AGGREGATE_EXPORTER_BATCH:
-        ngx_http_aggregate_exporter_set(ecf->batch, NGX_CONF_UNSET,
-                                  ngx_atoi(value[1].data, value[1].len),
-                                  n < 1 || n > 65536);
-
-    case NGX_HTTP_AGGREGATE_EXPORTER_SPANS:
-        ngx_http_aggregate_exporter_set(ecf->spans, NGX_CONF_UNSET,
-                                  ngx_atoi(value[1].data, value[1].len),
-                                  n < 1 || n > 65536);
-
-    case NGX_HTTP_AGGREGATE_EXPORTER_QUEUE:
-        ngx_http_aggregate_exporter_set(ecf->queue, NGX_CONF_UNSET_SIZE,
-                                        ngx_parse_size(&value[1]),
-                                        n < 16384 || n > 1024 * 1024 * 1024);
-
-    case NGX_HTTP_AGGREGATE_EXPORTER_GZIP:
-        ngx_http_aggregate_exporter_set(ecf->gzip, NGX_CONF_UNSET,
-                             ngx_strcmp(value[1].data, "on") == 0,
-                             !n && ngx_strcmp(value[1].data, "off") != 0);
-
-#if (NGX_SSL)
-
-    case NGX_HTTP_AGGREGATE_EXPORTER_TLS_CA:
-        ecf->tls_ca = value[1];
-        break;
-
-    case NGX_HTTP_AGGREGATE_EXPORTER_TLS_NAME:
-        ecf->tls_name = value[1];
-        break;
-
-    case NGX_HTTP_AGGREGATE_EXPORTER_TLS_VERIFY:
-
-        if (ngx_strcmp(value[1].data, "off") == 0) {
-            ecf->tls_verify = 1;
-
-        } else if (ngx_strcmp(value[1].data, "on") != 0) {
-            goto invalid;
-        }
-
-        break;
-
-    case NGX_HTTP_AGGREGATE_EXPORTER_TLS_CERTIFICATE:
-        ecf->tls_certificate = value[1];
-        break;
-
-    case NGX_HTTP_AGGREGATE_EXPORTER_TLS_KEY:
-        ecf->tls_certificate_key = value[1];
-        break;
-
-#endif
-
-    default:
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" needs an nginx with TLS", &value[0]);
-        return NGX_CONF_ERROR;
-    }
-
-    return NGX_CONF_OK;
-
-invalid:
-
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "invalid value \"%V\" of \"%V\"", &value[1],
-                       &value[0]);
-    return NGX_CONF_ERROR;
-}
-
-
-/* http://HOST[:PORT]/PATH, https://..., unix:PATH:/PATH */
-
-static char *
-ngx_http_aggregate_exporter_endpoint(ngx_conf_t *cf,
-    ngx_http_aggregate_exporter_conf_t *ecf, ngx_str_t *value)
-{
     ngx_url_t    u;
     ngx_uint_t   skip;
 
     if (ecf->endpoint.len) {
         return "is duplicate";
     }
+
+    value = cf->args->elts;
+    value++;
 
     ngx_memzero(&u, sizeof(ngx_url_t));
     u.url = *value;
@@ -384,9 +352,7 @@ ngx_http_aggregate_exporter_endpoint(ngx_conf_t *cf,
         ecf->host.len = u.uri.data - u.url.data;
 
 #if (NGX_SSL)
-        if (ecf->tls_name.len == 0) {
-            ecf->tls_name = u.host;
-        }
+        ecf->tls_host = u.host;
 #endif
     }
 
@@ -403,64 +369,54 @@ invalid:
 
 
 static char *
-ngx_http_aggregate_exporter_header(ngx_conf_t *cf,
-    ngx_http_aggregate_exporter_conf_t *ecf, ngx_str_t *value)
+ngx_http_aggregate_exporter_resource(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
 {
-    char                               *env;
-    size_t                              i;
-    ngx_str_t                           text, name;
-    ngx_http_aggregate_trace_header_t  *h;
+    ngx_http_aggregate_exporter_conf_t *ecf = conf;
 
-    text = value[2];
+    ngx_str_t                        *value;
+    ngx_http_aggregate_trace_attr_t  *attr;
 
-    if (ngx_strncmp(text.data, "env:", 4) == 0) {
-        env = getenv((char *) text.data + 4);
-
-        if (env == NULL) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "no environment variable \"%s\" for header "
-                               "\"%V\"", text.data + 4, &value[1]);
-            return NGX_CONF_ERROR;
-        }
-
-        text.len = ngx_strlen(env);
-        text.data = ngx_pnalloc(cf->pool, text.len + 1);
-
-        if (text.data == NULL) {
-            return NGX_CONF_ERROR;
-        }
-
-        ngx_memcpy(text.data, env, text.len);
-
-    } else if (ngx_strncmp(text.data, "file:", 5) == 0) {
-
-        name.data = text.data + 5;
-        name.len = text.len - 5;
-
-        if (ngx_http_aggregate_exporter_file(cf, &name, &text)
-            != NGX_CONF_OK)
-        {
-            return NGX_CONF_ERROR;
-        }
+    attr = ngx_array_push(&ecf->resource);
+    if (attr == NULL) {
+        return NGX_CONF_ERROR;
     }
 
-    while (text.len && (text.data[text.len - 1] == '\n'
-                        || text.data[text.len - 1] == '\r'))
-    {
-        text.len--;
+    value = cf->args->elts;
+
+    attr->name = value[1];
+    attr->value.value = value[2];
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_aggregate_exporter_header(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_aggregate_exporter_conf_t *ecf = conf;
+
+    char                               *rv;
+    size_t                              i;
+    ngx_str_t                          *value, text;
+    ngx_http_aggregate_trace_header_t  *h;
+
+    value = cf->args->elts;
+
+    rv = ngx_http_aggregate_read_secret(cf, &value[2], &text);
+
+    if (rv != NGX_CONF_OK) {
+        return rv;
     }
 
     for (i = 0; i < text.len; i++) {
         if (text.data[i] < 0x20 || text.data[i] == 0x7f) {
-            break;
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "control character in the value of header "
+                               "\"%V\"", &value[1]);
+            return NGX_CONF_ERROR;
         }
-    }
-
-    if (i < text.len) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "control character in the value of header \"%V\"",
-                           &value[1]);
-        return NGX_CONF_ERROR;
     }
 
     for (i = 0; i < value[1].len; i++) {
@@ -489,48 +445,8 @@ ngx_http_aggregate_exporter_header(ngx_conf_t *cf,
 }
 
 
-static char *
-ngx_http_aggregate_exporter_file(ngx_conf_t *cf, ngx_str_t *name,
-    ngx_str_t *text)
-{
-    ssize_t   n;
-    ngx_fd_t  fd;
-
-    if (ngx_conf_full_name(cf->cycle, name, 1) != NGX_OK) {
-        return NGX_CONF_ERROR;
-    }
-
-    text->data = ngx_pnalloc(cf->pool, 4096);
-    if (text->data == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    fd = ngx_open_file(name->data, NGX_FILE_RDONLY, NGX_FILE_OPEN, 0);
-
-    if (fd == NGX_INVALID_FILE) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
-                           ngx_open_file_n " \"%V\" failed", name);
-        return NGX_CONF_ERROR;
-    }
-
-    n = ngx_read_fd(fd, text->data, 4096);
-
-    (void) ngx_close_file(fd);
-
-    if (n < 1 || n == 4096) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" must have from 1 to 4095 bytes", name);
-        return NGX_CONF_ERROR;
-    }
-
-    text->len = n;
-
-    return NGX_CONF_OK;
-}
-
-
 static ngx_int_t
-ngx_http_aggregate_exporter_resource(ngx_conf_t *cf,
+ngx_http_aggregate_exporter_attributes(ngx_conf_t *cf,
     ngx_http_aggregate_exporter_conf_t *ecf)
 {
     ngx_uint_t                        i;
@@ -617,7 +533,9 @@ ngx_http_aggregate_exporter_tls(ngx_conf_t *cf,
 {
     ngx_pool_cleanup_t  *cln;
 
-    ecf->tls_verify = !ecf->tls_verify;
+    if (ecf->tls_name.data == NULL) {
+        ecf->tls_name = ecf->tls_host;
+    }
 
     ecf->ssl = ngx_pcalloc(cf->pool, sizeof(ngx_ssl_t));
     if (ecf->ssl == NULL) {

@@ -63,7 +63,7 @@ typedef struct {
     ngx_int_t                           spans;
     size_t                              queue;
     ngx_flag_t                          gzip;
-    ngx_int_t                           json;
+    ngx_uint_t                          json;
 
     agg_otlp_attr_t                    *attrs;    /* the resource's */
     ngx_uint_t                          nattrs;
@@ -72,6 +72,7 @@ typedef struct {
 #if (NGX_SSL)
     ngx_ssl_t                          *ssl;
     ngx_str_t                           tls_ca;
+    ngx_str_t                           tls_host; /* without its port */
     ngx_str_t                           tls_name;
     ngx_flag_t                          tls_verify;
     ngx_str_t                           tls_certificate;
@@ -248,6 +249,8 @@ void ngx_http_aggregate_trace_refresh_span(
     ngx_http_aggregate_trace_ctx_t *ctx, gw_out_block_t *out, int json);
 
 /* exporter */
+
+extern ngx_command_t  ngx_http_aggregate_exporter_statements[];
 
 char *ngx_http_aggregate_exporter_block(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);

@@ -48,7 +48,7 @@ static ngx_command_t  ngx_http_aggregate_trace_commands[] = {
       ngx_http_aggregate_exporter_block,
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(ngx_http_aggregate_trace_main_conf_t, exporter),
-      NULL },
+      ngx_http_aggregate_exporter_statements },
 
     { ngx_string("aggregate_trace"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,

@@ -14,7 +14,7 @@ use Harness::WebSocket;
 
 my $t = Harness->new(modules => [ 'ngx_http_aggregate_module' ]);
 
-$t->plan(50);
+$t->plan(61);
 $t->port('0');
 descriptor($t, 'items.pb', 'items.proto');
 
@@ -111,6 +111,19 @@ $ws = dial('/v1/chat');
 $ws->text('{"id":"fail"}');
 is($ws->close_code, '4009as told', 'a status and its message');
 
+$ws = dial('/v1/chat');
+$ws->text('{"id":"silent"}');
+is($ws->close_code, '4009', 'a status without a message');
+
+# a method whose verb is its own
+
+$ws = dial('/v1/talk/x');
+like($ws->head, qr{^HTTP/1\.1 101 }, 'a custom verb');
+$ws->text('{"id":"1"}');
+is($ws->next->[1], '{"id":"1","name":"got "}', 'and its messages');
+$ws->text('');
+is($ws->close_code, '1000', 'which end');
+
 # a stream of the server alone, filled by the query
 
 $ws = dial('/v1/watch?n=3');
@@ -132,6 +145,8 @@ is($ws->close_code, '1000', 'and the end');
 # errors of the client
 
 for my $case ([ 1, '{"id":1}', qr/^1007id: / ], [ 1, 'x', qr/^1007/ ],
+              [ 1, '  ', qr/^1007/ ], [ 8, "\x03\xed", qr/^1002$/ ],
+              [ 8, "\x03", qr/^1002$/ ],
               [ 1, "\"\xff\"", qr/^1007/ ], [ 2, 'x', qr/^1003/ ],
               [ 3, 'x', qr/^1002/ ], [ 0, 'x', qr/^1002/ ],
               [ 1, 'x' x 110000, qr/^1009/ ])
@@ -175,6 +190,7 @@ like(dial('/v1/chat', 'Origin: https://app.example.com')->head,
      qr{^HTTP/1\.1 101 }, 'one of the list');
 like(dial('/denied/v1/chat')->head, qr{^HTTP/1\.1 403 }, 'access rules');
 unlike(dial('/off/v1/watch')->head, qr{^HTTP/1\.1 101 }, 'switched off');
+like(dial('/v1/chat/%2e%2e/x')->head, qr{^HTTP/1\.1 400 }, 'an invalid path');
 
 # pings
 

@@ -68,7 +68,8 @@ static agg_grpc_node_t *agg_grpc_node_child(agg_grpc_rules_t *rules,
     agg_grpc_node_t *node, const agg_str_t *segment);
 static agg_grpc_node_t *agg_grpc_node_find(const agg_grpc_node_t *node,
     const u_char *data, size_t len, unsigned *place);
-static agg_rc_e agg_grpc_verb_add(agg_grpc_rules_t *rules, agg_str_t *verb);
+static agg_rc_e agg_grpc_name_add(agg_grpc_rules_t *rules,
+    agg_str_t **names, unsigned *n, const agg_str_t *name);
 static agg_rc_e agg_grpc_walk(const agg_grpc_rules_t *rules,
     agg_grpc_match_t *m, const agg_str_t *method, const agg_str_t *verb);
 static agg_grpc_node_t *agg_grpc_walk_literal(const agg_grpc_match_t *m,
@@ -134,7 +135,13 @@ agg_grpc_rules_add(agg_grpc_rules_t *rules, const agg_grpc_http_t *http,
         }
     }
 
-    if (agg_grpc_verb_add(rules, &t.verb) != AGG_OK) {
+    if ((t.verb.len != 0
+         && agg_grpc_name_add(rules, &rules->verbs, &rules->nverbs, &t.verb)
+            != AGG_OK)
+        || agg_grpc_name_add(rules, &rules->kinds, &rules->nkinds,
+                             &http->kind)
+           != AGG_OK)
+    {
         return AGG_NOMEM;
     }
 
@@ -500,33 +507,29 @@ agg_grpc_node_find(const agg_grpc_node_t *node, const u_char *data,
 
 
 static agg_rc_e
-agg_grpc_verb_add(agg_grpc_rules_t *rules, agg_str_t *verb)
+agg_grpc_name_add(agg_grpc_rules_t *rules, agg_str_t **names, unsigned *n,
+    const agg_str_t *name)
 {
     unsigned    i;
-    agg_str_t  *verbs;
+    agg_str_t  *list;
 
-    if (verb->len == 0) {
-        return AGG_OK;
-    }
-
-    for (i = 0; i < rules->nverbs; i++) {
-        if (agg_grpc_equal(&rules->verbs[i], verb)) {
+    for (i = 0; i < *n; i++) {
+        if (agg_grpc_equal(&(*names)[i], name)) {
             return AGG_OK;
         }
     }
 
-    verbs = rules->mem->alloc(rules->mem->ctx,
-                              (rules->nverbs + 1) * sizeof(agg_str_t));
-    if (verbs == NULL) {
+    list = rules->mem->alloc(rules->mem->ctx, (*n + 1) * sizeof(agg_str_t));
+    if (list == NULL) {
         return AGG_NOMEM;
     }
 
-    if (rules->nverbs != 0) {
-        memcpy(verbs, rules->verbs, rules->nverbs * sizeof(agg_str_t));
+    if (*n != 0) {
+        memcpy(list, *names, *n * sizeof(agg_str_t));
     }
 
-    verbs[rules->nverbs++] = *verb;
-    rules->verbs = verbs;
+    list[(*n)++] = *name;
+    *names = list;
 
     return AGG_OK;
 }

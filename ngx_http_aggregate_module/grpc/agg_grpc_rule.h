@@ -64,6 +64,8 @@ typedef struct {
     agg_grpc_node_t      *root;
     agg_str_t            *verbs;
     unsigned              nverbs;
+    agg_str_t            *kinds;        /* the methods, each of them once */
+    unsigned              nkinds;
     unsigned              nrules;
 } agg_grpc_rules_t;
 

@@ -6,6 +6,7 @@ static agg_ws_e agg_ws_read_head(agg_ws_t *ws, u_char **pos, u_char *last);
 static agg_ws_e agg_ws_check_head(agg_ws_t *ws);
 static agg_ws_e agg_ws_take(agg_ws_t *ws, u_char *p, size_t n);
 static agg_ws_e agg_ws_frame(agg_ws_t *ws);
+static agg_ws_e agg_ws_check_close(agg_ws_t *ws);
 static agg_ws_e agg_ws_fail(agg_ws_t *ws, unsigned code);
 
 
@@ -195,7 +196,7 @@ agg_ws_frame(agg_ws_t *ws)
     switch (ws->opcode) {
 
     case AGG_WS_OP_CLOSE:
-        return AGG_WS_CLOSE;
+        return agg_ws_check_close(ws);
 
     case AGG_WS_OP_PING:
         return AGG_WS_PING;
@@ -213,6 +214,30 @@ agg_ws_frame(agg_ws_t *ws)
 
     return agg_utf8_valid(ws->buf.start, agg_buf_used(&ws->buf))
            ? AGG_WS_TEXT : agg_ws_fail(ws, 1007);
+}
+
+
+/* nothing, or a code that may be sent and a reason in UTF-8 */
+
+static agg_ws_e
+agg_ws_check_close(agg_ws_t *ws)
+{
+    unsigned  code;
+
+    if (ws->ncontrol == 0) {
+        return AGG_WS_CLOSE;
+    }
+
+    code = ws->ncontrol > 1 ? ws->control[0] << 8 | ws->control[1] : 0;
+
+    if (code < 1000 || (code > 1003 && code < 1007)
+        || (code > 1014 && code < 3000) || code > 4999)
+    {
+        return agg_ws_fail(ws, 1002);
+    }
+
+    return agg_utf8_valid(ws->control + 2, ws->ncontrol - 2)
+           ? AGG_WS_CLOSE : agg_ws_fail(ws, 1007);
 }
 
 

@@ -143,34 +143,35 @@ ngx_http_aggregate_grpc_refuse(ngx_http_aggregate_grpc_ctx_t *ctx,
 }
 
 
-/* a method that streams, whatever its verb */
+/* a method that streams, whatever its verb: GET before the others */
 
 static ngx_int_t
 ngx_http_aggregate_grpc_choose_stream(ngx_http_aggregate_grpc_ctx_t *ctx)
 {
+    unsigned                i;
     ngx_int_t               rc;
-    ngx_uint_t              i;
+    agg_grpc_rules_t       *rules;
     const agg_pb_method_t  *method;
 
-    static agg_str_t  verbs[] = {
-        { 3, (u_char *) "GET" },
-        { 4, (u_char *) "POST" },
-        { 3, (u_char *) "PUT" },
-        { 5, (u_char *) "PATCH" },
-        { 6, (u_char *) "DELETE" }
-    };
+    static agg_str_t  get = { 3, (u_char *) "GET" };
 
     if (ctx->conf->call->post) {
         ctx->binding = ctx->conf->call->post;
         return NGX_OK;
     }
 
-    for (i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+    rules = &ctx->conf->call->rules;
 
-        rc = ngx_http_aggregate_grpc_choose(ctx, &verbs[i]);
+    for (i = 0; i <= rules->nkinds; i++) {
+
+        rc = ngx_http_aggregate_grpc_choose(ctx, i == 0 ? &get
+                                                        : &rules->kinds[i - 1]);
+        if (rc == NGX_HTTP_NOT_FOUND) {
+            continue;
+        }
 
         if (rc != NGX_OK) {
-            continue;
+            return rc;
         }
 
         method = ctx->binding->method;
@@ -178,6 +179,8 @@ ngx_http_aggregate_grpc_choose_stream(ngx_http_aggregate_grpc_ctx_t *ctx)
         if (method->client_streaming || method->server_streaming) {
             ctx->refused = 0;
             ctx->code = -1;
+            ngx_str_null(&ctx->detail);
+
             return NGX_OK;
         }
     }

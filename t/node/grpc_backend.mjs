@@ -141,6 +141,7 @@ const handlers = {
       if (m.id === 'fail') {
         return call.emit('error', failure(call, 9, 'as told'));
       }
+      if (m.id === 'silent') return call.emit('error', failure(call, 9, ''));
       if (m.id === 'bye') return call.end();
       call.write({ ...m, name: 'got ' + m.name });
     });
@@ -186,6 +187,7 @@ const handlers = {
 };
 
 handlers.Plain = handlers.Echo;
+handlers.Talk = handlers.Chat;
 
 const server = new grpc.Server();
 server.addService(Items.service, handlers);

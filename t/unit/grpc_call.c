@@ -193,6 +193,18 @@ test_websocket(void)
         { "\x81\xfe\4\1\0\0\0\0", 8, 1009 },        /* over 1k */
         { "\x81\xff\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\0", 14, 1009 },
         { "\x81\x81\0\0\0\0\xff", 7, 1007 },        /* no UTF-8 */
+        { "\x88\x81\0\0\0\0\3", 7, 1002 },          /* half a code */
+        { "\x88\x82\0\0\0\0\3\xed", 8, 1002 },      /* 1005 */
+        { "\x88\x83\0\0\0\0\3\xe8\xff", 9, 1007 },  /* no UTF-8 */
+    };
+
+    static const struct {
+        unsigned     code;
+        int          good;
+    } codes[] = {
+        { 0, 0 }, { 999, 0 }, { 1000, 1 }, { 1003, 1 }, { 1004, 0 },
+        { 1005, 0 }, { 1006, 0 }, { 1007, 1 }, { 1014, 1 }, { 1015, 0 },
+        { 2999, 0 }, { 3000, 1 }, { 4999, 1 }, { 5000, 0 }, { 65535, 0 }
     };
 
     n = sizeof(bytes) - 1;
@@ -232,6 +244,19 @@ test_websocket(void)
         rc = agg_ws_next(&ws, &pos, data + bad[i].len);
         check(bad[i].code ? rc == AGG_WS_ERROR && ws.code == bad[i].code
                           : rc == AGG_WS_MORE, "%zu: %d %u", i, rc, ws.code);
+        free(data);
+    }
+
+    for (i = 0; i < count(codes); i++) {
+        agg_ws_init(&ws, &mem, 1024);
+        data = exact("\x88\x82\0\0\0\0\0\0", 8);
+        data[6] = (u_char) (codes[i].code >> 8);
+        data[7] = (u_char) codes[i].code;
+        pos = data;
+        rc = agg_ws_next(&ws, &pos, data + 8);
+        check(rc == (codes[i].good ? AGG_WS_CLOSE : AGG_WS_ERROR)
+              && (codes[i].good || ws.code == 1002), "code %u",
+              codes[i].code);
         free(data);
     }
 

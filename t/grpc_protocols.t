@@ -16,7 +16,7 @@ use Harness::Grpc qw(descriptor);
 my $t = Harness->new(modules => [ 'ngx_http_aggregate_module' ]);
 my $json = JSON::PP->new->canonical;
 
-$t->plan(33);
+$t->plan(35);
 $t->port('0');
 descriptor($t, 'items.pb', 'items.proto');
 
@@ -153,6 +153,13 @@ my $stream = $h->wait($h->request(GET => '/v1/watch?n=3&fail_after=3&code=5',
     headers => [ accept => 'application/x-ndjson' ]), 10);
 like($stream->{body}, qr/\n\{"error":\{"status":404/, 'an error amid lines');
 ok($stream->{reset}, 'resets the stream');
+
+for my $uri ('/v1/items/7', '/v1/watch?n=2') {
+    $stream = $h->wait($h->request(GET => $uri, headers =>
+        [ accept => 'text/event-stream' ]), 10);
+    is($stream->{ended} . $stream->{heads}, '11', "$uri: no trailers");
+}
+
 $h->close;
 
 # TLS, and an address from a variable

@@ -5,6 +5,7 @@ use strict;
 use warnings;
 
 use FindBin;
+use IO::Socket::INET;
 use lib "$FindBin::Bin/lib";
 use Test::More;
 
@@ -13,18 +14,23 @@ use Harness::Grpc qw(descriptor frame settings headers trailers field);
 
 my $t = Harness->new(modules => [ 'ngx_http_aggregate_module' ]);
 
-$t->plan(151);
+$t->plan(166);
 $t->port('0');
 descriptor($t, 'items.pb', 'items.proto');
 
 my $g = Harness::Grpc->new($t, 'grpc');
+
+# a resolver that takes what it is asked, and says nothing
+
+my $deaf = IO::Socket::INET->new(Proto => 'udp', LocalAddr => '127.0.0.1')
+    or die "udp: $!\n";
 
 my $unavailable = settings() . frame(1, 5, "\x88"
     . field('content-type', 'application/grpc') . field('grpc-status', 14));
 
 $t->backend('down', '*' => { raw => $unavailable, after => 'hang' });
 
-$t->run(<<'EOC');
+$t->run(<<'EOC' =~ s/DEAF/$deaf->sockport/er);
 %%GLOBALS%%
 events { }
 http {
@@ -39,6 +45,10 @@ http {
                       '$aggregate_grpc_status $aggregate_grpc_method '
                       '"$http_accept" $content_length';
     access_log  %%TESTDIR%%/call.log call;
+    log_format  mapped  '$uri $tenant';
+    access_log  %%TESTDIR%%/mapped.log mapped;
+    map $arg_wait_ms $tenant { default none; 1 seven; }
+    resolver    127.0.0.1:DEAF;
     map $content_length $has_length { default 1; '' 0; }
     server {
         listen 127.0.0.1:%%PORT_0%%;
@@ -73,6 +83,9 @@ http {
             grpc_set_header  x-uri $request_uri;
             grpc_set_header  x-method $request_method;
             grpc_set_header  x-drop '';
+            grpc_set_header  x-args '$args $query_string $is_args $arg_wait_ms';
+            grpc_set_header  x-path '$uri $document_uri';
+            grpc_set_header  x-tenant $tenant;
             grpc_pass        grpc://grpc;
         }
         location /status/ {
@@ -100,6 +113,12 @@ http {
             aggregate_grpc          t.v1.Items strip=/timeout;
             aggregate_grpc_timeout  500ms;
             grpc_pass               grpc://grpc;
+        }
+        location /resolve/ {
+            set $where              grpc://nobody.test:1;
+            aggregate_grpc          t.v1.Items strip=/resolve;
+            aggregate_grpc_timeout  300ms;
+            grpc_pass               $where;
         }
         location /next/ {
             aggregate_grpc      t.v1.Items strip=/next;
@@ -317,7 +336,8 @@ is(http_get('/one/v1/items/1')->status, 503, 'is not asked otherwise');
 my $echo = http_get('/v1/echo/a/b', headers => [
     'X-A' => 1, 'Authorization' => 'Bearer x', 'Accept' => 'a/b',
     'Accept-Language' => 'en', 'Content-Language' => 'de', 'Range' => 'x',
-    'Grpc-Encoding' => 'gzip', 'X-Hop' => 1, 'Connection' => 'X-Hop',
+    'Grpc-Encoding' => 'gzip', 'Grpc-Own' => 'x', 'X-Hop' => 1,
+    'Connection' => 'X-Hop',
     'TE' => 'gzip', 'Keep-Alive' => 'x', 'If-None-Match' => '"e2"' ]);
 my $metadata = $echo->json->{metadata};
 
@@ -328,6 +348,16 @@ is(join(' ', grep { /^(?:accept|range|grpc|x-hop|keep|content-lang)/ }
          sort keys %$metadata), '', 'others are not');
 is($echo->header('X-Initial'), 'yes', 'initial metadata are headers');
 
+# one more is "close"
+
+for my $n (30, 31, 32) {
+    $metadata = http_get('/v1/echo/x', headers => [ 'X-A' => 1, 'X-Hop' => 1,
+        Connection => join ', ', (map { "x-$_" } 1 .. $n - 1), 'x-hop' ])
+        ->json->{metadata};
+    is($metadata->{'x-hop'}, undef, "the last of $n in Connection");
+    is($metadata->{'x-a'}, $n > 31 ? undef : 1, "of $n: others");
+}
+
 $metadata = post('/set/v1/echo', '{"text":"x"}',
     'Content-Type' => 'application/json', Accept => 'a/b', 'X-Drop' => 1)
     ->json->{metadata};
@@ -336,6 +366,14 @@ is($metadata->{'x-host'}, 'localhost', 'the host');
 is($metadata->{'x-uri'}, '/set/v1/echo', 'the URI');
 is($metadata->{'x-method'}, 'POST', 'the method');
 is($metadata->{'x-drop'}, undef, 'a header that is taken off');
+
+$metadata = http_get('/set/v1/echo/a?wait_ms=1')->json->{metadata};
+is($metadata->{'x-args'}, 'wait_ms=1 wait_ms=1 ? 1', 'the query');
+is($metadata->{'x-path'}, '/set/v1/echo/a /set/v1/echo/a', 'the path');
+is($metadata->{'x-method'}, 'GET', 'the method of another request');
+is($metadata->{'x-tenant'}, 'seven', 'a map of an argument');
+like($t->read_file('mapped.log'), qr{^/set/v1/echo/a seven$}m,
+     'and what it is afterwards');
 
 # deadlines
 
@@ -352,6 +390,10 @@ $r = http_get('/timeout/v1/echo/x?wait_ms=5000');
 is($r->status . $r->json->{code}, '504DEADLINE_EXCEEDED', 'which is over');
 is($g->line(slow(5)), 'cancelled', 'and the call is cancelled');
 
+$r = http_get('/resolve/v1/items/1');
+is($r->status . $r->json->{code}, '504DEADLINE_EXCEEDED',
+   'and while a name is resolved');
+
 # HttpBody
 
 $r = http_get('/v1/pages/x');
@@ -367,10 +409,15 @@ is(post('/v1/sum', '[{"n":1},{"n":"2"},{"n":3}]')->body,
 is(post('/v1/sum', "{\"n\":1}\n\n{\"n\":5}\n", 'Content-Type' =>
         'application/x-ndjson')->body, '{"total":"6","count":2}', 'lines');
 is(post('/v1/sum', '[]')->body, '{}', 'no message');
+is(post('/v1/sum?n=1', '[]')->status, 400, 'and a query');
+is(post('/v1/sum?n=1', '', 'Content-Type' => 'application/x-ndjson')->status,
+   400, 'beside no line, too');
 is(post('/v1/sum', '{"n":1}')->status, 400, 'no array');
 is(post('/v1/sum', '[{"n":1},{"n":"x"}]')->status, 400, 'a bad one');
 
 my $log = $t->read_file('call.log');
+
+like($log, qr{^GET /page 404 5 }m, 'a redirect has its own URI');
 
 like($log, qr{^GET /v1/items/7 200 0 t\.v1\.Items/Get "-" -$}m, 'the log');
 like($log, qr{^GET /v1/nothing - - - "-" -$}m, 'without a call');

@@ -6,7 +6,9 @@
 #include "agg_header_names.h"
 
 
-#define NGX_HTTP_AGGREGATE_GRPC_LISTED  16      /* by Connection */
+/* a client that names more in Connection has all of its headers taken off */
+
+#define NGX_HTTP_AGGREGATE_GRPC_LISTED  32
 
 #define ngx_http_aggregate_grpc_begins(key, prefix)                           \
     ((key)->len >= sizeof(prefix) - 1                                         \
@@ -29,7 +31,7 @@ ngx_http_aggregate_grpc_headers(ngx_http_aggregate_grpc_ctx_t *ctx,
     ngx_list_t *list)
 {
     ngx_str_t                          value, listed[
-                                           NGX_HTTP_AGGREGATE_GRPC_LISTED];
+                                           NGX_HTTP_AGGREGATE_GRPC_LISTED + 1];
     ngx_uint_t                         n;
     ngx_msec_int_t                     left;
     ngx_table_elt_t                   *h, *copy;
@@ -119,7 +121,7 @@ ngx_http_aggregate_grpc_list(ngx_str_t *value, ngx_str_t *names, ngx_uint_t n)
     p = value->data;
     end = p + value->len;
 
-    while (p < end && n < NGX_HTTP_AGGREGATE_GRPC_LISTED) {
+    while (p < end && n <= NGX_HTTP_AGGREGATE_GRPC_LISTED) {
 
         while (p < end && !agg_is_token(*p)) {
             p++;
@@ -186,7 +188,9 @@ ngx_http_aggregate_grpc_drops(ngx_table_elt_t *h, ngx_str_t *listed,
         drops = 0;
     }
 
-    if (drops || (agg_header_flags(key->data, key->len) & AGG_HEADER_HOP)) {
+    if (drops || n > NGX_HTTP_AGGREGATE_GRPC_LISTED
+        || (agg_header_flags(key->data, key->len) & AGG_HEADER_HOP))
+    {
         return 1;
     }
 

@@ -13,8 +13,12 @@ static ngx_int_t ngx_http_aggregate_grpc_array(
     ngx_http_aggregate_grpc_ctx_t *ctx, agg_str_t *body);
 static ngx_int_t ngx_http_aggregate_grpc_lines(
     ngx_http_aggregate_grpc_ctx_t *ctx, agg_str_t *body);
+static ngx_int_t ngx_http_aggregate_grpc_no_message(
+    ngx_http_aggregate_grpc_ctx_t *ctx);
 static ngx_uint_t ngx_http_aggregate_grpc_is_lines(
     ngx_http_aggregate_grpc_ctx_t *ctx);
+static void ngx_http_aggregate_grpc_read_options(
+    ngx_http_aggregate_grpc_ctx_t *ctx, agg_pb_read_t *options);
 static ngx_uint_t ngx_http_aggregate_grpc_in_pieces(
     ngx_http_aggregate_grpc_ctx_t *ctx);
 static ngx_int_t ngx_http_aggregate_grpc_join(
@@ -64,6 +68,10 @@ ngx_http_aggregate_grpc_message(ngx_http_aggregate_grpc_ctx_t *ctx)
 
     } else {
         rc = ngx_http_aggregate_grpc_array(ctx, &body);
+    }
+
+    if (rc == NGX_OK && agg_buf_used(&ctx->wire) == 0) {
+        rc = ngx_http_aggregate_grpc_no_message(ctx);
     }
 
     if (rc != NGX_OK) {
@@ -276,6 +284,24 @@ ngx_http_aggregate_grpc_lines(ngx_http_aggregate_grpc_ctx_t *ctx,
 }
 
 
+/* a stream without a message: what the path and the query say is checked */
+
+static ngx_int_t
+ngx_http_aggregate_grpc_no_message(ngx_http_aggregate_grpc_ctx_t *ctx)
+{
+    ngx_int_t      rc;
+    agg_pb_read_t  options;
+
+    ngx_http_aggregate_grpc_read_options(ctx, &options);
+
+    rc = ngx_http_aggregate_grpc_bind_request(ctx, &options);
+
+    ctx->wire.pos = ctx->wire.start;
+
+    return rc;
+}
+
+
 /* a frame: the body first, then what the query and the path bind */
 
 ngx_int_t
@@ -292,11 +318,7 @@ ngx_http_aggregate_grpc_one(ngx_http_aggregate_grpc_ctx_t *ctx,
 
     binding = ctx->binding;
 
-    ngx_memzero(&options, sizeof(agg_pb_read_t));
-
-    options.ignore_unknown = ctx->conf->ignore ? 1 : 0;
-    options.key[0] = ngx_http_aggregate_grpc_key[0];
-    options.key[1] = ngx_http_aggregate_grpc_key[1];
+    ngx_http_aggregate_grpc_read_options(ctx, &options);
 
     start = agg_buf_used(&ctx->wire);
 
@@ -317,7 +339,7 @@ ngx_http_aggregate_grpc_one(ngx_http_aggregate_grpc_ctx_t *ctx,
         value = *json;
         agg_json_trim(&value);
 
-        if (value.len != 0) {
+        if (value.len != 0 || ctx->ws) {
             err.len = 0;
 
             rc = agg_pb_from_json(ctx->mcf->pool, binding->method->input,
@@ -349,6 +371,18 @@ ngx_http_aggregate_grpc_one(ngx_http_aggregate_grpc_ctx_t *ctx,
     agg_grpc_frame_head(ctx->wire.start + start, len);
 
     return NGX_OK;
+}
+
+
+static void
+ngx_http_aggregate_grpc_read_options(ngx_http_aggregate_grpc_ctx_t *ctx,
+    agg_pb_read_t *options)
+{
+    ngx_memzero(options, sizeof(agg_pb_read_t));
+
+    options->ignore_unknown = ctx->conf->ignore ? 1 : 0;
+    options->key[0] = ngx_http_aggregate_grpc_key[0];
+    options->key[1] = ngx_http_aggregate_grpc_key[1];
 }
 
 

@@ -8,6 +8,7 @@
 
 static ngx_int_t ngx_http_aggregate_grpc_preconfiguration(ngx_conf_t *cf);
 static ngx_int_t ngx_http_aggregate_grpc_postconfiguration(ngx_conf_t *cf);
+static ngx_uint_t ngx_http_aggregate_grpc_is_of_request(ngx_str_t *name);
 static void *ngx_http_aggregate_grpc_create_main_conf(ngx_conf_t *cf);
 static char *ngx_http_aggregate_grpc_init_main_conf(ngx_conf_t *cf,
     void *conf);
@@ -190,9 +191,7 @@ ngx_http_aggregate_grpc_postconfiguration(ngx_conf_t *cf)
 
     for (i = 0; i < cmcf->variables.nelts; i++) {
 
-        if (v[i].name.len > 5
-            && ngx_strncmp(v[i].name.data, "http_", 5) == 0)
-        {
+        if (ngx_http_aggregate_grpc_is_of_request(&v[i].name)) {
             index = ngx_array_push(&mcf->variables);
             if (index == NULL) {
                 return NGX_ERROR;
@@ -203,6 +202,37 @@ ngx_http_aggregate_grpc_postconfiguration(ngx_conf_t *cf)
     }
 
     return ngx_http_aggregate_grpc_filter_init(cf);
+}
+
+
+/* whether a variable reads a part of the request that a call changes */
+
+static ngx_uint_t
+ngx_http_aggregate_grpc_is_of_request(ngx_str_t *name)
+{
+    ngx_uint_t  i;
+
+    static ngx_str_t  names[] = {
+        ngx_string("args"),
+        ngx_string("query_string"),
+        ngx_string("is_args"),
+        ngx_string("uri"),
+        ngx_string("document_uri"),
+        ngx_string("request_method"),
+        ngx_string("request_filename"),
+        ngx_null_string
+    };
+
+    for (i = 0; names[i].len; i++) {
+        if (name->len == names[i].len
+            && ngx_strncmp(name->data, names[i].data, name->len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return (name->len > 5 && ngx_strncmp(name->data, "http_", 5) == 0)
+           || (name->len > 4 && ngx_strncmp(name->data, "arg_", 4) == 0);
 }
 
 

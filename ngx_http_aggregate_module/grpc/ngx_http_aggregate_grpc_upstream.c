@@ -29,6 +29,8 @@ typedef struct {
 
 static ngx_int_t ngx_http_aggregate_grpc_create_request(
     ngx_http_request_t *r);
+static void ngx_http_aggregate_grpc_variables(
+    ngx_http_aggregate_grpc_ctx_t *ctx, ngx_uint_t keep);
 static void ngx_http_aggregate_grpc_lend(ngx_http_aggregate_grpc_ctx_t *ctx,
     ngx_http_aggregate_grpc_lent_t *lent, ngx_list_t *headers);
 static void ngx_http_aggregate_grpc_give_back(ngx_http_request_t *r,
@@ -100,7 +102,7 @@ static ngx_int_t
 ngx_http_aggregate_grpc_create_request(ngx_http_request_t *r)
 {
     ngx_int_t                        rc;
-    ngx_uint_t                       i, *index;
+    ngx_uint_t                      *index;
     ngx_list_t                       headers;
     ngx_http_variable_value_t        saved, *v;
     ngx_http_aggregate_grpc_ctx_t   *ctx;
@@ -112,14 +114,9 @@ ngx_http_aggregate_grpc_create_request(ngx_http_request_t *r)
         return NGX_ERROR;
     }
 
-    /* the first one is $content_length, which is to be the call's */
+    ngx_http_aggregate_grpc_variables(ctx, 1);
 
     index = ctx->mcf->variables.elts;
-
-    for (i = 1; i < ctx->mcf->variables.nelts; i++) {
-        (void) ngx_http_get_indexed_variable(r, index[i]);
-    }
-
     v = &r->variables[index[0]];
     saved = *v;
     v->valid = 0;
@@ -137,6 +134,8 @@ ngx_http_aggregate_grpc_create_request(ngx_http_request_t *r)
     ngx_http_aggregate_grpc_give_back(r, &lent);
     r->variables[index[0]] = saved;
 
+    ngx_http_aggregate_grpc_variables(ctx, 0);
+
     if (rc != NGX_OK) {
         return rc;
     }
@@ -149,6 +148,44 @@ ngx_http_aggregate_grpc_create_request(ngx_http_request_t *r)
     r->upstream->output.output_filter = ngx_http_aggregate_grpc_output_filter;
 
     return NGX_OK;
+}
+
+
+/*
+ * The configuration may read what the call changes, in grpc_set_header or in
+ * a map that is read there: these variables keep the client's values.  The
+ * first one is $content_length, which is to be the call's.
+ */
+
+static void
+ngx_http_aggregate_grpc_variables(ngx_http_aggregate_grpc_ctx_t *ctx,
+    ngx_uint_t keep)
+{
+    ngx_uint_t                  i, *index;
+    ngx_http_request_t         *r;
+    ngx_http_variable_t        *variables;
+    ngx_http_variable_value_t  *v;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    r = ctx->request;
+
+    cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
+    variables = cmcf->variables.elts;
+    index = ctx->mcf->variables.elts;
+
+    for (i = 1; i < ctx->mcf->variables.nelts; i++) {
+
+        v = &r->variables[index[i]];
+
+        if (keep) {
+            (void) ngx_http_get_flushed_variable(r, index[i]);
+            v->no_cacheable = 0;
+
+        } else if (variables[index[i]].flags & NGX_HTTP_VAR_NOCACHEABLE) {
+            v->valid = 0;
+            v->not_found = 0;
+        }
+    }
 }
 
 
@@ -674,6 +711,7 @@ ngx_http_aggregate_grpc_finalize_request(ngx_http_request_t *r, ngx_int_t rc)
 /*
  * The deadline.  The response of a stream ends with its error; before that
  * the connection to the backend is made to time out, and nginx does the rest.
+ * Without a connection, as long as a name is resolved, the call ends here.
  */
 
 static void
@@ -697,12 +735,22 @@ ngx_http_aggregate_grpc_expired(ngx_event_t *ev)
 
     peer = u->peer.connection;
 
-    if (peer == NULL) {
-        return;
-    }
-
     ngx_log_error(NGX_LOG_ERR, c->log, NGX_ETIMEDOUT,
                   "the deadline of \"%V\" has passed", &ctx->binding->name);
+
+    if (peer == NULL) {
+
+        if (ctx->ws) {
+            ngx_http_aggregate_grpc_ws_late(ctx, NGX_HTTP_GATEWAY_TIME_OUT);
+        }
+
+        r->main->count++;
+        (*u->cleanup)(r);
+
+        ngx_http_finalize_request(r, NGX_HTTP_GATEWAY_TIME_OUT);
+        ngx_http_run_posted_requests(c);
+        return;
+    }
 
     if (ctx->released && ctx->in_body && !ctx->ended) {
         ctx->failed = 1;

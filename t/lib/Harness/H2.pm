@@ -5,7 +5,8 @@ package Harness::H2;
 #
 #     my $h = Harness::H2->new(port => $port);
 #     my $id = $h->request(GET => '/a', headers => [...], body => '...');
-#     my $s = $h->wait($id, 5);          # { status, body, ended, reset, time }
+#     my $s = $h->wait($id, 5);          # { status, body, ended, reset, time,
+#                                        #   heads: 2 with trailers }
 #     $h->rst($id);                      # RST_STREAM, CANCEL
 #     $h->close; $h->reset;              # FIN; RST
 #
@@ -164,6 +165,7 @@ sub take {
 
     } elsif ($type == 1) {
         # size updates of the table come first
+        $s->{heads}++;
         $payload =~ s/^[\x20-\x3f]+//;
         $s->{status} = $indexed{ ord $payload }
             || ($payload =~ /^[\x08\x48]\x03(\d{3})/ ? $1 : 1);

@@ -5,6 +5,7 @@
 
 #include "ngx_http_aggregate_module.h"
 #include "ngx_http_aggregate_buffer.h"
+#include "ngx_http_aggregate_send.h"
 
 
 static ngx_uint_t ngx_http_aggregate_verdict(ngx_http_aggregate_ctx_t *ctx);
@@ -162,14 +163,11 @@ static ngx_int_t
 ngx_http_aggregate_send_answer(ngx_http_aggregate_ctx_t *ctx,
     ngx_chain_t *out, off_t length)
 {
-    ngx_int_t            rc;
-    ngx_chain_t         *cl;
     ngx_http_request_t  *r;
 
-    r = ctx->request;
+    static ngx_str_t  type = ngx_string("application/json");
 
-    r->headers_out.status = NGX_HTTP_OK;
-    r->headers_out.content_length_n = length;
+    r = ctx->request;
 
     if (!(r->method & NGX_HTTP_AGGREGATE_SAFE)) {
 
@@ -178,24 +176,9 @@ ngx_http_aggregate_send_answer(ngx_http_aggregate_ctx_t *ctx,
         r->disable_not_modified = 1;
     }
 
-    ngx_str_set(&r->headers_out.content_type, "application/json");
-    r->headers_out.content_type_len = r->headers_out.content_type.len;
-    r->headers_out.content_type_lowcase = NULL;
-
     ngx_http_aggregate_buffer_set(r, length,
                                   ngx_http_aggregate_fetches_release,
                                   ctx->fetches);
 
-    rc = ngx_http_send_header(r);
-
-    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
-        return rc;
-    }
-
-    for (cl = out; cl->next; cl = cl->next) { /* void */ }
-
-    cl->buf->last_buf = (r == r->main) ? 1 : 0;
-    cl->buf->last_in_chain = 1;
-
-    return ngx_http_output_filter(r, out);
+    return ngx_http_aggregate_send(r, NGX_HTTP_OK, &type, out, length);
 }

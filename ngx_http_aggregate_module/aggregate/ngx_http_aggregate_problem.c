@@ -4,6 +4,7 @@
  */
 
 #include "ngx_http_aggregate_module.h"
+#include "ngx_http_aggregate_send.h"
 
 #include <cjson/cJSON.h>
 
@@ -60,10 +61,10 @@ ngx_int_t
 ngx_http_aggregate_problem(ngx_http_request_t *r,
     ngx_http_aggregate_ctx_t *ctx, ngx_uint_t status)
 {
-    ngx_int_t    rc;
-    ngx_buf_t   *b;
-    ngx_str_t    body;
-    ngx_chain_t  out;
+    ngx_buf_t  *b;
+    ngx_str_t   body;
+
+    static ngx_str_t  type = ngx_string("application/problem+json");
 
     if (ctx) {
         ctx->status = status;
@@ -86,34 +87,16 @@ ngx_http_aggregate_problem(ngx_http_request_t *r,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    r->headers_out.status = status;
-    r->headers_out.content_length_n = body.len;
-
-    ngx_str_set(&r->headers_out.content_type, "application/problem+json");
-    r->headers_out.content_type_len = r->headers_out.content_type.len;
-    r->headers_out.content_type_lowcase = NULL;
-
-    rc = ngx_http_send_header(r);
-
-    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
-        return rc;
-    }
-
     b = ngx_calloc_buf(r->pool);
     if (b == NULL) {
-        return NGX_ERROR;
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     b->pos = body.data;
     b->last = body.data + body.len;
     b->memory = 1;
-    b->last_buf = (r == r->main) ? 1 : 0;
-    b->last_in_chain = 1;
 
-    out.buf = b;
-    out.next = NULL;
-
-    return ngx_http_output_filter(r, &out);
+    return ngx_http_aggregate_send_buf(r, status, &type, b);
 }
 
 

@@ -2,6 +2,7 @@
 /* see ngx_http_aggregate_detached.h */
 
 #include "ngx_http_aggregate_detached.h"
+#include "ngx_http_aggregate_held.h"
 #include "agg_header_names.h"
 
 
@@ -663,14 +664,7 @@ static ngx_chain_t *
 ngx_http_aggregate_detached_send(ngx_connection_t *c, ngx_chain_t *in,
     off_t limit)
 {
-    ngx_chain_t  *cl;
-
-    for (cl = in; cl; cl = cl->next) {
-        c->sent += ngx_buf_size(cl->buf);
-
-        cl->buf->pos = cl->buf->last;
-        cl->buf->file_pos = cl->buf->file_last;
-    }
+    c->sent += ngx_http_aggregate_held_discard(in);
 
     return NULL;
 }

@@ -12,6 +12,7 @@
 
 
 #include "ngx_http_aggregate_cache.h"
+#include "ngx_http_aggregate_held.h"
 
 
 static ngx_int_t ngx_http_aggregate_cache_content_handler(
@@ -276,15 +277,11 @@ ngx_http_aggregate_cache_continues_fetch(ngx_http_request_t *r,
 static void
 ngx_http_aggregate_cache_discard_output(ngx_http_request_t *r)
 {
-    ngx_chain_t       *cl;
     ngx_connection_t  *c;
 
     c = r->connection;
 
-    for (cl = r->out; cl; cl = cl->next) {
-        cl->buf->pos = cl->buf->last;
-        cl->buf->file_pos = cl->buf->file_last;
-    }
+    (void) ngx_http_aggregate_held_discard(r->out);
 
     r->out = NULL;
     c->buffered = 0;

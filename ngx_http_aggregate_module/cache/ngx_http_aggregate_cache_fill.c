@@ -6,6 +6,7 @@
 
 
 #include "ngx_http_aggregate_cache.h"
+#include "ngx_http_aggregate_held.h"
 
 
 static ngx_int_t ngx_http_aggregate_cache_fill_copy(ngx_http_request_t *r,
@@ -96,7 +97,7 @@ ngx_http_aggregate_cache_fill_body(ngx_http_request_t *r,
             }
         }
 
-        if (b->last_buf || (r != r->main && b->last_in_chain)) {
+        if (ngx_http_aggregate_held_is_last(r, b)) {
             last = 1;
         }
     }

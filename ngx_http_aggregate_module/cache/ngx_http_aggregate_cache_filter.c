@@ -7,6 +7,7 @@
 
 
 #include "ngx_http_aggregate_cache.h"
+#include "ngx_http_aggregate_held.h"
 
 
 static ngx_int_t ngx_http_aggregate_cache_header_filter(ngx_http_request_t *r);
@@ -487,16 +488,10 @@ static ngx_int_t
 ngx_http_aggregate_cache_take_body(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx, ngx_chain_t *in)
 {
-    ngx_int_t     rc;
-    ngx_chain_t  *cl;
+    ngx_int_t  rc;
 
     if (ctx->refetch.pending) {
-
-        for (cl = in; cl; cl = cl->next) {
-            cl->buf->pos = cl->buf->last;
-            cl->buf->file_pos = cl->buf->file_last;
-        }
-
+        (void) ngx_http_aggregate_held_discard(in);
         return NGX_OK;
     }
 
@@ -507,11 +502,7 @@ ngx_http_aggregate_cache_take_body(ngx_http_request_t *r,
     if (ctx->refresh || ctx->serve.replace || ctx->serve.client_304
         || ctx->client.aborted)
     {
-
-        for (cl = in; cl; cl = cl->next) {
-            cl->buf->pos = cl->buf->last;
-            cl->buf->file_pos = cl->buf->file_last;
-        }
+        (void) ngx_http_aggregate_held_discard(in);
 
         if (ctx->client.aborted) {
             return (ctx->store.capturing || ctx->store.stored) ? NGX_OK

@@ -7,7 +7,9 @@
 
 #include "ngx_http_aggregate_cache.h"
 #include "ngx_http_aggregate_buffer.h"
+#include "ngx_http_aggregate_held.h"
 #include "ngx_http_aggregate_memory.h"
+#include "ngx_http_aggregate_send.h"
 
 
 typedef void (*ngx_http_aggregate_cache_served_header_pt)(ngx_http_request_t *r,
@@ -131,26 +133,12 @@ ngx_buf_t *
 ngx_http_aggregate_cache_body(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx)
 {
-    ngx_buf_t  *b;
+    u_char  *p;
 
-    b = ngx_calloc_buf(r->pool);
-    if (b == NULL) {
-        return NULL;
-    }
+    p = (u_char *) ctx->lookup.entry.body.data;
 
-    if (ctx->lookup.entry.body.len) {
-        b->pos = (u_char *) ctx->lookup.entry.body.data;
-        b->last = b->pos + ctx->lookup.entry.body.len;
-        b->memory = 1;
-
-    } else {
-        b->sync = (r != r->main);
-    }
-
-    b->last_buf = (r == r->main);
-    b->last_in_chain = 1;
-
-    return b;
+    return ngx_http_aggregate_held_buf(r, p,
+                                       p + ctx->lookup.entry.body.len);
 }
 
 
@@ -576,37 +564,16 @@ ngx_int_t
 ngx_http_aggregate_cache_send_text(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t *type, ngx_buf_t *b)
 {
-    ngx_int_t     rc;
-    ngx_str_t     name, value;
-    ngx_chain_t   out;
+    ngx_str_t  value;
 
-    r->headers_out.status = status;
-    r->headers_out.content_length_n = b->last - b->pos;
-    r->headers_out.content_type = *type;
-    r->headers_out.content_type_len = type->len;
-    r->headers_out.content_type_lowcase = NULL;
-
-    ngx_str_set(&name, "Cache-Control");
     ngx_str_set(&value, "no-store");
 
-    if (ngx_http_aggregate_header_push(&r->headers_out.headers, &name,
-                                        &value)
+    if (ngx_http_aggregate_header_add(&r->headers_out.headers,
+                                      "Cache-Control", &value)
         == NULL)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    rc = ngx_http_send_header(r);
-
-    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
-        return rc;
-    }
-
-    b->last_buf = (r == r->main);
-    b->last_in_chain = 1;
-
-    out.buf = b;
-    out.next = NULL;
-
-    return ngx_http_output_filter(r, &out);
+    return ngx_http_aggregate_send_buf(r, status, type, b);
 }

@@ -9,6 +9,7 @@
 #include "ngx_http_aggregate_compat.h"
 #include "ngx_http_aggregate_fetch.h"
 #include "ngx_http_aggregate_header_list.h"
+#include "ngx_http_aggregate_held.h"
 
 
 #pragma GCC visibility push(hidden)

@@ -286,7 +286,7 @@ static ngx_int_t
 ngx_http_aggregate_take_body(ngx_http_request_t *r, ngx_chain_t *in)
 {
     ngx_buf_t                    *b;
-    ngx_uint_t                    own;
+    ngx_chain_t                  *cl;
     ngx_http_aggregate_try_t     *t;
     ngx_http_aggregate_reason_e   reason;
 
@@ -296,18 +296,15 @@ ngx_http_aggregate_take_body(ngx_http_request_t *r, ngx_chain_t *in)
         return ngx_http_next_body_filter(r, in);
     }
 
-    own = (r == t->request);
+    if (r != t->request) {
+        (void) ngx_http_aggregate_held_discard(in);
+        return NGX_OK;
+    }
 
-    for ( /* void */ ; in; in = in->next) {
-        b = in->buf;
+    for (cl = in; cl; cl = cl->next) {
+        b = cl->buf;
 
-        if (!own) {
-            b->pos = b->last;
-            b->file_pos = b->file_last;
-            continue;
-        }
-
-        if (b->last_buf || b->last_in_chain) {
+        if (ngx_http_aggregate_held_is_last(r, b)) {
             t->last = 1;
         }
 
@@ -335,10 +332,9 @@ ngx_http_aggregate_take_body(ngx_http_request_t *r, ngx_chain_t *in)
                                                : reason);
             }
         }
-
-        b->pos = b->last;
-        b->file_pos = b->file_last;
     }
+
+    (void) ngx_http_aggregate_held_discard(in);
 
     return NGX_OK;
 }

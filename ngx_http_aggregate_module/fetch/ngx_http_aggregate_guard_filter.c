@@ -86,7 +86,7 @@ ngx_http_aggregate_guard_body(ngx_http_request_t *r, ngx_chain_t *in)
 
     for (cl = in; cl; cl = cl->next) {
         t->given |= (ngx_buf_size(cl->buf) != 0);
-        last |= (cl->buf->last_buf || cl->buf->last_in_chain);
+        last |= ngx_http_aggregate_held_is_last(r, cl->buf);
     }
 
     if (!t->broken) {
@@ -114,10 +114,7 @@ ngx_http_aggregate_guard_body(ngx_http_request_t *r, ngx_chain_t *in)
         ngx_http_aggregate_guard_failed(t, r, last);
     }
 
-    for (cl = in; cl; cl = cl->next) {
-        cl->buf->pos = cl->buf->last;
-        cl->buf->file_pos = cl->buf->file_last;
-    }
+    (void) ngx_http_aggregate_held_discard(in);
 
     return NGX_OK;
 }

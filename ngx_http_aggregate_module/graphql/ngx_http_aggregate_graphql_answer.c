@@ -6,6 +6,7 @@
 #include "ngx_http_aggregate_graphql.h"
 #include "ngx_http_aggregate_buffer.h"
 #include "ngx_http_aggregate_header_list.h"
+#include "ngx_http_aggregate_send.h"
 
 
 static ngx_int_t ngx_http_aggregate_graphql_compose(
@@ -208,41 +209,18 @@ static ngx_int_t
 ngx_http_aggregate_graphql_send(ngx_http_request_t *r, agg_gql_media_e media,
     ngx_uint_t status, ngx_chain_t *out, off_t length)
 {
-    ngx_int_t     rc;
-    ngx_chain_t  *cl;
+    static ngx_str_t  json = ngx_string("application/json; charset=utf-8");
+    static ngx_str_t  response_json =
+             ngx_string("application/graphql-response+json; charset=utf-8");
 
     if (out == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    r->headers_out.status = status;
-    r->headers_out.content_length_n = length;
-
-    if (media == AGG_GQL_RESPONSE_JSON) {
-        ngx_str_set(&r->headers_out.content_type,
-                    "application/graphql-response+json; charset=utf-8");
-
-    } else {
-        ngx_str_set(&r->headers_out.content_type,
-                    "application/json; charset=utf-8");
-    }
-
-    r->headers_out.content_type_len = r->headers_out.content_type.len
-                                      - (sizeof("; charset=utf-8") - 1);
-    r->headers_out.content_type_lowcase = NULL;
-
-    rc = ngx_http_send_header(r);
-
-    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
-        return rc;
-    }
-
-    for (cl = out; cl->next; cl = cl->next) { /* void */ }
-
-    cl->buf->last_buf = (r == r->main) ? 1 : 0;
-    cl->buf->last_in_chain = 1;
-
-    return ngx_http_output_filter(r, out);
+    return ngx_http_aggregate_send(r, status,
+                                   media == AGG_GQL_RESPONSE_JSON
+                                   ? &response_json : &json,
+                                   out, length);
 }
 
 

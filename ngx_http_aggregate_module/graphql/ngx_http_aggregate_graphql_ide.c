@@ -5,6 +5,7 @@
 
 #include "ngx_http_aggregate_graphql.h"
 #include "ngx_http_aggregate_header_list.h"
+#include "ngx_http_aggregate_send.h"
 
 
 /* the page may use its own script and style, and send requests to its origin */
@@ -153,11 +154,11 @@ static u_char  ngx_http_aggregate_graphql_page[] =
 ngx_int_t
 ngx_http_aggregate_graphql_ide(ngx_http_request_t *r)
 {
-    ngx_int_t     rc;
-    ngx_buf_t    *b;
-    ngx_str_t     policy, vary, no_store;
-    ngx_list_t   *headers;
-    ngx_chain_t   out;
+    ngx_buf_t   *b;
+    ngx_str_t    policy, vary, no_store;
+    ngx_list_t  *headers;
+
+    static ngx_str_t  type = ngx_string("text/html; charset=utf-8");
 
     headers = &r->headers_out.headers;
 
@@ -175,33 +176,14 @@ ngx_http_aggregate_graphql_ide(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    r->headers_out.status = NGX_HTTP_OK;
-    r->headers_out.content_length_n =
-                                 sizeof(ngx_http_aggregate_graphql_page) - 1;
-
-    ngx_str_set(&r->headers_out.content_type, "text/html; charset=utf-8");
-    r->headers_out.content_type_len = sizeof("text/html") - 1;
-    r->headers_out.content_type_lowcase = NULL;
-
-    rc = ngx_http_send_header(r);
-
-    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
-        return rc;
-    }
-
     b = ngx_calloc_buf(r->pool);
     if (b == NULL) {
-        return NGX_ERROR;
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     b->pos = ngx_http_aggregate_graphql_page;
     b->last = b->pos + sizeof(ngx_http_aggregate_graphql_page) - 1;
     b->memory = 1;
-    b->last_buf = (r == r->main) ? 1 : 0;
-    b->last_in_chain = 1;
 
-    out.buf = b;
-    out.next = NULL;
-
-    return ngx_http_output_filter(r, &out);
+    return ngx_http_aggregate_send_buf(r, NGX_HTTP_OK, &type, b);
 }

@@ -124,8 +124,8 @@ ngx_http_aggregate_grpc_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
         /* nothing but flushes come before the header */
 
         for (cl = in; cl; cl = cl->next) {
-            if (!ngx_buf_special(cl->buf) || cl->buf->last_buf
-                || cl->buf->last_in_chain)
+            if (!ngx_buf_special(cl->buf)
+                || ngx_http_aggregate_held_is_last(r, cl->buf))
             {
                 break;
             }
@@ -142,13 +142,9 @@ ngx_http_aggregate_grpc_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
         }
     }
 
-    for (cl = in; cl; cl = cl->next) {
-        if (cl->buf->last_buf || cl->buf->last_in_chain) {
-            return ngx_http_aggregate_grpc_last(ctx, in);
-        }
-    }
-
-    return ngx_http_next_body_filter(r, in);
+    return ngx_http_aggregate_held_ends(r, in)
+           ? ngx_http_aggregate_grpc_last(ctx, in)
+           : ngx_http_next_body_filter(r, in);
 }
 
 
@@ -156,9 +152,8 @@ static ngx_int_t
 ngx_http_aggregate_grpc_replace_body(ngx_http_aggregate_grpc_ctx_t *ctx,
     ngx_chain_t *in)
 {
-    ngx_buf_t           *b;
     ngx_uint_t           last;
-    ngx_chain_t         *cl, out;
+    ngx_chain_t          out;
     ngx_http_request_t  *r;
 
     r = ctx->request;
@@ -167,38 +162,22 @@ ngx_http_aggregate_grpc_replace_body(ngx_http_aggregate_grpc_ctx_t *ctx,
         return ngx_http_next_body_filter(r, NULL);
     }
 
-    last = 0;
+    last = ngx_http_aggregate_held_ends(r, in);
 
-    for (cl = in; cl; cl = cl->next) {
-
-        if (cl->buf->last_buf || cl->buf->last_in_chain) {
-            last = 1;
-        }
-
-        cl->buf->pos = cl->buf->last;
-        cl->buf->file_pos = cl->buf->file_last;
-    }
+    (void) ngx_http_aggregate_held_discard(in);
 
     if (!last) {
         return NGX_OK;
     }
 
-    b = ngx_calloc_buf(r->pool);
-    if (b == NULL) {
+    out.buf = ngx_http_aggregate_held_buf(r, ctx->error.start,
+                                          r->header_only ? ctx->error.start
+                                                         : ctx->error.pos);
+    out.next = NULL;
+
+    if (out.buf == NULL) {
         return NGX_ERROR;
     }
-
-    if (!r->header_only) {
-        b->pos = ctx->error.start;
-        b->last = ctx->error.pos;
-        b->memory = 1;
-    }
-
-    b->last_buf = (r == r->main);
-    b->last_in_chain = 1;
-
-    out.buf = b;
-    out.next = NULL;
 
     ctx->replacement_sent = 1;
 
@@ -230,7 +209,7 @@ ngx_http_aggregate_grpc_last(ngx_http_aggregate_grpc_ctx_t *ctx,
     }
 
     for (cl = in; cl; cl = cl->next) {
-        if (cl->buf->last_buf || cl->buf->last_in_chain) {
+        if (ngx_http_aggregate_held_is_last(r, cl->buf)) {
             cl->buf->last_buf = 0;
             cl->buf->last_in_chain = 0;
             cl->buf->flush = 1;
@@ -379,9 +358,7 @@ ngx_http_aggregate_grpc_add_retry_after(ngx_http_aggregate_grpc_ctx_t *ctx)
 static void
 ngx_http_aggregate_grpc_set_type(ngx_http_request_t *r, ngx_str_t *type)
 {
-    r->headers_out.content_type = *type;
-    r->headers_out.content_type_len = type->len;
-    r->headers_out.content_type_lowcase = NULL;
+    ngx_http_aggregate_set_type(r, type);
     ngx_str_null(&r->headers_out.charset);
 }
 

@@ -5,6 +5,7 @@
 #include "ngx_http_aggregate_metrics.h"
 #include "ngx_http_aggregate_cache.h"
 #include "agg_metrics_accept.h"
+#include "ngx_http_aggregate_send.h"
 #include "agg_metrics_include.h"
 
 
@@ -474,12 +475,8 @@ ngx_int_t
 ngx_http_aggregate_metrics_send(ngx_http_aggregate_metrics_page_t *page,
     gw_out_t *out, ngx_str_t *type)
 {
-    off_t                size;
-    ngx_int_t            rc;
-    ngx_chain_t         *cl;
-    ngx_http_request_t  *r;
-
-    r = page->request;
+    off_t         size;
+    ngx_chain_t  *cl;
 
     if (out->failed || page->buf == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -492,20 +489,6 @@ ngx_http_aggregate_metrics_send(ngx_http_aggregate_metrics_page_t *page,
         size += cl->buf->last - cl->buf->pos;
     }
 
-    page->buf->last_buf = (r == r->main);
-    page->buf->last_in_chain = 1;
-
-    r->headers_out.status = NGX_HTTP_OK;
-    r->headers_out.content_length_n = size;
-
-    r->headers_out.content_type = *type;
-    r->headers_out.content_type_len = r->headers_out.content_type.len;
-
-    rc = ngx_http_send_header(r);
-
-    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
-        return rc;
-    }
-
-    return ngx_http_output_filter(r, page->out);
+    return ngx_http_aggregate_send(page->request, NGX_HTTP_OK, type, page->out,
+                                   size);
 }

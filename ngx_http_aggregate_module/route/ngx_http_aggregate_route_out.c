@@ -2,6 +2,7 @@
 /* the output of a status page, as a chain of buffers */
 
 #include "ngx_http_aggregate_route.h"
+#include "ngx_http_aggregate_send.h"
 
 
 #define NGX_HTTP_AGGREGATE_ROUTE_CHUNK  8192
@@ -67,7 +68,7 @@ ngx_http_aggregate_route_send(ngx_http_request_t *r,
     ngx_http_aggregate_route_out_t *out, ngx_uint_t status, const char *type)
 {
     off_t         size;
-    ngx_int_t     rc;
+    ngx_str_t     value;
     ngx_chain_t  *cl;
 
     if (out->out.failed || out->last == NULL) {
@@ -75,8 +76,6 @@ ngx_http_aggregate_route_send(ngx_http_request_t *r,
     }
 
     out->last->buf->last = out->out.last;
-    out->last->buf->last_buf = (r == r->main);
-    out->last->buf->last_in_chain = 1;
 
     size = 0;
 
@@ -84,18 +83,8 @@ ngx_http_aggregate_route_send(ngx_http_request_t *r,
         size += ngx_buf_size(cl->buf);
     }
 
-    r->headers_out.status = status;
-    r->headers_out.content_length_n = size;
-    r->headers_out.content_type.data = (u_char *) type;
-    r->headers_out.content_type.len = ngx_strlen(type);
-    r->headers_out.content_type_len = r->headers_out.content_type.len;
-    r->headers_out.content_type_lowcase = NULL;
+    value.data = (u_char *) type;
+    value.len = ngx_strlen(type);
 
-    rc = ngx_http_send_header(r);
-
-    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
-        return rc;
-    }
-
-    return ngx_http_output_filter(r, out->first);
+    return ngx_http_aggregate_send(r, status, &value, out->first, size);
 }

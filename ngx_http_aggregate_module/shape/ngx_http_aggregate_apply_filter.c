@@ -354,7 +354,7 @@ ngx_http_aggregate_apply_body(ngx_http_request_t *r,
         return ngx_http_aggregate_apply_output(r, in);
     }
 
-    last = ngx_http_aggregate_apply_last(r, in);
+    last = ngx_http_aggregate_held_ends(r, in);
 
     if (ctx->holding) {
         rc = ngx_http_aggregate_apply_take(ctx, in);
@@ -365,19 +365,19 @@ ngx_http_aggregate_apply_body(ngx_http_request_t *r,
             return NGX_ERROR;
         }
 
-        if (ctx->holding && ngx_http_aggregate_apply_truncated(r, in)
+        if (ctx->holding && ngx_http_aggregate_held_truncated(r, in)
             && ngx_http_aggregate_apply_cut(r, ctx) != NGX_OK)
         {
             return NGX_ERROR;
         }
     }
 
-    ctx->received += ngx_http_aggregate_apply_skip(in);
+    ctx->received += ngx_http_aggregate_held_discard(in);
 
     if (ctx->failed) {
         ngx_http_aggregate_apply_stop(r, ctx);
 
-        last |= ngx_http_aggregate_apply_truncated(r, in);
+        last |= ngx_http_aggregate_held_truncated(r, in);
     }
 
     if (last) {
@@ -407,7 +407,7 @@ ngx_http_aggregate_apply_take_slice(ngx_http_request_t *r, ngx_chain_t *in)
         }
     }
 
-    (void) ngx_http_aggregate_apply_skip(in);
+    (void) ngx_http_aggregate_held_discard(in);
 
     return NGX_OK;
 }
@@ -453,59 +453,6 @@ ngx_http_aggregate_apply_take(ngx_http_aggregate_apply_ctx_t *ctx,
     }
 
     return AGG_OK;
-}
-
-
-/* lets go of it; how much it was */
-
-off_t
-ngx_http_aggregate_apply_skip(ngx_chain_t *in)
-{
-    off_t       size;
-    ngx_buf_t  *b;
-
-    size = 0;
-
-    for ( /* void */ ; in; in = in->next) {
-        b = in->buf;
-
-        size += ngx_buf_size(b);
-
-        b->pos = b->last;
-        b->file_pos = b->file_last;
-    }
-
-    return size;
-}
-
-
-ngx_uint_t
-ngx_http_aggregate_apply_last(ngx_http_request_t *r, ngx_chain_t *in)
-{
-    for ( /* void */ ; in; in = in->next) {
-
-        if (in->buf->last_buf || (r != r->main && in->buf->last_in_chain)) {
-            return 1;
-        }
-    }
-
-    return 0;
-}
-
-
-/* nginx sends a flush when an upstream has ended prematurely */
-
-ngx_uint_t
-ngx_http_aggregate_apply_truncated(ngx_http_request_t *r, ngx_chain_t *in)
-{
-    for ( /* void */ ; in; in = in->next) {
-
-        if (in->buf->flush && r->upstream && r->upstream->cleanup == NULL) {
-            return 1;
-        }
-    }
-
-    return 0;
 }
 
 
@@ -598,18 +545,10 @@ ngx_http_aggregate_apply_finish(ngx_http_request_t *r,
 
     ctx->holding = 0;
 
-    b = ngx_calloc_buf(r->pool);
+    b = ngx_http_aggregate_held_buf(r, ctx->out.start, ctx->out.pos);
     if (b == NULL) {
         return NGX_ERROR;
     }
-
-    b->memory = 1;
-    b->pos = ctx->out.start;
-    b->last = ctx->out.pos;
-    b->start = b->pos;
-    b->end = b->last;
-    b->last_buf = (r == r->main);
-    b->last_in_chain = 1;
 
     r->headers_out.content_length_n = b->last - b->pos;
 
@@ -649,7 +588,7 @@ ngx_http_aggregate_apply_output(ngx_http_request_t *r, ngx_chain_t *in)
             continue;
         }
 
-        if (ngx_http_aggregate_apply_skip(in)) {
+        if (ngx_http_aggregate_held_discard(in)) {
             ctx->added = 1;
         }
 
@@ -786,13 +725,10 @@ ngx_http_aggregate_apply_fail_part(ngx_http_request_t *r, ngx_int_t status)
         return (rc == NGX_ERROR) ? NGX_ERROR : NGX_OK;
     }
 
-    b = ngx_calloc_buf(r->pool);
+    b = ngx_http_aggregate_held_buf(r, NULL, NULL);
     if (b == NULL) {
         return NGX_ERROR;
     }
-
-    b->last_in_chain = 1;
-    b->sync = 1;
 
     out.buf = b;
     out.next = NULL;

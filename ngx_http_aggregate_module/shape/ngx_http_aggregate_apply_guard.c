@@ -82,7 +82,7 @@ ngx_http_aggregate_apply_guard_body(ngx_http_request_t *r,
         return ngx_http_aggregate_apply_guard_drain(r, ctx, in);
     }
 
-    last = ngx_http_aggregate_apply_last(r, in);
+    last = ngx_http_aggregate_held_ends(r, in);
 
     rc = ngx_http_next_body_filter(r, in);
 
@@ -127,21 +127,18 @@ ngx_http_aggregate_apply_guard_empty(ngx_http_request_t *r, ngx_chain_t *in)
     ngx_buf_t    *b;
     ngx_chain_t   out;
 
-    last = ngx_http_aggregate_apply_last(r, in);
+    last = ngx_http_aggregate_held_ends(r, in);
 
-    (void) ngx_http_aggregate_apply_skip(in);
+    (void) ngx_http_aggregate_held_discard(in);
 
     if (!last) {
         return NGX_OK;
     }
 
-    b = ngx_calloc_buf(r->pool);
+    b = ngx_http_aggregate_held_buf(r, NULL, NULL);
     if (b == NULL) {
         return NGX_ERROR;
     }
-
-    b->last_in_chain = 1;
-    b->sync = 1;
 
     out.buf = b;
     out.next = NULL;
@@ -156,10 +153,10 @@ ngx_http_aggregate_apply_guard_drain(ngx_http_request_t *r,
 {
     ngx_uint_t  last;
 
-    last = ngx_http_aggregate_apply_last(r, in)
-           | ngx_http_aggregate_apply_truncated(r, in);
+    last = ngx_http_aggregate_held_ends(r, in)
+           | ngx_http_aggregate_held_truncated(r, in);
 
-    ctx->received += ngx_http_aggregate_apply_skip(in);
+    ctx->received += ngx_http_aggregate_held_discard(in);
 
     ngx_http_aggregate_apply_stop(r, ctx);
 

@@ -7,6 +7,7 @@
 
 #include "ngx_http_aggregate_ctx.h"
 #include "ngx_http_aggregate_header_list.h"
+#include "ngx_http_aggregate_held.h"
 #include "ngx_http_aggregate_shape_conf.h"
 
 
@@ -117,11 +118,6 @@ void ngx_http_aggregate_apply_not_modified(ngx_http_request_t *r);
 
 /* ngx_http_aggregate_apply_filter.c */
 
-off_t ngx_http_aggregate_apply_skip(ngx_chain_t *in);
-ngx_uint_t ngx_http_aggregate_apply_last(ngx_http_request_t *r,
-    ngx_chain_t *in);
-ngx_uint_t ngx_http_aggregate_apply_truncated(ngx_http_request_t *r,
-    ngx_chain_t *in);
 ngx_int_t ngx_http_aggregate_apply_end(ngx_http_request_t *r,
     ngx_http_aggregate_apply_ctx_t *ctx);
 ngx_int_t ngx_http_aggregate_apply_fail(ngx_http_request_t *r,

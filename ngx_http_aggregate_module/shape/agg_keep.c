@@ -21,46 +21,48 @@ static agg_rc_e agg_run_keep_member(agg_shape_run_t *run, const u_char *p);
  */
 
 agg_mode_e
-agg_run_claim(agg_shape_run_t *run, agg_mode_e mode, agg_rc_e *rc)
+agg_run_resolve_name(agg_shape_run_t *run, agg_mode_e mode, agg_rc_e *rc)
 {
-    int                 n;
-    unsigned            i, rank;
-    agg_frame_t        *f;
-    agg_track_t        *t;
-    const agg_out_t    *out;
-    const agg_str_t    *value;
-    const agg_claim_t  *claim;
+    int                   n;
+    unsigned              i, priority;
+    agg_frame_t          *f;
+    agg_winner_t         *t;
+    const agg_out_t      *out;
+    const agg_str_t      *value;
+    const agg_pending_t  *pending;
 
     f = run->frame;
     n = run->edge->out;
     out = &f->state->outs[n];
-    t = &run->tracks[f->state->track + (unsigned) n];
-    rank = run->edge->rank + 1;
+    t = &run->winners[f->state->winner + (unsigned) n];
+    priority = run->edge->priority + 1;
 
     value = (out->slot != AGG_NO_SLOT) ? agg_run_into(run, f, out) : NULL;
 
     *rc = AGG_OK;
 
-    if (rank < t->rank || (rank == t->rank && value != NULL && t->placed)) {
+    if (priority < t->priority
+        || (priority == t->priority && value != NULL && t->placed))
+    {
         return AGG_DROP;
     }
 
-    if (rank > t->rank) {
+    if (priority > t->priority) {
 
-        if (t->rank != 0) {
+        if (t->priority != 0) {
             f->dirty = 1;
 
-            for (i = 0; i < f->state->nclaims; i++) {
-                claim = &f->state->claims[i];
+            for (i = 0; i < f->state->npending; i++) {
+                pending = &f->state->pending[i];
 
-                if (claim->out == n && claim->rank + 1 < rank) {
-                    run->moves[claim->slot].pos
-                        = run->moves[claim->slot].start;
+                if (pending->out == n && pending->priority + 1 < priority) {
+                    run->moves[pending->slot].pos
+                        = run->moves[pending->slot].start;
                 }
             }
         }
 
-        t->rank = rank;
+        t->priority = priority;
         t->placed = 0;
         t->first = agg_buf_used(run->out) + agg_run_due(run);
     }
@@ -186,9 +188,9 @@ agg_run_keep_member(agg_shape_run_t *run, const u_char *p)
 
     agg_run_try(agg_run_flush(run));
 
-    if (run->spilled) {
+    if (run->flushed_early) {
 
-        if (run->spilled == AGG_SPILLED_LARGE) {
+        if (run->flushed_early == AGG_FLUSHED_LARGE) {
             return AGG_TOO_LARGE;
         }
 
@@ -218,7 +220,7 @@ agg_run_append_into(agg_shape_run_t *run)
 {
     unsigned          i;
     agg_frame_t      *f;
-    agg_track_t      *t;
+    agg_winner_t     *t;
     const agg_out_t  *out;
     const agg_str_t  *value;
 
@@ -226,7 +228,7 @@ agg_run_append_into(agg_shape_run_t *run)
 
     for (i = 0; i < f->state->nouts; i++) {
         out = &f->state->outs[i];
-        t = &run->tracks[f->state->track + i];
+        t = &run->winners[f->state->winner + i];
 
         if (out->slot == AGG_NO_SLOT || t->placed) {
             continue;
@@ -261,12 +263,12 @@ agg_run_compact(agg_shape_run_t *run)
     agg_str_t           object;
     agg_iter_t          it;
     agg_frame_t        *f;
-    agg_track_t        *t;
+    agg_winner_t       *t;
     const agg_state_t  *st;
 
     f = run->frame;
     st = f->state;
-    t = &run->tracks[st->track];
+    t = &run->winners[st->winner];
 
     start = run->out->start;
 
@@ -282,7 +284,7 @@ agg_run_compact(agg_shape_run_t *run)
         src = it.name.data - 1;
 
         for (i = 0; i < st->nouts; i++) {
-            if (t[i].rank > 1 && src < start + t[i].first
+            if (t[i].priority > 1 && src < start + t[i].first
                 && agg_json_name_equal(&it.name, &st->outs[i].name))
             {
                 break;

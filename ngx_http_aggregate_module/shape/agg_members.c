@@ -1,8 +1,8 @@
 
 /*
  * The fast loop of the runner: members of an object one after the other, as
- * long as none is cut, claimed, moved or has a frame of its own.  Where it
- * stops the steps of agg_run.c go on.
+ * long as none is cut, moved, renamed to a name that others have, or in need of
+ * a frame of its own.  The steps of agg_run.c go on where it stops.
  */
 
 
@@ -13,14 +13,15 @@ static agg_rc_e agg_members_object(agg_shape_run_t *run, const u_char **pos,
     const u_char *end);
 static agg_rc_e agg_members_next(agg_shape_run_t *run, const u_char **pos,
     const u_char *last);
-static agg_habit_t *agg_member_habit(agg_frame_t *f, agg_habit_t *h,
-    const u_char **pos, const u_char *last);
-static agg_habit_t *agg_member_unusual(agg_shape_run_t *run,
+static agg_prediction_t *agg_member_mispredicted(agg_frame_t *f,
+    agg_prediction_t *h, const u_char **pos, const u_char *last);
+static agg_prediction_t *agg_member_unusual(agg_shape_run_t *run,
     const u_char **pos, const u_char *end, unsigned *step);
-static inline int agg_habit_fits_long(const agg_habit_t *h, const u_char *p,
+static inline int agg_prediction_fits_long(const agg_prediction_t *h,
+    const u_char *p, const u_char *last);
+static inline agg_prediction_t *agg_member_lookup(const agg_state_t *st,
+    agg_prediction_t *h, const u_char *start, const u_char *p,
     const u_char *last);
-static inline agg_habit_t *agg_member_look(const agg_state_t *st,
-    agg_habit_t *h, const u_char *start, const u_char *p, const u_char *last);
 static inline const u_char *agg_members_drop(agg_shape_run_t *run,
     const u_char *p, const u_char *end, unsigned *step);
 static inline const agg_edge_t *agg_member_find(const agg_state_t *st,
@@ -115,7 +116,7 @@ agg_members_next(agg_shape_run_t *run, const u_char **pos, const u_char *last)
     array->index++;
 
     f->start = agg_buf_used(run->out) + agg_run_due(run);
-    agg_frame_habits(f);
+    agg_frame_predictions(f);
     f->comma = 0;
 
     run->to = q + 1;
@@ -131,14 +132,14 @@ static agg_rc_e
 agg_members_object(agg_shape_run_t *run, const u_char **pos,
     const u_char *end)
 {
-    unsigned       step;
-    agg_mode_e     mode;
-    agg_frame_t   *f;
-    agg_habit_t   *h, *next;
-    const u_char  *p, *v, *last;
+    unsigned           step;
+    agg_mode_e         mode;
+    agg_frame_t       *f;
+    const u_char      *p, *v, *last;
+    agg_prediction_t  *h, *next;
 
     f = run->frame;
-    next = f->habit;
+    next = f->prediction;
     last = end - AGG_SCAN_AHEAD;
 
     p = *pos;
@@ -147,9 +148,9 @@ agg_members_object(agg_shape_run_t *run, const u_char **pos,
     for ( ;; ) {
         h = next;
 
-        if (__builtin_expect(!agg_habit_fits(h, p), 0)) {
-            h = (h < &f->habits[AGG_HABITS])
-                ? agg_member_habit(f, h, &p, last)
+        if (__builtin_expect(!agg_prediction_fits(h, p), 0)) {
+            h = (h < &f->predictions[AGG_PREDICTIONS])
+                ? agg_member_mispredicted(f, h, &p, last)
                 : agg_member_unusual(run, &p, end, &step);
 
             if (h == NULL) {
@@ -212,7 +213,7 @@ agg_members_object(agg_shape_run_t *run, const u_char **pos,
 
     *pos = p;
     run->step = step;
-    f->habit = next;
+    f->prediction = next;
 
     return (step == AGG_RUN_SCAN && run->scan.state == AGG_SCAN_ERROR)
            ? AGG_INVALID : AGG_OK;
@@ -220,18 +221,18 @@ agg_members_object(agg_shape_run_t *run, const u_char **pos,
 
 
 /*
- * For a member that does not begin as the habit h: the next habit, if one is
- * left out here, or what it is by the state, to be the habit from now on.
- * NULL: not for the fast loop.
+ * For a member that does not begin as the prediction h says.  Where members are
+ * left out here, a later prediction fits; else the state tells about the
+ * member, which is predicted from now on.  NULL: not for the fast loop.
  */
 
-static agg_habit_t *
-agg_member_habit(agg_frame_t *f, agg_habit_t *h, const u_char **pos,
-    const u_char *last)
+static agg_prediction_t *
+agg_member_mispredicted(agg_frame_t *f, agg_prediction_t *h,
+    const u_char **pos, const u_char *last)
 {
-    unsigned       i;
-    agg_habit_t   *next;
-    const u_char  *p, *start;
+    unsigned           i;
+    const u_char      *p, *start;
+    agg_prediction_t  *next;
 
     start = *pos;
     p = agg_skip_space(start, last);
@@ -246,30 +247,32 @@ agg_member_habit(agg_frame_t *f, agg_habit_t *h, const u_char **pos,
         return NULL;
     }
 
-    if (agg_habit_fits(h, start) || agg_habit_fits_long(h, start, last)) {
+    if (agg_prediction_fits(h, start)
+        || agg_prediction_fits_long(h, start, last))
+    {
         return h;
     }
 
-    for (next = h, i = 0; i < 3 && next->mask != AGG_HABIT_END; i++) {
+    for (next = h, i = 0; i < 3 && next->mask != AGG_PREDICTION_END; i++) {
         next++;
 
-        if (agg_habit_fits(next, start)) {
+        if (agg_prediction_fits(next, start)) {
             return next;
         }
     }
 
-    if (h->mask == AGG_HABIT_END) {
-        h[1].mask = AGG_HABIT_END;
+    if (h->mask == AGG_PREDICTION_END) {
+        h[1].mask = AGG_PREDICTION_END;
 
-    } else if (++f->misses == AGG_HABIT_MISSES) {
-        h = &f->habits[AGG_HABITS];
+    } else if (++f->misses == AGG_PREDICTION_MISSES) {
+        h = &f->predictions[AGG_PREDICTIONS];
     }
 
-    if (agg_member_look(f->state, h, start, p, last) == NULL) {
+    if (agg_member_lookup(f->state, h, start, p, last) == NULL) {
         return NULL;
     }
 
-    if (h->len <= 2 * AGG_BLOCK && h != &f->habits[AGG_HABITS]) {
+    if (h->len <= 2 * AGG_BLOCK && h != &f->predictions[AGG_PREDICTIONS]) {
         memcpy(h->text, start, 2 * AGG_BLOCK);
 
         if (h->len <= AGG_BLOCK) {
@@ -281,12 +284,13 @@ agg_member_habit(agg_frame_t *f, agg_habit_t *h, const u_char **pos,
 }
 
 
-/* a text of two blocks, with room for what a value needs behind it */
+/* a text of two blocks; the bytes that a value needs stand behind it */
 
 static inline int
-agg_habit_fits_long(const agg_habit_t *h, const u_char *p, const u_char *last)
+agg_prediction_fits_long(const agg_prediction_t *h, const u_char *p,
+    const u_char *last)
 {
-    return h->mask == AGG_HABIT_NONE && h->len > AGG_BLOCK
+    return h->mask == AGG_PREDICTION_NONE && h->len > AGG_BLOCK
            && h->len <= 2 * AGG_BLOCK && p + h->len <= last + AGG_BLOCK
            && agg_block_same(p, h->text, AGG_BLOCK)
            && agg_block_same(p + AGG_BLOCK, h->text + AGG_BLOCK,
@@ -294,9 +298,9 @@ agg_habit_fits_long(const agg_habit_t *h, const u_char *p, const u_char *last)
 }
 
 
-/* the same where there are no habits, or no more */
+/* the same in a container without predictions */
 
-static agg_habit_t *
+static agg_prediction_t *
 agg_member_unusual(agg_shape_run_t *run, const u_char **pos,
     const u_char *end, unsigned *step)
 {
@@ -318,20 +322,21 @@ agg_member_unusual(agg_shape_run_t *run, const u_char **pos,
         return NULL;
     }
 
-    return agg_member_look(f->state, &f->habits[AGG_HABITS], p, p, last);
+    return agg_member_lookup(f->state, &f->predictions[AGG_PREDICTIONS], p, p,
+                             last);
 }
 
 
 /* the member whose name is at p, by the state */
 
-static inline agg_habit_t *
-agg_member_look(const agg_state_t *st, agg_habit_t *h, const u_char *start,
-    const u_char *p, const u_char *last)
+static inline agg_prediction_t *
+agg_member_lookup(const agg_state_t *st, agg_prediction_t *h,
+    const u_char *start, const u_char *p, const u_char *last)
 {
     const u_char      *q;
     const agg_edge_t  *edge;
 
-    h->mask = AGG_HABIT_NONE;
+    h->mask = AGG_PREDICTION_NONE;
     h->len = 0;
 
     q = p + 1 + agg_first(agg_block_special(p + 1) | 1u << AGG_BLOCK);

@@ -10,7 +10,8 @@
 
 
 static void agg_run_find(agg_shape_run_t *run);
-static agg_rc_e agg_run_spill(agg_shape_run_t *run, const void *p, size_t n);
+static agg_rc_e agg_run_flush_name(agg_shape_run_t *run, const void *p,
+    size_t n);
 
 
 agg_rc_e
@@ -43,7 +44,7 @@ agg_run_name_string(agg_shape_run_t *run, const u_char **pos,
 
     agg_run_find(run);
 
-    agg_habit_skip(run->frame);
+    agg_prediction_skip(run->frame);
 
     run->step = AGG_RUN_COLON;
 
@@ -67,7 +68,7 @@ agg_run_find(agg_shape_run_t *run)
     run->edge = NULL;
     run->child = st->other;
 
-    if (run->spilled || run->length > run->shape->name_size) {
+    if (run->flushed_early || run->length > run->shape->name_size) {
         return;
     }
 
@@ -103,7 +104,7 @@ agg_run_save(agg_shape_run_t *run, const u_char *p, size_t n)
 {
     agg_frame_t  *f;
 
-    if (!run->spilled && n <= run->shape->name_size - run->length) {
+    if (!run->flushed_early && n <= run->shape->name_size - run->length) {
 
         if (n != 0) {
             memcpy(run->names + run->length, p, n);
@@ -113,29 +114,29 @@ agg_run_save(agg_shape_run_t *run, const u_char *p, size_t n)
         return AGG_OK;
     }
 
-    if (!run->spilled) {
+    if (!run->flushed_early) {
         agg_run_try(agg_run_flush(run));
 
         f = run->frame;
         f->mark = agg_buf_used(run->out);
 
-        run->spilled = (f->state->other == &agg_state_drop)
-                       ? AGG_SPILLED_GONE : AGG_SPILLED;
+        run->flushed_early = (f->state->other == &agg_state_drop)
+                             ? AGG_FLUSHED_GONE : AGG_FLUSHED;
 
-        agg_run_try(agg_run_spill(run, &",\""[!f->comma], 1u + f->comma));
-        agg_run_try(agg_run_spill(run, run->names, run->length));
+        agg_run_try(agg_run_flush_name(run, &",\""[!f->comma], 1u + f->comma));
+        agg_run_try(agg_run_flush_name(run, run->names, run->length));
     }
 
-    return agg_run_spill(run, p, n);
+    return agg_run_flush_name(run, p, n);
 }
 
 
 static agg_rc_e
-agg_run_spill(agg_shape_run_t *run, const void *p, size_t n)
+agg_run_flush_name(agg_shape_run_t *run, const void *p, size_t n)
 {
     agg_rc_e  rc;
 
-    if (run->spilled != AGG_SPILLED) {
+    if (run->flushed_early != AGG_FLUSHED) {
         return AGG_OK;
     }
 
@@ -145,7 +146,7 @@ agg_run_spill(agg_shape_run_t *run, const void *p, size_t n)
 
         /* only an error if the member stays */
 
-        run->spilled = AGG_SPILLED_LARGE;
+        run->flushed_early = AGG_FLUSHED_LARGE;
         run->out->pos = run->out->start + run->frame->mark;
         rc = AGG_OK;
     }

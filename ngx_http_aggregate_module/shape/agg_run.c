@@ -34,7 +34,10 @@ static void agg_run_swap(agg_shape_run_t *run);
 static void agg_run_release(agg_shape_run_t *run);
 
 
-/* the runner is followed by its frames, habits, tracks, buffers and names */
+/*
+ * The runner is followed by its frames, predictions, winners, buffers and
+ * names.
+ */
 
 #define AGG_RUN_ALIGN  16
 
@@ -54,8 +57,9 @@ agg_shape_run_size(const agg_shape_t *s)
     }
 
     return size + agg_run_align(s->nframes * sizeof(agg_frame_t))
-           + agg_run_align(s->nframes * AGG_HABIT_SLOTS * sizeof(agg_habit_t))
-           + agg_run_align(s->ntracks * sizeof(agg_track_t))
+           + agg_run_align(s->nframes * AGG_PREDICTION_SLOTS
+                           * sizeof(agg_prediction_t))
+           + agg_run_align(s->nwinners * sizeof(agg_winner_t))
            + agg_run_align((s->nmoves + 1) * sizeof(agg_buf_t))
            + 2 * s->name_size;
 }
@@ -94,13 +98,15 @@ agg_shape_run_init(agg_shape_run_t *run, const agg_shape_t *s, agg_buf_t *out,
 
     for (i = 0; i < s->nframes; i++) {
         run->frames[i].usual = NULL;
-        run->frames[i].habits = (agg_habit_t *) p + i * AGG_HABIT_SLOTS;
+        run->frames[i].predictions = (agg_prediction_t *) p
+                                     + i * AGG_PREDICTION_SLOTS;
     }
 
-    p += agg_run_align(s->nframes * AGG_HABIT_SLOTS * sizeof(agg_habit_t));
-    run->tracks = (agg_track_t *) p;
+    p += agg_run_align(s->nframes * AGG_PREDICTION_SLOTS
+                       * sizeof(agg_prediction_t));
+    run->winners = (agg_winner_t *) p;
 
-    p += agg_run_align(s->ntracks * sizeof(agg_track_t));
+    p += agg_run_align(s->nwinners * sizeof(agg_winner_t));
     run->moves = (agg_buf_t *) p;
 
     p += agg_run_align((s->nmoves + 1) * sizeof(agg_buf_t));
@@ -126,7 +132,7 @@ agg_run_reset(agg_shape_run_t *run, const agg_state_t *state)
     run->from = NULL;
     run->quote = NULL;
     run->length = 0;
-    run->spilled = 0;
+    run->flushed_early = 0;
 
     run->frame = run->frames;
     run->frame->slot = AGG_NO_SLOT;
@@ -404,7 +410,7 @@ agg_run_begin(agg_shape_run_t *run, const u_char *p, const u_char *end)
     }
 
     if (mode != AGG_DROP && run->edge != NULL && run->edge->out != -1) {
-        mode = agg_run_claim(run, mode, &rc);
+        mode = agg_run_resolve_name(run, mode, &rc);
 
         if (rc != AGG_OK) {
             return rc;
@@ -414,14 +420,14 @@ agg_run_begin(agg_shape_run_t *run, const u_char *p, const u_char *end)
     if (mode != AGG_DROP && !st->silent) {
         agg_run_try(agg_run_keep(run, p));
 
-    } else if (run->spilled == AGG_SPILLED) {
+    } else if (run->flushed_early == AGG_FLUSHED) {
         run->out->pos = run->out->start + f->mark;
     }
 
     run->edge = NULL;
     run->quote = NULL;
     run->length = 0;
-    run->spilled = 0;
+    run->flushed_early = 0;
 
     if (mode == AGG_WALK) {
         agg_run_open(run, p, end);
@@ -468,16 +474,16 @@ agg_run_open(agg_shape_run_t *run, const u_char *p, const u_char *end)
         if (f->usual != st) {
             f->usual = st;
             f->misses = 0;
-            f->habits[0].mask = AGG_HABIT_END;
-            f->habits[AGG_HABITS].mask = AGG_HABIT_END;
-            f->habits[AGG_HABITS + 1].mask = AGG_HABIT_END;
+            f->predictions[0].mask = AGG_PREDICTION_END;
+            f->predictions[AGG_PREDICTIONS].mask = AGG_PREDICTION_END;
+            f->predictions[AGG_PREDICTIONS + 1].mask = AGG_PREDICTION_END;
         }
 
-        agg_frame_habits(f);
+        agg_frame_predictions(f);
 
         for (i = 0; i < st->nouts; i++) {
-            run->tracks[st->track + i].rank = 0;
-            run->tracks[st->track + i].placed = 0;
+            run->winners[st->winner + i].priority = 0;
+            run->winners[st->winner + i].placed = 0;
         }
 
         return;

@@ -28,39 +28,42 @@ typedef enum {
 } agg_run_step_e;
 
 
-/* a name that is too long to wait */
+/* flushed_early: a name too long to be kept until its end is known */
 
-#define AGG_SPILLED        1        /* is in the output */
-#define AGG_SPILLED_GONE   2        /* is not needed */
-#define AGG_SPILLED_LARGE  3        /* had no room there */
+#define AGG_FLUSHED        1        /* it is in the output */
+#define AGG_FLUSHED_GONE   2        /* its member is dropped */
+#define AGG_FLUSHED_LARGE  3        /* the output had no room for it */
 
 
-struct agg_track_s {
-    size_t              first;      /* in the output, of the winners */
-    unsigned            rank;       /* theirs, from 1; 0: none came yet */
-    unsigned            placed;     /* into's value stands for it */
+/* the members that have a name in the output, where several could */
+
+
+struct agg_winner_s {
+    size_t              first;      /* where the first is in the output */
+    unsigned            priority;   /* theirs, from 1; 0: none came yet */
+    unsigned            placed;     /* the value of into is in the output */
 };
 
 
 /*
- * How the members of the last object of a frame began, "name": and a blank on
- * either side where one was.  Those of the next object may well begin alike,
- * one by one, and then nothing has to be looked up.  In the slot behind the
- * habits is what is too much for them, behind that and behind the last habit
- * the END.
+ * How the members of the next object of a frame are expected to begin, which is
+ * how those of the last one did: "name": with a blank on either side where one
+ * was.  Where a prediction fits, nothing has to be looked up.  The slot behind
+ * the predictions is for members beyond them; END stands behind that slot, and
+ * behind the last prediction.
  */
 
-#define AGG_HABITS        24
-#define AGG_HABIT_SLOTS   (AGG_HABITS + 2)
+#define AGG_PREDICTIONS        24
+#define AGG_PREDICTION_SLOTS   (AGG_PREDICTIONS + 2)
 
 /* prediction ends when misses exceed objects by this number */
 
-#define AGG_HABIT_MISSES  48
+#define AGG_PREDICTION_MISSES  48
 
 /* masks of what is not like any block */
 
-#define AGG_HABIT_NONE    0x80000000u
-#define AGG_HABIT_END     0xffffffffu
+#define AGG_PREDICTION_NONE    0x80000000u
+#define AGG_PREDICTION_END     0xffffffffu
 
 
 typedef struct {
@@ -68,15 +71,15 @@ typedef struct {
     unsigned            mask;       /* for a text of one block */
     size_t              len;        /* the text's, any length */
     const agg_state_t  *child;      /* NULL: it is dropped */
-} agg_habit_t;
+} agg_prediction_t;
 
 
 struct agg_frame_s {
     const agg_state_t  *state;
-    const agg_state_t  *usual;      /* the state of the habits */
-    agg_habit_t        *habits;
-    unsigned            misses;     /* how often habits missed */
-    agg_habit_t        *habit;      /* the next member's */
+    const agg_state_t  *usual;      /* the state of the predictions */
+    agg_prediction_t   *predictions;
+    unsigned            misses;     /* how often predictions missed */
+    agg_prediction_t   *prediction; /* the next member's */
     size_t              index;      /* the element's index */
     size_t              at;         /* the array's, bytes from 1 */
     size_t              limit;
@@ -91,34 +94,34 @@ struct agg_frame_s {
 };
 
 
-#define agg_habit_fits(h, p)                                                 \
+#define agg_prediction_fits(h, p)                                            \
     ((~agg_block_equal(p, (h)->text) & (h)->mask) == 0)
 
 
 /* an object begins */
 
 static inline void
-agg_frame_habits(agg_frame_t *f)
+agg_frame_predictions(agg_frame_t *f)
 {
-    if (f->misses < AGG_HABIT_MISSES) {
-        f->habit = f->habits;
+    if (f->misses < AGG_PREDICTION_MISSES) {
+        f->prediction = f->predictions;
         f->misses -= (f->misses != 0);
 
     } else {
-        f->habit = &f->habits[AGG_HABITS];
+        f->prediction = &f->predictions[AGG_PREDICTIONS];
     }
 }
 
 
-/* a member was not taken by its habit */
+/* a member was handled without its prediction */
 
 static inline void
-agg_habit_skip(agg_frame_t *f)
+agg_prediction_skip(agg_frame_t *f)
 {
-    if (f->habit < &f->habits[AGG_HABITS]
-        && f->habit->mask != AGG_HABIT_END)
+    if (f->prediction < &f->predictions[AGG_PREDICTIONS]
+        && f->prediction->mask != AGG_PREDICTION_END)
     {
-        f->habit++;
+        f->prediction++;
     }
 }
 
@@ -154,10 +157,11 @@ agg_rc_e agg_run_members(agg_shape_run_t *run, const u_char **pos,
     const u_char *end);
 
 
-/* output that stays, and claims to names: agg_keep.c */
+/* output that is kept, and names that several members have: agg_keep.c */
 
 agg_rc_e agg_run_keep(agg_shape_run_t *run, const u_char *p);
-agg_mode_e agg_run_claim(agg_shape_run_t *run, agg_mode_e mode, agg_rc_e *rc);
+agg_mode_e agg_run_resolve_name(agg_shape_run_t *run, agg_mode_e mode,
+    agg_rc_e *rc);
 agg_rc_e agg_run_append_into(agg_shape_run_t *run);
 void agg_run_compact(agg_shape_run_t *run);
 agg_rc_e agg_run_flush(agg_shape_run_t *run);

@@ -167,7 +167,7 @@ agg_shape_rename(agg_shape_t *s, const agg_str_t *path, const agg_str_t *name,
 
     agg_rule_add(s, rule);
 
-    rule->rank = s->nrules;
+    rule->priority = s->nrules;
 
     return AGG_OK;
 }

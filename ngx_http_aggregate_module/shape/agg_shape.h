@@ -61,11 +61,11 @@
 #pragma GCC visibility push(hidden)
 
 
-typedef struct agg_shape_s  agg_shape_t;
-typedef struct agg_state_s  agg_state_t;
-typedef struct agg_edge_s   agg_edge_t;
-typedef struct agg_frame_s  agg_frame_t;
-typedef struct agg_track_s  agg_track_t;
+typedef struct agg_shape_s   agg_shape_t;
+typedef struct agg_state_s   agg_state_t;
+typedef struct agg_edge_s    agg_edge_t;
+typedef struct agg_frame_s   agg_frame_t;
+typedef struct agg_winner_s  agg_winner_t;
 
 
 /* the arguments of a shape at run time, by the slots its statements returned */
@@ -117,9 +117,9 @@ typedef struct {
     const u_char            *quote;     /* where in this piece the name is */
     size_t                   length;    /* the raw length of the name */
     u_char                  *names;     /* the name, when it came in pieces */
-    unsigned                 spilled;   /* the name is in out already */
+    unsigned                 flushed_early; /* the name, AGG_FLUSHED_* */
     unsigned                 copying;   /* scanned bytes stay */
-    agg_track_t             *tracks;
+    agg_winner_t            *winners;
     agg_buf_t               *moves;
     agg_buf_t                spare;
     agg_scan_t               scan;

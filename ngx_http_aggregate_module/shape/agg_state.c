@@ -43,14 +43,14 @@ static void agg_build_edge(agg_build_t *b, agg_state_t *st,
     const agg_str_t *name);
 static void agg_build_sort(agg_state_t *st);
 static void agg_build_out(agg_state_t *st, const agg_rule_t *rule);
-static void agg_build_claims(agg_build_t *b, agg_state_t *st);
+static void agg_build_pending(agg_build_t *b, agg_state_t *st);
 static void agg_build_array(agg_build_t *b, agg_state_t *st);
 static void agg_build_indexes(agg_build_t *b, agg_state_t *st, int back);
 static const agg_state_t *agg_build_member(agg_build_t *b,
     const agg_state_t *st, const agg_str_t *name);
 static const agg_state_t *agg_build_element(agg_build_t *b,
     const agg_state_t *st, const long *index, const long *back);
-static void agg_build_tracks(agg_build_t *b);
+static void agg_build_winners(agg_build_t *b);
 static void *agg_build_alloc(agg_build_t *b, size_t size);
 
 
@@ -132,7 +132,7 @@ agg_states_build(agg_shape_t *s, unsigned parts, agg_error_t *err)
         s->start = agg_build_target(&b, 0, n, root);
     }
 
-    agg_build_tracks(&b);
+    agg_build_winners(&b);
 
     s->nframes = 1 + n + b.levels;
     s->name_size = (6 * b.name < 64) ? 64 : 6 * b.name;
@@ -515,7 +515,7 @@ agg_build_object(agg_build_t *b, agg_state_t *st)
         agg_build_edge(b, st, &st->outs[i].name);
     }
 
-    agg_build_claims(b, st);
+    agg_build_pending(b, st);
     agg_build_sort(st);
 
     st->object = (st->nedges == 0 && st->nouts == 0
@@ -543,7 +543,7 @@ agg_build_edge(agg_build_t *b, agg_state_t *st, const agg_str_t *name)
     e->child = agg_build_member(b, st, name);
     e->text = NULL;
     e->out = -1;
-    e->rank = 0;
+    e->priority = 0;
 
     out = name;
 
@@ -553,9 +553,9 @@ agg_build_edge(agg_build_t *b, agg_state_t *st, const agg_str_t *name)
         if (agg_has(st->set, i) && rule->type == AGG_RULE_RENAME
             && rule->path->nsteps == st->depth + 1
             && agg_same_str(&rule->path->steps[st->depth].name, name)
-            && rule->rank > e->rank)
+            && rule->priority > e->priority)
         {
-            e->rank = rule->rank;
+            e->priority = rule->priority;
             e->text = &rule->text;
             out = &rule->name;
         }
@@ -652,10 +652,10 @@ agg_build_out(agg_state_t *st, const agg_rule_t *rule)
 
 
 static void
-agg_build_claims(agg_build_t *b, agg_state_t *st)
+agg_build_pending(agg_build_t *b, agg_state_t *st)
 {
     unsigned           i, k, n;
-    agg_claim_t       *claim;
+    agg_pending_t     *pending;
     const agg_rule_t  *rule;
 
     n = 0;
@@ -668,8 +668,8 @@ agg_build_claims(agg_build_t *b, agg_state_t *st)
         return;
     }
 
-    st->claims = agg_build_alloc(b, n * sizeof(agg_claim_t));
-    if (st->claims == NULL) {
+    st->pending = agg_build_alloc(b, n * sizeof(agg_pending_t));
+    if (st->pending == NULL) {
         return;
     }
 
@@ -688,10 +688,10 @@ agg_build_claims(agg_build_t *b, agg_state_t *st)
                 && agg_same_str(&st->edges[k].name,
                                 &rule->path->steps[st->depth].name))
             {
-                claim = &st->claims[st->nclaims++];
-                claim->slot = rule->slot;
-                claim->out = st->edges[k].out;
-                claim->rank = st->edges[k].rank;
+                pending = &st->pending[st->npending++];
+                pending->slot = rule->slot;
+                pending->out = st->edges[k].out;
+                pending->priority = st->edges[k].priority;
             }
         }
     }
@@ -872,7 +872,7 @@ agg_build_element(agg_build_t *b, const agg_state_t *st, const long *index,
 /* the outs of the states of one level share their place in the runner */
 
 static void
-agg_build_tracks(agg_build_t *b)
+agg_build_winners(agg_build_t *b)
 {
     unsigned      depth, most, n;
     agg_state_t  *st;
@@ -884,7 +884,7 @@ agg_build_tracks(agg_build_t *b)
 
         for (st = b->states; st != NULL; st = st->next) {
             if (st->depth == depth) {
-                st->track = n;
+                st->winner = n;
                 most = (st->nouts > most) ? st->nouts : most;
             }
         }
@@ -892,7 +892,7 @@ agg_build_tracks(agg_build_t *b)
         n += most;
     }
 
-    b->shape->ntracks = n;
+    b->shape->nwinners = n;
 }
 
 

@@ -62,7 +62,7 @@ struct agg_rule_s {
     agg_str_t             text;     /* the name as "name":, a constant */
     size_t                n;        /* a limit's number */
     int                   slot;     /* an argument's slot, or a move's */
-    unsigned              rank;     /* a rename's rank, from 1 */
+    unsigned              priority; /* a rename's, from 1 */
     agg_rule_t           *next;
 };
 
@@ -72,13 +72,13 @@ struct agg_edge_s {
     const agg_state_t    *child;
     const agg_str_t      *text;     /* the new name, NULL: none */
     int                   out;      /* which of the state's outs it becomes */
-    unsigned              rank;     /* 0: not renamed */
+    unsigned              priority; /* 0: not renamed */
     u_char                head;     /* the name's first byte, else a quote */
     u_char                start[AGG_BLOCK];    /* the first bytes of the name */
 };
 
 
-/* a name in the output that more than one member may claim */
+/* a name in the output that more than one member may have */
 
 typedef struct {
     agg_str_t             name;     /* decoded */
@@ -87,13 +87,13 @@ typedef struct {
 } agg_out_t;
 
 
-/* a move's claim on a member that may turn out not to be there */
+/* a move of a member that another one may yet replace */
 
 typedef struct {
     int                   slot;
     int                   out;
-    unsigned              rank;
-} agg_claim_t;
+    unsigned              priority;
+} agg_pending_t;
 
 
 typedef struct {
@@ -110,7 +110,7 @@ struct agg_state_s {
     u_char                whole;    /* indexes from the end: count first */
     u_char                busy;     /* to do for any value: silent, moves */
     int                   slot;     /* a move takes the value */
-    unsigned              track;    /* place of its outs in the runner */
+    unsigned              winner;   /* place of its outs in the runner */
 
     unsigned              nsources; /* moves that find theirs from here on */
     unsigned             *sources;
@@ -125,8 +125,8 @@ struct agg_state_s {
 
     unsigned              nouts;
     agg_out_t            *outs;
-    unsigned              nclaims;
-    agg_claim_t          *claims;
+    unsigned              npending;
+    agg_pending_t        *pending;
 
     const agg_state_t    *element;  /* other elements */
     unsigned              nelements;
@@ -165,7 +165,7 @@ struct agg_shape_s {
     const agg_state_t    *late;     /* the second pass, NULL: none */
     unsigned              place;    /* moves and sets are done */
     unsigned              nframes;
-    unsigned              ntracks;
+    unsigned              nwinners;
     size_t                name_size;
 
     agg_shape_t          *head;

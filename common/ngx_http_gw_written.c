@@ -41,6 +41,8 @@ static ngx_uint_t ngx_http_gw_is_indexed(ngx_http_core_main_conf_t *cmcf,
     ngx_str_t *name);
 static ngx_command_t *ngx_http_gw_command(ngx_http_gw_record_t *record,
     ngx_command_t *cmd);
+static ngx_uint_t ngx_http_gw_access_kind(ngx_str_t *name);
+static ngx_uint_t ngx_http_gw_is_word(ngx_str_t *text, const char *word);
 static ngx_uint_t ngx_http_gw_is_in(ngx_str_t *name, const char **names);
 static ngx_uint_t ngx_http_gw_is_ours(ngx_str_t *name);
 static ngx_uint_t ngx_http_gw_is_recorded(ngx_str_t *name);
@@ -377,9 +379,7 @@ ngx_http_gw_is_in(ngx_str_t *name, const char **names)
 {
     for ( /* void */ ; *names; names++) {
 
-        if (ngx_strlen(*names) == name->len
-            && ngx_strncmp(*names, name->data, name->len) == 0)
-        {
+        if (ngx_http_gw_is_word(name, *names)) {
             return 1;
         }
     }
@@ -623,16 +623,11 @@ ngx_http_gw_add_location(ngx_conf_t *cf, ngx_array_t *levels,
 ngx_http_gw_written_t *
 ngx_http_gw_find(ngx_http_gw_level_t *level, const char *name)
 {
-    size_t      len;
     ngx_uint_t  i;
-
-    len = ngx_strlen(name);
 
     for (i = 0; i < level->nwritten; i++) {
 
-        if (level->written[i].name.len == len
-            && ngx_strncmp(level->written[i].name.data, name, len) == 0)
-        {
+        if (ngx_http_gw_is_word(&level->written[i].name, name)) {
             return &level->written[i];
         }
     }
@@ -644,14 +639,9 @@ ngx_http_gw_find(ngx_http_gw_level_t *level, const char *name)
 ngx_uint_t
 ngx_http_gw_is_access(ngx_http_gw_written_t *written)
 {
-    ngx_str_t  *value;
-
-    value = &written->value;
-
-    if (value->len == 3
-        && (ngx_strncmp(value->data, "off", 3) == 0
-            || (written->name.data[0] == 'a'
-                && ngx_strncmp(value->data, "all", 3) == 0)))
+    if (ngx_http_gw_is_word(&written->value, "off")
+        || (ngx_http_gw_is_word(&written->value, "all")
+            && ngx_http_gw_is_word(&written->name, "allow")))
     {
         return 0;
     }
@@ -660,29 +650,104 @@ ngx_http_gw_is_access(ngx_http_gw_written_t *written)
 }
 
 
+/* a level that has rules of a kind takes none of that kind from above */
+
 ngx_uint_t
 ngx_http_gw_is_restricted(ngx_http_gw_level_t *level)
 {
-    ngx_uint_t  i;
+    ngx_uint_t              i, kind, here, above;
+    ngx_http_gw_written_t  *written;
 
     if (level->clcf->internal == 1) {
         return 1;
     }
 
+    above = 0;
+
     for ( /* void */ ; level; level = level->parent) {
 
-        for (i = 0; i < level->nwritten; i++) {
+        here = 0;
 
-            if (ngx_http_gw_is_access(&level->written[i])
-                || ngx_http_gw_is_in(&level->written[i].name,
-                                     ngx_http_gw_other_access))
-            {
+        for (i = 0; i < level->nwritten; i++) {
+            written = &level->written[i];
+
+            if (ngx_http_gw_is_in(&written->name, ngx_http_gw_other_access)) {
                 return 1;
             }
+
+            kind = ngx_http_gw_access_kind(&written->name);
+
+            if (kind & above) {
+                continue;
+            }
+
+            here |= kind;
+
+            /* whom no rule names is let in, and rules behind "all" are dead */
+
+            if (ngx_http_gw_is_word(&written->name, "allow")) {
+
+                if (ngx_http_gw_is_word(&written->value, "all")) {
+                    above |= kind;
+                }
+
+                continue;
+            }
+
+            if (kind && !ngx_http_gw_is_word(&written->value, "off")) {
+                return 1;
+            }
+        }
+
+        above |= here;
+    }
+
+    return 0;
+}
+
+
+/* a bit of its own for each directive, and one for "allow" and "deny" */
+
+static ngx_uint_t
+ngx_http_gw_access_kind(ngx_str_t *name)
+{
+    ngx_uint_t  i;
+
+    if (ngx_http_gw_is_word(name, "allow")) {
+        return 2;
+    }
+
+    for (i = 1; ngx_http_gw_access[i]; i++) {
+
+        if (ngx_http_gw_is_word(name, ngx_http_gw_access[i])) {
+            return (ngx_uint_t) 1 << i;
         }
     }
 
     return 0;
+}
+
+
+static ngx_uint_t
+ngx_http_gw_is_word(ngx_str_t *text, const char *word)
+{
+    return ngx_strlen(word) == text->len
+           && ngx_strncmp(word, text->data, text->len) == 0;
+}
+
+
+ngx_http_gw_written_t *
+ngx_http_gw_returns(ngx_http_gw_level_t *level)
+{
+    ngx_http_gw_written_t  *returns;
+
+    returns = ngx_http_gw_find(level, "return");
+
+    if (returns == NULL && level->server) {
+        returns = ngx_http_gw_find(level->server, "return");
+    }
+
+    return returns;
 }
 
 

@@ -98,6 +98,10 @@ ngx_uint_t ngx_http_gw_is_access(ngx_http_gw_written_t *written);
 
 ngx_uint_t ngx_http_gw_is_restricted(ngx_http_gw_level_t *level);
 
+/* "return" of the level or of its server, which answers first, or NULL */
+
+ngx_http_gw_written_t *ngx_http_gw_returns(ngx_http_gw_level_t *level);
+
 /* the directive whose handler answers in the location, or NULL */
 
 ngx_http_gw_written_t *ngx_http_gw_answers(ngx_http_gw_level_t *level);

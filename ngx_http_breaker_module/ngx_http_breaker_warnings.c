@@ -56,7 +56,12 @@ ngx_http_breaker_warn_level(ngx_conf_t *cf, ngx_http_gw_level_t *level)
     for (i = 0; i < level->nwritten; i++) {
         written = &level->written[i];
 
-        if (written->handler && written != answers) {
+        /* the other module warns of its own */
+
+        if (written->handler && written != answers
+            && ngx_strncmp(written->name.data, "aggregate", 9) != 0
+            && ngx_strncmp(answers->name.data, "aggregate", 9) != 0)
+        {
             ngx_log_error(NGX_LOG_WARN, cf->log, 0,
                           "\"%V\" has no effect, \"%V\" in %V:%ui answers in "
                           "its place in %V:%ui", &written->name,
@@ -86,7 +91,7 @@ ngx_http_breaker_warn_unguarded(ngx_conf_t *cf, ngx_http_gw_level_t *level,
         return;
     }
 
-    if (ngx_http_gw_find(level, "return")) {
+    if (ngx_http_gw_returns(level)) {
         ngx_log_error(NGX_LOG_WARN, cf->log, 0,
                       "\"breaker\" guards nothing where \"return\" answers "
                       "in %V:%ui", &breaker->file, breaker->line);

@@ -38,6 +38,11 @@ my @warnings = (
       server("location ~ ^/b/ {\ninternal;\ndeny 10.1.1.1; #!\n$::proxy }",
              aggregate(), part('/')), qr/"deny" does not apply/ ],
 
+    [ 'limit_except in a part\'s location',
+      server("location /b/ {\ninternal;\nlimit_except GET { #!\ndeny all; }\n"
+             . "$::proxy }", aggregate()),
+      qr/"limit_except" does not apply to backend "b"/ ],
+
     # URIs without a location
     [ 'no location', server("location = /a { aggregate {\n"
         . "backend b /typo/x { } #!\n} }", part()),
@@ -105,6 +110,13 @@ my @warnings = (
     [ 'return beside aggregate_cache_status',
       server("location = /a {\nallow all; aggregate_cache_status;\n"
              . "return 200; #!\n}"), qr/is never reached/ ],
+    [ 'return of the server and aggregate',
+      server("return 301 https://b;  #!", aggregate(), part()),
+      qr/"aggregate" in \S+ is never reached, "return" answers before/ ],
+    [ 'aggregate_status beside breaker_status',
+      server("location = /p { deny all;\nbreaker_status; #!\n"
+             . "aggregate_status; }"),
+      qr/"breaker_status" has no effect, "aggregate_status" in/ ],
     [ 'proxy_pass beside breaker_status',
       server("location = /a { allow 127.0.0.1; deny all;\n"
              . "$::proxy #!\nbreaker_status; }"),
@@ -113,6 +125,9 @@ my @warnings = (
     # breakers that guard nothing
     [ 'a breaker and return', server("location /b/ {\n"
         . "breaker k zone=z; #!\nreturn 200 x; }"),
+      qr/"breaker" guards nothing where "return" answers/ ],
+    [ 'a breaker and return of the server', server("return 301 https://b;\n"
+        . "location /b/ {\nbreaker k zone=z; #!\n$::proxy }"),
       qr/"breaker" guards nothing where "return" answers/ ],
     [ 'a breaker and files', server("location /b/ {\n"
         . "breaker k zone=z; #!\nroot /srv; }"),
@@ -136,6 +151,18 @@ my @warnings = (
     [ 'allow all is none',
       server("location = /p {\nallow all;\nbreaker_status; #!\n}"),
       qr/"breaker_status" without access rules/ ],
+    [ 'allow without deny',
+      server("location = /p {\nallow 127.0.0.1;\nbreaker_status; #!\n}"),
+      qr/"breaker_status" without access rules/ ],
+    [ 'deny behind allow all',
+      server("location = /p {\nallow all; deny 10.0.0.1;\n"
+             . "breaker_status; #!\n}"),
+      qr/"breaker_status" without access rules/ ],
+    [ 'rules of the server that are replaced',
+      server("deny 10.0.0.1; auth_basic x;",
+             "location = /p {\nallow all; auth_basic off;\n"
+             . "breaker_status; #!\n}"),
+      qr/"breaker_status" without access rules/ ],
     [ 'rules in another location',
       server("location = /q { deny all; }",
              "location = /p {\nbreaker_status; #!\n}"),
@@ -146,6 +173,9 @@ my @warnings = (
       server("location / { aggregate_cache c;\n"
              . "aggregate_cache_key home; #!\n$::proxy }"),
       qr/"aggregate_cache_key" has no variable/ ],
+    [ 'a split without a variable',
+      "aggregate_split \$v key=all { #!\n50% a;\n* b;\n}\n" . server(),
+      qr/"key=" of "aggregate_split" has no variable/ ],
     (map { [ "an identity by $_",
              server("location / { aggregate_cache c;\n"
                     . "aggregate_cache_identity $_; #!\n$::proxy }"),
@@ -173,6 +203,16 @@ my @warnings = (
                                . 'timeout 2s;'), part()),
       qr/"timeout" of backend "b" exceeds the 2000ms/ ],
 
+    [ 'retry of a field\'s POST',
+      graphql('/b/{id}', part(), 'post', 'retry: "1"'),
+      qr/"retry" has no effect, .* "Query\.user" in \S+schema\.graphql:3$/m ],
+    [ 'a deadline of a field above the block\'s',
+      graphql('/b/{id}', part(), 'get', 'timeout: "2001ms"'),
+      qr/"timeout" exceeds .* "Query\.user" in \S+schema\.graphql:3$/m ],
+    [ 'a bare timeout of a field',
+      graphql('/b/{id}', part(), 'get', 'timeout: "1"'),
+      qr/"timeout" without a unit .* in \S+schema\.graphql:3$/m ],
+
     # times without a unit
     [ 'a bare timeout of a block',
       server(aggregate('= /a', "timeout 500; #!\nbackend b /b/;"), part()),
@@ -188,6 +228,13 @@ my @warnings = (
         'aggregate_cache_valid 60', 'aggregate_cache_stale updating 60',
         'aggregate_cache_lock_timeout 60',
         'aggregate_cache_purge_lost stale after=60'),
+    [ 'a bare hedge',
+      server(aggregate('= /a', "backend b /b/ {\nhedge 1; #!\n}"), part()),
+      qr/"1" in "hedge" is a time in seconds/ ],
+    (map { [ "a bare time of $_", server("location / {\n$_; #!\n$::proxy }"),
+             qr/"5" in "\Q@{[(split)[0]]}\E" is a time in seconds/ ] }
+        'aggregate_grpc_timeout 5', 'aggregate_grpc_stream sse ping=5',
+        'aggregate_grpc_websocket on ping=5'),
     (map { [ "a bare $_->[0]", in_http($_->[1]),
              qr/"5" in "$_->[0]" is a time in seconds/ ] }
         [ timeout => "aggregate_redis r { server 127.0.0.1:1;\n"
@@ -249,6 +296,17 @@ my @fine = (
         . 'try_files $uri @b; }', part('@b') =~ s/internal;//r) ],
     [ 'rules for those who purge', server('location = /p { allow 127.0.0.1; '
         . 'deny all; aggregate_cache_purge c; }') ],
+    [ 'rules of the server for those who change nothing of them',
+      server('deny 10.0.0.1; auth_basic x;',
+             'location = /p { auth_basic off; breaker_status; }') ],
+    [ 'a split by a cookie alone', "aggregate_split \$v key=all { "
+        . "cookie c; 50% a; * b; }\n" . server() ],
+    [ 'limit_except for clients and parts', server(aggregate(),
+        "location /b/ { limit_except GET { deny all; } $::proxy }") ],
+    [ 'return in an if of the server', server('if ($arg_x) { return 403; }',
+        aggregate(), part()) ],
+    [ 'retry of a field', graphql('/b/{id}', part(), 'get',
+        'retry: "1" timeout: "2s"') ],
     [ 'rules by deny alone', server('location = /p { deny all; '
         . 'breaker_status; }') ],
     [ 'rules of the server', server('auth_basic x;',
@@ -493,12 +551,15 @@ sub part {
 
 
 sub graphql {
-    my ($uri, $part) = @_;
+    my ($uri, $part, $method, $more) = @_;
+
+    $method = 'get' if !defined $method;
+    $more = '' if !defined $more;
 
     my ($path) = $uri =~ s/\{id\}/\${args.id}/r;
 
     return ("SCHEMA type Query {\n  version: Int \@rest(get: \"/b/v\")\n"
-            . "  user(id: ID!): String \@rest(get: \"$path\")\n}\nEND\n"
+            . "  user(id: ID!): String \@rest($method: \"$path\" $more)\n}\nEND\n"
             . server('location = /g { aggregate_graphql '
                      . '%%TESTDIR%%/schema.graphql { } }',
                      part('= /b/v'), $part));

@@ -6,6 +6,7 @@
 
 #include "ngx_http_aggregate_module.h"
 #include "ngx_http_aggregate_conf.h"
+#include "ngx_http_gw_written.h"
 #include "agg_header_names.h"
 
 
@@ -469,6 +470,8 @@ ngx_http_aggregate_set_hedge(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return ngx_http_aggregate_invalid(cf, &value[1],
                                           "must be a time from 1ms to 1h");
     }
+
+    ngx_http_gw_warn_time(cf, &value[1]);
 
     percent = NGX_HTTP_AGGREGATE_HEDGE_PERCENT;
 

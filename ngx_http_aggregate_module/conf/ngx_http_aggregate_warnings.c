@@ -249,7 +249,7 @@ ngx_http_aggregate_warn_level(ngx_conf_t *cf, ngx_http_gw_level_t *level)
         return;
     }
 
-    returns = ngx_http_gw_find(level, "return");
+    returns = ngx_http_gw_returns(level);
 
     if (returns && ngx_http_aggregate_is_ours(answers)) {
         ngx_http_aggregate_warn(cf, NGX_LOG_WARN, returns,
@@ -673,7 +673,10 @@ ngx_http_aggregate_warn_target(ngx_conf_t *cf, ngx_http_aggregate_ask_t *ask)
         for (i = 0; i < level->nwritten; i++) {
             written = &level->written[i];
 
-            if (ngx_http_gw_is_access(written)) {
+            if (ngx_http_gw_is_access(written)
+                || (level == ask->target && level->clcf->internal == 1
+                    && ngx_strcmp(written->name.data, "limit_except") == 0))
+            {
                 ngx_http_aggregate_warn(cf, NGX_LOG_WARN, written,
                                         "\"%V\" does not apply to %s \"%V\" "
                                         "in %V:%ui, which is asked by a "

@@ -34,6 +34,11 @@ static ngx_int_t ngx_http_aggregate_graphql_field(ngx_conf_t *cf,
     agg_gql_binding_t *binding);
 static ngx_int_t ngx_http_aggregate_graphql_variables(ngx_conf_t *cf,
     ngx_http_aggregate_graphql_conf_t *gcf, agg_gql_binding_t *binding);
+static void ngx_http_aggregate_graphql_sense(ngx_conf_t *cf,
+    ngx_http_aggregate_graphql_conf_t *gcf, agg_gql_binding_t *binding,
+    agg_gql_rest_t *rest);
+static void ngx_http_aggregate_graphql_warn(ngx_conf_t *cf,
+    agg_gql_binding_t *binding, agg_gql_text_t *text, const char *what);
 static ngx_int_t ngx_http_aggregate_graphql_asked(ngx_conf_t *cf,
     agg_gql_binding_t *binding, agg_gql_rest_t *rest);
 static ngx_int_t ngx_http_aggregate_graphql_template(ngx_conf_t *cf,
@@ -509,7 +514,73 @@ ngx_http_aggregate_graphql_variables(ngx_conf_t *cf,
         }
     }
 
+    if (binding->field) {
+        ngx_http_aggregate_graphql_sense(cf, gcf, binding, rest);
+    }
+
     return ngx_http_aggregate_graphql_asked(cf, binding, rest);
+}
+
+
+/* warnings about arguments that have no effect, or not the one meant */
+
+static void
+ngx_http_aggregate_graphql_sense(ngx_conf_t *cf,
+    ngx_http_aggregate_graphql_conf_t *gcf, agg_gql_binding_t *binding,
+    agg_gql_rest_t *rest)
+{
+    size_t      i;
+    agg_str_t  *time;
+
+    if (binding->retry && rest->method != AGG_GQL_GET) {
+        ngx_http_aggregate_graphql_warn(cf, binding, &rest->retry,
+                                        "\"retry\" has no effect, only a GET "
+                                        "is sent again");
+    }
+
+    if (binding->timeout > gcf->limits.timeout) {
+        ngx_http_aggregate_graphql_warn(cf, binding, &rest->timeout,
+                                        "\"timeout\" exceeds that of the whole "
+                                        "\"aggregate_graphql\"");
+    }
+
+    time = &rest->timeout.text;
+
+    for (i = 0; i < time->len; i++) {
+        if (time->data[i] < '0' || time->data[i] > '9') {
+            return;
+        }
+    }
+
+    if (i) {
+        ngx_http_aggregate_graphql_warn(cf, binding, &rest->timeout,
+                                        "\"timeout\" without a unit is in "
+                                        "seconds, write \"s\", or \"ms\" for "
+                                        "milliseconds");
+    }
+}
+
+
+static void
+ngx_http_aggregate_graphql_warn(ngx_conf_t *cf, agg_gql_binding_t *binding,
+    agg_gql_text_t *text, const char *what)
+{
+    size_t      i;
+    ngx_str_t   file;
+    ngx_uint_t  line;
+
+    line = 1;
+
+    for (i = 0; i < text->loc.offset; i++) {
+        line += (text->loc.source->text.data[i] == '\n');
+    }
+
+    file.data = text->loc.source->name.data;
+    file.len = text->loc.source->name.len;
+
+    ngx_log_error(NGX_LOG_WARN, cf->log, 0, "%s: field \"%*s\" in %V:%ui",
+                  what, binding->coordinate.len, binding->coordinate.data,
+                  &file, line);
 }
 
 

@@ -1,6 +1,7 @@
 
 #include "ngx_http_aggregate_grpc.h"
 #include "ngx_http_aggregate_inherit.h"
+#include "ngx_http_gw_written.h"
 #include "gw_text.h"
 
 #include <openssl/rand.h>
@@ -26,6 +27,8 @@ static char *ngx_http_aggregate_grpc_print(ngx_conf_t *cf, ngx_command_t *cmd,
 static char *ngx_http_aggregate_grpc_ignore_unknown(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 static char *ngx_http_aggregate_grpc_stream(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+static char *ngx_http_aggregate_grpc_timeout(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 static char *ngx_http_aggregate_grpc_websocket(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
@@ -88,7 +91,7 @@ static ngx_command_t  ngx_http_aggregate_grpc_commands[] = {
 
     { ngx_string("aggregate_grpc_timeout"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_msec_slot,
+      ngx_http_aggregate_grpc_timeout,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_aggregate_grpc_loc_conf_t, timeout),
       NULL },
@@ -673,6 +676,8 @@ ngx_http_aggregate_grpc_stream(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                 return NGX_CONF_ERROR;
             }
 
+            ngx_http_gw_warn_time(cf, &s);
+
             glcf->ping = ping;
 
         } else if (ngx_strcmp(value[i].data, "auto") == 0) {
@@ -694,6 +699,20 @@ ngx_http_aggregate_grpc_stream(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_aggregate_grpc_timeout(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    ngx_http_gw_warn_time(cf, &value[1]);
+
+    return ngx_conf_set_msec_slot(cf, cmd, conf);
 }
 
 
@@ -746,6 +765,8 @@ ngx_http_aggregate_grpc_websocket(ngx_conf_t *cf, ngx_command_t *cmd,
             if (ping == (ngx_msec_t) NGX_ERROR) {
                 goto invalid;
             }
+
+            ngx_http_gw_warn_time(cf, &s);
 
             glcf->ws_ping = ping;
 

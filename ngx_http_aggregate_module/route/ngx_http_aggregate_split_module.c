@@ -304,6 +304,15 @@ ngx_http_aggregate_split(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return rv;
     }
 
+    if (split->key.lengths == NULL && split->header.index == NGX_ERROR
+        && split->cookie.index == NGX_ERROR)
+    {
+        ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                      "\"key=\" of \"aggregate_split\" has no variable, all "
+                      "requests get the same version in %s:%ui",
+                      split->file, split->line);
+    }
+
     ngx_http_aggregate_split_digest(split);
 
     split->initial = ngx_pcalloc(cf->pool,

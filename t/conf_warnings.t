@@ -350,6 +350,11 @@ my @unknown = (
         . "aggregate_cache c redis=flete; #!\n}")
         . "aggregate_redis fleet { server 127.0.0.1:1; }\n",
       qr/redis "flete" is not defined/, qr/did you mean "fleet"/ ],
+    [ 'a zone of persisted', "SCHEMA type Query { a: Int \@rest(get: \"/b/\")"
+        . " }\nEND\naggregate_graphql_zone apq 1m;\n"
+        . server("location / { aggregate_graphql %%TESTDIR%%/schema.graphql "
+                 . "{\npersisted apk; #!\n} }"),
+      qr/unknown zone "apk" in "persisted"/, qr/did you mean "apq"/ ],
     [ 'the host of a Redis', "aggregate_redis r {\n"
         . "server redis.invalid:1; #!\n}\n", qr/host not found/, qr/./ ],
     [ 'a zone of breaker', server("location / {\n"

@@ -8,6 +8,8 @@
 #include "ngx_http_aggregate_checks.h"
 #include "ngx_http_aggregate_setters.h"
 #include "ngx_http_aggregate_buffer.h"
+#include "ngx_http_gw_written.h"
+#include "gw_text.h"
 
 
 static char *ngx_http_aggregate_graphql_set_forward(ngx_conf_t *cf,
@@ -19,6 +21,8 @@ static char *ngx_http_aggregate_graphql_set_switch(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 static char *ngx_http_aggregate_graphql_set_persisted(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
+static void ngx_http_aggregate_graphql_nearest_zone(ngx_conf_t *cf,
+    ngx_str_t *name);
 static char *ngx_http_aggregate_graphql_set_documents(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 static ngx_http_aggregate_graphql_conf_t *ngx_http_aggregate_graphql_create(
@@ -590,10 +594,51 @@ ngx_http_aggregate_graphql_set_persisted(ngx_conf_t *cf, ngx_command_t *cmd,
                            "unknown zone \"%V\" in \"persisted\", it must be "
                            "defined by \"aggregate_graphql_zone\" before",
                            &value[1]);
+        ngx_http_aggregate_graphql_nearest_zone(cf, &value[1]);
         return NGX_CONF_ERROR;
     }
 
     return NGX_CONF_OK;
+}
+
+
+static void
+ngx_http_aggregate_graphql_nearest_zone(ngx_conf_t *cf, ngx_str_t *name)
+{
+    ngx_uint_t        i;
+    gw_nearest_t      nearest;
+    ngx_shm_zone_t   *zone;
+    ngx_list_part_t  *part;
+
+    gw_nearest_init(&nearest, name->data, name->len);
+
+    part = &cf->cycle->shared_memory.part;
+    zone = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+
+            if (part->next == NULL) {
+                break;
+            }
+
+            part = part->next;
+            zone = part->elts;
+            i = 0;
+        }
+
+        if (zone[i].tag == &ngx_http_aggregate_graphql_module
+            && zone[i].data)
+        {
+            gw_nearest_try(&nearest, zone[i].shm.name.data,
+                           zone[i].shm.name.len, &zone[i].shm.name);
+        }
+    }
+
+    ngx_http_gw_did_you_mean(cf, nearest.item, name,
+                             cf->conf_file->file.name.data,
+                             cf->conf_file->line);
 }
 
 

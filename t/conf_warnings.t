@@ -564,7 +564,8 @@ sub graphql {
     my ($path) = $uri =~ s/\{id\}/\${args.id}/r;
 
     return ("SCHEMA type Query {\n  version: Int \@rest(get: \"/b/v\")\n"
-            . "  user(id: ID!): String \@rest($method: \"$path\" $more)\n}\nEND\n"
+            . "  user(id: ID!): String \@rest($method: \"$path\" $more)\n"
+            . "}\nEND\n"
             . server('location = /g { aggregate_graphql '
                      . '%%TESTDIR%%/schema.graphql { } }',
                      part('= /b/v'), $part));

@@ -706,6 +706,14 @@ is(details($retry, $bad), 'ok 0 2 2 [{"@type":"type.googleapis.com/google.rpc.'
    'details of types that are built in, and a delay that is rounded up');
 is(details($debug, $foreign), 'ok 0 1 -1 [{"@type":"a/b.C","value":"AQI="}]',
    'DebugInfo is left out, an unknown type is its bytes');
+my $within = any_bytes('type.googleapis.com/google.protobuf.Any',
+                       unpack 'H*', unnamed($debug));
+is(details($within), 'ok 0 1 -1 [{"@type":"type.googleapis.com/'
+   . 'google.protobuf.Any","value":{}}]', 'nor is one within another');
+$within = any_bytes('type.googleapis.com/google.protobuf.Any',
+                    unpack 'H*', unnamed(any_bytes('google.rpc.DebugInfo',
+                                                   '0a0161')));
+unlike(details($within), qr/0a0161|CgFh|"a"/, 'nor one without a "/"');
 is(details($broken), 'ok 0 1 -1 [{"@type":"type.googleapis.com/google.rpc.'
    . 'BadRequest","value":"CgU="}]', 'and so is what is not of its type');
 is(ask('details', 'no base64!'), 'ok 0 0 -1 []', 'no base64');
@@ -813,6 +821,10 @@ sub detail {
 
     return any_bytes("type.googleapis.com/google.rpc.$type", $hex);
 }
+
+
+# an Any without its tag and length, which are a byte each
+sub unnamed { return substr $_[0], 2 }
 
 
 sub details {

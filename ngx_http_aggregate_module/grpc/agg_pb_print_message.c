@@ -13,7 +13,7 @@ static agg_rc_e agg_pb_open_members(agg_pb_printer_t *w,
     char bracket);
 static agg_rc_e agg_pb_any(agg_pb_printer_t *w, const agg_pb_message_t **m,
     uint32_t first, uint32_t last, uint32_t base);
-static int agg_pb_is_debug(const agg_pb_message_t *m);
+static int agg_pb_is_debug(const agg_str_t *url);
 static agg_rc_e agg_pb_value(agg_pb_printer_t *w, const agg_pb_message_t *m,
     uint32_t first, uint32_t last, const agg_pb_message_t **inner);
 
@@ -210,7 +210,7 @@ agg_pb_any(agg_pb_printer_t *w, const agg_pb_message_t **m, uint32_t first,
         }
     }
 
-    if (*m != NULL && w->print->no_debug && agg_pb_is_debug(*m)) {
+    if (w->print->no_debug && agg_pb_is_debug(&text[0])) {
         *m = NULL;
         w->n = base;
         return agg_pb_print_text(w, "{}");
@@ -248,12 +248,20 @@ agg_pb_any(agg_pb_printer_t *w, const agg_pb_message_t **m, uint32_t first,
 
 
 static int
-agg_pb_is_debug(const agg_pb_message_t *m)
+agg_pb_is_debug(const agg_str_t *url)
 {
+    size_t  rest;
+
     static const char  name[] = "google.rpc.DebugInfo";
 
-    return m->name.len == sizeof(name) - 1
-           && memcmp(m->name.data, name, sizeof(name) - 1) == 0;
+    if (url->len < sizeof(name) - 1) {
+        return 0;
+    }
+
+    rest = url->len - (sizeof(name) - 1);
+
+    return (rest == 0 || url->data[rest - 1] == '/')
+           && memcmp(url->data + rest, name, sizeof(name) - 1) == 0;
 }
 
 

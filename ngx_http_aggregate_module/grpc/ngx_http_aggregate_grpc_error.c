@@ -117,7 +117,6 @@ ngx_http_aggregate_grpc_write_details(ngx_http_aggregate_grpc_ctx_t *ctx)
 {
     agg_rc_e            rc;
     agg_buf_t          *out;
-    agg_pb_print_t      print;
     agg_grpc_details_t  details;
 
     out = &ctx->error;
@@ -132,11 +131,8 @@ ngx_http_aggregate_grpc_write_details(ngx_http_aggregate_grpc_ctx_t *ctx)
         return ngx_http_aggregate_grpc_text(out, "[]}");
     }
 
-    print = ctx->conf->json;
-    print.no_debug = 1;
-
     rc = agg_grpc_details(ctx->mcf->pool, ctx->details.data, ctx->details.len,
-                          &print, out, &details);
+                          &ctx->conf->json, out, &details);
 
     if (rc == AGG_TOO_LARGE) {
         return ngx_http_aggregate_grpc_text(out, "[]}");

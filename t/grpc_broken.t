@@ -95,6 +95,12 @@ my %answers = (
     only_5      => [ only('grpc-status', 5, 'x-secret', 'y'), 404 ],
     only_16     => [ only('grpc-status', 16, 'www-authenticate', 'Bearer'),
                      401 ],
+    early_ok    => [ headers('grpc-status', 0) . message($item)
+                     . trailers('grpc-status', 5), 404 ],
+    early_none  => [ headers('grpc-status', 0)
+                     . frame(0, 1, "\0\0\0\0\3$item"), 502,
+                     'no grpc-status' ],
+    hop         => [ headers('upgrade', 'h2c') . message($item) . $ok, 200 ],
     early_data  => [ only('grpc-status', 7) . message($item), 403 ],
 );
 
@@ -118,7 +124,7 @@ EOC
 
 my @names = sort keys %answers;
 
-$t->plan(7 * @names + 9);
+$t->plan(7 * @names + 10);
 
 my $conf = <<'EOC';
 %%GLOBALS%%
@@ -173,6 +179,7 @@ for my $name (@names) {
 }
 
 is(http_get('/metadata')->header('X-A'), 'b', 'metadata are headers');
+is(http_get('/hop')->header('Upgrade'), undef, 'but those of a connection');
 is(http_get('/only_16')->header('WWW-Authenticate'), 'Bearer',
    'and the challenge of a 401');
 is(http_get('/only_16')->json->{code}, 'UNAUTHENTICATED', 'code');

@@ -13,7 +13,7 @@ use Harness::Grpc qw(descriptor settings headers message trailers);
 
 my $t = Harness->new;
 
-$t->plan(38);
+$t->plan(50);
 $t->port('0');
 descriptor($t, 'items.pb', 'items.proto');
 
@@ -158,6 +158,12 @@ http {
         location = /cached {
             aggregate { backend e /_cached/v1/echo/x { } }
         }
+        location = /cached_stream {
+            aggregate { backend list /cache/v1/watch?n=2 { } }
+        }
+        location = /fixed_stream {
+            aggregate { backend list /events/v1/watch?n=2 { } }
+        }
         location = /shaped {
             aggregate { backend it /_g/v1/items/1 { allow id tags; } }
         }
@@ -171,6 +177,13 @@ http {
             aggregate_cache_ttl  / 1h;
             aggregate_grpc       t.v1.Items strip=/cache;
             grpc_pass            grpc://grpc;
+        }
+        location /events/ {
+            aggregate_cache        c;
+            aggregate_cache_ttl    / 1h;
+            aggregate_grpc         t.v1.Items strip=/events;
+            aggregate_grpc_stream  sse;
+            grpc_pass              grpc://grpc;
         }
         location /breaker/ {
             breaker         main zone=b policy=p;
@@ -244,6 +257,39 @@ $r = http_get('/cache/v1/items/5');
 is($r->header('X-Cache'), 'HIT', 'a hit');
 is($r->json->{id}, '5', 'of the JSON');
 is($r->header('Content-Type'), 'application/json', 'with its type');
+
+# streams have several forms, and only an array is stored
+
+my $sse = [ Accept => 'text/event-stream' ];
+
+for my $i (1 .. 2) {
+    $r = http_get('/cache/v1/watch?n=1', headers => $sse);
+    is($r->header('X-Cache') . $r->header('Content-Type'),
+       'MISStext/event-stream', "events, $i");
+}
+
+is($r->header('Vary'), 'Accept', 'by Accept');
+
+for my $was (qw(MISS HIT)) {
+    $r = http_get('/cache/v1/watch?n=1');
+    is($r->header('X-Cache') . $r->header('Content-Type'),
+       "${was}application/json", "an array, $was");
+}
+
+is($r->header('Vary'), 'Accept', 'by Accept, too');
+is(http_get('/cache/v1/watch?n=1', headers => $sse)->header('Content-Type'),
+   'text/event-stream', 'and events again');
+
+for my $case ([ '/cached_stream', '/cache' ], [ '/fixed_stream', '/events' ]) {
+    my ($part, $where) = @$case;
+
+    is(http_get($part, headers => $sse)->json->{list}[1]{id}, '2',
+       "$part: an array for a part");
+    is(http_get("$where/v1/watch?n=2", headers => $sse)
+           ->header('Content-Type'), 'text/event-stream', "$where: not kept");
+}
+
+is(http_get('/cache/v1/items/6')->header('Vary'), undef, 'of streams alone');
 
 # shapes
 

@@ -9,12 +9,13 @@ use JSON::PP ();
 use Test::More;
 
 use Harness;
-use Harness::Grpc qw(descriptor frame settings headers message);
+use Harness::Grpc qw(descriptor frame field settings headers message
+                     trailers);
 use Harness::WebSocket;
 
 my $t = Harness->new(modules => [ 'ngx_http_aggregate_module' ]);
 
-$t->plan(61);
+$t->plan(67);
 $t->port('0');
 descriptor($t, 'items.pb', 'items.proto');
 
@@ -22,6 +23,13 @@ my $g = Harness::Grpc->new($t, 'grpc');
 
 $t->backend('rst', '*' => { raw => settings() . headers()
     . message("\x0a\x011") . frame(3, 0, pack('N', 2)), after => 'hang' });
+
+$t->backend('redirect', '*' => { raw => settings()
+    . headers('x-accel-redirect', '/page') . message("\x0a\x011")
+    . trailers('grpc-status', 0), after => 'hang' });
+$t->backend('only', '*' => { raw => settings() . frame(1, 5, "\x88"
+    . field('content-type', 'application/grpc') . field('grpc-status', 14)),
+    after => 'hang' });
 
 $t->run(<<'EOC');
 %%GLOBALS%%
@@ -47,6 +55,11 @@ http {
             aggregate_grpc_websocket  on ping=200ms;
             grpc_pass                 grpc://grpc;
         }
+        location /rate/ {
+            limit_rate      1k;
+            aggregate_grpc  t.v1.Items strip=/rate;
+            grpc_pass       grpc://grpc;
+        }
         location /late/ {
             aggregate_grpc          t.v1.Items strip=/late;
             aggregate_grpc_timeout  500ms;
@@ -56,7 +69,18 @@ http {
             aggregate_grpc  t.v1.Items/Chat;
             grpc_pass       grpc://127.0.0.1:%%PORT_rst%%;
         }
+        location = /redirect {
+            aggregate_grpc  t.v1.Items/Chat;
+            grpc_pass       grpc://127.0.0.1:%%PORT_redirect%%;
+        }
+        location = /only {
+            aggregate_grpc         t.v1.Items/Chat;
+            error_page             503 /page;
+            grpc_intercept_errors  on;
+            grpc_pass              grpc://127.0.0.1:%%PORT_only%%;
+        }
         location = /dead {
+            error_page      502 /page;
             aggregate_grpc  t.v1.Items/Chat;
             grpc_pass       grpc://127.0.0.1:1;
         }
@@ -65,6 +89,7 @@ http {
             aggregate_grpc  t.v1.Items strip=/denied;
             grpc_pass       grpc://grpc;
         }
+        location = /page { return 200 page; }
         location = /stub { stub_status; }
     }
 }
@@ -131,6 +156,10 @@ is(join(',', map { JSON::PP::decode_json($ws->next->[1])->{id} } 1 .. 3),
    '1,2,3', 'a stream');
 is($ws->close_code, '1000', 'which ends');
 
+$ws = dial('/rate/v1/watch?n=2');
+like(($ws->next || [])->[1], qr/"id":"1"/, 'limit_rate does not hold it');
+is($ws->close_code, '1000', 'to the end');
+
 $ws = dial('/v1/watch?n=x');
 like($ws->head, qr{^HTTP/1\.1 400 }, 'a bad query');
 
@@ -174,7 +203,15 @@ is($g->line(slow(5)), 'cancelled', 'so does a client that is gone');
 # broken backends
 
 is(dial('/rst')->close_code, '1011', 'a reset');
-is(dial('/dead')->close_code, '1011', 'no backend');
+is(dial('/dead')->close_code, '1011', 'no backend, and no page of it');
+
+$ws = dial('/redirect');
+is_deeply($ws->next, [ 1, '{"id":"1"}' ], 'no redirect within a WebSocket');
+is($ws->close_code, '1000', 'but its end');
+$ws = dial('/only');
+is_deeply($ws->next, [ 8, pack 'n', 4014 ], 'no page of a status');
+ok(!$ws->next, 'but its end, too');
+
 like(dial('/late/v1/watch?n=2&every_ms=5000')->close_code, qr/^4004/,
      'a deadline');
 is($g->line(slow(5)), 'cancelled', 'which cancels the call');

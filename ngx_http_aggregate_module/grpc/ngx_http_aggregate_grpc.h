@@ -175,12 +175,15 @@ typedef struct {
     u_char                        ws_control[AGG_WS_HEAD + AGG_WS_CONTROL];
 
     unsigned                      has_deadline:1;
+    unsigned                      part_deadline:1;  /* its owner's timer */
     unsigned                      keepalive:1;
     unsigned                      refused:1;    /* by us, without a call */
     unsigned                      header_in:1;  /* that of the upstream */
     unsigned                      in_body:1;
     unsigned                      not_grpc:1;
     unsigned                      trailers_only:1;
+    unsigned                      vary:1;       /* the form, by Accept */
+    unsigned                      no_store:1;
     unsigned                      held:1;       /* the header */
     unsigned                      released:1;
     unsigned                      ended:1;      /* the response is known */

@@ -5,6 +5,7 @@
  */
 
 #include "ngx_http_aggregate_grpc.h"
+#include "agg_header_names.h"
 
 
 static ngx_int_t ngx_http_aggregate_grpc_header_filter(
@@ -17,6 +18,8 @@ static ngx_int_t ngx_http_aggregate_grpc_replace_body(
     ngx_http_aggregate_grpc_ctx_t *ctx, ngx_chain_t *in);
 static ngx_int_t ngx_http_aggregate_grpc_last(
     ngx_http_aggregate_grpc_ctx_t *ctx, ngx_chain_t *in);
+static ngx_int_t ngx_http_aggregate_grpc_add(
+    ngx_http_aggregate_grpc_ctx_t *ctx, ngx_str_t *name, ngx_str_t *value);
 static void ngx_http_aggregate_grpc_clear(ngx_http_aggregate_grpc_ctx_t *ctx);
 static ngx_uint_t ngx_http_aggregate_grpc_keeps(
     ngx_http_aggregate_grpc_ctx_t *ctx, ngx_table_elt_t *h);
@@ -235,9 +238,11 @@ ngx_http_aggregate_grpc_send_header(ngx_http_aggregate_grpc_ctx_t *ctx,
     ngx_uint_t status, ngx_str_t *type, off_t length)
 {
     ngx_int_t            rc;
-    ngx_str_t            value;
     ngx_http_request_t  *r;
 
+    static ngx_str_t  vary = ngx_string("Vary");
+    static ngx_str_t  accept = ngx_string("Accept");
+    static ngx_str_t  no_store = ngx_string("no-store");
     static ngx_str_t  cache_control = ngx_string("Cache-Control");
 
     r = ctx->request;
@@ -252,18 +257,21 @@ ngx_http_aggregate_grpc_send_header(ngx_http_aggregate_grpc_ctx_t *ctx,
     r->headers_out.status_line.len = 0;
     r->headers_out.content_length_n = length;
 
-    if (length == -1) {
+    if (length == -1 || ctx->no_store) {
         ngx_http_aggregate_header_clear(&r->headers_out.headers,
                                         &cache_control);
 
-        ngx_str_set(&value, "no-store");
-
-        if (ngx_http_aggregate_header_push(&r->headers_out.headers,
-                                           &cache_control, &value)
-            == NULL)
+        if (ngx_http_aggregate_grpc_add(ctx, &cache_control, &no_store)
+            != NGX_OK)
         {
             return NGX_ERROR;
         }
+    }
+
+    if (ctx->vary && status == NGX_HTTP_OK
+        && ngx_http_aggregate_grpc_add(ctx, &vary, &accept) != NGX_OK)
+    {
+        return NGX_ERROR;
     }
 
     if (ctx->failed && ctx->retry_after >= 0
@@ -275,6 +283,29 @@ ngx_http_aggregate_grpc_send_header(ngx_http_aggregate_grpc_ctx_t *ctx,
     rc = ngx_http_next_header_filter(r);
 
     return (rc == NGX_ERROR || rc > NGX_OK) ? NGX_ERROR : NGX_OK;
+}
+
+
+/* a header for clients, and for our cache, which reads the upstream's */
+
+static ngx_int_t
+ngx_http_aggregate_grpc_add(ngx_http_aggregate_grpc_ctx_t *ctx,
+    ngx_str_t *name, ngx_str_t *value)
+{
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+
+    if (ngx_http_aggregate_header_push(&r->headers_out.headers, name, value)
+        == NULL
+        || ngx_http_aggregate_header_push(&r->upstream->headers_in.headers,
+                                          name, value)
+           == NULL)
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
 }
 
 
@@ -324,7 +355,7 @@ ngx_http_aggregate_grpc_keeps(ngx_http_aggregate_grpc_ctx_t *ctx,
 
     return !ngx_http_aggregate_header_is(h, "Content-Encoding")
            && !ngx_http_aggregate_header_is(h, "Content-Range")
-           && !ngx_http_aggregate_header_is(h, "Trailer");
+           && !(agg_header_flags(h->key.data, h->key.len) & AGG_HEADER_HOP);
 }
 
 

@@ -430,14 +430,11 @@ ngx_http_aggregate_grpc_choose_form(ngx_http_aggregate_grpc_ctx_t *ctx)
         return;
     }
 
-    if (r != r->main) {
-        ctx->form = NGX_HTTP_AGGREGATE_GRPC_ARRAY;
-        return;
-    }
-
     form = (agg_grpc_form_e) ctx->conf->stream;
 
     if (ctx->conf->stream == NGX_HTTP_AGGREGATE_GRPC_AUTO) {
+
+        ctx->vary = 1;
 
         n = 0;
         ngx_http_aggregate_header_iter(&it, &r->headers_in.headers);
@@ -450,6 +447,14 @@ ngx_http_aggregate_grpc_choose_form(ngx_http_aggregate_grpc_ctx_t *ctx)
         }
 
         form = agg_grpc_accept(values, n);
+    }
+
+    if (r != r->main && form != AGG_GRPC_ARRAY) {
+
+        /* no cache may give it to a client, who gets another form */
+
+        ctx->no_store = 1;
+        form = AGG_GRPC_ARRAY;
     }
 
     ctx->form = form == AGG_GRPC_SSE ? NGX_HTTP_AGGREGATE_GRPC_SSE

@@ -269,9 +269,10 @@ ngx_http_aggregate_grpc_deadline(ngx_http_aggregate_grpc_ctx_t *ctx)
 
     if (r != r->main && ngx_http_aggregate_owner_deadline
         && ngx_http_aggregate_owner_deadline(r, &part)
-        && (!ctx->has_deadline || (ngx_msec_int_t) (part - deadline) < 0))
+        && (!ctx->has_deadline || (ngx_msec_int_t) (part - deadline) <= 0))
     {
         ctx->has_deadline = 1;
+        ctx->part_deadline = 1;
         deadline = part;
     }
 

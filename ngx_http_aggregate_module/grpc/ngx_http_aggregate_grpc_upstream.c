@@ -86,7 +86,7 @@ ngx_http_aggregate_grpc_hook(ngx_http_aggregate_grpc_ctx_t *ctx)
     agg_grpc_reader_init(&ctx->reader, &ctx->mem, ctx->conf->max_message);
     agg_buf_init(&ctx->json, &ctx->mem, ctx->conf->max_response);
 
-    if (ctx->has_deadline) {
+    if (ctx->has_deadline && !ctx->part_deadline) {
         ctx->timer.handler = ngx_http_aggregate_grpc_expired;
         ctx->timer.data = ctx;
         ctx->timer.log = r->connection->log;
@@ -311,6 +311,13 @@ ngx_http_aggregate_grpc_process_header(ngx_http_request_t *r)
         (void) ctx->output_filter(r, NULL);
     }
 
+    if (ctx->ws) {
+
+        /* the client has its header, and no other response may follow */
+
+        u->headers_in.x_accel_redirect = NULL;
+    }
+
     u->headers_in.status_n = ctx->status;
     u->headers_in.status_line.len = 0;
     u->headers_in.connection_close = 0;
@@ -370,6 +377,14 @@ ngx_http_aggregate_grpc_input_filter_init(void *data)
     rc = ctx->input_filter_init(ctx->input_filter_ctx);
 
     r->method = method;
+
+    if (u->length != 0 && ctx->code == AGG_GRPC_OK) {
+
+        /* a status in front of a body says nothing of the call */
+
+        ctx->trailers_only = 0;
+        ctx->code = -1;
+    }
 
     if (rc == NGX_ERROR) {
         ngx_http_aggregate_grpc_broken(ctx, "an incomplete response");

@@ -121,6 +121,10 @@ ngx_http_aggregate_grpc_ws_start(ngx_http_aggregate_grpc_ctx_t *ctx)
     r->keepalive = 0;
     r->headers_in.content_length_n = NGX_MAX_OFF_T_VALUE;
 
+    /* no page of an error may follow the handshake */
+
+    r->error_page = 1;
+
     r->aio = 1;
     rc = ctx->mcf->handler(r);
     r->aio = 0;
@@ -318,6 +322,11 @@ ngx_http_aggregate_grpc_ws_accept(ngx_http_aggregate_grpc_ctx_t *ctx,
 
     r->headers_out.status = NGX_HTTP_SWITCHING_PROTOCOLS;
     r->headers_out.content_length_n = -1;
+
+    /* as nginx does for what it does not buffer, which ends no delay */
+
+    r->limit_rate = 0;
+    r->limit_rate_set = 1;
 
     ctx->released = 1;
 
@@ -693,8 +702,10 @@ ngx_http_aggregate_grpc_ws_late(ngx_http_aggregate_grpc_ctx_t *ctx,
 
     ctx->ended = 1;
 
-    code = status == NGX_HTTP_GATEWAY_TIME_OUT
-           ? 4000 + AGG_GRPC_DEADLINE_EXCEEDED : 1011;
+    code = ctx->code > AGG_GRPC_OK && ctx->code < 1000
+           ? 4000 + (size_t) ctx->code
+           : status == NGX_HTTP_GATEWAY_TIME_OUT
+             ? 4000 + AGG_GRPC_DEADLINE_EXCEEDED : 1011;
 
     data[0] = (u_char) (code >> 8);
     data[1] = (u_char) code;

@@ -9,6 +9,8 @@
 #include "agg_gql_lex.h"
 
 
+static uint32_t agg_gql_lex_ignored(const agg_gql_source_t *source,
+    uint32_t pos);
 static agg_rc_e agg_gql_lex_token(agg_gql_lexer_t *lexer, unsigned kind,
     uint32_t start, uint32_t end);
 static agg_rc_e agg_gql_lex_number(agg_gql_lexer_t *lexer, uint32_t pos);
@@ -93,18 +95,81 @@ agg_gql_lex_next(agg_gql_lexer_t *lexer)
     const agg_gql_source_t  *source;
 
     source = lexer->source;
-    pos = lexer->pos;
+    pos = agg_gql_lex_ignored(source, lexer->pos);
 
-    for ( ;; ) {
+    if (pos >= source->text.len) {
+        pos = (uint32_t) source->text.len;
+        return agg_gql_lex_token(lexer, AGG_GQL_TOKEN_EOF, pos, pos);
+    }
 
-        if (pos >= source->text.len) {
-            pos = (uint32_t) source->text.len;
-            return agg_gql_lex_token(lexer, AGG_GQL_TOKEN_EOF, pos, pos);
+    c = source->text.data[pos];
+
+    if (agg_gql_is_letter(c)) {
+        start = pos;
+
+        do {
+            pos++;
+            c = agg_gql_at(source, pos);
+        } while (agg_gql_is_letter(c) || agg_gql_is_digit(c));
+
+        return agg_gql_lex_token(lexer, AGG_GQL_TOKEN_NAME, start, pos);
+    }
+
+    if (agg_gql_is_digit(c) || c == '-') {
+        return agg_gql_lex_number(lexer, pos);
+    }
+
+    switch (c) {
+
+    case '.':
+        if (agg_gql_at(source, pos + 1) != '.'
+            || agg_gql_at(source, pos + 2) != '.')
+        {
+            return agg_gql_lex_unexpected(lexer, pos);
         }
 
-        c = source->text.data[pos];
+        return agg_gql_lex_token(lexer, AGG_GQL_TOKEN_SPREAD, pos, pos + 3);
 
-        switch (c) {
+    case '!':
+    case '$':
+    case '&':
+    case '(':
+    case ')':
+    case ':':
+    case '=':
+    case '@':
+    case '[':
+    case ']':
+    case '{':
+    case '|':
+    case '}':
+        return agg_gql_lex_token(lexer, c, pos, pos + 1);
+
+    case '"':
+        if (agg_gql_at(source, pos + 1) == '"'
+            && agg_gql_at(source, pos + 2) == '"')
+        {
+            return agg_gql_lex_block(lexer, pos);
+        }
+
+        return agg_gql_lex_quoted(lexer, pos);
+
+    default:
+        return agg_gql_lex_unexpected(lexer, pos);
+    }
+}
+
+
+/* the place behind blanks, commas, comments and byte-order marks */
+
+static uint32_t
+agg_gql_lex_ignored(const agg_gql_source_t *source, uint32_t pos)
+{
+    u_char  c;
+
+    while (pos < source->text.len) {
+
+        switch (source->text.data[pos]) {
 
         case ' ':
         case '\t':
@@ -112,20 +177,17 @@ agg_gql_lex_next(agg_gql_lexer_t *lexer)
         case '\n':
         case '\r':
             pos++;
-            continue;
+            break;
 
         case 0xef:
-
-            /* a byte-order mark is a blank wherever it stands */
-
-            if (agg_gql_at(source, pos + 1) == 0xbb
-                && agg_gql_at(source, pos + 2) == 0xbf)
+            if (agg_gql_at(source, pos + 1) != 0xbb
+                || agg_gql_at(source, pos + 2) != 0xbf)
             {
-                pos += 3;
-                continue;
+                return pos;
             }
 
-            return agg_gql_lex_unexpected(lexer, pos);
+            pos += 3;
+            break;
 
         case '#':
             do {
@@ -133,63 +195,14 @@ agg_gql_lex_next(agg_gql_lexer_t *lexer)
                 c = agg_gql_at(source, pos);
             } while (pos < source->text.len && c != '\n' && c != '\r');
 
-            continue;
-
-        case '.':
-            if (agg_gql_at(source, pos + 1) != '.'
-                || agg_gql_at(source, pos + 2) != '.')
-            {
-                return agg_gql_lex_unexpected(lexer, pos);
-            }
-
-            return agg_gql_lex_token(lexer, AGG_GQL_TOKEN_SPREAD, pos,
-                                     pos + 3);
-
-        case '!':
-        case '$':
-        case '&':
-        case '(':
-        case ')':
-        case ':':
-        case '=':
-        case '@':
-        case '[':
-        case ']':
-        case '{':
-        case '|':
-        case '}':
-            return agg_gql_lex_token(lexer, c, pos, pos + 1);
-
-        case '"':
-            if (agg_gql_at(source, pos + 1) == '"'
-                && agg_gql_at(source, pos + 2) == '"')
-            {
-                return agg_gql_lex_block(lexer, pos);
-            }
-
-            return agg_gql_lex_quoted(lexer, pos);
+            break;
 
         default:
-            break;
+            return pos;
         }
-
-        if (agg_gql_is_letter(c)) {
-            start = pos;
-
-            do {
-                pos++;
-                c = agg_gql_at(source, pos);
-            } while (agg_gql_is_letter(c) || agg_gql_is_digit(c));
-
-            return agg_gql_lex_token(lexer, AGG_GQL_TOKEN_NAME, start, pos);
-        }
-
-        if (agg_gql_is_digit(c) || c == '-') {
-            return agg_gql_lex_number(lexer, pos);
-        }
-
-        return agg_gql_lex_unexpected(lexer, pos);
     }
+
+    return pos;
 }
 
 

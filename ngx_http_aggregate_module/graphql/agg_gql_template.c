@@ -9,6 +9,8 @@
 #include "agg_gql_template.h"
 
 
+static agg_rc_e agg_gql_template_pairs(agg_gql_template_t *t,
+    const agg_template_t *raw, const u_char *stars, agg_error_t *err);
 static agg_rc_e agg_gql_take_stars(const agg_str_t *text, agg_str_t *plain,
     u_char *stars);
 static void agg_gql_piece(agg_gql_template_t *t, const agg_piece_t *piece,
@@ -34,12 +36,10 @@ agg_rc_e
 agg_gql_template_parse(agg_gql_template_t *t, agg_template_e kind,
     const agg_str_t *text, agg_mem_t *mem, agg_error_t *err)
 {
-    int             whole;
-    size_t          i, n, pairs;
+    size_t          i, pairs;
     u_char         *stars;
     agg_rc_e        rc;
-    agg_str_t       plain, open;
-    agg_piece_t    *piece, *next;
+    agg_str_t       plain;
     agg_template_t  raw;
 
     memset(t, 0, sizeof(agg_gql_template_t));
@@ -76,21 +76,36 @@ agg_gql_template_parse(agg_gql_template_t *t, agg_template_e kind,
 
     t->dynamic = raw.dynamic;
 
+    return agg_gql_template_pairs(t, &raw, stars, err);
+}
+
+
+/* the pieces, and the pairs of the query string among them */
+
+static agg_rc_e
+agg_gql_template_pairs(agg_gql_template_t *t, const agg_template_t *raw,
+    const u_char *stars, agg_error_t *err)
+{
+    int           whole;
+    size_t        i, n;
+    agg_str_t     open;
+    agg_piece_t  *piece, *next;
+
     /* open: the beginning of a pair, a text that has not been put down yet */
 
     open.len = 0;
     open.data = NULL;
     whole = 1;
 
-    for (i = 0, n = 0; i < raw.npieces; i++) {
-        piece = &raw.pieces[i];
+    for (i = 0, n = 0; i < raw->npieces; i++) {
+        piece = &raw->pieces[i];
 
         if (piece->kind == AGG_PIECE_TEXT && piece->args) {
             agg_gql_text_pairs(t, piece, &open, &whole);
             continue;
         }
 
-        next = (i + 1 < raw.npieces) ? &raw.pieces[i + 1] : NULL;
+        next = (i + 1 < raw->npieces) ? &raw->pieces[i + 1] : NULL;
 
         if (piece->kind != AGG_PIECE_TEXT && stars[n] && !piece->args) {
             err->text = "\"*\" is for query strings only";
@@ -132,7 +147,7 @@ agg_gql_template_parse(agg_gql_template_t *t, agg_template_e kind,
     }
 
     if (open.len != 0) {
-        agg_gql_push(t, &raw.pieces[raw.npieces - 1], open.data,
+        agg_gql_push(t, &raw->pieces[raw->npieces - 1], open.data,
                      open.len)->first = 1;
     }
 

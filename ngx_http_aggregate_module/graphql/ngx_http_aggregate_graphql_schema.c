@@ -46,6 +46,13 @@ static ngx_int_t ngx_http_aggregate_graphql_template(ngx_conf_t *cf,
 static ngx_int_t ngx_http_aggregate_graphql_used(ngx_conf_t *cf,
     agg_str_t *name, agg_gql_text_t *text, size_t offset);
 static int ngx_http_aggregate_graphql_index(void *ctx, const agg_str_t *name);
+static ngx_uint_t ngx_http_aggregate_graphql_is_manifest(agg_str_t *text,
+    agg_str_t *operations);
+static char *ngx_http_aggregate_graphql_map(ngx_conf_t *cf,
+    ngx_http_aggregate_graphql_conf_t *gcf, ngx_array_t *documents,
+    agg_str_t *text);
+static char *ngx_http_aggregate_graphql_index_documents(ngx_conf_t *cf,
+    ngx_http_aggregate_graphql_conf_t *gcf, ngx_array_t *documents);
 static char *ngx_http_aggregate_graphql_add_document(ngx_conf_t *cf,
     ngx_http_aggregate_graphql_conf_t *gcf, ngx_array_t *documents,
     agg_str_t *id, agg_str_t *text);
@@ -720,16 +727,10 @@ char *
 ngx_http_aggregate_graphql_documents(ngx_conf_t *cf,
     ngx_http_aggregate_graphql_conf_t *gcf)
 {
-    char                                   *rv;
-    uint32_t                                i, k, n;
-    agg_str_t                               text, operations;
-    agg_iter_t                              it;
-    ngx_str_t                               name;
-    ngx_array_t                             documents;
-    ngx_http_aggregate_graphql_document_t  *document;
-
-    static const agg_str_t  format = { 6, (u_char *) "format" };
-    static const agg_str_t  member = { 10, (u_char *) "operations" };
+    char         *rv;
+    ngx_str_t     name;
+    agg_str_t     text, operations;
+    ngx_array_t   documents;
 
     if (gcf->documents_file.data == NULL) {
         return NGX_CONF_OK;
@@ -757,49 +758,91 @@ ngx_http_aggregate_graphql_documents(ngx_conf_t *cf,
         return NGX_CONF_ERROR;
     }
 
-    operations.data = NULL;
-    n = 0;
+    rv = ngx_http_aggregate_graphql_is_manifest(&text, &operations)
+         ? ngx_http_aggregate_graphql_manifest(cf, gcf, &documents,
+                                               &operations)
+         : ngx_http_aggregate_graphql_map(cf, gcf, &documents, &text);
 
-    agg_iter_init(&it, &text);
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    return ngx_http_aggregate_graphql_index_documents(cf, gcf, &documents);
+}
+
+
+/* a manifest has a format, and its documents in an array */
+
+static ngx_uint_t
+ngx_http_aggregate_graphql_is_manifest(agg_str_t *text, agg_str_t *operations)
+{
+    agg_iter_t  it;
+    ngx_uint_t  found;
+
+    static const agg_str_t  format = { 6, (u_char *) "format" };
+    static const agg_str_t  member = { 10, (u_char *) "operations" };
+
+    operations->data = NULL;
+    found = 0;
+
+    agg_iter_init(&it, text);
 
     while (agg_iter_next(&it)) {
 
         if (agg_json_name_equal(&it.name, &format)) {
-            n = 1;
+            found = 1;
 
         } else if (agg_json_name_equal(&it.name, &member)
                    && agg_json_kind(&it.value) == AGG_ARRAY)
         {
-            operations = it.value;
+            *operations = it.value;
         }
     }
 
-    if (n && operations.data) {
-        rv = ngx_http_aggregate_graphql_manifest(cf, gcf, &documents,
-                                                 &operations);
+    return found && operations->data;
+}
+
+
+/* an object of documents by their hashes */
+
+static char *
+ngx_http_aggregate_graphql_map(ngx_conf_t *cf,
+    ngx_http_aggregate_graphql_conf_t *gcf, ngx_array_t *documents,
+    agg_str_t *text)
+{
+    char        *rv;
+    agg_iter_t   it;
+
+    agg_iter_init(&it, text);
+
+    while (agg_iter_next(&it)) {
+
+        /* the name as a value: with its quotes */
+
+        it.name.data--;
+        it.name.len += 2;
+
+        rv = ngx_http_aggregate_graphql_add_document(cf, gcf, documents,
+                                                     &it.name, &it.value);
         if (rv != NGX_CONF_OK) {
             return rv;
         }
-
-    } else {
-        agg_iter_init(&it, &text);
-
-        while (agg_iter_next(&it)) {
-
-            /* the name as a value: with its quotes */
-
-            it.name.data--;
-            it.name.len += 2;
-
-            rv = ngx_http_aggregate_graphql_add_document(cf, gcf, &documents,
-                                                         &it.name, &it.value);
-            if (rv != NGX_CONF_OK) {
-                return rv;
-            }
-        }
     }
 
-    for (n = 4; n < 2 * documents.nelts + 1; n *= 2) { /* void */ }
+    return NGX_CONF_OK;
+}
+
+
+/* a table of the documents by their hashes, at most half full */
+
+static char *
+ngx_http_aggregate_graphql_index_documents(ngx_conf_t *cf,
+    ngx_http_aggregate_graphql_conf_t *gcf, ngx_array_t *documents)
+{
+    uint32_t                                i, k, n;
+    ngx_http_aggregate_graphql_document_t  *document;
+
+    for (n = 4; n < 2 * documents->nelts + 1; n *= 2) { /* void */ }
 
     gcf->document_slots = ngx_palloc(cf->pool, n * sizeof(uint32_t));
     if (gcf->document_slots == NULL) {
@@ -809,12 +852,12 @@ ngx_http_aggregate_graphql_documents(ngx_conf_t *cf,
     ngx_memset(gcf->document_slots, 0xff, n * sizeof(uint32_t));
 
     gcf->document_mask = n - 1;
-    gcf->documents = documents.elts;
-    gcf->ndocuments = documents.nelts;
+    gcf->documents = documents->elts;
+    gcf->ndocuments = documents->nelts;
 
-    document = documents.elts;
+    document = documents->elts;
 
-    for (i = 0; i < documents.nelts; i++) {
+    for (i = 0; i < documents->nelts; i++) {
 
         for (k = document[i].hash & gcf->document_mask;
              gcf->document_slots[k] != NGX_MAX_UINT32_VALUE;

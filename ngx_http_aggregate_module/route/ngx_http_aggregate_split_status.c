@@ -6,17 +6,31 @@
 #include "gw_origin.h"
 
 
+/* a change by hand: what it was made to, and the shares, in 1/100 % */
+
+typedef struct {
+    ngx_uint_t  version;
+    ngx_uint_t  from;
+    ngx_uint_t  to;
+    ngx_uint_t  state;
+} ngx_http_aggregate_split_result_t;
+
+
 static ngx_int_t ngx_http_aggregate_split_get(ngx_http_request_t *r);
 static ngx_int_t ngx_http_aggregate_split_post(ngx_http_request_t *r);
+static const char *ngx_http_aggregate_split_args(ngx_http_request_t *r,
+    ngx_str_t *action, ngx_int_t *percent);
+static ngx_int_t ngx_http_aggregate_split_send(ngx_http_request_t *r,
+    ngx_http_aggregate_split_conf_t *split,
+    ngx_http_aggregate_split_result_t *result);
 static ngx_uint_t ngx_http_aggregate_split_foreign(ngx_http_request_t *r);
 static ngx_http_aggregate_split_conf_t *ngx_http_aggregate_split_find(
     ngx_http_request_t *r);
 static ngx_uint_t ngx_http_aggregate_split_find_version(ngx_http_request_t *r,
     ngx_http_aggregate_split_conf_t *split);
 static ngx_int_t ngx_http_aggregate_split_change(
-    ngx_http_aggregate_split_conf_t *split, ngx_uint_t version,
-    ngx_str_t *action, ngx_int_t percent, ngx_uint_t *from, ngx_uint_t *to,
-    ngx_uint_t *state);
+    ngx_http_aggregate_split_conf_t *split, ngx_str_t *action,
+    ngx_int_t percent, ngx_http_aggregate_split_result_t *result);
 static ngx_int_t ngx_http_aggregate_split_error(ngx_http_request_t *r,
     ngx_uint_t status, const char *text);
 
@@ -86,11 +100,11 @@ ngx_http_aggregate_split_get(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_aggregate_split_post(ngx_http_request_t *r)
 {
-    ngx_int_t                         percent, rc;
-    ngx_str_t                         value, action;
-    ngx_uint_t                        i, version, from, to, state;
-    ngx_http_aggregate_route_out_t    out;
-    ngx_http_aggregate_split_conf_t  *split;
+    ngx_int_t                          percent;
+    ngx_str_t                          action;
+    const char                        *text;
+    ngx_http_aggregate_split_conf_t   *split;
+    ngx_http_aggregate_split_result_t  result;
 
     if (ngx_http_aggregate_split_foreign(r)) {
         return ngx_http_aggregate_split_error(r, NGX_HTTP_FORBIDDEN,
@@ -98,51 +112,19 @@ ngx_http_aggregate_split_post(ngx_http_request_t *r)
     }
 
     split = ngx_http_aggregate_split_find(r);
-    version = split ? ngx_http_aggregate_split_find_version(r, split) : 0;
+    result.version = split ? ngx_http_aggregate_split_find_version(r, split)
+                           : 0;
 
-    if (version == 0) {
+    if (result.version == 0) {
         return ngx_http_aggregate_split_error(r, NGX_HTTP_NOT_FOUND,
                                               split ? "no such version"
                                                     : "no such split");
     }
 
-    percent = NGX_ERROR;
-    action.len = 0;
+    text = ngx_http_aggregate_split_args(r, &action, &percent);
 
-    if (ngx_http_arg(r, (u_char *) "percent", 7, &value) == NGX_OK) {
-
-        percent = ngx_atofp(value.data, value.len, 2);
-
-        if (percent == NGX_ERROR || percent > AGG_SPLIT_FULL) {
-            return ngx_http_aggregate_split_error(r, NGX_HTTP_BAD_REQUEST,
-                                   "percent must be from 0 to 100 in steps "
-                                   "of 0.01");
-        }
-    }
-
-    if (ngx_http_arg(r, (u_char *) "action", 6, &value) == NGX_OK) {
-
-        for (i = 0; ngx_http_aggregate_split_actions[i].len; i++) {
-            action = ngx_http_aggregate_split_actions[i];
-
-            if (action.len == value.len
-                && ngx_strncmp(action.data, value.data, value.len) == 0)
-            {
-                break;
-            }
-
-            action.len = 0;
-        }
-
-        if (action.len == 0) {
-            percent = NGX_ERROR;
-        }
-    }
-
-    if ((action.len == 0) == (percent == NGX_ERROR)) {
-        return ngx_http_aggregate_split_error(r, NGX_HTTP_BAD_REQUEST,
-                                   "either percent, or an action of abort, "
-                                   "pause, resume, reset");
+    if (text) {
+        return ngx_http_aggregate_split_error(r, NGX_HTTP_BAD_REQUEST, text);
     }
 
     if (split->zone == NULL) {
@@ -150,10 +132,9 @@ ngx_http_aggregate_split_post(ngx_http_request_t *r)
                                               "the split has no zone");
     }
 
-    rc = ngx_http_aggregate_split_change(split, version, &action, percent,
-                                         &from, &to, &state);
-
-    if (rc != NGX_OK) {
+    if (ngx_http_aggregate_split_change(split, &action, percent, &result)
+        != NGX_OK)
+    {
         return ngx_http_aggregate_split_error(r, NGX_HTTP_CONFLICT,
                                    "the shares would be over 100%, or the "
                                    "state does not allow it");
@@ -162,8 +143,74 @@ ngx_http_aggregate_split_post(ngx_http_request_t *r)
     ngx_log_error(NGX_LOG_NOTICE, r->connection->log, 0,
                   "split \"$%V\": version \"%V\" goes from %ui.%02ui%% to "
                   "%ui.%02ui%% by hand, %s", &split->name,
-                  &split->names[version], from / 100, from % 100, to / 100,
-                  to % 100, agg_split_state_name((unsigned) state));
+                  &split->names[result.version], result.from / 100,
+                  result.from % 100, result.to / 100, result.to % 100,
+                  agg_split_state_name((unsigned) result.state));
+
+    return ngx_http_aggregate_split_send(r, split, &result);
+}
+
+
+/* NULL, or what is wrong with the arguments */
+
+static const char *
+ngx_http_aggregate_split_args(ngx_http_request_t *r, ngx_str_t *action,
+    ngx_int_t *percent)
+{
+    ngx_str_t   value;
+    ngx_uint_t  i;
+
+    *percent = NGX_ERROR;
+    action->len = 0;
+
+    if (ngx_http_arg(r, (u_char *) "percent", 7, &value) == NGX_OK) {
+
+        *percent = ngx_atofp(value.data, value.len, 2);
+
+        if (*percent == NGX_ERROR || *percent > AGG_SPLIT_FULL) {
+            return "percent must be from 0 to 100 in steps of 0.01";
+        }
+    }
+
+    if (ngx_http_arg(r, (u_char *) "action", 6, &value) == NGX_OK) {
+
+        for (i = 0; ngx_http_aggregate_split_actions[i].len; i++) {
+            *action = ngx_http_aggregate_split_actions[i];
+
+            if (action->len == value.len
+                && ngx_strncmp(action->data, value.data, value.len) == 0)
+            {
+                break;
+            }
+
+            action->len = 0;
+        }
+
+        if (action->len == 0) {
+            *percent = NGX_ERROR;
+        }
+    }
+
+    if ((action->len == 0) == (*percent == NGX_ERROR)) {
+        return "either percent, or an action of abort, pause, resume, reset";
+    }
+
+    return NULL;
+}
+
+
+/* saves the change, and tells the client of it */
+
+static ngx_int_t
+ngx_http_aggregate_split_send(ngx_http_request_t *r,
+    ngx_http_aggregate_split_conf_t *split,
+    ngx_http_aggregate_split_result_t *result)
+{
+    ngx_int_t                       rc;
+    ngx_str_t                      *version;
+    ngx_http_aggregate_route_out_t  out;
+
+    version = &split->names[result->version];
 
     rc = ngx_http_aggregate_split_save(split->zone, r->connection->log);
 
@@ -172,14 +219,13 @@ ngx_http_aggregate_split_post(ngx_http_request_t *r)
     gw_out_text(&out.out, "{\"split\":\"");
     gw_out_json(&out.out, split->name.data, split->name.len);
     gw_out_text(&out.out, "\",\"version\":\"");
-    gw_out_json(&out.out, split->names[version].data,
-                split->names[version].len);
+    gw_out_json(&out.out, version->data, version->len);
     gw_out_text(&out.out, "\",\"from\":");
-    gw_out_decimal(&out.out, from, 2, 0);
+    gw_out_decimal(&out.out, result->from, 2, 0);
     gw_out_text(&out.out, ",\"to\":");
-    gw_out_decimal(&out.out, to, 2, 0);
+    gw_out_decimal(&out.out, result->to, 2, 0);
     gw_out_text(&out.out, ",\"state\":\"");
-    gw_out_text(&out.out, agg_split_state_name((unsigned) state));
+    gw_out_text(&out.out, agg_split_state_name((unsigned) result->state));
     gw_out_text(&out.out, "\",\"persisted\":");
     gw_out_text(&out.out, (rc == NGX_OK && split->zone->file.len)
                           ? "true}\n" : "false}\n");
@@ -277,8 +323,8 @@ ngx_http_aggregate_split_find_version(ngx_http_request_t *r,
 
 static ngx_int_t
 ngx_http_aggregate_split_change(ngx_http_aggregate_split_conf_t *split,
-    ngx_uint_t version, ngx_str_t *action, ngx_int_t percent,
-    ngx_uint_t *from, ngx_uint_t *to, ngx_uint_t *state)
+    ngx_str_t *action, ngx_int_t percent,
+    ngx_http_aggregate_split_result_t *result)
 {
     int                rc;
     uint64_t           now;
@@ -287,8 +333,8 @@ ngx_http_aggregate_split_change(ngx_http_aggregate_split_conf_t *split,
     agg_split_plan_t  *plan;
 
     s = split->state;
-    i = (unsigned) version;
-    plan = &split->plans[version];
+    i = (unsigned) result->version;
+    plan = &split->plans[i];
     now = ngx_current_msec;
 
     ngx_shmtx_lock(&split->zone->shpool->mutex);
@@ -297,7 +343,7 @@ ngx_http_aggregate_split_change(ngx_http_aggregate_split_conf_t *split,
 
     if (s->text == split->text) {
 
-        *from = s->versions[i].percent;
+        result->from = s->versions[i].percent;
 
         switch (action->len ? action->data[2] : 0) {
 
@@ -319,8 +365,8 @@ ngx_http_aggregate_split_change(ngx_http_aggregate_split_conf_t *split,
             rc = agg_split_set(s, i, (uint32_t) percent, now);
         }
 
-        *to = s->versions[i].percent;
-        *state = s->versions[i].state;
+        result->to = s->versions[i].percent;
+        result->state = s->versions[i].state;
     }
 
     ngx_shmtx_unlock(&split->zone->shpool->mutex);

@@ -35,6 +35,10 @@ my %locations = (
     shaped    => [ 'aggregate_apply s; proxy_pass http://u/1;', qr/"b":1/ ],
     traced    => [ 'aggregate_trace_context propagate;
                     proxy_pass http://u/1;', qr/"a":1/ ],
+    spans     => [ 'aggregate_trace on; aggregate_trace_propagators b3 b3multi
+                    tracecontext; proxy_pass http://u/1;', qr/"a":1/ ],
+    parts     => [ 'aggregate_trace on; aggregate { backend x /b/1 { } }',
+                   qr/"a":1/ ],
     buffered  => [ 'aggregate_buffer 0; aggregate { backend x /b/1 { } }',
                    qr/"a":1/ ],
 );
@@ -63,6 +67,7 @@ http {
     breaker_zone bz 256k;
     aggregate_metrics_zone m 256k;
     aggregate_metrics m;
+    aggregate_trace_exporter { endpoint http://127.0.0.1:%%PORT_b%%/1; }
     aggregate_split_zone sz 64k;
     aggregate_split \$sp key=\$http_x_user\$cookie_a zone=sz { 5% v2; * v1; }
     aggregate_shape s { rename a b; }

@@ -514,6 +514,16 @@ ngx_http_aggregate_trace_set_headers(ngx_http_request_t *r,
 
     ngx_http_aggregate_header_iter_t  it;
 
+    /* nginx makes no list for a request of HTTP/0.9 */
+
+    if (r->headers_in.headers.part.elts == NULL
+        && ngx_list_init(&r->headers_in.headers, r->pool, 8,
+                         sizeof(ngx_table_elt_t))
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
     if (r == r->main && !ctx->foreign) {
         rc = NGX_DECLINED;
 

@@ -10,7 +10,7 @@ use Test::More;
 use Harness;
 use Harness::GraphQL;
 
-my $t = Harness->new(modules => ['ngx_http_aggregate_module'], plan => 8);
+my $t = Harness->new(modules => ['ngx_http_aggregate_module'], plan => 12);
 
 $t->backend('b',
     '/a' => { body => '[{"id":1},{"id":2}]',
@@ -27,6 +27,7 @@ type A {
 type Query {
   a: [A] @rest(get: "/b/a")
   gone: Int @rest(get: "/b/gone")
+  first: [A] @rest(get: "/b/a", limit: "$arg_n 1")
 }
 EOS
 
@@ -68,3 +69,9 @@ is($r->header('X-Aggregate'), 'partial; failed="A.bad"', 'a dependency');
 is(graphql_outcome($r->body), 'FETCH_FAILED a.0.bad FETCH_FAILED a.1.bad '
    . '{"a":[{"bad":null},{"bad":null}]}', 'its errors');
 is($t->{backends}{b}->count('/c'), 2, 'one request for a batch');
+
+for ([ '', 1 ], [ 'n=0', 0 ], [ 'n=9', 1 ], [ 'n=x', 1 ]) {
+    my ($args, $n) = @$_;
+    my $body = graphql($t, '{ first { id } }', args => $args)->body;
+    is(() = $body =~ /"id"/g, $n, "a limit of a variable: $args");
+}

@@ -13,6 +13,8 @@ static agg_rc_e agg_gql_check_rest_args(agg_gql_build_t *b,
     agg_gql_rest_t *rest);
 static agg_rc_e agg_gql_check_path(agg_gql_build_t *b,
     const agg_gql_text_t *text, unsigned flags);
+static agg_rc_e agg_gql_check_limit(agg_gql_build_t *b,
+    const agg_gql_text_t *text);
 static agg_rc_e agg_gql_check_number(agg_gql_build_t *b,
     const agg_gql_text_t *text, const char *name, unsigned max);
 static agg_rc_e agg_gql_check_time(agg_gql_build_t *b,
@@ -122,7 +124,7 @@ agg_gql_check_rest_args(agg_gql_build_t *b, agg_gql_rest_t *rest)
     agg_gql_try(agg_gql_check_path(b, &rest->batch_by, 0));
     agg_gql_try(agg_gql_check_path(b, &rest->error_message, 0));
     agg_gql_try(agg_gql_check_path(b, &rest->error_code, 0));
-    agg_gql_try(agg_gql_check_number(b, &rest->limit, "limit", 1000000000));
+    agg_gql_try(agg_gql_check_limit(b, &rest->limit));
     agg_gql_try(agg_gql_check_number(b, &rest->retry, "retry", 10));
     agg_gql_try(agg_gql_check_time(b, &rest->timeout));
     agg_gql_try(agg_gql_check_statuses(b, &rest->accept));
@@ -171,6 +173,34 @@ agg_gql_check_path(agg_gql_build_t *b, const agg_gql_text_t *text,
 
     return agg_gql_bad_at(b, &text->loc, "Bad path \"%V\": %s.", &text->text,
                           err.text);
+}
+
+
+/* "N", or "$variable MAX" */
+
+static agg_rc_e
+agg_gql_check_limit(agg_gql_build_t *b, const agg_gql_text_t *text)
+{
+    u_char          *p;
+    agg_gql_text_t   max;
+
+    if (text->text.len < 2 || text->text.data[0] != '$') {
+        return agg_gql_check_number(b, text, "limit", 1000000000);
+    }
+
+    p = memchr(text->text.data, ' ', text->text.len);
+
+    if (p == NULL) {
+        return agg_gql_bad_at(b, &text->loc, "\"limit\" is a number or "
+                              "\"$variable MAX\", not \"%V\".", &text->text);
+    }
+
+    max = *text;
+    max.text.len -= (size_t) (p - max.text.data);
+    max.text.data = p;
+    agg_json_trim(&max.text);
+
+    return agg_gql_check_number(b, &max, "limit", 1000000000);
 }
 
 

@@ -224,6 +224,11 @@ ours(void)
            "mean \"timeout\" or \"limit\"?");
     refuse("type A { a: Int @rest(get: \"/a\", body: \"x\") }",
            "2:40 \"body\" does not go with \"get\".");
+    refuse("type A { a: Int @rest(get: \"/a\", limit: \"$n\") }",
+           "2:41 \"limit\" is a number or \"$variable MAX\", not \"$n\".");
+    refuse("type A { a: Int @rest(get: \"/a\", limit: \"$n x\") }",
+           "2:41 \"limit\" is a number from 0 to 1000000000, not \"x\".");
+    refuse("type A { a: Int @rest(get: \"/a\", limit: \"$n 5\") }", "");
     refuse("type A { a: Int @rest(get: \"/a\", timeout: \"5x\") }",
            "2:43 \"5x\" is not a time.");
     refuse("type A { a: Int @rest(get: \"/a\", timeout: \"1m 500ms\") }", "");

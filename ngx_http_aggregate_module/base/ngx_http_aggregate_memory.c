@@ -22,6 +22,9 @@
 #define NGX_HTTP_AGGREGATE_TRIM_LATE   5000
 
 
+static void ngx_http_aggregate_memory_cleanup(void *data);
+
+
 #ifdef M_TRIM_THRESHOLD
 
 static void ngx_http_aggregate_memory_trim(ngx_event_t *ev);
@@ -121,6 +124,28 @@ ngx_http_aggregate_memory_freed(void)
 }
 
 #endif
+
+
+void
+ngx_http_aggregate_memory_watch(ngx_pool_t *pool)
+{
+    ngx_pool_cleanup_t  *cln;
+
+    cln = ngx_pool_cleanup_add(pool, 0);
+
+    if (cln) {
+        cln->handler = ngx_http_aggregate_memory_cleanup;
+    }
+}
+
+
+static void
+ngx_http_aggregate_memory_cleanup(void *data)
+{
+    (void) data;
+
+    ngx_http_aggregate_memory_freed();
+}
 
 
 /*

@@ -34,6 +34,11 @@ void ngx_http_aggregate_memory_init(void);
 void ngx_http_aggregate_memory_freed(void);
 
 
+/* the same, when the pool is destroyed; without memory for it, never */
+
+void ngx_http_aggregate_memory_watch(ngx_pool_t *pool);
+
+
 /*
  * A block of that size for the pool, if its last block has less than "least"
  * left: the pool by itself would take many small blocks one after the other.

@@ -10,6 +10,7 @@
 #include "ngx_http_aggregate_ctx.h"
 #include "ngx_http_aggregate_header_list.h"
 #include "ngx_http_aggregate_held.h"
+#include "ngx_http_aggregate_memory.h"
 #include "ngx_http_aggregate_send.h"
 #include "agg_grpc_call.h"
 #include "agg_grpc_rule.h"

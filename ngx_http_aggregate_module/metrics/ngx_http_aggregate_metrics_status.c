@@ -4,6 +4,7 @@
 
 #include "ngx_http_aggregate_metrics.h"
 #include "ngx_http_aggregate_cache.h"
+#include "ngx_http_aggregate_memory.h"
 #include "agg_metrics_accept.h"
 #include "ngx_http_aggregate_send.h"
 #include "agg_metrics_include.h"
@@ -488,6 +489,8 @@ ngx_http_aggregate_metrics_send(ngx_http_aggregate_metrics_page_t *page,
     for (cl = page->out; cl; cl = cl->next) {
         size += cl->buf->last - cl->buf->pos;
     }
+
+    ngx_http_aggregate_memory_watch(page->request->pool);
 
     return ngx_http_aggregate_send(page->request, NGX_HTTP_OK, type, page->out,
                                    size);

@@ -6,6 +6,7 @@
 
 
 #include "ngx_http_aggregate_compat.h"
+#include "ngx_http_aggregate_memory.h"
 #include "agg_balance.h"
 #include "gw_out.h"
 #include "gw_prometheus.h"

@@ -83,6 +83,8 @@ ngx_http_aggregate_route_send(ngx_http_request_t *r,
         size += ngx_buf_size(cl->buf);
     }
 
+    ngx_http_aggregate_memory_watch(r->pool);
+
     value.data = (u_char *) type;
     value.len = ngx_strlen(type);
 

@@ -48,6 +48,16 @@ ngx_http_aggregate_grpc_handler(ngx_http_request_t *r)
 
     ngx_http_aggregate_grpc_mem_init(ctx);
 
+    /* nginx adds the call's trailers there, and lua's subrequests have none */
+
+    if (r->headers_out.trailers.part.elts == NULL
+        && ngx_list_init(&r->headers_out.trailers, r->pool, 4,
+                         sizeof(ngx_table_elt_t))
+           != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
     if (ngx_http_aggregate_ctx_keep(r, ctx, &ngx_http_aggregate_grpc_module,
                                     ngx_http_aggregate_grpc_cleanup)
         != NGX_OK)
@@ -107,6 +117,7 @@ ngx_http_aggregate_grpc_cleanup(void *data)
     }
 
     ngx_http_aggregate_grpc_mem_free(ctx);
+    ngx_http_aggregate_memory_freed();
 }
 
 

@@ -52,9 +52,9 @@ usage: ./build.sh VERB [ARGUMENTS]
                                the nginx of "asan", for SECONDS (60)
   asan [FILE...]               t/ on an nginx built from Debian's source with
                                ASan, UBSan and NGX_DEBUG_PALLOC
-  compat [--with-nginx=DIR] [FILE...]
+  compat [[--asan] --with-nginx=DIR] [FILE...]
                                t/ on the nginx of Debian 13, or on one built
-                               from the source tree in DIR
+                               from the source tree in DIR, with sanitizers
   fresh [SUITE [COMMAND...]]   what a new user does, in a chroot of Debian SUITE
                                (trixie): "run", then "test", or COMMAND
   mutants [NAME...]            small changes of the sources, each of which has

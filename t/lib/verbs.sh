@@ -754,20 +754,25 @@ verb_fresh()
 }
 
 
-# an nginx built from a source tree
+# build_tree TREE FLAGS: an nginx built from a source tree
 build_tree()
 {
-    local tree tree_dir tree_src tree_flags
+    local flags=$2 tree tree_dir tree_src tree_flags
 
     use_tree "$1"
 
-    configure_tree "$tree_src" "$tree_dir/nginx" "" "${tree_flags[@]}"
-    make_nginx "$tree_src" "$tree_dir/nginx"
+    configure_tree "$tree_src" "$tree_dir/nginx${flags:+-asan}" "$flags" \
+        "${tree_flags[@]}"
+    make_nginx "$tree_src" "$tree_dir/nginx${flags:+-asan}"
 
-    configure_tree "$tree_src" "$tree_dir/objs" "" "${tree_flags[@]}" \
-        --add-dynamic-module="$top"
-    make_modules "$tree_src" "$tree_dir/objs" "$tree_dir/modules"
-    check_loads "$tree_dir/nginx/nginx" "$tree_dir/modules"
+    configure_tree "$tree_src" "$tree_dir/objs${flags:+-asan}" "$flags" \
+        "${tree_flags[@]}" --add-dynamic-module="$top"
+    make_modules "$tree_src" "$tree_dir/objs${flags:+-asan}" \
+        "$tree_dir/modules${flags:+-asan}"
+
+    ASAN_OPTIONS=detect_odr_violation=0:detect_leaks=0 \
+        check_loads "$tree_dir/nginx${flags:+-asan}/nginx" \
+                    "$tree_dir/modules${flags:+-asan}"
 
     echo "$tree_dir" >"$build/with/last"
 }
@@ -776,21 +781,24 @@ build_tree()
 # compat [--with-nginx=DIR] [FILE...]
 verb_compat()
 {
-    local binary dir
+    local binary dir flags=""
 
     packages perl libcryptx-perl "${test_packages[@]}"
+
+    [ "${1:-}" != --asan ] || { flags=$asan_flags; shift; }
 
     case ${1:-} in
 
     --with-nginx=?*)
-        (lock; build_tree "${1#*=}") || exit 1
+        (lock; build_tree "${1#*=}" "$flags") || exit 1
         shift
         dir=$(cat "$build/with/last")
-        binary=$dir/nginx/nginx
-        dir=$dir/modules
+        binary=$dir/nginx${flags:+-asan}/nginx
+        dir=$dir/modules${flags:+-asan}
         ;;
 
     *)
+        [ -z "$flags" ] || die "--asan goes with --with-nginx=DIR"
         (lock; build_compat) || exit 1
         binary=$build/compat/root/usr/sbin/nginx
         dir=$build/compat/modules
@@ -801,6 +809,8 @@ verb_compat()
 
     # with what only a newer nginx has
     [ $# -gt 0 ] || set -- "$top"/t/*.t "$top"/t/compat/*.t
+
+    [ -z "$flags" ] || export TEST_NGINX_SLOW=3
 
     prove_with "$binary" "$dir" "$@"
 }

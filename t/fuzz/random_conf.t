@@ -2,7 +2,8 @@
 # batch of requests of all kinds, whole, cut off, pipelined and slow, beside a
 # scripted backend and a real Redis.  After each batch the worker lives, the
 # log has no alert, every request has been answered, the sockets are back, and
-# nginx ends within three seconds.
+# nginx ends within three seconds.  Some batches see a reload on their way, a
+# Redis or a backend that stands still for a moment, or connections run out.
 #
 # TEST_NGINX_SEED and TEST_NGINX_SECONDS make it another and a longer run; a
 # failing batch is made smaller for TEST_NGINX_MINIMIZE seconds, and is written
@@ -28,6 +29,7 @@ use Harness;
 use Harness::Grpc;
 use Harness::H2;
 use Harness::Random;
+use Harness::RandomRequests;
 use Harness::Redis;
 
 my $seed = $ENV{TEST_NGINX_SEED} || 20261128;
@@ -43,8 +45,12 @@ my @kept = sort glob "$FindBin::Bin/corpus/random_conf/*.json";
 
 @kept = ($ENV{TEST_NGINX_CASE}) x 5 if $ENV{TEST_NGINX_CASE};
 
-$t->backend('b', Harness::Random::backend());
+my $backend = $t->backend('b', Harness::Random::backend());
 $t->write_file('www/a.json', '{"a":[1,2,3]}');
+$t->write_file('www/l1.gz', "\x1f\x8b\x08\0\0\0\0\0\0\3\3\0\0\0\0\0\0\0\0\0");
+$t->write_file('dav/l1', 'dav');
+$t->write_file('users', "x:{PLAIN}y\n");
+chmod 0777, $t->testdir . '/dav';
 $t->write_file('www/l0', '{"l":0}');
 $t->write_file('schema.graphql', Harness::Random::schema());
 $t->write_file('documents.json', '{"a":"{ ok { id } }"}');
@@ -57,6 +63,7 @@ system('openssl req -x509 -newkey rsa:2048 -nodes -days 9 -subj /CN=localhost'
     or die "openssl failed\n";
 
 my $dead = $t->dead_port;
+my ($resumes, %resumed) = (0);
 my $redis = Harness::Redis->new($t, 'redis');
 $redis->start;
 
@@ -79,7 +86,7 @@ for (my $n = 0; time() < $until && $failed < 5; $n++) {
     srand($seed + $n);
 
     my $conf = passing(Harness::Random::conf());
-    my @requests = Harness::Random::requests($batch);
+    my @requests = Harness::RandomRequests::requests($batch);
 
     if (!defined $conf) {
         $refused++;
@@ -156,8 +163,17 @@ sub try_batch {
 
     my @before = $t->workers;
     my $sockets = sockets(@before);
+    my $reloads = grep { ($_->{event} || '') eq 'reload' } @$requests;
 
     push @problems, drive($requests);
+
+    # an old worker closes connections that have sent nothing yet, and so does
+    # one that is short of them
+    @problems = grep { !/^no answer/ } @problems
+        if $reloads || $conf =~ /^worker_connections \d\d;/m;
+
+    push @problems, replaced(@before) if $reloads;
+    @before = $t->workers;
 
     # the sockets of upstreams with keepalive and of Redis may stay
     my $allowed = $sockets + 10 * @before;
@@ -197,6 +213,22 @@ sub try_batch {
 }
 
 
+# the workers after a reload are those that have to live, and the others end
+sub replaced {
+    my @old = @_;
+    my @started;
+
+    wait_for(sub { @started = $t->started(0); @started == 2 * @old }, slow(8))
+        or return "workers started: @started";
+
+    $t->{expected} = \@started;
+    $t->{workers} = [ @started[@old .. $#started] ];
+
+    return if wait_for(sub { !grep { $t->is_worker($_) } @old }, slow(8));
+    return "old workers: @old";
+}
+
+
 # nginx's own: a file that is not there, what a client sent
 sub allowed {
     my ($line, $conf) = @_;
@@ -205,6 +237,9 @@ sub allowed {
                       .*?failed\ \((?:2|13|20|21|36|39):}x
         || $line =~ /\[crit\] .*pread\(\) .*Is a directory/
         || $line =~ /\[crit\] .*utimes\(\)/
+
+        || $conf =~ /^worker_connections \d\d;/m
+           && $line =~ /\d\d worker_connections are not enough/
 
         # the body's file is closed before "post_action" reads it
         || $conf =~ /^post_action/m
@@ -237,9 +272,14 @@ sub drive {
 
     while (@left || @open) {
         while (@left && @open < 12) {
-            my $c = start(shift @left);
+            my $q = shift @left;
+            event($q->{event}), next if $q->{event};
+
+            my $c = start($q);
             push @open, $c if $c;
         }
+
+        resume();
 
         my %wanted = map { $_->{socket} => $_ } @open;
         my $read = IO::Select->new(map { $_->{socket} }
@@ -255,6 +295,7 @@ sub drive {
 
         for my $c (@open) {
             leave($c) if defined $c->{leaves} && $now >= $c->{leaves};
+            drip($c) if $c->{out} && $now >= $c->{drips};
             $c->{done} = 'late' if !$c->{done} && $now > $c->{until};
             push @problems, judge($c) if $c->{done};
         }
@@ -262,7 +303,42 @@ sub drive {
         @open = grep { !$_->{done} } @open;
     }
 
+    $_->() for values %resumed;
+    %resumed = ();
+
     return @problems;
+}
+
+
+# what happens beside the requests
+sub event {
+    my ($event) = @_;
+
+    $t->signal('HUP') if $event eq 'reload';
+    $t->signal('USR1') if $event eq 'reopen';
+
+    $redis->call('CLIENT', 'KILL', 'TYPE', 'normal') if $event eq 'redis_drop';
+
+    if ($event eq 'redis_pause') {
+        $redis->signal('STOP');
+        $resumed{redis} = sub { $redis->signal('CONT') };
+
+    } elsif ($event eq 'backend_pause') {
+        $backend->pause;
+        $resumed{backend} = sub { $backend->resume };
+    }
+
+    $resumes = time() + 0.4;
+    return;
+}
+
+
+sub resume {
+    return if !%resumed || time() < $resumes;
+
+    $_->() for values %resumed;
+    %resumed = ();
+    return;
 }
 
 
@@ -271,24 +347,39 @@ sub start {
     my $now = time();
 
     my $c = { request => $q, in => '', next => 0, until => $now + slow(15) };
-    $c->{leaves} = $now + $q->{delay} if $q->{how} !~ /^(?:wait|slow)$/;
+    $c->{leaves} = $now + $q->{delay}
+        if $q->{how} !~ /^(?:wait|slow|drip|thin)$/;
 
     if ($q->{port} eq 'h2') {
-        $c->{h2} = eval { Harness::H2->new(port => $t->port('h2')) }
-            or return;
+        my $window = $q->{how} eq 'thin' ? 200 : undef;
+        $c->{h2} = eval { Harness::H2->new(port => $t->port('h2'),
+                                           window => $window) } or return;
         $c->{socket} = $c->{h2}{socket};
         $c->{ids} = [ map { $c->{h2}->request(@$_) } @{ $q->{streams} } ];
 
     } else {
         $c->{socket} = IO::Socket::INET->new(
-            PeerAddr => '127.0.0.1', PeerPort => $t->port('h1'),
+            PeerAddr => '127.0.0.1', PeerPort => $t->port($q->{port}),
         ) or return;
 
-        syswrite $c->{socket}, $q->{raw};
+        $c->{out} = $q->{raw};
+        drip($c) if $q->{how} eq 'drip';
+        syswrite $c->{socket}, delete $c->{out} if $q->{how} ne 'drip';
     }
 
     $c->{socket}->blocking(0);
     return $c;
+}
+
+
+# a request in a dozen pieces
+sub drip {
+    my ($c) = @_;
+    my $n = 1 + int(length($c->{request}{raw}) / 12);
+
+    syswrite $c->{socket}, substr $c->{out}, 0, $n, '';
+    $c->{drips} = time() + 0.015;
+    return;
 }
 
 
@@ -311,6 +402,7 @@ sub feed {
         $c->{h2}{in} .= $bytes;
         $c->{socket}->blocking(1);
         $c->{h2}->frames;
+        widen($c) if $c->{request}{how} eq 'thin';
         $c->{socket}->blocking(0);
 
         $c->{done} = 'answered'
@@ -318,6 +410,19 @@ sub feed {
                 map { $c->{h2}{streams}{$_} } @{ $c->{ids} };
     }
 
+    return;
+}
+
+
+# the windows of HTTP/2 by a little, and wide after a while
+sub widen {
+    my ($c) = @_;
+    my $n = length $c->{in} < 9000 ? 150 : 0x3fff0000;
+
+    $c->{h2}->widen($_, $n) for grep { !$c->{h2}{streams}{$_}{wide} }
+        @{ $c->{ids} };
+    $c->{h2}{streams}{$_}{wide} = $n > 150 for @{ $c->{ids} };
+    $c->{next} = time() + 0.01;
     return;
 }
 
@@ -419,8 +524,8 @@ sub keep {
     print $out $json->encode({ conf => $conf, requests => $requests });
     close $out;
     diag("kept as $found/$name.json:\n$conf\n",
-         map { substr($_->{raw} || "h2 $_->{streams}[0][1]", 0, 400) . "\n" }
-             @$requests);
+         map { substr($_->{raw} || $_->{event} || "h2 $_->{streams}[0][1]",
+                      0, 400) . "\n" } @$requests);
     return;
 }
 

@@ -8,6 +8,8 @@ package Harness::H2;
 #     my $s = $h->wait($id, 5);          # { status, body, ended, reset, time,
 #                                        #   heads: 2 with trailers }
 #     $h->rst($id);                      # RST_STREAM, CANCEL
+#     $h->widen($id, 100);               # WINDOW_UPDATE; window => 200 in new
+#                                        # gives streams that window
 #     $h->close; $h->reset;              # FIN; RST
 #
 # Of the response's headers the status is all that is read: the rest may be
@@ -35,9 +37,10 @@ sub new {
         PeerAddr => '127.0.0.1', PeerPort => $o{port}, Timeout => 10,
     ) or die "no connection to port $o{port}: $!\n";
 
-    # a window that no test fills, of streams and of the connection
+    # windows that no test fills, of streams and of the connection
     $self->write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-                 . frame(4, 0, 0, pack('nN', 4, 0x7fffffff))
+                 . frame(4, 0, 0, pack('nN', 4, $o{window}
+                                                      || 0x7fffffff))
                  . frame(8, 0, 0, pack('N', 0x7fff0000 - 65535)));
     return $self;
 }
@@ -100,6 +103,12 @@ sub request {
 sub rst {
     my ($self, $id) = @_;
     return $self->write(frame(3, 0, $id, pack 'N', 8));
+}
+
+
+sub widen {
+    my ($self, $id, $n) = @_;
+    return $self->write(frame(8, 0, $id, pack 'N', $n));
 }
 
 

@@ -5,21 +5,15 @@ package Harness::Random;
 #
 #     srand $seed;
 #     my $conf = Harness::Random::conf(%options);   text with placeholders
-#     my @requests = Harness::Random::requests(60);
+#     my @requests = Harness::RandomRequests::requests(60);
 #
 # Each statement of the configuration has a line of its own, and a block its
 # last line, so that what "nginx -t" refuses can be taken out: without_line.
-#
-# A request is a hash: port ("h1" or "h2"), raw (the bytes; several requests
-# when pipelined), count (responses to be expected), how ("wait", "close",
-# "reset", "half", "slow"), delay (seconds before it is dropped), id.
 
 use strict;
 use warnings;
 
 my $locations = 10;
-
-my $id = 0;
 
 
 sub pick { return $_[ rand @_ ] }
@@ -31,7 +25,10 @@ sub chance { return rand() < $_[0] }
 my @paths = qw(ok ok ok ok list list deep plain slow late cut reset close hang
                gzip gzlie gzcut gzmore chunked none empty notmod r301 e404 e429
                e500 e503 big bad fresh fresh fresh stale swr private cookie
-               vary star tags accel accelbad range hints long);
+               vary star tags accel accelbad range hints long ssi ssi tricks
+               drip v10 items sse);
+
+sub paths { return @paths }
 
 
 # the scripted backend's table
@@ -92,6 +89,25 @@ sub backend {
         '/hints/'    => { raw => "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n"
                           . "\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
                           . "Content-Type: application/json\r\n\r\n{}" },
+        '/ssi/'      => { type => 'text/html', body =>
+                          '<!--# include virtual="/l3?x=1" -->'
+                          . '<!--# include virtual="/p/slow/x" set="v" -->'
+                          . '<!--# echo var="v" --><!--# block name="b" -->c'
+                          . '<!--# endblock --><!--# include wait="yes" '
+                          . 'virtual="/p/none/x" stub="b" -->'
+                          . '<!--# include virtual="/g0/v1/items/1" -->' },
+        '/tricks/'   => { @json, headers => [ 'X-Accel-Expires', 1,
+                              'X-Accel-Buffering', 'no', 'X-Accel-Charset',
+                              'koi8-r', 'X-Accel-Limit-Rate', 9000,
+                              'Cache-Control', 'max-age=1', 'Cache-Control',
+                              'stale-if-error=3' ] },
+        '/drip/'     => { @json, drip => 0.004, chunked => 1 },
+        '/v10/'      => { @json, version => '1.0', length => undef },
+        '/items/'    => { body => '{"items":[{"id":1,"t":"Item"},{"id":2,'
+                          . '"t":"Thing"},{"t":5}],"errors":[{"message":"m"'
+                          . '}],"id":"3","t":"Thing","a":[]}' },
+        '/sse/'      => { type => 'text/event-stream', body => "data: a\n\n",
+                          repeat => 50, body_delay => 0.05 },
         '/long/'     => { @json, headers => [ 'X-Long' => 'y' x 9000 ] },
         '*'          => { status => 404 },
     );
@@ -125,6 +141,10 @@ sub backend_url {
 sub part_uri {
     my $uri = '/' . (chance(0.7) ? 'p/' . pick(@paths) : target());
 
+    return '/g' . int(rand 3) . '/v1' . pick('/items/$arg_id', '/items?n=3',
+        '/watch?n=3', '/items/none', '/echo/a?wait_ms=100', '/sum')
+        if chance(0.08);
+
     $uri .= '/' . pick('x', '$arg_a', '${empty}', '$arg_id');
     $uri .= '?' . pick('a=$arg_a', '$args', 'b=1&c=$http_x_a', 'd=${p0.id}')
         if chance(0.4);
@@ -136,7 +156,8 @@ sub part {
     my ($n) = @_;
     my @out = "backend p$n '" . part_uri() . "' {";
     my @with = (
-        'required;', q(default '{"d":1}';), 'hidden;', 'merge;', "as k$n;",
+        'required;', q(default '{"d":1}';), 'hidden;', 'as list;',
+        'merge;', "as k$n;",
         'timeout ' . pick(qw(50ms 200ms 1s)) . ';', 'retry 2;',
         'accept ' . pick('2xx', '404', '2xx 5xx', '206 304') . ';',
         'encoding string;', 'method ' . pick(qw(POST HEAD PUT DELETE)) . ';',
@@ -147,7 +168,8 @@ sub part {
         'each p0.list;', 'each p1;', 'into it;', 'target list;', 'limit 2;',
         'allow id a.b;', 'deny a.b;', 'rename a z;', 'move a.b q.r;',
         'set s.t 5;', 'encoded_slash on;', 'fail_on error errors;',
-        'hedge 20ms max=50%;',
+        'hedge 20ms max=50%;', 'hedge 1ms;', 'retry 1;', 'body request;',
+        'limit list $arg_a 3;', 'set s $arg_a;', 'accept 1xx 3xx 4xx;',
     );
 
     push @out, pick(@with) while chance(0.6);
@@ -159,7 +181,7 @@ sub aggregate {
     my @out = 'aggregate {';
     my @with = (
         'timeout ' . pick(qw(100ms 400ms 2s)) . ';',
-        'concurrency ' . pick(1, 2, 8) . ';',
+        'concurrency ' . pick(1, 2, 8) . ';', 'forward Cookie X-A;',
         'max_subrequests ' . pick(1, 3, 20) . ';',
         'max_body_size ' . pick(10, '1k', '1m') . ';',
         'max_response_size ' . pick(20, '2k', '1m') . ';',
@@ -189,6 +211,12 @@ sub handler {
         'aggregate_metrics_status include=/' . target() . ';',
         'aggregate_metrics_status;', 'aggregate_balance_status;',
         'aggregate_status;', 'aggregate_split_status;',
+        'aggregate_status include=/' . target() . ' include=/g0/v1/items/1;',
+        'aggregate_metrics_status mz include=/p/' . pick(@paths) . '/m;',
+        'fastcgi_pass 127.0.0.1:%%PORT_b%%;', 'uwsgi_pass up;',
+        'scgi_pass 127.0.0.1:%%PORT_b%%;', 'memcached_pass up;',
+        "dav_methods PUT DELETE MKCOL;\nroot %%TESTDIR%%/dav;", 'mp4;', 'flv;',
+        'random_index on;', 'grpc_pass grpc;', 'gzip_static always;',
     );
 }
 
@@ -200,6 +228,9 @@ sub grpc {
 
     push @out, general() while chance(0.4);
     push @out, if_block('location') if chance(0.2);
+    push @out, limit_except() if chance(0.1);
+    push @out, location("$prefix/v1/" . pick(qw(items/ watch echo)), 1)
+        if chance(0.1);
     push @out, pick(
         "aggregate_grpc t.v1.Items strip=$prefix;",
         "aggregate_grpc t.v1.Items strip=$prefix;",
@@ -229,13 +260,13 @@ sub grpc_setting {
             'always_print_primitive_fields preserve_proto_field_names') . ';',
         'aggregate_grpc_ignore_unknown ' . pick('on', 'off', 'a rid') . ';',
         'aggregate_grpc_stream ' . pick('auto', 'array', 'ndjson', 'sse',
-            'sse ping=50ms', 'ping=0') . ';',
+            'sse ping=50ms', 'ping=0', 'ndjson ping=20ms') . ';',
         'aggregate_grpc_errors ' . pick('problem', 'status') . ';',
         'aggregate_grpc_timeout ' . pick(qw(0 30ms 300ms)) . ';',
         'aggregate_grpc_max_message ' . pick(qw(10 100 4m)) . ';',
         'aggregate_grpc_max_response ' . pick(qw(10 1k 8m)) . ';',
         'aggregate_grpc_websocket ' . pick('off', 'on', 'on ping=50ms',
-            'on max_frame=1k origin=localhost') . ';',
+            'on max_frame=1k origin=localhost', 'on ping=20ms') . ';',
     );
 }
 
@@ -250,6 +281,9 @@ sub graphql {
         'status draft;', 'mask_errors on;', 'persisted apq;', 'batching 3;',
         'ide on;', 'plan_cache 64k;', 'max_depth 3;', 'max_tokens 50;',
         'methods GET POST HEAD;', 'forward none;', 'max_aliases 1;',
+        'ide ' . variable() . ';', 'mask_errors ' . variable() . ';',
+        'forward X-A Cookie;', 'status compatible;', 'plan_cache 0;',
+        'methods PUT POST;',
         'max_root_fields 2;', 'max_selections 3;',
         'documents %%TESTDIR%%/documents.json' . pick('', ' only') . ';',
     );
@@ -267,7 +301,25 @@ type In { b: String }
 type Item { id: ID! name: String @json(path: "a.b") a: In
   again: Item @rest(get: "/p/list/x?ids=${keys}", batch: {key: "id", by: "id"})
   list: [Item] @rest(get: "/p/list/${parent.id}") }
+type Thing { a: Any t: String }
+union Some @discriminate(by: "t", map: [{value: "Item", type: "Item"},
+  {value: "Thing", type: "Thing"}]) = Item | Thing
+type Number { n: Int }
+type Call { id: ID price_cents: String }
 type Query {
+  any: [Some] @rest(get: "/p/items/x", select: "items", limit: "2")
+  guarded: Any @allow(if: "$http_x_a") @rest(get: "/p/ok/x",
+    headers: [{name: "X-A", value: "$arg_a"}, {name: "Accept", value: ""}])
+  some(first: Int = 1): [Item] @rest(get: "/p/items/x?n=${args.first}",
+    select: "items", limit: "$arg_a 2", passHeaders: ["ETag", "X-A"])
+  call(id: ID): Call @rest(get: "/g0/v1/items/${args.id}",
+    nullOn: ["404", "501"], error: {message: "title", code: "status"})
+  watch: [Number] @rest(get: "/g1/v1/watch?n=3", timeout: "300ms", retry: "2")
+  gzip: Item @rest(get: "/p/gzcut/x", error: {message: "errors"})
+  late: Any @rest(get: "/p/late/x") text: String @rest(get: "/p/plain/x",
+    encoding: "string")
+  self(q: String): Any @rest(post: "/l2/${args.q}", accept: "2xx 4xx",
+    body: "{\"query\":${args.q}}")
   ok(id: ID = 1): Item @rest(get: "/p/ok/${args.id}")
   list: [Item!]! @rest(get: "/p/list/x")
   bad: Item @rest(get: "/p/bad/x", default: "null")
@@ -278,26 +330,6 @@ type Query {
 }
 type Mutation { put(a: Any): Item @rest(post: "/p/ok/x", body: "${args.a}") }
 EOS
-}
-
-
-sub operation {
-    my @fields = ('ok { id name }', 'list { id again { id name } }',
-                  'bad { id }', 'slow { id a { b } }', 'cut', 'hang',
-                  'e503(q: "x") { id }',
-                  'a: ok(id: $v) { id list { id list { id } } }', '__typename',
-                  'loc(n: "x")', '__schema { types { name } }', 'nosuch',
-                  'ok { ...F }', 'l2: list { again { again { id } } }');
-    my $selection = join ' ', map { pick(@fields) } 0 .. rand 5;
-    my $query = pick('query($v: ID) ', 'query($v: ID = 3) ', '', 'query Q ')
-        . '{ ' . $selection . ' }' . pick('', '', ' fragment F on Item { id }',
-                                          ' {', "\x01");
-
-    $query = 'mutation { put(a: {b: 1}) { id } two: put(a: null) { id } }'
-        if chance(0.1);
-    $query =~ s/"/\\"/g;
-    return sprintf '{"query":"%s","variables":%s}', $query,
-        pick('{}', 'null', '{"v":1}', '{"v":"../x"}', '{"v":[1]}', '5');
 }
 
 
@@ -329,7 +361,14 @@ sub proxy {
         'proxy_pass_request_body off;', 'proxy_pass_request_headers off;',
         'proxy_store on;', 'proxy_force_ranges on;', 'slice 100;',
         'proxy_set_header Range $slice_range;', 'proxy_socket_keepalive on;',
-        'proxy_ignore_headers X-Accel-Redirect;',
+        'proxy_ignore_headers X-Accel-Redirect;', 'proxy_cache_revalidate on;',
+        'proxy_next_upstream_tries 1;', 'proxy_cache_methods POST GET;',
+        'proxy_cache_bypass $arg_a;', 'proxy_no_cache $http_x_a;',
+        'proxy_cache_min_uses 2;', 'proxy_cache_max_range_offset 5;',
+        'proxy_cache_convert_head off;', 'proxy_read_timeout 100ms;',
+        'proxy_redirect / /l1/;', 'proxy_cookie_path / /x;',
+        'proxy_busy_buffers_size 4k;', 'proxy_set_header Connection "";',
+        'proxy_set_body ' . text() . ';', 'proxy_cache_key ' . text() . ';',
     ) while chance(0.4);
 
     return @out;
@@ -339,8 +378,8 @@ sub proxy {
 # directives for http, server, location and "if in location" alike: nginx -t
 # says where they may stand
 sub general {
+    return ours() if chance(0.35);
     return pick(
-        ours(), ours(), ours(),
         'add_header X-C ' . text() . pick('', ' always') . ';',
         'expires 1s;', 'etag off;', 'gzip on;', 'gunzip on;',
         'gzip_types *;', 'gzip_min_length 1;', 'gzip_proxied any;',
@@ -386,12 +425,34 @@ sub general {
         'rewrite ^/l(\d)/r /l0?$1 ' . pick(qw(last break)) . ';',
         'rewrite ^/l1/(.*)$ /p/ok/$1 ' . pick(qw(last break permanent)) . ';',
         'real_ip_header X-A;', 'set_real_ip_from 127.0.0.1;',
-        'index a.json;', 'autoindex on;',
+        'index a.json;', 'autoindex on;', 'gzip_static on;',
+        "auth_basic x;\nauth_basic_user_file %%TESTDIR%%/users;",
+        'auth_delay 100ms;', 'limit_req_dry_run on;', 'limit_rate $arg_a;',
+        'limit_conn_dry_run on;', 'keepalive_disable none;', 'internal;',
+        'sub_filter_last_modified on;', 'ssi_silent_errors on;',
+        'ssi_last_modified on;', 'proxy_limit_rate 20k;',
+        'gzip_buffers 2 1k;', 'gunzip_buffers 1 1k;', 'gzip_vary on;',
+        'gzip_comp_level 1;', 'gzip_http_version 1.0;',
+        'charset_types *;', 'source_charset utf-8;', 'disable_symlinks on;',
+        'fastcgi_read_timeout 100ms;', 'memcached_gzip_flag 2;',
+        'set $memcached_key a;', 'log_not_found off;', 'read_ahead 1k;',
+        'sendfile_max_chunk 1k;', 'directio_alignment 4k;',
+        'error_page 495 400 414 431 /l0;',
+        'error_page 401 = /l1;', 'error_page 500 501 502 504 =200 /g0/v1'
+            . pick('/items/1', '/watch?n=2', '/x') . ';',
+        'send_lowat 100;', 'tcp_nodelay off;',
+        'subrequest_output_buffer_size 1k;',
+        'http2_max_concurrent_streams 2;', 'http2_chunk_size 100;',
+        'http2_body_preread_size 0;', 'http2_max_requests 5;',
+        'uninitialized_variable_warn off;', 'proxy_temp_file_write_size 4k;',
+        'client_body_temp_path %%TESTDIR%%/cb 1;',
+        'grpc_intercept_errors on;', 'grpc_read_timeout 200ms;',
     );
 }
 
 
 sub ours {
+    return grpc_setting() if chance(0.12);
     return pick(
         'aggregate_cache z;', 'aggregate_cache z;', 'aggregate_cache z;',
         'aggregate_cache z redis=' . pick(qw(r r r s c t)) . ';',
@@ -411,6 +472,9 @@ sub ours {
         'aggregate_cache_tags ' . pick('$upstream_http_surrogate_key',
             '$aggregate_tags', text()) . ';',
         'aggregate_cache_purge_lost stale after=1s;',
+        'aggregate_cache_purge_lost serve after=0;',
+        'aggregate_cache_stale ' . pick('off', 'updating 1s', 'error 1s')
+            . ';',
         'aggregate_apply ' . pick('s1', 's2', 'off', '$map', 's1 vary=X-A',
             '$arg_a empty=off', 's1 types=text/plain strict') . ';',
         'aggregate_shape_buffer ' . pick(1, '1k', '8m') . ';',
@@ -420,7 +484,11 @@ sub ours {
         'aggregate_trace ' . pick('50%', '$arg_a', 'off') . ';',
         'aggregate_trace_keep error slow=100ms;',
         'aggregate_trace_context ' . pick(qw(inject extract ignore)) . ';',
-        'aggregate_trace_attr x.y ' . text() . ';',
+        'aggregate_trace_attr x.y ' . text() . pick('', ' span=client',
+            ' span=server', ' span=aggregate') . ';',
+        'aggregate_trace_context propagate;', 'aggregate_trace_keep off;',
+        'aggregate_trace ' . pick('on', '10%', '$arg_a') . ' parent=' .
+            pick(qw(follow ignore)) . ';', 'aggregate_trace_redact *;',
         'aggregate_trace_propagators b3 tracecontext b3multi;',
         'aggregate_log_level ' . pick(qw(warn info)) . ';',
         'aggregate_expose off;',
@@ -434,7 +502,6 @@ sub ours {
         'breaker off;', "breaker_fallback 200 application/json '{\"f\":1}';",
         'breaker_fallback 503;', 'breaker_fallback @named;',
         'breaker_fallback @agg;', 'breaker_log_level info;',
-        grpc_setting(),
     );
 }
 
@@ -466,12 +533,7 @@ sub location {
     push @out, general() while chance(0.65);
     push @out, if_block('location') if chance(0.3);
 
-    if (chance(0.15)) {
-        push @out, 'limit_except ' . pick('GET', 'POST', 'GET POST') . ' {';
-        push @out, pick('deny all;', 'allow all;', 'proxy_pass '
-            . 'http://127.0.0.1:%%PORT_b%%;', 'limit_rate 9k;', ours());
-        push @out, '}';
-    }
+    push @out, limit_except() if chance(0.15);
 
     if ($depth == 0 && $name =~ m{^/(l\d)$} && chance(0.3)) {
         push @out, location(pick("/$1/n", "= /$1/x", "~ ^/$1/r"), 1);
@@ -484,11 +546,18 @@ sub location {
 }
 
 
+sub limit_except {
+    return 'limit_except ' . pick('GET', 'POST', 'GET POST') . ' {',
+        pick('deny all;', 'allow all;', 'limit_rate 9k;', ours(),
+             'proxy_pass http://127.0.0.1:%%PORT_b%%;'), '}';
+}
+
+
 sub conf {
-    my (%o) = @_;
     my @out = (
         '%%GLOBALS%%', 'worker_processes ' . pick(1, 1, 2) . ';',
-        'events {', 'worker_connections 256;',
+        pick('', '', 'worker_shutdown_timeout 500ms;'), 'events {',
+        'worker_connections ' . pick((256) x 15, 20, 24, 30) . ';',
         pick('', 'multi_accept on;', 'accept_mutex on;'), '}', 'http {',
         '%%HTTP%%',
         'proxy_cache_path %%TESTDIR%%/pc keys_zone=pc:1m;',
@@ -496,12 +565,16 @@ sub conf {
         'lingering_time 1s;', 'proxy_read_timeout 700ms;',
         'proxy_connect_timeout 500ms;',
         'proxy_send_timeout 700ms;', 'resolver_timeout 500ms;',
+        (map { "${_}_read_timeout 700ms;" }
+            qw(fastcgi uwsgi scgi memcached grpc)),
         'limit_req_zone $binary_remote_addr zone=lr:1m rate=200r/s;',
         'limit_conn_zone $binary_remote_addr zone=lc:1m;',
         'aggregate_cache_zone z 2m;',
         'aggregate_cache_zone tiny 256k max_object=2k;',
-        'breaker_zone bz 256k;', 'aggregate_metrics_zone mz 1m;',
-        'aggregate_graphql_zone apq 256k;',
+        'breaker_zone bz ' . pick('256k', '32k') . ';',
+        'aggregate_metrics_zone mz ' . pick('1m', '1m series=20',
+            '256k buckets=0.01,1') . ';',
+        'aggregate_graphql_zone apq ' . pick('256k', '32k') . ';',
         'aggregate_trace_exporter {',
         'endpoint http://127.0.0.1:%%PORT_b%%/'
             . pick(qw(ok e429 e503 hang reset cut)) . '/v1/traces;',
@@ -527,7 +600,7 @@ sub conf {
         'aggregate_redis t {', 'server 127.0.0.1:%%PORT_redis%%;', 'tls on;',
         tls_setting(), redis_login(''), redis_setting(), 'timeout 100ms;', '}',
         'aggregate_shape s1 {', 'allow id a.b list;', 'limit list 1;', '}',
-        'aggregate_shape s2 {', 'deny id;', 'rename a zz;', 'set n.o 1;', '}',
+        'aggregate_shape s2 {', 'set x 1;', shape(), '}',
         'map $arg_a $map {', 'default s1;', "'' s2;", 'x off;', 'y bad;', '}',
         'map $uri $empty {', "default '';", '}',
         'upstream up {', 'server 127.0.0.1:%%PORT_b%%;',
@@ -537,13 +610,17 @@ sub conf {
              "aggregate_balance peak_ewma;\naggregate_balance_local ::1 "
              . '127.0.0.0/8;',
              'aggregate_balance peak_ewma decay=1s penalty=10ms '
-             . 'failures=error,http_404;'), '}',
+             . 'failures=error,http_404;', 'random two least_conn;',
+             'hash $uri consistent;'), '}',
         'upstream grpc {', 'server 127.0.0.1:%%PORT_grpc%%;',
-        pick('', 'keepalive 2;'), '}',
+        some('server 127.0.0.1:%%PORT_dead%% max_fails=0;', 'keepalive 2;',
+             'server 127.0.0.1:%%PORT_b%% backup;',
+             'aggregate_balance peak_ewma;', 'zone g 64k;'), '}',
     );
 
-    push @out, general() while chance(0.5);
-    push @out, server('%%PORT_h1%%', pick('', ' sndbuf=16k'));
+    push @out, general() while chance(0.65);
+    push @out, server('%%PORT_h1%%', pick('', ' sndbuf=16k', ' rcvbuf=1k'),
+                      'listen 127.0.0.1:%%PORT_pp%% proxy_protocol;');
     push @out, server('%%PORT_h2%%', ' http2');
     push @out, '}';
 
@@ -567,6 +644,15 @@ sub exporter {
     return some('protocol json;', 'service s;', 'resource a b;',
                 'header X-A b;', 'batch 2;', 'queue 64k;', 'timeout 200ms;',
                 'gzip on;', 'spans 3;');
+}
+
+
+sub shape {
+    return some('target ' . pick('list', 'a', 'items') . ';', 'deny id;',
+                'move a.b ' . pick('c.d.e', 'id') . ';', 'rename a zz;',
+                'set n.o ' . pick('$arg_a', '{"p":[1]}', '$empty') . ';',
+                'limit ' . pick('list $arg_a 2', 'list 1', '0') . ';',
+                'allow a.* list.id;', "deny '\"a\".b' list;");
 }
 
 
@@ -628,8 +714,8 @@ sub without_post_action {
 
 
 sub server {
-    my ($port, $with) = @_;
-    my @out = ('server {', "listen 127.0.0.1:$port$with;",
+    my ($port, $with, @more) = @_;
+    my @out = ('server {', "listen 127.0.0.1:$port$with;", @more,
                'server_name localhost;', "set \$set '';");
 
     push @out, general() while chance(0.6);
@@ -693,187 +779,6 @@ sub without_line {
 
     splice @lines, $n - 1, $last - $n + 2;
     return join "\n", @lines, '';
-}
-
-
-# requests
-
-my @names = (
-    [ 'X-A' => 'a', 'b', '', 'x y', "\x80" ], [ Cookie => 'a=b', 'a=b; c=d' ],
-    [ Authorization => 'Basic eDp5' ], [ Range => 'bytes=0-3', 'bytes=5-',
-      'bytes=0-0,2-3', 'items=0-1', 'bytes=9999-' ],
-    [ 'If-None-Match' => '"e"', '*', 'W/"e"' ], [ 'If-Match' => '*', '"q"' ],
-    [ 'If-Modified-Since' => 'Sat, 28 Nov 2037 00:00:00 GMT', 'x' ],
-    [ 'If-Range' => '"e"' ], [ 'Cache-Control' => 'no-cache', 'no-store',
-      'only-if-cached', 'max-age=0' ], [ 'Accept-Encoding' => 'gzip', '*' ],
-    [ Connection => 'close', 'X-A', 'keep-alive', 'upgrade' ],
-    [ Upgrade => 'websocket', 'h2c' ], [ Expect => '100-continue', 'x' ],
-    [ Accept => 'text/html', 'application/json', '*/*;q=0' ],
-    [ Origin => 'http://localhost', 'http://evil' ],
-    [ 'Sec-Fetch-Site' => 'cross-site' ], [ 'X-Forwarded-Host' => 'evil' ],
-    [ 'Content-Type' => 'application/json', 'text/plain' ],
-    [ TE => 'trailers' ], [ 'Transfer-Encoding' => 'identity', 'gzip' ],
-    [ 'traceparent' => '00-' . ('a' x 32) . '-' . ('b' x 16) . '-01', '00' ],
-);
-
-
-my @calls = ('/items/1', '/items/none', '/items?n=3', '/items/a:cancel',
-             '/fail?code=14', '/fail?code=5&header_first=true', '/items',
-             '/fail?code=13&message_first=true', '/watch?n=3&every_ms=20',
-             '/watch?n=50&every_ms=20&size=900', '/watch?n=2&fail_after=1',
-             '/sum', '/chat', '/pages/1', '/download?n=3&size=2000',
-             '/upload', '/echo/a/b', '/echo', '/parts/a/1', '/nosuch',
-             '/echo/x?wait_ms=100', '/items/1?part.n=x');
-
-sub uri {
-    my $path = '/' . target();
-
-    $path = '/p/' . pick(@paths) . '/x' if chance(0.07);
-    $path .= pick('/x', '/n', '/r', '/n/y', '/%2e%2e/l1', '//a', '/a%00b',
-                  '/%zz', ';a', '/.') if chance(0.35);
-    $path = pick('/stub', '/', '/none', '/L3/a') if chance(0.04);
-    $path = '/g' . int(rand 3) . '/v1' . pick(@calls) if chance(0.1);
-
-    $id++;
-    $path .= ($path =~ /\?/ ? '&' : '?') . "rid=$id";
-    return $path . pick('', '', '&a=1', '&a=x', '&a=y',
-        '&a=0', '&id=..%2f', '&a=%0d%0aX:1', '&tag=a', '&uri=/l1&all=1',
-        '&zone=bz&key=k&action=open', '&a=' . ('z' x 3000));
-}
-
-
-# a frame of a client, masked by zeros or not at all
-sub websocket_frame {
-    my $text = pick('{}', '{"n":1}', '{"id":"a"}', '', '{"n":', 'x' x 110);
-    my $first = pick(0x81, 0x81, 0x81, 0x01, 0x80, 0x88, 0x89, 0x8a, 0x82,
-                     0xc1, 0x83);
-    my $mask = chance(0.95);
-
-    return pack 'CC a* a*', $first, length($text) | ($mask ? 0x80 : 0),
-        $mask ? "\0\0\0\0" : '', $text;
-}
-
-
-# one HTTP/1 request; gives its bytes and whether it is well-formed
-sub http1 {
-    my ($last) = @_;
-    my $method = pick(('GET') x 8, 'HEAD', 'POST', 'POST', 'PUT', 'DELETE',
-                      'OPTIONS', 'PATCH', 'PURGE', 'TRACE');
-    my $uri = uri();
-
-    return ("GET $uri\r\n", 0) if $last && chance(0.02);
-
-    my $version = pick(('1.1') x 8, '1.0');
-    my $raw = "$method $uri HTTP/$version\r\n";
-    my $good = $uri !~ /%zz|%00|z{99}/ && $method ne 'TRACE';
-
-    if (chance(0.95)) {
-        $raw .= 'Host: ' . pick(('localhost') x 9, 'other:80') . "\r\n";
-    } else {
-        $good &&= $version eq '1.0';
-    }
-
-    while (chance(0.5)) {
-        my ($name, @values) = @{ pick(@names) };
-        $raw .= "$name: " . pick(@values) . "\r\n";
-        $good = 0 if $name =~ /^(?:Transfer-Encoding|Upgrade|Connection
-                                   |Expect)$/x;
-    }
-
-    if ($uri =~ m{^/g} && chance(0.2)) {
-        $raw .= "Upgrade: websocket\r\nConnection: Upgrade\r\n"
-            . "Sec-WebSocket-Version: 13\r\n"
-            . "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-            . join '', map { websocket_frame() } 0 .. rand 4;
-        return ($raw, 0, $method);
-    }
-
-    $raw .= "Connection: close\r\n" if $last;
-
-    if ($method =~ /^P/ || chance(0.05)) {
-        my $body = pick('', '{}', '{"a":1}', 'x' x 2000, operation(),
-                        operation(), operation(), '[' . operation() . ']',
-                        '{"a":"' . ('y' x 20000) . '"}');
-
-        $raw .= "Content-Type: application/json\r\n"
-            if $body =~ /"query"/ && $raw !~ /Content-Type/;
-
-        if (chance(0.3) && $version eq '1.1') {
-            $raw .= "Transfer-Encoding: chunked\r\n\r\n";
-            $raw .= sprintf("%x\r\n%s\r\n", length $body, $body) if $body;
-            $raw .= chance(0.95) ? "0\r\n\r\n" : "zz\r\n";
-            $good = 0;
-        } elsif (chance(0.05)) {
-            $raw .= "Content-Length: 999999\r\n\r\n$body";
-            $good = 0;
-        } else {
-            $raw .= 'Content-Length: ' . length($body) . "\r\n\r\n$body";
-        }
-    } else {
-        $raw .= "\r\n";
-    }
-
-    return ($raw, $good, $method);
-}
-
-
-sub requests {
-    my ($n) = @_;
-    my @out;
-
-    while (@out < $n) {
-        push @out, chance(0.12) ? http2() : one();
-    }
-
-    return @out;
-}
-
-
-sub one {
-    my ($raw, $good, @methods) = ('', 1);
-    my $many = chance(0.2) ? 1 + int rand 4 : 1;
-
-    for my $i (1 .. $many) {
-        my ($bytes, $fine, $method) = http1($i == $many);
-        $raw .= $bytes;
-        $good &&= $fine;
-        push @methods, $method || 'GET';
-    }
-
-    my $how = pick(('wait') x 8, 'close', 'reset', 'half', 'slow');
-
-    # a WebSocket has no end of its own
-    $how = pick('close', 'reset') if $raw =~ /^Sec-WebSocket-Key/m;
-
-    return {
-        port => 'h1', raw => $raw, good => $good, how => $how, id => $id,
-        methods => \@methods, delay => pick(0, 0.01, 0.05, 0.2, 0.5),
-    };
-}
-
-
-sub http2 {
-    my @streams;
-
-    for (0 .. int rand 4) {
-        my @headers;
-
-        while (chance(0.4)) {
-            my ($name, @values) = @{ pick(@names) };
-            next if $name =~ /^(?:Connection|Transfer-Encoding|Upgrade)$/;
-            push @headers, lc $name, pick(@values);
-        }
-
-        push @streams, [ pick(qw(GET GET GET HEAD POST DELETE)), uri(),
-                         headers => \@headers,
-                         chance(0.2) ? (body => pick('{}', 'x' x 9000)) : () ];
-    }
-
-    return {
-        port => 'h2', streams => \@streams, id => $id,
-        how => pick('wait', 'wait', 'close', 'reset', 'rst'),
-        delay => pick(0, 0.01, 0.1, 0.4),
-    };
 }
 
 

@@ -346,13 +346,6 @@ agg_cache_initial_age(const agg_cache_response_t *resp)
 }
 
 
-int64_t
-agg_cache_age(const agg_cache_freshness_t *fresh, int64_t now)
-{
-    return now > fresh->origin ? now - fresh->origin : 0;
-}
-
-
 const char *
 agg_cache_reason_name(agg_cache_reason_e reason)
 {

@@ -127,7 +127,11 @@ agg_cache_reason_e agg_cache_check_storable(const agg_cache_response_t *resp,
 const char *agg_cache_reason_name(agg_cache_reason_e reason);
 
 /* current age, never negative */
-int64_t agg_cache_age(const agg_cache_freshness_t *fresh, int64_t now);
+static inline int64_t
+agg_cache_age(const agg_cache_freshness_t *fresh, int64_t now)
+{
+    return now > fresh->origin ? now - fresh->origin : 0;
+}
 
 
 #pragma GCC visibility pop

@@ -396,9 +396,26 @@ ngx_int_t ngx_http_aggregate_cache_zone_read(
 ngx_int_t ngx_http_aggregate_cache_zone_write(
     ngx_http_aggregate_cache_zone_t *zone, const u_char *digest,
     ngx_str_t *head, ngx_chain_t *body, size_t size, uint64_t checked);
-uint32_t ngx_http_aggregate_cache_steady_time(void);
-uint32_t ngx_http_aggregate_cache_steady_since(int64_t age);
 int64_t ngx_http_aggregate_cache_local_time(void);
+
+
+/* the monotonic clock, and its time some milliseconds ago */
+
+static ngx_inline uint32_t
+ngx_http_aggregate_cache_steady_time(void)
+{
+    return (uint32_t) ((uint64_t) ngx_current_msec * AGG_CACHE_ENTRY_STEADY
+                       / 1000);
+}
+
+
+static ngx_inline uint32_t
+ngx_http_aggregate_cache_steady_since(int64_t age)
+{
+    return ngx_http_aggregate_cache_steady_time()
+           - (uint32_t) ((age * AGG_CACHE_ENTRY_STEADY + 999) / 1000);
+}
+
 
 /* conf */
 

@@ -306,8 +306,6 @@ ngx_http_aggregate_cache_discard_output(ngx_http_request_t *r)
 void
 ngx_http_aggregate_cache_client_done(ngx_http_aggregate_cache_ctx_t *ctx)
 {
-    if (ctx->client.aborted) {
-        ctx->client.aborted = 0;
-        ngx_http_aggregate_cache_aborted--;
-    }
+    ctx->client.aborted = 0;
+    ngx_http_aggregate_cache_aborted--;
 }

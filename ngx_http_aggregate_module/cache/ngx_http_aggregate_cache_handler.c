@@ -474,7 +474,9 @@ ngx_http_aggregate_cache_cleanup(ngx_http_aggregate_cache_ctx_t *ctx)
 {
     ngx_http_aggregate_cache_cancel(ctx);
 
-    ngx_http_aggregate_cache_client_done(ctx);
+    if (ctx->client.aborted) {
+        ngx_http_aggregate_cache_client_done(ctx);
+    }
 
     /* the response was not completed: another request may fetch it */
 
@@ -490,7 +492,10 @@ static void
 ngx_http_aggregate_cache_cancel(ngx_http_aggregate_cache_ctx_t *ctx)
 {
     ngx_http_aggregate_cache_wait_cancel(ctx);
-    ngx_http_aggregate_cache_refetch_cancel(ctx);
+
+    if (ctx->refetch.event.posted) {
+        ngx_http_aggregate_cache_refetch_cancel(ctx);
+    }
 
     if (ctx->l2.op) {
         ngx_http_aggregate_redis_forget(ctx->l2.op);

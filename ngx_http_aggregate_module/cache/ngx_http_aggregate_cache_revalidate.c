@@ -294,7 +294,5 @@ ngx_http_aggregate_cache_refetch_reset(ngx_http_request_t *r,
 void
 ngx_http_aggregate_cache_refetch_cancel(ngx_http_aggregate_cache_ctx_t *ctx)
 {
-    if (ctx->refetch.event.posted) {
-        ngx_delete_posted_event((&ctx->refetch.event));
-    }
+    ngx_delete_posted_event((&ctx->refetch.event));
 }

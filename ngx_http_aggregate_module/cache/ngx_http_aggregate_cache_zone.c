@@ -355,24 +355,6 @@ ngx_http_aggregate_cache_zone_write(ngx_http_aggregate_cache_zone_t *zone,
 }
 
 
-/* the monotonic clock, and its time some milliseconds ago */
-
-uint32_t
-ngx_http_aggregate_cache_steady_time(void)
-{
-    return (uint32_t) ((uint64_t) ngx_current_msec * AGG_CACHE_ENTRY_STEADY
-                       / 1000);
-}
-
-
-uint32_t
-ngx_http_aggregate_cache_steady_since(int64_t age)
-{
-    return ngx_http_aggregate_cache_steady_time()
-           - (uint32_t) ((age * AGG_CACHE_ENTRY_STEADY + 999) / 1000);
-}
-
-
 /* milliseconds */
 
 int64_t

@@ -151,16 +151,15 @@ agg_header_equal(const u_char *name, const char *known, size_t len)
 }
 
 
-int
-agg_is_token(u_char c)
-{
-    static const u_char  marks[] = "!#$%&'*+-.^_`|~";
+/* letters, digits and !#$%&'*+-.^_`|~ */
 
-    if ((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z')
-        || (c >= 'a' && c <= 'z'))
-    {
-        return 1;
-    }
-
-    return c != '\0' && strchr((const char *) marks, c) != NULL;
-}
+const uint32_t  agg_token_characters[] = {
+    0x00000000,
+    0x03ff6cfa,        /* ?>=< ;:98 7654 3210  /.- ,+*) ('&% $#"! */
+    0xc7fffffe,        /* _^]\ [ZYX WVUT SRQP  ONML KJIH GFED CBA@ */
+    0x57ffffff,        /*  ~}| {zyx wvut srqp  onml kjih gfed cba` */
+    0x00000000,
+    0x00000000,
+    0x00000000,
+    0x00000000
+};

@@ -14,6 +14,7 @@
 
 #include <sys/types.h>
 #include <stddef.h>
+#include <stdint.h>
 
 
 #pragma GCC visibility push(hidden)
@@ -40,8 +41,15 @@
 /* the flags of a name, which may be in any case; 0: nothing special */
 unsigned agg_header_flags(const u_char *name, size_t len);
 
-/* is c a character of a token (RFC 9110, 5.6.2) */
-int agg_is_token(u_char c);
+/* a bit for each character of a token (RFC 9110, 5.6.2) */
+extern const uint32_t  agg_token_characters[];
+
+
+static inline int
+agg_is_token(u_char c)
+{
+    return (agg_token_characters[c >> 5] >> (c & 0x1f)) & 1;
+}
 
 
 #pragma GCC visibility pop

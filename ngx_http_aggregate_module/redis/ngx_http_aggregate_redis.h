@@ -456,7 +456,20 @@ ngx_http_aggregate_redis_node_t *ngx_http_aggregate_redis_get_node(
 /* failures and successes, counted for all workers */
 void ngx_http_aggregate_redis_mark_failed(
     ngx_http_aggregate_redis_node_t *node, const char *why);
-void ngx_http_aggregate_redis_mark_up(ngx_http_aggregate_redis_node_t *node);
+void ngx_http_aggregate_redis_recovered(
+    ngx_http_aggregate_redis_node_t *node);
+
+
+/* nothing is written to shared memory for each reply */
+
+static ngx_inline void
+ngx_http_aggregate_redis_mark_up(ngx_http_aggregate_redis_node_t *node)
+{
+    if (node->health->fails || node->health->down) {
+        ngx_http_aggregate_redis_recovered(node);
+    }
+}
+
 
 /* 0: the server is down, until a PING in the background is answered */
 ngx_uint_t ngx_http_aggregate_redis_is_available(

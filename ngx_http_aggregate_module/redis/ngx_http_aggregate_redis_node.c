@@ -369,15 +369,12 @@ ngx_http_aggregate_redis_mark_failed(ngx_http_aggregate_redis_node_t *node,
 
 
 void
-ngx_http_aggregate_redis_mark_up(ngx_http_aggregate_redis_node_t *node)
+ngx_http_aggregate_redis_recovered(ngx_http_aggregate_redis_node_t *node)
 {
     ngx_http_aggregate_redis_health_t  *health;
 
     health = node->health;
-
-    if (health->fails) {
-        health->fails = 0;
-    }
+    health->fails = 0;
 
     if (health->down && ngx_atomic_cmp_set(&health->down, 1, 0)) {
 

@@ -743,12 +743,21 @@ ngx_http_aggregate_complete(ngx_conf_t *cf,
         return NGX_ERROR;
     }
 
-    if (backend->shape == NULL) {
+    if (backend->shape
+        && ngx_http_aggregate_shape_complete(cf, backend->shape,
+                                             backend->referenced)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (backend->string || (backend->shape && backend->fail_on == NULL)) {
         return NGX_OK;
     }
 
-    return ngx_http_aggregate_shape_complete(cf, backend->shape,
-                                             backend->referenced);
+    backend->patterns = ngx_http_aggregate_patterns_create(cf);
+
+    return backend->patterns ? NGX_OK : NGX_ERROR;
 }
 
 

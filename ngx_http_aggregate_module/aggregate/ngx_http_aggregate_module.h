@@ -108,6 +108,7 @@ struct ngx_http_aggregate_backend_s {
 
     ngx_http_aggregate_shape_t      *shape;
     ngx_http_aggregate_shape_t      *default_shape; /* "into" of a default */
+    agg_patterns_t                  *patterns;      /* without a shape */
 
     ngx_uint_t                       intos;         /* parts put into it */
 

@@ -129,6 +129,7 @@ ngx_http_aggregate_part_fetch(ngx_http_aggregate_part_t *part,
     }
 
     fetch->shape = conf->shape;
+    fetch->patterns = conf->patterns;
     fetch->stage = !conf->referenced ? NGX_HTTP_AGGREGATE_SHAPE_WHOLE
                    : conf->host ? NGX_HTTP_AGGREGATE_SHAPE_HEAD
                                 : NGX_HTTP_AGGREGATE_SHAPE_SPLIT;

@@ -207,6 +207,8 @@ struct ngx_http_aggregate_fetch_s {
     ngx_http_aggregate_sink_e        sink;
     ngx_http_aggregate_stage_e       stage;     /* the shape's stage */
     ngx_http_aggregate_shape_t      *shape;     /* NULL: scanned only */
+    agg_patterns_t                  *patterns;  /* NULL: the bodies scanned only
+                                                   are not like each other */
     ngx_str_t                        missing;   /* JSON, "null" if empty: in
                                                    place of a target that is
                                                    not there */

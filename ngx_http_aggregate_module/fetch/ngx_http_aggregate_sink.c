@@ -106,6 +106,10 @@ ngx_http_aggregate_sink_shape(ngx_http_aggregate_try_t *t, off_t length)
 
     agg_shape_run_init(t->run, shape, &t->out, args);
 
+    if (shape == NULL && t->fetch->patterns && !t->error_body) {
+        agg_shape_run_expect(t->run, t->fetch->patterns);
+    }
+
     return NGX_HTTP_AGGREGATE_NO_REASON;
 }
 

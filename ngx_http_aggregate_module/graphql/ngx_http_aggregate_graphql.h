@@ -88,6 +88,7 @@ typedef struct {
     ngx_array_t                         *pass_headers;
     ngx_http_aggregate_shape_t          *shape;     /* select and limit, NULL:
                                                        none, or by variable */
+    agg_patterns_t                      *patterns;  /* if it is not used */
     ngx_uint_t                           method;
     ngx_str_t                            method_name;
 } ngx_http_aggregate_graphql_field_t;

@@ -103,6 +103,7 @@ ngx_http_aggregate_graphql_fetch(void *ctx, agg_gql_call_t *call)
     fetch->retry = binding->retry;
     fetch->sink = binding->string ? NGX_HTTP_AGGREGATE_SINK_STRING
                                   : NGX_HTTP_AGGREGATE_SINK_JSON;
+    fetch->patterns = field->patterns;
     fetch->error_body = (binding->error_message || binding->error_code);
 
     if (field->shape && call->state->node->alone) {

@@ -463,9 +463,17 @@ ngx_http_aggregate_graphql_field_shape(ngx_conf_t *cf,
     agg_error_t                  err;
     ngx_http_aggregate_shape_t  *sh;
 
+    if (binding->string) {
+        return NGX_OK;
+    }
+
+    field->patterns = ngx_http_aggregate_patterns_create(cf);
+    if (field->patterns == NULL) {
+        return NGX_ERROR;
+    }
+
     if ((binding->select == NULL && binding->limit == 0)
-        || binding->limit_variable != AGG_GQL_NO_VARIABLE
-        || binding->string)
+        || binding->limit_variable != AGG_GQL_NO_VARIABLE)
     {
         return NGX_OK;
     }

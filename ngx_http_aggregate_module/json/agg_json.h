@@ -83,15 +83,20 @@ typedef struct {
 } agg_buf_t;
 
 
-/* texts that a scan has learned; NULL: none are kept */
+/*
+ * Texts that scans of one kind of documents have learned, such as those of one
+ * backend; many scans at a time may share them.  create: NULL: no memory.
+ */
 
 typedef struct agg_patterns_s  agg_patterns_t;
+
+agg_patterns_t *agg_patterns_create(agg_mem_t *mem);
 
 
 /* where a resumable scan stands; the fields are the scanner's own */
 
 typedef struct {
-    agg_patterns_t   *patterns;
+    agg_patterns_t   *patterns;     /* NULL: none */
     size_t            offset;       /* bytes taken, or where the error is */
     uint64_t          kinds[2];     /* the containers, 1: an object */
     u_char            state;

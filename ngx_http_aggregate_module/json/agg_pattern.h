@@ -50,13 +50,15 @@
 #define AGG_PATTERN_DEPTH   60
 
 /*
- * What is learned costs as much as so many bytes that are expected.  A document
- * may do that at first, unless the one before it went on so.
+ * What is learned costs as much as so many bytes that are expected, and so does
+ * a scalar that follows another one in an array, which the core of agg_core.h
+ * takes faster.  A document may do that at first, the less so the more of those
+ * before it have lost.
  */
 
 #define AGG_PATTERN_MISS    64
 #define AGG_PATTERN_SPECIAL 16
-#define AGG_PATTERN_CREDIT  6144
+#define AGG_PATTERN_FLAT    24
 #define AGG_PATTERN_LEAST   512
 
 /* texts of one hash that are kept, so that no document makes it a list */
@@ -94,6 +96,21 @@ static int agg_scan_mark(agg_scan_t *s, u_char c);
 static int agg_scan_first_byte(agg_scan_t *s, u_char c);
 
 
+agg_patterns_t *
+agg_patterns_create(agg_mem_t *mem)
+{
+    agg_patterns_t  *t;
+
+    t = mem->alloc(mem->ctx, sizeof(agg_patterns_t));
+
+    if (t != NULL) {
+        agg_patterns_init(t);
+    }
+
+    return t;
+}
+
+
 void
 agg_patterns_init(agg_patterns_t *t)
 {
@@ -104,6 +121,7 @@ agg_patterns_init(agg_patterns_t *t)
 
     t->n = AGG_PATTERN_FIRST;
     t->credit = AGG_PATTERN_CREDIT;
+    t->bytes = AGG_PATTERN_CREDIT;
 
     for (g = t->pattern; g < t->pattern + AGG_PATTERN_FIRST; g++) {
         g->mask = 0xffffffff;
@@ -120,19 +138,26 @@ agg_patterns_start(agg_patterns_t *t)
 {
     size_t  credit;
 
-    credit = AGG_PATTERN_CREDIT;
+    /* the document before this one has lost more than it has gone over */
 
-    if (t->off) {
+    if (t->cost > t->bytes - t->credit) {
         credit = t->credit / 2;
 
         if (credit < AGG_PATTERN_LEAST) {
             credit = AGG_PATTERN_LEAST;
         }
 
-        agg_patterns_init(t);
+    } else {
+        credit = 2 * t->credit;
 
-    } else if (t->n == AGG_PATTERNS
-               && t->cost > AGG_PATTERN_FEW * AGG_PATTERN_MISS)
+        if (credit > AGG_PATTERN_CREDIT) {
+            credit = AGG_PATTERN_CREDIT;
+        }
+    }
+
+    if (t->off
+        || (t->n == AGG_PATTERNS
+            && t->cost > AGG_PATTERN_FEW * AGG_PATTERN_MISS))
     {
         agg_patterns_init(t);
     }

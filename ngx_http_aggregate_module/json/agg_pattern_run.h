@@ -172,6 +172,13 @@ AGG_CORE(patterns)(agg_scan_t *s, const u_char *start, const u_char *last)
             g = t->found;
 
         } else {
+
+            if (next == g && g->flags == 0
+                && !agg_pattern_pay(t, (size_t) (p - start), AGG_PATTERN_FLAT))
+            {
+                break;
+            }
+
             g = next;
             p += g->len;
 

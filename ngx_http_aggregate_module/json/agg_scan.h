@@ -59,6 +59,10 @@ typedef enum {
 #define AGG_PATTERN_BITS    6
 #define AGG_PATTERN_TEXT    32
 
+/* bytes that a document may lose by them */
+
+#define AGG_PATTERN_CREDIT  6144
+
 
 typedef struct agg_pattern_s  agg_pattern_t;
 

@@ -120,6 +120,14 @@ agg_shape_run_init(agg_shape_run_t *run, const agg_shape_t *s, agg_buf_t *out,
 }
 
 
+void
+agg_shape_run_expect(agg_shape_run_t *run, agg_patterns_t *patterns)
+{
+    run->scan.patterns = patterns;
+    agg_patterns_start(patterns);
+}
+
+
 static void
 agg_run_reset(agg_shape_run_t *run, const agg_state_t *state)
 {

@@ -561,12 +561,10 @@ agg_path_same(const agg_path_t *p1, const agg_path_t *p2, unsigned n)
 agg_rc_e
 agg_shape_compile(agg_shape_t *s, agg_error_t *err)
 {
-    s->patterns = s->mem.alloc(s->mem.ctx, sizeof(agg_patterns_t));
+    s->patterns = agg_patterns_create(&s->mem);
     if (s->patterns == NULL) {
         return agg_shape_error(err, AGG_NOMEM, "no memory");
     }
-
-    agg_patterns_init(s->patterns);
 
     return agg_states_build(s, AGG_SHAPE_HEAD|AGG_SHAPE_TAIL, err);
 }

@@ -198,6 +198,9 @@ int agg_shape_is_identity(const agg_shape_t *s);
  * AGG_NOT_FOUND: the target is not there, out is empty; AGG_INVALID: not a
  * whole document (run->empty: nothing at all).
  *
+ * expect: after init, for a run without a shape; a shape has patterns of its
+ * own.
+ *
  * missing: after AGG_NOT_FOUND, makes what follows target run over another
  * document, which must be valid; the result is in out.
  */
@@ -205,6 +208,7 @@ int agg_shape_is_identity(const agg_shape_t *s);
 size_t agg_shape_run_size(const agg_shape_t *s);
 void agg_shape_run_init(agg_shape_run_t *run, const agg_shape_t *s,
     agg_buf_t *out, const agg_shape_args_t *args);
+void agg_shape_run_expect(agg_shape_run_t *run, agg_patterns_t *patterns);
 agg_rc_e agg_shape_run_push(agg_shape_run_t *run, const u_char *data,
     size_t len);
 agg_rc_e agg_shape_run_finish(agg_shape_run_t *run);

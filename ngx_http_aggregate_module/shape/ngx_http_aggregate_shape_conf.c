@@ -53,6 +53,17 @@ ngx_http_aggregate_mem(ngx_pool_t *pool)
 }
 
 
+agg_patterns_t *
+ngx_http_aggregate_patterns_create(ngx_conf_t *cf)
+{
+    agg_mem_t  *mem;
+
+    mem = ngx_http_aggregate_mem(cf->pool);
+
+    return mem ? agg_patterns_create(mem) : NULL;
+}
+
+
 static void *
 ngx_http_aggregate_mem_alloc(void *ctx, size_t size)
 {

@@ -48,6 +48,7 @@ typedef struct {
 /* memory of a pool: what grows does not leave its old large blocks behind */
 
 agg_mem_t *ngx_http_aggregate_mem(ngx_pool_t *pool);
+agg_patterns_t *ngx_http_aggregate_patterns_create(ngx_conf_t *cf);
 
 
 ngx_http_aggregate_shape_t *ngx_http_aggregate_shape_create(ngx_conf_t *cf);

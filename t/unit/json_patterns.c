@@ -603,6 +603,62 @@ towers(unsigned kind)
 }
 
 
+/* documents of one kind, one after the other; whether patterns take the last */
+
+static unsigned
+documents(const char *element, unsigned elements, unsigned n)
+{
+    unsigned       i;
+    agg_scan_t     s;
+    static text_t  text;
+
+    text.len = 0;
+    add(&text, "[");
+
+    for (i = 0; i < elements; i++) {
+        add(&text, (i == 0) ? "" : ",");
+        add(&text, element);
+    }
+
+    add(&text, "]");
+
+    for (i = 0; i < n; i++) {
+        agg_patterns_start(&patterns);
+
+        agg_scan_init(&s);
+        s.patterns = &patterns;
+
+        check(agg_scan_push(&s, text.data, text.len) == AGG_OK
+              && agg_scan_finish(&s) == AGG_OK, "%s", element);
+    }
+
+    return !patterns.off;
+}
+
+
+/* documents that lose are left to the core, the sooner the more there were */
+
+static void
+credit(void)
+{
+    static const char  string[] = "\"0123456789\"";
+    static const char  record[] = "{\"a\":1,\"b\":\"some text\"}";
+
+    agg_patterns_init(&patterns);
+
+    check(documents(record, 200, 3), "records");
+    check(documents(string, 50, 1), "a short array");
+    check(patterns.credit == AGG_PATTERN_CREDIT, "%zu", patterns.credit);
+
+    (void) documents(string, 50, 6);
+    check(patterns.credit < AGG_PATTERN_CREDIT / 4, "%zu", patterns.credit);
+
+    check(!documents(string, 600, 1), "a long array");
+    check(documents(record, 200, 6), "records again");
+    check(patterns.credit == AGG_PATTERN_CREDIT, "%zu", patterns.credit);
+}
+
+
 int
 main(void)
 {
@@ -642,6 +698,8 @@ main(void)
         }
 
         check(expected > TEST_STARTS / 2, "%lu", expected);
+
+        credit();
     }
 
     finish(TEST_NAME);

@@ -80,6 +80,10 @@ ngx_uint_t ngx_http_aggregate_sent_status(ngx_http_aggregate_try_t *t);
 ngx_http_aggregate_reason_e ngx_http_aggregate_status_reason(
     ngx_http_aggregate_try_t *t);
 
+/* ngx_http_aggregate_response_header.c */
+
+ngx_int_t ngx_http_aggregate_parse_header(ngx_http_request_t *r);
+
 /* ngx_http_aggregate_sink.c */
 
 ngx_http_aggregate_reason_e ngx_http_aggregate_sink_start(

@@ -514,7 +514,7 @@ ngx_http_aggregate_process_header(ngx_http_request_t *sr)
     for ( ;; ) {
         u->process_header = t->process_header;
 
-        rc = u->process_header(sr);
+        rc = ngx_http_aggregate_parse_header(sr);
 
         status = u->headers_in.status_n;
 

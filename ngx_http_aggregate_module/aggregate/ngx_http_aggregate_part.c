@@ -220,20 +220,34 @@ ngx_http_aggregate_each_elements(ngx_http_aggregate_part_t *part,
     agg_str_t *array)
 {
     ngx_int_t                   most;
-    ngx_uint_t                  n;
+    agg_str_t                  *value;
     agg_iter_t                  it;
+    ngx_uint_t                  i, n;
     ngx_pool_t                 *pool;
+    ngx_array_t                 values;
     ngx_http_aggregate_join_t  *join;
 
     pool = part->ctx->request->pool;
     most = ngx_http_aggregate_fetches_left(part->ctx->fetches);
 
+    if (ngx_array_init(&values, pool, 32, sizeof(agg_str_t)) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     agg_iter_init(&it, array);
 
     for (n = 0; agg_iter_next(&it); n++) {
+
         if ((ngx_int_t) n >= most) {
             return NGX_DECLINED;
         }
+
+        value = ngx_array_push(&values);
+        if (value == NULL) {
+            return NGX_ERROR;
+        }
+
+        *value = it.value;
     }
 
     if (n == 0) {
@@ -253,18 +267,18 @@ ngx_http_aggregate_each_elements(ngx_http_aggregate_part_t *part,
         return NGX_ERROR;
     }
 
-    agg_iter_init(&it, array);
+    value = values.elts;
 
-    while (agg_iter_next(&it)) {
+    for (i = 0; i < n; i++) {
 
-        if (part->conf->into.data && agg_json_kind(&it.value) != AGG_OBJECT) {
+        if (part->conf->into.data && agg_json_kind(&value[i]) != AGG_OBJECT) {
             part->nelements++;
             continue;
         }
 
         part->elements[part->nelements++] = &part->fetches[part->nfetches];
 
-        if (ngx_http_aggregate_each_fetch(part, join, &it.value) != NGX_OK) {
+        if (ngx_http_aggregate_each_fetch(part, join, &value[i]) != NGX_OK) {
             return NGX_ERROR;
         }
     }

@@ -44,7 +44,7 @@ ngx_http_aggregate_parse_header(ngx_http_request_t *r)
         return u->process_header(r);
     }
 
-    p = ngx_strlchr(b->pos, b->last, LF);
+    p = memchr(b->pos, LF, b->last - b->pos);
 
     if (p == NULL) {
         return u->process_header(r);
@@ -145,7 +145,10 @@ ngx_http_aggregate_add_line(ngx_http_request_t *r, agg_header_line_t *line)
         return NGX_ERROR;
     }
 
-    p = ngx_pnalloc(r->pool, 2 * name->len + line->value.len + 2);
+    /* names are copied whole, and what is too much is written over */
+
+    p = ngx_pnalloc(r->pool,
+                    name->len + line->value.len + 2 + AGG_HEADER_NAME);
     if (p == NULL) {
         h->hash = 0;
         return NGX_ERROR;
@@ -156,7 +159,8 @@ ngx_http_aggregate_add_line(ngx_http_request_t *r, agg_header_line_t *line)
     h->key.len = name->len;
     h->key.data = p;
 
-    p = ngx_cpymem(p, name->text, name->len);
+    ngx_memcpy(p, name->text, AGG_HEADER_NAME);
+    p += name->len;
     *p++ = '\0';
 
     h->value.len = line->value.len;
@@ -167,7 +171,7 @@ ngx_http_aggregate_add_line(ngx_http_request_t *r, agg_header_line_t *line)
 
     h->lowcase_key = p;
 
-    ngx_memcpy(p, name->lowcase, name->len);
+    ngx_memcpy(p, name->lowcase, AGG_HEADER_NAME);
 
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                    "http proxy header: \"%V: %V\"", &h->key, &h->value);

@@ -141,11 +141,22 @@ AGG_CORE(patterns)(agg_scan_t *s, const u_char *start, const u_char *last)
 
     t = s->patterns;
     end = last + AGG_PATTERN_AHEAD;
-    g = &t->pattern[(s->depth == s->base) ? AGG_PATTERN_ROOT
-                                          : AGG_PATTERN_OTHER];
+    g = t->before;
     p = start;
 
-    while (p <= last) {
+    if (g == NULL) {
+        g = &t->pattern[(s->depth == s->base) ? AGG_PATTERN_ROOT
+                                              : AGG_PATTERN_OTHER];
+    }
+
+    t->before = NULL;
+
+    for ( ;; ) {
+
+        if (p > last) {
+            t->before = g;
+            break;
+        }
 
         /* the text at p, if it is one of those that have come behind g */
 

@@ -310,6 +310,8 @@ agg_scan_expected(agg_scan_t *s, const u_char *p, const u_char *end)
     size_t         left;
     const u_char  *q, *last;
 
+    s->patterns->before = NULL;
+
     if ((size_t) (end - p) >= AGG_PATTERN_AHEAD) {
         last = end - AGG_PATTERN_AHEAD;
 

@@ -93,6 +93,7 @@ struct agg_patterns_s {
     size_t              cost;       /* lost, as bytes */
     const u_char       *at;         /* where it stopped */
     agg_pattern_t      *found;
+    agg_pattern_t      *before;     /* the text that the last bytes follow */
     unsigned            n;
     unsigned            off;
     u_char              hash[1u << AGG_PATTERN_BITS];

@@ -10,7 +10,7 @@
 #include <ctype.h>
 
 #include "agg_test.h"
-#include "agg_header_line.h"
+#include "header_reference.h"
 
 
 #define LINES  200000
@@ -18,53 +18,6 @@
 
 static agg_header_names_t  names;
 static unsigned long       taken;
-
-
-/* "name: value CR LF" at p, by bytes; 0: nginx parses it in another way */
-
-static int
-reference(agg_header_line_t *line, size_t *len, u_char *p, u_char *end)
-{
-    u_char  *start, *last;
-
-    for (start = p; p < end && *p != ':'; p++) {
-        if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z')
-              || (*p >= '0' && *p <= '9') || *p == '-'))
-        {
-            return 0;
-        }
-    }
-
-    *len = (size_t) (p - start);
-
-    if (p == end || p == start) {
-        return 0;
-    }
-
-    for (p++; p < end && *p == ' '; p++) { /* void */ }
-
-    line->value.data = p;
-
-    for (last = p; p < end && *p != '\r'; p++) {
-
-        if (*p == '\n' || *p == '\0') {
-            return 0;
-        }
-
-        if (*p != ' ') {
-            last = p + 1;
-        }
-    }
-
-    if (end - p < 2 || p[1] != '\n') {
-        return 0;
-    }
-
-    line->value.len = (size_t) (last - line->value.data);
-    line->next = p + 2;
-
-    return 1;
-}
 
 
 static void
@@ -87,7 +40,7 @@ compare(const char *text, size_t len, int usual)
         taken++;
         name = line.name;
 
-        check(reference(&wanted, &name_len, p, p + len), "\"%.*s\"",
+        check(header_reference(&wanted, &name_len, p, p + len), "\"%.*s\"",
               (int) len, text);
 
         check(name->len == name_len && line.value.data == wanted.value.data

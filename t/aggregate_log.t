@@ -66,6 +66,8 @@ my @lines = (
       qr/"a" failed: timeout, .*waited for the body/ ],
     [ 'backend a /dead/x { }',
       qr/"a" failed: connect, status -, .*upstream "127\.0\.0\.1:\d+" while/ ],
+    [ 'backend a /dead/x { retry 1; }',
+      qr/\[warn\].*"a" failed: connect, status -, retrying/ ],
     [ 'backend v /b/slow { hidden; } backend a /b/${v.} { }',
       qr/"a" failed: timeout, status -, after 0ms, while it waited for "v"/ ],
     [ 'backend v /b/list { } backend a /b/${v.x.y} { }',

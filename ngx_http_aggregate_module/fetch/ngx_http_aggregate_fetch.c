@@ -45,6 +45,8 @@ static void ngx_http_aggregate_fetch_due(ngx_http_aggregate_fetch_t *fetch);
 static void ngx_http_aggregate_fetch_drop(ngx_http_aggregate_fetch_t *fetch,
     ngx_http_aggregate_reason_e reason);
 static ngx_uint_t ngx_http_aggregate_runs_on(ngx_http_aggregate_try_t *t);
+static void ngx_http_aggregate_log_retry(ngx_http_aggregate_try_t *t,
+    ngx_uint_t reason);
 static ngx_uint_t ngx_http_aggregate_retries(ngx_http_aggregate_try_t *t);
 
 
@@ -421,11 +423,7 @@ ngx_http_aggregate_try_result(ngx_http_aggregate_try_t *t,
 
     if (ngx_http_aggregate_retries(t)) {
 
-        ngx_log_error(NGX_LOG_WARN, t->request->connection->log, 0,
-                      "aggregate backend \"%V\" failed: %V, status %ui, "
-                      "retrying", fetch->name,
-                      &ngx_http_aggregate_reasons[reason],
-                      ngx_http_aggregate_sent_status(t));
+        ngx_http_aggregate_log_retry(t, reason);
 
         fetch->current = NULL;
         fetch->response = NULL;
@@ -460,6 +458,22 @@ ngx_http_aggregate_runs_on(ngx_http_aggregate_try_t *t)
     ngx_http_aggregate_free_place(t);
 
     return 1;
+}
+
+
+static void
+ngx_http_aggregate_log_retry(ngx_http_aggregate_try_t *t, ngx_uint_t reason)
+{
+    u_char      text[NGX_INT_T_LEN + 1];
+    ngx_uint_t  status;
+
+    status = ngx_http_aggregate_sent_status(t);
+
+    *ngx_sprintf(text, status ? "%ui" : "-", status) = '\0';
+
+    ngx_log_error(NGX_LOG_WARN, t->request->connection->log, 0,
+                  "aggregate backend \"%V\" failed: %V, status %s, retrying",
+                  t->fetch->name, &ngx_http_aggregate_reasons[reason], text);
 }
 
 

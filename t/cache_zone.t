@@ -13,11 +13,16 @@ use Time::HiRes qw(time sleep);
 
 use Harness;
 
-my $t = Harness->new(plan => 40);
+my $t = Harness->new(plan => 44);
 
 my $b = $t->backend('api',
     '/slow/' => { delay => 1, body => 'slow', headers =>
                   [ 'Cache-Control' => 'max-age=60' ] },
+    '/limit/' => sub {
+        my ($coding, $size) = $_[0]{uri} =~ m{/limit/(\w+)/(\d+)};
+        return { body => 'x' x $size, chunked => $coding eq 'chunked',
+                 headers => [ 'Cache-Control' => 'max-age=60' ] };
+    },
     '/' => sub {
         my ($q) = @_;
         my ($size) = $q->{uri} =~ m{/s(\d+)/};
@@ -82,6 +87,18 @@ cmp_ok(state_of()->{evictions}, '>', 100, 'it was full');
 
 my $s = state_of();
 cmp_ok($s->{bytes}, '<', 1024 * 1024, 'bytes');
+
+# max_object, to the byte
+
+for my $coding (qw(length chunked)) {
+    for ([ 204_800, 'HIT' ], [ 204_801, 'MISS' ]) {
+        my ($size, $state) = @$_;
+
+        http_get("/limit/$coding/$size");
+        is(http_get("/limit/$coding/$size")->header('X-Cache'), $state,
+           "$coding, $size bytes");
+    }
+}
 
 # reload
 

@@ -89,16 +89,6 @@ gw_prometheus_label(gw_prometheus_t *p, const char *name,
 
 
 void
-gw_prometheus_labels(gw_prometheus_t *p, const uint8_t *text, size_t len)
-{
-    if (len) {
-        gw_prometheus_comma(p);
-        gw_out_put(p->out, text, len);
-    }
-}
-
-
-void
 gw_prometheus_le(gw_prometheus_t *p, uint64_t n, unsigned digits)
 {
     gw_prometheus_comma(p);

@@ -71,10 +71,6 @@ void gw_prometheus_sample(gw_prometheus_t *p, const char *suffix);
 void gw_prometheus_label(gw_prometheus_t *p, const char *name,
     const uint8_t *value, size_t len);
 
-/* labels that are made once for many samples, as in: a="1",b="2" */
-void gw_prometheus_labels(gw_prometheus_t *p, const uint8_t *text,
-    size_t len);
-
 /* the bound of a bucket, n / 10^digits, and that of the last one */
 void gw_prometheus_le(gw_prometheus_t *p, uint64_t n, unsigned digits);
 void gw_prometheus_le_inf(gw_prometheus_t *p);

@@ -21,6 +21,8 @@
 #define brk_read(x)  __atomic_load_n(&(x), __ATOMIC_ACQUIRE)
 
 
+static uint32_t brk_table_index(brk_table_t *t, const brk_slot_t *slot);
+static void brk_table_repair(brk_table_t *t);
 static uint32_t *brk_buckets(brk_table_t *t);
 static brk_slot_t *brk_slots(brk_table_t *t);
 static uint32_t *brk_chain(brk_table_t *t, uint64_t hash);
@@ -488,7 +490,7 @@ brk_table_at(brk_table_t *t, uint32_t index)
 }
 
 
-uint32_t
+static uint32_t
 brk_table_index(brk_table_t *t, const brk_slot_t *slot)
 {
     return (uint32_t) (slot - brk_slots(t));
@@ -522,7 +524,7 @@ brk_table_place(brk_table_t *t, brk_slot_t *slot, unsigned used)
 
 /* the order of use is lost: nobody but a killed process pays for that */
 
-void
+static void
 brk_table_repair(brk_table_t *t)
 {
     uint32_t     i, *bucket;

@@ -163,13 +163,10 @@ brk_slot_t *brk_table_slot(brk_table_t *t, uint32_t index, uint64_t born);
 /* any slot that is in use, NULL: free; to walk through all of them */
 brk_slot_t *brk_table_at(brk_table_t *t, uint32_t index);
 
-uint32_t brk_table_index(brk_table_t *t, const brk_slot_t *slot);
 
 /* to be called after a breaker may have changed its state, or was used */
 void brk_table_place(brk_table_t *t, brk_slot_t *slot, unsigned used);
 
-/* rebuilds all links from the slots */
-void brk_table_repair(brk_table_t *t);
 
 /* 0: every link is right; linear, for tests */
 int brk_table_verify(brk_table_t *t);

@@ -279,9 +279,6 @@ void ngx_http_breaker_judge_neutral(ngx_http_breaker_ctx_t *ctx);
 ngx_msec_t ngx_http_breaker_time(ngx_http_request_t *r,
     ngx_http_breaker_ctx_t *ctx, ngx_uint_t header);
 
-/* the code of a gRPC response, in its header or trailer; 0: none, or OK */
-ngx_uint_t ngx_http_breaker_grpc_code(ngx_http_upstream_t *u);
-
 
 /* watch: calls that have no response header after "slow_call" */
 

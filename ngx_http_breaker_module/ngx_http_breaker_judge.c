@@ -8,6 +8,7 @@
 
 static ngx_uint_t ngx_http_breaker_error_page(ngx_http_request_t *r,
     ngx_http_breaker_ctx_t *ctx);
+static ngx_uint_t ngx_http_breaker_grpc_code(ngx_http_upstream_t *u);
 static ngx_table_elt_t *ngx_http_breaker_grpc_status(ngx_list_t *list);
 
 
@@ -226,7 +227,9 @@ ngx_http_breaker_judge_upstream(ngx_http_request_t *r,
 }
 
 
-ngx_uint_t
+/* the code of a gRPC response, in its header or trailer; 0: none, or OK */
+
+static ngx_uint_t
 ngx_http_breaker_grpc_code(ngx_http_upstream_t *u)
 {
     ngx_table_elt_t  *h;

@@ -9,6 +9,8 @@
 
 static ngx_int_t ngx_http_aggregate_state_header(
     ngx_http_aggregate_ctx_t *ctx);
+static ngx_int_t ngx_http_aggregate_failed_parts(ngx_http_aggregate_ctx_t *ctx,
+    ngx_str_t *value);
 
 
 ngx_int_t
@@ -80,7 +82,7 @@ ngx_http_aggregate_state_header(ngx_http_aggregate_ctx_t *ctx)
 }
 
 
-ngx_int_t
+static ngx_int_t
 ngx_http_aggregate_failed_parts(ngx_http_aggregate_ctx_t *ctx,
     ngx_str_t *value)
 {

@@ -103,7 +103,6 @@ struct ngx_http_aggregate_backend_s {
     ngx_int_t                        each_part;
     agg_path_t                      *each_path;
     ngx_str_t                        into;
-    ngx_str_t                        into_key;      /* escaped */
     unsigned                         into_slot;     /* in the host's shape */
 
     ngx_http_aggregate_shape_t      *shape;
@@ -207,7 +206,6 @@ struct ngx_http_aggregate_part_s {
     agg_piece_t                     *lacks;         /* without a value */
     agg_str_t                        value;         /* the answer's member */
     agg_str_t                        source;        /* the JSON others read */
-    agg_str_t                        error_value;   /* "default" of a failure */
 
     unsigned                         failed:1;
     unsigned                         client_fault:1;    /* all bad values are
@@ -311,8 +309,6 @@ ngx_int_t ngx_http_aggregate_answer_headers(ngx_http_aggregate_ctx_t *ctx);
 ngx_int_t ngx_http_aggregate_pass(ngx_http_request_t *r,
     ngx_http_request_t *sr, const char *name);
 ngx_int_t ngx_http_aggregate_server_timing(ngx_http_aggregate_ctx_t *ctx);
-ngx_int_t ngx_http_aggregate_failed_parts(ngx_http_aggregate_ctx_t *ctx,
-    ngx_str_t *value);
 
 /* ngx_http_aggregate_problem.c */
 

@@ -20,7 +20,6 @@
 
 /* the kind of name that a hash of the table stands for */
 
-#define AGG_CACHE_PURGE_ALL        'a'
 #define AGG_CACHE_PURGE_URI        'u'
 #define AGG_CACHE_PURGE_KEY        'k'
 #define AGG_CACHE_PURGE_TAG        't'

@@ -467,7 +467,6 @@ ngx_int_t ngx_http_aggregate_cache_set_location_path(ngx_conf_t *cf,
     ngx_http_aggregate_cache_conf_t *conf);
 ngx_int_t ngx_http_aggregate_cache_make_key(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
-ngx_int_t ngx_http_aggregate_cache_digest(ngx_str_t *data, u_char *digest);
 ngx_int_t ngx_http_aggregate_cache_uri_hash(ngx_pool_t *pool,
     agg_cache_str_t *path, agg_cache_str_t *args, uint64_t *hash);
 ngx_int_t ngx_http_aggregate_cache_make_variant_key(ngx_http_request_t *r,
@@ -556,8 +555,6 @@ ngx_int_t ngx_http_aggregate_cache_purge_stream_start(
 /* purge */
 
 ngx_int_t ngx_http_aggregate_cache_purge_handler(ngx_http_request_t *r);
-void ngx_http_aggregate_cache_purge_apply(ngx_http_aggregate_cache_zone_t *zone,
-    const uint64_t *hashes, ngx_uint_t n, ngx_uint_t soft);
 void ngx_http_aggregate_cache_invalidate(ngx_http_aggregate_cache_ctx_t *ctx);
 
 /* purge_args */
@@ -639,8 +636,6 @@ void ngx_http_aggregate_cache_fill_refused(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
 void ngx_http_aggregate_cache_fill_refuse(ngx_http_aggregate_cache_ctx_t *ctx,
     agg_cache_reason_e reason, ngx_msec_t hit_for_miss);
-void ngx_http_aggregate_cache_fill_delete(ngx_http_request_t *r,
-    ngx_http_aggregate_cache_ctx_t *ctx);
 
 /* filter */
 

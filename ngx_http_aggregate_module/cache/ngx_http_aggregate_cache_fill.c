@@ -20,6 +20,8 @@ static ngx_http_postponed_request_t *
     ngx_http_aggregate_cache_ctx_t *ctx);
 static void ngx_http_aggregate_cache_fill_cancel(
     ngx_http_aggregate_cache_ctx_t *ctx, ngx_msec_t hit_for_miss);
+static void ngx_http_aggregate_cache_fill_delete(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
 
 
 ngx_int_t
@@ -427,7 +429,7 @@ ngx_http_aggregate_cache_fill_cancel(ngx_http_aggregate_cache_ctx_t *ctx,
 
 /* the response may not be stored, and the stored one is outdated */
 
-void
+static void
 ngx_http_aggregate_cache_fill_delete(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx)
 {

@@ -35,6 +35,8 @@ typedef struct {
 
 static ngx_uint_t ngx_http_aggregate_cache_same_names(
     ngx_http_core_srv_conf_t *one, ngx_http_core_srv_conf_t *two);
+static ngx_int_t ngx_http_aggregate_cache_digest(ngx_str_t *data,
+    u_char *digest);
 static ngx_int_t ngx_http_aggregate_cache_key_digest(ngx_str_t *key,
     u_char *digest);
 static ngx_int_t ngx_http_aggregate_cache_default_key(ngx_http_request_t *r,
@@ -226,7 +228,7 @@ ngx_http_aggregate_cache_make_key(ngx_http_request_t *r,
 }
 
 
-ngx_int_t
+static ngx_int_t
 ngx_http_aggregate_cache_digest(ngx_str_t *data, u_char *digest)
 {
     unsigned int  len;

@@ -40,6 +40,9 @@ static ngx_int_t ngx_http_aggregate_cache_purge_answer(ngx_http_request_t *r,
     ngx_http_aggregate_cache_purge_t *purge, ngx_uint_t failed);
 static ngx_uint_t ngx_http_aggregate_cache_is_foreign_origin(
     ngx_http_request_t *r);
+static void ngx_http_aggregate_cache_purge_apply(
+    ngx_http_aggregate_cache_zone_t *zone, const uint64_t *hashes, ngx_uint_t n,
+    ngx_uint_t soft);
 
 
 ngx_int_t
@@ -278,7 +281,7 @@ ngx_http_aggregate_cache_is_foreign_origin(ngx_http_request_t *r)
 
 /* marks the hashes of a purge in shared memory */
 
-void
+static void
 ngx_http_aggregate_cache_purge_apply(ngx_http_aggregate_cache_zone_t *zone,
     const uint64_t *hashes, ngx_uint_t n, ngx_uint_t soft)
 {

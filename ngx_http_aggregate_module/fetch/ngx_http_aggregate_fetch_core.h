@@ -42,7 +42,6 @@ typedef struct {
 ngx_uint_t ngx_http_aggregate_fetch_is_used(ngx_conf_t *cf);
 void ngx_http_aggregate_fetches_abort(ngx_http_aggregate_fetches_t *fs);
 void ngx_http_aggregate_free_place(ngx_http_aggregate_try_t *t);
-void ngx_http_aggregate_fetches_run_delayed(ngx_http_aggregate_fetches_t *fs);
 
 /* ngx_http_aggregate_fetch.c */
 

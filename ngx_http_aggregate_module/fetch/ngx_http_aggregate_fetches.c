@@ -29,6 +29,8 @@ static ngx_http_aggregate_fetch_root_t *ngx_http_aggregate_create_root(
 static void ngx_http_aggregate_attach(ngx_http_aggregate_fetches_t *fs);
 static ngx_uint_t ngx_http_aggregate_is_stream(ngx_http_request_t *r);
 static void ngx_http_aggregate_fetches_write_handler(ngx_http_request_t *r);
+static void ngx_http_aggregate_fetches_run_delayed(
+    ngx_http_aggregate_fetches_t *fs);
 static void ngx_http_aggregate_fetches_timer_handler(ngx_event_t *ev);
 static void ngx_http_aggregate_expire_clocks(ngx_http_aggregate_fetches_t *fs);
 static void ngx_http_aggregate_fail_all(ngx_http_aggregate_fetches_t *fs,
@@ -282,7 +284,7 @@ ngx_http_aggregate_fetches_write_handler(ngx_http_request_t *r)
  * which wakes the main request only
  */
 
-void
+static void
 ngx_http_aggregate_fetches_run_delayed(ngx_http_aggregate_fetches_t *fs)
 {
     ngx_http_request_t            *sr;

@@ -8,6 +8,8 @@
 #include "agg_gql_build.h"
 
 
+static agg_rc_e agg_gql_decode(agg_gql_build_t *b,
+    const agg_gql_target_t *target, uint32_t applied);
 static agg_rc_e agg_gql_decode_deprecated(agg_gql_build_t *b,
     const agg_gql_target_t *target, agg_gql_applied_t *a);
 static agg_rc_e agg_gql_decode_rest(agg_gql_build_t *b,
@@ -107,7 +109,9 @@ agg_gql_text(agg_gql_doc_t *doc, agg_gql_value_t *v, agg_gql_text_t *text)
 }
 
 
-agg_rc_e
+/* takes one directive, which is known to be correct, into its element */
+
+static agg_rc_e
 agg_gql_decode(agg_gql_build_t *b, const agg_gql_target_t *target,
     uint32_t applied)
 {

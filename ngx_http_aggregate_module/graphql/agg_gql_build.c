@@ -25,6 +25,7 @@ static agg_rc_e agg_gql_build_roots(agg_gql_build_t *b);
 static agg_rc_e agg_gql_build_root(agg_gql_build_t *b, agg_gql_doc_t *doc,
     agg_gql_sdl_name_t *name, unsigned *seen);
 static agg_rc_e agg_gql_build_meta(agg_gql_build_t *b);
+static agg_rc_e agg_gql_build_order(agg_gql_build_t *b);
 
 
 static const char *const  agg_gql_operations[] = {
@@ -693,7 +694,7 @@ agg_gql_walk(agg_gql_build_t *b, agg_gql_type_t *type, agg_gql_walk_t *stack,
 }
 
 
-agg_rc_e
+static agg_rc_e
 agg_gql_build_order(agg_gql_build_t *b)
 {
     size_t             n;

@@ -100,12 +100,6 @@ agg_rc_e agg_gql_build_applied(agg_gql_build_t *b);
 agg_rc_e agg_gql_build_defaults(agg_gql_build_t *b);
 agg_rc_e agg_gql_check_types(agg_gql_build_t *b);
 agg_rc_e agg_gql_check_rest(agg_gql_build_t *b);
-agg_rc_e agg_gql_build_order(agg_gql_build_t *b);
-
-/* takes one directive, which is known to be correct, into its element */
-
-agg_rc_e agg_gql_decode(agg_gql_build_t *b, const agg_gql_target_t *target,
-    uint32_t applied);
 
 
 #pragma GCC visibility pop

@@ -326,14 +326,10 @@ int agg_gql_argument_constant(const agg_gql_doc_t *doc, uint32_t arg,
     const agg_gql_input_t *input);
 
 
-/*
- * @skip and @include.  included: 1 or 0 for these values.  condition: what a
- * plan has to ask at run time: 1 always, 0 never, -1 it depends on variables.
- */
+/* @skip and @include: whether a selection is included with these values */
 
 int agg_gql_included(const agg_gql_doc_t *doc, uint32_t operation,
     const agg_str_t *values, uint32_t applied);
-int agg_gql_condition(const agg_gql_doc_t *doc, uint32_t applied);
 
 
 /*

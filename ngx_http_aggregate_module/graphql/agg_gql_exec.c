@@ -30,6 +30,9 @@ static void agg_gql_call_limit(agg_str_t *value, unsigned long limit,
     agg_rc_e *rc, agg_mem_t *mem);
 static void agg_gql_call_judge(agg_gql_call_t *call);
 static int agg_gql_leads_on(agg_gql_exec_t *e, const agg_gql_node_t *node);
+static agg_rc_e agg_gql_exec_walk(agg_gql_exec_t *e, agg_gql_node_t *node,
+    const agg_str_t *value, agg_gql_item_t *items, agg_gql_object_t *parent,
+    agg_gql_site_t ***last);
 static agg_rc_e agg_gql_walk_enter(agg_gql_exec_t *e, uint32_t *depth,
     agg_gql_node_t *node, agg_gql_wraps_t wraps, const agg_str_t *value,
     agg_gql_object_t *parent);
@@ -670,7 +673,7 @@ agg_gql_leads_on(agg_gql_exec_t *e, const agg_gql_node_t *node)
  * the types say are left to the writer.
  */
 
-agg_rc_e
+static agg_rc_e
 agg_gql_exec_walk(agg_gql_exec_t *e, agg_gql_node_t *node,
     const agg_str_t *value, agg_gql_item_t *items, agg_gql_object_t *parent,
     agg_gql_site_t ***last)

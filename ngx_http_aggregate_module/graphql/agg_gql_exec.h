@@ -293,9 +293,6 @@ uint32_t agg_gql_exec_hash(const agg_gql_exec_t *e, const agg_str_t *s);
 agg_rc_e agg_gql_exec_frames(agg_gql_exec_t *e, uint32_t n);
 agg_rc_e agg_gql_exec_values(agg_gql_exec_t *e, uint32_t n);
 uint32_t agg_gql_exec_base(const agg_gql_exec_t *e, uint32_t depth);
-agg_rc_e agg_gql_exec_walk(agg_gql_exec_t *e, agg_gql_node_t *node,
-    const agg_str_t *value, agg_gql_item_t *items, agg_gql_object_t *parent,
-    agg_gql_site_t ***last);
 int agg_gql_allowed(agg_gql_exec_t *e, const agg_gql_binding_t *binding);
 int agg_gql_node_allowed(agg_gql_exec_t *e, const agg_gql_node_t *node);
 const agg_gql_type_t *agg_gql_object_type(const agg_gql_type_t *declared,

@@ -216,35 +216,3 @@ agg_gql_included(const agg_gql_doc_t *doc, uint32_t operation,
 
     return 1;
 }
-
-
-int
-agg_gql_condition(const agg_gql_doc_t *doc, uint32_t applied)
-{
-    int                       kind, result;
-    const agg_gql_value_t    *v;
-    const agg_gql_applied_t  *a;
-
-    result = 1;
-
-    for ( /* void */ ; applied != AGG_GQL_NONE; applied = a->next) {
-        a = &doc->applied[applied];
-
-        kind = agg_gql_conditional(doc, a, &v);
-
-        if (kind == 0) {
-            continue;
-        }
-
-        if (v->kind == AGG_GQL_VARIABLE) {
-            result = -1;
-            continue;
-        }
-
-        if ((v->kind == AGG_GQL_TRUE) != (kind == 'i')) {
-            return 0;
-        }
-    }
-
-    return result;
-}

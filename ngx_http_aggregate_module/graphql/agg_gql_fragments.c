@@ -10,6 +10,8 @@
 
 
 static agg_rc_e agg_gql_sort_fragments(agg_gql_validation_t *v);
+static uint32_t agg_gql_fragment(const agg_gql_validation_t *v,
+    const agg_str_t *name);
 static agg_rc_e agg_gql_collect_spreads(agg_gql_validation_t *v);
 static uint32_t agg_gql_collect_set(agg_gql_validation_t *v, uint32_t first,
     uint32_t *stack, uint32_t n);
@@ -118,7 +120,7 @@ agg_gql_sort_fragments(agg_gql_validation_t *v)
 
 /* finds the last of several fragments with one name */
 
-uint32_t
+static uint32_t
 agg_gql_fragment(const agg_gql_validation_t *v, const agg_str_t *name)
 {
     uint32_t  low, high, middle;

@@ -22,9 +22,6 @@
 #pragma GCC visibility push(hidden)
 
 
-#define AGG_GQL_MAX_HASH  64            /* SHA-256 in hexadecimal digits */
-
-
 /* how a request ends before or after it is executed */
 
 typedef enum {

@@ -22,6 +22,8 @@ static agg_rc_e agg_gql_write_next(const agg_gql_literal_t *w,
     uint32_t *id);
 static agg_rc_e agg_gql_write_field(const agg_gql_literal_t *w,
     const agg_str_t *name, const agg_gql_input_t *input);
+static const agg_str_t *agg_gql_variable_value(const agg_gql_literal_t *w,
+    const agg_gql_value_t *v);
 static agg_rc_e agg_gql_write_variable(const agg_gql_literal_t *w,
     const agg_gql_value_t *v);
 static agg_rc_e agg_gql_write_leaf(const agg_gql_literal_t *w,
@@ -30,6 +32,7 @@ static agg_rc_e agg_gql_write_text_leaf(const agg_gql_literal_t *w,
     const agg_gql_value_t *v);
 static agg_rc_e agg_gql_write_string(const agg_gql_literal_t *w,
     const agg_gql_value_t *v);
+static agg_rc_e agg_gql_put_number(agg_buf_t *b, const agg_str_t *digits);
 
 
 /* lists that a value which is none of them is put into */
@@ -327,7 +330,7 @@ agg_gql_write_field(const agg_gql_literal_t *w, const agg_str_t *name,
 
 /* NULL when it has none */
 
-const agg_str_t *
+static const agg_str_t *
 agg_gql_variable_value(const agg_gql_literal_t *w, const agg_gql_value_t *v)
 {
     uint32_t  i;
@@ -490,7 +493,9 @@ agg_gql_write_text_leaf(const agg_gql_literal_t *w, const agg_gql_value_t *v)
 }
 
 
-agg_rc_e
+/* a number as JavaScript prints it */
+
+static agg_rc_e
 agg_gql_put_number(agg_buf_t *b, const agg_str_t *digits)
 {
     int      exponent;

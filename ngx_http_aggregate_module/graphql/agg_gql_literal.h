@@ -32,18 +32,9 @@ typedef struct {
 
 agg_rc_e agg_gql_write_literal(const agg_gql_literal_t *w, uint32_t root);
 
-/* the value of a variable, or NULL */
-
-const agg_str_t *agg_gql_variable_value(const agg_gql_literal_t *w,
-    const agg_gql_value_t *v);
-
 /* neither infinite nor no number */
 
 #define agg_gql_is_finite(x)  ((x) - (x) == 0)
-
-/* a number as JavaScript prints it */
-
-agg_rc_e agg_gql_put_number(agg_buf_t *b, const agg_str_t *digits);
 
 
 #pragma GCC visibility pop

@@ -49,7 +49,9 @@ agg_gql_table_slot(const agg_gql_table_t *t, const void *owner,
 }
 
 
-void *
+/* NULL: the owner has nothing of that name */
+
+static void *
 agg_gql_table_get(const agg_gql_table_t *t, const void *owner,
     const agg_str_t *name)
 {

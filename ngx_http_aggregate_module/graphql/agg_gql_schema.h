@@ -247,12 +247,10 @@ struct agg_gql_schema_s {
 };
 
 
-/* a table: AGG_INVALID when the owner has that name already; NULL: not there */
+/* adds to a table; AGG_INVALID: the owner has that name already */
 
 agg_rc_e agg_gql_table_add(agg_gql_table_t *t, agg_mem_t *mem,
     const void *owner, const agg_str_t *name, void *value);
-void *agg_gql_table_get(const agg_gql_table_t *t, const void *owner,
-    const agg_str_t *name);
 
 
 /*

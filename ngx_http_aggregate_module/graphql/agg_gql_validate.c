@@ -10,6 +10,8 @@
 #include "agg_gql_validate.h"
 
 
+static agg_rc_e agg_gql_validate_names(agg_gql_validation_t *v);
+static agg_rc_e agg_gql_validate_definitions(agg_gql_validation_t *v);
 static agg_rc_e agg_gql_validate_operation(agg_gql_validation_t *v,
     agg_gql_operation_t *op);
 static agg_rc_e agg_gql_validate_variable(agg_gql_validation_t *v,
@@ -100,7 +102,7 @@ agg_gql_operation_cmp(const void *data, uint32_t a, uint32_t b)
 
 /* definitions that are none of a document's, and names of operations */
 
-agg_rc_e
+static agg_rc_e
 agg_gql_validate_names(agg_gql_validation_t *v)
 {
     uint32_t              i, n, *list, first, places[2];
@@ -180,7 +182,7 @@ agg_gql_validate_names(agg_gql_validation_t *v)
 }
 
 
-agg_rc_e
+static agg_rc_e
 agg_gql_validate_definitions(agg_gql_validation_t *v)
 {
     uint32_t        i;

@@ -55,18 +55,11 @@ typedef struct {
 
 void *agg_gql_zero(agg_mem_t *mem, size_t n, size_t size);
 
-/* the fragment of a name, or NONE */
-
-uint32_t agg_gql_fragment(const agg_gql_validation_t *v,
-    const agg_str_t *name);
-
 
 /* the steps: AGG_OK whatever was found, AGG_INVALID to stop, AGG_NOMEM */
 
 agg_rc_e agg_gql_validate_fragments(agg_gql_validation_t *v);
 agg_rc_e agg_gql_validate_limits(agg_gql_validation_t *v);
-agg_rc_e agg_gql_validate_names(agg_gql_validation_t *v);
-agg_rc_e agg_gql_validate_definitions(agg_gql_validation_t *v);
 agg_rc_e agg_gql_validate_variables(agg_gql_validation_t *v);
 agg_rc_e agg_gql_validate_merge(agg_gql_validation_t *v);
 

@@ -228,7 +228,6 @@ agg_mem_t *ngx_http_aggregate_grpc_pool_mem(ngx_pool_t *pool);
 /* ngx_http_aggregate_grpc_handler.c */
 
 ngx_int_t ngx_http_aggregate_grpc_handler(ngx_http_request_t *r);
-void ngx_http_aggregate_grpc_cleanup(void *data);
 ngx_http_aggregate_grpc_ctx_t *ngx_http_aggregate_grpc_find_ctx(
     ngx_http_request_t *r);
 ngx_int_t ngx_http_aggregate_grpc_refuse(ngx_http_aggregate_grpc_ctx_t *ctx,
@@ -281,7 +280,6 @@ ngx_int_t ngx_http_aggregate_grpc_take(ngx_http_aggregate_grpc_ctx_t *ctx,
 ngx_int_t ngx_http_aggregate_grpc_finish(ngx_http_aggregate_grpc_ctx_t *ctx);
 ngx_int_t ngx_http_aggregate_grpc_late(ngx_http_aggregate_grpc_ctx_t *ctx,
     ngx_uint_t status);
-void ngx_http_aggregate_grpc_ping(ngx_event_t *ev);
 
 /* ngx_http_aggregate_grpc_error.c */
 

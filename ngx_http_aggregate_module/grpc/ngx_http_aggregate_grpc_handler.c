@@ -7,6 +7,7 @@
 #include "ngx_http_aggregate_grpc.h"
 
 
+static void ngx_http_aggregate_grpc_cleanup(void *data);
 static ngx_int_t ngx_http_aggregate_grpc_choose_stream(
     ngx_http_aggregate_grpc_ctx_t *ctx);
 static ngx_int_t ngx_http_aggregate_grpc_choose(
@@ -103,7 +104,7 @@ ngx_http_aggregate_grpc_handler(ngx_http_request_t *r)
 }
 
 
-void
+static void
 ngx_http_aggregate_grpc_cleanup(void *data)
 {
     ngx_http_aggregate_grpc_ctx_t *ctx = data;

@@ -36,6 +36,7 @@ static ngx_chain_t *ngx_http_aggregate_grpc_get_buf(
     ngx_http_aggregate_grpc_ctx_t *ctx, agg_buf_t *out);
 static void ngx_http_aggregate_grpc_put_buf(
     ngx_http_aggregate_grpc_ctx_t *ctx, ngx_chain_t *cl, agg_buf_t *out);
+static void ngx_http_aggregate_grpc_ping(ngx_event_t *ev);
 
 
 #define ngx_http_aggregate_grpc_literal(out, text)                            \
@@ -702,7 +703,7 @@ ngx_http_aggregate_grpc_put_buf(ngx_http_aggregate_grpc_ctx_t *ctx,
 
 /* a comment, so that nobody on the way takes the stream for dead */
 
-void
+static void
 ngx_http_aggregate_grpc_ping(ngx_event_t *ev)
 {
     ngx_msec_t                      idle;

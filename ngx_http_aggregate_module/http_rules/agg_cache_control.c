@@ -60,6 +60,7 @@ static void agg_cache_control_least(agg_cache_control_t *cc, size_t offset,
     int64_t seconds);
 static const agg_cache_directive_t *agg_cache_directive(
     const agg_cache_str_t *name);
+static int64_t agg_cache_seconds(const u_char *data, size_t len);
 static int agg_cache_targeted_members(agg_cache_control_t *cc,
     const u_char *p, const u_char *end);
 static void agg_cache_targeted_set(agg_cache_control_t *cc,
@@ -400,7 +401,9 @@ agg_cache_directive(const agg_cache_str_t *name)
 }
 
 
-int64_t
+/* 1*DIGIT with a ceiling, or AGG_CACHE_UNSET */
+
+static int64_t
 agg_cache_seconds(const u_char *data, size_t len)
 {
     size_t   i;

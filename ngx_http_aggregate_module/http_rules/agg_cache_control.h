@@ -71,8 +71,6 @@ int agg_cache_targeted_parse(agg_cache_control_t *cc, const u_char *data,
 /* does the field permit a response to a request with credentials */
 int agg_cache_control_shared(const agg_cache_control_t *cc);
 
-/* 1*DIGIT with a ceiling, or AGG_CACHE_UNSET */
-int64_t agg_cache_seconds(const u_char *data, size_t len);
 
 /*
  * The first member of an Age field, or AGG_CACHE_UNSET; what follows its

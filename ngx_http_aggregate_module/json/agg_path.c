@@ -13,6 +13,8 @@
 static int agg_path_foreign(const agg_str_t *text, agg_error_t *err);
 static size_t agg_path_respell(u_char *dst, size_t size,
     const agg_str_t *text);
+static void agg_path_meant(agg_error_t *err, size_t offset, const char *what,
+    const unsigned char *meant, size_t len);
 static agg_rc_e agg_path_step(agg_step_t *step, const agg_str_t *text,
     size_t *pos, agg_error_t *err);
 static agg_rc_e agg_path_bracket(agg_step_t *step, const agg_str_t *text,
@@ -257,7 +259,12 @@ agg_path_respell(u_char *dst, size_t size, const agg_str_t *text)
 }
 
 
-void
+/*
+ * Fills *err for a text in another spelling: "what" is wrong at the offset, and
+ * "meant" of len bytes is the right spelling.
+ */
+
+static void
 agg_path_meant(agg_error_t *err, size_t offset, const char *what,
     const u_char *meant, size_t len)
 {

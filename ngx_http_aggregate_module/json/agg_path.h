@@ -82,15 +82,6 @@ agg_path_t *agg_path_parse(agg_mem_t *mem, const agg_str_t *text,
 
 
 /*
- * Fills *err for a text in another spelling: "what" is wrong at the offset, and
- * "meant" of len bytes is the right spelling.
- */
-
-void agg_path_meant(agg_error_t *err, size_t offset, const char *what,
-    const unsigned char *meant, size_t len);
-
-
-/*
  * The raw value at a path without wildcards in a valid document; of duplicate
  * members the last.  AGG_OK or AGG_NOT_FOUND.
  */

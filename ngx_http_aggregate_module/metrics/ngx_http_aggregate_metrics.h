@@ -18,8 +18,6 @@
 #define NGX_HTTP_AGGREGATE_VERSION  GW_VERSION
 
 
-
-
 typedef struct {
     agg_metrics_t                      *metrics;
     agg_metrics_process_t              *process;
@@ -181,8 +179,6 @@ ngx_http_aggregate_metrics_zone_t *ngx_http_aggregate_metrics_find_zone(
 ngx_int_t ngx_http_aggregate_metrics_init_process(ngx_cycle_t *cycle);
 void ngx_http_aggregate_metrics_exit_process(ngx_cycle_t *cycle);
 int ngx_http_aggregate_metrics_alive(int32_t pid);
-ngx_str_t ngx_http_aggregate_metrics_service(
-    ngx_http_upstream_srv_conf_t *uscf, u_char *buf, size_t size);
 
 /* status */
 
@@ -248,8 +244,6 @@ ngx_int_t ngx_http_aggregate_metrics_fetch_includes(ngx_http_request_t *r);
 /* fetch */
 
 ngx_int_t ngx_http_aggregate_metrics_observe_fetches(ngx_conf_t *cf);
-uint32_t ngx_http_aggregate_metrics_part(
-    ngx_http_aggregate_metrics_zone_t *zone, ngx_str_t *name);
 
 
 extern ngx_module_t  ngx_http_aggregate_metrics_module;

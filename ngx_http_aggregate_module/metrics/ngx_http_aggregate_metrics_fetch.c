@@ -23,6 +23,8 @@ typedef struct {
 
 
 static void ngx_http_aggregate_metrics_open(ngx_http_aggregate_fetches_t *fs);
+static uint32_t ngx_http_aggregate_metrics_part(
+    ngx_http_aggregate_metrics_zone_t *zone, ngx_str_t *name);
 static void ngx_http_aggregate_metrics_try_begin(
     ngx_http_aggregate_try_t *t);
 static void ngx_http_aggregate_metrics_try_end(ngx_http_aggregate_try_t *t);
@@ -101,7 +103,7 @@ ngx_http_aggregate_metrics_open(ngx_http_aggregate_fetches_t *fs)
 }
 
 
-uint32_t
+static uint32_t
 ngx_http_aggregate_metrics_part(ngx_http_aggregate_metrics_zone_t *zone,
     ngx_str_t *name)
 {

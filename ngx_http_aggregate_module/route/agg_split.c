@@ -26,6 +26,8 @@ static void agg_split_event(agg_split_event_t *event, unsigned version,
     const agg_split_version_t *v, uint32_t from, const agg_split_sum_t *sum,
     const agg_split_base_t *base);
 static uint32_t agg_split_room(const agg_split_t *s, unsigned version);
+static agg_split_why_e agg_split_worse(const agg_split_sum_t *sum,
+    const agg_split_base_t *base, const agg_split_rule_t *rule);
 
 
 #define agg_split_read(x)  __atomic_load_n(&(x), __ATOMIC_RELAXED)
@@ -129,14 +131,6 @@ agg_split_pick(const agg_split_t *s, unsigned bucket)
 }
 
 
-unsigned
-agg_split_bucket(const uint8_t *salt, size_t salt_len, const uint8_t *key,
-    size_t len)
-{
-    return agg_split_salted(agg_split_salt(salt, salt_len), key, len);
-}
-
-
 uint64_t
 agg_split_salt(const uint8_t *salt, size_t len)
 {
@@ -147,7 +141,7 @@ agg_split_salt(const uint8_t *salt, size_t len)
 /* the salt becomes the key of the hash, so that none is like another */
 
 unsigned
-agg_split_salted(uint64_t salt, const uint8_t *key, size_t len)
+agg_split_bucket(uint64_t salt, const uint8_t *key, size_t len)
 {
     uint64_t  k[2];
 
@@ -655,7 +649,9 @@ agg_split_longer(const agg_split_sum_t *sum, double limit)
 }
 
 
-agg_split_why_e
+/* AGG_SPLIT_WHY_ERRORS, AGG_SPLIT_WHY_LATENCY or 0 */
+
+static agg_split_why_e
 agg_split_worse(const agg_split_sum_t *sum, const agg_split_base_t *base,
     const agg_split_rule_t *rule)
 {

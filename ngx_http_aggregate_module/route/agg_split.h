@@ -192,9 +192,7 @@ unsigned agg_split_pick(const agg_split_t *s, unsigned bucket);
 
 /* a key's bucket, 0 to 9999, is always the same; a salt is hashed once */
 uint64_t agg_split_salt(const uint8_t *salt, size_t len);
-unsigned agg_split_salted(uint64_t salt, const uint8_t *key, size_t len);
-unsigned agg_split_bucket(const uint8_t *salt, size_t salt_len,
-    const uint8_t *key, size_t len);
+unsigned agg_split_bucket(uint64_t salt, const uint8_t *key, size_t len);
 
 /* the version that has 100 %, the default if there is none */
 unsigned agg_split_whole(const agg_split_t *s);
@@ -229,9 +227,6 @@ void agg_split_window_sum(const agg_split_window_t *w, uint64_t length,
 /* in ms, 0 without calls */
 double agg_split_percentile(const agg_split_sum_t *sum, double part);
 
-/* AGG_SPLIT_WHY_ERRORS, AGG_SPLIT_WHY_LATENCY or 0 */
-agg_split_why_e agg_split_worse(const agg_split_sum_t *sum,
-    const agg_split_base_t *base, const agg_split_rule_t *rule);
 
 /* Wilson's limits of n of m at three standard errors */
 double agg_split_wilson(double n, double m, int upper);

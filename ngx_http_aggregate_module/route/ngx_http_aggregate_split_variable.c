@@ -208,7 +208,7 @@ ngx_http_aggregate_split_choose(ngx_http_request_t *r,
         return NGX_OK;
     }
 
-    bucket = agg_split_salted(split->salt_hash, key.data, key.len);
+    bucket = agg_split_bucket(split->salt_hash, key.data, key.len);
 
     choice->reason = AGG_SPLIT_SHARE;
     choice->version = agg_split_pick(state, bucket) & 0xff;

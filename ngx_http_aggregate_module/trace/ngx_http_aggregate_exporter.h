@@ -81,8 +81,6 @@ ngx_int_t ngx_http_aggregate_exporter_make(ngx_http_aggregate_exporter_t *e);
 /* memory for len bytes of spans, NULL: there is none */
 ngx_http_aggregate_exporter_item_t *ngx_http_aggregate_exporter_alloc(
     ngx_http_aggregate_exporter_t *e, size_t len);
-void ngx_http_aggregate_exporter_release(ngx_http_aggregate_exporter_t *e,
-    ngx_http_aggregate_exporter_item_t *item);
 
 /* counts in all zones of metrics */
 void ngx_http_aggregate_exporter_total(ngx_http_aggregate_exporter_t *e,

@@ -13,6 +13,8 @@
 #define NGX_HTTP_AGGREGATE_EXPORTER_HEAD    4096
 
 
+static void ngx_http_aggregate_exporter_release(
+    ngx_http_aggregate_exporter_t *e, ngx_http_aggregate_exporter_item_t *item);
 static ngx_int_t ngx_http_aggregate_exporter_body(
     ngx_http_aggregate_exporter_t *e, gw_out_block_t *out, size_t room,
     ngx_uint_t spans);
@@ -91,7 +93,7 @@ ngx_http_aggregate_exporter_alloc(ngx_http_aggregate_exporter_t *e,
 }
 
 
-void
+static void
 ngx_http_aggregate_exporter_release(ngx_http_aggregate_exporter_t *e,
     ngx_http_aggregate_exporter_item_t *item)
 {

@@ -103,7 +103,6 @@ execute(const agg_gql_doc_t *doc, uint32_t operation, const agg_str_t *vars)
     for (id = 0; rc == AGG_OK && id < doc->nselections; id++) {
         sel = &doc->selections[id];
 
-        (void) agg_gql_condition(doc, sel->applied);
         (void) agg_gql_included(doc, operation, values, sel->applied);
 
         if (sel->kind != AGG_GQL_FIELD) {

@@ -382,7 +382,6 @@ write_families(gw_out_t *out, int open)
             gw_prometheus_label(&p, "k", bytes("v"));
         }
 
-        gw_prometheus_labels(&p, bytes(""));
         gw_prometheus_uint(&p, i ? 7 : UINT64_MAX);
     }
 
@@ -390,7 +389,7 @@ write_families(gw_out_t *out, int open)
 
     for (i = 0; i < 3; i++) {
         gw_prometheus_sample(&p, "bucket");
-        gw_prometheus_labels(&p, bytes("r=\"x\""));
+        gw_prometheus_label(&p, "r", bytes("x"));
 
         if (i < 2) {
             gw_prometheus_le(&p, bounds[i], 3);
@@ -408,10 +407,10 @@ write_families(gw_out_t *out, int open)
     }
 
     gw_prometheus_sample(&p, "sum");
-    gw_prometheus_labels(&p, bytes("r=\"x\""));
+    gw_prometheus_label(&p, "r", bytes("x"));
     gw_prometheus_decimal(&p, 1250000, 6);
     gw_prometheus_sample(&p, "count");
-    gw_prometheus_labels(&p, bytes("r=\"x\""));
+    gw_prometheus_label(&p, "r", bytes("x"));
     gw_prometheus_uint(&p, 3);
 
     gw_prometheus_family(&p, "level", GW_GAUGE, "Level.");

@@ -21,6 +21,15 @@ static agg_split_plan_t   plans[8];
 static agg_split_rule_t   rule;
 
 
+static unsigned
+bucket_of(const char *salt, const char *key)
+{
+    return agg_split_bucket(agg_split_salt((const uint8_t *) salt,
+                                           strlen(salt)),
+                            (const uint8_t *) key, strlen(key));
+}
+
+
 static void
 setup(unsigned n, uint32_t a, uint32_t b, uint32_t c)
 {
@@ -67,8 +76,7 @@ test_monotone(void)
 
         for (i = 0; i < 100000; i++) {
             snprintf(key, sizeof(key), "user-%u", i);
-            bucket = agg_split_bucket((const uint8_t *) "pool", 4,
-                                      (const uint8_t *) key, strlen(key));
+            bucket = bucket_of("pool", key);
 
             setup(2, shares[k], 0, 0);
             s->nversions = 2;
@@ -132,10 +140,7 @@ test_independent(void)
 
     for (i = 0; i < 100000; i++) {
         snprintf(key, sizeof(key), "%u", i * 7919);
-        n[agg_split_bucket((const uint8_t *) "a", 1, (const uint8_t *) key,
-                           strlen(key)) / 1000]
-         [agg_split_bucket((const uint8_t *) "b", 1, (const uint8_t *) key,
-                           strlen(key)) / 1000]++;
+        n[bucket_of("a", key) / 1000][bucket_of("b", key) / 1000]++;
     }
 
     chi = 0;
@@ -151,10 +156,8 @@ test_independent(void)
 
     /* the same on every node, for ever */
 
-    check(agg_split_bucket((const uint8_t *) "pool", 4,
-                           (const uint8_t *) "alice", 5) == 5646,
-          "%u", agg_split_bucket((const uint8_t *) "pool", 4,
-                                 (const uint8_t *) "alice", 5));
+    check(bucket_of("pool", "alice") == 5646, "%u",
+          bucket_of("pool", "alice"));
 }
 
 

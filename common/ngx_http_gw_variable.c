@@ -5,6 +5,26 @@
 #include "gw_text.h"
 
 
+ngx_int_t
+ngx_http_gw_add_variables(ngx_conf_t *cf, ngx_http_variable_t *vars)
+{
+    ngx_http_variable_t  *var, *v;
+
+    for (v = vars; v->name.len; v++) {
+
+        var = ngx_http_add_variable(cf, &v->name, v->flags);
+        if (var == NULL) {
+            return NGX_ERROR;
+        }
+
+        var->get_handler = v->get_handler;
+        var->data = v->data;
+    }
+
+    return NGX_OK;
+}
+
+
 ngx_uint_t
 ngx_http_gw_variable_known(ngx_conf_t *cf, ngx_str_t *name)
 {

@@ -14,6 +14,10 @@
 #pragma GCC visibility push(hidden)
 
 
+/* adds the variables of a list, which ends with an empty name */
+
+ngx_int_t ngx_http_gw_add_variables(ngx_conf_t *cf, ngx_http_variable_t *vars);
+
 /*
  * Whether a module or the configuration defines the variable, whose name is
  * in lower case.  All that will be is known at postconfiguration only.

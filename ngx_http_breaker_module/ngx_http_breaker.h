@@ -10,9 +10,9 @@
 
 #include "brk_outcome.h"
 #include "brk_table.h"
-#include "gw_origin.h"
 #include "gw_prometheus.h"
 #include "ngx_http_breaker_compat.h"
+#include "ngx_http_gw_origin.h"
 
 
 #pragma GCC visibility push(hidden)

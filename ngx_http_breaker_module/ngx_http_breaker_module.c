@@ -2,6 +2,7 @@
 #include "ngx_http_breaker.h"
 #include "ngx_http_gw_written.h"
 #include "gw_version.h"
+#include "ngx_http_gw_variable.h"
 
 
 static ngx_int_t ngx_http_breaker_result_variable(ngx_http_request_t *r,
@@ -258,23 +259,11 @@ ngx_http_breaker_header_filter(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_breaker_add_variables(ngx_conf_t *cf)
 {
-    ngx_http_variable_t  *var, *v;
-
     if (ngx_http_gw_record(cf) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    for (v = ngx_http_breaker_vars; v->name.len; v++) {
-        var = ngx_http_add_variable(cf, &v->name, v->flags);
-        if (var == NULL) {
-            return NGX_ERROR;
-        }
-
-        var->get_handler = v->get_handler;
-        var->data = v->data;
-    }
-
-    return NGX_OK;
+    return ngx_http_gw_add_variables(cf, ngx_http_breaker_vars);
 }
 
 

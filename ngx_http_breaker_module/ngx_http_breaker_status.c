@@ -4,7 +4,6 @@
 
 static ngx_int_t ngx_http_breaker_get(ngx_http_request_t *r);
 static ngx_int_t ngx_http_breaker_post(ngx_http_request_t *r);
-static ngx_uint_t ngx_http_breaker_foreign(ngx_http_request_t *r);
 static ngx_int_t ngx_http_breaker_find_zone(ngx_http_request_t *r,
     ngx_uint_t one, ngx_http_breaker_zone_t **zone, const char **error);
 static ngx_int_t ngx_http_breaker_arg(ngx_http_request_t *r, ngx_str_t *name,
@@ -158,7 +157,7 @@ ngx_http_breaker_post(ngx_http_request_t *r)
     ngx_http_breaker_text_t   text;
     ngx_http_breaker_zone_t  *zone;
 
-    if (ngx_http_breaker_foreign(r)) {
+    if (ngx_http_gw_is_foreign(r)) {
         return ngx_http_breaker_fail(r, NGX_HTTP_FORBIDDEN,
                                      "the request comes from another site");
     }
@@ -220,40 +219,6 @@ ngx_http_breaker_post(ngx_http_request_t *r)
 
     return ngx_http_breaker_respond(r, NGX_HTTP_OK,
                                     &ngx_http_breaker_type_json, &text);
-}
-
-
-/* a browser sent it for the page of another site */
-
-static ngx_uint_t
-ngx_http_breaker_foreign(ngx_http_request_t *r)
-{
-    ngx_str_t         host;
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
-
-    ngx_str_null(&host);
-
-    if (r->headers_in.host) {
-        host = r->headers_in.host->value;
-    }
-
-    for (part = &r->headers_in.headers.part; part; part = part->next) {
-
-        h = part->elts;
-
-        for (i = 0; i < part->nelts; i++) {
-            if (gw_origin_foreign(h[i].key.data, h[i].key.len,
-                                  h[i].value.data, h[i].value.len,
-                                  host.data, host.len))
-            {
-                return 1;
-            }
-        }
-    }
-
-    return 0;
 }
 
 

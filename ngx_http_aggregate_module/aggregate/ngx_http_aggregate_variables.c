@@ -2,6 +2,7 @@
 /* variables, for logs: lists are in declared order, comma-separated */
 
 #include "ngx_http_aggregate_module.h"
+#include "ngx_http_gw_variable.h"
 
 
 typedef u_char *(*ngx_http_aggregate_item_pt)(u_char *p,
@@ -80,20 +81,7 @@ static ngx_http_variable_t  ngx_http_aggregate_vars[] = {
 ngx_int_t
 ngx_http_aggregate_add_variables(ngx_conf_t *cf)
 {
-    ngx_http_variable_t  *var, *v;
-
-    for (v = ngx_http_aggregate_vars; v->name.len; v++) {
-
-        var = ngx_http_add_variable(cf, &v->name, v->flags);
-        if (var == NULL) {
-            return NGX_ERROR;
-        }
-
-        var->get_handler = v->get_handler;
-        var->data = v->data;
-    }
-
-    return NGX_OK;
+    return ngx_http_gw_add_variables(cf, ngx_http_aggregate_vars);
 }
 
 

@@ -9,6 +9,7 @@
 #include "ngx_http_aggregate_owner.h"
 #include "ngx_http_gw_written.h"
 #include "gw_text.h"
+#include "ngx_http_gw_variable.h"
 
 
 static ngx_int_t ngx_http_aggregate_cache_add_variables(ngx_conf_t *cf);
@@ -215,20 +216,7 @@ ngx_uint_t  ngx_http_aggregate_cache_phase;
 static ngx_int_t
 ngx_http_aggregate_cache_add_variables(ngx_conf_t *cf)
 {
-    ngx_http_variable_t  *var, *v;
-
-    for (v = ngx_http_aggregate_cache_vars; v->name.len; v++) {
-
-        var = ngx_http_add_variable(cf, &v->name, v->flags);
-        if (var == NULL) {
-            return NGX_ERROR;
-        }
-
-        var->get_handler = v->get_handler;
-        var->data = v->data;
-    }
-
-    return NGX_OK;
+    return ngx_http_gw_add_variables(cf, ngx_http_aggregate_cache_vars);
 }
 
 

@@ -6,7 +6,7 @@
 
 
 #include "ngx_http_aggregate_cache.h"
-#include "gw_origin.h"
+#include "ngx_http_gw_origin.h"
 
 
 typedef struct ngx_http_aggregate_cache_sent_s
@@ -38,8 +38,6 @@ static void ngx_http_aggregate_cache_purge_reply(
 static void ngx_http_aggregate_cache_purge_cleanup(void *data);
 static ngx_int_t ngx_http_aggregate_cache_purge_answer(ngx_http_request_t *r,
     ngx_http_aggregate_cache_purge_t *purge, ngx_uint_t failed);
-static ngx_uint_t ngx_http_aggregate_cache_is_foreign_origin(
-    ngx_http_request_t *r);
 static void ngx_http_aggregate_cache_purge_apply(
     ngx_http_aggregate_cache_zone_t *zone, const uint64_t *hashes, ngx_uint_t n,
     ngx_uint_t soft);
@@ -71,7 +69,7 @@ ngx_http_aggregate_cache_purge_handler(ngx_http_request_t *r)
         return rc;
     }
 
-    if (ngx_http_aggregate_cache_is_foreign_origin(r)) {
+    if (ngx_http_gw_is_foreign(r)) {
         return NGX_HTTP_FORBIDDEN;
     }
 
@@ -246,36 +244,6 @@ ngx_http_aggregate_cache_purge_answer(ngx_http_request_t *r,
     return ngx_http_aggregate_cache_send_text(r,
                            failed ? NGX_HTTP_SERVICE_UNAVAILABLE : NGX_HTTP_OK,
                            &type, b);
-}
-
-
-/* a request that a page of another site made a browser send */
-
-static ngx_uint_t
-ngx_http_aggregate_cache_is_foreign_origin(ngx_http_request_t *r)
-{
-    ngx_str_t                          host;
-    ngx_table_elt_t                   *h;
-    ngx_http_aggregate_header_iter_t   it;
-
-    ngx_str_null(&host);
-
-    if (r->headers_in.host) {
-        host = r->headers_in.host->value;
-    }
-
-    ngx_http_aggregate_header_iter(&it, &r->headers_in.headers);
-
-    while ((h = ngx_http_aggregate_header_next(&it)) != NULL) {
-
-        if (gw_origin_foreign(h->key.data, h->key.len, h->value.data,
-                              h->value.len, host.data, host.len))
-        {
-            return 1;
-        }
-    }
-
-    return 0;
 }
 
 

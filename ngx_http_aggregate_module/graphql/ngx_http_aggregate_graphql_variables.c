@@ -2,6 +2,7 @@
 /* variables, for logs and for templates */
 
 #include "ngx_http_aggregate_graphql.h"
+#include "ngx_http_gw_variable.h"
 
 
 static ngx_int_t ngx_http_aggregate_graphql_items(ngx_http_request_t *r,
@@ -59,17 +60,10 @@ static ngx_http_variable_t  ngx_http_aggregate_graphql_vars[] = {
 ngx_int_t
 ngx_http_aggregate_graphql_add_variables(ngx_conf_t *cf)
 {
-    ngx_http_variable_t  *var, *v;
-
-    for (v = ngx_http_aggregate_graphql_vars; v->name.len; v++) {
-
-        var = ngx_http_add_variable(cf, &v->name, v->flags);
-        if (var == NULL) {
-            return NGX_ERROR;
-        }
-
-        var->get_handler = v->get_handler;
-        var->data = v->data;
+    if (ngx_http_gw_add_variables(cf, ngx_http_aggregate_graphql_vars)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
     }
 
     ngx_http_aggregate_reporter = &ngx_http_aggregate_graphql_reporter;

@@ -1,9 +1,8 @@
 
 /* the status of the splits, and the changes by POST */
 
-#include "ngx_http_aggregate_header_list.h"
 #include "ngx_http_aggregate_split.h"
-#include "gw_origin.h"
+#include "ngx_http_gw_origin.h"
 
 
 /* a change by hand: what it was made to, and the shares, in 1/100 % */
@@ -23,7 +22,6 @@ static const char *ngx_http_aggregate_split_args(ngx_http_request_t *r,
 static ngx_int_t ngx_http_aggregate_split_send(ngx_http_request_t *r,
     ngx_http_aggregate_split_conf_t *split,
     ngx_http_aggregate_split_result_t *result);
-static ngx_uint_t ngx_http_aggregate_split_foreign(ngx_http_request_t *r);
 static ngx_http_aggregate_split_conf_t *ngx_http_aggregate_split_find(
     ngx_http_request_t *r);
 static ngx_uint_t ngx_http_aggregate_split_find_version(ngx_http_request_t *r,
@@ -106,7 +104,7 @@ ngx_http_aggregate_split_post(ngx_http_request_t *r)
     ngx_http_aggregate_split_conf_t   *split;
     ngx_http_aggregate_split_result_t  result;
 
-    if (ngx_http_aggregate_split_foreign(r)) {
+    if (ngx_http_gw_is_foreign(r)) {
         return ngx_http_aggregate_split_error(r, NGX_HTTP_FORBIDDEN,
                                               "sent by another site");
     }
@@ -235,36 +233,6 @@ ngx_http_aggregate_split_send(ngx_http_request_t *r,
                                          ? NGX_HTTP_OK
                                          : NGX_HTTP_SERVICE_UNAVAILABLE,
                                          "application/json");
-}
-
-
-/* a browser sent it for the page of another site */
-
-static ngx_uint_t
-ngx_http_aggregate_split_foreign(ngx_http_request_t *r)
-{
-    ngx_str_t                          host;
-    ngx_table_elt_t                   *h;
-    ngx_http_aggregate_header_iter_t   it;
-
-    ngx_str_null(&host);
-
-    if (r->headers_in.host) {
-        host = r->headers_in.host->value;
-    }
-
-    ngx_http_aggregate_header_iter(&it, &r->headers_in.headers);
-
-    while ((h = ngx_http_aggregate_header_next(&it)) != NULL) {
-
-        if (gw_origin_foreign(h->key.data, h->key.len, h->value.data,
-                              h->value.len, host.data, host.len))
-        {
-            return 1;
-        }
-    }
-
-    return 0;
 }
 
 

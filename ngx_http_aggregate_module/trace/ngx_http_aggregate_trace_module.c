@@ -8,6 +8,7 @@
 #include "ngx_http_aggregate_trace.h"
 #include "ngx_http_aggregate_detached.h"
 #include "ngx_http_gw_written.h"
+#include "ngx_http_gw_variable.h"
 
 
 static char *ngx_http_aggregate_trace(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -501,20 +502,7 @@ ngx_http_aggregate_trace_redact(ngx_conf_t *cf, ngx_command_t *cmd,
 static ngx_int_t
 ngx_http_aggregate_trace_preconfiguration(ngx_conf_t *cf)
 {
-    ngx_http_variable_t  *var, *v;
-
-    for (v = ngx_http_aggregate_trace_vars; v->name.len; v++) {
-
-        var = ngx_http_add_variable(cf, &v->name, v->flags);
-        if (var == NULL) {
-            return NGX_ERROR;
-        }
-
-        var->get_handler = v->get_handler;
-        var->data = v->data;
-    }
-
-    return NGX_OK;
+    return ngx_http_gw_add_variables(cf, ngx_http_aggregate_trace_vars);
 }
 
 

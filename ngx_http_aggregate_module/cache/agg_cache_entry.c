@@ -131,7 +131,7 @@ agg_cache_entry_steady(agg_cache_entry_t *entry, int64_t now, uint32_t steady)
 {
     int64_t  origin;
 
-    /* an age of more than half the range of the clock is none */
+    /* an age of more than half of the clock's range counts as a negative one */
 
     origin = now - (int32_t) (steady - entry->since) / AGG_CACHE_ENTRY_STEADY;
 
@@ -171,7 +171,7 @@ agg_cache_put(u_char *p, uint64_t value, size_t size)
 }
 
 
-/* one load each, with the compilers that we know */
+/* compilers make one load of each of these */
 
 static uint64_t
 agg_cache_get(const u_char *p)

@@ -24,7 +24,7 @@
 #define AGG_CACHE_ENTRY_TAGS_MAX   8192
 #define AGG_CACHE_ENTRY_LINES_MAX  65536
 
-/* hashes of what a response was asked for by: see agg_cache_entry_t, names */
+/* the names by which purges find a response: see agg_cache_entry_t, names */
 #define AGG_CACHE_ENTRY_NAMES_MAX  66
 
 #define AGG_CACHE_ENTRY_STEADY     16
@@ -123,7 +123,7 @@ int agg_cache_entry_line(const agg_cache_entry_t *entry, const u_char **p,
 u_char *agg_cache_entry_put_name(u_char *p, uint64_t hash);
 uint64_t agg_cache_entry_name(const agg_cache_entry_t *entry, size_t i);
 
-/* makes of an entry that came from Redis one of this node */
+/* turns an entry that came from Redis into one of this node */
 void agg_cache_entry_adopt(u_char *data, int64_t origin, uint32_t since);
 
 /*
@@ -133,7 +133,7 @@ void agg_cache_entry_adopt(u_char *data, int64_t origin, uint32_t since);
 void agg_cache_entry_steady(agg_cache_entry_t *entry, int64_t now,
     uint32_t steady);
 
-/* a sum against accidents, not against an attacker */
+/* a checksum against accidents, which does not stop an attacker */
 uint64_t agg_cache_sum(const u_char *data, size_t len);
 
 /* -1, 0, 1 */

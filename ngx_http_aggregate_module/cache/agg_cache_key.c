@@ -202,7 +202,7 @@ agg_cache_vary_add(agg_cache_str_t *names, int n, const agg_cache_str_t *line,
 
         p += len;
 
-        /* between names stands a comma and nothing else */
+        /* names are separated by a comma and by nothing else */
 
         while (p < end && (*p == ' ' || *p == '\t')) {
             p++;

@@ -132,8 +132,8 @@ agg_cache_lock_acquire(agg_cache_locks_t *locks, const u_char *digest,
 
 
 /*
- * A slot is never held for longer than its waiters have patience, even if its
- * process died and another one, of something else, has got the same id
+ * No slot is held for longer than its waiters wait, even if its process died
+ * and an unrelated process has got the same id
  */
 
 int

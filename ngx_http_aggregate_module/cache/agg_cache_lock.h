@@ -52,30 +52,30 @@ size_t agg_cache_locks_size(size_t n);
 void agg_cache_locks_init(agg_cache_locks_t *locks, size_t n);
 
 /*
- * Takes the fetch of digest for process pid, or tells who has it, as slot
- * and token; waiter is this process's bit, set only when it has to wait.
- * All but _held() are called with the lock held.
+ * Acquires the lock of digest for process pid.  If another process holds the
+ * lock, slot and token name it, and the bit of this process, waiter, is set
+ * there.  All functions but _held() are called with the zone's mutex locked.
  */
 agg_cache_lock_e agg_cache_lock_acquire(agg_cache_locks_t *locks,
     const u_char *digest, int32_t pid, uint64_t waiter,
     int (*alive)(int32_t pid), uint32_t *slot, uint64_t *token);
 
 /*
- * The fetch of slot and token takes too long: process pid has it from now on,
- * under a new token, if nobody else took it meanwhile.  Returns 0, or -1.
+ * The fetch of slot and token takes too long: process pid takes the lock over,
+ * under a new token, unless another process was faster.  Returns 0, or -1.
  */
 int agg_cache_lock_take_over(agg_cache_locks_t *locks, uint32_t slot,
     uint64_t *token, int32_t pid);
 
-/* ends a fetch; returns the bits of those to be woken */
+/* releases a lock; returns the bits of the processes to be notified */
 uint64_t agg_cache_lock_release(agg_cache_locks_t *locks, uint32_t slot,
     uint64_t token);
 
-/* is it still under way, by a process that lives */
+/* whether the fetch is still under way, and its process alive */
 int agg_cache_lock_held(const agg_cache_locks_t *locks, uint32_t slot,
     uint64_t token, int (*alive)(int32_t pid));
 
-/* responses under digest are not kept: let its clients mark until then */
+/* a hit-for-miss mark: until then requests for digest do not wait */
 void agg_cache_hit_for_miss_set(agg_cache_locks_t *locks, const u_char *digest,
     int64_t now, int64_t until);
 int agg_cache_hit_for_miss_test(const agg_cache_locks_t *locks,

@@ -138,7 +138,8 @@ agg_cache_purges_apply(agg_cache_purges_t *purges, const uint64_t *hashes,
         mark.id = *id;
 
     } else {
-        /* later than all that was born under the last event */
+        /* later than all entries that were fetched under the last event */
+
         mark.id.ms = purges->last.id.ms;
         mark.id.seq = purges->last.id.seq + 1;
     }
@@ -244,7 +245,7 @@ agg_cache_purges_free(agg_cache_purges_t *purges)
     slots = agg_cache_purges_slots(purges);
     i = purges->hand;
 
-    /* each step takes back one renewal, so many steps are seldom */
+    /* each step cancels one renewal, so that many steps are rare */
 
     for (n = 0; n < purges->nelts; n++) {
 
@@ -370,7 +371,10 @@ agg_cache_purges_check_place(const agg_cache_purges_t *purges,
 
     purged = AGG_CACHE_PURGED_NOT;
 
-    /* from a stream that is gone, or this node is behind: no way to tell */
+    /*
+     * The entry is of a stream that is gone, or this node is behind: no way to
+     * tell
+     */
 
     if (born->epoch != purges->last.epoch
         || agg_cache_id_compare(&purges->soft.id, id) > 0

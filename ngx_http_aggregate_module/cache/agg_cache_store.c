@@ -168,7 +168,7 @@ agg_cache_store_reset(agg_cache_store_t *store, int32_t pid,
 }
 
 
-/* a live process may be copying into these chunks at this moment */
+/* a live process may be copying into these chunks now */
 
 static void
 agg_cache_keep(agg_cache_store_t *store, uint32_t i)
@@ -212,7 +212,7 @@ agg_cache_store_find(agg_cache_store_t *store, const u_char *digest,
     ref->node = i;
     ref->first = node->first;
 
-    /* the order of what is in use is kept to the second, not to the hit */
+    /* the order of entries is kept to the second, not to the hit */
 
     if (node->segment == AGG_CACHE_PROBATION || node->touched != now) {
         agg_cache_protect(store, i, now);
@@ -417,7 +417,7 @@ agg_cache_store_publish(agg_cache_store_t *store, const agg_cache_ref_t *ref,
 
     if (old != AGG_CACHE_NONE) {
 
-        /* a refreshed entry keeps its rank */
+        /* a refreshed entry stays in its segment */
 
         agg_cache_segment_insert(store, store->nodes[old].segment, ref->node);
         agg_cache_drop(store, old);
@@ -533,7 +533,7 @@ agg_cache_drop(agg_cache_store_t *store, uint32_t i)
 
     node = &store->nodes[i];
 
-    /* readers of these chunks are told before anyone can write to them */
+    /* readers of these chunks see the change before anyone can write to them */
 
     __atomic_store_n(&node->generation, node->generation + 1,
                      __ATOMIC_SEQ_CST);
@@ -591,7 +591,10 @@ agg_cache_reclaim(agg_cache_store_t *store, int32_t pid,
     {
         next = store->nodes[i].next;
 
-        /* a process writes one entry at a time: its own is a left one */
+        /*
+         * A process writes one entry at a time, so another one of its own was
+         * left behind
+         */
 
         if (store->nodes[i].writer == pid
             || !alive(store->nodes[i].writer))

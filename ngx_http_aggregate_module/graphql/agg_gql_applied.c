@@ -183,7 +183,7 @@ agg_gql_decode_deprecated(agg_gql_build_t *b, const agg_gql_target_t *target,
 
     } else if (a->arg != AGG_GQL_NONE) {
 
-        /* a reason of null is none at all */
+        /* a reason of null counts as no reason */
 
         return AGG_OK;
     }
@@ -335,7 +335,10 @@ agg_gql_decode_rest_arg(agg_gql_build_t *b, agg_gql_doc_t *doc,
 
     default:
 
-        /* the methods have been seen to; "passHeaders" is the other "p" */
+        /*
+         * The methods were handled above; "passHeaders" is the other name with
+         * a "p"
+         */
 
         return (arg->name.len != sizeof("passHeaders") - 1) ? AGG_OK
                : agg_gql_decode_texts(b, doc, arg->value, &rest->pass_headers,

@@ -177,7 +177,7 @@ agg_gql_batch_group(agg_gql_exec_t *e, agg_gql_state_t *state,
 }
 
 
-/* all of it, each behind its length */
+/* all parts of the call, each behind its length */
 
 static agg_rc_e
 agg_gql_batch_text(agg_gql_exec_t *e, agg_gql_call_t *call, agg_str_t *text)
@@ -211,7 +211,9 @@ agg_gql_batch_text(agg_gql_exec_t *e, agg_gql_call_t *call, agg_str_t *text)
 }
 
 
-/* distinct keys, in the order of their parents, so many a call */
+/*
+ * Distinct keys in the order of their parents, a limited number for each call
+ */
 
 static agg_rc_e
 agg_gql_batch_keys(agg_gql_exec_t *e, agg_gql_state_t *state,

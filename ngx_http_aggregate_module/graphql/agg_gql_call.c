@@ -70,7 +70,7 @@ agg_gql_call_site(agg_gql_exec_t *e, agg_gql_site_t *site)
             continue;
         }
 
-        /* the same was asked for before, and may have come already */
+        /* an equal call was made before, and may have ended already */
 
         call = e->table[i];
         site->call = call;

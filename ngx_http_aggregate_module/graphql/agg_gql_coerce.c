@@ -140,7 +140,7 @@ agg_gql_coerce_variables(const agg_gql_schema_t *schema,
 }
 
 
-/* a member's name; one with a lone surrogate is nobody's */
+/* the name of a member; a name with a lone surrogate matches no field */
 
 static agg_rc_e
 agg_gql_coerce_name(agg_mem_t *mem, const agg_str_t *raw, agg_str_t *name)
@@ -253,7 +253,7 @@ agg_gql_coerce_value(agg_gql_coerce_t *c, const agg_str_t *json)
 }
 
 
-/* room for one more; what is in frames that are not used now is kept */
+/* room for one more frame; the contents of unused frames are kept */
 
 static agg_rc_e
 agg_gql_coerce_frame(agg_gql_coerce_t *c)

@@ -303,7 +303,7 @@ agg_gql_conflicts_in(agg_gql_conflict_t *c, uint32_t first,
 }
 
 
-/* no more than there can be errors */
+/* not more than there can be errors */
 
 static agg_rc_e
 agg_gql_conflicts_of_set(agg_gql_conflict_t *c, uint32_t first,

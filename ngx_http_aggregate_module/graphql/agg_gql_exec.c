@@ -207,7 +207,7 @@ agg_gql_exec_batches(agg_gql_exec_t *e, unsigned *started)
 }
 
 
-/* nothing around it is asked for any more */
+/* no site around the value is fetched any more */
 
 static int
 agg_gql_batch_is_due(agg_gql_exec_t *e, const agg_gql_state_t *state)
@@ -239,7 +239,7 @@ agg_gql_site_create(agg_gql_exec_t *e, agg_gql_node_t *node,
     agg_gql_site_t   *site;
     agg_gql_state_t  *state;
 
-    /* so much at least it takes in the answer */
+    /* the least number of bytes that the object takes in the answer */
 
     e->charged += node->key.len + 5;
 

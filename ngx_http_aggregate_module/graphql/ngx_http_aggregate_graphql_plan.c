@@ -32,7 +32,7 @@ ngx_http_aggregate_graphql_plans_init(ngx_http_aggregate_graphql_conf_t *gcf)
     ngx_rbtree_init(&gcf->plan_tree, &gcf->plan_sentinel,
                     ngx_rbtree_insert_value);
 
-    /* clients choose the documents, and shall not make hashes collide */
+    /* clients choose the documents, and must not cause collisions of hashes */
 
     for (i = 0; i < 4; i++) {
         gcf->plan_key[i / 2] = gcf->plan_key[i / 2] << 32
@@ -80,7 +80,7 @@ ngx_http_aggregate_graphql_plan_find(ngx_http_aggregate_graphql_op_t *op)
         node = (hash < node->key) ? node->left : node->right;
     }
 
-    /* the second of two with one hash is never found, and made anew */
+    /* a second document of the same hash is never found, and parsed anew */
 
     plan = (ngx_http_aggregate_graphql_plan_t *) node;
 

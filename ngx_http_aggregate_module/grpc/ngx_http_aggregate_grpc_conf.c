@@ -1,5 +1,5 @@
 
-/* descriptors, and the handler that grpc_pass sets */
+/* loads descriptors, and finds the handler that grpc_pass sets */
 
 #include "ngx_http_aggregate_grpc.h"
 

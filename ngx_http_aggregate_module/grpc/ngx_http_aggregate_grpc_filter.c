@@ -124,7 +124,7 @@ ngx_http_aggregate_grpc_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 
     if (ctx->held || ctx->skip_flush) {
 
-        /* nothing but flushes come before the header */
+        /* only flushes come before the header */
 
         for (cl = in; cl; cl = cl->next) {
             if (!ngx_buf_special(cl->buf)
@@ -189,8 +189,9 @@ ngx_http_aggregate_grpc_replace_body(ngx_http_aggregate_grpc_ctx_t *ctx,
 
 
 /*
- * Trailers are the call's, and no client's.  A stream that has failed does not
- * end, so that no client takes it for complete.
+ * Trailers belong to the call and are not sent to the client.  The end of a
+ * stream that has failed is not sent either, so that no client takes it for
+ * complete.
  */
 
 static ngx_int_t
@@ -231,7 +232,7 @@ ngx_http_aggregate_grpc_last(ngx_http_aggregate_grpc_ctx_t *ctx,
 }
 
 
-/* the header that was held, length -1: a stream */
+/* sends the header that was held; a length of -1: a stream */
 
 ngx_int_t
 ngx_http_aggregate_grpc_send_header(ngx_http_aggregate_grpc_ctx_t *ctx,

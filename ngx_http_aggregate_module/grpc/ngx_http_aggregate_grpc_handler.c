@@ -589,7 +589,7 @@ ngx_http_aggregate_grpc_start(ngx_http_aggregate_grpc_ctx_t *ctx)
     ngx_http_aggregate_grpc_hook(ctx);
     ngx_http_upstream_init(r);
 
-    /* the body was read twice, and each time counts */
+    /* the body was read twice, and each reading holds a reference */
 
     ngx_http_finalize_request(r, NGX_DONE);
 }

@@ -6,7 +6,7 @@
 #include "agg_header_names.h"
 
 
-/* a client that names more in Connection has all of its headers taken off */
+/* all headers are dropped for a client that names more in Connection */
 
 #define NGX_HTTP_AGGREGATE_GRPC_LISTED  32
 
@@ -256,7 +256,7 @@ ngx_http_aggregate_grpc_deadline(ngx_http_aggregate_grpc_ctx_t *ctx)
                                                "invalid Grpc-Timeout");
         }
 
-        /* no timer of nginx's goes further */
+        /* a timer of nginx cannot be set for longer */
 
         if (n < NGX_MAX_INT32_VALUE
             && (!ctx->has_deadline

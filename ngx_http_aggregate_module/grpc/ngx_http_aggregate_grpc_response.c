@@ -701,7 +701,7 @@ ngx_http_aggregate_grpc_put_buf(ngx_http_aggregate_grpc_ctx_t *ctx,
 }
 
 
-/* a comment, so that nobody on the way takes the stream for dead */
+/* a comment keeps the connection from being taken for dead */
 
 static void
 ngx_http_aggregate_grpc_ping(ngx_event_t *ev)

@@ -438,7 +438,7 @@ ngx_http_aggregate_grpc_input_filter(void *data, ssize_t bytes)
 
     if (rc == NGX_ERROR && !ctx->failed) {
 
-        /* an error of the backend: nginx would take it for the client's */
+        /* nginx would take this error of the backend for one of the client */
 
         ngx_http_aggregate_grpc_broken(ctx, "an invalid response");
     }

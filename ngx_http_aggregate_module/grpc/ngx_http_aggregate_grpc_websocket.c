@@ -197,7 +197,7 @@ ngx_http_aggregate_grpc_ws_check(ngx_http_aggregate_grpc_ctx_t *ctx,
 }
 
 
-/* neither the request's own host nor one of the directive's */
+/* the origin is neither the host of the request nor one of the directive's */
 
 static ngx_uint_t
 ngx_http_aggregate_grpc_ws_foreign(ngx_http_aggregate_grpc_ctx_t *ctx,
@@ -338,7 +338,7 @@ ngx_http_aggregate_grpc_ws_accept(ngx_http_aggregate_grpc_ctx_t *ctx,
         return NGX_ERROR;
     }
 
-    /* the upstream's header is to come, and goes nowhere */
+    /* the header of the upstream is expected, and discarded */
 
     r->header_sent = 0;
 

@@ -344,7 +344,7 @@ agg_redis_reader_create(void)
         return NULL;
     }
 
-    /* its buffer is not given back and made anew with each reply */
+    /* hiredis would free its buffer after each reply and allocate a new one */
     reader->reader->maxbuf = 0;
 
     reader->functions = *reader->reader->fn;
@@ -358,7 +358,7 @@ agg_redis_reader_create(void)
 }
 
 
-/* the other side does not say how much memory is taken */
+/* the peer does not decide how much memory is allocated */
 
 static void *
 agg_redis_create_array(const redisReadTask *task, agg_redis_count_t n)

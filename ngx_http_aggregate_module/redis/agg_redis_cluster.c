@@ -78,7 +78,7 @@ agg_redis_moved(const char *text, size_t len, unsigned *slot,
 
     n = agg_redis_word(&text, &len, &word);
 
-    /* the last one: an address of IPv6 comes without brackets */
+    /* the last colon: an address of IPv6 comes without brackets */
 
     for (colon = word + n; colon > word && colon[-1] != ':'; colon--) {
         /* void */
@@ -310,7 +310,7 @@ agg_redis_number(const char *text, size_t len, unsigned max,
 }
 
 
-/* empty is one too: the other side means itself */
+/* an empty host is valid: the node means itself */
 
 static int
 agg_redis_host(const char *text, size_t len)

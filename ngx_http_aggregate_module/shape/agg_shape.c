@@ -445,7 +445,9 @@ agg_rule_name(agg_shape_t *s, agg_rule_t *rule, const agg_str_t *name,
 }
 
 
-/* in one object no two statements may give the same name, where one can see */
+/*
+ * Two statements may not give one name in one object, as far as this is known
+ */
 
 static agg_rc_e
 agg_rule_check_name(agg_shape_t *s, const agg_rule_t *rule, agg_error_t *err)

@@ -204,7 +204,7 @@ agg_build_root(agg_build_t *b)
 
     root = agg_build_find(b, keep, 0);
 
-    /* those that are found on the way are added behind */
+    /* rules that are found on the way are appended */
 
     for (st = b->states; st != NULL; st = st->next) {
 
@@ -387,7 +387,7 @@ agg_build_state(agg_build_t *b, agg_state_t *st)
 }
 
 
-/* the rules whose paths end here */
+/* applies the rules whose paths end here */
 
 static void
 agg_build_own(agg_build_t *b, agg_state_t *st)

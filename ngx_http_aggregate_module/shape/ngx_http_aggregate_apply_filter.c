@@ -152,7 +152,7 @@ ngx_http_aggregate_apply_header(ngx_http_request_t *r,
 }
 
 
-/* the next slice of a response that is held goes where the first one went */
+/* the next slice of a held response becomes a part of that response */
 
 static ngx_uint_t
 ngx_http_aggregate_apply_slice(ngx_http_request_t *r,
@@ -291,7 +291,7 @@ ngx_http_aggregate_apply_start(ngx_http_request_t *r,
 
     if (r->upstream && !r->upstream->cacheable && !r->upstream->store) {
 
-        /* else the body of a part comes at its end only, by way of a file */
+        /* otherwise the body of a part comes at its end only, through a file */
 
         r->upstream->buffering = 0;
     }
@@ -592,7 +592,7 @@ ngx_http_aggregate_apply_output(ngx_http_request_t *r, ngx_chain_t *in)
             ctx->added = 1;
         }
 
-        /* its own subrequests have their turns all the same */
+        /* its own subrequests still get their turns */
 
         return (r->postponed && r == r->connection->data)
                ? ngx_http_next_body_filter(r, NULL) : NGX_OK;
@@ -632,7 +632,9 @@ ngx_http_aggregate_apply_bad(ngx_http_request_t *r,
 }
 
 
-/* an aggregate sees itself that the last byte of one of its parts is missing */
+/*
+ * An aggregate itself notices that the last byte of one of its parts is missing
+ */
 
 static ngx_int_t
 ngx_http_aggregate_apply_cut(ngx_http_request_t *r,
@@ -683,7 +685,7 @@ ngx_http_aggregate_apply_fail(ngx_http_request_t *r,
 
     if (!ctx->holding) {
 
-        /* the header itself is wrong */
+        /* the response fails by its header, before any body */
 
         ctx->received = 0;
         ctx->ended = 0;
@@ -774,7 +776,7 @@ ngx_http_aggregate_apply_answer(ngx_http_request_t *r,
 }
 
 
-/* the rest of a body is let go, but not for ever */
+/* the rest of a body is discarded, up to the limit of what is read */
 
 void
 ngx_http_aggregate_apply_stop(ngx_http_request_t *r,

@@ -110,7 +110,7 @@ ngx_http_aggregate_apply_guard_body(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    /* nobody will take what they hold */
+    /* nobody takes the buffers that these filters hold */
 
     r->buffered &= ~NGX_HTTP_AGGREGATE_APPLY_BEFORE;
 

@@ -173,7 +173,7 @@ ngx_http_aggregate_apply_lists(ngx_str_t *list, ngx_str_t *name)
 }
 
 
-/* weak, and another one for each shape and what variables gave to it */
+/* a weak tag, different for each shape and for the values of its variables */
 
 ngx_int_t
 ngx_http_aggregate_apply_etag(ngx_http_request_t *r,
@@ -276,7 +276,7 @@ ngx_http_aggregate_apply_unchanged(ngx_http_request_t *r)
 }
 
 
-/* weakly: of both sides W/ does not count */
+/* the weak comparison: W/ is ignored on both sides */
 
 static ngx_uint_t
 ngx_http_aggregate_apply_match(ngx_str_t *list, ngx_str_t *etag)

@@ -164,7 +164,7 @@ ngx_http_aggregate_apply_move(ngx_table_elt_t **to, ngx_table_elt_t **from)
 }
 
 
-/* the request is again as it came to us, if nobody has changed it since */
+/* restores the request as it came, if nobody has changed it since */
 
 void
 ngx_http_aggregate_apply_restore(ngx_http_request_t *r,
@@ -344,7 +344,7 @@ ngx_http_aggregate_apply_no_body(ngx_http_request_t *r)
 }
 
 
-/* does the backend's work on the headers that were withheld from it */
+/* evaluates the headers that were withheld from the backend */
 
 static void
 ngx_http_aggregate_apply_restore_header(ngx_http_request_t *r,

@@ -65,15 +65,6 @@
     (agg_is_digit(c) || (u_char) (((c) | 0x20) - 'a') <= 5)
 
 
-#if (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)
-#define agg_word4(a, b, c, d)                                                \
-    ((uint32_t) (a) << 24 | (uint32_t) (b) << 16 | (uint32_t) (c) << 8 | (d))
-#else
-#define agg_word4(a, b, c, d)                                                \
-    ((uint32_t) (d) << 24 | (uint32_t) (c) << 16 | (uint32_t) (b) << 8 | (a))
-#endif
-
-
 /* the bytes that are looked for */
 
 typedef enum {

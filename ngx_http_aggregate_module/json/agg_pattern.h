@@ -314,6 +314,29 @@ agg_pattern_scalar(const u_char *p, u_char c)
 }
 
 
+/* literals are frequent enough to be looked at before numbers */
+
+static inline const u_char *
+agg_pattern_literal(const u_char *p, u_char c)
+{
+    uint32_t  text;
+
+    if (c == 'f') {
+        p++;
+
+        memcpy(&text, p, 4);
+
+        return (text == agg_word4('a', 'l', 's', 'e')) ? p + 4 : NULL;
+    }
+
+    memcpy(&text, p, 4);
+
+    return (text == agg_word4('t', 'r', 'u', 'e')
+            || text == agg_word4('n', 'u', 'l', 'l'))
+           ? p + 4 : NULL;
+}
+
+
 /* both ends: names often have one in common, and white space is the same */
 
 static unsigned
@@ -465,7 +488,12 @@ agg_pattern_miss(agg_scan_t *s, agg_pattern_t *g, const u_char *p,
     if (n == 0) {
         n = AGG_PATTERN_OTHER;
 
-    } else if (g != &t->pattern[AGG_PATTERN_OTHER]) {
+    } else if (g != &t->pattern[AGG_PATTERN_OTHER]
+               && (g->other == t->pattern
+                   || !(t->pattern[n].flags & AGG_PATTERN_END)))
+    {
+        /* the end comes once: two others that take turns stay */
+
         g->other = g->next;
         g->next = &t->pattern[n];
     }

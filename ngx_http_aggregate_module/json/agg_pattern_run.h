@@ -216,10 +216,15 @@ AGG_CORE(patterns)(agg_scan_t *s, const u_char *start, const u_char *last)
             continue;
         }
 
-        q = AGG_CORE(number_end)(p, c, &k);
+        if (c > '9') {
+            q = agg_pattern_literal(p, c);
 
-        if (q == NULL) {
-            q = agg_pattern_scalar(p, c);
+        } else {
+            q = AGG_CORE(number_end)(p, c, &k);
+
+            if (q == NULL) {
+                q = agg_pattern_scalar(p, c);
+            }
         }
 
         if (q != NULL) {

@@ -25,6 +25,17 @@
 #define agg_is2(p, text)  (memcmp(p, text, 2) == 0)
 
 
+/* four bytes as a word that was loaded */
+
+#if (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)
+#define agg_word4(a, b, c, d)                                                \
+    ((uint32_t) (a) << 24 | (uint32_t) (b) << 16 | (uint32_t) (c) << 8 | (d))
+#else
+#define agg_word4(a, b, c, d)                                                \
+    ((uint32_t) (d) << 24 | (uint32_t) (c) << 16 | (uint32_t) (b) << 8 | (a))
+#endif
+
+
 /* the core can start in the first ones, up to NAME_STRING */
 
 typedef enum {

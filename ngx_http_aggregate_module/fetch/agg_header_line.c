@@ -40,11 +40,14 @@ agg_header_line(agg_header_line_t *line, agg_header_names_t *names, u_char *p,
         return 0;
     }
 
-    mask = agg_block_equal(p, agg_header_colon)
-           | agg_block_equal(p + AGG_BLOCK, agg_header_colon) << AGG_BLOCK;
+    mask = agg_block_equal(p, agg_header_colon);
 
     if (mask == 0) {
-        return 0;
+        mask = agg_block_equal(p + AGG_BLOCK, agg_header_colon) << AGG_BLOCK;
+
+        if (mask == 0) {
+            return 0;
+        }
     }
 
     len = (size_t) agg_first(mask);
@@ -80,7 +83,10 @@ agg_header_line(agg_header_line_t *line, agg_header_names_t *names, u_char *p,
 }
 
 
-/* NULL: the name is not one of letters, digits and "-" */
+/*
+ * The name's entry; NULL: it is not one of letters, digits and "-".  Two blocks
+ * are readable.
+ */
 
 static agg_header_name_t *
 agg_header_name(agg_header_names_t *names, const u_char *text, size_t len)
@@ -88,6 +94,7 @@ agg_header_name(agg_header_names_t *names, const u_char *text, size_t len)
     u_char              c;
     size_t              i;
     uint64_t            hash;
+    unsigned            same;
     agg_header_name_t  *n;
 
     if (len == 0 || len >= AGG_HEADER_NAME) {
@@ -97,8 +104,14 @@ agg_header_name(agg_header_names_t *names, const u_char *text, size_t len)
     i = len + 4u * text[0] + 16u * text[len - 1];
     n = &names->names[i % AGG_HEADER_NAMES];
 
-    if (n->len == len && memcmp(n->text, text, len) == 0) {
-        return n;
+    if (n->len == len) {
+        same = agg_block_equal(n->text, text)
+               | agg_block_equal(n->text + AGG_BLOCK, text + AGG_BLOCK)
+                 << AGG_BLOCK;
+
+        if ((~same & ((1u << len) - 1)) == 0) {
+            return n;
+        }
     }
 
     n->len = 0;

@@ -54,6 +54,18 @@ my %locations = (
                  grpc_pass grpc://127.0.0.1:%%PORT_grpc%%;
                  aggregate_grpc t.v1.Items/Echo get;', qr/"method"/ ],
     echo => [ 'echo_location /v1/echo/a; echo -n c;', qr/$unary.*c$/ ],
+    lua_exit => [ 'header_filter_by_lua_block { ngx.exit(502) }
+                 grpc_pass grpc://127.0.0.1:%%PORT_grpc%%;
+                 aggregate_grpc t.v1.Items/Echo get;', qr/502/ ],
+    lua_exit_page => [ 'header_filter_by_lua_block { if ngx.ctx.x == nil
+                 and ngx.var.uri == "/lua_exit_page" then ngx.exit(502) end }
+                 error_page 502 /v1/echo/a;
+                 grpc_pass grpc://127.0.0.1:%%PORT_grpc%%;
+                 aggregate_grpc t.v1.Items/Echo get;', qr/$unary|502/ ],
+    lua_exit_stream => [ 'header_filter_by_lua_block { ngx.exit(502) }
+                 grpc_pass grpc://127.0.0.1:%%PORT_grpc%%;
+                 aggregate_grpc_stream sse;
+                 aggregate_grpc t.v1.Items/Watch get;', qr/502/ ],
     js   => [ 'js_content njs.f;', qr/^200.*$unary/ ],
 );
 

@@ -45,6 +45,8 @@ static ngx_int_t ngx_http_aggregate_grpc_read(
     ngx_http_aggregate_grpc_ctx_t *ctx, ngx_chain_t *in);
 static ngx_int_t ngx_http_aggregate_grpc_output_filter(void *data,
     ngx_chain_t *in);
+static ngx_uint_t ngx_http_aggregate_grpc_is_over(
+    ngx_http_aggregate_grpc_ctx_t *ctx);
 static ngx_int_t ngx_http_aggregate_grpc_end(
     ngx_http_aggregate_grpc_ctx_t *ctx);
 static void ngx_http_aggregate_grpc_result(
@@ -108,7 +110,7 @@ ngx_http_aggregate_grpc_create_request(ngx_http_request_t *r)
     ngx_http_aggregate_grpc_ctx_t   *ctx;
     ngx_http_aggregate_grpc_lent_t   lent;
 
-    ctx = ngx_http_get_module_ctx(r, ngx_http_aggregate_grpc_module);
+    ctx = r->upstream->input_filter_ctx;
 
     if (ngx_http_aggregate_grpc_headers(ctx, &headers) != NGX_OK) {
         return NGX_ERROR;
@@ -258,7 +260,7 @@ ngx_http_aggregate_grpc_process_header(ngx_http_request_t *r)
     ngx_http_upstream_t            *u;
     ngx_http_aggregate_grpc_ctx_t  *ctx;
 
-    ctx = ngx_http_get_module_ctx(r, ngx_http_aggregate_grpc_module);
+    ctx = r->upstream->input_filter_ctx;
 
     rc = ctx->process_header(r);
 
@@ -521,9 +523,9 @@ ngx_http_aggregate_grpc_output_filter(void *data, ngx_chain_t *in)
     ngx_int_t                       rc;
     ngx_http_aggregate_grpc_ctx_t  *ctx;
 
-    ctx = ngx_http_get_module_ctx(r, ngx_http_aggregate_grpc_module);
+    ctx = r->upstream->input_filter_ctx;
 
-    if (ctx == NULL) {
+    if (ngx_http_aggregate_grpc_is_over(ctx)) {
         return NGX_ERROR;
     }
 
@@ -540,6 +542,21 @@ ngx_http_aggregate_grpc_output_filter(void *data, ngx_chain_t *in)
     }
 
     return rc;
+}
+
+
+/*
+ * A filter may end the response with an error page, as "xslt_stylesheet" does,
+ * or lead the request elsewhere.  Both take the contexts of modules away, and
+ * the callbacks still come: they find theirs by the upstream.
+ */
+
+static ngx_uint_t
+ngx_http_aggregate_grpc_is_over(ngx_http_aggregate_grpc_ctx_t *ctx)
+{
+    return ngx_http_get_module_ctx(ctx->request,
+                                   ngx_http_aggregate_grpc_module)
+           != ctx;
 }
 
 
@@ -673,7 +690,7 @@ ngx_http_aggregate_grpc_finalize_request(ngx_http_request_t *r, ngx_int_t rc)
     ngx_http_upstream_t            *u;
     ngx_http_aggregate_grpc_ctx_t  *ctx;
 
-    ctx = ngx_http_get_module_ctx(r, ngx_http_aggregate_grpc_module);
+    ctx = r->upstream->input_filter_ctx;
     u = r->upstream;
 
     if (ctx->timer.timer_set) {
@@ -686,6 +703,10 @@ ngx_http_aggregate_grpc_finalize_request(ngx_http_request_t *r, ngx_int_t rc)
 
     ctx->finalize_request(r, rc);
     ctx->header_in = 0;
+
+    if (ngx_http_aggregate_grpc_is_over(ctx)) {
+        return;
+    }
 
     if (rc < NGX_HTTP_SPECIAL_RESPONSE
         || rc == NGX_HTTP_CLIENT_CLOSED_REQUEST || ctx->ended)

@@ -427,7 +427,7 @@ sub general {
         'real_ip_header X-A;', 'set_real_ip_from 127.0.0.1;',
         'index a.json;', 'autoindex on;', 'gzip_static on;',
         "auth_basic x;\nauth_basic_user_file %%TESTDIR%%/users;",
-        'auth_delay 100ms;', 'limit_req_dry_run on;', 'limit_rate $arg_a;',
+        'auth_delay 100ms;', 'limit_req_dry_run on;', 'limit_rate $arg_r;',
         'limit_conn_dry_run on;', 'keepalive_disable none;', 'internal;',
         'sub_filter_last_modified on;', 'ssi_silent_errors on;',
         'ssi_last_modified on;', 'proxy_limit_rate 20k;',

@@ -69,8 +69,8 @@ sub uri {
     $path .= ($path =~ /\?/ ? '&' : '?') . "rid=$id";
     $path .= '&query=' . escape(query()) if chance(0.04);
     return $path . pick('', '', '&a=1', '&a=x', '&a=y',
-        '&a=0', '&id=..%2f', '&a=%0d%0aX:1', '&tag=a', '&uri=/l1&all=1',
-        '&zone=bz&key=k&action=open', '&a=' . ('z' x 3000));
+        '&a=0', '&r=9000', '&id=..%2f', '&a=%0d%0aX:1', '&tag=a',
+        '&uri=/l1&all=1', '&zone=bz&key=k&action=open', '&a=' . ('z' x 3000));
 }
 
 

@@ -122,9 +122,10 @@ sub passing {
         return $conf if $ok;
 
         my ($line) = $output =~ /\[emerg\].* in \S*test\.conf:(\d+)/;
+        $line = defined $line ? unexpanded($conf, $line)
+                              : unknown($conf, $output);
         return undef if !defined $line;
 
-        $line = unexpanded($conf, $line);
         my $next = Harness::Random::without_line($conf, $line);
         $next = Harness::Random::without_line($conf, $line - 1)
             if !defined $next;
@@ -133,6 +134,21 @@ sub passing {
     }
 
     return undef;
+}
+
+
+# where a variable stands whose block was taken out
+sub unknown {
+    my ($conf, $output) = @_;
+    my ($name) = $output =~ /\[emerg\].* unknown "(\w+)" variable/ or return;
+    my $n = 0;
+
+    for my $line (split /\n/, $conf) {
+        $n++;
+        return $n if $line =~ /\$\Q$name\E\b/ && $line !~ /\{$/;
+    }
+
+    return;
 }
 
 

@@ -129,8 +129,7 @@ agg_pb_field_by_number(const agg_pb_message_t *m, uint32_t number)
     uint32_t  low, high, middle;
 
     if (number < m->ndense) {
-        low = m->dense[number];
-        return low ? &m->fields[low - 1] : NULL;
+        return m->dense[number];
     }
 
     low = 0;

@@ -71,6 +71,18 @@ typedef enum {
 } agg_pb_kind_e;
 
 
+/* fields that the short cuts know; members of oneofs are none of them */
+
+typedef enum {
+    AGG_PB_QUICK_NONE = 0,
+    AGG_PB_QUICK_STRING,
+    AGG_PB_QUICK_NUMBER,        /* a bool or an enum as well */
+    AGG_PB_QUICK_STRINGS,
+    AGG_PB_QUICK_NUMBERS,       /* packed */
+    AGG_PB_QUICK_MESSAGE
+} agg_pb_quick_e;
+
+
 typedef struct agg_pb_message_s  agg_pb_message_t;
 typedef struct agg_pb_enum_s     agg_pb_enum_t;
 typedef struct agg_pb_pool_s     agg_pb_pool_t;
@@ -90,6 +102,7 @@ typedef struct {
     u_char                    wire;         /* wire type of one value */
     u_char                    tag_len;
     u_char                    tag[5];       /* number and wire type to write */
+    u_char                    quick;        /* agg_pb_quick_e */
 
     unsigned                  repeated:1;   /* set for maps, too */
     unsigned                  map:1;
@@ -128,7 +141,7 @@ struct agg_pb_message_s {
     agg_pb_slot_t            *names;        /* both names of the fields */
     uint32_t                  names_mask;
     uint32_t                  ndense;
-    uint32_t                 *dense;        /* by number: index + 1, or 0 */
+    const agg_pb_field_t    **dense;        /* by number, or NULL */
 
     uint32_t                  size;         /* fields there is room for */
 };
@@ -137,6 +150,7 @@ struct agg_pb_message_s {
 typedef struct {
     agg_str_t                 name;
     int32_t                   number;
+    unsigned                  plain:1;      /* the name needs no escapes */
 } agg_pb_enum_value_t;
 
 

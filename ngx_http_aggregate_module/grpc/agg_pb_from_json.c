@@ -8,8 +8,7 @@
  */
 
 
-#include "agg_block.h"
-#include "agg_pb_read.h"
+#include "agg_pb_read_quick.h"
 
 
 /* messages for which there is room from the start */
@@ -28,14 +27,15 @@
 static agg_rc_e agg_pb_read(agg_pb_json_t *r, const agg_pb_message_t *m,
     const agg_pb_field_t *field);
 static agg_rc_e agg_pb_read_members(agg_pb_json_t *r, agg_pb_level_t *level);
+static const agg_pb_field_t *agg_pb_read_expected(agg_pb_json_t *r,
+    agg_pb_level_t *level);
 static agg_rc_e agg_pb_read_name(agg_pb_json_t *r, agg_pb_level_t *level,
     const agg_pb_field_t **field, unsigned *end);
 static agg_rc_e agg_pb_read_unknown(agg_pb_json_t *r, agg_pb_level_t *level,
     const agg_str_t *name);
 static agg_rc_e agg_pb_mark_seen(agg_pb_json_t *r, agg_pb_level_t *level,
-    const agg_pb_field_t *f, int oneof);
+    const agg_pb_field_t *f);
 static agg_rc_e agg_pb_read_field(agg_pb_json_t *r, const agg_pb_field_t *f);
-static agg_rc_e agg_pb_read_plain(agg_pb_json_t *r, const agg_pb_field_t *f);
 static agg_rc_e agg_pb_read_list(agg_pb_json_t *r, agg_pb_level_t *level);
 static agg_rc_e agg_pb_read_map(agg_pb_json_t *r, agg_pb_level_t *level);
 static agg_rc_e agg_pb_read_special(agg_pb_json_t *r, agg_pb_level_t *level);
@@ -80,6 +80,8 @@ agg_pb_from_json(const agg_pb_pool_t *pool, const agg_pb_message_t *m,
     r.p = r.start;
     r.end = r.start + json->len;
     r.looked = AGG_PB_LOOK(json->len);
+    r.last = (options->plain || json->len < AGG_PB_AHEAD)
+             ? r.start : r.end - AGG_PB_AHEAD;
 
     r.seen = r.seen_first;
     r.nseen = 0;
@@ -95,7 +97,7 @@ agg_pb_from_json(const agg_pb_pool_t *pool, const agg_pb_message_t *m,
     /* a message is mostly shorter than its JSON */
 
     if (json->len < AGG_PB_MODEST) {
-        (void) agg_buf_reserve(out, json->len + AGG_BLOCK * 2);
+        (void) agg_buf_reserve(out, agg_pb_read_room(json->len));
     }
 
     rc = agg_pb_read(&r, m, field);
@@ -159,6 +161,48 @@ agg_pb_read(agg_pb_json_t *r, const agg_pb_message_t *m,
 }
 
 
+/* members are named once, and of a oneof there is one; null sets none */
+
+static agg_rc_e
+agg_pb_mark_seen(agg_pb_json_t *r, agg_pb_level_t *level,
+    const agg_pb_field_t *f)
+{
+    uint32_t  bit, *word;
+
+    word = &r->seen[level->seen + f->index / 32];
+    bit = (uint32_t) 1 << f->index % 32;
+
+    if (*word & bit) {
+        return agg_pb_refuse(r, "named twice");
+    }
+
+    *word |= bit;
+
+    if (level->top <= f->index) {
+        level->top = f->index + 1;
+    }
+
+    if (f->oneof == AGG_PB_NONE
+        || (r->p != r->end && *r->p == 'n' && !agg_pb_takes_null(f)))
+    {
+        return AGG_OK;
+    }
+
+    bit = level->m->nfields + f->oneof;
+    word = &r->seen[level->seen + bit / 32];
+    bit = (uint32_t) 1 << bit % 32;
+
+    if (*word & bit) {
+        return agg_pb_refuse_name(r, "a second member of the oneof",
+                                  &level->m->oneofs[f->oneof]);
+    }
+
+    *word |= bit;
+
+    return AGG_OK;
+}
+
+
 static agg_rc_e
 agg_pb_read_members(agg_pb_json_t *r, agg_pb_level_t *level)
 {
@@ -170,22 +214,24 @@ agg_pb_read_members(agg_pb_json_t *r, agg_pb_level_t *level)
     depth = r->depth;
 
     do {
-        rc = agg_pb_read_name(r, level, &f, &end);
-        if (rc != AGG_OK) {
-            return rc;
-        }
-
-        if (end) {
-            return agg_pb_pop(r);
-        }
+        f = agg_pb_quick_members(r, level);
 
         if (f == NULL) {
-            continue;
+            rc = agg_pb_read_name(r, level, &f, &end);
+            if (rc != AGG_OK) {
+                return rc;
+            }
+
+            if (end) {
+                return agg_pb_pop(r);
+            }
+
+            if (f == NULL) {
+                continue;
+            }
         }
 
-        rc = agg_pb_mark_seen(r, level, f,
-                              r->p == r->end || *r->p != 'n'
-                              || agg_pb_takes_null(f));
+        rc = agg_pb_mark_seen(r, level, f);
         if (rc != AGG_OK) {
             return rc;
         }
@@ -201,35 +247,12 @@ agg_pb_read_members(agg_pb_json_t *r, agg_pb_level_t *level)
 }
 
 
-/* whether n bytes are the same; behind those of q there are others */
+/* the name of the field that may come next, where white space is before it */
 
-static inline int
-agg_pb_same(const u_char *p, const u_char *end, const u_char *q, size_t n)
+static const agg_pb_field_t *
+agg_pb_read_expected(agg_pb_json_t *r, agg_pb_level_t *level)
 {
-    if ((size_t) (end - p) < n + AGG_BLOCK) {
-        return 0;
-    }
-
-    for ( /* void */ ; n > AGG_BLOCK; n -= AGG_BLOCK) {
-
-        if (!agg_block_same(p, q, AGG_BLOCK)) {
-            return 0;
-        }
-
-        p += AGG_BLOCK;
-        q += AGG_BLOCK;
-    }
-
-    return agg_block_same(p, q, n);
-}
-
-
-/* the name of the field that may come next, skip bytes of ,"name": aside */
-
-static inline const agg_pb_field_t *
-agg_pb_read_expected(agg_pb_json_t *r, agg_pb_level_t *level, size_t skip)
-{
-    size_t                 len;
+    size_t                 n;
     const agg_pb_field_t  *f;
 
     if (level->next >= level->m->nfields) {
@@ -237,15 +260,16 @@ agg_pb_read_expected(agg_pb_json_t *r, agg_pb_level_t *level, size_t skip)
     }
 
     f = &level->m->fields[level->next];
-    len = f->print[0].len - skip;
+    n = f->print[0].len - 1;
 
-    if (!agg_pb_same(r->p, r->end, f->print[0].data + skip, len)) {
+    if (r->last - r->p < (ptrdiff_t) n
+        || !agg_pb_same(r->p, f->print[0].data + 1, n))
+    {
         return NULL;
     }
 
-    r->p += len;
+    r->p += n;
 
-    level->first = 0;
     level->next++;
     level->name = f->json_name;
 
@@ -257,8 +281,8 @@ agg_pb_read_expected(agg_pb_json_t *r, agg_pb_level_t *level, size_t skip)
 
 /*
  * The field of the next member; NULL for one that was passed over.  Members
- * mostly come in the order of the fields, so the next one is tried first, with
- * the comma before it.
+ * mostly come in the order of the fields, so the next one was tried before,
+ * with the comma before it, and is again where there is white space.
  */
 
 static agg_rc_e
@@ -271,22 +295,18 @@ agg_pb_read_name(agg_pb_json_t *r, agg_pb_level_t *level,
     const u_char          *p;
     const agg_pb_field_t  *f;
 
-    *end = 0;
-
     p = r->p;
-    f = agg_pb_read_expected(r, level, level->first);
+    f = NULL;
+    level->name.len = 0;
 
-    if (f == NULL) {
-        rc = agg_pb_next(r, level, '}', end);
+    rc = agg_pb_next(r, level, '}', end);
 
-        if (rc != AGG_OK || *end) {
-            *field = NULL;
-            return rc;
-        }
+    if (rc != AGG_OK || *end) {
+        return rc;
+    }
 
-        if (r->p - p > 1) {
-            f = agg_pb_read_expected(r, level, 1);
-        }
+    if (r->p - p > 1) {
+        f = agg_pb_read_expected(r, level);
     }
 
     *field = f;
@@ -365,46 +385,9 @@ agg_pb_read_unknown(agg_pb_json_t *r, agg_pb_level_t *level,
 }
 
 
-/* members are named once, and of a oneof there is one; null sets none */
-
-static agg_rc_e
-agg_pb_mark_seen(agg_pb_json_t *r, agg_pb_level_t *level,
-    const agg_pb_field_t *f, int oneof)
-{
-    uint32_t  bit, *word;
-
-    word = &r->seen[level->seen + f->index / 32];
-    bit = (uint32_t) 1 << f->index % 32;
-
-    if (*word & bit) {
-        return agg_pb_refuse(r, "named twice");
-    }
-
-    *word |= bit;
-
-    if (f->oneof == AGG_PB_NONE || !oneof) {
-        return AGG_OK;
-    }
-
-    bit = level->m->nfields + f->oneof;
-    word = &r->seen[level->seen + bit / 32];
-    bit = (uint32_t) 1 << bit % 32;
-
-    if (*word & bit) {
-        return agg_pb_refuse_name(r, "a second member of the oneof",
-                                  &level->m->oneofs[f->oneof]);
-    }
-
-    *word |= bit;
-
-    return AGG_OK;
-}
-
-
 static agg_rc_e
 agg_pb_read_field(agg_pb_json_t *r, const agg_pb_field_t *f)
 {
-    agg_rc_e  rc;
     unsigned  drop;
 
     if (r->p == r->end) {
@@ -421,14 +404,6 @@ agg_pb_read_field(agg_pb_json_t *r, const agg_pb_field_t *f)
             return agg_pb_read_message(r, f, r->w.nopen);
         }
 
-        if (f->type == AGG_PB_STRING && *r->p == '"') {
-            rc = agg_pb_read_plain(r, f);
-
-            if (rc != AGG_NOT_FOUND) {
-                return rc;
-            }
-        }
-
         return agg_pb_scalar(r, f, 1, !f->presence, &drop);
     }
 
@@ -438,73 +413,8 @@ agg_pb_read_field(agg_pb_json_t *r, const agg_pb_field_t *f)
 
     r->p++;
 
-    rc = agg_pb_push(r, f->map ? AGG_PB_READ_MAP : AGG_PB_READ_LIST, NULL, f,
-                     r->w.nopen);
-
-    return rc;
-}
-
-
-/*
- * A string without escapes, of ASCII alone, and not at the end of the text is
- * found and copied by blocks.  AGG_NOT_FOUND: it is another one.
- */
-
-static agg_rc_e
-agg_pb_read_plain(agg_pb_json_t *r, const agg_pb_field_t *f)
-{
-    size_t         len, i;
-    u_char        *dst;
-    agg_rc_e       rc;
-    unsigned       mask;
-    const u_char  *p, *start;
-
-    start = r->p + 1;
-
-    for (p = start; /* void */ ; p += AGG_BLOCK) {
-
-        if (r->end - p < AGG_BLOCK) {
-            return AGG_NOT_FOUND;
-        }
-
-        mask = agg_block_special(p);
-
-        if (mask != 0) {
-            break;
-        }
-    }
-
-    p += agg_first(mask);
-
-    if (*p != '"') {
-        return AGG_NOT_FOUND;
-    }
-
-    len = (size_t) (p - start);
-    r->p = p + 1;
-
-    if (len == 0 && !f->presence && !f->repeated) {
-        return AGG_OK;
-    }
-
-    rc = agg_pb_reserve(&r->w, sizeof(f->tag) + AGG_PB_VARINT_MAX + len
-                               + AGG_BLOCK);
-    if (rc != AGG_OK) {
-        r->p = start - 1;
-        return AGG_NOT_FOUND;
-    }
-
-    agg_pb_put_tag(&r->w, f);
-
-    dst = agg_pb_put_varint(r->w.out->pos, len);
-
-    for (i = 0; i < len; i += AGG_BLOCK) {
-        memcpy(dst + i, start + i, AGG_BLOCK);
-    }
-
-    r->w.out->pos = dst + len;
-
-    return AGG_OK;
+    return agg_pb_push(r, f->map ? AGG_PB_READ_MAP : AGG_PB_READ_LIST, NULL, f,
+                       r->w.nopen);
 }
 
 

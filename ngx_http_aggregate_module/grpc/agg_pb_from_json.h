@@ -24,8 +24,17 @@
 
 typedef struct {
     unsigned                  ignore_unknown:1; /* members and enum names */
+
+    /* without the short cuts, for tests to compare both */
+    unsigned                  plain:1;
+
     uint64_t                  key[2];       /* random, for tables of map keys */
 } agg_pb_read_t;
+
+
+/* room in out that the bytes of most messages take, and the reader besides */
+
+#define agg_pb_read_room(len)  ((len) + 96)
 
 
 /*

@@ -85,7 +85,7 @@ agg_pb_index_piece(agg_pb_printer_t *w, const agg_pb_message_t *m,
         }
 
         if (tag >> 3 < m->ndense) {
-            f = m->dense[tag >> 3] ? &m->fields[m->dense[tag >> 3] - 1] : NULL;
+            f = m->dense[tag >> 3];
 
         } else {
             f = agg_pb_field_by_number(m, tag >> 3);

@@ -14,6 +14,8 @@ static agg_rc_e agg_pb_bad_field(agg_pb_loader_t *l, uint32_t file,
 static agg_rc_e agg_pb_field_type(agg_pb_loader_t *l, uint32_t file,
     agg_pb_field_t *f, const agg_str_t *type);
 static unsigned agg_pb_wire(agg_pb_type_e type);
+static agg_pb_quick_e agg_pb_quick(const agg_pb_field_t *f);
+static unsigned agg_pb_is_plain(const agg_str_t *name);
 static int agg_pb_option_packed(const agg_str_t *options, int packed);
 static agg_rc_e agg_pb_json_name(agg_mem_t *mem, agg_pb_field_t *f);
 static agg_rc_e agg_pb_print_name(agg_mem_t *mem, const agg_str_t *name,
@@ -100,6 +102,8 @@ agg_pb_load_field(agg_pb_loader_t *l, uint32_t file, agg_pb_message_t *m,
                                         f->packed ? AGG_PB_LEN : f->wire))
                       - f->tag);
 
+    f->quick = (u_char) agg_pb_quick(f);
+
     if (f->json_name.len == 0 && agg_pb_json_name(l->mem, f) != AGG_OK) {
         return AGG_NOMEM;
     }
@@ -113,6 +117,33 @@ agg_pb_load_field(agg_pb_loader_t *l, uint32_t file, agg_pb_message_t *m,
     m->nfields++;
 
     return AGG_OK;
+}
+
+
+static agg_pb_quick_e
+agg_pb_quick(const agg_pb_field_t *f)
+{
+    if (f->oneof != AGG_PB_NONE) {
+        return AGG_PB_QUICK_NONE;
+    }
+
+    if (f->type == AGG_PB_STRING) {
+        return f->repeated ? AGG_PB_QUICK_STRINGS : AGG_PB_QUICK_STRING;
+    }
+
+    if (f->type == AGG_PB_MESSAGE) {
+        return f->repeated ? AGG_PB_QUICK_NONE : AGG_PB_QUICK_MESSAGE;
+    }
+
+    if (f->type == AGG_PB_BYTES || f->type == AGG_PB_GROUP) {
+        return AGG_PB_QUICK_NONE;
+    }
+
+    if (!f->repeated) {
+        return AGG_PB_QUICK_NUMBER;
+    }
+
+    return f->packed ? AGG_PB_QUICK_NUMBERS : AGG_PB_QUICK_NONE;
 }
 
 
@@ -329,14 +360,14 @@ agg_pb_finish_message(agg_pb_loader_t *l, uint32_t file, agg_pb_message_t *m)
     }
 
     m->ndense++;
-    m->dense = agg_pb_zalloc(l->mem, m->ndense * sizeof(uint32_t));
+    m->dense = agg_pb_zalloc(l->mem, m->ndense * sizeof(agg_pb_field_t *));
 
     if (m->dense == NULL) {
         return AGG_NOMEM;
     }
 
     for (i = 0; i < m->nfields && m->fields[i].number < m->ndense; i++) {
-        m->dense[m->fields[i].number] = i + 1;
+        m->dense[m->fields[i].number] = &m->fields[i];
     }
 
     return AGG_OK;
@@ -473,6 +504,24 @@ agg_pb_slots(uint32_t n)
 }
 
 
+static unsigned
+agg_pb_is_plain(const agg_str_t *name)
+{
+    size_t  i;
+
+    for (i = 0; i < name->len; i++) {
+
+        if (name->data[i] < 0x20 || name->data[i] > 0x7e
+            || name->data[i] == '"' || name->data[i] == '\\')
+        {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
 agg_rc_e
 agg_pb_finish_enum(agg_pb_loader_t *l, agg_pb_enum_t *e)
 {
@@ -489,6 +538,8 @@ agg_pb_finish_enum(agg_pb_loader_t *l, agg_pb_enum_t *e)
     }
 
     for (i = 0; i < e->nvalues; i++) {
+
+        e->values[i].plain = agg_pb_is_plain(&e->values[i].name);
 
         if (agg_pb_enum_by_name(e, e->values[i].name.data,
                                 e->values[i].name.len)

@@ -20,6 +20,14 @@
 
 #define AGG_PB_MAX_DIGITS 17
 
+/* digits that a double holds whatever they are */
+
+#define AGG_PB_SHORT      15
+
+/* powers of ten that are exact as a float */
+
+#define AGG_PB_FLOAT_TENS 10
+
 
 static u_char *agg_pb_print_fixed(u_char *p, uint64_t m, unsigned k);
 static u_char *agg_pb_print_digits(u_char *p, const char *digits, int n,
@@ -37,39 +45,57 @@ static const double  agg_pb_tens[] = {
     1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22
 };
 
-static const char  agg_pb_pairs[] =
+static const uint64_t  agg_pb_powers_of_ten[] = {
+    0, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000,
+    10000000000, 100000000000, 1000000000000, 10000000000000, 100000000000000,
+    1000000000000000, 10000000000000000, 100000000000000000,
+    1000000000000000000, 10000000000000000000U
+};
+
+const char  agg_pb_hundred[201] =
     "00010203040506070809101112131415161718192021222324252627282930313233343536"
     "37383940414243444546474849505152535455565758596061626364656667686970717273"
     "7475767778798081828384858687888990919293949596979899";
 
 
+/* decimal digits of n: its bits tell them but for one */
+
+static inline unsigned
+agg_pb_count_digits(uint64_t n)
+{
+    unsigned  count;
+
+    count = (64 - (unsigned) __builtin_clzll(n | 1)) * 1233 >> 12;
+
+    return count + (n >= agg_pb_powers_of_ten[count]);
+}
+
+
 u_char *
 agg_pb_print_uint(u_char *p, uint64_t n)
 {
-    u_char    text[20];
-    size_t    i;
-    unsigned  pair;
+    u_char  *end;
 
-    i = sizeof(text);
+    if (n < 10) {
+        *p = (u_char) ('0' + n);
+        return p + 1;
+    }
 
-    while (n >= 100) {
-        pair = (unsigned) (n % 100) * 2;
+    end = p + agg_pb_count_digits(n);
+
+    for (p = end - 2; n >= 100; p -= 2) {
+        memcpy(p, agg_pb_hundred + n % 100 * 2, 2);
         n /= 100;
-        i -= 2;
-        memcpy(text + i, agg_pb_pairs + pair, 2);
     }
 
     if (n >= 10) {
-        i -= 2;
-        memcpy(text + i, agg_pb_pairs + n * 2, 2);
+        memcpy(p, agg_pb_hundred + n * 2, 2);
 
     } else {
-        text[--i] = (u_char) ('0' + n);
+        p[1] = (u_char) ('0' + n);
     }
 
-    memcpy(p, text + i, sizeof(text) - i);
-
-    return p + sizeof(text) - i;
+    return end;
 }
 
 
@@ -167,28 +193,25 @@ agg_pb_print_float(u_char *p, float n)
 static u_char *
 agg_pb_print_fixed(u_char *p, uint64_t m, unsigned k)
 {
-    u_char  *start;
-    size_t   n;
-
-    start = p;
-    p = agg_pb_print_uint(p, m);
+    uint64_t  whole;
+    unsigned  i;
 
     if (k == 0) {
-        return p;
+        return agg_pb_print_uint(p, m);
     }
 
-    n = (size_t) (p - start);
+    whole = m / agg_pb_powers_of_ten[k];
+    m -= whole * agg_pb_powers_of_ten[k];
 
-    if (n <= k) {
-        memmove(start + k + 1 - n, start, n);
-        memset(start, '0', k + 1 - n);
-        p = start + k + 1;
+    p = agg_pb_print_uint(p, whole);
+    *p++ = '.';
+
+    for (i = k; i; i--) {
+        p[i - 1] = (u_char) ('0' + m % 10);
+        m /= 10;
     }
 
-    memmove(p - k + 1, p - k, k);
-    p[-(int) k] = '.';
-
-    return p + 1;
+    return p + k;
 }
 
 
@@ -371,6 +394,64 @@ agg_pb_multiply(uint64_t a, uint64_t b, uint64_t *low)
     return (a >> 32) * (b >> 32) + (middle >> 32) + (other >> 32);
 
 #endif
+}
+
+
+const u_char *
+agg_pb_short_decimal(const u_char *p, int single, uint64_t *bits)
+{
+    float     small;
+    double    value;
+    int64_t   n;
+    uint32_t  half;
+    unsigned  negative, whole, places;
+
+    negative = (*p == '-');
+    p += negative;
+
+    whole = agg_first(agg_block_not_digit(p) | 1u << AGG_BLOCK);
+
+    if (whole == 0 || whole > AGG_PB_SHORT || (*p == '0' && whole > 1)) {
+        return NULL;
+    }
+
+    n = (int64_t) agg_pb_digits(p, whole);
+    places = 0;
+    p += whole;
+
+    if (*p == '.') {
+        p++;
+        places = agg_first(agg_block_not_digit(p) | 1u << AGG_BLOCK);
+
+        if (places == 0 || whole + places > AGG_PB_SHORT) {
+            return NULL;
+        }
+
+        n = n * (int64_t) agg_pb_tens[places]
+            + (int64_t) agg_pb_digits(p, places);
+        p += places;
+    }
+
+    /* both are exact, so the result is rounded once */
+
+    if (!single) {
+        value = (double) n / agg_pb_tens[places];
+        value = negative ? -value : value;
+        memcpy(bits, &value, sizeof(double));
+
+        return p;
+    }
+
+    if (n >> 24 || places > AGG_PB_FLOAT_TENS) {
+        return NULL;
+    }
+
+    small = (float) n / (float) agg_pb_tens[places];
+    small = negative ? -small : small;
+    memcpy(&half, &small, sizeof(float));
+    *bits = half;
+
+    return p;
 }
 
 

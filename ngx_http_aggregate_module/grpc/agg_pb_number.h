@@ -15,6 +15,7 @@
 #define AGG_PB_NUMBER_H_INCLUDED
 
 
+#include "agg_block.h"
 #include "agg_pb.h"
 
 
@@ -35,6 +36,11 @@ extern const agg_pb_power_t  agg_pb_powers[AGG_PB_POWER_MAX
                                            - AGG_PB_POWER_MIN + 1];
 
 
+/* the numbers below a hundred, with two digits each */
+
+extern const char  agg_pb_hundred[201];
+
+
 /* room that each of the printers may need */
 
 #define AGG_PB_NUMBER  32
@@ -47,6 +53,43 @@ u_char *agg_pb_print_int(u_char *p, int64_t n);
 
 u_char *agg_pb_print_double(u_char *p, double n);
 u_char *agg_pb_print_float(u_char *p, float n);
+
+
+/*
+ * The value of digits at p, sixteen at most, the last eight of which, or as
+ * many from p on, can be read as a word.
+ */
+
+static inline uint64_t
+agg_pb_eight_digits(uint64_t w)
+{
+    w = (w & 0x0f0f0f0f0f0f0f0fULL) * 2561 >> 8;
+    w = (w & 0x00ff00ff00ff00ffULL) * 6553601 >> 16;
+
+    return (w & 0x0000ffff0000ffffULL) * 42949672960001ULL >> 32;
+}
+
+
+static inline uint64_t
+agg_pb_digits(const u_char *p, unsigned n)
+{
+    if (n <= 8) {
+        return agg_pb_eight_digits(agg_word_load(p) << (64 - 8 * n));
+    }
+
+    return agg_pb_eight_digits(agg_word_load(p) << (128 - 8 * n)) * 100000000
+           + agg_pb_eight_digits(agg_word_load(p + n - 8));
+}
+
+
+/*
+ * A double's or a float's bits from a number without an exponent and with up
+ * to fifteen digits, of a float's seven or eight, p to p[34] being readable.
+ * The end, or NULL: it is another number, or none.
+ */
+
+const u_char *agg_pb_short_decimal(const u_char *p, int single,
+    uint64_t *bits);
 
 
 /* a JSON number taken apart */

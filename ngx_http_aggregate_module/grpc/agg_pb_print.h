@@ -17,6 +17,10 @@
 
 #define AGG_PB_ENTRIES  96
 
+/* bytes of the input that a tag and a number may take */
+
+#define AGG_PB_QUICK    16
+
 
 /*
  * An occurrence of a field: where its value lies, the length before it being
@@ -44,7 +48,7 @@ typedef enum {
 
 typedef struct {
     agg_pb_frame_e            state;
-    unsigned                  first;    /* nothing is in it yet */
+    uint32_t                  first;    /* nothing is in it yet */
     uint32_t                  entry;    /* the next one */
     uint32_t                  end;      /* of the entries */
     uint32_t                  base;     /* entries when it has been closed */
@@ -63,6 +67,7 @@ typedef struct {
     const agg_pb_print_t     *print;
     const u_char             *base;
     const u_char             *limit;        /* the end of the input */
+    const u_char             *quick;        /* where quick members begin */
     agg_buf_t                *out;
     agg_pb_fault_e            fault;
     unsigned                  in_order;     /* until it turns out otherwise */
@@ -220,6 +225,11 @@ agg_rc_e agg_pb_member_list(agg_pb_printer_t *w, agg_pb_frame_t *frame,
 
 agg_rc_e agg_pb_print_timestamp(agg_pb_printer_t *w,
     const agg_pb_message_t *m, uint32_t first, uint32_t last);
+
+/* in quotes, with room for 64 bytes; NULL: out of range */
+
+u_char *agg_pb_put_timestamp(u_char *p, int64_t seconds, int32_t nanos);
+
 agg_rc_e agg_pb_print_duration(agg_pb_printer_t *w,
     const agg_pb_message_t *m, uint32_t first, uint32_t last);
 agg_rc_e agg_pb_print_mask(agg_pb_printer_t *w, const agg_pb_message_t *m,

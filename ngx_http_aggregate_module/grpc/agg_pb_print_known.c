@@ -14,10 +14,18 @@
 #define AGG_PB_SECOND        1000000000
 
 
+static inline u_char *
+agg_pb_put_pair(u_char *p, unsigned n)
+{
+    memcpy(p, agg_pb_hundred + n * 2, 2);
+
+    return p + 2;
+}
+
+
 static agg_rc_e agg_pb_read_time(agg_pb_printer_t *w,
     const agg_pb_message_t *m, uint32_t first, uint32_t last,
     int64_t *seconds, int32_t *nanos);
-static u_char *agg_pb_print_padded(u_char *p, unsigned n, unsigned digits);
 static u_char *agg_pb_print_nanos(u_char *p, unsigned nanos);
 
 
@@ -69,17 +77,33 @@ agg_pb_print_timestamp(agg_pb_printer_t *w, const agg_pb_message_t *m,
     int32_t    nanos;
     int64_t    seconds;
     agg_rc_e   rc;
-    unsigned   second, days, era, doe, year, yoe, doy, month, day;
 
     rc = agg_pb_read_time(w, m, first, last, &seconds, &nanos);
     if (rc != AGG_OK) {
         return rc;
     }
 
+    p = agg_pb_put_timestamp(w->out->pos, seconds, nanos);
+
+    if (p == NULL) {
+        return agg_pb_fault(w, AGG_PB_BAD_RANGE);
+    }
+
+    w->out->pos = p;
+
+    return AGG_OK;
+}
+
+
+u_char *
+agg_pb_put_timestamp(u_char *p, int64_t seconds, int32_t nanos)
+{
+    unsigned  second, days, era, doe, year, yoe, doy, month, day;
+
     if (seconds < AGG_PB_MIN_SECONDS || seconds > AGG_PB_MAX_SECONDS
         || nanos < 0 || nanos >= AGG_PB_SECOND)
     {
-        return agg_pb_fault(w, AGG_PB_BAD_RANGE);
+        return NULL;
     }
 
     /* days since March 1 of the year 0, in eras of 400 years */
@@ -96,27 +120,24 @@ agg_pb_print_timestamp(agg_pb_printer_t *w, const agg_pb_message_t *m,
     month = (month < 10) ? month + 3 : month - 9;
     year = yoe + era * 400 + (month <= 2);
 
-    p = w->out->pos;
-
     *p++ = '"';
-    p = agg_pb_print_padded(p, year, 4);
+    p = agg_pb_put_pair(p, year / 100);
+    p = agg_pb_put_pair(p, year % 100);
     *p++ = '-';
-    p = agg_pb_print_padded(p, month, 2);
+    p = agg_pb_put_pair(p, month);
     *p++ = '-';
-    p = agg_pb_print_padded(p, day, 2);
+    p = agg_pb_put_pair(p, day);
     *p++ = 'T';
-    p = agg_pb_print_padded(p, second / 3600, 2);
+    p = agg_pb_put_pair(p, second / 3600);
     *p++ = ':';
-    p = agg_pb_print_padded(p, second / 60 % 60, 2);
+    p = agg_pb_put_pair(p, second / 60 % 60);
     *p++ = ':';
-    p = agg_pb_print_padded(p, second % 60, 2);
+    p = agg_pb_put_pair(p, second % 60);
     p = agg_pb_print_nanos(p, (unsigned) nanos);
     *p++ = 'Z';
     *p++ = '"';
 
-    w->out->pos = p;
-
-    return AGG_OK;
+    return p;
 }
 
 
@@ -161,26 +182,12 @@ agg_pb_print_duration(agg_pb_printer_t *w, const agg_pb_message_t *m,
 }
 
 
-static u_char *
-agg_pb_print_padded(u_char *p, unsigned n, unsigned digits)
-{
-    unsigned  i;
-
-    for (i = digits; i; i--) {
-        p[i - 1] = (u_char) ('0' + n % 10);
-        n /= 10;
-    }
-
-    return p + digits;
-}
-
-
 /* none, three, six or nine digits */
 
 static u_char *
 agg_pb_print_nanos(u_char *p, unsigned nanos)
 {
-    unsigned  digits;
+    unsigned  i, digits;
 
     if (nanos == 0) {
         return p;
@@ -192,7 +199,12 @@ agg_pb_print_nanos(u_char *p, unsigned nanos)
 
     *p++ = '.';
 
-    return agg_pb_print_padded(p, nanos, digits);
+    for (i = digits; i; i--) {
+        p[i - 1] = (u_char) ('0' + nanos % 10);
+        nanos /= 10;
+    }
+
+    return p + digits;
 }
 
 

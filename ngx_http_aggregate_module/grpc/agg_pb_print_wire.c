@@ -11,7 +11,7 @@
  */
 
 
-#include "agg_pb_print.h"
+#include "agg_pb_print_quick.h"
 
 
 static agg_rc_e agg_pb_wire_repeated(agg_pb_printer_t *w,
@@ -57,7 +57,13 @@ agg_pb_print_wire(agg_pb_printer_t *w, agg_pb_frame_t *frame)
 
     m = frame->m;
 
-    while (frame->p < frame->last) {
+    for ( ;; ) {
+        agg_pb_quick_members(w, frame);
+
+        if (frame->p == frame->last) {
+            break;
+        }
+
         at = frame->p;
 
         if (*at >= 8 && *at < 0x80 && (*at & 7) <= AGG_PB_FIXED32) {
@@ -73,7 +79,7 @@ agg_pb_print_wire(agg_pb_printer_t *w, agg_pb_frame_t *frame)
         }
 
         if (tag >> 3 < m->ndense) {
-            f = m->dense[tag >> 3] ? &m->fields[m->dense[tag >> 3] - 1] : NULL;
+            f = m->dense[tag >> 3];
 
         } else {
             f = agg_pb_field_by_number(m, tag >> 3);

@@ -38,6 +38,7 @@ typedef struct {
     uint32_t                  group;        /* its end tag, or 0 */
     uint32_t                  seen;         /* where its bits start */
     uint32_t                  next;         /* the field that may come next */
+    uint32_t                  top;          /* behind all that have come */
     uint32_t                  index;        /* of a list's element */
     uint32_t                  scope;        /* of a map's keys */
     const agg_pb_message_t   *m;
@@ -56,6 +57,7 @@ typedef struct {
     const u_char             *p;
     const u_char             *end;
     size_t                    looked;       /* bytes left to look ahead */
+    const u_char             *last;         /* where quick values may begin */
 
     uint32_t                 *seen;         /* bits of fields and oneofs */
     uint32_t                  nseen;

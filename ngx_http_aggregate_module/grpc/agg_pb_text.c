@@ -12,6 +12,13 @@
 
 #define agg_pb_is_digit(c)  ((u_char) ((c) - '0') <= 9)
 
+#define agg_pb_two_digits(p)                                                 \
+    ((unsigned) ((p)[0] - '0') * 10 + (unsigned) ((p)[1] - '0'))
+
+/* the separators of 2006-01-02T15:04, a bit for each byte */
+
+#define AGG_PB_NOT_DIGITS    0x2490
+
 
 static int agg_pb_integer_bits(const agg_pb_field_t *f, int negative,
     uint64_t n, uint64_t *bits);
@@ -19,8 +26,6 @@ static void agg_pb_float_bits(const agg_pb_field_t *f, double n, float single,
     uint64_t *bits);
 static const u_char *agg_pb_text_nanos(const u_char *p, const u_char *end,
     int32_t *nanos);
-static int agg_pb_text_digits(const u_char *p, unsigned n, unsigned least,
-    unsigned most, unsigned *value);
 static agg_rc_e agg_pb_text_mask(agg_pb_writer_t *w,
     const agg_pb_message_t *m, const u_char *p, size_t len);
 
@@ -230,27 +235,6 @@ agg_pb_text_bool(const u_char *p, size_t len, uint64_t *bits)
 }
 
 
-/* n digits, the value of which is in a range: 0, or -1 */
-
-static int
-agg_pb_text_digits(const u_char *p, unsigned n, unsigned least, unsigned most,
-    unsigned *value)
-{
-    *value = 0;
-
-    for ( /* void */ ; n; n--, p++) {
-
-        if (!agg_pb_is_digit(*p)) {
-            return -1;
-        }
-
-        *value = *value * 10 + (unsigned) (*p - '0');
-    }
-
-    return (*value < least || *value > most) ? -1 : 0;
-}
-
-
 /* an optional fraction of up to nine digits; NULL: it is bad */
 
 static const u_char *
@@ -297,15 +281,26 @@ agg_pb_text_timestamp(const u_char *p, size_t len, int64_t *seconds,
 
     end = p + len;
 
+    /* all but the digits, and then all of these */
+
     if (len < sizeof("2006-01-02T15:04:05Z") - 1
         || p[4] != '-' || p[7] != '-' || p[10] != 'T' || p[13] != ':'
         || p[16] != ':'
-        || agg_pb_text_digits(p, 4, 1, 9999, &year) != 0
-        || agg_pb_text_digits(p + 5, 2, 1, 12, &month) != 0
-        || agg_pb_text_digits(p + 8, 2, 1, 31, &day) != 0
-        || agg_pb_text_digits(p + 11, 2, 0, 23, &hour) != 0
-        || agg_pb_text_digits(p + 14, 2, 0, 59, &minute) != 0
-        || agg_pb_text_digits(p + 17, 2, 0, 59, &second) != 0)
+        || agg_block_not_digit(p) != AGG_PB_NOT_DIGITS
+        || !agg_pb_is_digit(p[17]) || !agg_pb_is_digit(p[18]))
+    {
+        return -1;
+    }
+
+    year = agg_pb_two_digits(p) * 100 + agg_pb_two_digits(p + 2);
+    month = agg_pb_two_digits(p + 5);
+    day = agg_pb_two_digits(p + 8);
+    hour = agg_pb_two_digits(p + 11);
+    minute = agg_pb_two_digits(p + 14);
+    second = agg_pb_two_digits(p + 17);
+
+    if (year < 1 || month < 1 || month > 12 || day < 1 || hour > 23
+        || minute > 59 || second > 59)
     {
         return -1;
     }
@@ -342,9 +337,16 @@ agg_pb_text_timestamp(const u_char *p, size_t len, int64_t *seconds,
     } else {
 
         if (end - p < 6 || (*p != '+' && *p != '-') || p[3] != ':'
-            || agg_pb_text_digits(p + 1, 2, 0, 23, &hour) != 0
-            || agg_pb_text_digits(p + 4, 2, 0, 59, &minute) != 0)
+            || !agg_pb_is_digit(p[1]) || !agg_pb_is_digit(p[2])
+            || !agg_pb_is_digit(p[4]) || !agg_pb_is_digit(p[5]))
         {
+            return -1;
+        }
+
+        hour = agg_pb_two_digits(p + 1);
+        minute = agg_pb_two_digits(p + 4);
+
+        if (hour > 23 || minute > 59) {
             return -1;
         }
 

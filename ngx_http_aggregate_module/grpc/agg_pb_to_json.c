@@ -59,6 +59,8 @@ agg_pb_to_json(const agg_pb_pool_t *pool, const agg_pb_message_t *m,
     w.print = print;
     w.base = wire->len ? wire->data : (u_char *) "";
     w.limit = w.base + wire->len;
+    w.quick = (print->plain || wire->len < AGG_PB_QUICK)
+              ? w.base : w.limit - AGG_PB_QUICK;
     w.out = out;
     w.fault = AGG_PB_GOOD;
     w.entries = w.first;

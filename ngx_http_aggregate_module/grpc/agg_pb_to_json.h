@@ -45,6 +45,9 @@ typedef struct {
     /* an Any of google.rpc.DebugInfo is printed as an empty object */
     unsigned                  no_debug:1;
 
+    /* without the short cuts, for tests to compare both */
+    unsigned                  plain:1;
+
     uint64_t                  key[2];       /* random, for tables of map keys */
 } agg_pb_print_t;
 

@@ -1,7 +1,8 @@
 
 /*
  * JSON to wire: a byte of flags, then the text.  What is accepted prints,
- * and what was printed is read as the same bytes once more.
+ * and what was printed is read as the same bytes once more.  The short cuts
+ * change nothing of it.
  * sources: grpc/agg_pb.c grpc/agg_pb_wire.c grpc/agg_pb_desc.c
  * sources: grpc/agg_pb_load.c grpc/agg_pb_load_field.c
  * sources: grpc/agg_pb_load_service.c grpc/agg_pb_builtin.c
@@ -33,11 +34,11 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     u_char                  *copy;
-    agg_rc_e                 rc;
+    agg_rc_e                 rc, again;
     agg_str_t                json, wire;
     agg_buf_t                first, text, second;
     agg_pb_read_t            read;
-    agg_pb_error_t           err;
+    agg_pb_error_t           err, other;
     agg_pb_print_t           print;
     agg_pb_fault_e           fault;
     const agg_pb_message_t  *m;
@@ -63,10 +64,30 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     agg_buf_init(&first, &mem, (data[0] & 64) ? 100 : 1 << 24);
     agg_buf_init(&text, &mem, 1 << 26);
-    agg_buf_init(&second, &mem, 1 << 24);
+    agg_buf_init(&second, &mem, first.max);
 
     rc = agg_pb_from_json(pool, m, NULL, &json, &read, &first, &err);
     mem_left = -1;
+
+    /* without the short cuts it is the same */
+
+    if ((data[0] & 32) == 0) {
+        read.plain = 1;
+        again = agg_pb_from_json(pool, m, NULL, &json, &read, &second, &other);
+        read.plain = 0;
+
+        check(again == rc && agg_buf_used(&first) == agg_buf_used(&second)
+              && (agg_buf_used(&first) == 0
+                  || memcmp(first.start, second.start, agg_buf_used(&first))
+                     == 0),
+              "other bytes");
+
+        check(err.len == other.len
+              && memcmp(err.text, other.text, err.len) == 0, "other error");
+
+        second.pos = second.start;
+        second.max = 1 << 24;
+    }
 
     if (rc == AGG_INVALID) {
         check(err.len != 0, "no text");

@@ -2,7 +2,7 @@
 /*
  * Wire to JSON: a byte of flags, then the bytes.  What is printed is JSON, and
  * reads back to what prints the same; the bytes are also the details of a
- * status.
+ * status.  The short cuts change nothing of it.
  * sources: grpc/agg_pb.c grpc/agg_pb_wire.c grpc/agg_pb_desc.c
  * sources: grpc/agg_pb_load.c grpc/agg_pb_load_field.c
  * sources: grpc/agg_pb_load_service.c grpc/agg_pb_builtin.c
@@ -34,13 +34,13 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     u_char                  *copy;
-    agg_rc_e                 rc;
+    agg_rc_e                 rc, same;
     agg_str_t                wire, json;
     agg_buf_t                text, back, again;
     agg_pb_read_t            read;
     agg_pb_error_t           err;
     agg_pb_print_t           print;
-    agg_pb_fault_e           fault;
+    agg_pb_fault_e           fault, other;
     agg_grpc_details_t       details;
     const agg_pb_message_t  *m;
 
@@ -74,6 +74,25 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check(rc == AGG_OK || agg_buf_used(&text) == 0, "output of an error");
 
     mem_left = -1;
+
+    /* without the short cuts it is the same */
+
+    if ((data[0] & 32) == 0) {
+        again.max = text.max;
+        print.plain = 1;
+        same = agg_pb_to_json(pool, m, NULL, &wire, &print, &again, &other);
+        print.plain = 0;
+
+        check(same == rc && other == fault
+              && agg_buf_used(&again) == agg_buf_used(&text)
+              && (agg_buf_used(&text) == 0
+                  || memcmp(again.start, text.start, agg_buf_used(&text)) == 0),
+              "%.*s\n%.*s", (int) agg_buf_used(&text), text.start,
+              (int) agg_buf_used(&again), again.start);
+
+        again.pos = again.start;
+        again.max = 1 << 26;
+    }
 
     if (rc == AGG_OK) {
         json.data = text.start;

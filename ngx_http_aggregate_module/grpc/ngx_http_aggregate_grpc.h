@@ -61,8 +61,9 @@ typedef struct {
 
 typedef struct {
     const agg_pb_method_t        *method;
-    ngx_str_t                     uri;          /* "/pkg.Service/Method" */
-    ngx_str_t                     name;         /* within uri */
+    ngx_str_t                     uri;          /* "/pkg.Service/Method",
+                                                   escaped */
+    ngx_str_t                     name;         /* without the first slash */
     const agg_pb_field_t         *body;         /* NULL: the message */
     const agg_pb_field_t         *response;     /* NULL: the message */
     agg_pb_path_t                *paths;        /* of the rule's variables */

@@ -10,10 +10,18 @@
 
 #define NGX_HTTP_AGGREGATE_GRPC_LISTED  32
 
-#define ngx_http_aggregate_grpc_begins(key, prefix)                           \
-    ((key)->len >= sizeof(prefix) - 1                                         \
-     && ngx_strncasecmp((key)->data, (u_char *) prefix, sizeof(prefix) - 1)   \
-        == 0)
+/* headers of a client have names in lower case as well */
+
+#define ngx_http_aggregate_grpc_begins(h, prefix)                             \
+    ((h)->key.len >= sizeof(prefix) - 1                                       \
+     && ((h)->lowcase_key                                                     \
+         ? ngx_memcmp((h)->lowcase_key, prefix, sizeof(prefix) - 1)           \
+         : ngx_strncasecmp((h)->key.data, (u_char *) prefix,                  \
+                           sizeof(prefix) - 1)) == 0)
+
+#define ngx_http_aggregate_grpc_header_is(h, name)                            \
+    ((h)->key.len == sizeof(name) - 1                                         \
+     && ngx_http_aggregate_grpc_begins(h, name))
 
 
 static ngx_uint_t ngx_http_aggregate_grpc_listed(ngx_http_request_t *r,
@@ -104,7 +112,7 @@ ngx_http_aggregate_grpc_listed(ngx_http_request_t *r, ngx_str_t *names)
     ngx_http_aggregate_header_iter(&it, &r->headers_in.headers);
 
     while ((h = ngx_http_aggregate_header_next(&it)) != NULL) {
-        if (ngx_http_aggregate_header_is(h, "Connection")) {
+        if (ngx_http_aggregate_grpc_header_is(h, "connection")) {
             n = ngx_http_aggregate_grpc_list(&h->value, names, n);
         }
     }
@@ -157,31 +165,31 @@ ngx_http_aggregate_grpc_drops(ngx_table_elt_t *h, ngx_str_t *listed,
     switch (key->len ? key->data[0] | 0x20 : 0) {
 
     case 'a':
-        drops = ngx_http_aggregate_grpc_begins(key, "accept");
+        drops = ngx_http_aggregate_grpc_begins(h, "accept");
         break;
 
     case 'c':
-        drops = ngx_http_aggregate_grpc_begins(key, "content-");
+        drops = ngx_http_aggregate_grpc_begins(h, "content-");
         break;
 
     case 'e':
-        drops = ngx_http_aggregate_header_is(h, "Expect");
+        drops = ngx_http_aggregate_grpc_header_is(h, "expect");
         break;
 
     case 'g':
-        drops = ngx_http_aggregate_grpc_begins(key, "grpc-");
+        drops = ngx_http_aggregate_grpc_begins(h, "grpc-");
         break;
 
     case 'h':
-        drops = ngx_http_aggregate_header_is(h, "Host");
+        drops = ngx_http_aggregate_grpc_header_is(h, "host");
         break;
 
     case 'r':
-        drops = ngx_http_aggregate_header_is(h, "Range");
+        drops = ngx_http_aggregate_grpc_header_is(h, "range");
         break;
 
     case 't':
-        drops = ngx_http_aggregate_header_is(h, "TE");
+        drops = ngx_http_aggregate_grpc_header_is(h, "te");
         break;
 
     default:
@@ -304,6 +312,7 @@ ngx_http_aggregate_grpc_find_header(ngx_list_t *list, const char *name,
         /* HTTP/2 has names in lower case */
 
         if (h->key.len == len
+            && (h->key.data[0] | 0x20) == (u_char) name[0]
             && (ngx_memcmp(h->key.data, name, len) == 0
                 || ngx_strncasecmp(h->key.data, (u_char *) name, len) == 0))
         {

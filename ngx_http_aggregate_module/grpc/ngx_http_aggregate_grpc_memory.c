@@ -79,11 +79,12 @@ ngx_http_aggregate_grpc_grow(void *data, void *p, size_t used, size_t size)
         return NULL;
     }
 
-    block = realloc(old, size + sizeof(ngx_http_aggregate_grpc_block_t));
+    size += sizeof(ngx_http_aggregate_grpc_block_t);
+    block = old ? realloc(old, size) : malloc(size);
 
     if (block == NULL) {
         ngx_log_error(NGX_LOG_EMERG, ctx->request->connection->log, ngx_errno,
-                      "realloc(%uz) failed", size);
+                      "%s(%uz) failed", old ? "realloc" : "malloc", size);
         return NULL;
     }
 

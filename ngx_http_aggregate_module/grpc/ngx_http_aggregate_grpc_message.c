@@ -4,6 +4,11 @@
 #include "ngx_http_aggregate_grpc.h"
 
 
+/* bodies for whose message there is room at once */
+
+#define NGX_HTTP_AGGREGATE_GRPC_MODEST  16384
+
+
 static ngx_int_t ngx_http_aggregate_grpc_read_body(
     ngx_http_aggregate_grpc_ctx_t *ctx, agg_str_t *body);
 static ngx_int_t ngx_http_aggregate_grpc_copy_body(
@@ -321,6 +326,11 @@ ngx_http_aggregate_grpc_one(ngx_http_aggregate_grpc_ctx_t *ctx,
     ngx_http_aggregate_grpc_read_options(ctx, &options);
 
     start = agg_buf_used(&ctx->wire);
+
+    if (start == 0 && json->len < NGX_HTTP_AGGREGATE_GRPC_MODEST) {
+        (void) agg_buf_reserve(&ctx->wire, AGG_GRPC_FRAME_HEAD
+                                           + agg_pb_read_room(json->len));
+    }
 
     error = ngx_http_aggregate_grpc_put(ctx, "\0\0\0\0\0",
                                         AGG_GRPC_FRAME_HEAD);

@@ -170,8 +170,9 @@ ngx_http_aggregate_grpc_preconfiguration(ngx_conf_t *cf)
 
 
 /*
- * A call's headers are not those of its request.  Whatever the configuration
- * reads of the latter, maybe in grpc_set_header, is read before they change.
+ * A call's headers and URI are not those of its request.  Whatever the
+ * configuration reads of the latter, maybe in grpc_set_header, is read before
+ * they change.
  */
 
 static ngx_int_t
@@ -220,6 +221,7 @@ ngx_http_aggregate_grpc_is_of_request(ngx_str_t *name)
         ngx_string("query_string"),
         ngx_string("is_args"),
         ngx_string("uri"),
+        ngx_string("request_uri"),
         ngx_string("document_uri"),
         ngx_string("request_method"),
         ngx_string("request_filename"),

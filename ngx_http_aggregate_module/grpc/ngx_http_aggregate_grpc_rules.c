@@ -447,6 +447,7 @@ ngx_http_aggregate_grpc_bind(ngx_conf_t *cf, const agg_pb_service_t *service,
     const agg_pb_method_t *method)
 {
     u_char                             *p;
+    uintptr_t                           escape;
     ngx_http_aggregate_grpc_binding_t  *binding;
 
     binding = ngx_pcalloc(cf->pool,
@@ -472,6 +473,23 @@ ngx_http_aggregate_grpc_bind(ngx_conf_t *cf, const agg_pb_service_t *service,
 
     binding->name.len = binding->uri.len - 1;
     binding->name.data = binding->uri.data + 1;
+
+    escape = 2 * ngx_escape_uri(NULL, binding->uri.data, binding->uri.len,
+                                NGX_ESCAPE_URI);
+    if (escape == 0) {
+        return binding;
+    }
+
+    p = ngx_pnalloc(cf->pool, binding->uri.len + escape);
+    if (p == NULL) {
+        return NULL;
+    }
+
+    (void) ngx_escape_uri(p, binding->uri.data, binding->uri.len,
+                          NGX_ESCAPE_URI);
+
+    binding->uri.data = p;
+    binding->uri.len += escape;
 
     return binding;
 }

@@ -10,12 +10,14 @@
  */
 
 #include "ngx_http_aggregate_grpc.h"
+#include "agg_pb_number.h"
 
 
 /* the parts of a request that its call borrows during its creation */
 
 typedef struct {
     ngx_str_t                   uri;
+    ngx_str_t                   unparsed_uri;
     ngx_str_t                   args;
     ngx_str_t                   method_name;
     ngx_uint_t                  method;
@@ -24,6 +26,10 @@ typedef struct {
     ngx_table_elt_t            *content_length;
     off_t                       content_length_n;
     unsigned                    valid_unparsed_uri:1;
+
+    /* the call's own */
+    ngx_table_elt_t             length;
+    u_char                      digits[NGX_OFF_T_LEN];
 } ngx_http_aggregate_grpc_lent_t;
 
 
@@ -210,6 +216,7 @@ ngx_http_aggregate_grpc_lend(ngx_http_aggregate_grpc_ctx_t *ctx,
     b = &ctx->request_buf;
 
     lent->uri = r->uri;
+    lent->unparsed_uri = r->unparsed_uri;
     lent->args = r->args;
     lent->method = r->method;
     lent->method_name = r->method_name;
@@ -220,14 +227,27 @@ ngx_http_aggregate_grpc_lend(ngx_http_aggregate_grpc_ctx_t *ctx,
     lent->content_length_n = r->headers_in.content_length_n;
 
     r->uri = ctx->binding->uri;
+    r->unparsed_uri = ctx->binding->uri;
     r->args.len = 0;
     r->method = NGX_HTTP_POST;
     r->method_name = post;
-    r->valid_unparsed_uri = 0;
+    r->valid_unparsed_uri = 1;
     ngx_http_aggregate_headers_set(&r->headers_in.headers, headers);
     r->headers_in.te = &te;
     r->headers_in.content_length = NULL;
     r->headers_in.content_length_n = ctx->ws ? -1 : ngx_buf_size(b);
+
+    if (!ctx->ws) {
+
+        /* $content_length */
+
+        lent->length.value.data = lent->digits;
+        lent->length.value.len = agg_pb_print_uint(lent->digits,
+                                                   (uint64_t) ngx_buf_size(b))
+                                 - lent->digits;
+
+        r->headers_in.content_length = &lent->length;
+    }
 }
 
 
@@ -236,6 +256,7 @@ ngx_http_aggregate_grpc_give_back(ngx_http_request_t *r,
     ngx_http_aggregate_grpc_lent_t *lent)
 {
     r->uri = lent->uri;
+    r->unparsed_uri = lent->unparsed_uri;
     r->args = lent->args;
     r->method = lent->method;
     r->method_name = lent->method_name;

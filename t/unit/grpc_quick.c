@@ -20,7 +20,7 @@
 #include "grpc_common.h"
 
 
-#define ROUNDS  400
+#define ROUNDS  150
 
 #define one_of(list)  (list[below(sizeof(list) / sizeof(list[0]))])
 
@@ -165,7 +165,7 @@ add_string(void)
         add(one_of(parts));
     }
 
-    if (below(80) == 0) {
+    if (below(400) == 0) {
         add(one_of(wrong));
         add(one_of(parts));
     }
@@ -174,9 +174,21 @@ add_string(void)
 }
 
 
+/* mostly one that the field takes: an error ends the message */
+
 static void
-add_number(void)
+add_number(const agg_pb_field_t *f)
 {
+    static const char *const  good[] = {
+        "0", "1", "7", "42", "127", "128", "1284", "65535", "12345678",
+        "123456789", "2147483647"
+    };
+
+    static const char *const  decimals[] = {
+        "189.95", "4.6", "1.75", "-0", "-0.0", "0.1", "1e3", "1.5e-7",
+        "0.000001", "-16777217", "0.30000001192092896", "123456.123456789"
+    };
+
     static const char *const  numbers[] = {
         "0", "1", "7", "-1", "42", "127", "128", "1284", "65535", "12345678",
         "123456789", "2147483647", "2147483648", "-2147483648", "4294967295",
@@ -188,7 +200,22 @@ add_number(void)
         "00", "01", "-", ".5", "5.", "1.", "+1", "1x", "0x1", "1e", "NaN"
     };
 
-    add(below(40) ? numbers[below(37)] : one_of(numbers));
+    if (below(50) == 0) {
+        add(one_of(numbers));
+        return;
+    }
+
+    if (f->type == AGG_PB_DOUBLE || f->type == AGG_PB_FLOAT) {
+        add(one_of(decimals));
+        return;
+    }
+
+    if (f->type == AGG_PB_INT64 || f->type == AGG_PB_SINT64) {
+        add(numbers[14 + below(5)]);
+        return;
+    }
+
+    add(one_of(good));
 }
 
 
@@ -218,7 +245,7 @@ add_value(const agg_pb_field_t *f, unsigned depth)
         "\"1969-12-31T23:59:59.5Z\"", "\"2025-09-09T24:00:00Z\"", "12"
     };
 
-    if (below(60) == 0) {
+    if (below(400) == 0) {
         add(one_of(words));
         return;
     }
@@ -226,7 +253,7 @@ add_value(const agg_pb_field_t *f, unsigned depth)
     if (f->message != NULL) {
 
         if (f->message->kind == AGG_PB_TIMESTAMP) {
-            add(one_of(times));
+            add(times[below(30) ? below(5) : below(14)]);
             return;
         }
 
@@ -251,19 +278,19 @@ add_value(const agg_pb_field_t *f, unsigned depth)
     case AGG_PB_ENUM:
 
         if (below(5) == 0) {
-            add_number();
+            add_number(f);
             return;
         }
 
         add("\"");
-        add(one_of(values));
+        add(values[below(120) ? below(5) : below(7)]);
         add("\"");
         return;
 
     default:
         quoted = below(4) == 0;
         add(quoted ? "\"" : "");
-        add_number();
+        add_number(f);
         add(quoted ? "\"" : "");
     }
 }

@@ -85,6 +85,7 @@ agg_pb_to_json(const agg_pb_pool_t *pool, const agg_pb_message_t *m,
         /* a later field may override one that fails */
 
         w.in_order = 0;
+        w.fault = AGG_PB_GOOD;
 
         if (agg_buf_used(out) != used) {
             out->pos = out->start + used;

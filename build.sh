@@ -62,27 +62,28 @@ usage: ./build.sh VERB [ARGUMENTS]
   alloc [SECONDS [SEED]]       requests to modules whose allocations fail, with
                                ASan, for SECONDS (60)
   soak [SECONDS]               two gateways under load, in rounds of SECONDS
-                               (60): memory has to stay as it is
+                               (60): their memory must not grow
 
-  check FILE                   what "nginx -t" says of the configuration FILE,
-                               apart from the nginx that runs; exits with 0 when
-                               it is clean, 1 for an error, 2 for warnings
-  directives [json|vscode|vim] all directives with contexts and syntax: as a
-                               list, as the manifest of VS Code's extension for
-                               nginx, as keywords for vim
+  check FILE                   run "nginx -t" on the configuration FILE without
+                               touching the nginx that runs; exits with 0 if it
+                               is clean, 1 for an error, 2 for warnings
+  directives [json|vscode|vim] all directives with contexts and syntax: as JSON,
+                               as the manifest of VS Code's extension for nginx,
+                               as keywords for vim
   deb [VERSION]                build packages for Debian to build/deb
   deb-test [SUITE]             install, upgrade and remove them in a chroot of
                                Debian SUITE (trixie)
   install                      put the modules into the installed nginx
-  uninstall                    take them out of it
+  uninstall                    remove them again
   bench [ROUNDS]               this gateway and its peers on the same work,
                                a round of about five minutes
   bench-json                   our JSON code and cJSON, one after the other
-  bench-scale [DIR]            how it grows with workers, parts, bodies, keys
+  bench-scale [DIR]            CPU time by workers, parts, bodies and keys
   bench-route [BALANCE|CANARY] balancing and canaries against nginx's own
   bench-claims [TRAFFIC|DAY]   the figures that are quoted for gateways: hit
                                rates, calls, latencies, a day of outages
-  bench-guard [-u | -q]        instructions a request against the kept ones
+  bench-guard [-u | -q]        instructions of a request, compared with the
+                               recorded ones
   help                         this text
 
 environment: BUILD_DIR ($build)

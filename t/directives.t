@@ -15,7 +15,7 @@ my $top = "$FindBin::Bin/..";
 my $r = Reference->new($top);
 my @names = sort keys %{ $r->{code} };
 
-plan tests => 15;
+plan tests => 16;
 
 cmp_ok(scalar @names, '>', 100, 'the tables are found');
 
@@ -37,6 +37,10 @@ is($entries{breaker}[0]{module}, 'ngx_http_breaker_module', 'json: modules');
 ok((grep { ($_->{variable} || '') eq '$breaker_state' } @$list),
    'json: variables');
 
+my %links = map { $_->{link} => 1 } @{ $entries{timeout} };
+
+is(keys %links, @{ $entries{timeout} }, 'json: a link to each of one name');
+
 my $rows = decode_json(scalar `$top/build.sh directives vscode`);
 
 is($rows->[0][0], 1, 'vscode: the first row has the modules');
@@ -44,7 +48,7 @@ is($rows->[0][0], 1, 'vscode: the first row has the modules');
 my ($row) = grep { $_->[0] == 2 && $_->[1] eq 'breaker_zone' } @$rows;
 
 is_deeply([ @$row[0 .. 5] ],
-          [ 2, 'breaker_zone', [ 'name size' ], $row->[3], [ 'http' ],
+          [ 2, 'breaker_zone', [ 'NAME SIZE' ], $row->[3], [ 'http' ],
             (grep { $rows->[0][$_] eq 'ngx_http_breaker_module' }
                  1 .. $#{ $rows->[0] })[0] ],
           'vscode: a directive');

@@ -38,6 +38,7 @@ sub entries {
     my $code = $r->{code}{$name};
     my @modules = sort keys %{ $code->{modules} };
     my %here = map { $_ => 1 } @{ $code->{contexts} };
+    my %times;
 
     return map { {
         name     => $name,
@@ -47,8 +48,16 @@ sub entries {
         default  => $_->{default},
         contexts => [ grep { $here{$_} } @{ $_->{contexts} } ],
         since    => $_->{since},
-        link     => "$_->{page}#$name",
+        link     => link_to($_->{page}, $name, $times{ $_->{page} }++),
     } } @{ $r->{reference}{$name} || [] };
+}
+
+
+# the second heading of a name has "-1" in its link, and so on
+sub link_to {
+    my ($page, $name, $before) = @_;
+
+    return "$page#$name" . ($before ? "-$before" : '');
 }
 
 

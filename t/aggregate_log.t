@@ -43,7 +43,7 @@ my $b = $t->backend('b', '/1' => '1', '/503' => { status => 503 },
     '/bad' => '{"a":SECRET}', '/slow' => { delay => 10 },
     '/html' => { type => 'text/html', body => '<html></html>' },
     '/cut' => '{"a":', '/stuck' => { body => '{"a":1}', body_delay => 10 },
-    '/list' => '{"items":[{"p":"1"},{"p":"503"},{}]}',
+    '/list' => '{"items":[{"p":"1"},{"p":"503"},{}],"slash":"a/b"}',
     map { ("/json/$_" => { body => $bodies[$_][0] }) } 0 .. $#bodies);
 
 # a block, and the line
@@ -75,7 +75,13 @@ my @lines = (
     [ 'backend v /b/list { } backend a /b/${item.p} { each v.items; }',
       qr{"a" failed for 2 of 3 elements, the first: status, status 503, .*}
         . q{subrequest "/b/503"} ],
-    [ 'backend a /b/$arg_none { }', qr/"a" failed: bad_uri, status -/ ],
+    [ 'backend a /b/$arg_none { }',
+      qr/"a" failed: bad_uri, status -, .*, "\$arg_none" has a value that is /
+        . 'not allowed there' ],
+    [ 'backend v /b/list { } backend a /b/$uri/${v.slash} { }',
+      qr/"a" failed: bad_uri, .*, "\.slash" of "v" has a value that is not/ ],
+    [ 'backend a /b/list { header X "$cr"; }',
+      qr/"a" failed: bad_uri, .*, "\$cr" has a value that is not allowed/ ],
 );
 
 for my $i (0 .. $#bodies) {
@@ -103,7 +109,8 @@ my @hidden = (
 
 $t->plan(@lines + 2 * @levels + 10);
 
-serve($t, cases => [ @blocks, @levels, @hidden ]);
+serve($t, cases => [ @blocks, @levels, @hidden ],
+      http => q{map $uri $cr { default "a\\nb"; }});
 
 for my $i (0 .. $#lines) {
     $t->mark_log;

@@ -14,6 +14,8 @@ static void ngx_http_aggregate_log_hold(ngx_http_aggregate_part_t *part,
 static ngx_uint_t ngx_http_aggregate_log_release(
     ngx_http_aggregate_held_t *held);
 static void ngx_http_aggregate_log_timer(ngx_event_t *ev);
+static u_char *ngx_http_aggregate_log_value(u_char *p, u_char *last,
+    ngx_http_aggregate_part_t *part);
 static u_char *ngx_http_aggregate_log_fetch(u_char *p, u_char *last,
     ngx_http_aggregate_part_t *part, ngx_http_aggregate_fetch_t *fetch);
 static u_char *ngx_http_aggregate_log_response(u_char *p, u_char *last,
@@ -92,11 +94,8 @@ ngx_http_aggregate_log_failure(ngx_http_aggregate_part_t *part,
         p = ngx_http_aggregate_log_waiting(p, last, part);
     }
 
-    if (part->reason == NGX_HTTP_AGGREGATE_DEPENDENCY && part->lacks) {
-        p = ngx_slprintf(p, last, ", \"%*s\" of \"%*s\" has no value for it",
-                         part->lacks->path->text.len,
-                         part->lacks->path->text.data,
-                         part->lacks->text.len, part->lacks->text.data);
+    if (part->lacks) {
+        p = ngx_http_aggregate_log_value(p, last, part);
     }
 
     if (lines) {
@@ -226,6 +225,38 @@ ngx_http_aggregate_log_forget(void *data)
 
         (void) ngx_http_aggregate_log_release(held);
     }
+}
+
+
+/* which value is missing, or is not allowed in the URI or a header */
+
+static u_char *
+ngx_http_aggregate_log_value(u_char *p, u_char *last,
+    ngx_http_aggregate_part_t *part)
+{
+    const char   *what;
+    agg_piece_t  *piece;
+
+    if (part->reason == NGX_HTTP_AGGREGATE_DEPENDENCY) {
+        what = "has no value for it";
+
+    } else if (part->reason == NGX_HTTP_AGGREGATE_BAD_URI) {
+        what = "has a value that is not allowed there";
+
+    } else {
+        return p;
+    }
+
+    piece = part->lacks;
+
+    if (piece->kind == AGG_PIECE_VARIABLE) {
+        return ngx_slprintf(p, last, ", \"$%*s\" %s", piece->text.len,
+                            piece->text.data, what);
+    }
+
+    return ngx_slprintf(p, last, ", \"%*s\" of \"%*s\" %s",
+                        piece->path->text.len, piece->path->text.data,
+                        piece->text.len, piece->text.data, what);
 }
 
 

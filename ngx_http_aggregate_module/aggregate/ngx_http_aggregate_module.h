@@ -203,7 +203,8 @@ struct ngx_http_aggregate_part_s {
     ngx_uint_t                       status;        /* 0: none was sent */
     ngx_http_request_t              *response;      /* or its failure */
     ngx_http_aggregate_fetch_t      *failure;       /* the first that failed */
-    agg_piece_t                     *lacks;         /* without a value */
+    agg_piece_t                     *lacks;         /* without a value, or
+                                                       with a bad one */
     agg_str_t                        value;         /* the answer's member */
     agg_str_t                        source;        /* the JSON others read */
 

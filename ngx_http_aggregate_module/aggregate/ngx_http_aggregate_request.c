@@ -14,6 +14,8 @@ static ngx_http_aggregate_reason_e ngx_http_aggregate_make_headers(
     agg_str_t *item);
 static ngx_uint_t ngx_http_aggregate_parts_fit(agg_template_t *t,
     agg_str_t *values, agg_str_t *path, agg_str_t *args);
+static agg_piece_t *ngx_http_aggregate_bad_piece(ngx_pool_t *pool,
+    agg_template_t *t, agg_str_t *values);
 static void ngx_http_aggregate_blame(ngx_http_aggregate_part_t *part,
     ngx_uint_t client);
 static ngx_http_aggregate_reason_e ngx_http_aggregate_make_body(
@@ -96,7 +98,9 @@ ngx_http_aggregate_make_uri(ngx_http_aggregate_part_t *part,
         }
     }
 
-    size = agg_uri_size(t, values);
+    /* a byte more for each, see ngx_http_aggregate_parts_fit() */
+
+    size = agg_uri_size(t, values) + t->npieces;
 
     path.data = ngx_pnalloc(pool, 2 * size);
     if (path.data == NULL) {
@@ -110,6 +114,10 @@ ngx_http_aggregate_make_uri(ngx_http_aggregate_part_t *part,
                       "a value is not allowed in the URI of aggregate "
                       "backend \"%V\"", &part->conf->name);
 
+        if (part->lacks == NULL) {
+            part->lacks = ngx_http_aggregate_bad_piece(pool, t, values);
+        }
+
         ngx_http_aggregate_blame(part,
                  ngx_http_aggregate_parts_fit(t, values, &path, &args));
 
@@ -122,6 +130,53 @@ ngx_http_aggregate_make_uri(ngx_http_aggregate_part_t *part,
     fetch->args.len = args.len;
 
     return NGX_HTTP_AGGREGATE_NO_REASON;
+}
+
+
+/* the first value that may not stand there, whatever the others are */
+
+static agg_piece_t *
+ngx_http_aggregate_bad_piece(ngx_pool_t *pool, agg_template_t *t,
+    agg_str_t *values)
+{
+    size_t      i, k, size;
+    agg_str_t  *one, path, args;
+
+    one = ngx_palloc(pool, t->npieces * sizeof(agg_str_t));
+    if (one == NULL) {
+        return NULL;
+    }
+
+    for (i = 0; i < t->npieces; i++) {
+
+        if (t->pieces[i].kind == AGG_PIECE_TEXT) {
+            continue;
+        }
+
+        for (k = 0; k < t->npieces; k++) {
+            one[k] = values[k];
+
+            if (k != i && t->pieces[k].kind != AGG_PIECE_TEXT) {
+                one[k].data = (u_char *) "v";
+                one[k].len = 1;
+            }
+        }
+
+        size = agg_uri_size(t, one);
+
+        path.data = ngx_pnalloc(pool, 2 * size);
+        if (path.data == NULL) {
+            return NULL;
+        }
+
+        args.data = path.data + size;
+
+        if (agg_uri_render(t, one, &path, &args) != AGG_OK) {
+            return &t->pieces[i];
+        }
+    }
+
+    return NULL;
 }
 
 
@@ -238,6 +293,12 @@ ngx_http_aggregate_make_headers(ngx_http_aggregate_part_t *part,
                           "a value is not allowed in header \"%V\" of "
                           "aggregate backend \"%V\"",
                           &header[i].name.name, &conf->name);
+
+            for (k = 0; part->lacks == NULL && k < t->npieces; k++) {
+                if (!agg_header_value_valid(&values[k])) {
+                    part->lacks = &t->pieces[k];
+                }
+            }
 
             for (k = 0; k < t->npieces; k++) {
                 if (t->pieces[k].kind == AGG_PIECE_PART

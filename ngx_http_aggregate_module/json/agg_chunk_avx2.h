@@ -272,8 +272,9 @@ agg_avx2_stops(agg_avx2_stop_t *k)
     k->up = _mm_set1_epi8(0x7f - '9');
     k->digits = _mm_set1_epi8(0x7f - 9);
 
-    __asm__ ("" : "+x" (k->slash), "+x" (k->flip), "+x" (k->most),
-             "+x" (k->up), "+x" (k->digits));
+    /* these are operands in memory, where calls leave them */
+
+    __asm__ ("" : "+m" (*k));
 }
 
 

@@ -35,12 +35,6 @@
 #define AGG_PATTERN_AHEAD   80
 
 
-/* not in the table: before the first text of a value, and any other text */
-
-#define AGG_PATTERN_ROOT    0
-#define AGG_PATTERN_OTHER   1
-#define AGG_PATTERN_FIRST   2
-
 /*
  * A scan with more containers around it knows no patterns, and those that open
  * more of their own than the least word of the stack holds are not expected
@@ -72,6 +66,8 @@
 
 #define AGG_PATTERN_BRACKET  1
 #define AGG_PATTERN_END      2      /* the value ends with the text */
+#define AGG_PATTERN_APPLY    4      /* a replay does something, */
+#define AGG_PATTERN_CONTEXT  8      /* or goes on in another context */
 
 /* the kind of the container that a text begins in, where it has none */
 
@@ -87,6 +83,7 @@ typedef struct {
     int                 low;        /* at the least, not above 0 */
     int                 high;
     uint32_t            pushed;
+    agg_replay_t       *replay;
 } agg_pattern_walk_t;
 
 
@@ -182,6 +179,13 @@ agg_pattern_pay(agg_patterns_t *t, size_t bytes, size_t cost)
     t->off = 1;
 
     return 0;
+}
+
+
+void
+agg_patterns_lost(agg_patterns_t *t)
+{
+    (void) agg_pattern_pay(t, 0, AGG_PATTERN_MISS);
 }
 
 
@@ -340,7 +344,7 @@ agg_pattern_literal(const u_char *p, u_char c)
 /* both ends: names often have one in common, and white space is the same */
 
 static unsigned
-agg_pattern_hash(const u_char *text, size_t len)
+agg_pattern_hash(const u_char *text, size_t len, unsigned context)
 {
     uint64_t  w;
 
@@ -353,7 +357,7 @@ agg_pattern_hash(const u_char *text, size_t len)
         w = w * 31 + agg_word_load(text + len - 8);
     }
 
-    w ^= len;
+    w ^= len + (context << 8);
 
     return (unsigned) ((w * 0x9e3779b97f4a7c15ull) >> (64 - AGG_PATTERN_BITS));
 }
@@ -365,12 +369,14 @@ static unsigned
 agg_pattern_find(agg_patterns_t *t, const agg_pattern_walk_t *w,
     const u_char *p, const agg_scan_t *s)
 {
+    int             to;
     u_char         *slot;
     size_t          len;
-    unsigned        i, n, flags, pops;
+    unsigned        i, n, flags, pops, context;
     agg_pattern_t  *g;
 
     len = (size_t) (p - w->start);
+    context = (w->replay == NULL) ? 0 : w->replay->context;
 
     if (len == 0 || len > AGG_PATTERN_TEXT || w->low < -30
         || (w->state != AGG_SCAN_AFTER && w->state != AGG_SCAN_VALUE
@@ -381,14 +387,18 @@ agg_pattern_find(agg_patterns_t *t, const agg_pattern_walk_t *w,
 
     flags = (s->state == AGG_SCAN_DONE) ? AGG_PATTERN_END : 0;
 
-    slot = &t->hash[agg_pattern_hash(w->start, len)];
+    if (flags && context != 0) {
+        return 0;
+    }
+
+    slot = &t->hash[agg_pattern_hash(w->start, len, context)];
     n = 0;
 
     for (i = *slot; i != 0; i = g->chain) {
         g = &t->pattern[i];
 
         if (g->len == len && g->from == w->state && g->kind == w->kind
-            && (g->flags & AGG_PATTERN_END) == flags
+            && (g->flags & AGG_PATTERN_END) == flags && g->context == context
             && memcmp(g->text, w->start, len) == 0
             && ((w->kinds ^ g->kinds) & g->closed) == 0)
         {
@@ -402,16 +412,30 @@ agg_pattern_find(agg_patterns_t *t, const agg_pattern_walk_t *w,
         return 0;
     }
 
-    i = t->n++;
+    i = t->n;
+    to = 0;
+
+    if (context != 0) {
+        to = w->replay->learn(w->replay->data, context, i, w->start, len);
+
+        if (to < 0) {
+            return 0;
+        }
+
+        flags = (to & AGG_REPLAY_APPLY) ? AGG_PATTERN_APPLY : 0;
+        to &= AGG_REPLAY_APPLY - 1;
+        flags |= (to != (int) context) ? AGG_PATTERN_CONTEXT : 0;
+
+    } else if (w->low != 0 || w->high != 0) {
+        flags |= AGG_PATTERN_BRACKET;
+    }
+
+    t->n++;
     g = &t->pattern[i];
 
     memcpy(g->text, w->start, AGG_PATTERN_TEXT);
 
     pops = (unsigned) -w->low;
-
-    if (w->low != 0 || w->high != 0) {
-        flags |= AGG_PATTERN_BRACKET;
-    }
 
     g->mask = (uint32_t) ((1ull << len) - 1);
     g->len = (u_char) len;
@@ -419,6 +443,8 @@ agg_pattern_find(agg_patterns_t *t, const agg_pattern_walk_t *w,
     g->from = w->state;
     g->kind = w->kind;
     g->state = s->state;
+    g->context = (u_char) context;
+    g->to = (u_char) to;
     g->next = t->pattern;
     g->other = t->pattern;
     g->chain = *slot;
@@ -446,6 +472,22 @@ agg_pattern_find(agg_patterns_t *t, const agg_pattern_walk_t *w,
 }
 
 
+static void
+agg_pattern_walk_start(agg_pattern_walk_t *w, const agg_scan_t *s,
+    const u_char *p)
+{
+    w->start = p;
+    w->state = s->state;
+    w->kinds = s->kinds[0];
+    w->kind = (s->depth == s->base) ? AGG_PATTERN_NONE : (s->kinds[0] & 1);
+    w->level = 0;
+    w->low = 0;
+    w->high = 0;
+    w->pushed = 0;
+    w->replay = NULL;
+}
+
+
 /*
  * Behind a value, or at the start of one, where none of the texts is that are
  * known to come behind g.  Leads to the next scalar, t->found being the text
@@ -468,14 +510,7 @@ agg_pattern_miss(agg_scan_t *s, agg_pattern_t *g, const u_char *p,
         return NULL;
     }
 
-    w.start = p;
-    w.state = s->state;
-    w.kinds = s->kinds[0];
-    w.kind = (s->depth == s->base) ? AGG_PATTERN_NONE : (s->kinds[0] & 1);
-    w.level = 0;
-    w.low = 0;
-    w.high = 0;
-    w.pushed = 0;
+    agg_pattern_walk_start(&w, s, p);
 
     q = agg_pattern_walk(s, &w, &t->at, last);
 
@@ -501,6 +536,100 @@ agg_pattern_miss(agg_scan_t *s, agg_pattern_t *g, const u_char *p,
     t->found = &t->pattern[n];
 
     return q;
+}
+
+
+/* whether a scalar seems to begin with c */
+
+#define agg_replay_scalar(c)                                                 \
+    ((c) > ' ' && ((c) | 0x20) != '{' && ((c) | 0x20) != '}')
+
+
+/* a text of a replay with flags has come; 0: it could not be applied */
+
+static inline int
+agg_replay_apply(agg_replay_t *rp, const agg_pattern_t *g, const u_char *p)
+{
+    unsigned  n;
+
+    if (g->flags & AGG_PATTERN_APPLY) {
+        n = (unsigned) (g - rp->patterns->pattern);
+
+        if (rp->apply(rp->data, n, p) != 0) {
+            rp->stop = AGG_REPLAY_FAILED;
+            return 0;
+        }
+    }
+
+    rp->context = g->to;
+
+    return 1;
+}
+
+
+/* the scanner behind a value of a replay, or at its start */
+
+static void
+agg_replay_place(agg_scan_t *s, const agg_replay_t *rp, int start)
+{
+    const agg_replay_place_t  *place;
+
+    place = &rp->places[rp->context];
+
+    s->kinds[0] = place->kinds;
+    s->depth = (u_char) (s->base + place->depth);
+
+    if (!start) {
+        s->state = AGG_SCAN_AFTER;
+    }
+}
+
+
+/* the same in a replay; NULL: it stops at p, or apply has failed */
+
+static const u_char *
+agg_replay_miss(agg_scan_t *s, agg_replay_t *rp, agg_pattern_t *g,
+    const u_char *p, const u_char *start, const u_char *last)
+{
+    unsigned            n;
+    const u_char       *q;
+    agg_patterns_t     *t;
+    agg_pattern_walk_t  w;
+
+    t = rp->patterns;
+    t->at = p;
+
+    if (!agg_pattern_pay(t, (size_t) (p - start), AGG_PATTERN_MISS)) {
+        return NULL;
+    }
+
+    agg_replay_place(s, rp, p == start);
+    agg_pattern_walk_start(&w, s, p);
+
+    w.replay = rp;
+
+    q = agg_pattern_walk(s, &w, &t->at, last);
+
+    n = (q == NULL || !agg_replay_scalar(*q)) ? 0
+                                              : agg_pattern_find(t, &w, q, s);
+
+    if (n == 0) {
+        s->state = w.state;
+        return NULL;
+    }
+
+    if (g != &t->pattern[AGG_PATTERN_OTHER]) {
+        g->other = g->next;
+        g->next = &t->pattern[n];
+
+    } else if (rp->first == 0) {
+        rp->first = n;
+    }
+
+    g = &t->pattern[n];
+    t->found = g;
+
+    return (g->flags == 0 || agg_replay_apply(rp, g, p)) ? q : NULL;
 }
 
 

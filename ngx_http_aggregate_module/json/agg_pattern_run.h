@@ -16,8 +16,8 @@ AGG_CORE(string_end)(agg_patterns_t *t, const u_char *p, const u_char *start,
     const u_char *end, const AGG_CORE(stop_t) *k)
 {
     u_char    c;
-    uint32_t  mask;
-    unsigned  i;
+    uint64_t  mask;
+    uint64_t  i;
 
     do {
         mask = AGG_CORE(stop)(p, k);
@@ -29,7 +29,7 @@ AGG_CORE(string_end)(agg_patterns_t *t, const u_char *p, const u_char *start,
                 break;
             }
 
-            i = (unsigned) agg_first(mask);
+            i = (uint64_t) agg_first(mask);
             c = p[i];
 
             if (c == '"') {
@@ -43,7 +43,7 @@ AGG_CORE(string_end)(agg_patterns_t *t, const u_char *p, const u_char *start,
                                : (c >= 0xc2 && c < 0xe0
                                   && (p[i + 1] & 0xc0) == 0x80)))
             {
-                mask &= ~(3u << i);
+                mask &= ~(3ull << i);
                 continue;
             }
 
@@ -82,7 +82,7 @@ AGG_CORE(string_end)(agg_patterns_t *t, const u_char *p, const u_char *start,
 agg_core_inline AGG_CORE_TARGET const u_char *
 AGG_CORE(number_end)(const u_char *p, u_char c, const AGG_CORE(stop_t) *k)
 {
-    uint32_t       mask;
+    uint64_t       mask, i, n;
     const u_char  *q;
 
     if (c == '-') {
@@ -91,25 +91,24 @@ AGG_CORE(number_end)(const u_char *p, u_char c, const AGG_CORE(stop_t) *k)
     }
 
     mask = AGG_CORE(digits)(p, k);
+    i = (uint64_t) agg_first(mask);
 
-    if ((mask & 1) != 0 || mask == 1u << AGG_BLOCK
-        || (c == '0' && (mask & 2) == 0))
-    {
+    if (i - 1 >= AGG_BLOCK - 1 || (c == '0' && i != 1)) {
         return NULL;
     }
 
-    q = p + agg_first(mask);
+    q = p + i;
     c = *q;
 
     if (c == '.') {
         mask &= mask - 1;
-        p += agg_first(mask);
+        n = (uint64_t) agg_first(mask);
 
-        if (p == q + 1 || mask == 1u << AGG_BLOCK) {
+        if (n == i + 1 || n == AGG_BLOCK) {
             return NULL;
         }
 
-        q = p;
+        q = p + n;
         c = *q;
 
         if (c == '.') {
@@ -245,6 +244,124 @@ AGG_CORE(patterns)(agg_scan_t *s, const u_char *start, const u_char *last)
     }
 
     t->bytes += (size_t) (p - start);
+
+    return p;
+}
+
+
+/*
+ * The same loop for a replay.  It stops behind a value, or, with the text
+ * before it done, at a scalar or in a string that it cannot get over.
+ */
+
+static AGG_CORE_TARGET const u_char *
+AGG_CORE(replay)(agg_scan_t *s, agg_replay_t *rp, const u_char *start,
+    const u_char *last)
+{
+    u_char            c;
+    const u_char     *p, *q, *end;
+    agg_pattern_t    *g, *next, *before;
+    agg_patterns_t   *t;
+    AGG_CORE(stop_t)  k;
+
+    AGG_CORE(stops)(&k);
+
+    t = rp->patterns;
+    end = last + AGG_PATTERN_AHEAD;
+    g = &t->pattern[AGG_PATTERN_OTHER];
+    g->next = &t->pattern[rp->first];
+    rp->first = 0;
+    rp->stop = AGG_REPLAY_AFTER;
+    p = start;
+
+    while (p <= last) {
+        before = g;
+        next = g->next;
+
+        if (__builtin_expect(!AGG_CORE(fits)(next, p), 0)) {
+            next = g->other;
+
+            if (!AGG_CORE(fits)(next, p)) {
+                goto missed;
+            }
+        }
+
+        g = next;
+
+        if (__builtin_expect(next->flags != 0, 0)) {
+            c = p[next->len];
+
+            if (next->context != rp->context || !agg_replay_scalar(c)) {
+                g = before;
+                goto missed;
+            }
+
+            if (!agg_replay_apply(rp, next, p)) {
+                break;
+            }
+        }
+
+        p += g->len;
+
+    scalar:
+
+        c = *p;
+
+        if (c == '"') {
+            q = AGG_CORE(string_end)(t, p + 1, start, end, &k);
+
+            if (q == NULL) {
+                p = t->at;
+                rp->stop = AGG_REPLAY_STRING;
+                break;
+            }
+
+            p = q + 1;
+            continue;
+        }
+
+        q = AGG_CORE(number_end)(p, c, &k);
+
+        if (q == NULL) {
+            q = agg_pattern_scalar(p, c);
+        }
+
+        if (q != NULL) {
+            p = q;
+            continue;
+        }
+
+        if (g->flags != 0 || agg_replay_scalar(c)) {
+            rp->stop = AGG_REPLAY_DUE;
+            break;
+        }
+
+        /* no scalar: it is another text, and nothing was done for this one */
+
+        p -= g->len;
+        g = before;
+
+    missed:
+
+        q = agg_replay_miss(s, rp, g, p, start, last);
+
+        if (q == NULL) {
+            break;
+        }
+
+        g = t->found;
+        p = q;
+        goto scalar;
+    }
+
+    t->pattern[AGG_PATTERN_OTHER].next = t->pattern;
+    t->bytes += (size_t) (p - start);
+
+    agg_replay_place(s, rp, p == start);
+
+    if (rp->stop == AGG_REPLAY_DUE) {
+        s->state = g->state;
+    }
 
     return p;
 }

@@ -60,41 +60,45 @@ static int agg_scan_number_byte(agg_scan_t *s, u_char c);
 
 typedef const u_char *(*agg_scan_core_pt)(agg_scan_t *s, const u_char *p,
     const u_char *end);
+typedef const u_char *(*agg_scan_replay_pt)(agg_scan_t *s, agg_replay_t *rp,
+    const u_char *p, const u_char *last);
 
 
 typedef struct {
-    const char        *name;
-    agg_scan_core_pt   run;
-    agg_scan_core_pt   patterns;
+    const char          *name;
+    agg_scan_core_pt     run;
+    agg_scan_core_pt     patterns;
+    agg_scan_replay_pt   replay;
 } agg_scan_kind_t;
 
 
 static const agg_scan_kind_t  agg_scan_kinds[] = {
 
 #if (AGG_SCAN_AVX)
-    { "avx512", agg_avx512_run, agg_avx2_patterns },
-    { "avx2", agg_avx2_run, agg_avx2_patterns },
+    { "avx512", agg_avx512_run, agg_avx2_patterns, agg_avx2_replay },
+    { "avx2", agg_avx2_run, agg_avx2_patterns, agg_avx2_replay },
 #endif
 
 #if (AGG_SCAN_NEON)
-    { "neon", agg_neon_run, agg_block_patterns },
+    { "neon", agg_neon_run, agg_block_patterns, agg_block_replay },
 #endif
 
 #if (AGG_BLOCK_SSE2)
-    { "sse2", agg_sse2_run, agg_block_patterns },
+    { "sse2", agg_sse2_run, agg_block_patterns, agg_block_replay },
 #endif
 
-    { "words", agg_words_run, agg_block_patterns },
-    { NULL, NULL, NULL }
+    { "words", agg_words_run, agg_block_patterns, agg_block_replay },
+    { NULL, NULL, NULL, NULL }
 };
 
 
 /* kinds ahead of the best one that there is */
 
-static unsigned          agg_scan_best;
+static unsigned            agg_scan_best;
 
-static agg_scan_core_pt  agg_scan_core = agg_words_run;
-static agg_scan_core_pt  agg_scan_patterns = agg_block_patterns;
+static agg_scan_core_pt    agg_scan_core = agg_words_run;
+static agg_scan_core_pt    agg_scan_patterns = agg_block_patterns;
+static agg_scan_replay_pt  agg_scan_replayed = agg_block_replay;
 
 
 /* before main(), or as the module is loaded */
@@ -134,6 +138,7 @@ agg_scan_core_use(unsigned n)
 {
     agg_scan_core = agg_scan_kinds[agg_scan_best + n].run;
     agg_scan_patterns = agg_scan_kinds[agg_scan_best + n].patterns;
+    agg_scan_replayed = agg_scan_kinds[agg_scan_best + n].replay;
 }
 
 
@@ -345,6 +350,20 @@ agg_scan_expected(agg_scan_t *s, const u_char *p, const u_char *end)
     }
 
     return p + (q - buf);
+}
+
+
+const u_char *
+agg_scan_replay(agg_scan_t *s, agg_replay_t *rp, const u_char *p,
+    const u_char *end)
+{
+    rp->stop = AGG_REPLAY_AFTER;
+
+    if ((size_t) (end - p) < AGG_PATTERN_AHEAD) {
+        return p;
+    }
+
+    return agg_scan_replayed(s, rp, p, end - AGG_PATTERN_AHEAD);
 }
 
 

@@ -70,6 +70,12 @@ typedef enum {
 #define AGG_PATTERN_BITS    6
 #define AGG_PATTERN_TEXT    32
 
+/* not in the table: before the first text of a value, and any other text */
+
+#define AGG_PATTERN_ROOT    0
+#define AGG_PATTERN_OTHER   1
+#define AGG_PATTERN_FIRST   2
+
 /* bytes that a document may lose by them */
 
 #define AGG_PATTERN_CREDIT  6144
@@ -86,6 +92,8 @@ struct agg_pattern_s {
     u_char              from;       /* the state that it begins in, */
     u_char              kind;       /* and the container */
     u_char              state;      /* the state that it leads to */
+    u_char              context;    /* where it is replayed, */
+    u_char              to;         /* and where that leads to */
     agg_pattern_t      *next;       /* what came behind it, */
     agg_pattern_t      *other;      /* and before that */
     uint32_t            kinds;      /* kinds of those that are closed, */
@@ -119,6 +127,66 @@ struct agg_patterns_s {
 
 void agg_patterns_init(agg_patterns_t *t);
 void agg_patterns_start(agg_patterns_t *t);
+
+
+/* something else was lost that costs as much as a text that is not known */
+
+void agg_patterns_lost(agg_patterns_t *t);
+
+#define agg_patterns_empty(t)  ((t)->n == AGG_PATTERN_FIRST)
+
+
+/*
+ * A replay: a scan over containers that the caller has to do something with.
+ * A text is expected in a context of the caller's, a number from 1 that stands
+ * for all that the caller's decisions depend on, and leads to another one.
+ * learn is asked once for each text: it returns the context behind the text,
+ * with AGG_REPLAY_APPLY if there is something to be done then, or -1 when the
+ * text is not to be replayed.  A scalar follows.  apply is called with such a
+ * text's number each time it comes; it returns -1 to stop.
+ */
+
+#define AGG_REPLAY_APPLY    0x100
+
+typedef enum {
+    AGG_REPLAY_AFTER = 0,           /* behind a value */
+    AGG_REPLAY_DUE,                 /* before the scalar of a text */
+    AGG_REPLAY_STRING,              /* in a string */
+    AGG_REPLAY_FAILED               /* apply did */
+} agg_replay_stop_e;
+
+
+/* the containers of a context */
+
+typedef struct {
+    uint64_t            kinds;
+    unsigned            depth;
+} agg_replay_place_t;
+
+
+typedef struct {
+    agg_patterns_t     *patterns;
+    agg_replay_place_t *places;     /* by context */
+    int               (*learn)(void *data, unsigned context, unsigned n,
+                               const u_char *text, size_t len);
+    int               (*apply)(void *data, unsigned n, const u_char *text);
+    void               *data;
+    unsigned            context;
+    unsigned            first;      /* the text that is expected at first,
+                                       then the one that came; 0: none */
+    agg_replay_stop_e   stop;
+} agg_replay_t;
+
+
+/*
+ * Goes on from p, where the scanner stands behind a value in a container, or
+ * where a container is due, until the value ends, the bytes are about to, or
+ * there is something that cannot be replayed; returns where it stopped.  The
+ * context and the scanner's state are true there.
+ */
+
+const u_char *agg_scan_replay(agg_scan_t *s, agg_replay_t *rp,
+    const u_char *p, const u_char *end);
 
 
 /* the characters that may follow a backslash, except u */

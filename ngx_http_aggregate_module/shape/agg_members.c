@@ -52,7 +52,9 @@ agg_run_members(agg_shape_run_t *run, const u_char **pos, const u_char *end)
     do {
         agg_run_try(agg_members_object(run, pos, end));
 
-        if (run->step != AGG_RUN_AFTER || *pos > last) {
+        if (run->step != AGG_RUN_AFTER || *pos > last
+            || agg_run_replays(run))
+        {
             break;
         }
 

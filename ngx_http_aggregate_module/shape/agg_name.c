@@ -58,7 +58,6 @@ static void
 agg_run_find(agg_shape_run_t *run)
 {
     size_t              len;
-    unsigned            i;
     agg_str_t           name;
     const agg_edge_t   *edge;
     const agg_state_t  *st;
@@ -81,19 +80,35 @@ agg_run_find(agg_shape_run_t *run)
         name.len = len;
     }
 
-    len = (name.len > AGG_EDGE_LONG) ? AGG_EDGE_LONG + 1 : name.len;
+    edge = agg_state_edge(st, name.data, name.len);
+
+    if (edge != NULL) {
+        run->edge = edge;
+        run->child = edge->child;
+    }
+}
+
+
+/* the edge for a decoded name, if any */
+
+const agg_edge_t *
+agg_state_edge(const agg_state_t *st, const u_char *name, size_t n)
+{
+    size_t             len;
+    unsigned           i;
+    const agg_edge_t  *edge;
+
+    len = (n > AGG_EDGE_LONG) ? AGG_EDGE_LONG + 1 : n;
 
     for (i = st->first[len]; i < st->first[len + 1]; i++) {
         edge = &st->edges[i];
 
-        if (edge->name.len == name.len
-            && memcmp(edge->name.data, name.data, name.len) == 0)
-        {
-            run->edge = edge;
-            run->child = edge->child;
-            return;
+        if (edge->name.len == n && memcmp(edge->name.data, name, n) == 0) {
+            return edge;
         }
     }
+
+    return NULL;
 }
 
 

@@ -93,6 +93,7 @@ agg_shape_run_init(agg_shape_run_t *run, const agg_shape_t *s, agg_buf_t *out,
 
     run->scan.patterns = s->patterns;
     agg_patterns_start(s->patterns);
+    agg_replay_start(s);
 
     p += agg_run_align(s->nframes * sizeof(agg_frame_t));
 
@@ -194,7 +195,7 @@ static agg_rc_e
 agg_run_bytes(agg_shape_run_t *run, const u_char **pos, const u_char *end)
 {
     agg_rc_e       rc;
-    const u_char  *p;
+    const u_char  *p, *start;
 
     rc = AGG_OK;
     p = *pos;
@@ -227,6 +228,19 @@ agg_run_bytes(agg_shape_run_t *run, const u_char **pos, const u_char *end)
             if (agg_is_space(*p)) {
                 p++;
                 break;
+            }
+
+            if (run->step == AGG_RUN_AFTER
+                || (run->step == AGG_RUN_VALUE && run->frame == run->frames))
+            {
+                if (agg_run_replays(run)) {
+                    start = p;
+                    rc = agg_run_replay(run, &p, end);
+
+                    if (rc != AGG_OK || p != start) {
+                        break;
+                    }
+                }
             }
 
             rc = agg_run_token(run, &p, end);
@@ -479,14 +493,7 @@ agg_run_open(agg_shape_run_t *run, const u_char *p, const u_char *end)
         f->close = '}';
         run->step = AGG_RUN_FIRST_NAME;
 
-        if (f->usual != st) {
-            f->usual = st;
-            f->misses = 0;
-            f->predictions[0].mask = AGG_PREDICTION_END;
-            f->predictions[AGG_PREDICTIONS].mask = AGG_PREDICTION_END;
-            f->predictions[AGG_PREDICTIONS + 1].mask = AGG_PREDICTION_END;
-        }
-
+        agg_frame_usual(f);
         agg_frame_predictions(f);
 
         for (i = 0; i < st->nouts; i++) {

@@ -98,6 +98,21 @@ struct agg_frame_s {
     ((~agg_block_equal(p, (h)->text) & (h)->mask) == 0)
 
 
+/* the predictions of a frame are those of its state */
+
+static inline void
+agg_frame_usual(agg_frame_t *f)
+{
+    if (f->usual != f->state) {
+        f->usual = f->state;
+        f->misses = 0;
+        f->predictions[0].mask = AGG_PREDICTION_END;
+        f->predictions[AGG_PREDICTIONS].mask = AGG_PREDICTION_END;
+        f->predictions[AGG_PREDICTIONS + 1].mask = AGG_PREDICTION_END;
+    }
+}
+
+
 /* an object begins */
 
 static inline void
@@ -146,6 +161,8 @@ agg_prediction_skip(agg_frame_t *f)
 agg_rc_e agg_run_name_string(agg_shape_run_t *run, const u_char **pos,
     const u_char *end);
 agg_rc_e agg_run_save(agg_shape_run_t *run, const u_char *p, size_t n);
+const agg_edge_t *agg_state_edge(const agg_state_t *st, const u_char *name,
+    size_t n);
 
 
 /*
@@ -155,6 +172,17 @@ agg_rc_e agg_run_save(agg_shape_run_t *run, const u_char *p, size_t n);
 
 agg_rc_e agg_run_members(agg_shape_run_t *run, const u_char **pos,
     const u_char *end);
+
+
+/*
+ * Replay: agg_replay.c.  start is for each document.  replay goes on from *pos
+ * behind a value, or where the document begins; where it cannot, *pos stays.
+ */
+
+void agg_replay_start(const agg_shape_t *s);
+agg_rc_e agg_run_replay(agg_shape_run_t *run, const u_char **pos,
+    const u_char *end);
+int agg_run_replays(const agg_shape_run_t *run);
 
 
 /* output that is kept, and names that several members have: agg_keep.c */

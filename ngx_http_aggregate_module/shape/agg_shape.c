@@ -21,6 +21,8 @@ static agg_path_t *agg_path_each(agg_mem_t *mem, const agg_path_t *path,
     agg_error_t *err);
 static int agg_path_same(const agg_path_t *p1, const agg_path_t *p2,
     unsigned n);
+static agg_rc_e agg_shape_build(agg_shape_t *s, unsigned parts,
+    agg_error_t *err);
 static agg_shape_t *agg_shape_part(agg_shape_t *s, unsigned parts,
     agg_error_t *err);
 static agg_rc_e agg_shape_error(agg_error_t *err, agg_rc_e rc,
@@ -568,7 +570,22 @@ agg_shape_compile(agg_shape_t *s, agg_error_t *err)
         return agg_shape_error(err, AGG_NOMEM, "no memory");
     }
 
-    return agg_states_build(s, AGG_SHAPE_HEAD|AGG_SHAPE_TAIL, err);
+    return agg_shape_build(s, AGG_SHAPE_HEAD|AGG_SHAPE_TAIL, err);
+}
+
+
+static agg_rc_e
+agg_shape_build(agg_shape_t *s, unsigned parts, agg_error_t *err)
+{
+    agg_rc_e  rc;
+
+    rc = agg_states_build(s, parts, err);
+
+    if (rc == AGG_OK && agg_replay_init(s) != AGG_OK) {
+        rc = agg_shape_error(err, AGG_NOMEM, "no memory");
+    }
+
+    return rc;
 }
 
 
@@ -606,7 +623,7 @@ agg_shape_part(agg_shape_t *s, unsigned parts, agg_error_t *err)
 
     *part = *s;
 
-    return (agg_states_build(part, parts, err) == AGG_OK) ? part : NULL;
+    return (agg_shape_build(part, parts, err) == AGG_OK) ? part : NULL;
 }
 
 

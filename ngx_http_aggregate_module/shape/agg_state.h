@@ -147,6 +147,11 @@ struct agg_state_s {
 };
 
 
+/* agg_replay.c */
+
+typedef struct agg_replayed_s  agg_replayed_t;
+
+
 struct agg_shape_s {
     agg_mem_t             mem;
     agg_path_t           *target;
@@ -172,6 +177,7 @@ struct agg_shape_s {
     agg_shape_t          *tail;
 
     agg_patterns_t       *patterns; /* of the documents of all its runs */
+    agg_replayed_t       *replay;   /* NULL: there is nothing to replay */
 };
 
 
@@ -194,6 +200,14 @@ agg_rc_e agg_states_build(agg_shape_t *s, unsigned parts, agg_error_t *err);
 
 agg_rc_e agg_place(agg_buf_t *out, const agg_str_t *doc,
     const agg_path_t *path, const agg_str_t *json);
+
+
+/*
+ * What the walk of a shape has learned of its documents.  init after the
+ * states are built: AGG_NOMEM.
+ */
+
+agg_rc_e agg_replay_init(agg_shape_t *s);
 
 
 #pragma GCC visibility pop

@@ -3,7 +3,7 @@
  * Shapes by table, refusals, limits of memory and output, hostile documents.
  * sources: shape/agg_shape.c shape/agg_state.c shape/agg_run.c
  * sources: shape/agg_members.c shape/agg_name.c shape/agg_keep.c
- * sources: shape/agg_place.c
+ * sources: shape/agg_place.c shape/agg_replay.c
  * sources: json/agg_path.c json/agg_scan.c json/agg_json.c json/agg_write.c
  */
 

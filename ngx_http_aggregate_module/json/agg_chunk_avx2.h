@@ -271,19 +271,17 @@ agg_avx2_stops(agg_avx2_stop_t *k)
 
     k->up = _mm_set1_epi8(0x7f - '9');
     k->digits = _mm_set1_epi8(0x7f - 9);
-
-    /* these are operands in memory, where calls leave them */
-
-    __asm__ ("" : "+m" (*k));
 }
 
 
-/* as agg_block_special */
+/* as agg_block_special; the vectors are operands in memory */
 
 agg_core_inline AGG_CORE_TARGET uint32_t
 agg_avx2_stop(const u_char *p, const agg_avx2_stop_t *k)
 {
     __m256i  part, slash;
+
+    __asm__ ("" : "+m" (*(agg_avx2_stop_t *) k));
 
     part = _mm256_loadu_si256((const __m256i *) p);
     slash = _mm256_cmpeq_epi8(part, k->slash);

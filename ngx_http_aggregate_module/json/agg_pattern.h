@@ -555,7 +555,7 @@ agg_replay_apply(agg_replay_t *rp, const agg_pattern_t *g, const u_char *p)
     if (g->flags & AGG_PATTERN_APPLY) {
         n = (unsigned) (g - rp->patterns->pattern);
 
-        if (rp->apply(rp->data, n, p) != 0) {
+        if (rp->apply(rp->data, n, rp->piece + (p - rp->copy)) != 0) {
             rp->stop = AGG_REPLAY_FAILED;
             return 0;
         }
@@ -622,8 +622,8 @@ agg_replay_miss(agg_scan_t *s, agg_replay_t *rp, agg_pattern_t *g,
         g->other = g->next;
         g->next = &t->pattern[n];
 
-    } else if (rp->first == 0) {
-        rp->first = n;
+    } else {
+        rp->places[rp->context].first = n;
     }
 
     g = &t->pattern[n];

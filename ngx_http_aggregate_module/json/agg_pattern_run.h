@@ -38,7 +38,7 @@ AGG_CORE(string_end)(agg_patterns_t *t, const u_char *p, const u_char *start,
 
             /* an escape, or a character of two bytes, in the block */
 
-            if (i != AGG_PATTERN_TEXT - 1
+            if (i < AGG_PATTERN_TEXT - 1
                 && ((c == '\\') ? agg_escapes[p[i + 1]]
                                : (c >= 0xc2 && c < 0xe0
                                   && (p[i + 1] & 0xc0) == 0x80)))
@@ -269,8 +269,7 @@ AGG_CORE(replay)(agg_scan_t *s, agg_replay_t *rp, const u_char *start,
     t = rp->patterns;
     end = last + AGG_PATTERN_AHEAD;
     g = &t->pattern[AGG_PATTERN_OTHER];
-    g->next = &t->pattern[rp->first];
-    rp->first = 0;
+    g->next = &t->pattern[rp->places[rp->context].first];
     rp->stop = AGG_REPLAY_AFTER;
     p = start;
 

@@ -353,17 +353,59 @@ agg_scan_expected(agg_scan_t *s, const u_char *p, const u_char *end)
 }
 
 
+/*
+ * A replay, and then the last bytes of a piece in a copy as well.  What apply
+ * is told of is in the piece.
+ */
+
 const u_char *
 agg_scan_replay(agg_scan_t *s, agg_replay_t *rp, const u_char *p,
     const u_char *end)
 {
-    rp->stop = AGG_REPLAY_AFTER;
+    u_char         buf[2 * AGG_PATTERN_AHEAD];
+    size_t         left;
+    const u_char  *q, *last;
 
-    if ((size_t) (end - p) < AGG_PATTERN_AHEAD) {
-        return p;
+    rp->stop = AGG_REPLAY_AFTER;
+    rp->copy = p;
+    rp->piece = p;
+
+    if ((size_t) (end - p) >= AGG_PATTERN_AHEAD) {
+        last = end - AGG_PATTERN_AHEAD;
+
+        p = agg_scan_replayed(s, rp, p, last);
+
+        if (p <= last || rp->stop != AGG_REPLAY_AFTER) {
+            return p;
+        }
     }
 
-    return agg_scan_replayed(s, rp, p, end - AGG_PATTERN_AHEAD);
+    left = (size_t) (end - p);
+
+    memcpy(buf, p, left);
+    memset(buf + left, 0, sizeof(buf) - left);
+
+    rp->copy = buf;
+    rp->piece = p;
+    last = buf + left;
+
+    q = agg_scan_replayed(s, rp, buf, last - 1);
+
+    if (q == last && rp->stop == AGG_REPLAY_AFTER && agg_is_digit(q[-1])) {
+
+        /* a number may go on */
+
+        while (agg_is_digit(q[-1])
+               || memchr("+-.eE", q[-1], 5) != NULL)
+        {
+            q--;
+        }
+
+        s->state = AGG_SCAN_VALUE;
+        rp->stop = AGG_REPLAY_DUE;
+    }
+
+    return p + (q - buf);
 }
 
 

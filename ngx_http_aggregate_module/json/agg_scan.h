@@ -156,11 +156,12 @@ typedef enum {
 } agg_replay_stop_e;
 
 
-/* the containers of a context */
+/* a context: its containers, and the text that came first behind it, if any */
 
 typedef struct {
     uint64_t            kinds;
     unsigned            depth;
+    unsigned            first;
 } agg_replay_place_t;
 
 
@@ -172,9 +173,12 @@ typedef struct {
     int               (*apply)(void *data, unsigned n, const u_char *text);
     void               *data;
     unsigned            context;
-    unsigned            first;      /* the text that is expected at first,
-                                       then the one that came; 0: none */
     agg_replay_stop_e   stop;
+
+    /* the scanner's own: its bytes may be a copy of those of the piece */
+
+    const u_char       *copy;
+    const u_char       *piece;
 } agg_replay_t;
 
 

@@ -71,7 +71,6 @@ typedef struct {
 struct agg_replayed_s {
     agg_patterns_t            patterns;
     unsigned                  n;
-    u_char                    first[AGG_REPLAY_CONTEXTS];
     agg_replay_place_t        places[AGG_REPLAY_CONTEXTS];
     agg_context_t             contexts[AGG_REPLAY_CONTEXTS];
     agg_replay_output_t       outputs[AGG_PATTERNS];
@@ -117,6 +116,8 @@ static int agg_replay_put(agg_replay_text_t *t, const void *p, size_t n);
 static int agg_replay_output(agg_replay_output_t *o,
     const agg_replay_text_t *t, unsigned on, const u_char *text, size_t len);
 static int agg_replay_apply(void *data, unsigned n, const u_char *text);
+static void agg_replay_insert(agg_replaying_t *rpg,
+    const agg_replay_output_t *o);
 static void agg_replay_leave(agg_shape_run_t *run, const agg_context_t *c,
     const agg_scan_t *s, agg_replay_stop_e stop, const u_char *p);
 
@@ -214,17 +215,12 @@ agg_run_replay(agg_shape_run_t *run, const u_char **pos, const u_char *end)
     rp.apply = agg_replay_apply;
     rp.data = &rpg;
     rp.context = n;
-    rp.first = table->first[n];
 
     if (!c.on) {
         agg_run_try(agg_run_flush(run));
     }
 
     p = agg_scan_replay(&s, &rp, p, end);
-
-    if (rp.first != 0) {
-        table->first[n] = (u_char) rp.first;
-    }
 
     if (rp.stop == AGG_REPLAY_FAILED) {
         return rpg.rc;
@@ -260,7 +256,7 @@ agg_replay_context(agg_replayed_t *table, const agg_context_t *c)
     table->contexts[i] = *c;
     table->places[i].kinds = c->kinds;
     table->places[i].depth = (unsigned) c->n + c->depth;
-    table->first[i] = 0;
+    table->places[i].first = 0;
     table->n++;
 
     return i;
@@ -666,8 +662,8 @@ agg_replay_apply(void *data, unsigned n, const u_char *text)
         rpg->rc = agg_run_flush(run);
     }
 
-    if (rpg->rc == AGG_OK && o->len != 0) {
-        rpg->rc = agg_buf_append(run->out, o->insert, o->len);
+    if (o->len != 0) {
+        agg_replay_insert(rpg, o);
     }
 
     if (o->resume != AGG_REPLAY_NONE) {
@@ -675,7 +671,16 @@ agg_replay_apply(void *data, unsigned n, const u_char *text)
         run->to = run->from;
     }
 
-    return (rpg->rc == AGG_OK) ? 0 : -1;
+    return rpg->rc != AGG_OK;
+}
+
+
+static __attribute__((noinline)) void
+agg_replay_insert(agg_replaying_t *rpg, const agg_replay_output_t *o)
+{
+    if (rpg->rc == AGG_OK) {
+        rpg->rc = agg_buf_append(rpg->run->out, o->insert, o->len);
+    }
 }
 
 

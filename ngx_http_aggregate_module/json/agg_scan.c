@@ -66,35 +66,52 @@ typedef const u_char *(*agg_scan_replay_pt)(agg_scan_t *s, agg_replay_t *rp,
 
 typedef struct {
     const char          *name;
+    int                (*supported)(void);
     agg_scan_core_pt     run;
     agg_scan_core_pt     patterns;
     agg_scan_replay_pt   replay;
 } agg_scan_kind_t;
 
 
+#if (AGG_SCAN_AVX)
+static int agg_scan_has_avx2(void);
+static int agg_scan_has_avx512(void);
+#endif
+
+
+/*
+ * The fastest one first.  With 512 bits a block takes fewer instructions than
+ * with 256, and yet some ten per cent more time where both were measured.
+ */
+
 static const agg_scan_kind_t  agg_scan_kinds[] = {
 
 #if (AGG_SCAN_AVX)
-    { "avx512", agg_avx512_run, agg_avx2_patterns, agg_avx2_replay },
-    { "avx2", agg_avx2_run, agg_avx2_patterns, agg_avx2_replay },
+    { "avx2", agg_scan_has_avx2, agg_avx2_run, agg_avx2_patterns,
+      agg_avx2_replay },
+    { "avx512", agg_scan_has_avx512, agg_avx512_run, agg_avx2_patterns,
+      agg_avx2_replay },
 #endif
 
 #if (AGG_SCAN_NEON)
-    { "neon", agg_neon_run, agg_block_patterns, agg_block_replay },
+    { "neon", NULL, agg_neon_run, agg_block_patterns, agg_block_replay },
 #endif
 
 #if (AGG_BLOCK_SSE2)
-    { "sse2", agg_sse2_run, agg_block_patterns, agg_block_replay },
+    { "sse2", NULL, agg_sse2_run, agg_block_patterns, agg_block_replay },
 #endif
 
-    { "words", agg_words_run, agg_block_patterns, agg_block_replay },
-    { NULL, NULL, NULL, NULL }
+    { "words", NULL, agg_words_run, agg_block_patterns, agg_block_replay },
+    { NULL, NULL, NULL, NULL, NULL }
 };
 
 
-/* kinds ahead of the best one that there is */
+#define AGG_SCAN_KINDS  (sizeof(agg_scan_kinds) / sizeof(agg_scan_kinds[0]))
 
-static unsigned            agg_scan_best;
+
+/* those that this machine can run, and the last one, which is none */
+
+static const agg_scan_kind_t  *agg_scan_usable[AGG_SCAN_KINDS];
 
 static agg_scan_core_pt    agg_scan_core = agg_words_run;
 static agg_scan_core_pt    agg_scan_patterns = agg_block_patterns;
@@ -106,39 +123,58 @@ static agg_scan_replay_pt  agg_scan_replayed = agg_block_replay;
 static void __attribute__((constructor))
 agg_scan_choose(void)
 {
-#if (AGG_SCAN_AVX)
+    unsigned                n;
+    const agg_scan_kind_t  *kind;
 
-    __builtin_cpu_init();
+    n = 0;
 
-    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("bmi")
-        || !__builtin_cpu_supports("bmi2")
-        || !__builtin_cpu_supports("pclmul"))
-    {
-        agg_scan_best = 2;
-
-    } else if (!__builtin_cpu_supports("avx512bw")) {
-        agg_scan_best = 1;
+    for (kind = agg_scan_kinds; kind->name != NULL; kind++) {
+        if (kind->supported == NULL || kind->supported()) {
+            agg_scan_usable[n++] = kind;
+        }
     }
 
-#endif
+    agg_scan_usable[n] = kind;
 
     agg_scan_core_use(0);
 }
 
 
+#if (AGG_SCAN_AVX)
+
+static int
+agg_scan_has_avx2(void)
+{
+    __builtin_cpu_init();
+
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi")
+           && __builtin_cpu_supports("bmi2")
+           && __builtin_cpu_supports("pclmul");
+}
+
+
+static int
+agg_scan_has_avx512(void)
+{
+    return agg_scan_has_avx2() && __builtin_cpu_supports("avx512bw");
+}
+
+#endif
+
+
 const char *
 agg_scan_core_name(unsigned n)
 {
-    return agg_scan_kinds[agg_scan_best + n].name;
+    return agg_scan_usable[n]->name;
 }
 
 
 void
 agg_scan_core_use(unsigned n)
 {
-    agg_scan_core = agg_scan_kinds[agg_scan_best + n].run;
-    agg_scan_patterns = agg_scan_kinds[agg_scan_best + n].patterns;
-    agg_scan_replayed = agg_scan_kinds[agg_scan_best + n].replay;
+    agg_scan_core = agg_scan_usable[n]->run;
+    agg_scan_patterns = agg_scan_usable[n]->patterns;
+    agg_scan_replayed = agg_scan_usable[n]->replay;
 }
 
 

@@ -239,8 +239,8 @@ void agg_scan_start_string(agg_scan_t *s, unsigned depth);
 
 
 /*
- * The kinds of the core that this machine can run, the best one first: it is
- * in use from the start.  name: NULL behind the last one.
+ * The kinds of the core that this machine can run, the fastest one first: it
+ * is in use from the start.  name: NULL behind the last one.
  */
 
 const char *agg_scan_core_name(unsigned n);

@@ -46,6 +46,8 @@ sub rule {
 
 $t->write_file('no.pb', "\x0a\x05abc");
 $t->write_file('text.pb', 'no descriptor');
+$t->write_file('edition.pb', "\x0a\x16\x0a\x07e.proto\x62\x08editions"
+               . "\x70\xe8\x07");
 compile($t, 'alone.pb', 'syntax = "proto3"; package a;
     import "google/api/annotations.proto"; service S { }',
     '--include_source_info');
@@ -64,6 +66,8 @@ my @errors = (
     [ 'aggregate_grpc_descriptor no.pb;', '',
       qr/no\.pb" is not a FileDescriptorSet in \S+test\.conf:\d+/ ],
     [ 'aggregate_grpc_descriptor text.pb;', '', qr/not a FileDescriptorSet/ ],
+    [ 'aggregate_grpc_descriptor edition.pb;', '',
+      qr/edition\.pb" uses an edition in "e\.proto" in \S+test\.conf:\d+/ ],
     [ 'aggregate_grpc_descriptor alone.pb;', '',
       qr{lacks "google/api/annotations.proto".*alone\.proto.* in \S+:\d+} ],
     [ 'aggregate_grpc_descriptor one.pb; aggregate_grpc_descriptor other.pb;',

@@ -393,9 +393,7 @@ agg_pb_text_duration(const u_char *p, size_t len, int64_t *seconds,
         }
     }
 
-    if (p == start || agg_pb_text_nanos(p, end, nanos) != end
-        || (*seconds == AGG_PB_MAX_DURATION && *nanos != 0))
-    {
+    if (p == start || agg_pb_text_nanos(p, end, nanos) != end) {
         return -1;
     }
 

@@ -15,7 +15,7 @@ use Harness::WebSocket;
 
 my $t = Harness->new(modules => [ 'ngx_http_aggregate_module' ]);
 
-$t->plan(67);
+$t->plan(71);
 $t->port('0');
 descriptor($t, 'items.pb', 'items.proto');
 
@@ -38,6 +38,8 @@ http {
     %%HTTP%%
     aggregate_grpc_descriptor  items.pb;
     upstream grpc { server 127.0.0.1:%%PORT_grpc%%; keepalive 4; }
+    log_format  call  '$uri $status $upstream_status $aggregate_grpc_status';
+    access_log  %%TESTDIR%%/call.log call;
     server {
         listen 127.0.0.1:%%PORT_0%%;
         aggregate_grpc_websocket  on max_frame=100k origin=app.example.com;
@@ -239,3 +241,10 @@ is($ws->next->[0], 9, 'and another after the pong');
 is($ws->close_code, '1011', 'no pong: the connection ends');
 
 is(http_get('/v1/items/1')->status, 200, 'other requests are as before');
+
+my $log = $t->read_file('call.log');
+
+like($log, qr{^/v1/chat 101 200 0$}m, 'the log has what the client got');
+like($log, qr{^/v1/chat 101 400 9$}m, 'whatever the call ended with');
+like($log, qr{^/dead 101 502 -$}m, 'also without one');
+like($log, qr{^/v1/items/1 404 - -$}m, 'and a handshake that was refused');

@@ -42,7 +42,10 @@ ngx_http_aggregate_grpc_header_filter(ngx_http_request_t *r)
 
     if (ctx && ctx->ws) {
 
-        /* the header of the handshake has been sent */
+        /* the header of the handshake has been sent, and is logged */
+
+        r->err_status = 0;
+        r->headers_out.status = NGX_HTTP_SWITCHING_PROTOCOLS;
 
         r->header_sent = 1;
         r->header_only = !ctx->header_in;

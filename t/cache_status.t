@@ -15,7 +15,7 @@ use Harness;
 use Harness::Fleet;
 
 my $f = Harness::Fleet->new(
-    plan    => 31,
+    plan    => 32,
     backend => [
         '/linked/' => '1',
         '/keep/'   => { body => 'x', headers =>
@@ -23,7 +23,8 @@ my $f = Harness::Fleet->new(
         '/tag/'    => { body => 'x', headers =>
                         [ 'Cache-Control' => 'max-age=60' ] },
     ],
-    http    => 'aggregate_cache_zone  \'odd"\\zöne\' 1m;
+    http    => 'gzip on;  gzip_types text/plain;  gzip_min_length 1;
+                aggregate_cache_zone  \'odd"\\zöne\' 1m;
                 server {
                     listen           127.0.0.1:%%PORT_1%%;
                     aggregate_cache  \'odd"\\zöne\';
@@ -58,6 +59,9 @@ my ($r, %m) = metrics(1);
 my $json = $f->state(1);
 
 is($r->status, 200, 'prometheus');
+is(http_get('/state?format=prometheus', port => $f->port(1),
+    headers => [ 'Accept-Encoding' => 'gzip' ])->header('Content-Encoding'),
+    'gzip', 'gzip finds the type without its parameters');
 like($r->header('Content-Type'), qr{^text/plain; version=0\.0\.4}, 'type');
 
 is($m{'hits_total{zone="api",tier="L1"}'}, 3, 'hits of shared memory');

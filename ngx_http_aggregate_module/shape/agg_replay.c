@@ -411,6 +411,10 @@ agg_replay_token(agg_replay_text_t *t, const u_char *p, const u_char *end)
 
     case ',':
 
+        if (level == NULL) {
+            return NULL;
+        }
+
         if (level->close == ']') {
             t->due = level->state->element;
         }
@@ -429,7 +433,7 @@ agg_replay_token(agg_replay_text_t *t, const u_char *p, const u_char *end)
     case '}':
     case ']':
 
-        if (t->c.n == 1 || agg_replay_put(t, p, 1) != 0) {
+        if (t->c.n <= 1 || agg_replay_put(t, p, 1) != 0) {
             return NULL;
         }
 

@@ -15,7 +15,7 @@ use Harness;
 use Harness::Metrics;
 use Harness::Otlp;
 
-my $t = Harness->new(plan => 57, modules => ['ngx_http_aggregate_module']);
+my $t = Harness->new(plan => 59, modules => ['ngx_http_aggregate_module']);
 
 my $c = $t->backend('c', '/v1/traces' => '', '/other' => '');
 
@@ -212,6 +212,14 @@ http_get('/ok');
 $time = time();
 $t->stop;
 cmp_ok(time() - $time, '<', slow(3), 'for a second');
+
+$t->run(conf() =~ s/500ms/60s/r);
+$n = requests();
+http_get('/ok');
+ok(wait_for(sub { requests() > $n }), 'a collector that does not answer');
+$time = time();
+$t->stop;
+cmp_ok(time() - $time, '<', slow(3), 'holds no worker for its timeout');
 
 # lines in the log
 

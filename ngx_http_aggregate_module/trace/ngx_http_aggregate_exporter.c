@@ -270,6 +270,10 @@ ngx_http_aggregate_exporter_connect(ngx_http_aggregate_exporter_t *e)
     c->read->handler = ngx_http_aggregate_exporter_connected;
     c->write->handler = ngx_http_aggregate_exporter_connected;
 
+    /* a worker that ends waits in ngx_http_aggregate_exporter_exit() only */
+
+    c->read->cancelable = 1;
+
     ngx_add_timer(c->read, e->conf->timeout);
 
     if (rc == NGX_OK) {

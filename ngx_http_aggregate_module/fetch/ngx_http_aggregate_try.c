@@ -13,6 +13,9 @@
 #endif
 
 
+#define NGX_HTTP_AGGREGATE_DUE  5    /* milliseconds */
+
+
 static ngx_int_t ngx_http_aggregate_try_prepare(ngx_http_aggregate_try_t *t);
 static ngx_int_t ngx_http_aggregate_try_set_body(ngx_http_aggregate_try_t *t);
 static ngx_int_t ngx_http_aggregate_phase_handler(ngx_http_request_t *r);
@@ -34,6 +37,7 @@ static ngx_uint_t ngx_http_aggregate_is_whole(ngx_http_aggregate_try_t *t,
 static void ngx_http_aggregate_try_cancelled(ngx_http_request_t *sr);
 static ngx_uint_t ngx_http_aggregate_try_deadline(ngx_http_request_t *r,
     ngx_msec_t *deadline);
+static ngx_uint_t ngx_http_aggregate_try_is_due(ngx_http_aggregate_try_t *t);
 
 
 /* contexts of modules are lost at an internal redirect, this is not */
@@ -826,12 +830,34 @@ ngx_http_aggregate_status_reason(ngx_http_aggregate_try_t *t)
         return NGX_HTTP_AGGREGATE_TOO_LARGE;
     }
 
+    if (t->status == NGX_HTTP_GATEWAY_TIME_OUT
+        && ngx_http_aggregate_try_is_due(t))
+    {
+        return NGX_HTTP_AGGREGATE_TIMEOUT;
+    }
+
     if (!ngx_http_aggregate_is_local_error(t)) {
         return NGX_HTTP_AGGREGATE_STATUS;
     }
 
     return t->status == NGX_HTTP_GATEWAY_TIME_OUT
            ? NGX_HTTP_AGGREGATE_TIMEOUT : NGX_HTTP_AGGREGATE_CONNECT;
+}
+
+
+/*
+ * A backend that was told the deadline, as one of gRPC is, may see it pass a
+ * moment before the timer here does
+ */
+
+static ngx_uint_t
+ngx_http_aggregate_try_is_due(ngx_http_aggregate_try_t *t)
+{
+    ngx_msec_t  deadline;
+
+    return ngx_http_aggregate_try_deadline(t->request, &deadline)
+           && (ngx_msec_int_t) (deadline - ngx_current_msec)
+              <= NGX_HTTP_AGGREGATE_DUE;
 }
 
 

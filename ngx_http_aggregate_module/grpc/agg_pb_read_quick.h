@@ -606,7 +606,7 @@ agg_pb_quick_members(agg_pb_json_t *r, agg_pb_level_t *level)
     const u_char          *p, *value;
     const agg_pb_field_t  *f, *first, *last, *named;
 
-    if (level->next < level->top) {
+    if (level->next < level->top || level->m->nfields == 0) {
         return NULL;
     }
 

@@ -17,7 +17,8 @@ use Harness::Aggregate;
 my $t = Harness->new(modules => ['ngx_http_aggregate_module'],
     log_level => 'debug');
 
-$t->backend('b', '/x/' => '{"a":1}');
+$t->backend('b', '/x/' => '{"a":1}',
+    '/list' => '{"l":[' . join(',', 1 .. 20) . ']}');
 
 my @cases = map {
     my $n = $_;
@@ -26,14 +27,16 @@ my @cases = map {
 
 push @cases,
     [ 'in turns', 'concurrency 4; '
-      . join('', map { "backend p$_ /b/x/$_ { }" } 1 .. 8), 8 ];
+      . join('', map { "backend p$_ /b/x/$_ { }" } 1 .. 8), 8 ],
+    [ 'each', 'backend h /b/list { } backend e /b/x/${item.} { each h.l; }', 2,
+      21 ];
 
 $t->plan(3 * @cases);
 
 serve($t, cases => \@cases);
 
 for my $i (0 .. $#cases) {
-    my ($name, undef, $parts) = @{ $cases[$i] };
+    my ($name, undef, $parts, $calls) = @{ $cases[$i] };
 
     my $before = length $t->error_log;
     my $r = http_get(case_uri($cases[$i]));
@@ -55,6 +58,7 @@ for my $i (0 .. $#cases) {
 
     # where each allocation stands alone, as with sanitizers, all are
 
-    cmp_ok($buffers, '<=', $t->{binary} =~ m{/asan/} ? $parts : 0,
+    cmp_ok($buffers, '<=', $t->{binary} =~ m{/asan/}
+           ? $calls || $parts : 0,
            "$name: buffers");
 }

@@ -516,6 +516,10 @@ agg_pb_quick_members(agg_pb_printer_t *w, agg_pb_frame_t *frame)
     const agg_str_t        *name;
     const agg_pb_field_t   *f, *next, **dense;
 
+    if (frame->m->nfields == 0) {
+        return;
+    }
+
     names = w->print->proto_names;
     end = (frame->last < w->quick) ? frame->last : w->quick;
 

@@ -643,7 +643,10 @@ sub some {
 sub exporter {
     return some('protocol json;', 'service s;', 'resource a b;',
                 'header X-A b;', 'batch 2;', 'queue 64k;', 'timeout 200ms;',
-                'gzip on;', 'spans 3;');
+                'gzip on;', 'spans 3;', 'tls_verify off;',
+                'tls_name localhost;', 'tls_ca %%TESTDIR%%/cert.pem;',
+                "tls_certificate %%TESTDIR%%/cert.pem;\n"
+                . 'tls_certificate_key %%TESTDIR%%/key.pem;');
 }
 
 

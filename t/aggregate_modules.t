@@ -24,6 +24,7 @@ sub gz {
 
 my $b = $t->backend('b', '/1' => '1', '/2' => '2',
     '/late' => { delay => slow(1), body => '3' },
+    '/later' => { delay => slow(1.5), body => '4' },
     '/gz' => gz($gzip), '/empty' => gz(''), '/plain' => gz('{"a":1}'),
     '/cut' => gz(substr $gzip, 0, 12), '/trail' => gz($gzip . 'garbage'),
     '/204' => { status => 204, headers => [ 'Content-Encoding' => 'gzip' ] });
@@ -56,6 +57,10 @@ my %locations = (
     lua_one_late => [ 'content_by_lua_block {
             local a, b = ngx.location.capture_multi{{"/b/1"},{"/b/late"}};
             ngx.print(a.body, b.body) }', undef ],
+    lua_fails => [ 'content_by_lua_block {
+            ngx.thread.spawn(function()
+                ngx.location.capture("/b/late") end);
+            ngx.sleep(0.01); error("fails") }', undef ],
     lua_sleep => [ 'content_by_lua_block { ngx.sleep(' . slow(1)
                    . '); ngx.print("1") }', undef ],
     lua_rewrite => [ 'rewrite_by_lua_block { ngx.sleep(' . slow(1) . ') }
@@ -93,9 +98,12 @@ my $conf = join '', map {
 
 $conf .= join '', map { "location = /in/$_->[0] { $_->[1] }\n" } @within;
 
+$conf .= 'location = /outlives { aggregate { timeout ' . int(slow(4)) . 's;
+    backend x /lua_fails { } backend y /b/later { } } }';
+
 my $http = $load ? 'js_import njs from %%TESTDIR%%/njs.js;' : '';
 
-$t->plan(@names * 2 + @within + 1);
+$t->plan(@names * 2 + @within + 2);
 
 $t->run(<<"EOF");
 $load
@@ -132,6 +140,13 @@ for my $name (@names) {
 
 is(http_get("/in/$_->[0]")->body, $_->[2], "an aggregate within $_->[0]")
     for @within;
+
+SKIP: {
+    skip 'no lua', 1 if !$load;
+
+    is(http_get('/outlives')->body, '{"y":4}',
+       'a part fails before its capture, and another one is answered later');
+}
 
 ok(wait_for(sub { $t->stub_status('/status')->{active} == 1 }, 10),
    'no request is left');

@@ -103,6 +103,10 @@ ngx_int_t ngx_http_aggregate_set_headers(ngx_http_request_t *sr,
     ngx_http_aggregate_fetch_t *fetch);
 ngx_int_t ngx_http_aggregate_phase_init(ngx_conf_t *cf);
 
+/* ngx_http_aggregate_try_child.c */
+
+ngx_int_t ngx_http_aggregate_child_init(ngx_conf_t *cf);
+
 
 #pragma GCC visibility pop
 

@@ -347,7 +347,9 @@ ngx_http_aggregate_filter_init(ngx_conf_t *cf)
         return NGX_OK;
     }
 
-    if (ngx_http_aggregate_phase_init(cf) != NGX_OK) {
+    if (ngx_http_aggregate_phase_init(cf) != NGX_OK
+        || ngx_http_aggregate_child_init(cf) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 

@@ -791,7 +791,8 @@ sub finish {
         @alerts = grep { !/$allowed/ } @alerts;
     }
 
-    my $reports = qr/Sanitizer|runtime error: /;
+    # lua's own errors have the same two words
+    my $reports = qr/Sanitizer|(?<!aborted: )runtime error: /;
 
     verdict('clean stop', $self->{unclean},
             map { "backend $_->{name} died" } @lost);

@@ -57,6 +57,8 @@ my %locations = (
     lua_one_late => [ 'content_by_lua_block {
             local a, b = ngx.location.capture_multi{{"/b/1"},{"/b/late"}};
             ngx.print(a.body, b.body) }', undef ],
+    lua_aggregate_late => [ 'content_by_lua_block {
+            ngx.print(ngx.location.capture("/agg_late").body) }', undef ],
     lua_fails => [ 'content_by_lua_block {
             ngx.thread.spawn(function()
                 ngx.location.capture("/b/late") end);
@@ -117,6 +119,7 @@ http {
         server_name  localhost;
         location /b/ { internal; proxy_pass http://127.0.0.1:%%PORT_b%%/; }
         location = /agg { aggregate { backend y /b/1 { } } }
+        location = /agg_late { aggregate { backend y /b/late { } } }
         location = /status { stub_status; }
         $conf
     }

@@ -931,7 +931,7 @@ void
 ngx_http_aggregate_try_cancel(ngx_http_aggregate_try_t *t)
 {
     ngx_http_cleanup_pt   cleanup;
-    ngx_http_request_t   *sr;
+    ngx_http_request_t   *r, *sr;
     ngx_http_upstream_t  *u;
 
     if (t->finalized) {
@@ -946,7 +946,17 @@ ngx_http_aggregate_try_cancel(ngx_http_aggregate_try_t *t)
     ngx_http_aggregate_give_back(sr);
 
     while (t->inner) {
+        r = t->inner->request;
+
         ngx_http_aggregate_fetches_abort(t->inner);
+
+        if (r != sr) {
+
+            /* a subrequest of lua's or njs's, which nobody else would end */
+
+            r->write_event_handler = ngx_http_request_empty_handler;
+            ngx_http_finalize_request(r, NGX_DONE);
+        }
     }
 
     if (sr->aio

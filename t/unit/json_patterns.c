@@ -659,6 +659,57 @@ credit(void)
 }
 
 
+/* in two pieces, of which the first ends within the first string */
+
+static int
+in_two(const char *text)
+{
+    size_t      cut;
+    agg_scan_t  s;
+
+    cut = (size_t) (strchr(text, '"') - text) + 2;
+
+    agg_patterns_start(&patterns);
+
+    agg_scan_init(&s);
+    s.patterns = &patterns;
+
+    return agg_scan_push(&s, (const u_char *) text, cut) == AGG_OK
+           && agg_scan_push(&s, (const u_char *) text + cut,
+                            strlen(text) - cut) == AGG_OK
+           && agg_scan_finish(&s) == AGG_OK;
+}
+
+
+/* a text that is known behind a name stands behind a value, and the reverse */
+
+static void
+misplaced(void)
+{
+    unsigned  i, k;
+
+    static const char *const  texts_of[][2] = {
+        { "[{\"key\":{\"some name\":1,\"b\":[1,2]}}]",
+          "[[\"key\":{\"some name\":1,\"b\":[1,2]}]]" },
+        { "[[\"key\",{\"some name\":1,\"b\":[1,2]}]]",
+          "[{\"key\",{\"some name\":1,\"b\":[1,2]}}]" },
+        { "[[\"key\"],{\"some name\":1,\"b\":[1,2]}]",
+          "[{\"key\"],{\"some name\":1,\"b\":[1,2]}]" },
+    };
+
+    for (i = 0; i < sizeof(texts_of) / sizeof(texts_of[0]); i++) {
+        agg_patterns_init(&patterns);
+
+        for (k = 0; k < 6; k++) {
+            check(in_two(texts_of[i][0]), "%s", texts_of[i][0]);
+        }
+
+        check(!in_two(texts_of[i][1]), "%s", texts_of[i][1]);
+        check(in_two(texts_of[i][0]), "%s", texts_of[i][0]);
+    }
+}
+
+
 int
 main(void)
 {
@@ -700,6 +751,7 @@ main(void)
         check(expected > TEST_STARTS / 2, "%lu", expected);
 
         credit();
+        misplaced();
     }
 
     finish(TEST_NAME);

@@ -134,8 +134,13 @@ ngx_alloc_fails(void)
     (ngx_alloc_fails() ? NGX_ERROR : (ngx_chain_add_copy)(pool, chain, in))
 #define ngx_slab_alloc_locked(pool, size)                                     \
     (ngx_alloc_fails() ? NULL : (ngx_slab_alloc_locked)(pool, size))
+
+/* it allocates only for callers that bring no memory */
+
 #define ngx_http_post_request(r, pr)                                          \
-    (ngx_alloc_fails() ? NGX_ERROR : (ngx_http_post_request)(r, pr))
+    ((pr) == NULL && ngx_alloc_fails()                                        \
+     ? NGX_ERROR : (ngx_http_post_request)(r, pr))
+
 #define ngx_http_subrequest(r, uri, args, psr, ps, flags)                     \
     (ngx_alloc_fails() ? NGX_ERROR                                            \
      : (ngx_http_subrequest)(r, uri, args, psr, ps, flags))

@@ -135,7 +135,7 @@ ngx_alloc_fails(void)
 #define ngx_slab_alloc_locked(pool, size)                                     \
     (ngx_alloc_fails() ? NULL : (ngx_slab_alloc_locked)(pool, size))
 
-/* it allocates only for callers that bring no memory */
+/* memory is allocated only for callers that bring none */
 
 #define ngx_http_post_request(r, pr)                                          \
     ((pr) == NULL && ngx_alloc_fails()                                        \

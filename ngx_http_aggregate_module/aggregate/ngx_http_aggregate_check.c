@@ -68,9 +68,9 @@ ngx_http_aggregate_check(ngx_conf_t *cf, ngx_http_aggregate_block_t *block)
         return "has no \"backend\"";
     }
 
-    if (block->methods == 0) {
-        block->methods = NGX_HTTP_AGGREGATE_SAFE;
-        ngx_str_set(&block->allow, "GET, HEAD");
+    if (block->methods.mask == 0) {
+        block->methods.mask = NGX_HTTP_AGGREGATE_SAFE;
+        ngx_str_set(&block->methods.allow, "GET, HEAD");
     }
 
     if (block->forward == NULL) {

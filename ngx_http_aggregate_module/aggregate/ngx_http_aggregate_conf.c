@@ -3,6 +3,7 @@
 
 #include "ngx_http_aggregate_module.h"
 #include "ngx_http_aggregate_conf.h"
+#include "ngx_http_aggregate_fetch_conf.h"
 #include "ngx_http_aggregate_buffer.h"
 
 
@@ -11,18 +12,6 @@ static char *ngx_http_aggregate_backend(ngx_conf_t *cf, ngx_command_t *cmd,
 static ngx_int_t ngx_http_aggregate_check_name(ngx_conf_t *cf,
     ngx_http_aggregate_block_t *block, ngx_str_t *name);
 
-
-static ngx_http_aggregate_bounds_t  ngx_http_aggregate_time_bounds =
-    { 1, 3600000, "must be a time from 1ms to 1h" };
-
-static ngx_http_aggregate_bounds_t  ngx_http_aggregate_concurrency_bounds =
-    { 1, 200, "must be a number from 1 to 200" };
-
-static ngx_http_aggregate_bounds_t  ngx_http_aggregate_subrequests_bounds =
-    { 1, 10000, "must be a number from 1 to 10000" };
-
-static ngx_http_aggregate_bounds_t  ngx_http_aggregate_size_bounds =
-    { 1, 1024 * 1024 * 1024, "must be a size from 1 to 1g" };
 
 static ngx_http_aggregate_bounds_t  ngx_http_aggregate_retry_bounds =
     { 0, 100, "must be a number from 0 to 100" };
@@ -39,6 +28,13 @@ static ngx_conf_enum_t  ngx_http_aggregate_conflict_words[] = {
 static ngx_http_aggregate_enum_t  ngx_http_aggregate_on_conflict = {
     ngx_http_aggregate_conflict_words,
     "must be \"last\", \"first\" or \"error\""
+};
+
+
+static ngx_http_aggregate_methods_bounds_t  ngx_http_aggregate_methods = {
+    NGX_HTTP_GET|NGX_HTTP_HEAD|NGX_HTTP_POST|NGX_HTTP_PUT|NGX_HTTP_PATCH
+    |NGX_HTTP_DELETE|NGX_HTTP_OPTIONS,
+    "must be GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS"
 };
 
 
@@ -84,7 +80,7 @@ static ngx_command_t  ngx_http_aggregate_backend_statements[] = {
       ngx_http_aggregate_set_timeout,
       NGX_HTTP_AGGREGATE_CONF_OFFSET,
       offsetof(ngx_http_aggregate_backend_t, timeout),
-      &ngx_http_aggregate_time_bounds },
+      &ngx_http_aggregate_limit_time },
 
     { ngx_string("accept"),
       NGX_HTTP_AGGREGATE_BACKEND_CONF|NGX_CONF_1MORE,
@@ -251,35 +247,35 @@ ngx_command_t  ngx_http_aggregate_block_statements[] = {
       ngx_http_aggregate_set_msec,
       NGX_HTTP_AGGREGATE_CONF_OFFSET,
       offsetof(ngx_http_aggregate_block_t, limits.timeout),
-      &ngx_http_aggregate_time_bounds },
+      &ngx_http_aggregate_limit_time },
 
     { ngx_string("concurrency"),
       NGX_HTTP_AGGREGATE_CONF|NGX_CONF_TAKE1,
       ngx_http_aggregate_set_num,
       NGX_HTTP_AGGREGATE_CONF_OFFSET,
       offsetof(ngx_http_aggregate_block_t, limits.concurrency),
-      &ngx_http_aggregate_concurrency_bounds },
+      &ngx_http_aggregate_limit_concurrency },
 
     { ngx_string("max_subrequests"),
       NGX_HTTP_AGGREGATE_CONF|NGX_CONF_TAKE1,
       ngx_http_aggregate_set_num,
       NGX_HTTP_AGGREGATE_CONF_OFFSET,
       offsetof(ngx_http_aggregate_block_t, limits.max_subrequests),
-      &ngx_http_aggregate_subrequests_bounds },
+      &ngx_http_aggregate_limit_subrequests },
 
     { ngx_string("max_body_size"),
       NGX_HTTP_AGGREGATE_CONF|NGX_CONF_TAKE1,
       ngx_http_aggregate_set_size,
       NGX_HTTP_AGGREGATE_CONF_OFFSET,
       offsetof(ngx_http_aggregate_block_t, limits.max_body_size),
-      &ngx_http_aggregate_size_bounds },
+      &ngx_http_aggregate_limit_size },
 
     { ngx_string("max_response_size"),
       NGX_HTTP_AGGREGATE_CONF|NGX_CONF_TAKE1,
       ngx_http_aggregate_set_size,
       NGX_HTTP_AGGREGATE_CONF_OFFSET,
       offsetof(ngx_http_aggregate_block_t, limits.max_response_size),
-      &ngx_http_aggregate_size_bounds },
+      &ngx_http_aggregate_limit_size },
 
     { ngx_string("on_conflict"),
       NGX_HTTP_AGGREGATE_CONF|NGX_CONF_TAKE1,
@@ -299,8 +295,8 @@ ngx_command_t  ngx_http_aggregate_block_statements[] = {
       NGX_HTTP_AGGREGATE_CONF|NGX_CONF_1MORE,
       ngx_http_aggregate_set_methods,
       NGX_HTTP_AGGREGATE_CONF_OFFSET,
-      0,
-      NULL },
+      offsetof(ngx_http_aggregate_block_t, methods),
+      &ngx_http_aggregate_methods },
 
     { ngx_string("forward"),
       NGX_HTTP_AGGREGATE_CONF|NGX_CONF_1MORE,

@@ -21,13 +21,6 @@
 
 char *ngx_http_aggregate_set_key(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-char *ngx_http_aggregate_set_forward(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-
-/* handlers for statements of an "aggregate" block */
-
-char *ngx_http_aggregate_set_methods(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
 
 /* handlers for statements of a "backend" block */
 

@@ -29,7 +29,7 @@ ngx_http_aggregate_handler(ngx_http_request_t *r)
 
     alcf = ngx_http_get_module_loc_conf(r, ngx_http_aggregate_module);
 
-    if (!(r->method & alcf->block->methods)) {
+    if (!(r->method & alcf->block->methods.mask)) {
 
         rc = ngx_http_discard_request_body(r);
         if (rc != NGX_OK) {
@@ -37,7 +37,7 @@ ngx_http_aggregate_handler(ngx_http_request_t *r)
         }
 
         if (ngx_http_aggregate_header_add(&r->headers_out.headers, "Allow",
-                                          &alcf->block->allow)
+                                          &alcf->block->methods.allow)
             == NULL)
         {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;

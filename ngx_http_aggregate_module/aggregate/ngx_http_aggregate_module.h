@@ -133,8 +133,7 @@ struct ngx_http_aggregate_block_s {
     ngx_uint_t                       on_conflict;
     ngx_str_t                        errors;
     ngx_str_t                        errors_key;    /* "\"name\":" */
-    ngx_uint_t                       methods;
-    ngx_str_t                        allow;
+    ngx_http_aggregate_methods_t     methods;
     ngx_http_aggregate_forward_t    *forward;
 
     ngx_array_t                      backends;

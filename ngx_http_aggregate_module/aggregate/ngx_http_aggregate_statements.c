@@ -6,6 +6,7 @@
 
 #include "ngx_http_aggregate_module.h"
 #include "ngx_http_aggregate_conf.h"
+#include "ngx_http_aggregate_fetch_conf.h"
 #include "ngx_http_gw_written.h"
 #include "agg_header_names.h"
 
@@ -14,23 +15,6 @@
 
 #define NGX_HTTP_AGGREGATE_HEDGE_PERCENT   10
 #define NGX_HTTP_AGGREGATE_HEDGE_MAX_TIME  3600000
-
-
-static ngx_uint_t ngx_http_aggregate_is_token(ngx_str_t *name);
-static ngx_int_t ngx_http_aggregate_lowcase(ngx_conf_t *cf, ngx_str_t *dst,
-    ngx_str_t *src);
-
-
-static ngx_conf_bitmask_t  ngx_http_aggregate_methods[] = {
-    { ngx_string("GET"), NGX_HTTP_GET },
-    { ngx_string("HEAD"), NGX_HTTP_HEAD },
-    { ngx_string("POST"), NGX_HTTP_POST },
-    { ngx_string("PUT"), NGX_HTTP_PUT },
-    { ngx_string("PATCH"), NGX_HTTP_PATCH },
-    { ngx_string("DELETE"), NGX_HTTP_DELETE },
-    { ngx_string("OPTIONS"), NGX_HTTP_OPTIONS },
-    { ngx_null_string, 0 }
-};
 
 
 char *
@@ -56,134 +40,6 @@ ngx_http_aggregate_set_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     *field = value[1];
-
-    return NGX_CONF_OK;
-}
-
-
-char *
-ngx_http_aggregate_set_forward(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_str_t                      *value, *name;
-    ngx_uint_t                      i;
-    ngx_http_aggregate_forward_t  **field, *forward;
-
-    field = (ngx_http_aggregate_forward_t **) ((char *) conf + cmd->offset);
-
-    if (*field) {
-        return "is duplicate";
-    }
-
-    forward = ngx_pcalloc(cf->pool, sizeof(ngx_http_aggregate_forward_t));
-    if (forward == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    if (ngx_array_init(&forward->names, cf->pool, 4, sizeof(ngx_str_t))
-        != NGX_OK)
-    {
-        return NGX_CONF_ERROR;
-    }
-
-    *field = forward;
-
-    value = cf->args->elts;
-
-    for (i = 1; i < cf->args->nelts; i++) {
-
-        if (ngx_strcmp(value[i].data, "all") == 0
-            || ngx_strcmp(value[i].data, "none") == 0)
-        {
-            if (cf->args->nelts > 2) {
-                return ngx_http_aggregate_invalid(cf, &value[i],
-                                  "must be \"all\", \"none\" or names of "
-                                  "headers");
-            }
-
-            forward->all = (value[i].data[0] == 'a');
-
-            return NGX_CONF_OK;
-        }
-
-        if (ngx_strlchr(value[i].data, value[i].data + value[i].len, '*')) {
-            return ngx_http_aggregate_invalid(cf, &value[i],
-                                  "is not the name of a header, did you mean "
-                                  "\"all\"?");
-        }
-
-        if (!ngx_http_aggregate_is_token(&value[i])) {
-            return ngx_http_aggregate_invalid(cf, &value[i],
-                                              "must be the name of a header");
-        }
-
-        name = ngx_array_push(&forward->names);
-        if (name == NULL) {
-            return NGX_CONF_ERROR;
-        }
-
-        if (ngx_http_aggregate_lowcase(cf, name, &value[i]) != NGX_OK) {
-            return NGX_CONF_ERROR;
-        }
-    }
-
-    return NGX_CONF_OK;
-}
-
-
-char *
-ngx_http_aggregate_set_methods(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_http_aggregate_block_t *block = conf;
-
-    u_char              *p;
-    ngx_str_t           *value;
-    ngx_uint_t           i;
-    ngx_conf_bitmask_t  *m;
-
-    if (block->methods) {
-        return "is duplicate";
-    }
-
-    value = cf->args->elts;
-
-    for (i = 1; i < cf->args->nelts; i++) {
-
-        for (m = ngx_http_aggregate_methods; m->name.len; m++) {
-
-            if (m->name.len == value[i].len
-                && ngx_strncmp(m->name.data, value[i].data, m->name.len) == 0)
-            {
-                break;
-            }
-        }
-
-        if (m->name.len == 0) {
-            return ngx_http_aggregate_invalid(cf, &value[i],
-                                  "must be GET, HEAD, POST, PUT, PATCH, "
-                                  "DELETE or OPTIONS");
-        }
-
-        if (block->methods & m->mask) {
-            return ngx_http_aggregate_invalid(cf, &value[i],
-                                              "is named twice");
-        }
-
-        block->methods |= m->mask;
-        block->allow.len += m->name.len + 2;
-    }
-
-    block->allow.data = ngx_pnalloc(cf->pool, block->allow.len);
-    if (block->allow.data == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    p = block->allow.data;
-
-    for (i = 1; i < cf->args->nelts; i++) {
-        p = ngx_sprintf(p, "%s%V", i > 1 ? ", " : "", &value[i]);
-    }
-
-    block->allow.len = p - block->allow.data;
 
     return NGX_CONF_OK;
 }
@@ -404,20 +260,18 @@ ngx_http_aggregate_set_method(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
-    for (m = ngx_http_aggregate_methods; m->name.len; m++) {
+    m = ngx_http_aggregate_find_method(&value[1]);
 
-        if (m->name.len == value[1].len
-            && ngx_strncmp(m->name.data, value[1].data, m->name.len) == 0)
-        {
-            backend->method = m->mask;
-            backend->method_name = m->name;
-            return NGX_CONF_OK;
-        }
-    }
-
-    return ngx_http_aggregate_invalid(cf, &value[1],
+    if (m == NULL) {
+        return ngx_http_aggregate_invalid(cf, &value[1],
                                   "must be GET, HEAD, POST, PUT, PATCH, "
                                   "DELETE or OPTIONS");
+    }
+
+    backend->method = m->mask;
+    backend->method_name = m->name;
+
+    return NGX_CONF_OK;
 }
 
 
@@ -554,7 +408,7 @@ ngx_http_aggregate_set_header(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
-    if (!ngx_http_aggregate_is_token(&value[1])) {
+    if (!ngx_http_aggregate_is_header_name(&value[1])) {
         return ngx_http_aggregate_invalid(cf, &value[1],
                                           "must be the name of a header");
     }
@@ -640,7 +494,7 @@ ngx_http_aggregate_set_pass_header(ngx_conf_t *cf, ngx_command_t *cmd,
                                   "\"pass_header ETag X-Total\"");
         }
 
-        if (!ngx_http_aggregate_is_token(&value[i])) {
+        if (!ngx_http_aggregate_is_header_name(&value[i])) {
             return ngx_http_aggregate_invalid(cf, &value[i],
                                               "must be the name of a header");
         }
@@ -806,37 +660,6 @@ ngx_http_aggregate_set_template(ngx_conf_t *cf, agg_template_t *t,
             return NGX_ERROR;
         }
     }
-
-    return NGX_OK;
-}
-
-
-static ngx_uint_t
-ngx_http_aggregate_is_token(ngx_str_t *name)
-{
-    size_t  i;
-
-    for (i = 0; i < name->len; i++) {
-        if (!agg_is_token(name->data[i])) {
-            return 0;
-        }
-    }
-
-    return name->len != 0;
-}
-
-
-static ngx_int_t
-ngx_http_aggregate_lowcase(ngx_conf_t *cf, ngx_str_t *dst, ngx_str_t *src)
-{
-    dst->len = src->len;
-    dst->data = ngx_pnalloc(cf->pool, src->len);
-
-    if (dst->data == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_strlow(dst->data, src->data, src->len);
 
     return NGX_OK;
 }

@@ -102,6 +102,14 @@ typedef struct {
 } ngx_http_aggregate_forward_t;
 
 
+/* "methods": the methods of clients' requests that are served */
+
+typedef struct {
+    ngx_uint_t                       mask;
+    ngx_str_t                        allow;     /* their names, for "Allow" */
+} ngx_http_aggregate_methods_t;
+
+
 /* a header field to be set in place of the client's; an empty value removes */
 
 typedef struct {

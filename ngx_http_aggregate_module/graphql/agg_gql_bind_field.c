@@ -6,6 +6,7 @@
 
 #include "agg_gql_bind.h"
 #include "agg_block.h"
+#include "agg_header_names.h"
 #include "gw_text.h"
 
 
@@ -904,14 +905,9 @@ static int
 agg_gql_is_token(const agg_str_t *s)
 {
     size_t  i;
-    u_char  c;
 
     for (i = 0; i < s->len; i++) {
-        c = s->data[i];
-
-        if (c <= 0x20 || c >= 0x7f
-            || memchr("\"(),/:;<=>?@[\\]{}", c, 17) != NULL)
-        {
+        if (!agg_is_token(s->data[i])) {
             return 0;
         }
     }

@@ -40,8 +40,7 @@ typedef struct {
 typedef struct {
     ngx_http_aggregate_limits_t          limits;
     ngx_http_aggregate_forward_t        *forward;
-    ngx_uint_t                           methods;
-    ngx_str_t                            allow;
+    ngx_http_aggregate_methods_t         methods;
     ngx_int_t                            max_tokens;
     ngx_int_t                            max_depth;
     ngx_int_t                            max_aliases;

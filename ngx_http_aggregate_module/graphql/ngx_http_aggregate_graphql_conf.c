@@ -6,17 +6,13 @@
 #include "ngx_http_aggregate_graphql.h"
 #include "ngx_http_aggregate_block_parser.h"
 #include "ngx_http_aggregate_checks.h"
+#include "ngx_http_aggregate_fetch_conf.h"
 #include "ngx_http_aggregate_setters.h"
 #include "ngx_http_aggregate_buffer.h"
 #include "ngx_http_gw_written.h"
 #include "gw_text.h"
 
 
-static char *ngx_http_aggregate_graphql_set_forward(ngx_conf_t *cf,
-    ngx_command_t *cmd, void *conf);
-static ngx_uint_t ngx_http_aggregate_graphql_is_token(ngx_str_t *name);
-static char *ngx_http_aggregate_graphql_set_methods(ngx_conf_t *cf,
-    ngx_command_t *cmd, void *conf);
 static char *ngx_http_aggregate_graphql_set_switch(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 static char *ngx_http_aggregate_graphql_set_persisted(ngx_conf_t *cf,
@@ -33,18 +29,6 @@ static char *ngx_http_aggregate_graphql_init(ngx_conf_t *cf,
 
 #define NGX_HTTP_AGGREGATE_GRAPHQL_CONF  NGX_HTTP_AGGREGATE_BLOCK_CONF
 
-
-static ngx_http_aggregate_bounds_t  ngx_http_aggregate_graphql_time =
-    { 1, 3600000, "must be a time from 1ms to 1h" };
-
-static ngx_http_aggregate_bounds_t  ngx_http_aggregate_graphql_concurrency =
-    { 1, 200, "must be a number from 1 to 200" };
-
-static ngx_http_aggregate_bounds_t  ngx_http_aggregate_graphql_subrequests =
-    { 1, 10000, "must be a number from 1 to 10000" };
-
-static ngx_http_aggregate_bounds_t  ngx_http_aggregate_graphql_size =
-    { 1, 1024 * 1024 * 1024, "must be a size from 1 to 1g" };
 
 static ngx_http_aggregate_bounds_t  ngx_http_aggregate_graphql_cache_size =
     { 0, 1024 * 1024 * 1024, "must be a size up to 1g" };
@@ -72,11 +56,10 @@ static ngx_http_aggregate_enum_t  ngx_http_aggregate_graphql_status = {
 };
 
 
-static ngx_conf_bitmask_t  ngx_http_aggregate_graphql_methods[] = {
-    { ngx_string("GET"), NGX_HTTP_GET },
-    { ngx_string("HEAD"), NGX_HTTP_HEAD },
-    { ngx_string("POST"), NGX_HTTP_POST },
-    { ngx_null_string, 0 }
+static ngx_http_aggregate_methods_bounds_t
+                                       ngx_http_aggregate_graphql_methods = {
+    NGX_HTTP_GET|NGX_HTTP_HEAD|NGX_HTTP_POST,
+    "must be GET, HEAD or POST"
 };
 
 
@@ -87,49 +70,49 @@ static ngx_command_t  ngx_http_aggregate_graphql_statements[] = {
       ngx_http_aggregate_set_msec,
       NGX_HTTP_AGGREGATE_CONF_OFFSET,
       offsetof(ngx_http_aggregate_graphql_conf_t, limits.timeout),
-      &ngx_http_aggregate_graphql_time },
+      &ngx_http_aggregate_limit_time },
 
     { ngx_string("concurrency"),
       NGX_HTTP_AGGREGATE_GRAPHQL_CONF|NGX_CONF_TAKE1,
       ngx_http_aggregate_set_num,
       NGX_HTTP_AGGREGATE_CONF_OFFSET,
       offsetof(ngx_http_aggregate_graphql_conf_t, limits.concurrency),
-      &ngx_http_aggregate_graphql_concurrency },
+      &ngx_http_aggregate_limit_concurrency },
 
     { ngx_string("max_subrequests"),
       NGX_HTTP_AGGREGATE_GRAPHQL_CONF|NGX_CONF_TAKE1,
       ngx_http_aggregate_set_num,
       NGX_HTTP_AGGREGATE_CONF_OFFSET,
       offsetof(ngx_http_aggregate_graphql_conf_t, limits.max_subrequests),
-      &ngx_http_aggregate_graphql_subrequests },
+      &ngx_http_aggregate_limit_subrequests },
 
     { ngx_string("max_body_size"),
       NGX_HTTP_AGGREGATE_GRAPHQL_CONF|NGX_CONF_TAKE1,
       ngx_http_aggregate_set_size,
       NGX_HTTP_AGGREGATE_CONF_OFFSET,
       offsetof(ngx_http_aggregate_graphql_conf_t, limits.max_body_size),
-      &ngx_http_aggregate_graphql_size },
+      &ngx_http_aggregate_limit_size },
 
     { ngx_string("max_response_size"),
       NGX_HTTP_AGGREGATE_GRAPHQL_CONF|NGX_CONF_TAKE1,
       ngx_http_aggregate_set_size,
       NGX_HTTP_AGGREGATE_CONF_OFFSET,
       offsetof(ngx_http_aggregate_graphql_conf_t, limits.max_response_size),
-      &ngx_http_aggregate_graphql_size },
+      &ngx_http_aggregate_limit_size },
 
     { ngx_string("forward"),
       NGX_HTTP_AGGREGATE_GRAPHQL_CONF|NGX_CONF_1MORE,
-      ngx_http_aggregate_graphql_set_forward,
+      ngx_http_aggregate_set_forward,
       NGX_HTTP_AGGREGATE_CONF_OFFSET,
-      0,
+      offsetof(ngx_http_aggregate_graphql_conf_t, forward),
       NULL },
 
     { ngx_string("methods"),
       NGX_HTTP_AGGREGATE_GRAPHQL_CONF|NGX_CONF_1MORE,
-      ngx_http_aggregate_graphql_set_methods,
+      ngx_http_aggregate_set_methods,
       NGX_HTTP_AGGREGATE_CONF_OFFSET,
-      0,
-      NULL },
+      offsetof(ngx_http_aggregate_graphql_conf_t, methods),
+      &ngx_http_aggregate_graphql_methods },
 
     { ngx_string("max_tokens"),
       NGX_HTTP_AGGREGATE_GRAPHQL_CONF|NGX_CONF_TAKE1,
@@ -358,9 +341,9 @@ ngx_http_aggregate_graphql_init(ngx_conf_t *cf,
     ngx_conf_init_size_value(gcf->plan_cache, 4 * 1024 * 1024);
     ngx_conf_init_uint_value(gcf->draft, 0);
 
-    if (gcf->methods == 0) {
-        gcf->methods = NGX_HTTP_GET|NGX_HTTP_HEAD|NGX_HTTP_POST;
-        ngx_str_set(&gcf->allow, "GET, HEAD, POST");
+    if (gcf->methods.mask == 0) {
+        gcf->methods.mask = NGX_HTTP_GET|NGX_HTTP_HEAD|NGX_HTTP_POST;
+        ngx_str_set(&gcf->methods.allow, "GET, HEAD, POST");
     }
 
     if (gcf->forward == NULL) {
@@ -372,155 +355,6 @@ ngx_http_aggregate_graphql_init(ngx_conf_t *cf,
 
         gcf->forward->all = 1;
     }
-
-    return NGX_CONF_OK;
-}
-
-
-/* all | none | NAME... */
-
-static char *
-ngx_http_aggregate_graphql_set_forward(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf)
-{
-    ngx_http_aggregate_graphql_conf_t *gcf = conf;
-
-    ngx_str_t                     *value, *name;
-    ngx_uint_t                     i;
-    ngx_http_aggregate_forward_t  *forward;
-
-    if (gcf->forward) {
-        return "is duplicate";
-    }
-
-    forward = ngx_pcalloc(cf->pool, sizeof(ngx_http_aggregate_forward_t));
-    if (forward == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    if (ngx_array_init(&forward->names, cf->pool, 4, sizeof(ngx_str_t))
-        != NGX_OK)
-    {
-        return NGX_CONF_ERROR;
-    }
-
-    gcf->forward = forward;
-
-    value = cf->args->elts;
-
-    for (i = 1; i < cf->args->nelts; i++) {
-
-        if (ngx_strcmp(value[i].data, "all") == 0
-            || ngx_strcmp(value[i].data, "none") == 0)
-        {
-            if (cf->args->nelts > 2) {
-                return ngx_http_aggregate_invalid(cf, &value[i],
-                                  "must be \"all\", \"none\" or names of "
-                                  "headers");
-            }
-
-            forward->all = (value[i].data[0] == 'a');
-
-            return NGX_CONF_OK;
-        }
-
-        if (!ngx_http_aggregate_graphql_is_token(&value[i])) {
-            return ngx_http_aggregate_invalid(cf, &value[i],
-                                              "must be the name of a header");
-        }
-
-        name = ngx_array_push(&forward->names);
-        if (name == NULL) {
-            return NGX_CONF_ERROR;
-        }
-
-        name->len = value[i].len;
-        name->data = ngx_pnalloc(cf->pool, name->len);
-        if (name->data == NULL) {
-            return NGX_CONF_ERROR;
-        }
-
-        ngx_strlow(name->data, value[i].data, name->len);
-    }
-
-    return NGX_CONF_OK;
-}
-
-
-static ngx_uint_t
-ngx_http_aggregate_graphql_is_token(ngx_str_t *name)
-{
-    u_char      ch;
-    ngx_uint_t  i;
-
-    for (i = 0; i < name->len; i++) {
-        ch = name->data[i];
-
-        if (ch <= 0x20 || ch >= 0x7f
-            || ngx_strchr("\"(),/:;<=>?@[\\]{}*", ch) != NULL)
-        {
-            return 0;
-        }
-    }
-
-    return name->len != 0;
-}
-
-
-static char *
-ngx_http_aggregate_graphql_set_methods(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf)
-{
-    ngx_http_aggregate_graphql_conf_t *gcf = conf;
-
-    u_char              *p;
-    ngx_str_t           *value;
-    ngx_uint_t           i;
-    ngx_conf_bitmask_t  *m;
-
-    if (gcf->methods) {
-        return "is duplicate";
-    }
-
-    value = cf->args->elts;
-
-    for (i = 1; i < cf->args->nelts; i++) {
-
-        for (m = ngx_http_aggregate_graphql_methods; m->name.len; m++) {
-
-            if (m->name.len == value[i].len
-                && ngx_strncmp(m->name.data, value[i].data, m->name.len) == 0)
-            {
-                break;
-            }
-        }
-
-        if (m->name.len == 0) {
-            return ngx_http_aggregate_invalid(cf, &value[i],
-                                              "must be GET, HEAD or POST");
-        }
-
-        if (gcf->methods & m->mask) {
-            return ngx_http_aggregate_invalid(cf, &value[i],
-                                              "is named twice");
-        }
-
-        gcf->methods |= m->mask;
-        gcf->allow.len += m->name.len + 2;
-    }
-
-    gcf->allow.data = ngx_pnalloc(cf->pool, gcf->allow.len);
-    if (gcf->allow.data == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    p = gcf->allow.data;
-
-    for (i = 1; i < cf->args->nelts; i++) {
-        p = ngx_sprintf(p, "%s%V", i > 1 ? ", " : "", &value[i]);
-    }
-
-    gcf->allow.len = p - gcf->allow.data;
 
     return NGX_CONF_OK;
 }

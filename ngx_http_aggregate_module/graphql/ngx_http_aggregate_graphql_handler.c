@@ -48,7 +48,7 @@ ngx_http_aggregate_graphql_handler(ngx_http_request_t *r)
                                                 "The body is too large.");
     }
 
-    if (!(r->method & gcf->methods)) {
+    if (!(r->method & gcf->methods.mask)) {
 
         rc = ngx_http_discard_request_body(r);
         if (rc != NGX_OK) {
@@ -56,7 +56,7 @@ ngx_http_aggregate_graphql_handler(ngx_http_request_t *r)
         }
 
         if (ngx_http_aggregate_header_add(&r->headers_out.headers, "Allow",
-                                          &gcf->allow)
+                                          &gcf->methods.allow)
             == NULL)
         {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;

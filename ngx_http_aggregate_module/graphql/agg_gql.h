@@ -155,6 +155,27 @@ agg_gql_equal(const agg_str_t *a, const agg_str_t *b)
 }
 
 
+/*
+ * FNV-1a, without a key: a client can make the names of its document collide,
+ * and the limits of a document bound what that costs
+ */
+
+static inline uint32_t
+agg_gql_name_hash(const agg_str_t *s)
+{
+    size_t    i;
+    uint32_t  hash;
+
+    hash = 0x811c9dc5;
+
+    for (i = 0; i < s->len; i++) {
+        hash = (hash ^ s->data[i]) * 0x01000193;
+    }
+
+    return hash;
+}
+
+
 #pragma GCC visibility pop
 
 

@@ -26,7 +26,6 @@ static agg_rc_e agg_gql_group(agg_gql_plan_t *plan, agg_gql_set_t *set);
 static void agg_gql_plan_alone(agg_gql_plan_t *plan);
 static int agg_gql_may_share(const agg_gql_binding_t *a,
     const agg_gql_binding_t *b);
-static uint32_t agg_gql_hash(const agg_str_t *s);
 static agg_rc_e agg_gql_node(agg_gql_plan_t *plan, agg_gql_set_t *set,
     agg_gql_node_t *node, const agg_gql_selection_t *selection);
 static agg_rc_e agg_gql_node_fetch(agg_gql_plan_t *plan,
@@ -488,7 +487,7 @@ agg_gql_group(agg_gql_plan_t *plan, agg_gql_set_t *set)
     for (i = 0; i < n; i++) {
         selection = &all[plan->list[i]];
 
-        for (k = agg_gql_hash(&selection->alias) & mask;
+        for (k = agg_gql_name_hash(&selection->alias) & mask;
              table[k] != AGG_GQL_NONE;
              k = (k + 1) & mask)
         {
@@ -540,22 +539,6 @@ agg_gql_group(agg_gql_plan_t *plan, agg_gql_set_t *set)
     }
 
     return agg_gql_set_members(plan, set);
-}
-
-
-static uint32_t
-agg_gql_hash(const agg_str_t *s)
-{
-    size_t    i;
-    uint32_t  hash;
-
-    hash = 0x811c9dc5;
-
-    for (i = 0; i < s->len; i++) {
-        hash = (hash ^ s->data[i]) * 0x01000193;
-    }
-
-    return hash;
 }
 
 

@@ -14,7 +14,6 @@ static uint32_t agg_gql_set_member(agg_gql_plan_t *plan, agg_gql_set_t *set,
 static void agg_gql_member_text(agg_gql_plan_t *plan,
     agg_gql_member_t *member);
 static int agg_gql_node_plain(const agg_gql_node_t *node);
-static uint32_t agg_gql_hash(const agg_str_t *s);
 static int agg_gql_node_streams(const agg_gql_node_t *node);
 
 
@@ -112,7 +111,7 @@ agg_gql_set_member(agg_gql_plan_t *plan, agg_gql_set_t *set,
     uint32_t           i, hash, *slot;
     agg_gql_member_t  *member;
 
-    hash = agg_gql_hash(name);
+    hash = agg_gql_name_hash(name);
     slot = &set->slots[hash & set->mask];
 
     for (i = *slot; i != AGG_GQL_NONE; i = set->members[i].next) {
@@ -201,22 +200,6 @@ agg_gql_node_streams(const agg_gql_node_t *node)
                    || node->binding->allow == AGG_GQL_NO_VARIABLE)
                && (binding == NULL
                    || binding->allow == AGG_GQL_NO_VARIABLE));
-}
-
-
-static uint32_t
-agg_gql_hash(const agg_str_t *s)
-{
-    size_t    i;
-    uint32_t  hash;
-
-    hash = 0x811c9dc5;
-
-    for (i = 0; i < s->len; i++) {
-        hash = (hash ^ s->data[i]) * 0x01000193;
-    }
-
-    return hash;
 }
 
 
@@ -399,7 +382,7 @@ agg_gql_find_member(const agg_gql_set_t *set, const agg_str_t *name)
         hash = agg_json_name_hash(name, 0x811c9dc5);
 
     } else if ((set->lengths >> (name->len & 63)) & 1) {
-        hash = agg_gql_hash(name);
+        hash = agg_gql_name_hash(name);
 
     } else {
         return AGG_GQL_NONE;

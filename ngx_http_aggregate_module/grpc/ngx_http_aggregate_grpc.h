@@ -242,6 +242,11 @@ ngx_int_t ngx_http_aggregate_grpc_refuse(ngx_http_aggregate_grpc_ctx_t *ctx,
 
 ngx_int_t ngx_http_aggregate_grpc_message(
     ngx_http_aggregate_grpc_ctx_t *ctx);
+
+/* makes the messages of ctx->wire the body of the request to the backend */
+
+void ngx_http_aggregate_grpc_set_request(
+    ngx_http_aggregate_grpc_ctx_t *ctx);
 ngx_int_t ngx_http_aggregate_grpc_one(ngx_http_aggregate_grpc_ctx_t *ctx,
     agg_str_t *json, ngx_uint_t bind);
 

@@ -47,9 +47,8 @@ static ngx_int_t ngx_http_aggregate_grpc_put(
 ngx_int_t
 ngx_http_aggregate_grpc_message(ngx_http_aggregate_grpc_ctx_t *ctx)
 {
-    ngx_int_t   rc;
-    agg_str_t   body;
-    ngx_buf_t  *b;
+    ngx_int_t  rc;
+    agg_str_t  body;
 
     agg_buf_init(&ctx->wire, &ctx->mem, AGG_PB_MAX_INPUT);
 
@@ -83,6 +82,17 @@ ngx_http_aggregate_grpc_message(ngx_http_aggregate_grpc_ctx_t *ctx)
         return rc;
     }
 
+    ngx_http_aggregate_grpc_set_request(ctx);
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_aggregate_grpc_set_request(ngx_http_aggregate_grpc_ctx_t *ctx)
+{
+    ngx_buf_t  *b;
+
     b = &ctx->request_buf;
 
     b->start = ctx->wire.start;
@@ -93,8 +103,6 @@ ngx_http_aggregate_grpc_message(ngx_http_aggregate_grpc_ctx_t *ctx)
 
     ctx->request_chain.buf = b;
     ctx->request_chain.next = NULL;
-
-    return NGX_OK;
 }
 
 

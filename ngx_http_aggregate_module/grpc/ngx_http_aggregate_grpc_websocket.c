@@ -240,9 +240,8 @@ ngx_http_aggregate_grpc_ws_foreign(ngx_http_aggregate_grpc_ctx_t *ctx,
 static ngx_int_t
 ngx_http_aggregate_grpc_ws_message(ngx_http_aggregate_grpc_ctx_t *ctx)
 {
-    ngx_int_t   rc;
-    agg_str_t   none;
-    ngx_buf_t  *b;
+    ngx_int_t  rc;
+    agg_str_t  none;
 
     agg_buf_init(&ctx->wire, &ctx->mem, AGG_PB_MAX_INPUT);
 
@@ -258,18 +257,10 @@ ngx_http_aggregate_grpc_ws_message(ngx_http_aggregate_grpc_ctx_t *ctx)
         return rc;
     }
 
-    b = &ctx->request_buf;
+    ngx_http_aggregate_grpc_set_request(ctx);
 
-    b->start = ctx->wire.start;
-    b->pos = ctx->wire.start;
-    b->last = ctx->wire.pos;
-    b->end = ctx->wire.pos;
-    b->memory = 1;
-    b->flush = 1;
-    b->last_buf = 1;
-
-    ctx->request_chain.buf = b;
-    ctx->request_chain.next = NULL;
+    ctx->request_buf.flush = 1;
+    ctx->request_buf.last_buf = 1;
 
     return NGX_OK;
 }

@@ -239,7 +239,7 @@ void ngx_http_aggregate_status_parts(ngx_http_request_t *r, gw_out_t *out,
 
 /* include */
 
-ngx_int_t ngx_http_aggregate_metrics_fetch_includes(ngx_http_request_t *r);
+ngx_int_t ngx_http_aggregate_metrics_serve(ngx_http_request_t *r);
 
 /* fetch */
 

@@ -25,6 +25,9 @@ static void ngx_http_aggregate_metrics_included(
     ngx_http_aggregate_fetch_t *fetch);
 static ngx_int_t ngx_http_aggregate_metrics_include_done(
     ngx_http_aggregate_fetches_t *fs);
+static ngx_int_t ngx_http_aggregate_metrics_respond_with(
+    ngx_http_request_t *r, ngx_http_aggregate_metrics_text_t *texts,
+    ngx_uint_t n);
 
 
 ngx_str_t  ngx_http_aggregate_metrics_kind = ngx_string("metrics");
@@ -43,10 +46,30 @@ static ngx_http_aggregate_limits_t  ngx_http_aggregate_metrics_limits = {
 static ngx_http_aggregate_forward_t  ngx_http_aggregate_metrics_forward;
 
 
+/* the content of both pages, with the texts of other locations or without */
+
 ngx_int_t
-ngx_http_aggregate_metrics_fetch_includes(ngx_http_request_t *r)
+ngx_http_aggregate_metrics_serve(ngx_http_request_t *r)
 {
-    ngx_int_t  rc;
+    ngx_int_t                               rc;
+    ngx_http_aggregate_metrics_loc_conf_t  *mlcf;
+
+    if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
+        return NGX_HTTP_NOT_ALLOWED;
+    }
+
+    mlcf = ngx_http_get_module_loc_conf(r, ngx_http_aggregate_metrics_module);
+
+    if (mlcf->includes.nelts == 0) {
+
+        rc = ngx_http_discard_request_body(r);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        return ngx_http_aggregate_metrics_respond_with(r, NULL, 0);
+    }
 
     rc = ngx_http_read_client_request_body(r,
                                     ngx_http_aggregate_metrics_include_start);
@@ -183,10 +206,9 @@ ngx_http_aggregate_metrics_included(ngx_http_aggregate_fetch_t *fetch)
 static ngx_int_t
 ngx_http_aggregate_metrics_include_done(ngx_http_aggregate_fetches_t *fs)
 {
-    ngx_int_t                               rc;
-    ngx_http_request_t                     *r;
-    ngx_http_aggregate_metrics_include_t   *ctx;
-    ngx_http_aggregate_metrics_loc_conf_t  *mlcf;
+    ngx_int_t                              rc;
+    ngx_http_request_t                    *r;
+    ngx_http_aggregate_metrics_include_t  *ctx;
 
     ctx = fs->data;
     r = fs->request;
@@ -201,15 +223,27 @@ ngx_http_aggregate_metrics_include_done(ngx_http_aggregate_fetches_t *fs)
 
     ngx_http_aggregate_fetches_close(fs);
 
-    mlcf = ngx_http_get_module_loc_conf(r, ngx_http_aggregate_metrics_module);
-
-    rc = mlcf->status
-         ? ngx_http_aggregate_metrics_respond(r, ctx->texts, ctx->n)
-         : ngx_http_aggregate_status_respond(r, ctx->texts, ctx->n);
+    rc = ngx_http_aggregate_metrics_respond_with(r, ctx->texts, ctx->n);
 
     ngx_http_aggregate_fetches_outcome(fs, "complete");
 
     ngx_http_finalize_request(r, rc);
 
     return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_metrics_respond_with(ngx_http_request_t *r,
+    ngx_http_aggregate_metrics_text_t *texts, ngx_uint_t n)
+{
+    ngx_http_aggregate_metrics_loc_conf_t  *mlcf;
+
+    mlcf = ngx_http_get_module_loc_conf(r, ngx_http_aggregate_metrics_module);
+
+    if (mlcf->status) {
+        return ngx_http_aggregate_metrics_respond(r, texts, n);
+    }
+
+    return ngx_http_aggregate_status_respond(r, texts, n);
 }

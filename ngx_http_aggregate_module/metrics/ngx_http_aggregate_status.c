@@ -234,26 +234,7 @@ ngx_http_aggregate_status_timer(ngx_event_t *ev)
 ngx_int_t
 ngx_http_aggregate_status_page_handler(ngx_http_request_t *r)
 {
-    ngx_int_t                               rc;
-    ngx_http_aggregate_metrics_loc_conf_t  *mlcf;
-
-    if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
-        return NGX_HTTP_NOT_ALLOWED;
-    }
-
-    mlcf = ngx_http_get_module_loc_conf(r, ngx_http_aggregate_metrics_module);
-
-    if (mlcf->includes.nelts) {
-        return ngx_http_aggregate_metrics_fetch_includes(r);
-    }
-
-    rc = ngx_http_discard_request_body(r);
-
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    return ngx_http_aggregate_status_respond(r, NULL, 0);
+    return ngx_http_aggregate_metrics_serve(r);
 }
 
 

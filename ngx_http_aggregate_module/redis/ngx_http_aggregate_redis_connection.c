@@ -11,6 +11,7 @@
 
 
 #include "ngx_http_aggregate_redis.h"
+#include "ngx_http_aggregate_peer.h"
 
 
 static ngx_int_t ngx_http_aggregate_redis_start_handshake(
@@ -912,7 +913,6 @@ ngx_http_aggregate_redis_connection_end(
 static void
 ngx_http_aggregate_redis_finish(ngx_http_aggregate_redis_connection_t *conn)
 {
-    ngx_pool_t        *pool;
     ngx_connection_t  *c;
 
     conn->open = 0;
@@ -931,28 +931,7 @@ ngx_http_aggregate_redis_finish(ngx_http_aggregate_redis_connection_t *conn)
 
     if (c) {
         conn->connection = NULL;
-
-#if (NGX_SSL)
-
-        if (c->ssl) {
-
-            /* closed without waiting for the server */
-
-            c->ssl->no_wait_shutdown = 1;
-            c->ssl->no_send_shutdown = 1;
-
-            (void) ngx_ssl_shutdown(c);
-        }
-
-#endif
-
-        pool = c->pool;
-
-        ngx_close_connection(c);
-
-        if (pool) {
-            ngx_destroy_pool(pool);
-        }
+        ngx_http_aggregate_close_connection(c);
     }
 
     agg_redis_parser_destroy(&conn->parser);

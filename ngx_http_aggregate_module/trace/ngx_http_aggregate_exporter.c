@@ -7,6 +7,7 @@
 
 
 #include "ngx_http_aggregate_exporter.h"
+#include "ngx_http_aggregate_peer.h"
 
 
 #define NGX_HTTP_AGGREGATE_EXPORTER_BACKOFF      1000
@@ -557,7 +558,6 @@ ngx_http_aggregate_exporter_read(ngx_event_t *ev)
 static void
 ngx_http_aggregate_exporter_close(ngx_http_aggregate_exporter_t *e)
 {
-    ngx_pool_t        *pool;
     ngx_connection_t  *c;
 
     c = e->connection;
@@ -567,24 +567,7 @@ ngx_http_aggregate_exporter_close(ngx_http_aggregate_exporter_t *e)
     }
 
     e->connection = NULL;
-
-#if (NGX_SSL)
-
-    if (c->ssl) {
-        c->ssl->no_wait_shutdown = 1;
-        c->ssl->no_send_shutdown = 1;
-        (void) ngx_ssl_shutdown(c);
-    }
-
-#endif
-
-    pool = c->pool;
-
-    ngx_close_connection(c);
-
-    if (pool) {
-        ngx_destroy_pool(pool);
-    }
+    ngx_http_aggregate_close_connection(c);
 }
 
 

@@ -20,11 +20,9 @@ static ngx_int_t ngx_http_aggregate_exporter_body(
     ngx_uint_t spans);
 static ngx_int_t ngx_http_aggregate_exporter_gzip(
     ngx_http_aggregate_exporter_t *e, gw_out_block_t *out, size_t room);
-static void *ngx_http_aggregate_exporter_grow(void *ctx, void *old,
-    size_t used, size_t size);
 
 
-static void *
+void *
 ngx_http_aggregate_exporter_grow(void *ctx, void *old, size_t used,
     size_t size)
 {

@@ -260,6 +260,10 @@ ngx_int_t ngx_http_aggregate_exporter_init(ngx_cycle_t *cycle,
     ngx_http_aggregate_exporter_conf_t *conf);
 void ngx_http_aggregate_exporter_exit(ngx_cycle_t *cycle);
 
+/* the "grow" of a gw_out_block_t, by malloc(); the caller frees the block */
+void *ngx_http_aggregate_exporter_grow(void *ctx, void *old, size_t used,
+    size_t size);
+
 
 extern ngx_module_t  ngx_http_aggregate_trace_module;
 

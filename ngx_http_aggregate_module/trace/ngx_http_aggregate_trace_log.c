@@ -27,8 +27,6 @@ static void ngx_http_aggregate_trace_client(
 static void ngx_http_aggregate_trace_tries(
     ngx_http_aggregate_trace_ctx_t *ctx, ngx_http_aggregate_span_t *span,
     ngx_http_aggregate_trace_set_t *set);
-static void *ngx_http_aggregate_trace_grow(void *ctx, void *old, size_t used,
-    size_t size);
 
 
 /* kept for the next request: one is encoded at a time */
@@ -84,7 +82,7 @@ ngx_http_aggregate_trace_export(ngx_http_aggregate_trace_ctx_t *ctx)
 
     if (out->grow == NULL) {
         gw_out_block_init(out, NGX_HTTP_AGGREGATE_TRACE_SIZE,
-                          ngx_http_aggregate_trace_grow, NULL);
+                          ngx_http_aggregate_exporter_grow, NULL);
     }
 
     out->out.last = out->start;
@@ -118,30 +116,6 @@ ngx_http_aggregate_trace_export(ngx_http_aggregate_trace_ctx_t *ctx)
 
     ngx_http_aggregate_exporter_push(tmcf->exporter, out->start,
                                      gw_out_block_used(out), n);
-}
-
-
-static void *
-ngx_http_aggregate_trace_grow(void *ctx, void *old, size_t used, size_t size)
-{
-    u_char  *p;
-
-    (void) ctx;
-
-    p = ngx_alloc(size, ngx_cycle->log);
-    if (p == NULL) {
-        return NULL;
-    }
-
-    if (used) {
-        ngx_memcpy(p, old, used);
-    }
-
-    if (old) {
-        ngx_free(old);
-    }
-
-    return p;
 }
 
 

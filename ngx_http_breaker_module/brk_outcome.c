@@ -42,7 +42,7 @@ brk_outcome(const brk_rules_t *rules, const brk_call_t *call)
 
     if (call->end == BRK_END_CANCEL) {
 
-        /* who cancels a call for its own deadline leaves a 504 there */
+        /* whoever cancels a call at its own deadline sets this status */
 
         if (call->status == 504) {
             outcome.failure = rules->timeout;

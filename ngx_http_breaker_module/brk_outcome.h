@@ -25,11 +25,11 @@
 
 
 typedef enum {
-    BRK_END_DONE = 0,           /* as the backend wanted it */
+    BRK_END_DONE = 0,           /* the response is complete */
     BRK_END_BROKEN,             /* the body stopped before its end */
     BRK_END_CLIENT,             /* the client went away */
-    BRK_END_CANCEL,             /* somebody here needed it no more */
-    BRK_END_LOCAL               /* no backend was asked */
+    BRK_END_CANCEL,             /* cancelled on our side */
+    BRK_END_LOCAL               /* no backend was called */
 } brk_end_e;
 
 
@@ -55,10 +55,10 @@ typedef struct {
 
 brk_outcome_t brk_outcome(const brk_rules_t *rules, const brk_call_t *call);
 
-/* the code of a "grpc-status"; what is no code of gRPC's is UNKNOWN */
+/* the code in a "grpc-status" field; UNKNOWN if it is not one of gRPC's */
 unsigned brk_grpc_code(const uint8_t *text, size_t len);
 
-/* the code by its name, as "unavailable"; 0: there is none */
+/* the code by its name, such as "unavailable"; 0: there is no such name */
 unsigned brk_grpc_named(const uint8_t *name, size_t len);
 
 void brk_rules_add(brk_rules_t *rules, unsigned status);

@@ -5,7 +5,7 @@
 #include "brk_state.h"
 
 
-/* a killed process stops between two instructions: keep the stores in order */
+/* a process may be killed between any two stores, so their order matters */
 
 #define brk_order()  __atomic_signal_fence(__ATOMIC_SEQ_CST)
 
@@ -86,7 +86,7 @@ brk_acquire(brk_breaker_t *b, brk_clock_t *m, unsigned dry,
 
         if ((int64_t) left > 0) {
 
-            /* a policy with shorter times, or a clock that jumped back */
+            /* the policy has shorter times now, or the clock has jumped back */
 
             longest = m->policy->max_recovery_timeout;
             longest += longest * m->policy->jitter / BRK_RATE_FULL;
@@ -369,8 +369,9 @@ brk_why_text(unsigned why)
 
 
 /*
- * The generation goes first: from then on the results of the calls so far are
- * void, whatever is lost of the rest.  The state goes last.
+ * The generation changes first: from then on the results of earlier calls are
+ * ignored, even if the writer is killed before it is done.  The state changes
+ * last.
  */
 
 static void
@@ -453,7 +454,10 @@ brk_open_for(const brk_breaker_t *b, const brk_clock_t *m)
 }
 
 
-/* in half-open: a late probe has failed, one that waits is given back */
+/*
+ * In half-open: the probe of an expired lease has failed, unless it still waits
+ * for its client, when the lease is just given back.
+ */
 
 static void
 brk_expire(brk_breaker_t *b, brk_clock_t *m)
@@ -577,7 +581,7 @@ brk_record(brk_breaker_t *b, brk_clock_t *m, brk_outcome_t outcome,
     } else if (outcome.failure
                && !brk_window_amend(&b->window, token->slice, m->now))
     {
-        /* the slow call has left the window, its failure is in it */
+        /* the call, counted as slow, has left the window: count its failure */
 
         brk_window_add(&b->window, 1, 0, m->now);
     }
@@ -610,7 +614,7 @@ brk_trip(brk_breaker_t *b, brk_clock_t *m)
 }
 
 
-/* the call has just been added: the window has slid */
+/* the call has just been added, so the window is up to date */
 
 static brk_why_e
 brk_tripped(const brk_breaker_t *b, const brk_clock_t *m)

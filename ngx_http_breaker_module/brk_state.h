@@ -148,7 +148,7 @@ typedef struct {
 } brk_token_t;
 
 
-/* one transition, to be logged once the lock is gone; from == to: none */
+/* a transition, to be logged after the lock is released; none: from == to */
 
 typedef struct {
     uint32_t        from;
@@ -160,7 +160,7 @@ typedef struct {
 } brk_event_t;
 
 
-/* given to every function: the policy and the time; the event comes back */
+/* given to every function: the policy and the time; returns the transition */
 
 typedef struct {
     const brk_policy_t  *policy;
@@ -170,7 +170,7 @@ typedef struct {
 } brk_clock_t;
 
 
-/* a closed breaker; "gen" is above that of any breaker of this place before */
+/* a closed breaker; "gen" is above that of any earlier one in this slot */
 void brk_init(brk_breaker_t *b, uint64_t gen, brk_msec_t now);
 
 /*
@@ -228,10 +228,10 @@ brk_pass(brk_breaker_t *b, const brk_policy_t *policy, brk_msec_t now,
 void brk_await(brk_breaker_t *b, const brk_token_t *token);
 void brk_resume(brk_breaker_t *b, brk_clock_t *m, const brk_token_t *token);
 
-/* by hand: BRK_FORCED_OPEN, BRK_FORCED_CLOSED or BRK_CLOSED */
+/* a transition by hand: BRK_FORCED_OPEN, BRK_FORCED_CLOSED or BRK_CLOSED */
 void brk_force(brk_breaker_t *b, brk_clock_t *m, brk_state_e state);
 
-/* probes that are under way */
+/* the number of probes under way */
 unsigned brk_live(const brk_breaker_t *b);
 
 void brk_repair(brk_breaker_t *b);

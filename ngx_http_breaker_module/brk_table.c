@@ -4,19 +4,19 @@
 #include "brk_table.h"
 
 
-/* a killed process stops between two instructions: keep the stores in order */
+/* a process may be killed between any two stores, so their order matters */
 
 #define brk_order()  __atomic_signal_fence(__ATOMIC_SEQ_CST)
 
-/* eviction looks for a slot without calls among so many of the oldest */
+/* eviction prefers a slot without calls among this many of the oldest */
 
 #define BRK_EVICT_LOOK  8
 
-/* a lookup without the lock goes no farther: links may be moving or broken */
+/* a lookup without the lock follows this many links: they may be changing */
 
 #define BRK_GLANCE      8
 
-/* once, in this order, whatever the compiler thinks */
+/* a read that the compiler neither repeats nor moves */
 
 #define brk_read(x)  __atomic_load_n(&(x), __ATOMIC_ACQUIRE)
 
@@ -42,7 +42,7 @@ brk_table_init(brk_table_t *t, size_t size, const uint64_t seed[2])
     size_t    each, room;
     uint32_t  i, slots, buckets;
 
-    /* with a bucket or two for each slot */
+    /* one to two buckets for each slot */
 
     each = sizeof(brk_slot_t) + 2 * sizeof(uint32_t);
 
@@ -207,7 +207,7 @@ brk_table_refuse(brk_table_t *t, brk_permit_t *permit,
     if (permit->state == BRK_OPEN) {
         permit->wait = brk_read(b->open_until) - now;
 
-        /* the time to change, or to doubt the clock */
+        /* the recovery timeout is over, or the clock has jumped back */
 
         if ((int64_t) permit->wait <= 0
             || permit->wait > policy->max_recovery_timeout)
@@ -248,7 +248,7 @@ brk_table_pass(brk_table_t *t, brk_permit_t *permit,
 
     slot = &brk_slots(t)[permit->index];
 
-    /* if so many keys came since its last use, it is about to be evicted */
+    /* with that many new keys since its last use, it may soon be evicted */
 
     if (permit->token.lease
         || brk_read(slot->born) != permit->born
@@ -522,7 +522,7 @@ brk_table_place(brk_table_t *t, brk_slot_t *slot, unsigned used)
 }
 
 
-/* the order of use is lost: nobody but a killed process pays for that */
+/* the order of use is lost, which affects only the choice of evictions */
 
 static void
 brk_table_repair(brk_table_t *t)
@@ -647,7 +647,7 @@ brk_chain(brk_table_t *t, uint64_t hash)
 }
 
 
-/* a slot that is on no list, its born is 0 */
+/* a free or an evicted slot, which is on no list; NULL: there is none */
 
 static brk_slot_t *
 brk_table_take(brk_table_t *t)

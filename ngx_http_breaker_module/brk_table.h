@@ -50,7 +50,7 @@ typedef struct {
     uint32_t       pad;
     brk_breaker_t  breaker;
     uint8_t        listed;           /* among the closed ones */
-    uint8_t        digest;           /* the key is too long: a part, a digest */
+    uint8_t        digest;           /* a long key: a part, a digest */
     uint8_t        len;
     uint8_t        key[BRK_KEY_MAX];
 } brk_slot_t;
@@ -66,14 +66,14 @@ typedef struct {
     uint64_t       evicted;
     uint64_t       refused;          /* keys for which there was no place */
     uint64_t       repaired;
-    uint32_t       busy;             /* somebody is in the locked section */
+    uint32_t       busy;             /* a process is in the locked section */
     uint32_t       slots;
     uint32_t       buckets;          /* a power of 2 */
     uint32_t       used;
     uint32_t       free;
     uint32_t       newest;
     uint32_t       oldest;
-    uint32_t       added;            /* keys since the start, a counter */
+    uint32_t       added;            /* keys added since the start */
 } brk_table_t;
 
 
@@ -96,39 +96,40 @@ typedef struct {
 } brk_permit_t;
 
 
-/* lays an empty table in "size" bytes of memory; -1: too small for a slot */
+/* creates an empty table in "size" bytes of memory; -1: they hold no slot */
 int brk_table_init(brk_table_t *t, size_t size, const uint64_t seed[2]);
 
-/* 0: this memory holds a table of this layout and size */
+/* returns 0 if the memory holds a table of this layout and size */
 int brk_table_check(const brk_table_t *t, size_t size);
 
-/* should the last process in here have been killed, this repairs the table */
+/* repairs the table if a process was killed in the locked section */
 void brk_table_enter(brk_table_t *t);
 void brk_table_leave(brk_table_t *t);
 
 /*
- * The common cases without the lock.  The state that is read may be a past
- * one; the permit is then of an earlier generation, like that of a call which
- * came a little earlier.
+ * The common cases, without the lock.  The state may be outdated by the time it
+ * is used; the permit then belongs to an earlier generation, like that of a
+ * call that came a little earlier.
  *
- * brk_table_try_lockless() gives 1 and a permit if the breaker of this key is
- * closed.  With "hint", where the key was found the last time, no search is
- * needed.  After a 0 brk_table_refuse() gives 1 and a time to wait if it is
- * open, else brk_table_acquire() decides.
+ * brk_table_try_lockless() returns 1 and a permit if the breaker of the key is
+ * closed.  With "hint", the place where the key was found last, it needs no
+ * search.  If it returns 0, brk_table_refuse() returns 1 and the time to wait
+ * if the breaker is open; otherwise brk_table_acquire() has to decide.
  */
 int brk_table_try_lockless(brk_table_t *t, const brk_key_t *key,
     const brk_permit_t *hint, brk_permit_t *permit);
 int brk_table_refuse(brk_table_t *t, brk_permit_t *permit,
     const brk_policy_t *policy, brk_msec_t now, unsigned dry);
 
-/* the same for the end of a successful call; 0: brk_table_settle() has to */
+/* the same for the end of a successful call; 0: call brk_table_settle() */
 int brk_table_pass(brk_table_t *t, brk_permit_t *permit,
     const brk_policy_t *policy, brk_msec_t now);
 
 /*
- * brk_acquire() by key; BRK_FULL: all breakers are open or forced and none can
- * go, the call is not guarded.  The permit of a call that goes on is given to
- * brk_table_settle(), which does nothing if its breaker has been evicted.
+ * brk_acquire() by key.  BRK_FULL: all breakers are open or forced, so that
+ * none can be evicted, and the call is not guarded.  The permit of a call that
+ * goes on is given to brk_table_settle(), which does nothing if its breaker has
+ * been evicted.
  */
 brk_verdict_e brk_table_acquire(brk_table_t *t, const brk_key_t *key,
     brk_clock_t *m, unsigned dry, brk_permit_t *permit);
@@ -150,9 +151,9 @@ uint64_t brk_table_hash(const brk_table_t *t, const uint8_t *data, size_t len);
 brk_slot_t *brk_table_find(brk_table_t *t, const brk_key_t *key);
 
 /*
- * Finds or makes the breaker of a key.  With the table full the least recently
- * used closed one goes, preferably one of those without calls under way.
- * NULL: all are open or forced.
+ * Finds or creates the breaker of a key.  If the table is full, the least
+ * recently used closed breaker is evicted, preferably one without calls under
+ * way.  NULL: all are open or forced.
  */
 brk_slot_t *brk_table_get(brk_table_t *t, const brk_key_t *key,
     brk_msec_t now);

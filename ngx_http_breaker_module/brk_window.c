@@ -171,7 +171,7 @@ brk_window_repair(brk_window_t *w)
 }
 
 
-/* by how many slices the newest one is behind, BRK_SLICES: all are too old */
+/* the number of slices to move on; BRK_SLICES: all of them are too old */
 
 static unsigned
 brk_window_age(const brk_window_t *w, brk_msec_t now)
@@ -214,7 +214,7 @@ brk_window_slide(brk_window_t *w, brk_msec_t now)
         memset(&w->slices[w->head], 0, sizeof(brk_slice_t));
     }
 
-    /* the sum is made anew: nothing that went wrong in it stays */
+    /* the sum is computed anew, so that an error in it does not last */
 
     memset(&all, 0, sizeof(brk_slice_t));
 

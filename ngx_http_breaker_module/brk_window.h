@@ -99,7 +99,7 @@ int brk_window_amend(brk_window_t *w, brk_msec_t start, brk_msec_t now);
 /* counts the calls that are in the window at "now" */
 void brk_window_sum(const brk_window_t *w, brk_msec_t now, brk_sum_t *sum);
 
-/* makes any bytes a valid window: after a writer was killed half way */
+/* turns any bytes into a valid window, after a writer was killed */
 void brk_window_repair(brk_window_t *w);
 
 

@@ -50,7 +50,7 @@ typedef struct {
 } ngx_http_breaker_place_t;
 
 
-/* a key that was met lately, what it costs to find it saved */
+/* a key that was looked up recently, with its hash and its place */
 
 #define NGX_HTTP_BREAKER_KNOWN  8
 
@@ -128,7 +128,7 @@ typedef enum {
 } ngx_http_breaker_result_e;
 
 
-/* which breaker */
+/* a breaker: its zone and its key */
 
 typedef struct {
     ngx_http_breaker_zone_t     *zone;
@@ -254,7 +254,7 @@ ngx_http_breaker_ctx_t *ngx_http_breaker_get_ctx(ngx_http_request_t *r);
      || (r)->uri_changes != NGX_HTTP_MAX_URI_CHANGES + 1                      \
      || (r)->filter_finalize)
 
-/* the upstream will tell how it ends, and a probe when it begins */
+/* observes the end of the upstream, and the response header of a probe */
 void ngx_http_breaker_hook_upstream(ngx_http_request_t *r,
     ngx_http_breaker_ctx_t *ctx, ngx_http_upstream_t *u);
 
@@ -336,7 +336,7 @@ typedef struct {
 } ngx_http_breaker_report_t;
 
 
-/* a growing text; what went wrong shows at its end */
+/* a text that grows; a failed allocation is reported at its end */
 
 typedef struct {
     gw_out_t                     out;

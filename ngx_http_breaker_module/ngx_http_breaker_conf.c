@@ -311,7 +311,9 @@ ngx_http_breaker_fallback(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     if (cf->args->nelts == 2) {
 
-        /* as "return" does it: errors may have a page, others are empty */
+        /*
+         * as with "return", an error may have a page; others have an empty body
+         */
 
         if (code < NGX_HTTP_BAD_REQUEST) {
             fallback->body = ngx_pcalloc(cf->pool,
@@ -505,7 +507,7 @@ ngx_http_breaker_resolve_policy(ngx_conf_t *cf,
 }
 
 
-/* one literal key, one zone: one policy */
+/* the uses of one literal key in one zone share one policy */
 
 static ngx_int_t
 ngx_http_breaker_check_policies(ngx_conf_t *cf,

@@ -111,7 +111,7 @@ ngx_http_breaker_html(ngx_http_breaker_text_t *text,
 
     rows = report->rows.elts;
 
-    /* in an order that no state changes: rows stay where they are */
+    /* the order does not depend on the states, so that rows do not move */
 
     ngx_qsort(rows, report->rows.nelts, sizeof(ngx_http_breaker_row_t),
               ngx_http_breaker_html_cmp);
@@ -280,7 +280,7 @@ ngx_http_breaker_html_cmp(const void *one, const void *two)
 }
 
 
-/* when it trips, where that does not depend on the location */
+/* the thresholds, unless they depend on the location */
 
 static void
 ngx_http_breaker_html_policy(ngx_http_breaker_text_t *text,
@@ -418,7 +418,7 @@ ngx_http_breaker_html_rate(ngx_http_breaker_text_t *text, const char *head,
 }
 
 
-/* by POST only, and without a script */
+/* forms that are sent by POST, without a script */
 
 static void
 ngx_http_breaker_html_actions(ngx_http_breaker_text_t *text,

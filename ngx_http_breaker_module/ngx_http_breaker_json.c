@@ -18,7 +18,7 @@ static void ngx_http_breaker_json_print(ngx_http_breaker_text_t *text,
     cJSON *object, ngx_uint_t valid);
 
 
-/* object by object: a long list does not stand in memory twice */
+/* writes object by object, so that a long list is in memory once */
 
 void
 ngx_http_breaker_json(ngx_http_breaker_text_t *text,

@@ -59,7 +59,7 @@ ngx_http_breaker_observe_response(ngx_http_request_t *r,
         return;
     }
 
-    /* the upstream has ended already */
+    /* the upstream has already been finalized */
 
     if (u->state && u->state->status) {
         status = NGX_OK;
@@ -104,7 +104,7 @@ ngx_http_breaker_error_page(ngx_http_request_t *r,
 }
 
 
-/* no upstream: the status and the time are all there is; 0: nothing is */
+/* without an upstream only the status and the time are known; status 0: none */
 
 void
 ngx_http_breaker_judge_status(ngx_http_breaker_ctx_t *ctx, ngx_uint_t status)
@@ -165,7 +165,7 @@ ngx_http_breaker_judge_upstream(ngx_http_request_t *r,
         if (call.header && !r->connection->error && !r->connection->timedout
             && !(u->buffering && u->pipe && u->pipe->downstream_error))
         {
-            /* a frame or a chunk that is none, a stream that was reset */
+            /* an invalid frame or chunk, or a stream that was reset */
 
             call.end = BRK_END_BROKEN;
             break;

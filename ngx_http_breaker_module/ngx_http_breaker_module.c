@@ -178,7 +178,7 @@ ngx_http_breaker_state_variable(ngx_http_request_t *r,
 }
 
 
-/* without the bytes that would be harmful in a header or in a log */
+/* the key, without bytes that would do harm in a header or in a log */
 
 static ngx_int_t
 ngx_http_breaker_key_variable(ngx_http_request_t *r,
@@ -294,9 +294,9 @@ ngx_http_breaker_init(ngx_conf_t *cf)
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
 
     /*
-     * the last of the phase, in whatever order the modules are loaded: a cache
-     * answers before a breaker is asked, and try_files has made its choice;
-     * the handlers run from the end of the array to its beginning
+     * The handler is the last one of its phase, in whatever order the modules
+     * are loaded: a cache answers first, and try_files has chosen its file.
+     * The handlers run from the end of the array to its beginning.
      */
 
     handlers = &cmcf->phases[NGX_HTTP_PRECONTENT_PHASE].handlers;
@@ -354,7 +354,7 @@ ngx_http_breaker_create_main_conf(ngx_conf_t *cf)
         return NULL;
     }
 
-    /* the cleanup names the directive that a misspelt one may stand for */
+    /* the cleanup handler suggests the directive that a misspelt one means */
 
     cln = ngx_pool_cleanup_add(cf->temp_pool, 0);
     if (cln == NULL) {
@@ -368,7 +368,7 @@ ngx_http_breaker_create_main_conf(ngx_conf_t *cf)
 }
 
 
-/* nginx itself says no more than "unknown directive" */
+/* nginx itself logs only "unknown directive" */
 
 static void
 ngx_http_breaker_unknown_directive(void *data)
@@ -466,7 +466,7 @@ ngx_http_breaker_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_ptr_value(conf->fallback, prev->fallback, NULL);
     ngx_conf_merge_uint_value(conf->log_level, prev->log_level, NGX_LOG_ERR);
 
-    /* "limit_except" loses the handler of its location */
+    /* "limit_except" does not inherit the handler of its location */
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 

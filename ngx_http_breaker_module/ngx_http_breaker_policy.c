@@ -19,7 +19,7 @@ typedef enum {
 } ngx_http_breaker_kind_e;
 
 
-/* the values of a statement; the range of a rate is that of 0% to 100% */
+/* the allowed values of a statement; a rate has the range of 0% to 100% */
 
 typedef struct {
     ngx_http_breaker_kind_e     kind;
@@ -48,7 +48,7 @@ static ngx_int_t ngx_http_breaker_policy_check(ngx_conf_t *cf,
     ngx_http_breaker_policy_ctx_t *ctx);
 
 
-/* a flag for the reader of the table: no module of nginx's parses it */
+/* no module of nginx parses these statements */
 
 #define NGX_HTTP_BREAKER_POLICY_CONF  0
 

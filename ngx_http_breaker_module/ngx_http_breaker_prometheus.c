@@ -2,7 +2,7 @@
 #include "ngx_http_breaker.h"
 
 
-/* a sample for each breaker: a label of its own, and where its value stands */
+/* a sample of each breaker: its label, and the offset of its value */
 
 typedef struct {
     const char  *value;

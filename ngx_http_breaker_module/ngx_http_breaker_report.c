@@ -5,7 +5,7 @@
 #define NGX_HTTP_BREAKER_ROWS   10000
 #define NGX_HTTP_BREAKER_CHUNK  ((size_t) 16384)
 
-/* the longest piece of one ngx_http_breaker_write() */
+/* the most that one ngx_http_breaker_write() can write */
 
 #define NGX_HTTP_BREAKER_PIECE  8192
 
@@ -24,7 +24,7 @@ static int ngx_libc_cdecl ngx_http_breaker_cmp_rows(const void *one,
 static int ngx_http_breaker_text_more(gw_out_t *out, size_t n);
 
 
-/* the breakers that are not closed come first, should there be too many */
+/* the breakers that are not closed come first, in case there are too many */
 
 ngx_int_t
 ngx_http_breaker_collect(ngx_http_request_t *r, ngx_http_breaker_zone_t *zone,
@@ -114,7 +114,7 @@ ngx_http_breaker_collect_key(ngx_http_request_t *r,
 
     if (rc == NGX_DECLINED && key.len == BRK_KEY_MAX && !key.digest) {
 
-        /* a long key in the form in which it is shown */
+        /* a long key, as it is displayed */
 
         key.digest = 1;
         rc = ngx_http_breaker_peek(zone, &key, &slot, r->connection->log);
@@ -286,7 +286,7 @@ ngx_http_breaker_text_more(gw_out_t *out, size_t n)
 }
 
 
-/* a piece that does not fit is cut: all are far shorter by their makers */
+/* a longer piece would be truncated, but callers keep theirs far shorter */
 
 void
 ngx_http_breaker_write(ngx_http_breaker_text_t *text, const char *fmt, ...)

@@ -138,7 +138,7 @@ ngx_http_breaker_guard(ngx_http_request_t *r, ngx_http_breaker_guard_t *guard)
 }
 
 
-/* NULL: it is empty, or cannot be known */
+/* NULL: the key is empty, or could not be made */
 
 static brk_key_t *
 ngx_http_breaker_get_key(ngx_http_request_t *r,
@@ -194,7 +194,7 @@ ngx_http_breaker_get_key(ngx_http_request_t *r,
 
     if (room->digest) {
 
-        /* no text is as short */
+        /* not kept: no text has this length */
 
         known->key.len = 0;
 
@@ -214,7 +214,7 @@ failed:
 }
 
 
-/* the place of a text among those that were met lately */
+/* the entry of this text among those that were looked up recently */
 
 static ngx_http_breaker_known_t *
 ngx_http_breaker_known(ngx_http_breaker_guard_t *guard, ngx_str_t *text)
@@ -279,7 +279,7 @@ ngx_http_breaker_same(ngx_http_breaker_subject_t *subject,
 }
 
 
-/* a request above this one answers for the same key */
+/* a parent request holds a permit for the same key */
 
 static ngx_uint_t
 ngx_http_breaker_parent_holds_permit(ngx_http_request_t *r,
@@ -533,7 +533,7 @@ ngx_http_breaker_content_handler(ngx_http_request_t *r)
 
     rc = ctx->handler(r);
 
-    /* an internal redirect may have been here meanwhile */
+    /* an internal redirect may have been handled meanwhile */
 
     if (!ctx->held || ctx->decided || ctx->round != round) {
         return rc;
@@ -667,8 +667,8 @@ ngx_http_breaker_finalize_request(ngx_http_request_t *r, ngx_int_t rc)
         ngx_http_breaker_judge_upstream(r, ctx, r->upstream, rc);
 
         /*
-         * an error page or X-Accel-Redirect may go on under the same permit:
-         * the header filter or the next location sees to it
+         * an error page or X-Accel-Redirect may go on under the same permit,
+         * which is settled by the header filter or in the next location
          */
 
         if (r->header_sent
@@ -685,7 +685,7 @@ ngx_http_breaker_finalize_request(ngx_http_request_t *r, ngx_int_t rc)
 }
 
 
-/* the response header goes out: whatever can be known now is */
+/* the response header is sent: decide whatever can be decided now */
 
 void
 ngx_http_breaker_observe(ngx_http_request_t *r)
@@ -755,7 +755,7 @@ ngx_http_breaker_probe_header(ngx_http_request_t *r,
 
     ngx_http_breaker_settle(ctx, r->connection->log);
 
-    /* should the response fail after this, it is told by the permit's copy */
+    /* if the response fails later, the copy of the permit tells so */
 
     if (!ctx->outcome.failure && !ctx->outcome.slow) {
         ctx->permit = permit;
@@ -785,7 +785,7 @@ ngx_http_breaker_end(ngx_http_breaker_ctx_t *ctx, ngx_log_t *log)
 
     if (ctx->permit.token.counted) {
 
-        /* the call has been counted, however it ended */
+        /* the call has already been counted as slow */
 
         ctx->outcome.neutral = 0;
         ctx->outcome.slow = 1;
@@ -900,8 +900,8 @@ ngx_http_breaker_find_ctx(ngx_http_request_t *r)
 
 
 /*
- * The list of cleanups is that of the main request and of all its
- * subrequests, of which there may be thousands: they are found in a tree
+ * The main request and all its subrequests share one list of cleanups, and
+ * there may be thousands of them, so a tree is used.
  */
 
 static ngx_http_breaker_ctx_t *

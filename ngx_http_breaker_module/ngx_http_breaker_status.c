@@ -27,7 +27,7 @@ static ngx_str_t  ngx_http_breaker_type_html =
     ngx_string("text/html; charset=utf-8");
 
 
-/* headers of every answer: no cache, no guess of a type, no script, no frame */
+/* sent with every response: no caching, sniffing, scripts or frames */
 
 static ngx_keyval_t  ngx_http_breaker_headers[] = {
 
@@ -223,8 +223,8 @@ ngx_http_breaker_post(ngx_http_request_t *r)
 
 
 /*
- * NULL: no zone is named; with "one" that will do only where there is just one.
- * NGX_DECLINED: it does not exist.
+ * The zone that the request names, or NULL; with "one", if none is named, the
+ * only zone there is.  NGX_DECLINED: it does not exist; NGX_ERROR: see "error".
  */
 
 static ngx_int_t
@@ -277,7 +277,7 @@ ngx_http_breaker_find_zone(ngx_http_request_t *r, ngx_uint_t one,
 }
 
 
-/* decoded; NGX_DECLINED and an empty value: there is none */
+/* the decoded value; NGX_DECLINED and an empty value: it is missing */
 
 static ngx_int_t
 ngx_http_breaker_arg(ngx_http_request_t *r, ngx_str_t *name, ngx_str_t *value)
@@ -330,7 +330,7 @@ ngx_http_breaker_change(ngx_http_request_t *r, ngx_http_breaker_zone_t *zone,
 
     if (rc == NGX_DECLINED && key.len == BRK_KEY_MAX && !key.digest) {
 
-        /* a long key in the form in which it is shown */
+        /* a long key, as it is displayed */
 
         key.digest = 1;
         rc = ngx_http_breaker_force(zone, &key, state, event,
@@ -352,7 +352,7 @@ ngx_http_breaker_change(ngx_http_request_t *r, ngx_http_breaker_zone_t *zone,
 }
 
 
-/* back to the page, for whoever has pressed a button there */
+/* the browser returns to the page after a button was pressed */
 
 static ngx_int_t
 ngx_http_breaker_see_other(ngx_http_request_t *r)

@@ -1,5 +1,5 @@
 
-/* warnings about breakers that guard nothing, and who may change them */
+/* warnings about breakers that guard nothing, and replaced status pages */
 
 #include "ngx_http_breaker.h"
 #include "ngx_http_gw_written.h"
@@ -56,7 +56,7 @@ ngx_http_breaker_warn_level(ngx_conf_t *cf, ngx_http_gw_level_t *level)
     for (i = 0; i < level->nwritten; i++) {
         written = &level->written[i];
 
-        /* the other module warns of its own */
+        /* the aggregate module warns about its own directives */
 
         if (written->handler && written != answers
             && ngx_strncmp(written->name.data, "aggregate", 9) != 0
@@ -98,7 +98,7 @@ ngx_http_breaker_warn_unguarded(ngx_conf_t *cf, ngx_http_gw_level_t *level,
         return;
     }
 
-    /* a nested location, or an "if", may have a handler */
+    /* a nested location, or an "if" block, may have a handler */
 
     if (level->clcf->handler || level->nested
         || ngx_http_gw_find(level, "if")

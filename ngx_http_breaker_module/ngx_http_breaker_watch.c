@@ -136,7 +136,7 @@ ngx_http_breaker_watch_policy(ngx_http_breaker_policy_t *policy)
 }
 
 
-/* 1: there is no more to wait for */
+/* returns 1 if the call need not be watched any more */
 
 static ngx_uint_t
 ngx_http_breaker_watch_call(ngx_http_breaker_ctx_t *ctx)

@@ -49,7 +49,9 @@ ngx_http_breaker_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 
     shpool->log_nomem = 0;
 
-    /* the zone is one table: all of its pages but those the pool may need */
+    /*
+     * the table takes all pages of the zone, less what the slab pool may need
+     */
 
     size = shpool->pfree << ngx_pagesize_shift;
 
@@ -352,7 +354,7 @@ ngx_http_breaker_log_call(ngx_http_breaker_ctx_t *ctx, brk_event_t *event,
 }
 
 
-/* "level" is for the way to open; the way back is never above a warning */
+/* "level" is for a breaker that opens; anything else is a warning at most */
 
 static void
 ngx_http_breaker_log_event(ngx_http_breaker_zone_t *zone, u_char *key,
@@ -384,7 +386,7 @@ ngx_http_breaker_log_event(ngx_http_breaker_zone_t *zone, u_char *key,
 }
 
 
-/* once a second at most: such requests may come by the thousand */
+/* at most once a second, as there may be thousands of such requests */
 
 static void
 ngx_http_breaker_log_full(ngx_http_breaker_zone_t *zone, brk_key_t *key,

@@ -9,8 +9,8 @@
 
 
 /*
- * A table is at most four fifths full.  Series of configured routes: so many
- * statuses each are kept free for them, and for "_other" as many.
+ * A table is at most four fifths full.  For each configured route this many
+ * statuses are reserved, and as many for "_other".
  */
 
 #define AGG_METRICS_SLOTS(series)  ((series) + (series) / 4 + 8)
@@ -153,7 +153,7 @@ agg_metrics_init(void *memory, uint32_t series, const uint64_t *bounds,
         p += agg_metrics_align(2 * m->slots * sizeof(int32_t));
     }
 
-    /* the numbers of these are known: values are numbered from 1 */
+    /* these have fixed numbers, which start from 1 */
 
     for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         m->value[i].hash = i + 1;
@@ -217,7 +217,7 @@ agg_metrics_text(uint8_t *dst, const uint8_t *src, size_t len)
             n = gw_utf8_length(src, last, &valid);
         }
 
-        /* C1 controls are UTF-8, and cannot be shown */
+        /* C1 control characters are valid UTF-8, but cannot be displayed */
 
         if (valid && *src == 0xc2 && n == 2 && src[1] < 0xa0) {
             valid = 0;
@@ -269,7 +269,7 @@ agg_metrics_intern(agg_metrics_t *m, const uint8_t *data, size_t len,
         }
     }
 
-    /* the hashes below 16 are those of the values made at the start */
+    /* hashes below 16 belong to the values with fixed numbers */
 
     hash = gw_siphash(m->key, text, n) | 16;
     i = (uint32_t) (((hash >> 32) * m->values) >> 32);
@@ -332,7 +332,7 @@ agg_metrics_slot(agg_metrics_t *m, uint64_t key)
 }
 
 
-/* the series of a key, AGG_METRICS_NO_SLOT: it has none yet */
+/* the series of a key; AGG_METRICS_NO_SLOT: it does not exist yet */
 
 static uint32_t
 agg_metrics_lookup(agg_metrics_t *m, agg_metrics_family_e family,
@@ -373,7 +373,7 @@ agg_metrics_insert(agg_metrics_t *m, agg_metrics_family_e family,
 
     table = &m->tables[family];
 
-    /* a place is taken by counting it first: the table is never full */
+    /* the count is raised before a slot is taken, so the table is never full */
 
     a = agg_metrics_a(key);
     dynamic = (a != AGG_METRICS_OTHER && !m->value[a - 1].configured);
@@ -404,7 +404,7 @@ agg_metrics_insert(agg_metrics_t *m, agg_metrics_family_e family,
 
         if (seen == key) {
 
-            /* another process was faster */
+            /* another process has added the same key */
 
             agg_metrics_inc(&table->used, -1);
 
@@ -474,8 +474,8 @@ agg_metrics_find(agg_metrics_t *m, agg_metrics_known_t *known,
 
 
 /*
- * The series of a label set, or one with "_other" in place of the first
- * label, or the one that is there from the start.
+ * The series of a label set; if there is no room, one with "_other" in place of
+ * the first label, or the series of "_other" that exists from the start.
  */
 
 static uint32_t
@@ -588,8 +588,8 @@ agg_metrics_place(agg_metrics_t *m, uint64_t where)
 
 
 /*
- * Two processes may write into one place at a time, and one may die there: an
- * exemplar that does not match its sum is ignored.
+ * Two processes may write to one exemplar at a time, and one may be killed
+ * meanwhile: an exemplar that does not match its sum is ignored.
  */
 
 static void
@@ -689,7 +689,7 @@ agg_metrics_enter(agg_metrics_t *m, int32_t pid, int (*alive)(int32_t pid))
     uint32_t                i, dead;
     agg_metrics_process_t  *process;
 
-    /* first the free ones, then those of the dead */
+    /* free ones first, then those of processes that have died */
 
     for (dead = 0; dead < 2; dead++) {
         for (i = 0; i < m->nprocesses; i++) {

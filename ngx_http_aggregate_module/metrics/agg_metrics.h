@@ -40,13 +40,13 @@
 #define AGG_METRICS_BUCKETS  64
 #define AGG_METRICS_SERIES   100000
 
-/* values that are there from the start, by their numbers */
+/* the fixed numbers of values that exist from the start */
 #define AGG_METRICS_OTHER      1
 #define AGG_METRICS_NONE       2
 #define AGG_METRICS_AGGREGATE  3
 #define AGG_METRICS_CACHE      4
 
-/* statuses that are no codes: AGG_METRICS_WORD + one of the user's words */
+/* statuses that are not codes: AGG_METRICS_WORD + the number of a word */
 #define AGG_METRICS_ANY      0
 #define AGG_METRICS_WORD     1000
 
@@ -77,7 +77,10 @@ typedef struct {
 } agg_metrics_value_t;
 
 
-/* the last sampled observation of a bucket; torn ones do not match "check" */
+/*
+ * The last sampled observation of a bucket.  If it was written by two processes
+ * at a time, it does not match "check".
+ */
 
 typedef struct {
     uint64_t            where;         /* series, bucket; 0: none */
@@ -99,8 +102,8 @@ typedef struct {
 
 
 /*
- * Places that a process has found lately, in memory of its own: zeroed at
- * first, and used with one and the same agg_metrics_t.
+ * Recently used series, in the memory of the process: zeroed at first, and
+ * always used with the same agg_metrics_t.
  */
 
 #define AGG_METRICS_KNOWN  32
@@ -158,42 +161,45 @@ typedef struct {
 } agg_metrics_t;
 
 
-/* the memory that so many series take */
+/* the memory that this many series take */
 size_t agg_metrics_size(uint32_t series, uint32_t nbuckets,
     uint32_t nprocesses);
 
-/* the most series that fit into size, 0: not even one */
+/* the most series that fit into "size"; 0: none */
 uint32_t agg_metrics_fit(size_t size, uint32_t nbuckets,
     uint32_t nprocesses);
 
 /*
  * Makes empty tables in zeroed memory of agg_metrics_size() bytes, aligned to
- * 8.  The bounds are microseconds and increase; key is a secret.
+ * 8.  The bounds are microseconds in ascending order; the key is secret.
  */
 agg_metrics_t *agg_metrics_init(void *memory, uint32_t series,
     const uint64_t *bounds, uint32_t nbuckets, uint32_t nprocesses,
     const uint64_t key[2]);
 
 /*
- * How many series and values are kept for configured routes.  Their number,
- * and that of their series, is not checked here.
+ * Reserves series and values for the configured routes.  The caller makes
+ * sure that there is room for them.
  */
 void agg_metrics_reserve(agg_metrics_t *m, uint32_t routes,
     uint32_t services);
 
 /*
- * Makes a label's value of any bytes: UTF-8, what cannot be shown as \xHH, cut
- * at AGG_METRICS_TEXT bytes.  Returns the length.
+ * Makes a label's value of any bytes: valid UTF-8, with \xHH for what cannot be
+ * displayed, cut at AGG_METRICS_TEXT bytes.  Returns the length.
  */
 size_t agg_metrics_text(uint8_t *dst, const uint8_t *src, size_t len);
 
-/* the number of a text; AGG_METRICS_NONE if empty, AGG_METRICS_OTHER if full */
+/*
+ * the number of a text; AGG_METRICS_NONE: it is empty; AGG_METRICS_OTHER: there
+ * is no room
+ */
 uint32_t agg_metrics_intern(agg_metrics_t *m, const uint8_t *data, size_t len,
     int configured);
 
 /*
- * Each of these takes the numbers of a label set, or adds to "_other".
- * Returns 1 when it had to.
+ * Each of these adds to the series of a label set, or to "_other" if there is
+ * no room, and returns 1 in that case.
  */
 int agg_metrics_count(agg_metrics_t *m, agg_metrics_known_t *known,
     agg_metrics_family_e family, uint32_t a, uint32_t b, uint32_t c,
@@ -202,7 +208,7 @@ int agg_metrics_observe(agg_metrics_t *m, agg_metrics_known_t *known,
     agg_metrics_family_e family, uint32_t a, uint32_t b, uint64_t duration,
     const uint64_t *trace_id, uint64_t span_id, uint64_t time);
 
-/* makes a series with the value 0, or finds it; -1: there is no room */
+/* finds a series, or creates one with the value 0; -1: there is no room */
 int32_t agg_metrics_add(agg_metrics_t *m, agg_metrics_family_e family,
     uint32_t a, uint32_t b, uint32_t c);
 
@@ -212,7 +218,7 @@ int32_t agg_metrics_add(agg_metrics_t *m, agg_metrics_family_e family,
 int32_t *agg_metrics_cell(agg_metrics_t *m, agg_metrics_known_t *known,
     agg_metrics_process_t *process, agg_metrics_family_e family, uint32_t a);
 
-/* a free place, or that of a process that is not alive; NULL: none */
+/* a free entry, or that of a process that has died; NULL: there is none */
 agg_metrics_process_t *agg_metrics_enter(agg_metrics_t *m, int32_t pid,
     int (*alive)(int32_t pid));
 void agg_metrics_leave(agg_metrics_t *m, agg_metrics_process_t *process);
@@ -231,11 +237,11 @@ void agg_metrics_leave(agg_metrics_t *m, agg_metrics_process_t *process);
 #define agg_metrics_inc(p, n)                                                \
     ((void) __atomic_fetch_add(p, n, __ATOMIC_RELAXED))
 
-/* the sum over the processes that live, at least 0 */
+/* the sum over all living processes, at least 0 */
 int64_t agg_metrics_gauge(agg_metrics_t *m, agg_metrics_family_e family,
     uint32_t slot, int (*alive)(int32_t pid));
 
-/* a copy of the exemplar of a bucket: 1, or 0 when there is none */
+/* copies the exemplar of a bucket; 0: there is none */
 int agg_metrics_exemplar(agg_metrics_t *m, agg_metrics_family_e family,
     uint32_t slot, uint32_t bucket, agg_metrics_exemplar_t *copy);
 
@@ -244,8 +250,8 @@ int agg_metrics_exemplar(agg_metrics_t *m, agg_metrics_family_e family,
 
 
 /*
- * The same as the functions of these names for a label set that is known, in
- * a few instructions.  0, and NULL: it is not, and nothing was counted.
+ * The same as the functions of these names, for recently used label sets, in a
+ * few instructions. 0, or NULL: it is not one, and nothing was counted.
  */
 
 static inline agg_metrics_place_t *

@@ -62,7 +62,7 @@ static const char  *const agg_metrics_types[] = {
 };
 
 
-/* beginnings of the names of our own families */
+/* the prefixes of the names of our own families */
 
 static const char  *const agg_metrics_own[] = {
     "gateway_request", "gateway_backend_", "gateway_aggregates",
@@ -144,7 +144,7 @@ agg_metrics_read_text(agg_metrics_reader_t *rd, const uint8_t *text,
 
         end = memchr(p, '\n', (size_t) (last - p));
 
-        /* the last line ends as the others do */
+        /* the last line has to end with a line feed */
 
         if (end == NULL) {
             return -1;
@@ -352,7 +352,7 @@ agg_metrics_read_sample(agg_metrics_reader_t *rd, const uint8_t *p,
         return -1;
     }
 
-    /* a time, which one of the formats has in seconds, and is left out */
+    /* a timestamp, which only one of the formats has in seconds, is dropped */
 
     q = agg_metrics_blanks(last, end);
 
@@ -424,7 +424,7 @@ agg_metrics_is_member(agg_metrics_reader_t *rd, const agg_metrics_str_t *name)
 }
 
 
-/* after the "{"; the end, after the "}" */
+/* starts after the "{", and returns the end, after the "}" */
 
 static const uint8_t *
 agg_metrics_read_labels(const uint8_t *p, const uint8_t *end)

@@ -1,13 +1,12 @@
 
 /*
- * Prometheus text 0.0.4 of somebody else, as a part of a page of ours: it is
- * checked to the last byte, and written again in the format of the page.
+ * Prometheus text 0.0.4 from another source becomes a part of our page: it is
+ * validated completely, and written again in the format of the page.
  *
- * A text is refused if it is no exposition; if it has a family twice, or the
- * samples of a family in two places, or a family that is in the page already;
- * if there is no room for all of its families; or if a family may be one of
- * the page's own.  Time is linear in len, with one comparison for each pair of
- * families.
+ * A text is refused if it is invalid, has a family twice, has the samples of a
+ * family in two places, has a family that the page already has or may have
+ * itself, or if there is no room for all of its families.  Time is linear in
+ * len, with one comparison for each pair of families.
  */
 
 
@@ -24,7 +23,7 @@
 #define AGG_METRICS_SEEN  1024
 
 
-/* families of a page; they point into texts that live as long as it */
+/* the families of a page; they point into texts that live as long */
 
 typedef struct {
     size_t          n;
@@ -36,9 +35,9 @@ typedef struct {
 
 
 /*
- * 0: all of it was written; -1: nothing was.  Whether out had room is to be
- * tested there.  Without an out it is only looked at, and its families count
- * as seen.
+ * 0: the text was written; -1: nothing was.  Whether out has failed has to be
+ * tested separately.  With out as NULL the text is validated, and its families
+ * are added to "seen".
  */
 int agg_metrics_include(gw_out_t *out, int openmetrics,
     agg_metrics_seen_t *seen, const uint8_t *text, size_t len);

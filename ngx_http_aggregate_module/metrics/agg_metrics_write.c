@@ -389,7 +389,7 @@ agg_metrics_result(const uint8_t *name, size_t len)
 }
 
 
-/* the case of the letters is of no matter */
+/* ignores the case of letters */
 
 static uint32_t
 agg_metrics_word(const char *const *words, const uint8_t *name, size_t len)

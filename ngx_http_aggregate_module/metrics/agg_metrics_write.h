@@ -1,8 +1,9 @@
 
 /*
- * The series of agg_metrics.h as Prometheus and OpenMetrics read them.  A
- * family that has no series has no lines.  What is counted meanwhile may be
- * in it or not, but a histogram's count is always that of its last bucket.
+ * The series of agg_metrics.h in the formats of Prometheus and OpenMetrics.  A
+ * family without series has no lines.  Events that are counted meanwhile may be
+ * included or not, but the count of a histogram is always that of its last
+ * bucket.
  */
 
 
@@ -40,13 +41,13 @@ typedef struct {
 } agg_metrics_names_t;
 
 
-/* the number of a name in one of the lists above, 0: it is none of them */
+/* the number of a name in one of the lists above; 0: it is in none */
 uint32_t agg_metrics_result(const uint8_t *name, size_t len);
 
 void agg_metrics_write(agg_metrics_t *m, gw_prometheus_t *p,
     const agg_metrics_names_t *names);
 
-/* those of the exporter and of the zone itself */
+/* the totals of the exporter and of the zone itself */
 void agg_metrics_write_totals(agg_metrics_t *m, gw_prometheus_t *p,
     const agg_metrics_names_t *names);
 void agg_metrics_write_zone(agg_metrics_t *m, gw_prometheus_t *p,

@@ -46,19 +46,19 @@ typedef struct {
 typedef struct ngx_http_aggregate_watch_s  ngx_http_aggregate_watch_t;
 
 
-/* traces, which hear of the same events as metrics */
+/* the tracer, which is notified of the same events as the metrics */
 
 typedef struct {
-    /* whether requests to backends of this request are to be watched */
+    /* whether the requests to backends of r have to be watched */
     ngx_uint_t  (*wanted)(ngx_http_request_t *r);
 
-    /* the upstream has been asked, and has ended */
+    /* the request to the upstream has begun, and has ended */
     void        (*begin)(ngx_http_aggregate_watch_t *w);
     void        (*end)(ngx_http_aggregate_watch_t *w);
 
     /*
-     * The ids of a sampled request, for exemplars: 1, or 0.  The span is for
-     * the request to the backend, or for the request itself.
+     * The ids of a sampled request, for an exemplar: 1, or 0.  The span
+     * is that of the request to the backend, or of the request itself.
      */
     ngx_uint_t  (*ids)(ngx_http_request_t *r, ngx_uint_t backend,
         uint64_t trace_id[2], uint64_t *span_id);
@@ -99,7 +99,7 @@ typedef struct {
 } ngx_http_aggregate_metrics_loc_conf_t;
 
 
-/* a request, or a subrequest, and what it asks of an upstream */
+/* a request or a subrequest, with its request to an upstream */
 
 struct ngx_http_aggregate_watch_s {
     ngx_http_request_t                 *request;
@@ -182,7 +182,7 @@ int ngx_http_aggregate_metrics_alive(int32_t pid);
 
 /* status */
 
-/* a text that becomes part of a page; NULL: there is none */
+/* a text that is included in a page; NULL: it could not be fetched */
 
 typedef struct {
     ngx_str_t                          *uri;
@@ -191,7 +191,7 @@ typedef struct {
 } ngx_http_aggregate_metrics_text_t;
 
 
-/* a response that is written */
+/* a page that is being written */
 
 typedef struct {
     ngx_http_request_t                 *request;
@@ -270,7 +270,7 @@ ngx_http_aggregate_watch_get(ngx_http_request_t *r)
 }
 
 
-/* the tries after the first, of an upstream that was asked */
+/* the number of tries after the first one, for an upstream that was called */
 
 static ngx_inline ngx_uint_t
 ngx_http_aggregate_watch_retries(ngx_http_request_t *r, ngx_uint_t from)
@@ -280,7 +280,7 @@ ngx_http_aggregate_watch_retries(ngx_http_request_t *r, ngx_uint_t from)
 }
 
 
-/* a known service is counted on the spot */
+/* counts a known service at once */
 
 static ngx_inline void
 ngx_http_aggregate_metrics_count(ngx_http_request_t *r,
@@ -306,7 +306,7 @@ ngx_http_aggregate_metrics_cell(ngx_http_aggregate_metrics_zone_t *zone,
 }
 
 
-/* an observation of a request that is traced may become an exemplar */
+/* an observation of a traced request may become an exemplar */
 
 static ngx_inline void
 ngx_http_aggregate_metrics_observe(ngx_http_request_t *r,

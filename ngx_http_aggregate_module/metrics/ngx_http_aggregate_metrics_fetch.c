@@ -1,8 +1,7 @@
 
 /*
- * The parts of an aggregate: each is counted under its name, with all of its
- * tries, as what it is to the gateway, be it a backend, a file or another
- * aggregate.
+ * Parts of an aggregate: each is counted by its name and with all of its tries,
+ * whether its location proxies, sends a file, or is an aggregate itself.
  */
 
 
@@ -10,7 +9,7 @@
 #include "ngx_http_aggregate_fetch.h"
 
 
-/* services that were met lately, by the address of their name */
+/* recently used services, by the address of their name */
 
 #define NGX_HTTP_AGGREGATE_METRICS_KNOWN  64
 
@@ -116,7 +115,7 @@ ngx_http_aggregate_metrics_part(ngx_http_aggregate_metrics_zone_t *zone,
 
     if (known->name == name && known->zone == zone) {
 
-        /* the memory of a name may hold another one by now */
+        /* the name's memory may have been reused for another name */
 
         v = &zone->metrics->value[known->number - 1];
 
@@ -136,7 +135,7 @@ ngx_http_aggregate_metrics_part(ngx_http_aggregate_metrics_zone_t *zone,
 }
 
 
-/* looked up once for all that is counted of a fetch */
+/* looked up once for everything that is counted for a fetch */
 
 static uint32_t
 ngx_http_aggregate_metrics_service_of(ngx_http_aggregate_fetch_t *fetch,
@@ -235,7 +234,7 @@ ngx_http_aggregate_metrics_try_end(ngx_http_aggregate_try_t *t)
 
     if (result == AGG_METRICS_HIT || result == AGG_METRICS_STALE) {
 
-        /* nobody was asked, which is what the mark is for */
+        /* the mark means that no backend was called */
 
         ngx_http_aggregate_metrics_observed(t) = t;
     }
@@ -331,7 +330,7 @@ ngx_http_aggregate_metrics_close(ngx_http_aggregate_fetches_t *fs)
 }
 
 
-/* a part that has no fetch, or whose fetch has succeeded */
+/* a part without a fetch, or whose fetch has succeeded */
 
 static void
 ngx_http_aggregate_metrics_failed(ngx_http_aggregate_fetches_t *fs,

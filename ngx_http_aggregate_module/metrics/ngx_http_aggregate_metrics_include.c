@@ -1,5 +1,5 @@
 
-/* the texts of locations that become part of the page that is scraped */
+/* texts of other locations that are included in the page */
 
 
 #include "ngx_http_aggregate_metrics.h"
@@ -46,7 +46,7 @@ static ngx_http_aggregate_limits_t  ngx_http_aggregate_metrics_limits = {
 static ngx_http_aggregate_forward_t  ngx_http_aggregate_metrics_forward;
 
 
-/* the content of both pages, with the texts of other locations or without */
+/* the handler of both pages */
 
 ngx_int_t
 ngx_http_aggregate_metrics_serve(ngx_http_request_t *r)

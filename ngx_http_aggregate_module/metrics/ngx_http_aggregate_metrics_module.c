@@ -1,7 +1,7 @@
 
 /*
- * Metrics: what the gateway's requests and their backends do, by route, in
- * shared memory, for Prometheus.
+ * Metrics of the gateway's requests and of their requests to backends, by
+ * route, in shared memory, for Prometheus.
  */
 
 
@@ -296,7 +296,7 @@ ngx_http_aggregate_metrics_merge_loc_conf(ngx_conf_t *cf, void *parent,
 }
 
 
-/* the location as written; a server has none */
+/* the location as it is written; a server has no route of its own */
 
 static ngx_int_t
 ngx_http_aggregate_metrics_default_route(ngx_conf_t *cf,
@@ -356,8 +356,8 @@ ngx_http_aggregate_metrics_parts(ngx_conf_t *cf,
 
 
 /*
- * The handler before the content is put in front of all others of its phase,
- * which run from the last to the first.
+ * The handler that runs before the content is put in front of all others of its
+ * phase, which run from the last to the first.
  */
 
 static ngx_int_t
@@ -465,7 +465,7 @@ ngx_http_aggregate_metrics_init_variables(ngx_conf_t *cf,
             i = 0;
         }
 
-        /* without a zone there is no cache to be asked about */
+        /* without a zone, no cache is in use */
 
         if (shm_zone[i].tag != &ngx_http_aggregate_cache_module) {
             continue;

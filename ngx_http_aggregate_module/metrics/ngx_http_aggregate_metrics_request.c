@@ -1,5 +1,5 @@
 
-/* requests and what they ask of backends, as they are counted */
+/* counts requests and their requests to backends */
 
 
 #include "ngx_http_aggregate_metrics.h"
@@ -23,7 +23,7 @@ static void ngx_http_aggregate_metrics_full(ngx_http_request_t *r,
     ngx_http_aggregate_metrics_zone_t *zone);
 
 
-/* the first location in which access is checked names the route */
+/* the first location in which access is checked sets the route */
 
 ngx_int_t
 ngx_http_aggregate_metrics_preaccess(ngx_http_request_t *r)
@@ -61,7 +61,7 @@ ngx_http_aggregate_metrics_preaccess(ngx_http_request_t *r)
 }
 
 
-/* a subrequest is counted where its client request is */
+/* a subrequest is counted in the zone and route of its client request */
 
 void
 ngx_http_aggregate_metrics_set(ngx_http_request_t *r,
@@ -107,7 +107,7 @@ ngx_http_aggregate_metrics_route(ngx_http_request_t *r,
 }
 
 
-/* a request that was not counted in a phase is in the location it ended in */
+/* a request that ended before that phase has the route of its last location */
 
 ngx_int_t
 ngx_http_aggregate_metrics_log(ngx_http_request_t *r)
@@ -212,7 +212,7 @@ ngx_http_aggregate_metrics_backend(ngx_http_request_t *r,
 }
 
 
-/* the request is no longer in flight, however it ended */
+/* the request is no longer in flight, whatever its outcome */
 
 void
 ngx_http_aggregate_metrics_leave(ngx_http_aggregate_watch_t *w)
@@ -308,7 +308,9 @@ ngx_http_aggregate_metrics_end(ngx_http_aggregate_watch_t *w)
                                          w->service, 0, 0, retries);
     }
 
-    /* the client has gone, or somebody else has ended the request */
+    /*
+     * the client has closed the connection, or another module ended the request
+     */
 
     if (w->rc != NGX_OK
         && (w->rc == NGX_DONE
@@ -336,7 +338,7 @@ ngx_http_aggregate_metrics_end(ngx_http_aggregate_watch_t *w)
 }
 
 
-/* 0: none */
+/* 0: there is no error */
 
 static uint32_t
 ngx_http_aggregate_metrics_error(ngx_http_aggregate_watch_t *w)
@@ -351,7 +353,7 @@ ngx_http_aggregate_metrics_error(ngx_http_aggregate_watch_t *w)
 
     if (state == NULL || state->header_time == (ngx_msec_t) -1) {
 
-        /* no header came, and without an error there is no response at all */
+        /* without a header, the response is missing or invalid */
 
         if (w->rc == NGX_HTTP_GATEWAY_TIME_OUT) {
             return AGG_METRICS_WORD + NGX_HTTP_AGGREGATE_TIMEOUT;
@@ -374,7 +376,7 @@ ngx_http_aggregate_metrics_error(ngx_http_aggregate_watch_t *w)
 }
 
 
-/* 0: no cache was asked */
+/* 0: no cache was involved */
 
 uint32_t
 ngx_http_aggregate_metrics_cache(ngx_http_request_t *r, uint32_t *tier)
@@ -407,7 +409,7 @@ ngx_http_aggregate_metrics_cache(ngx_http_request_t *r, uint32_t *tier)
 }
 
 
-/* NULL: it has none */
+/* NULL: the variable has no value */
 
 ngx_str_t *
 ngx_http_aggregate_metrics_variable(ngx_http_request_t *r, ngx_int_t index,

@@ -1,5 +1,5 @@
 
-/* the page that is scraped */
+/* the page that Prometheus scrapes */
 
 
 #include "ngx_http_aggregate_metrics.h"
@@ -217,7 +217,7 @@ ngx_http_aggregate_metrics_respond(ngx_http_request_t *r,
 }
 
 
-/* the texts of the cache, of splits and of balancers */
+/* the texts of the cache, of the splits and of the balancers */
 
 static void
 ngx_http_aggregate_metrics_own(ngx_http_request_t *r, ngx_str_t *own)
@@ -241,8 +241,8 @@ ngx_http_aggregate_metrics_own(ngx_http_request_t *r, ngx_str_t *own)
 
 
 /*
- * The cache's families come first, as those of any other text.  What is
- * refused is known when all of the texts were looked at.
+ * The cache's families come first, like those of any other text.  The number of
+ * refused texts is known when all of them have been read.
  */
 
 static void
@@ -252,7 +252,7 @@ ngx_http_aggregate_metrics_texts(gw_prometheus_t *p, agg_metrics_seen_t *seen,
     size_t      first;
     ngx_uint_t  i;
 
-    /* the line ends here: the writer does not write what follows */
+    /* ends the line here, as the writer does not write the texts that follow */
 
     gw_out_put(p->out, "\n", 1);
     p->value = 0;
@@ -313,7 +313,7 @@ ngx_http_aggregate_metrics_ups(gw_prometheus_t *p,
 }
 
 
-/* the header may be there more than once */
+/* the header may be repeated */
 
 static ngx_uint_t
 ngx_http_aggregate_metrics_accepts(ngx_http_request_t *r)
@@ -398,7 +398,7 @@ ngx_http_aggregate_metrics_write(ngx_http_request_t *r, gw_prometheus_t *p)
     mlcf = ngx_http_get_module_loc_conf(r, ngx_http_aggregate_metrics_module);
     zone = mlcf->status;
 
-    /* the operator's page shows the first zone, if there is one */
+    /* the status page shows the first zone, if there is one */
 
     if (zone == NULL) {
         mmcf = ngx_http_get_module_main_conf(r,

@@ -1,5 +1,5 @@
 
-/* the shared memory of metrics, and the processes that count in it */
+/* the shared memory of metrics, and the processes that use it */
 
 
 #include "ngx_http_aggregate_metrics.h"
@@ -12,7 +12,7 @@
 #define NGX_HTTP_AGGREGATE_METRICS_MIN   (64 * 1024)
 #define NGX_HTTP_AGGREGATE_METRICS_PROCESSES  16
 
-/* series that each configured route has at least */
+/* the number of series that are reserved for each configured route */
 #define NGX_HTTP_AGGREGATE_METRICS_EACH  4
 
 
@@ -35,8 +35,8 @@ static ngx_str_t ngx_http_aggregate_metrics_service(
 
 
 /*
- * A zone whose layout has changed must not be found by that of the old
- * configuration: there are two tags, and it takes the other one.
+ * A zone whose layout has changed must not be taken over from the old
+ * configuration.  There are two tags, and the new zone gets the other one.
  */
 
 static u_char  ngx_http_aggregate_metrics_tags[2];
@@ -420,7 +420,9 @@ ngx_http_aggregate_metrics_create(ngx_http_aggregate_metrics_zone_t *zone)
     shpool = (ngx_slab_pool_t *) zone->shm_zone->shm.addr;
     size = shpool->pfree * ngx_pagesize;
 
-    /* the workers, those of the last configuration, and some more */
+    /*
+     * room for the workers, for those of the previous configuration, and more
+     */
 
     ccf = (ngx_core_conf_t *) ngx_get_conf(zone->cycle->conf_ctx,
                                            ngx_core_module);
@@ -466,7 +468,7 @@ ngx_http_aggregate_metrics_create(ngx_http_aggregate_metrics_zone_t *zone)
 }
 
 
-/* configured routes and backends have places before the first request */
+/* configured routes and backends get their values before the first request */
 
 static ngx_int_t
 ngx_http_aggregate_metrics_configured(ngx_http_aggregate_metrics_zone_t *zone,
@@ -536,7 +538,7 @@ ngx_http_aggregate_metrics_configured(ngx_http_aggregate_metrics_zone_t *zone,
             return NGX_OK;
         }
 
-        /* routes of earlier configurations have their places still */
+        /* routes of earlier configurations still have their values */
 
         if (reused) {
             ngx_log_error(NGX_LOG_WARN, zone->shm_zone->shm.log, 0,
@@ -557,7 +559,7 @@ ngx_http_aggregate_metrics_configured(ngx_http_aggregate_metrics_zone_t *zone,
 }
 
 
-/* as configured: a name, or a host and its port */
+/* the name of an upstream block, or a host and its port */
 
 static ngx_str_t
 ngx_http_aggregate_metrics_service(ngx_http_upstream_srv_conf_t *uscf,

@@ -1,8 +1,8 @@
 
 /*
- * The operator's page: what the gateway does now, as JSON and as HTML.  Rates
- * and percentiles are those of the last minute: a worker that may have to show
- * them keeps copies of the counters, one for each ten seconds.
+ * The status page: what the gateway is doing now, as JSON and HTML.  Rates and
+ * percentiles cover the last minute.  A worker that may have to show the page
+ * keeps copies of the counters, one for every ten seconds.
  */
 
 
@@ -13,7 +13,7 @@
 #define NGX_HTTP_AGGREGATE_STATUS_PERIOD  10000
 
 
-/* the counters of a zone as they were */
+/* a copy of the counters of a zone */
 
 typedef struct {
     ngx_msec_t                          time;
@@ -170,7 +170,7 @@ ngx_http_aggregate_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-/* the first zone is the one whose percentiles are shown */
+/* percentiles are shown for the first zone */
 
 void
 ngx_http_aggregate_status_init_process(
@@ -373,7 +373,7 @@ ngx_http_aggregate_status_zones(ngx_http_request_t *r, gw_out_t *out,
     status.before = NULL;
     status.period = 0;
 
-    /* the next one to be replaced is the oldest, if all are there */
+    /* the next one to be overwritten is the oldest, once all are in use */
 
     copy = &ngx_http_aggregate_status_copies[ngx_http_aggregate_status_next];
 
@@ -553,7 +553,7 @@ ngx_http_aggregate_status_row(ngx_http_aggregate_status_t *status,
 }
 
 
-/* errors of a route by their status, of a backend by status or reason */
+/* the errors of a route by status, those of a backend by status or reason */
 
 static void
 ngx_http_aggregate_status_reasons(ngx_http_aggregate_status_t *status,
@@ -614,7 +614,7 @@ ngx_http_aggregate_status_reasons(ngx_http_aggregate_status_t *status,
 }
 
 
-/* the bound of the bucket that it is in; above the last one there is none */
+/* the upper bound of the bucket; the last bucket has none */
 
 static void
 ngx_http_aggregate_status_quantile(ngx_http_aggregate_status_t *status,

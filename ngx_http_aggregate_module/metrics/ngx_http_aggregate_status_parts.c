@@ -1,5 +1,5 @@
 
-/* the operator's page: the cache, splits and balancers */
+/* the parts of the status page for the cache, splits and balancers */
 
 
 #include "ngx_http_aggregate_metrics.h"
@@ -51,7 +51,7 @@ ngx_http_aggregate_status_grow(void *ctx, void *old, size_t used,
 }
 
 
-/* len 0: there are none, or there is no memory */
+/* the length is 0 if there are none, or no memory */
 
 void
 ngx_http_aggregate_status_text(ngx_http_request_t *r,
@@ -172,7 +172,7 @@ ngx_http_aggregate_status_parts(ngx_http_request_t *r, gw_out_t *out,
 }
 
 
-/* the connection of each zone of the cache that has one */
+/* the connection of each cache zone that has one */
 
 static void
 ngx_http_aggregate_status_redis(gw_out_t *out, agg_str_t *zones)
@@ -202,7 +202,7 @@ ngx_http_aggregate_status_redis(gw_out_t *out, agg_str_t *zones)
 }
 
 
-/* a table for each of a list of objects with a name */
+/* a table for each object in a list, with its name as title */
 
 static void
 ngx_http_aggregate_status_named(gw_out_t *out, const char *title,
@@ -233,8 +233,9 @@ ngx_http_aggregate_status_named(gw_out_t *out, const char *title,
 
 
 /*
- * The members of an object, or objects of a list, whose first is a name;
- * without a column for that, there are too many for a table.
+ * A table with a row for each member of an object, or for each object of a
+ * list, whose first member is its name.  Without "column", the title of the
+ * names, it has no head.
  */
 
 static void
@@ -277,8 +278,8 @@ ngx_http_aggregate_status_table(gw_out_t *out, agg_str_t *rows,
 
 
 /*
- * Scalar members are cells, those of an object in it too; names: 1, their
- * names, 2, but for the first.
+ * Scalar members become cells, and those of an inner object too.  With names as
+ * 1, their names are written instead; with 2, all but the first.
  */
 
 static void
@@ -315,7 +316,7 @@ static void
 ngx_http_aggregate_status_cell(gw_out_t *out, agg_str_t *outer,
     agg_iter_t *it, ngx_uint_t names)
 {
-    /* times are for programs, those of a page are in its words */
+    /* times are for programs; the page has durations */
 
     if ((it->name.len == 5 && ngx_strncmp(it->name.data, "since", 5) == 0)
         || (it->name.len == 4 && ngx_strncmp(it->name.data, "next", 4) == 0))
@@ -343,7 +344,7 @@ ngx_http_aggregate_status_cell(gw_out_t *out, agg_str_t *outer,
 }
 
 
-/* a string without its quotes; its escapes are shown as they are */
+/* a string without its quotes; escapes are shown as they are */
 
 static void
 ngx_http_aggregate_status_value(gw_out_t *out, agg_str_t *value)

@@ -1,9 +1,9 @@
 
 /*
- * Requests to upstreams, seen from outside: a request's content handler is
- * called through ours, and the upstream that it makes is hooked, so that its
- * begin and its end are known to the microsecond, in main requests and in
- * subrequests, which nginx does not log.
+ * Observes requests to upstreams, of main requests and of subrequests, which
+ * nginx does not log.  The content handler of a request is called through ours,
+ * and the upstream that it creates is hooked, so that the start and the end of
+ * the request are known to the microsecond.
  */
 
 
@@ -41,7 +41,7 @@ ngx_http_aggregate_watch_create(ngx_http_request_t *r)
         return NULL;
     }
 
-    /* the rest is set when an upstream is asked */
+    /* the other fields are set when a request to an upstream begins */
 
     w->request = r;
     w->zone = NULL;
@@ -60,7 +60,7 @@ ngx_http_aggregate_watch_create(ngx_http_request_t *r)
     w->running = 0;
     w->aggregate = 0;
 
-    /* as ngx_pool_cleanup_add() does it, with one allocation for both */
+    /* like ngx_pool_cleanup_add(), with one allocation for both */
 
     w->cleanup.handler = ngx_http_aggregate_watch_cleanup;
     w->cleanup.data = w;
@@ -75,8 +75,9 @@ ngx_http_aggregate_watch_create(ngx_http_request_t *r)
 
 
 /*
- * An internal redirect wipes r->ctx, and so does a filter's error.  The pool
- * is that of the main request and of all its subrequests.
+ * The context is also found after r->ctx was wiped, by an internal redirect or
+ * by an error in a filter.  The pool is shared by the main request and all of
+ * its subrequests.
  */
 
 ngx_http_aggregate_watch_t *
@@ -112,7 +113,7 @@ ngx_http_aggregate_watch_cleanup(void *data)
 }
 
 
-/* runs after every other handler of its phase: the content comes next */
+/* runs as the last handler of its phase, just before the content handler */
 
 ngx_int_t
 ngx_http_aggregate_watch_handler(ngx_http_request_t *r)
@@ -163,7 +164,7 @@ ngx_http_aggregate_watch_handler(ngx_http_request_t *r)
 }
 
 
-/* metrics are told of a part by its fetch */
+/* a part is counted by the observer of its fetch */
 
 static ngx_uint_t
 ngx_http_aggregate_watch_wanted(ngx_http_request_t *r,
@@ -195,7 +196,7 @@ ngx_http_aggregate_watch_content(ngx_http_request_t *r)
 
     if (w == NULL || w->handler == NULL) {
 
-        /* a copy of a request, as caches make them */
+        /* a copy of a request, as created by the cache */
 
         clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
@@ -207,7 +208,7 @@ ngx_http_aggregate_watch_content(ngx_http_request_t *r)
 
     rc = w->handler(r);
 
-    /* an internal redirect may have been here meanwhile */
+    /* an internal redirect may have been handled meanwhile */
 
     if (w->round != round) {
         return rc;
@@ -223,7 +224,10 @@ ngx_http_aggregate_watch_content(ngx_http_request_t *r)
 
     if (u->state && u->cleanup == NULL) {
 
-        /* the upstream has ended, or a cache has answered in its place */
+        /*
+         * the upstream has already been finalized, or nginx's cache has
+         * responded
+         */
 
         if (u->state->peer) {
             ngx_http_aggregate_watch_begin(w, u);
@@ -251,7 +255,7 @@ ngx_http_aggregate_watch_hook(ngx_http_aggregate_watch_t *w,
         return;
     }
 
-    /* the body is still being read, or a lock of a cache is awaited */
+    /* the body is still being read, or a cache lock is awaited */
 
     w->upstream = u;
     w->create_request = u->create_request;
@@ -346,7 +350,7 @@ ngx_http_aggregate_watch_end(ngx_http_aggregate_watch_t *w, ngx_int_t rc)
 }
 
 
-/* as nginx chooses it from a name; NULL: a variable's value is no upstream */
+/* the upstream by its name, as nginx finds it; NULL: there is none */
 
 static ngx_http_upstream_srv_conf_t *
 ngx_http_aggregate_watch_upstream(ngx_http_request_t *r,
@@ -381,8 +385,8 @@ ngx_http_aggregate_watch_upstream(ngx_http_request_t *r,
 
 
 /*
- * The tries of an upstream but its first one.  nginx puts an empty state
- * between those of an upstream and of the next one of the same request.
+ * The number of tries of an upstream, without the first one. nginx puts an
+ * empty state between the states of two upstreams of one request.
  */
 
 ngx_uint_t

@@ -189,7 +189,7 @@ agg_balance_start(agg_balance_cell_t *cell, uint32_t worker, uint64_t decay,
 
     agg_balance_add(cell->picks, 1);
 
-    /* a request that nobody could take back is not counted */
+    /* a request that could not be taken back is not counted */
 
     if (worker < AGG_BALANCE_WORKERS) {
         agg_balance_add(cell->held[worker], 1);
@@ -299,7 +299,7 @@ agg_balance_average(agg_balance_t *b, const agg_balance_cell_t *cell,
 }
 
 
-/* how many servers the average is of */
+/* the number of servers in the average */
 
 static uint64_t
 agg_balance_others(agg_balance_t *b, const agg_balance_cell_t *cell,
@@ -359,7 +359,10 @@ agg_balance_sample(agg_balance_cell_t *cell, double time, uint64_t decay,
     if (time < latency) {
         x = (double) agg_balance_since(cell->sampled, now) / (double) decay;
 
-        /* nearly always a little: four terms of the series differ by 1e-6 */
+        /*
+         * x is nearly always small, when four terms of the series are within
+         * 1e-6
+         */
 
         weight = (x < 0.0625) ? 1 - x * (1 - x * (0.5 - x * (1.0 / 6)))
                               : exp(-x);
@@ -381,7 +384,7 @@ agg_balance_release(agg_balance_cell_t *cell, uint32_t worker, uint32_t n)
 
     if (agg_balance_load(cell->held[worker]) < n) {
 
-        /* another process took the worker for dead */
+        /* another process has already taken back the requests of the worker */
 
         return;
     }

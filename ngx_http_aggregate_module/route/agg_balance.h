@@ -1,24 +1,25 @@
 
 /*
- * The state of the servers of an upstream: a peak EWMA of their latency, the
- * requests in flight, and the time each was last heard of.
+ * The state of the servers of an upstream: a peak EWMA of the latency, the
+ * requests in flight, and the time of the last response.  It is a table of
+ * cells in one piece of memory, which processes may share and map anywhere; a
+ * cell never moves.  The cost of a server is its latency times the requests in
+ * flight plus one; of two servers, the one with the lower cost by weight is
+ * chosen.
  *
- * A table of cells in one piece of memory, which may be shared by processes
- * and mapped anywhere; a cell never moves.  Its cost is its latency times the
- * requests in flight and one; of two servers the one with the lower cost by
- * weight is asked.  The model: Finagle's and Envoy's peak EWMA (the latency
- * goes up at once and down with a time constant) and Mitzenmacher's two
- * choices.  Beyond it, a failure counts as a long time, so that a server that
- * fails fast attracts nothing; and a server that was not heard of for "decay"
- * gets one request, alone, and a new beginning when that succeeds.
+ * The model: the peak EWMA of Finagle and Envoy (the latency rises at once, and
+ * decays with a time constant) and Mitzenmacher's two choices.  In addition, a
+ * failure counts as a long time, so that a server that fails fast attracts
+ * nothing; and a server without a response for "decay" gets a single request,
+ * and starts afresh if that succeeds.
  *
- * Cells are read and written without a lock: a torn or lost update of a
- * latency is one sample of many.  Requests in flight are counted for each
- * process, so that those of a dead one can be taken back.
+ * Cells are read and written without a lock: a torn or lost update of a latency
+ * is one sample of many.  Requests in flight are counted for each process,
+ * so that those of a dead process can be taken back.
  *
  * Times are milliseconds of a monotonic clock.  All functions take constant
- * time, but agg_balance_cell() and agg_balance_average(), which are linear to
- * the number of cells in use.
+ * time, except for agg_balance_cell() and agg_balance_average(), which are
+ * linear in the number of cells in use.
  */
 
 
@@ -84,7 +85,7 @@ typedef struct {
     uint32_t            ncells;
     uint64_t            size;
 
-    /* the sum over the cells that have a sample and do not fail */
+    /* the sum over the cells that have a sample and are not failing */
 
     double              sum;
     uint64_t            count;
@@ -96,42 +97,48 @@ typedef struct {
 } agg_balance_t;
 
 
-/* bytes for so many cells */
+/* the size of a table with "ncells" cells, in bytes */
 size_t agg_balance_size(unsigned ncells);
 
-/* -1: too small for a cell */
+/* -1: the memory is too small for one cell */
 int agg_balance_init(agg_balance_t *b, size_t size);
 int agg_balance_check(const agg_balance_t *b, size_t size);
 
 /*
- * The cell of a server, made where there is none; the caller holds a lock.
- * With the table full the one that was not wanted for longest and has nothing
- * in flight goes.  AGG_BALANCE_NONE: there is none to go.
+ * Finds or creates the cell of a server; the caller holds a lock.  If the table
+ * is full, it reuses the least recently used cell without requests in flight.
+ * AGG_BALANCE_NONE: there is no such cell.
  */
 uint32_t agg_balance_cell(agg_balance_t *b, const uint8_t *name, size_t len,
     uint64_t now);
 
-/* the place of a process, AGG_BALANCE_NONE: all are taken */
+/* the entry of a process; AGG_BALANCE_NONE: all are in use */
 uint32_t agg_balance_worker(agg_balance_t *b, uint32_t pid);
 
-/* takes back what the worker had in flight; its place is free then */
+/* takes back the requests in flight of a worker, and frees its entry */
 void agg_balance_reap(agg_balance_t *b, uint32_t worker);
 
 /*
- * A request begins.  A stale server is probed by it: 1.  The same worker ends
- * it, once.
+ * A request begins.  Returns 1 if it probes a server without recent responses.
+ * The same worker has to end it, once.
  */
 int agg_balance_start(agg_balance_cell_t *cell, uint32_t worker,
     uint64_t decay, uint64_t now);
 
-/* a request ends after so many ms, until the header where there is one */
+/*
+ * A request ends.  The time is that until the response header, or until the end
+ * if there was none.
+ */
 void agg_balance_end(agg_balance_t *b, agg_balance_cell_t *cell,
     uint32_t worker, int probe, agg_balance_end_e end, uint64_t time,
     const agg_balance_params_t *params, uint64_t now);
 
 void agg_balance_block(agg_balance_cell_t *cell, uint64_t time, uint64_t now);
 
-/* the average of all servers but cell, or NULL; AGG_BALANCE_MIN: no servers */
+/*
+ * the average latency of all servers except "cell", which may be NULL;
+ * AGG_BALANCE_MIN: there are no servers
+ */
 double agg_balance_average(agg_balance_t *b, const agg_balance_cell_t *cell,
     uint64_t now);
 
@@ -140,7 +147,7 @@ double agg_balance_average(agg_balance_t *b, const agg_balance_cell_t *cell,
 #define agg_balance_load(x)      __atomic_load_n(&(x), __ATOMIC_RELAXED)
 
 
-/* 0 for a time that is yet to come, as another process' clock may be ahead */
+/* 0 for a time in the future, as the clock of another process may be ahead */
 
 static inline uint64_t
 agg_balance_since(uint64_t then, uint64_t now)
@@ -167,7 +174,7 @@ agg_balance_cost(agg_balance_t *b, const agg_balance_cell_t *cell,
 }
 
 
-/* whether it may be asked: nobody probes it, and it is not blocked */
+/* whether it may be called: it is not blocked, and no probe is under way */
 
 static inline int
 agg_balance_free(const agg_balance_cell_t *cell, uint64_t now)
@@ -188,7 +195,7 @@ agg_balance_free(const agg_balance_cell_t *cell, uint64_t now)
 }
 
 
-/* whether nothing was heard of it for "decay", and nothing is on its way */
+/* whether it has no responses for "decay", and no requests in flight */
 
 static inline int
 agg_balance_stale(const agg_balance_cell_t *cell, uint64_t decay,

@@ -138,7 +138,7 @@ agg_split_salt(const uint8_t *salt, size_t len)
 }
 
 
-/* the salt becomes the key of the hash, so that none is like another */
+/* the salt is the key of the hash, so that splits are independent */
 
 unsigned
 agg_split_bucket(uint64_t salt, const uint8_t *key, size_t len)
@@ -191,7 +191,7 @@ agg_split_count(agg_split_t *s, unsigned version, agg_split_reason_e reason,
 
     v->durations[i]++;
 
-    /* testers are no sample */
+    /* testers are not representative */
 
     if (reason == AGG_SPLIT_HEADER || reason == AGG_SPLIT_COOKIE) {
         return;
@@ -272,7 +272,7 @@ agg_split_look(agg_split_t *s, const agg_split_plan_t *plans,
 }
 
 
-/* 1: a step has been taken */
+/* returns 1 if a step was taken */
 
 static int
 agg_split_ramp(agg_split_t *s, unsigned i, const agg_split_plan_t *plan,
@@ -294,7 +294,7 @@ agg_split_ramp(agg_split_t *s, unsigned i, const agg_split_plan_t *plan,
 
     v->state = AGG_SPLIT_WAITING;
 
-    /* no traffic is no proof */
+    /* too few calls prove nothing */
 
     if (rule->on && v->step_calls < rule->min) {
         v->why = AGG_SPLIT_WHY_CALLS;
@@ -438,7 +438,7 @@ agg_split_reset(agg_split_t *s, unsigned version,
 }
 
 
-/* the share that the other versions leave */
+/* the share that the other versions leave to this one */
 
 static uint32_t
 agg_split_room(const agg_split_t *s, unsigned version)
@@ -534,7 +534,7 @@ agg_split_slide(agg_split_window_t *w, uint64_t length, uint64_t now)
 
     if ((int64_t) (now - w->start) < 0) {
 
-        /* the clock of another worker is a little ahead */
+        /* the clock of another worker may be slightly ahead */
 
         if (w->start - now > length) {
             agg_split_clear(w, now);
@@ -568,7 +568,7 @@ agg_split_clear(agg_split_window_t *w, uint64_t now)
 }
 
 
-/* slot i holds what is above bound i - 1, up to bound i */
+/* slot i counts times above bound i - 1, up to and including bound i */
 
 static unsigned
 agg_split_slot(uint64_t time)
@@ -622,7 +622,7 @@ agg_split_percentile(const agg_split_sum_t *sum, double part)
 }
 
 
-/* calls that took longer than the limit; those of its own slot by their part */
+/* the calls that took longer than the limit, interpolated within its slot */
 
 static double
 agg_split_longer(const agg_split_sum_t *sum, double limit)
@@ -649,7 +649,7 @@ agg_split_longer(const agg_split_sum_t *sum, double limit)
 }
 
 
-/* AGG_SPLIT_WHY_ERRORS, AGG_SPLIT_WHY_LATENCY or 0 */
+/* AGG_SPLIT_WHY_ERRORS, AGG_SPLIT_WHY_LATENCY, or 0 */
 
 static agg_split_why_e
 agg_split_worse(const agg_split_sum_t *sum, const agg_split_base_t *base,

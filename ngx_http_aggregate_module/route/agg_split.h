@@ -1,26 +1,26 @@
 
 /*
- * A split: which version of a service a key gets, how the shares change, and
- * whether a version is worse than the default.
+ * A split decides which version of a service a key gets, how the shares change,
+ * and whether a version is worse than the default.
  *
- * The state of a split lies in one piece of memory, which may be shared by
- * processes; version 0 is the default, whose share is what is left.  Shares
- * are in hundredths of a per cent, as are the buckets that keys fall into: the
- * first version takes those from 0 up, the second from 9999 down, the third
- * goes on after the first, and so on, so that with one or two versions a
- * changed share moves no key but those that it must.
+ * The state of a split lies in one piece of memory, which processes may share.
+ * Version 0 is the default, which gets the rest.  Shares are in hundredths of a
+ * per cent, as are the buckets of keys: the first version has the buckets from
+ * 0 up, the second from 9999 down, the third follows the first, and so on.
+ * With one or two versions, a change of the shares moves only the keys that
+ * have to move.
  *
- * A version is worse by errors when the difference of the two rates, less its
- * margin of three standard errors, is above the limit: Newcombe's interval
- * (1998) of Wilson's limits (1927), which holds where the normal approximation
- * does not, at few calls and small rates.  It is worse by latency when more
- * than 5 % of its calls, by Wilson's lower limit, took longer than K times the
- * 95th percentile of the default and 5 ms.  Latencies stand in a histogram with
- * bounds that grow by a fifth.
+ * A version is worse by errors if the difference of the two rates, less a
+ * margin of three standard errors, is above the limit.  This is Newcombe's
+ * interval (1998) from Wilson's limits (1927), which holds for few calls and
+ * small rates, where the normal approximation fails.  It is worse by latency if
+ * more than 5 % of its calls, by Wilson's lower limit, took longer than K times
+ * the 95th percentile of the default plus 5 ms.  Latencies are counted in a
+ * histogram whose bounds grow by a fifth.
  *
- * The caller holds a lock around functions that take a state; agg_split_pick()
- * needs none.  Times are milliseconds of a monotonic clock.  All take constant
- * time.
+ * The caller holds a lock around functions that take a state, except for
+ * agg_split_pick().  Times are milliseconds of a monotonic clock.  All
+ * functions take constant time.
  */
 
 
@@ -69,7 +69,7 @@ typedef enum {
 } agg_split_why_e;
 
 
-/* how a request came to its version */
+/* how the version of a request was chosen */
 
 typedef enum {
     AGG_SPLIT_SHARE = 0,
@@ -90,7 +90,7 @@ typedef struct {
 } agg_split_plan_t;
 
 
-/* "abort" */
+/* the "abort" statement */
 
 typedef struct {
     unsigned             on;
@@ -166,7 +166,7 @@ typedef struct {
 } agg_split_t;
 
 
-/* a change that is to be told */
+/* a change that has to be logged */
 
 typedef struct {
     unsigned             version;
@@ -183,34 +183,34 @@ typedef struct {
 
 size_t agg_split_size(unsigned nversions);
 
-/* as configured; plans of all versions, the first one is not used */
+/* sets the configured state; the first of the plans is not used */
 void agg_split_init(agg_split_t *s, unsigned nversions, uint64_t text,
     const agg_split_plan_t *plans, uint64_t now);
 
-/* the version of a bucket, by the shares that stand there */
+/* the version of a bucket, by the current shares */
 unsigned agg_split_pick(const agg_split_t *s, unsigned bucket);
 
-/* a key's bucket, 0 to 9999, is always the same; a salt is hashed once */
+/* the bucket of a key, 0 to 9999, never changes; a salt is hashed once */
 uint64_t agg_split_salt(const uint8_t *salt, size_t len);
 unsigned agg_split_bucket(uint64_t salt, const uint8_t *key, size_t len);
 
-/* the version that has 100 %, the default if there is none */
+/* the version with 100 %, or the default if there is none */
 unsigned agg_split_whole(const agg_split_t *s);
 
-/* a call has ended */
+/* counts a call that has ended */
 void agg_split_count(agg_split_t *s, unsigned version,
     agg_split_reason_e reason, unsigned error, uint64_t time,
     const agg_split_rule_t *rule, uint64_t now);
 
 /*
- * Looks at all versions, if the last look is a second ago: aborts those that
- * are worse, and takes the next steps of ramps.  Returns the number of events;
- * the array has room for nversions.
+ * Evaluates all versions, at most once a second: aborts those that are worse,
+ * and takes the next steps of ramps.  Returns the number of events; the array
+ * has room for nversions.
  */
 unsigned agg_split_look(agg_split_t *s, const agg_split_plan_t *plans,
     const agg_split_rule_t *rule, uint64_t now, agg_split_event_t *events);
 
-/* by hand; -1: over 100 % in all, or the state does not allow it */
+/* a change by hand; -1: the sum is over 100 %, or the state forbids it */
 int agg_split_set(agg_split_t *s, unsigned version, uint32_t percent,
     uint64_t now);
 int agg_split_abort(agg_split_t *s, unsigned version, uint64_t now);
@@ -220,15 +220,15 @@ int agg_split_resume(agg_split_t *s, unsigned version,
 int agg_split_reset(agg_split_t *s, unsigned version,
     const agg_split_plan_t *plan, uint64_t now);
 
-/* sums up the calls that are in the window at this time */
+/* sums up the calls in the window */
 void agg_split_window_sum(const agg_split_window_t *w, uint64_t length,
     uint64_t now, agg_split_sum_t *sum);
 
-/* in ms, 0 without calls */
+/* in milliseconds; 0: there are no calls */
 double agg_split_percentile(const agg_split_sum_t *sum, double part);
 
 
-/* Wilson's limits of n of m at three standard errors */
+/* Wilson's lower or upper limit of n of m, at three standard errors */
 double agg_split_wilson(double n, double m, int upper);
 
 const char *agg_split_state_name(unsigned state);

@@ -435,8 +435,9 @@ ngx_http_aggregate_balance_init_upstream(ngx_conf_t *cf,
 
 
 /*
- * Memory of its own beside the upstream's zone.  Its size changes with the
- * power of two above the number of servers, so that a reload keeps it.
+ * The table has memory of its own, next to the upstream's zone.  Its size
+ * depends on the next power of two above the number of servers, so that a
+ * reload usually keeps it.
  */
 
 static ngx_int_t
@@ -451,7 +452,7 @@ ngx_http_aggregate_balance_add_zone(ngx_conf_t *cf,
         /* void */
     }
 
-    /* and what the slab allocator needs for its pages */
+    /* plus what the slab allocator needs for its pages */
 
     size = agg_balance_size((unsigned) cells);
     size += size / 64 + 16 * ngx_pagesize;
@@ -522,7 +523,7 @@ ngx_http_aggregate_balance_init_zone(ngx_shm_zone_t *shm_zone, void *data)
 }
 
 
-/* whether a later directive has taken the upstream for another method */
+/* whether a later directive has set another balancing method */
 
 static ngx_int_t
 ngx_http_aggregate_balance_init(ngx_conf_t *cf)

@@ -1,19 +1,19 @@
 
 /*
- * The choice of a server, and what is learned of it when its try ends.  The
- * servers, their weights, limits and failures are those of nginx's round
- * robin; no lock is held but nginx's own.
+ * The choice of a server, and the feedback when a try ends.  The list of
+ * servers, their weights, limits and failures are those of nginx's round robin,
+ * and no lock is held except for nginx's own.
  */
 
 #include "ngx_http_aggregate_header_list.h"
 #include "ngx_http_aggregate_route.h"
 
 
-/* draws that may miss before all servers are looked at */
+/* the number of random draws before all servers are scanned */
 
 #define NGX_HTTP_AGGREGATE_BALANCE_DRAWS  4
 
-/* milliseconds between two looks for workers that are no more */
+/* the interval, in milliseconds, of the checks for dead workers */
 
 #define NGX_HTTP_AGGREGATE_BALANCE_REAP   1000
 
@@ -160,7 +160,7 @@ ngx_http_aggregate_balance_get(ngx_peer_connection_t *pc, void *data)
 
         if (rc == NGX_DECLINED) {
 
-            /* the list of "resolve" has changed under this request */
+            /* "resolve" has changed the list during this request */
 
             return ngx_http_upstream_get_round_robin_peer(pc, &bp->rrp);
         }
@@ -185,7 +185,7 @@ ngx_http_aggregate_balance_get(ngx_peer_connection_t *pc, void *data)
 }
 
 
-/* under the lock of the list; NGX_BUSY: no server may be asked */
+/* called under the lock of the list; NGX_BUSY: no server is available */
 
 static ngx_int_t
 ngx_http_aggregate_balance_pick(ngx_http_aggregate_balance_data_t *bp,
@@ -252,7 +252,7 @@ ngx_http_aggregate_balance_pick(ngx_http_aggregate_balance_data_t *bp,
 }
 
 
-/* the server that "sticky" wants, while it may be asked */
+/* the server that "sticky" has chosen, if it is available */
 
 static ngx_uint_t
 ngx_http_aggregate_balance_hinted(ngx_http_aggregate_balance_data_t *bp,
@@ -303,7 +303,10 @@ ngx_http_aggregate_balance_choose(ngx_http_aggregate_balance_data_t *bp,
 
     if (!local.found) {
 
-        /* those that are blocked or probed, as nothing else is left */
+        /*
+         * there is nothing else left than servers that are blocked or being
+         * probed
+         */
 
         ngx_http_aggregate_balance_scan(bp, list, NULL, list->nservers,
                                         &local);
@@ -316,8 +319,9 @@ ngx_http_aggregate_balance_choose(ngx_http_aggregate_balance_data_t *bp,
 
 
 /*
- * Draws two servers at random, and chooses the one with the lower cost.
- * One that fails is no match for a slow one: then there is a third.
+ * Draws two servers at random, and chooses the one with the lower cost.  If
+ * one of the two is failing, a third is drawn, so that a slow server does not
+ * win only because the other one fails.
  */
 
 static void
@@ -339,7 +343,7 @@ ngx_http_aggregate_balance_draw(ngx_http_aggregate_balance_data_t *bp,
 
     for (k = 0; n > 1 && k < NGX_HTTP_AGGREGATE_BALANCE_DRAWS; k++) {
 
-        /* one number is enough for two draws */
+        /* one random number is used for two draws */
 
         random = (k & 1) ? random >> 32 : ngx_http_aggregate_balance_random();
         half = (uint32_t) random;
@@ -365,7 +369,7 @@ ngx_http_aggregate_balance_draw(ngx_http_aggregate_balance_data_t *bp,
 
         if (agg_balance_stale(cell, bp->conf->params.decay, ngx_current_msec))
         {
-            /* nothing was heard of it for long: it is asked, once */
+            /* a server without recent responses gets one request */
 
             choice->found = 1;
             choice->ordinal = ordinals[i];
@@ -400,9 +404,9 @@ ngx_http_aggregate_balance_draw(ngx_http_aggregate_balance_data_t *bp,
 
 
 /*
- * Scans all servers from a random one on, and chooses the one with the lowest
- * cost among the servers left.  Without "ordinals" those are included too that
- * should be left alone.
+ * Scans all servers, starting from a random one, and chooses the one with the
+ * lowest cost.  Without "ordinals", blocked servers and those being probed are
+ * included.
  */
 
 static void
@@ -562,7 +566,7 @@ ngx_http_aggregate_balance_result(ngx_http_aggregate_balance_data_t *bp,
 
     if (pc->cached) {
 
-        /* a kept connection that the server has closed meanwhile */
+        /* the server has closed a kept connection meanwhile */
 
         return AGG_BALANCE_CANCELLED;
     }
@@ -576,7 +580,7 @@ ngx_http_aggregate_balance_result(ngx_http_aggregate_balance_data_t *bp,
 }
 
 
-/* 429 and 503 say how long to stay away */
+/* 429 and 503 may have "Retry-After" */
 
 static void
 ngx_http_aggregate_balance_retry_after(ngx_http_aggregate_balance_data_t *bp,
@@ -622,8 +626,9 @@ ngx_http_aggregate_balance_retry_after(ngx_http_aggregate_balance_data_t *bp,
 
 
 /*
- * The servers of a list with their cells, made anew when "resolve" has changed
- * it.  Under the lock of the list; NULL: there is no memory.
+ * Returns the servers of a list with their cells, and builds them again after
+ * "resolve" has changed the list.  Called under the lock of the list; NULL:
+ * there is no memory.
  */
 
 ngx_http_aggregate_balance_list_t *
@@ -702,7 +707,7 @@ ngx_http_aggregate_balance_index(ngx_http_aggregate_balance_srv_conf_t *bcf,
 
         if (server->cell == AGG_BALANCE_NONE) {
 
-            /* more servers than cells: the last of them share one */
+            /* there are more servers than cells: the last ones share a cell */
 
             server->cell = bcf->table->ncells - 1;
         }
@@ -735,7 +740,7 @@ ngx_http_aggregate_balance_is_local(ngx_http_aggregate_balance_srv_conf_t *bcf,
 }
 
 
-/* xorshift: random() for each request would cost more than the choice */
+/* xorshift: random() would cost more than the rest of the choice */
 
 static uint64_t
 ngx_http_aggregate_balance_random(void)
@@ -759,8 +764,8 @@ ngx_http_aggregate_balance_random(void)
 
 
 /*
- * Takes back what workers had in flight that are no more.  There is no timer
- * for it: whoever chooses a server or shows them looks before.
+ * Takes back the requests in flight of workers that have died.  There is no
+ * timer for this: it is checked when a server is chosen or displayed.
  */
 
 void

@@ -1,10 +1,10 @@
 
-/* the servers of all upstreams that are balanced, as JSON and for Prometheus */
+/* the servers of all balanced upstreams, as JSON and for Prometheus */
 
 #include "ngx_http_aggregate_route.h"
 
 
-/* a copy, so that no lock is held while it is written */
+/* a copy, so that no lock is held during the output */
 
 typedef struct {
     ngx_str_t                           upstream;

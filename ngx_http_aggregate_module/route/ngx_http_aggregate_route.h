@@ -1,5 +1,5 @@
 
-/* the balancer: "aggregate_balance" and what belongs to it */
+/* declarations of the balancer, for "aggregate_balance" */
 
 #ifndef _NGX_HTTP_AGGREGATE_ROUTE_H_INCLUDED_
 #define _NGX_HTTP_AGGREGATE_ROUTE_H_INCLUDED_
@@ -12,7 +12,7 @@
 #include "gw_prometheus.h"
 
 
-/* 1.27.3: names of servers are resolved at run time, peers are counted */
+/* 1.27.3: names of servers are resolved at run time; peers are refcounted */
 
 #if (NGX_HTTP_UPSTREAM_ZONE && nginx_version >= 1027003)
 #define NGX_HTTP_AGGREGATE_BALANCE_RESOLVE  1
@@ -21,7 +21,7 @@
 #endif
 
 
-/* the number that changes with the servers, by another name in Angie */
+/* changes whenever the servers do; Angie has another name for it */
 
 #if (angie_version)
 #define ngx_http_aggregate_balance_config  generation
@@ -43,7 +43,7 @@ typedef struct {
 } ngx_http_aggregate_balance_rules_t;
 
 
-/* a server of a list, as this worker knows it */
+/* a server of a list, with the data of this worker */
 
 typedef struct {
     ngx_http_upstream_rr_peer_t        *peer;
@@ -52,7 +52,7 @@ typedef struct {
 } ngx_http_aggregate_balance_server_t;
 
 
-/* the servers of a list, and of both sides of "aggregate_balance_local" */
+/* the servers of a list, grouped for "aggregate_balance_local" */
 
 typedef struct {
     ngx_http_upstream_rr_peers_t       *peers;
@@ -66,7 +66,7 @@ typedef struct {
 } ngx_http_aggregate_balance_list_t;
 
 
-/* the balancing of an upstream */
+/* the configuration and state of a balanced upstream */
 
 typedef struct {
     ngx_http_upstream_srv_conf_t       *uscf;
@@ -100,7 +100,7 @@ typedef struct {
 } ngx_http_aggregate_balance_loc_conf_t;
 
 
-/* the data of a request; nginx's functions take it for its first member */
+/* the data of a request; nginx's functions use its first member */
 
 typedef struct {
     ngx_http_upstream_rr_peer_data_t        rrp;
@@ -126,7 +126,7 @@ void ngx_http_aggregate_balance_reap(
 
 ngx_int_t ngx_http_aggregate_balance_status_handler(ngx_http_request_t *r);
 
-/* JSON, or the families for Prometheus */
+/* writes JSON, or the metric families for Prometheus */
 ngx_int_t ngx_http_aggregate_balance_write(ngx_http_request_t *r,
     gw_out_t *out, ngx_uint_t prometheus);
 

@@ -1,5 +1,5 @@
 
-/* "aggregate_split" and what belongs to it */
+/* declarations of the splits, for "aggregate_split" */
 
 #ifndef _NGX_HTTP_AGGREGATE_SPLIT_H_INCLUDED_
 #define _NGX_HTTP_AGGREGATE_SPLIT_H_INCLUDED_
@@ -18,7 +18,7 @@
 #define NGX_HTTP_AGGREGATE_SPLIT_CONF  NGX_HTTP_AGGREGATE_BLOCK_CONF
 
 
-/* an entry of a zone: the state of a split, by its name */
+/* an entry of a zone: the state of a split, found by its name */
 
 typedef struct {
     size_t                                len;
@@ -95,7 +95,9 @@ typedef struct {
 } ngx_http_aggregate_split_loc_conf_t;
 
 
-/* the state that holds: that of the zone, unless another text has taken it */
+/*
+ * the current state: in the zone, unless another configuration has replaced it
+ */
 
 #define ngx_http_aggregate_split_state(split)                                 \
     (((split)->state && (split)->state->text == (split)->text)                \
@@ -108,9 +110,10 @@ ngx_int_t ngx_http_aggregate_split_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 
 /*
- * The version of the split of that number, as r has it: of a client
- * request, what was chosen; of a subrequest, what it has read itself.  *name is
- * "gateway.split.NAME".  NGX_DECLINED: it has none; NGX_DONE: no such split.
+ * The version of split number n for r: for a client request, the one that was
+ * chosen; for a subrequest, the one that it has read itself.  *name is
+ * "gateway.split.NAME".  NGX_DECLINED: there is no version; NGX_DONE: there is
+ * no such split.
  */
 ngx_int_t ngx_http_aggregate_split_chosen(ngx_http_request_t *r,
     ngx_uint_t n, ngx_str_t *name, ngx_str_t *version);
@@ -121,7 +124,7 @@ ngx_int_t ngx_http_aggregate_split_init_zone(ngx_shm_zone_t *shm_zone,
     void *data);
 ngx_int_t ngx_http_aggregate_split_init_process(ngx_cycle_t *cycle);
 
-/* ngx_http_aggregate_split_file.c; NGX_OK, NGX_ERROR: it was not written */
+/* ngx_http_aggregate_split_file.c; NGX_ERROR: the file was not written */
 
 void ngx_http_aggregate_split_load(ngx_http_aggregate_split_zone_t *zone,
     ngx_log_t *log);

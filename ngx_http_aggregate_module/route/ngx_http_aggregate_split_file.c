@@ -1,8 +1,9 @@
 
 /*
- * The state file of a zone: JSON, written whole to a temporary name, synced and
- * renamed.  It holds what was changed at run time, with a digest of each
- * split's configuration, so that a changed configuration wins.
+ * The state file of a zone: JSON, which is written to a temporary file, synced
+ * and renamed.  It holds the changes at run time, with a digest of the
+ * configuration of each split, so that a changed configuration takes
+ * precedence.
  */
 
 #include "ngx_http_aggregate_split.h"
@@ -30,7 +31,7 @@ static ngx_int_t ngx_http_aggregate_split_replace(
     ngx_http_aggregate_split_zone_t *zone, ngx_chain_t *cl, ngx_log_t *log);
 
 
-/* at the start of an empty zone; nobody else is there yet */
+/* called for an empty zone, which no other process uses yet */
 
 void
 ngx_http_aggregate_split_load(ngx_http_aggregate_split_zone_t *zone,
@@ -86,7 +87,7 @@ ngx_http_aggregate_split_load(ngx_http_aggregate_split_zone_t *zone,
 }
 
 
-/* NULL: there is none, or it cannot be read */
+/* NULL: the file does not exist, or cannot be read */
 
 static char *
 ngx_http_aggregate_split_read(ngx_http_aggregate_split_zone_t *zone,
@@ -304,7 +305,9 @@ ngx_http_aggregate_split_state_number(cJSON *item, const char *name,
 }
 
 
-/* changes that another worker makes meanwhile are saved too, by it or by us */
+/*
+ * changes that another worker makes meanwhile are saved too, by either worker
+ */
 
 ngx_int_t
 ngx_http_aggregate_split_save(ngx_http_aggregate_split_zone_t *zone,

@@ -431,7 +431,7 @@ ngx_http_aggregate_split_define(ngx_conf_t *cf,
                           sizeof("gateway.split.") - 1),
                split->name.data, split->name.len);
 
-    /* others may not define it after us, nor have done so before */
+    /* without NGX_HTTP_VAR_CHANGEABLE, a second definition is an error */
 
     var = ngx_http_add_variable(cf, &split->name, NGX_HTTP_VAR_NOCACHEABLE);
     if (var == NULL) {
@@ -498,7 +498,7 @@ ngx_http_aggregate_split_check(ngx_conf_t *cf,
 }
 
 
-/* versions, shares, ramps and salt: where they are the same, so is the split */
+/* a digest of versions, shares, ramps and salt: equal ones keep the state */
 
 static void
 ngx_http_aggregate_split_digest(ngx_http_aggregate_split_conf_t *split)
@@ -830,7 +830,7 @@ ngx_http_aggregate_split_force(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-/* NGX_OK: a new version may have this name */
+/* NGX_OK: the name may be used for a new version */
 
 static ngx_int_t
 ngx_http_aggregate_split_version(ngx_conf_t *cf,
@@ -899,7 +899,7 @@ ngx_http_aggregate_split_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-/* zones may stand behind the splits that are in them */
+/* zones may be declared after the splits that use them */
 
 static ngx_int_t
 ngx_http_aggregate_split_init(ngx_conf_t *cf)

@@ -1,10 +1,10 @@
 
-/* splits as JSON, for Prometheus, and as a page for people */
+/* splits as JSON, for Prometheus, and as an HTML page */
 
 #include "ngx_http_aggregate_split.h"
 
 
-/* a copy, so that no lock is held while it is written */
+/* a copy, so that no lock is held during the output */
 
 typedef struct {
     agg_split_version_t               version;
@@ -108,7 +108,7 @@ ngx_http_aggregate_split_view(ngx_http_aggregate_split_conf_t *split,
 }
 
 
-/* a time of the monotonic clock as Unix time */
+/* converts a time of the monotonic clock to Unix time */
 
 static uint64_t
 ngx_http_aggregate_split_time(uint64_t msec)

@@ -1,11 +1,11 @@
 
-/* the status of the splits, and the changes by POST */
+/* the status of the splits, and changes by POST */
 
 #include "ngx_http_aggregate_split.h"
 #include "ngx_http_gw_origin.h"
 
 
-/* a change by hand: what it was made to, and the shares, in 1/100 % */
+/* a change by hand, as it is reported; shares are in 1/100 % */
 
 typedef struct {
     ngx_uint_t  version;
@@ -149,7 +149,7 @@ ngx_http_aggregate_split_post(ngx_http_request_t *r)
 }
 
 
-/* NULL, or what is wrong with the arguments */
+/* NULL, or the error in the arguments */
 
 static const char *
 ngx_http_aggregate_split_args(ngx_http_request_t *r, ngx_str_t *action,
@@ -197,7 +197,7 @@ ngx_http_aggregate_split_args(ngx_http_request_t *r, ngx_str_t *action,
 }
 
 
-/* saves the change, and tells the client of it */
+/* saves the change, and responds with it */
 
 static ngx_int_t
 ngx_http_aggregate_split_send(ngx_http_request_t *r,
@@ -264,7 +264,7 @@ ngx_http_aggregate_split_find(ngx_http_request_t *r)
 }
 
 
-/* 0: there is none, or it is the default, which has what is left */
+/* 0: there is none, or it is the default, whose share cannot be set */
 
 static ngx_uint_t
 ngx_http_aggregate_split_find_version(ngx_http_request_t *r,

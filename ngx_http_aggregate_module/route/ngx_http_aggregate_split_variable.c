@@ -1,16 +1,15 @@
 
 /*
- * The variable of a split.  The version is chosen once, for the request of the
- * client, when the variable is first read, and counts for all of its
- * subrequests.  Whoever read it and asked an upstream is counted when the
- * request of the client ends.
+ * The variable of a split.  The version is chosen when the variable is first
+ * read, once for a client request and all its subrequests.  Each request that
+ * has read it and called an upstream is counted when the client request ends.
  */
 
 #include "ngx_http_aggregate_depends.h"
 #include "ngx_http_aggregate_split.h"
 
 
-/* reads of one request that are remembered apart: more are looked up no more */
+/* a repeated read is detected among this many recent reads of a request */
 
 #define NGX_HTTP_AGGREGATE_SPLIT_RECENT  8
 
@@ -100,7 +99,7 @@ ngx_http_aggregate_split_variable(ngx_http_request_t *r,
 }
 
 
-/* an internal redirect, and the error of a filter, wipe it */
+/* an internal redirect, or an error in a filter, wipes the context */
 
 static ngx_http_aggregate_split_ctx_t *
 ngx_http_aggregate_split_find_ctx(ngx_http_request_t *r)
@@ -290,7 +289,7 @@ ngx_http_aggregate_split_record(ngx_http_request_t *r,
 }
 
 
-/* the request of the client is over, and so are its subrequests */
+/* the client request and all its subrequests have ended */
 
 static void
 ngx_http_aggregate_split_cleanup(void *data)
@@ -306,7 +305,7 @@ ngx_http_aggregate_split_cleanup(void *data)
 
     ctx->counted = 1;
 
-    /* for whoever logs it, where no cleanup is left to find it by */
+    /* makes it available to loggers that run later, after the cleanups */
 
     ngx_http_set_ctx(ctx->request, ctx, ngx_http_aggregate_split_module);
 
@@ -358,7 +357,7 @@ ngx_http_aggregate_split_count(ngx_http_aggregate_split_read_t *read,
         }
     }
 
-    /* a client that left, and a part that was cancelled, count nowhere */
+    /* clients that left and cancelled parts are not counted */
 
     if (last == NULL || last->status == 0
         || last->status == NGX_HTTP_CLIENT_CLOSED_REQUEST)

@@ -1,5 +1,5 @@
 
-/* the zone of splits, and the look at each of them every second */
+/* the zone of splits, and their evaluation once a second */
 
 #include "ngx_http_aggregate_split.h"
 
@@ -71,8 +71,8 @@ ngx_http_aggregate_split_init_zone(ngx_shm_zone_t *shm_zone, void *data)
 
 
 /*
- * The state of a split in the zone.  One of another text is left alone, as the
- * reload may still fail: the first new worker takes it over.
+ * The state of a split in the zone.  The state of another configuration is not
+ * touched, as the reload may still fail: the first new worker replaces it.
  */
 
 static ngx_int_t
@@ -242,7 +242,10 @@ ngx_http_aggregate_split_look(ngx_http_aggregate_split_conf_t *split,
     unsigned           i, n;
     agg_split_event_t  events[AGG_SPLIT_VERSIONS];
 
-    /* without the lock: no more than a look too many, or one a little later */
+    /*
+     * read without the lock: at worst, there is one evaluation too many or too
+     * late
+     */
 
     if (split->state->looked
         && ngx_current_msec - split->state->looked < AGG_SPLIT_TICK)

@@ -131,7 +131,7 @@ agg_http_reply_line(agg_http_reply_t *reply)
             return AGG_HTTP_REPLY_INVALID;
         }
 
-        /* the lines between chunks are no header */
+        /* the end of line after a chunk does not count as header */
 
         reply->header = 0;
         reply->state = AGG_HTTP_REPLY_CHUNK;

@@ -1,9 +1,9 @@
 
 /*
- * A response of HTTP/1 that arrives in pieces, from somebody who may say
- * anything: its status, Retry-After, whether the connection can be kept, and
- * the beginning of its body.  A header may have AGG_HTTP_REPLY_HEADER bytes, a
- * body AGG_HTTP_REPLY_BODY.
+ * A parser for an HTTP/1 response that arrives in pieces from an untrusted
+ * peer.  It extracts the status, Retry-After, whether the connection can be
+ * kept alive, and the beginning of the body.  A header is limited to
+ * AGG_HTTP_REPLY_HEADER bytes, a body to AGG_HTTP_REPLY_BODY.
  */
 
 
@@ -53,7 +53,7 @@ typedef struct {
 
 void agg_http_reply_init(agg_http_reply_t *reply);
 
-/* after DONE the rest of data, if any, is not looked at */
+/* after DONE, the rest of the data is ignored */
 agg_http_reply_e agg_http_reply_push(agg_http_reply_t *reply,
     const uint8_t *data, size_t len);
 

@@ -19,20 +19,21 @@
 
 #define AGG_OTLP_ROOM     12
 
-/* the head of a span, whose length takes two bytes; room for agg_otlp_ids() */
+/* the tag and a length of two bytes for a span; room for agg_otlp_ids() */
 
 #define AGG_OTLP_HEAD       3
 #define AGG_OTLP_SPAN_ROOM  128
 
 /*
- * A key and a value of so many bytes make an attribute whose length is one
- * byte; a known key is copied with what stands behind it.
+ * If key and value are no longer than this together, the length of the
+ * attribute takes one byte.  A known key is copied together with the bytes that
+ * follow it, hence the room.
  */
 
 #define AGG_OTLP_SHORT      (0x80 - 8)
 #define AGG_OTLP_ATTR_ROOM  (0x80 + sizeof(agg_otlp_key_t))
 
-/* the four heads in an attribute of a short string */
+/* the bytes of tags and lengths in an attribute with a short string */
 
 #define AGG_OTLP_CONSTANT_HEADS  8
 
@@ -153,7 +154,7 @@ agg_otlp_span(gw_out_block_t *out, int json, const agg_otlp_span_t *span)
 
     if (span->error) {
 
-        /* a message of two bytes, the code of an error */
+        /* a Status message of two bytes: code = ERROR */
 
         memcpy(p, "\x7a\x02\x18\x02", 4);
         p += 4;
@@ -163,7 +164,7 @@ agg_otlp_span(gw_out_block_t *out, int json, const agg_otlp_span_t *span)
 
     out->out.last = agg_otlp_fixed32(p, 16, agg_otlp_flags(span));
 
-    /* a span is hardly ever shorter or longer than two bytes can tell */
+    /* the length of nearly every span takes two bytes */
 
     p = out->start + start;
     len = (size_t) (out->out.last - p) - AGG_OTLP_HEAD;
@@ -185,7 +186,7 @@ agg_otlp_span(gw_out_block_t *out, int json, const agg_otlp_span_t *span)
 }
 
 
-/* the fields that every span has, but for its name */
+/* the fields that all spans have, except for the name */
 
 static uint8_t *
 agg_otlp_ids(uint8_t *p, const agg_otlp_span_t *span)
@@ -271,8 +272,8 @@ agg_otlp_le64(uint8_t *p, uint64_t n)
 
 
 /*
- * A message is written behind room for the longest head, and is moved down to
- * its head when its length is known.
+ * A message is written with room for the longest head in front of it.  When its
+ * length is known, the head is written and the message is moved down to it.
  */
 
 static size_t
@@ -450,8 +451,8 @@ agg_otlp_string(gw_out_block_t *out, unsigned field, const uint8_t *p,
 
 
 /*
- * Nearly all attributes are numbers and short strings of ASCII: they are
- * written at once, with a length of one byte.
+ * Nearly all attributes are numbers or short ASCII strings.  These are written
+ * in one pass, with a length of one byte.
  */
 
 static void
@@ -486,7 +487,7 @@ agg_otlp_attrs(gw_out_block_t *out, unsigned field,
 }
 
 
-/* the first byte is that of the field, which is known when it is written */
+/* the first byte is the tag, which is set when the attribute is written */
 
 int
 agg_otlp_constant(agg_otlp_constant_t *constant, const agg_otlp_key_t *key,
@@ -519,7 +520,7 @@ agg_otlp_constant(agg_otlp_constant_t *constant, const agg_otlp_key_t *key,
 }
 
 
-/* the end of it, NULL: it is not as nearly all are */
+/* returns the end of the attribute; NULL: it needs the general function */
 
 static inline uint8_t *
 agg_otlp_attr(uint8_t *p, unsigned field, const agg_otlp_attr_t *attr)
@@ -545,7 +546,7 @@ agg_otlp_attr(uint8_t *p, unsigned field, const agg_otlp_attr_t *attr)
 
     if (attr->known) {
 
-        /* more than its bytes, into the room there is */
+        /* copies a fixed size, which may be more than the key: there is room */
 
         memcpy(q, attr->known, sizeof(agg_otlp_key_t));
 
@@ -594,7 +595,7 @@ agg_otlp_attr(uint8_t *p, unsigned field, const agg_otlp_attr_t *attr)
 }
 
 
-/* returns the end of what was copied, NULL: it is not all ASCII */
+/* returns the end of the copy; NULL: the text is not all ASCII */
 
 static inline uint8_t *
 agg_otlp_ascii_copy(uint8_t *p, const uint8_t *src, size_t len)
@@ -625,7 +626,7 @@ agg_otlp_ascii_copy(uint8_t *p, const uint8_t *src, size_t len)
             all |= n;
         }
 
-        /* the last eight bytes, some of them again */
+        /* copies the last eight bytes, some of them for the second time */
 
         memcpy(&n, src + len - 8, 8);
         memcpy(p + len - 8, &n, 8);
@@ -636,7 +637,7 @@ agg_otlp_ascii_copy(uint8_t *p, const uint8_t *src, size_t len)
 }
 
 
-/* a key and a string that may be anything */
+/* an attribute with any key and any string */
 
 static void
 agg_otlp_attr_any(gw_out_block_t *out, unsigned field,
@@ -846,7 +847,9 @@ agg_otlp_head(gw_out_block_t *out, int json, const agg_otlp_attr_t *resource,
         return;
     }
 
-    /* the messages around the spans are left open: their lengths are known */
+    /*
+     * the outer messages are written without closing them: their size is given
+     */
 
     start = gw_out_block_used(out);
     inner = agg_otlp_open(out);
@@ -895,7 +898,7 @@ agg_otlp_tail(gw_out_block_t *out, int json)
 }
 
 
-/* the next field, and its value: a number, or the length of what follows */
+/* reads a tag and its value: a number, or the length of the data after it */
 
 static const uint8_t *
 agg_otlp_field(const uint8_t *p, const uint8_t *last, uint64_t *tag,

@@ -1,14 +1,12 @@
 
 /*
- * Spans in OTLP, the messages of opentelemetry-proto 1.x that a trace needs,
- * as protobuf or as JSON: only what is written here of the schema is known,
- * and a message is written in one pass.
+ * An encoder for spans in OTLP, as protobuf or JSON.  It writes the messages of
+ * opentelemetry-proto 1.x that a trace needs, each in one pass.  Strings may
+ * contain any bytes: invalid UTF-8 becomes U+FFFD, and values are cut at
+ * AGG_OTLP_VALUE bytes.
  *
- * Strings may be any bytes: what is not UTF-8 becomes U+FFFD, and values are
- * cut at AGG_OTLP_VALUE bytes.
- *
- * A batch is a head, spans as agg_otlp_span() wrote them (JSON: with a comma
- * between them), and a tail.
+ * A batch is a head, the spans as written by agg_otlp_span() (in JSON separated
+ * by commas), and a tail.
  */
 
 
@@ -41,8 +39,8 @@ typedef enum {
 
 
 /*
- * A key that is known beforehand, as protobuf has it: it is copied whole.
- * AGG_OTLP_KEY("name") initializes it.
+ * A key that is known beforehand, in its protobuf encoding, and copied as a
+ * whole.  AGG_OTLP_KEY("name") initializes it.
  */
 
 #define AGG_OTLP_KEY_TEXT  30
@@ -57,9 +55,9 @@ typedef struct {
 
 
 /*
- * A key with a short string of ASCII, encoded beforehand, and copied whole: an
- * attribute of AGG_OTLP_CONSTANT has the key as its known one, and the text
- * and its length as its data.
+ * A known key with a short ASCII string, encoded beforehand and copied as a
+ * whole.  An attribute of type AGG_OTLP_CONSTANT refers to it by its data and
+ * length.
  */
 
 #define AGG_OTLP_CONSTANT_TEXT  47
@@ -118,15 +116,15 @@ typedef struct {
 } agg_otlp_span_t;
 
 
-/* 0, or -1 when both together are too long */
+/* 0; -1: key and value are too long together */
 int agg_otlp_constant(agg_otlp_constant_t *constant,
     const agg_otlp_key_t *key, const char *value);
 
-/* the span is appended to out, which is one block that may move */
+/* appends the span to out, whose block may move */
 void agg_otlp_span(gw_out_block_t *out, int json,
     const agg_otlp_span_t *span);
 
-/* size: bytes of all spans of the batch, with the commas of JSON */
+/* "size" is that of all spans of the batch, including the commas of JSON */
 void agg_otlp_head(gw_out_block_t *out, int json,
     const agg_otlp_attr_t *resource, unsigned n, const char *version,
     size_t size);

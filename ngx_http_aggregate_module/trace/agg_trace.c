@@ -33,7 +33,7 @@ agg_trace_random_init(agg_trace_random_t *random, const uint8_t *seed)
 {
     memcpy(random->s, seed, sizeof(random->s));
 
-    /* the one state that it does not leave */
+    /* the generator never leaves the state of all zeros */
 
     random->s[0] |= (random->s[1] | random->s[2] | random->s[3]) == 0;
 }
@@ -107,7 +107,7 @@ agg_trace_ratio(const uint8_t *trace_id, uint32_t ratio)
 {
     uint64_t  n;
 
-    /* the last 56 bits, the first of them first */
+    /* the last 56 bits, in network byte order */
 
     memcpy(&n, trace_id + 8, 8);
 
@@ -363,7 +363,7 @@ agg_trace_hex8(uint8_t *dst, const uint8_t *src)
     high = _mm_srli_epi16(n, 4);
     n = _mm_and_si128(_mm_unpacklo_epi8(high, n), _mm_set1_epi8(0x0f));
 
-    /* letters do not follow the digits at once */
+    /* letters do not directly follow the digits in ASCII */
 
     digits = _mm_add_epi8(n, _mm_set1_epi8('0'));
     n = _mm_and_si128(_mm_cmpgt_epi8(n, _mm_set1_epi8(9)),

@@ -1,15 +1,14 @@
 
 /*
- * Contexts of traces: W3C Trace Context, level 2 (a context of a higher
- * version is read as one of version 00), and B3 in one header or in several;
- * ids, and the decision by ratio.
+ * Trace contexts: W3C Trace Context, level 2 (a higher version is read as
+ * version 00), and B3 in a single header or in several; ids, and sampling by
+ * ratio.
  *
- * An id is random by a generator of the worker's own, xoshiro256** (Blackman
- * and Vigna, 2018), which is seeded once.  Ids are no secrets: whoever sees
- * many of them may guess the next ones.
- *
- * Whether N per cent sample a trace is decided by the last seven bytes of its
- * id, which level 2 says are random: every node decides alike.
+ * Ids are made by xoshiro256** (Blackman and Vigna, 2018), a generator that
+ * each worker seeds once.  Ids are not secret: from enough of them the next
+ * ones can be computed.  Whether a trace is sampled at N per cent is decided by
+ * the last seven bytes of its id, which level 2 requires to be random, so all
+ * nodes decide alike.
  */
 
 
@@ -52,26 +51,29 @@ typedef struct {
 void agg_trace_random_init(agg_trace_random_t *random, const uint8_t *seed);
 uint64_t agg_trace_random(agg_trace_random_t *random);
 
-/* ids that are not zero */
+/* makes ids that are not zero */
 void agg_trace_make_ids(agg_trace_random_t *random, uint8_t *trace_id,
     uint8_t *span_id, uint8_t *other);
 void agg_trace_make_span(agg_trace_random_t *random, uint8_t *span_id);
 
-/* 1: sampled, at so many of AGG_TRACE_ALL */
+/* 1: the trace is sampled at "ratio" of AGG_TRACE_ALL */
 int agg_trace_ratio(const uint8_t *trace_id, uint32_t ratio);
 
-/* "100%", "5%", "0.01%", "1", "0", "on", "off": hundredths, or -1 */
+/*
+ * "100%", "5%", "0.01%", "1", "0", "on", "off" as hundredths of a per cent; -1:
+ * invalid
+ */
 int32_t agg_trace_parse_ratio(const uint8_t *p, size_t len);
 
 
-/* each of these: 0, or -1 when it is no valid context */
+/* these return 0, or -1 if the context is invalid */
 
 int agg_trace_parse(agg_trace_context_t *context, const uint8_t *p,
     size_t len);
 int agg_trace_parse_b3(agg_trace_context_t *context, const uint8_t *p,
     size_t len);
 
-/* one of the fields of B3 that have a header of their own; NULL: not there */
+/* the fields of B3 that have separate headers; NULL: the header is missing */
 int agg_trace_parse_b3multi(agg_trace_context_t *context,
     const uint8_t *trace_id, size_t trace_len, const uint8_t *span_id,
     size_t span_len, const uint8_t *sampled, size_t sampled_len,
@@ -86,10 +88,10 @@ uint8_t *agg_trace_hex(uint8_t *dst, const uint8_t *src, size_t len);
 
 
 /*
- * A header of "tracestate", the next of possibly several: its members, without
- * empty ones, are appended to dst, which has room for len + 1 more bytes.
- * *members counts; -1: it is malformed, or there are more than
- * AGG_TRACE_STATE_MAX.
+ * Appends the members of one of possibly several "tracestate" headers, without
+ * empty members, to dst, which has room for len + 1 more bytes.  *members is
+ * their number so far; -1: the header is malformed, or there are more members
+ * than AGG_TRACE_STATE_MAX.
  */
 int agg_trace_state(uint8_t *dst, size_t *used, unsigned *members,
     const uint8_t *p, size_t len);

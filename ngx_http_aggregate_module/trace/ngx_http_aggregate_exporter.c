@@ -1,8 +1,8 @@
 
 /*
- * The exporter of a worker: a bounded queue of encoded spans, one connection
- * to the collector, one request under way.  No request of a client waits for
- * any of it.
+ * The exporter of a worker has a bounded queue of encoded spans, one connection
+ * to the collector, and one request at a time.  Client requests never wait
+ * for it.
  */
 
 
@@ -143,7 +143,7 @@ ngx_http_aggregate_exporter_push(ngx_http_aggregate_exporter_conf_t *conf,
         return;
     }
 
-    /* in an event of its own: the client's request is still ending */
+    /* in a separate event, as the client's request is still being finalized */
 
     if (e->spans >= (ngx_uint_t) conf->batch || e->bytes >= conf->queue / 2) {
         ngx_http_aggregate_exporter_schedule(e, 1);
@@ -271,7 +271,7 @@ ngx_http_aggregate_exporter_connect(ngx_http_aggregate_exporter_t *e)
     c->read->handler = ngx_http_aggregate_exporter_connected;
     c->write->handler = ngx_http_aggregate_exporter_connected;
 
-    /* a worker that ends waits in ngx_http_aggregate_exporter_exit() only */
+    /* an exiting worker waits only in ngx_http_aggregate_exporter_exit() */
 
     c->read->cancelable = 1;
 
@@ -377,7 +377,7 @@ ngx_http_aggregate_exporter_handshake(ngx_http_aggregate_exporter_t *e,
 
     host = &e->conf->tls_name;
 
-    /* names only: an address is no server name */
+    /* SNI is for names only, not for addresses */
 
     if (host->len && ngx_inet_addr(host->data, host->len) == INADDR_NONE) {
 
@@ -454,7 +454,7 @@ ngx_http_aggregate_exporter_write(ngx_event_t *ev)
 
         if (n < 1) {
 
-            /* an answer may be there all the same: too large, for one */
+            /* the collector may have responded early, for example with 413 */
 
             if (e->sent > e->start) {
                 e->sent = e->size;
@@ -513,7 +513,7 @@ ngx_http_aggregate_exporter_read(ngx_event_t *ev)
 
         if (!e->busy) {
 
-            /* an idle connection is closed, or nonsense comes over it */
+            /* an idle connection was closed, or has received unexpected data */
 
             ngx_http_aggregate_exporter_close(e);
             return;
@@ -571,7 +571,7 @@ ngx_http_aggregate_exporter_close(ngx_http_aggregate_exporter_t *e)
 }
 
 
-/* a connection that was kept may have been closed at the same time */
+/* a kept connection may have been closed while the request was sent */
 
 static void
 ngx_http_aggregate_exporter_lost(ngx_http_aggregate_exporter_t *e,
@@ -675,7 +675,7 @@ ngx_http_aggregate_exporter_finish(ngx_http_aggregate_exporter_t *e)
 }
 
 
-/* the batch is through, one way or the other */
+/* the batch was sent or dropped */
 
 static void
 ngx_http_aggregate_exporter_done(ngx_http_aggregate_exporter_t *e,
@@ -700,7 +700,7 @@ ngx_http_aggregate_exporter_done(ngx_http_aggregate_exporter_t *e,
 
     ngx_http_aggregate_exporter_gauge(e);
 
-    /* whatever has come meanwhile goes out at once */
+    /* spans that were queued meanwhile are sent at once */
 
     if (e->first) {
         ngx_http_aggregate_exporter_schedule(e, 1);
@@ -708,7 +708,7 @@ ngx_http_aggregate_exporter_done(ngx_http_aggregate_exporter_t *e,
 }
 
 
-/* seconds, or a date; 0: neither */
+/* a number of seconds, or a date; 0: neither */
 
 static ngx_msec_t
 ngx_http_aggregate_exporter_retry_after(ngx_http_aggregate_exporter_t *e)
@@ -738,7 +738,7 @@ ngx_http_aggregate_exporter_retry_after(ngx_http_aggregate_exporter_t *e)
 }
 
 
-/* a change from good to bad or back, no more than one a minute */
+/* logs a change between working and failing, at most once a minute */
 
 static void
 ngx_http_aggregate_exporter_log(ngx_http_aggregate_exporter_t *e,
@@ -786,8 +786,8 @@ ngx_http_aggregate_exporter_log(ngx_http_aggregate_exporter_t *e,
 
 
 /*
- * A worker that ends gracefully has no requests any more: for a second its
- * events are the exporter's alone.
+ * An exiting worker has no client requests any more, so for a second it handles
+ * only the events of the exporter.
  */
 
 void

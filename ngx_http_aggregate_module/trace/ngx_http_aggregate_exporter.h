@@ -15,7 +15,7 @@
 typedef struct ngx_http_aggregate_exporter_item_s
     ngx_http_aggregate_exporter_item_t;
 
-/* items are cut from chunks, in turn, and given back in the same order */
+/* items are allocated from chunks in turn, and freed in the same order */
 
 #define NGX_HTTP_AGGREGATE_EXPORTER_CHUNK  (64 * 1024)
 
@@ -51,7 +51,7 @@ typedef struct {
     ngx_connection_t                    *connection;
     ngx_uint_t                           address;
 
-    /* the batch: a request, whole */
+    /* the batch: a complete request */
     u_char                              *request;
     size_t                               start;
     size_t                               size;     /* both, where it ends */
@@ -73,16 +73,16 @@ typedef struct {
 
 
 /*
- * The batch becomes a request, from the spans that have waited longest.
- * NGX_DECLINED: there are none; NGX_ERROR: they are lost.
+ * Makes a request of the spans that have been queued longest.  NGX_DECLINED:
+ * the queue is empty; NGX_ERROR: these spans are lost.
  */
 ngx_int_t ngx_http_aggregate_exporter_make(ngx_http_aggregate_exporter_t *e);
 
-/* memory for len bytes of spans, NULL: there is none */
+/* memory for "len" bytes of spans; NULL: there is none */
 ngx_http_aggregate_exporter_item_t *ngx_http_aggregate_exporter_alloc(
     ngx_http_aggregate_exporter_t *e, size_t len);
 
-/* counts in all zones of metrics */
+/* adds to the totals in all zones of metrics */
 void ngx_http_aggregate_exporter_total(ngx_http_aggregate_exporter_t *e,
     agg_metrics_total_e which, uint64_t n);
 

@@ -1,5 +1,5 @@
 
-/* spans that wait become a request to the collector */
+/* makes a request to the collector of the queued spans */
 
 
 #include "ngx_http_aggregate_exporter.h"
@@ -7,7 +7,7 @@
 #include <zlib.h>
 
 
-/* "Content-Length" with its line, and the names of a resource in a body */
+/* the most bytes of the "Content-Length" line, and of the head of a body */
 
 #define NGX_HTTP_AGGREGATE_EXPORTER_LENGTH  64
 #define NGX_HTTP_AGGREGATE_EXPORTER_HEAD    4096
@@ -128,7 +128,7 @@ ngx_http_aggregate_exporter_make(ngx_http_aggregate_exporter_t *e)
         return NGX_DECLINED;
     }
 
-    /* the head is put in front of the body, when the length of that is known */
+    /* the header is put in front of the body, whose length it contains */
 
     room = e->conf->head.len + sizeof(length);
 
@@ -194,7 +194,7 @@ ngx_http_aggregate_exporter_body(ngx_http_aggregate_exporter_t *e,
     e->batch_bytes = size;
     e->spans -= n;
 
-    /* its whole size at once: a buffer that grows is copied */
+    /* allocated at once, as a buffer that grows is copied */
 
     if (gw_out_room(&out->out,
                     room + NGX_HTTP_AGGREGATE_EXPORTER_HEAD + size + n)

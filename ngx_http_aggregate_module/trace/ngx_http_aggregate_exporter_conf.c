@@ -484,7 +484,7 @@ ngx_http_aggregate_exporter_attributes(ngx_conf_t *cf,
 }
 
 
-/* all of a request's header but the length */
+/* the header of all requests, except for the length */
 
 static ngx_int_t
 ngx_http_aggregate_exporter_head(ngx_conf_t *cf,

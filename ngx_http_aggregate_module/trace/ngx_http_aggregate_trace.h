@@ -26,7 +26,7 @@
 #define NGX_HTTP_AGGREGATE_TRACE_B3          0x02
 #define NGX_HTTP_AGGREGATE_TRACE_B3MULTI     0x04
 
-/* spans that have attributes of the configuration */
+/* the kinds of spans that can have configured attributes */
 #define NGX_HTTP_AGGREGATE_TRACE_ON_SERVER     0
 #define NGX_HTTP_AGGREGATE_TRACE_ON_AGGREGATE  1
 #define NGX_HTTP_AGGREGATE_TRACE_ON_CLIENT     2

@@ -1,5 +1,5 @@
 
-/* attributes that spans of several kinds have */
+/* attributes that several kinds of spans have */
 
 
 #include "ngx_http_aggregate_trace_attr.h"
@@ -49,7 +49,7 @@ ngx_http_aggregate_trace_encode_constants(void)
 }
 
 
-/* nginx knows more of them, and their names as they were sent */
+/* NULL: the method is not one of OpenTelemetry's conventions */
 
 ngx_str_t *
 ngx_http_aggregate_trace_method(ngx_http_request_t *r)
@@ -97,7 +97,7 @@ ngx_http_aggregate_trace_methods(ngx_http_request_t *r,
 }
 
 
-/* the results of a cache and a breaker for the request */
+/* the results of the cache and of the breaker for the request */
 
 void
 ngx_http_aggregate_trace_met(ngx_http_request_t *r,
@@ -149,7 +149,7 @@ ngx_http_aggregate_trace_met(ngx_http_request_t *r,
 }
 
 
-/* the versions that splits have chosen for the request */
+/* the versions that were chosen by splits for the request */
 
 static void
 ngx_http_aggregate_trace_splits(ngx_http_request_t *r,

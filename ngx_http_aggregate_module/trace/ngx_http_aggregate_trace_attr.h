@@ -1,5 +1,5 @@
 
-/* attributes of a span, while they are gathered */
+/* the attributes of a span while they are collected */
 
 
 #ifndef _NGX_HTTP_AGGREGATE_TRACE_ATTR_H_INCLUDED_
@@ -30,7 +30,7 @@ typedef struct {
 } ngx_http_aggregate_trace_set_t;
 
 
-/* attributes that are encoded when a worker starts */
+/* attributes that are encoded once, when a worker starts */
 
 typedef enum {
     NGX_HTTP_AGGREGATE_TRACE_GET = 0,
@@ -58,7 +58,7 @@ void ngx_http_aggregate_trace_constant(ngx_http_aggregate_trace_set_t *set,
     ngx_uint_t which);
 
 
-/* an attribute of the set, by the literal of its name */
+/* adds an attribute with a literal name to the set */
 
 #define ngx_http_aggregate_trace_attr(set, name, add, value)                  \
     do {                                                                      \

@@ -1,5 +1,5 @@
 
-/* the end of a client request: its spans are encoded and queued */
+/* at the end of a client request, its spans are encoded and queued */
 
 
 #include "ngx_http_aggregate_trace_attr.h"
@@ -7,7 +7,7 @@
 #include "ngx_http_aggregate_header_list.h"
 
 
-/* the most that the trace of one client request may take */
+/* the maximum size of the trace of one client request */
 #define NGX_HTTP_AGGREGATE_TRACE_SIZE    (1024 * 1024)
 
 
@@ -29,7 +29,7 @@ static void ngx_http_aggregate_trace_tries(
     ngx_http_aggregate_trace_set_t *set);
 
 
-/* kept for the next request: one is encoded at a time */
+/* reused for each request, as they are encoded one at a time */
 
 static gw_out_block_t                  ngx_http_aggregate_trace_out;
 static ngx_http_aggregate_trace_set_t  ngx_http_aggregate_trace_attrs;
@@ -489,7 +489,7 @@ ngx_http_aggregate_trace_span(ngx_http_aggregate_trace_ctx_t *ctx,
 }
 
 
-/* as much as there is room for, with a space after it */
+/* copies what fits, and adds a space */
 
 static u_char *
 ngx_http_aggregate_trace_join(u_char *p, u_char *last, ngx_str_t *s,
@@ -601,7 +601,7 @@ ngx_http_aggregate_trace_client(ngx_http_aggregate_trace_ctx_t *ctx,
 }
 
 
-/* all tries but the last, as events */
+/* all tries except for the last one, as events */
 
 static void
 ngx_http_aggregate_trace_tries(ngx_http_aggregate_trace_ctx_t *ctx,

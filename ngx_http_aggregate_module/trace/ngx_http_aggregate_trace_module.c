@@ -1,7 +1,7 @@
 
 /*
- * Traces: spans of client requests and of all that they ask of backends, and
- * the contexts that go with them.
+ * Traces: spans of client requests and of their requests to backends, and the
+ * propagation of contexts.
  */
 
 
@@ -653,7 +653,7 @@ ngx_http_aggregate_trace_merge_loc_conf(ngx_conf_t *cf, void *parent,
             *name = ngx_http_aggregate_trace_secrets[i];
         }
 
-        /* the levels below share it */
+        /* shared by the other locations of the level */
 
         prev->redact = conf->redact;
     }

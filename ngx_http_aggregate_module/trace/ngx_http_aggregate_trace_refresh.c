@@ -1,7 +1,7 @@
 
 /*
- * Refreshes of a cache: nobody waits for one, so it is a trace of its own, with
- * a link to the request that has caused it.
+ * Background refreshes of a cache.  No client waits for one, so it has a
+ * trace of its own, with a link to the request that has triggered it.
  */
 
 
@@ -11,7 +11,7 @@
 static void ngx_http_aggregate_trace_refreshed(void *data);
 
 
-/* a request that is made for r, which may end before it */
+/* a request that was created on behalf of r, and may outlive it */
 
 void
 ngx_http_aggregate_trace_refresh(ngx_http_request_t *fr,
@@ -65,7 +65,7 @@ ngx_http_aggregate_trace_refreshed(void *data)
 {
     ngx_http_aggregate_trace_ctx_t *ctx = data;
 
-    /* one that has asked nobody has nothing to tell */
+    /* a refresh without a request to a backend is not exported */
 
     if (ctx->recording && ctx->spans) {
         ngx_http_aggregate_trace_export(ctx);

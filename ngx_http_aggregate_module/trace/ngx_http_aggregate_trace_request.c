@@ -1,5 +1,5 @@
 
-/* the context of a client request: what it came with, and what it sends */
+/* the context of a client request: extracted from it, and sent to backends */
 
 
 #include "ngx_http_aggregate_trace.h"
@@ -24,7 +24,7 @@ typedef struct {
 } ngx_http_aggregate_trace_found_t;
 
 
-/* headers that are sent to backends, as a list has them */
+/* headers that are sent to backends, in the order of a list */
 
 typedef enum {
     NGX_HTTP_AGGREGATE_TRACE_LINE_PARENT = 0,
@@ -103,7 +103,7 @@ ngx_http_aggregate_trace_init_worker(ngx_log_t *log)
 }
 
 
-/* a mark only */
+/* a mark by which the context is found */
 
 static void
 ngx_http_aggregate_trace_cleanup(void *data)
@@ -120,7 +120,7 @@ ngx_http_aggregate_trace_lookup(ngx_http_request_t *r)
 }
 
 
-/* the common part of the contexts of a client request and of a refresh */
+/* the part that client requests and refreshes have in common */
 
 void
 ngx_http_aggregate_trace_start(ngx_http_request_t *r,
@@ -152,7 +152,7 @@ ngx_http_aggregate_trace_start(ngx_http_request_t *r,
 }
 
 
-/* the clocks of a request whose spans may be exported */
+/* reads the clocks for a request whose spans may be exported */
 
 void
 ngx_http_aggregate_trace_record(ngx_http_aggregate_trace_ctx_t *ctx)
@@ -354,7 +354,7 @@ ngx_http_aggregate_trace_parent(ngx_http_request_t *r,
 }
 
 
-/* all headers joined, NGX_DECLINED where one of them is malformed */
+/* joins all headers; NGX_DECLINED: one of them is malformed */
 
 static ngx_int_t
 ngx_http_aggregate_trace_state(ngx_http_request_t *r,
@@ -431,9 +431,9 @@ ngx_http_aggregate_trace_decide(ngx_http_request_t *r,
 
 
 /*
- * The first location in which access is checked decides.  Another one of the
- * same request, after an internal redirect, asks another upstream, which is
- * another span.
+ * The configuration of the first location in which access is checked applies to
+ * the whole request.  After an internal redirect, another location calls
+ * another upstream, which has a span of its own.
  */
 
 ngx_int_t
@@ -456,7 +456,7 @@ ngx_http_aggregate_trace_preaccess(ngx_http_request_t *r)
             return NGX_DECLINED;
         }
 
-        /* the span of a subrequest has the id that it sends */
+        /* the id that the subrequest sends becomes the id of its span */
 
         id = ngx_pnalloc(r->pool, 8);
         if (id == NULL) {
@@ -501,8 +501,10 @@ ngx_http_aggregate_trace_preaccess(ngx_http_request_t *r)
 }
 
 
-/* the headers of a subrequest may be those of its client request: it gets
- * a list of its own */
+/*
+ * a subrequest may share the headers of its client request, so it gets a
+ * list of its own
+ */
 
 ngx_int_t
 ngx_http_aggregate_trace_set_headers(ngx_http_request_t *r,
@@ -514,7 +516,7 @@ ngx_http_aggregate_trace_set_headers(ngx_http_request_t *r,
 
     ngx_http_aggregate_header_iter_t  it;
 
-    /* nginx makes no list for a request of HTTP/0.9 */
+    /* an HTTP/0.9 request has no list of headers */
 
     if (r->headers_in.headers.part.elts == NULL
         && ngx_list_init(&r->headers_in.headers, r->pool, 8,

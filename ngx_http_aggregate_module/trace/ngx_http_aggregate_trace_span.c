@@ -1,5 +1,5 @@
 
-/* the spans of what a client request asks for, as it happens */
+/* spans are created while a client request calls its backends */
 
 
 #include "ngx_http_aggregate_trace.h"
@@ -55,7 +55,7 @@ ngx_http_aggregate_trace_is_aggregate(ngx_http_aggregate_fetches_t *fs)
 }
 
 
-/* NULL: there is no memory, or a client request has too many of them */
+/* NULL: there is no memory, or the client request has too many spans */
 
 static ngx_http_aggregate_span_t *
 ngx_http_aggregate_span_create(ngx_http_aggregate_trace_ctx_t *ctx,
@@ -66,7 +66,7 @@ ngx_http_aggregate_span_create(ngx_http_aggregate_trace_ctx_t *ctx,
 
     tmcf = ngx_http_get_module_main_conf(r, ngx_http_aggregate_trace_module);
 
-    /* one is that of the request itself */
+    /* one more is the span of the request itself */
 
     if (ctx->nspans + 1 >= tmcf->exporter->spans) {
         ctx->dropped++;
@@ -91,7 +91,7 @@ ngx_http_aggregate_span_create(ngx_http_aggregate_trace_ctx_t *ctx,
 }
 
 
-/* the id of the nearest span above a request */
+/* the id of the nearest span above the request */
 
 u_char *
 ngx_http_aggregate_trace_above(ngx_http_request_t *r,
@@ -135,7 +135,7 @@ ngx_http_aggregate_trace_wanted(ngx_http_request_t *r)
 }
 
 
-/* the upstream is asked: a part has its span already */
+/* the request to the upstream begins; a part already has a span */
 
 void
 ngx_http_aggregate_trace_begin(ngx_http_aggregate_watch_t *w)
@@ -232,7 +232,7 @@ ngx_http_aggregate_trace_end(ngx_http_aggregate_watch_t *w)
 
     if (w->part) {
 
-        /* its end is that of the part */
+        /* the span ends when the part ends */
 
         return;
     }
@@ -343,7 +343,7 @@ ngx_http_aggregate_trace_try_begin(ngx_http_aggregate_try_t *t)
 }
 
 
-/* which element of a fan-out it is for, -1: of none */
+/* the index of the element in a fan-out; -1: there is none */
 
 static ngx_int_t
 ngx_http_aggregate_trace_item(ngx_http_aggregate_try_t *t)
@@ -360,7 +360,7 @@ ngx_http_aggregate_trace_item(ngx_http_aggregate_try_t *t)
 }
 
 
-/* a part that is not recorded has the flag and an id all the same */
+/* a part that is not recorded sends a flag and an id too */
 
 static ngx_int_t
 ngx_http_aggregate_trace_try_headers(ngx_http_aggregate_try_t *t)
@@ -411,7 +411,7 @@ ngx_http_aggregate_trace_try_end(ngx_http_aggregate_try_t *t)
 }
 
 
-/* a part that called nobody */
+/* a part that has not called any backend */
 
 static void
 ngx_http_aggregate_trace_result(ngx_http_aggregate_fetch_t *fetch)

@@ -5,7 +5,7 @@
 #include "ngx_http_aggregate_trace.h"
 
 
-/* arguments that are secret are replaced, names are compared in any case */
+/* replaces the values of secret arguments, whose names match in any case */
 
 ngx_str_t
 ngx_http_aggregate_trace_query(ngx_http_request_t *r,

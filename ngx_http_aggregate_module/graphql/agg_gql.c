@@ -7,11 +7,11 @@
 #include "agg_gql.h"
 
 
-/* bytes of a client's own that a message shows of one thing */
+/* the most bytes of a client's text that a message quotes */
 
 #define AGG_GQL_SHOWN       256
 
-/* places of one error */
+/* the most places of one error */
 
 #define AGG_GQL_MAX_PLACES  1000
 
@@ -47,7 +47,7 @@ agg_gql_place(agg_gql_place_t *place, const agg_gql_source_t *source,
 }
 
 
-/* those that ascend are found in one pass */
+/* finds the places of ascending offsets in one pass */
 
 static void
 agg_gql_places(agg_gql_place_t *places, const agg_gql_source_t *source,
@@ -100,7 +100,7 @@ agg_gql_place_step(agg_gql_place_t *place, const agg_gql_source_t *source,
             continue;
         }
 
-        /* UTF-16: two units for what has four bytes in UTF-8 */
+        /* four bytes in UTF-8 are two units in UTF-16 */
 
         if ((c & 0xc0) != 0x80) {
             place->column += 1 + (c >= 0xf0);
@@ -200,7 +200,7 @@ agg_gql_limit(agg_gql_errors_t *errors, const agg_gql_source_t *source,
 {
     agg_rc_e  rc;
 
-    /* the only error, whatever was found before */
+    /* replaces all errors found before */
 
     errors->n = 0;
 
@@ -284,7 +284,7 @@ agg_gql_format_one(agg_buf_t *b, int type, va_list *args)
             return agg_buf_append(b, v->data, i);
         }
 
-        /* not in the middle of a character */
+        /* does not split a character */
 
         i = AGG_GQL_SHOWN;
 

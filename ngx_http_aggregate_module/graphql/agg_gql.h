@@ -27,7 +27,7 @@
 
 #define AGG_GQL_NONE        ((uint32_t) -1)
 
-/* largest source, bytes: offsets are 32 bits */
+/* the maximum size of a source in bytes, as offsets have 32 bits */
 
 #define AGG_GQL_MAX_SOURCE  (64 << 20)
 
@@ -76,7 +76,7 @@ typedef struct {
 } agg_gql_error_t;
 
 
-/* the first AGG_GQL_MAX_ERRORS errors in the order of the document */
+/* the first AGG_GQL_MAX_ERRORS errors, in the order of the document */
 
 typedef struct {
     agg_mem_t               *mem;
@@ -89,7 +89,7 @@ typedef struct {
 } agg_gql_errors_t;
 
 
-/* 0 is no limit, but for tokens, which are then 2^31 */
+/* 0 means no limit, except for tokens, where it means 2^31 */
 
 typedef struct {
     uint32_t                 max_tokens;
@@ -105,17 +105,18 @@ typedef struct {
 const char *agg_gql_code_name(agg_gql_code_e code);
 
 
-/* linear in the offset: for errors, or once for each field of a plan */
+/* takes time linear in the offset: for errors, or once per field of a plan */
 
 void agg_gql_place(agg_gql_place_t *place, const agg_gql_source_t *source,
     uint32_t offset);
 
 
 /*
- * Errors.  init takes no memory.  An error is put where errors->key says, after
- * those of the same key, and the last one goes when there are too many.
- * The format knows %V and %W (agg_str_t *), %s, %u (unsigned) and %c (int);
- * offsets are n places in the source.  The result is AGG_INVALID, or AGG_NOMEM.
+ * Errors. agg_gql_errors_init() allocates nothing. agg_gql_error() inserts an
+ * error by errors->key, after those with the same key; if there are too many,
+ * the last one is dropped.  The format has %V and %W (agg_str_t *), %s, %u
+ * (unsigned) and %c (int); "offsets" are n places in the source.  It returns
+ * AGG_INVALID, or AGG_NOMEM.
  */
 
 void agg_gql_errors_init(agg_gql_errors_t *errors, agg_mem_t *mem);
@@ -131,13 +132,15 @@ agg_rc_e agg_gql_limit(agg_gql_errors_t *errors,
     uint32_t limit);
 
 
-/* the same formats, appended; %V gives 256 bytes at most, %W gives all */
+/* append with the same formats; %V writes at most 256 bytes, %W writes all */
 
 agg_rc_e agg_gql_put(agg_buf_t *b, const char *fmt, ...);
 agg_rc_e agg_gql_putv(agg_buf_t *b, const char *fmt, va_list args);
 
 
-/* whether an error of errors->key would be kept, before it is made */
+/*
+ * whether an error with errors->key would be kept, to avoid making it in vain
+ */
 
 static inline int
 agg_gql_error_wanted(const agg_gql_errors_t *errors)

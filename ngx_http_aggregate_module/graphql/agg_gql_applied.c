@@ -1,7 +1,7 @@
 
 /*
- * Directives of a schema: checked like those of a document, then taken into
- * the elements they stand on.
+ * Directives of a schema: they are checked like those of a document, and then
+ * stored in the elements that they are applied to.
  */
 
 
@@ -74,7 +74,7 @@ agg_gql_build_applied(agg_gql_build_t *b)
 }
 
 
-/* the value of an argument, or NULL; null counts as none */
+/* the value of an argument; NULL: it is missing, or null */
 
 static agg_gql_value_t *
 agg_gql_arg_value(agg_gql_doc_t *doc, uint32_t first, const char *name)
@@ -109,7 +109,7 @@ agg_gql_text(agg_gql_doc_t *doc, agg_gql_value_t *v, agg_gql_text_t *text)
 }
 
 
-/* takes one directive, which is known to be correct, into its element */
+/* stores a valid directive in its element */
 
 static agg_rc_e
 agg_gql_decode(agg_gql_build_t *b, const agg_gql_target_t *target,
@@ -126,7 +126,7 @@ agg_gql_decode(agg_gql_build_t *b, const agg_gql_target_t *target,
         return AGG_OK;
     }
 
-    /* the names of those that are ours or the specification's, by a letter */
+    /* our own directives and those of the specification, by one letter */
 
     name = (const char *) a->name.data;
 
@@ -183,7 +183,7 @@ agg_gql_decode_deprecated(agg_gql_build_t *b, const agg_gql_target_t *target,
 
     } else if (a->arg != AGG_GQL_NONE) {
 
-        /* a reason of null counts as no reason */
+        /* null as the reason means no reason */
 
         return AGG_OK;
     }
@@ -336,8 +336,7 @@ agg_gql_decode_rest_arg(agg_gql_build_t *b, agg_gql_doc_t *doc,
     default:
 
         /*
-         * The methods were handled above; "passHeaders" is the other name with
-         * a "p"
+         * the methods are handled above, and "passHeaders" also begins with "p"
          */
 
         return (arg->name.len != sizeof("passHeaders") - 1) ? AGG_OK
@@ -347,7 +346,7 @@ agg_gql_decode_rest_arg(agg_gql_build_t *b, agg_gql_doc_t *doc,
 }
 
 
-/* the elements of a list, or the one value that stands for a list of one */
+/* the elements of a list, or a single value, which is a list of one */
 
 static uint32_t
 agg_gql_elements(agg_gql_doc_t *doc, uint32_t value, unsigned *n)

@@ -1,7 +1,7 @@
 
 /*
- * Batches: one call for the keys of many parents, and what of its result is
- * whose.
+ * Batches: one call for the keys of many parents, whose result is distributed
+ * to these parents.
  */
 
 
@@ -9,7 +9,7 @@
 #include "agg_block.h"
 
 
-/* sites whose calls differ in nothing but their keys */
+/* sites whose calls differ only in their keys */
 
 typedef struct agg_gql_group_s  agg_gql_group_t;
 
@@ -22,7 +22,7 @@ struct agg_gql_group_s {
 };
 
 
-/* keys that were found, and the calls that take them */
+/* distinct keys, and the calls that they belong to */
 
 typedef struct {
     agg_gql_key_t           **table;        /* by their hashes */
@@ -177,7 +177,7 @@ agg_gql_batch_group(agg_gql_exec_t *e, agg_gql_state_t *state,
 }
 
 
-/* all parts of the call, each behind its length */
+/* the parts of the call, each after its length */
 
 static agg_rc_e
 agg_gql_batch_text(agg_gql_exec_t *e, agg_gql_call_t *call, agg_str_t *text)
@@ -296,7 +296,7 @@ agg_gql_keys_init(agg_gql_exec_t *e, agg_gql_keys_t *keys,
 }
 
 
-/* the key that is equal to the one found; if there is none, it is added */
+/* finds a key that is equal, or adds this one */
 
 static agg_rc_e
 agg_gql_keys_add(agg_gql_exec_t *e, agg_gql_state_t *state,
@@ -398,7 +398,7 @@ agg_gql_batch_fail(agg_gql_exec_t *e, agg_gql_state_t *state,
 }
 
 
-/* the key of a parent; plain.data is NULL where it has none */
+/* the key of a parent; plain.data is NULL if it has none */
 
 static agg_rc_e
 agg_gql_batch_key(agg_gql_exec_t *e, const agg_gql_site_t *site,
@@ -519,7 +519,7 @@ agg_gql_batch_result(agg_gql_exec_t *e, agg_gql_call_t *call)
 }
 
 
-/* items that belong to none of the requested keys are left out */
+/* items with other keys than the requested ones are left out */
 
 static agg_rc_e
 agg_gql_batch_list(agg_gql_exec_t *e, agg_gql_call_t *call)
@@ -594,7 +594,7 @@ agg_gql_batch_members(agg_gql_exec_t *e, agg_gql_call_t *call)
             continue;
         }
 
-        /* the last of duplicate members counts */
+        /* the last one of duplicate members is used */
 
         key->items = NULL;
         key->last = &key->items;

@@ -1,7 +1,7 @@
 
 /*
- * Bindings of a schema: the fields and types that have any, and the graph of
- * the types, for what reaches and what encloses what.
+ * Bindings of a schema: the fields and types that have one, and the graph of
+ * the types, which tells what can be reached from a type, and what encloses it.
  */
 
 
@@ -76,7 +76,7 @@ agg_gql_bind(agg_gql_schema_t *schema, agg_mem_t *mem,
 }
 
 
-/* the reverse of "an object of this type may hold one of that" */
+/* the reverse of the edges "an object of this type may contain one of that" */
 
 static agg_rc_e
 agg_gql_bind_graph(agg_gql_binder_t *b)
@@ -106,7 +106,7 @@ agg_gql_bind_graph(agg_gql_binder_t *b)
         return AGG_NOMEM;
     }
 
-    /* filling them moves the beginnings to where they belong */
+    /* each edge advances its index, so that all are right at the end */
 
     agg_gql_bind_edges(b, b->first + 1, b->sources);
 
@@ -114,7 +114,7 @@ agg_gql_bind_graph(agg_gql_binder_t *b)
 }
 
 
-/* counts the edges by their ends, or puts them down */
+/* counts the edges by the types that they lead to, or stores them */
 
 static void
 agg_gql_bind_edges(agg_gql_binder_t *b, uint32_t *first, uint32_t *sources)
@@ -154,7 +154,7 @@ agg_gql_bind_edges(agg_gql_binder_t *b, uint32_t *first, uint32_t *sources)
 }
 
 
-/* marks all that leads to the n types of the queue, which are marked */
+/* marks all types that lead to the n marked types in the queue */
 
 static void
 agg_gql_bind_walk(agg_gql_binder_t *b, uint32_t n)
@@ -317,7 +317,7 @@ agg_gql_bind_variable(agg_gql_binder_t *b, const agg_str_t *name)
 }
 
 
-/* at an offset of a text, which stands between quotes in its source */
+/* reports an error at an offset in a text, which is quoted in its source */
 
 agg_rc_e
 agg_gql_bind_error(agg_gql_binder_t *b, const agg_gql_text_t *text,
@@ -335,7 +335,7 @@ agg_gql_bind_error(agg_gql_binder_t *b, const agg_gql_text_t *text,
     if (from != NULL) {
         source = &from->text;
 
-        /* a string with escapes or of several lines is pointed to as such */
+        /* a string with escapes, or a block string, is reported as a whole */
 
         if (place < source->len && source->data[place] == '"'
             && offset <= text->text.len

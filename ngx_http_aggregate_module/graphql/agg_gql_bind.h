@@ -24,7 +24,7 @@
 
 #define AGG_GQL_NO_VARIABLE  -1
 
-/* the answer of agg_gql_variable_pt where there is no memory */
+/* returned by agg_gql_variable_pt if there is no memory */
 
 #define AGG_GQL_VARIABLE_ERROR  -2
 
@@ -79,7 +79,7 @@ typedef struct {
 
 
 /*
- * The index of a variable that is used, NULL's name never; or
+ * Returns the index of an nginx variable, and marks it as used; or
  * AGG_GQL_VARIABLE_ERROR.
  */
 
@@ -87,9 +87,9 @@ typedef int (*agg_gql_variable_pt)(void *ctx, const agg_str_t *name);
 
 
 /*
- * Sets the data of fields and types to their bindings.  reaches, an array by
- * type->id, tells from which types fields with @rest are reached.  AGG_OK;
- * AGG_INVALID with errors; AGG_NOMEM.
+ * Sets the "data" of fields and types to their bindings.  "reaches" is an array
+ * by type->id: whether a field with @rest can be reached from the type.
+ * AGG_OK; AGG_INVALID with errors; AGG_NOMEM.
  */
 
 agg_rc_e agg_gql_bind(agg_gql_schema_t *schema, agg_mem_t *mem,
@@ -97,7 +97,7 @@ agg_rc_e agg_gql_bind(agg_gql_schema_t *schema, agg_mem_t *mem,
     agg_gql_errors_t *errors);
 
 
-/* for agg_gql_bind_field.c */
+/* shared with agg_gql_bind_field.c */
 
 typedef struct {
     agg_gql_schema_t        *schema;

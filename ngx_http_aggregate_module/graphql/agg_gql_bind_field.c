@@ -57,7 +57,7 @@ static int agg_gql_is_token(const agg_str_t *s);
 static int agg_gql_one_of(const agg_str_t *s, const char *const *names);
 
 
-/* names that the protocol between server and backend needs for itself */
+/* headers that nginx sets itself for the request to a backend */
 
 static const char *const  agg_gql_own_headers[] = {
     "host", "connection", "content-length", "transfer-encoding", "te",
@@ -213,7 +213,7 @@ agg_gql_bind_piece(agg_gql_binder_t *b, agg_gql_binding_t *binding,
 }
 
 
-/* "${args.in.product}": by the names of the schema, to those of the backend */
+/* "${args.in.product}": names of the schema become those of the backend */
 
 static agg_rc_e
 agg_gql_bind_args(agg_gql_binder_t *b, agg_gql_binding_t *binding,
@@ -380,7 +380,7 @@ agg_gql_bind_nearest(agg_gql_binder_t *b, agg_gql_piece_t *piece,
     u_char     *p;
     agg_str_t   said;
 
-    /* the text is: what "NAME", did you mean "NEAREST"? */
+    /* the message is: what "NAME", did you mean "NEAREST"? */
 
     said.len = 0;
     said.data = b->mem->alloc(b->mem->ctx, strlen(what) + name->len
@@ -718,7 +718,7 @@ agg_gql_bind_numbers(agg_gql_binder_t *b, agg_gql_binding_t *binding)
 }
 
 
-/* statuses, with blanks between them */
+/* statuses, separated by blanks */
 
 static agg_rc_e
 agg_gql_bind_accept(agg_gql_binder_t *b, agg_gql_binding_t *binding)
@@ -837,7 +837,7 @@ agg_gql_number(const agg_str_t *text, unsigned long max, unsigned long *n)
 }
 
 
-/* nginx's times: "200ms", "1m30s", seconds without a unit */
+/* a time in nginx's syntax: "200ms", "1m30s", seconds without a unit */
 
 static int
 agg_gql_time(const agg_str_t *text, unsigned long *ms)

@@ -1,8 +1,8 @@
 
 /*
- * Builds a schema: sources are parsed, types are collected with their
- * extensions, then filled, then checked.  All steps run over flat lists, and
- * names go through tables: O(n) but for the sorting of errors.
+ * Building of a schema: sources are parsed, types are collected with their
+ * extensions, then filled in, then checked.  All steps use flat lists, and
+ * tables for names: O(n) except for the sorting of errors.
  */
 
 
@@ -64,7 +64,7 @@ agg_gql_schema_build(agg_gql_schema_t *schema, agg_mem_t *mem,
 
     agg_gql_try(agg_gql_build_parse(&b, sources, n));
 
-    /* a step relies on those before it */
+    /* each step relies on the earlier ones */
 
     for (i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
         agg_gql_try(steps[i](&b));
@@ -253,7 +253,10 @@ agg_gql_collect(agg_gql_build_t *b, agg_gql_doc_t *doc,
 
     if (d != NULL) {
 
-        /* tools want the built-in ones written out, and ours too */
+        /*
+         * tools write built-in directives, and ours, into the schema: ignore
+         * them
+         */
 
         if (d->builtin || d->hidden) {
             return AGG_OK;
@@ -349,7 +352,7 @@ agg_gql_collect_type(agg_gql_build_t *b, agg_gql_doc_t *doc,
     } else if (type->builtin && !hidden) {
         type->introspection = 1;
 
-        /* the meta fields' own parent is no type for anybody else */
+        /* the parent of the meta fields is not visible as a type */
 
         type->hidden = (type->name.len == 6 && type->name.data[2] == 'M');
     }
@@ -455,7 +458,7 @@ agg_gql_extend(agg_gql_build_t *b, agg_gql_doc_t *doc,
 }
 
 
-/* schema { }, its extensions; or the types with the usual names */
+/* the "schema" definition and its extensions, or the default root types */
 
 static agg_rc_e
 agg_gql_build_roots(agg_gql_build_t *b)
@@ -582,7 +585,7 @@ agg_gql_build_meta(agg_gql_build_t *b)
 }
 
 
-/* the order in which graphql-js lists the types of a schema it builds */
+/* lists types in the order of graphql-js */
 
 typedef struct {
     agg_gql_type_t          *type;
@@ -642,7 +645,7 @@ agg_gql_walk_next(agg_gql_walk_t *w)
             w->arg++;
         }
 
-        /* the field's own type is the first, its arguments' follow */
+        /* the type of the field comes first, then those of its arguments */
 
         return (w->arg == 0)
                ? ((f->nargs == 0) ? f->type.type
@@ -725,8 +728,8 @@ agg_gql_build_order(agg_gql_build_t *b)
     memset(seen, 0, n);
 
     /*
-     * Types of the user stand where they are written, but where an earlier
-     * one names them they wait for their own turn.
+     * Types are listed in the order in which they are written, unless an
+     * earlier type refers to them.
      */
 
     for (i = 0; i < s->ntypes; i++) {
@@ -742,7 +745,7 @@ agg_gql_build_order(agg_gql_build_t *b)
         }
     }
 
-    /* the user's directives stand before the built-in ones */
+    /* the directives of the user come before the built-in ones */
 
     for (i = 0; i < 2 * s->ndirectives; i++) {
         d = s->directives[i % s->ndirectives];

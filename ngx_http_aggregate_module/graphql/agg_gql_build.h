@@ -32,7 +32,7 @@ typedef struct {
 } agg_gql_parts_t;
 
 
-/* an argument or an input field, to be completed once all types are there */
+/* an argument or input field, completed when all types are known */
 
 typedef struct {
     agg_gql_input_t         *input;
@@ -42,7 +42,7 @@ typedef struct {
 } agg_gql_pending_t;
 
 
-/* an element of the schema that directives are applied to */
+/* an element of the schema with directives */
 
 typedef struct {
     agg_gql_doc_t           *doc;
@@ -77,14 +77,14 @@ agg_gql_type_t *agg_gql_any_type(const agg_gql_schema_t *schema,
     const agg_str_t *name);
 
 
-/* our own source: what every schema has */
+/* the source of what every schema contains */
 
 extern const char  agg_gql_prelude[];
 
 
 /*
- * An error at a place of a document.  AGG_OK, so that the others are found
- * too, or AGG_NOMEM.
+ * Reports an error at a place in a document.  Returns AGG_OK, so that more
+ * errors can be found, or AGG_NOMEM.
  */
 
 agg_rc_e agg_gql_bad(agg_gql_build_t *b, const agg_gql_doc_t *doc,
@@ -93,7 +93,7 @@ agg_rc_e agg_gql_bad_at(agg_gql_build_t *b, const agg_gql_loc_t *loc,
     const char *fmt, ...);
 
 
-/* the steps, in this order; errors are in b->errors */
+/* the steps, in this order; errors are added to b->errors */
 
 agg_rc_e agg_gql_build_fields(agg_gql_build_t *b);
 agg_rc_e agg_gql_build_applied(agg_gql_build_t *b);

@@ -1,7 +1,5 @@
 
-/*
- * Calls: what a site asks for, and which sites ask for the same.
- */
+/* Calls: the request of a site, and the sites with equal requests. */
 
 
 #include "agg_gql_exec.h"
@@ -70,7 +68,7 @@ agg_gql_call_site(agg_gql_exec_t *e, agg_gql_site_t *site)
             continue;
         }
 
-        /* an equal call was made before, and may have ended already */
+        /* there is an equal call, which may have ended already */
 
         call = e->table[i];
         site->call = call;
@@ -175,7 +173,7 @@ agg_gql_call_send(agg_gql_exec_t *e, agg_gql_call_t *call)
 }
 
 
-/* values of the field's arguments, once for all its sites */
+/* the values of the field's arguments, computed once for all its sites */
 
 agg_rc_e
 agg_gql_call_args(agg_gql_exec_t *e, agg_gql_state_t *state)
@@ -238,7 +236,7 @@ agg_gql_call_args(agg_gql_exec_t *e, agg_gql_state_t *state)
         }
     }
 
-    /* the buffer has moved while it grew */
+    /* offsets become pointers, as the buffer does not move any more */
 
     for (i = 0; i < field->nargs; i++) {
         if (state->args[i].len != 0) {
@@ -250,7 +248,7 @@ agg_gql_call_args(agg_gql_exec_t *e, agg_gql_state_t *state)
 }
 
 
-/* keys: a JSON array, of a batch; NULL: none */
+/* keys: the JSON array of a batch, or NULL */
 
 agg_rc_e
 agg_gql_call_render(agg_gql_exec_t *e, agg_gql_call_t *call,
@@ -491,7 +489,7 @@ agg_gql_call_value(agg_gql_exec_t *e, const agg_gql_piece_t *piece,
 }
 
 
-/* "${args.}": an object of all */
+/* "${args.}": all arguments as an object */
 
 static agg_rc_e
 agg_gql_call_all_args(agg_gql_exec_t *e, agg_gql_state_t *state,
@@ -543,7 +541,7 @@ agg_gql_call_all_args(agg_gql_exec_t *e, agg_gql_state_t *state,
 }
 
 
-/* the table has room for one more */
+/* makes room for one more call in the table */
 
 static agg_rc_e
 agg_gql_call_grow(agg_gql_exec_t *e)

@@ -1,8 +1,8 @@
 
 /*
- * Arguments and literals.  The values of a literal stand in their array in
- * the order of the text, containers before what is in them: one pass over
- * them is the visit, and each is told by its container what is expected.
+ * Arguments and literals.  The values of a literal are stored in the order of
+ * the text, containers before their contents.  So one pass over the array
+ * visits all values, and each has been told the expected type by its container.
  */
 
 
@@ -187,7 +187,7 @@ agg_gql_scratch(agg_gql_check_t *c, size_t n)
 }
 
 
-/* n marks, none of them set */
+/* n marks, all of them clear */
 
 static u_char *
 agg_gql_marks(agg_gql_check_t *c, size_t n)
@@ -328,7 +328,7 @@ agg_gql_check_known_arg(agg_gql_check_t *c, agg_gql_arg_t *arg,
     agg_gql_input_t    *inputs;
     agg_gql_suggest_t   s;
 
-    /* a directive's are looked at with the directive */
+    /* the arguments of a directive are reported with the directive */
 
     key = agg_gql_key_enter(c, (field != NULL) ? arg->offset : offset,
                             AGG_GQL_RULE_KNOWN_ARGUMENTS);
@@ -532,8 +532,8 @@ agg_gql_check_unique_applied(agg_gql_check_t *c, uint32_t first,
 
 
 /*
- * The literal at "root" for what is expected there; type is NULL where nobody
- * knows.
+ * Checks the literal at "root" against the expected type, which is NULL if it
+ * is unknown.
  */
 
 agg_rc_e
@@ -678,7 +678,7 @@ agg_gql_check_object(agg_gql_check_t *c, agg_gql_value_t *v, uint32_t id)
             &v->type->name);
     }
 
-    /* the last of several with one name is taken */
+    /* finds the last of several with the same name */
 
     for (arg = v->first; c->doc->args[arg].next != AGG_GQL_NONE;
          arg = c->doc->args[arg].next)
@@ -759,7 +759,7 @@ agg_gql_order_fields(agg_gql_check_t *c, agg_gql_value_t *v)
 }
 
 
-/* reports fields of an input object that are missing, or not its own */
+/* reports unknown and missing fields of an input object */
 
 static agg_rc_e
 agg_gql_check_object_fields(agg_gql_check_t *c, agg_gql_value_t *v)
@@ -883,7 +883,7 @@ agg_gql_check_unique_fields(agg_gql_check_t *c, agg_gql_value_t *v,
 }
 
 
-/* checks a value that is no variable, not null, and no fitting container */
+/* checks a leaf value, which is neither a variable nor null */
 
 static agg_rc_e
 agg_gql_check_leaf(agg_gql_check_t *c, agg_gql_value_t *v, uint32_t id)
@@ -902,7 +902,7 @@ agg_gql_check_leaf(agg_gql_check_t *c, agg_gql_value_t *v, uint32_t id)
 }
 
 
-/* whether digits are a number of 32 bits with a sign */
+/* whether digits are a signed number of 32 bits */
 
 int
 agg_gql_is_int32(const agg_str_t *digits)

@@ -63,7 +63,7 @@ typedef struct {
 } agg_gql_check_t;
 
 
-/* where in the order of the visit an error belongs */
+/* the order of an error among all errors of a visit */
 
 #define agg_gql_key_enter(c, offset, rule)                                   \
     ((c)->base | (uint64_t) (offset) << 9 | 256 | (rule))
@@ -72,25 +72,25 @@ typedef struct {
     ((c)->base | (uint64_t) (offset) << 9 | (rule))
 
 
-/* AGG_OK, so that the others are found too, or AGG_NOMEM */
+/* returns AGG_OK, so that more errors can be found, or AGG_NOMEM */
 
 agg_rc_e agg_gql_report(agg_gql_check_t *c, uint64_t key,
     const uint32_t *offsets, unsigned n, const char *fmt, ...);
 
 
-/* whether an error with this key is worth its text */
+/* whether an error with this key would be kept */
 
 int agg_gql_wanted(agg_gql_check_t *c, uint64_t key);
 
-/* whether digits are a number of 32 bits with a sign */
+/* whether digits are a signed number of 32 bits */
 
 int agg_gql_is_int32(const agg_str_t *digits);
 
 
 /*
- * Arguments of a field or of a directive, one of which may be NULL, or both
- * where it is unknown.  offset and end are those of the node.  The arguments
- * and their values get what is marked "after validation".
+ * Checks the arguments of a field or directive.  One of the two may be NULL, or
+ * both if it is unknown.  "offset" and "end" are those of its node.  Sets the
+ * fields marked "after validation" of the arguments and their values.
  */
 
 agg_rc_e agg_gql_check_args(agg_gql_check_t *c, uint32_t first,
@@ -101,15 +101,15 @@ agg_rc_e agg_gql_check_value(agg_gql_check_t *c, uint32_t root,
     const agg_gql_type_t *type, agg_gql_wraps_t wraps,
     const agg_gql_input_t *input);
 
-/* the directives of one place: known, allowed there, unique, arguments */
+/* checks directives: whether they are known, unique and allowed here */
 
 agg_rc_e agg_gql_check_applied(agg_gql_check_t *c, uint32_t first,
     agg_gql_on_e on, uint32_t offset);
 
 
 /*
- * Sorts indexes: by heap, without memory, O(n log n) at worst.  Equal ones
- * are ordered by themselves.
+ * Sorts indexes with a heap sort, in place: O(n log n) at worst.  Equal ones
+ * are sorted by index.
  */
 
 typedef int (*agg_gql_cmp_pt)(const void *data, uint32_t a, uint32_t b);
@@ -120,7 +120,7 @@ void agg_gql_sort(uint32_t *list, uint32_t n, agg_gql_cmp_pt cmp,
 int agg_gql_compare(const agg_str_t *a, const agg_str_t *b);
 
 
-/* room for n indexes, kept in c->scratch; NULL: no memory */
+/* room for n indexes, kept in c->scratch; NULL: there is no memory */
 
 uint32_t *agg_gql_scratch(agg_gql_check_t *c, size_t n);
 

@@ -1,12 +1,13 @@
 
 /*
- * Values of variables: the JSON that came, checked against the types of the
- * variables and written as backends spell it.
+ * Values of variables: the JSON of the request is checked against the types of
+ * the variables, and written with the names that backends use.
  *
- * JSON that nests deeper than AGG_MAX_DEPTH is not valid, and so many frames
- * the stack may have, and one for a list around it.  An object's members are
- * gathered by the fields of its type first, in room that is kept for each
- * depth; then they are written in the order of the type.
+ * Valid JSON does not nest deeper than AGG_MAX_DEPTH, so the stack has that
+ * many frames, plus one for a list that is added around a value.  The
+ * members of an object are first collected by the fields of its type, in
+ * room that is kept for each depth; then they are written in the order of the
+ * type.
  */
 
 
@@ -140,7 +141,7 @@ agg_gql_coerce_variables(const agg_gql_schema_t *schema,
 }
 
 
-/* the name of a member; a name with a lone surrogate matches no field */
+/* the name of a member; one with a lone surrogate matches no field */
 
 static agg_rc_e
 agg_gql_coerce_name(agg_mem_t *mem, const agg_str_t *raw, agg_str_t *name)
@@ -253,7 +254,7 @@ agg_gql_coerce_value(agg_gql_coerce_t *c, const agg_str_t *json)
 }
 
 
-/* room for one more frame; the contents of unused frames are kept */
+/* makes room for another frame; unused frames keep their contents */
 
 static agg_rc_e
 agg_gql_coerce_frame(agg_gql_coerce_t *c)
@@ -287,7 +288,7 @@ agg_gql_coerce_frame(agg_gql_coerce_t *c)
 }
 
 
-/* writes a value, or opens it: then there is a frame more */
+/* writes a value, or pushes a frame for a container */
 
 static agg_rc_e
 agg_gql_coerce_open(agg_gql_coerce_t *c, const agg_str_t *json,
@@ -331,7 +332,7 @@ agg_gql_coerce_open(agg_gql_coerce_t *c, const agg_str_t *json,
         return agg_buf_append(&c->out, "[", 1);
     }
 
-    /* a value that is no list becomes a list of one */
+    /* a value that is not a list becomes a list of one element */
 
     for (closing = 0; wraps != 0; closing++) {
         agg_gql_try(agg_buf_append(&c->out, "[", 1));
@@ -483,7 +484,7 @@ agg_gql_coerce_unknown(agg_gql_coerce_t *c, agg_gql_frame_t *f,
 
 
 /*
- * The next value in the innermost container, what is around it being written;
+ * Returns the next value in the innermost container, writing commas and names.
  * json->data is NULL when the container is closed.
  */
 
@@ -625,7 +626,7 @@ agg_gql_coerce_leaf(agg_gql_coerce_t *c, const agg_str_t *json,
 }
 
 
-/* a number that is whole, whatever its spelling; 0 when it is none */
+/* an integer, however it is spelled; returns 0 if it is not one */
 
 static int
 agg_gql_whole(const agg_str_t *json, char *text, size_t size, double most)
@@ -651,7 +652,7 @@ agg_gql_whole(const agg_str_t *json, char *text, size_t size, double most)
 }
 
 
-/* digits alone */
+/* only digits */
 
 static int
 agg_gql_is_integer(const agg_str_t *json)
@@ -783,8 +784,9 @@ agg_gql_coerce_enum(agg_gql_coerce_t *c, const agg_str_t *json,
 
 
 /*
- * An error of the variable: of the value in it, with the way there, where
- * json is not NULL.  AGG_OK, so that the others are found too, or AGG_NOMEM.
+ * Reports an error in the variable, or, if json is not NULL, in a value
+ * inside it, with its path.  Returns AGG_OK, so that more errors can be found,
+ * or AGG_NOMEM.
  */
 
 static agg_rc_e

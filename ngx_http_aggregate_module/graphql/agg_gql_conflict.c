@@ -1,12 +1,12 @@
 
 /*
- * Conflicts between fields, pair by pair, with the reasons that graphql-js
- * gives.  This runs for documents that are refused anyway: its work is
- * bounded, and when the bound is reached, what was found is all.
+ * Conflicts between fields, compared pair by pair, with the reasons that
+ * graphql-js reports.  This runs only for documents that are refused anyway.
+ * Its work is bounded: at the limit, the conflicts found so far are reported.
  *
- * The recursion of graphql-js is replaced by tasks on a stack, the last one
- * first.  A pair of fields that both select something leaves a task behind
- * which joins the conflicts found below it into one.
+ * The recursion of graphql-js is replaced by a stack of tasks.  A pair of
+ * fields that both have selections leaves a task that joins the conflicts found
+ * below it into one.
  */
 
 
@@ -36,7 +36,7 @@ typedef struct {
 } agg_gql_task_t;
 
 
-/* the fields of a selection set, by response name in order, and its spreads */
+/* the fields of a selection set, ordered by response name, and its spreads */
 
 typedef struct {
     uint32_t                 nfields;
@@ -164,7 +164,7 @@ agg_gql_report_conflicts(agg_gql_validation_t *v)
         return AGG_NOMEM;
     }
 
-    /* in the order of the text, as a pair is told where it is met first */
+    /* in the order of the text, as a pair is reported where it is met first */
 
     for (i = 0; i < doc->ndefs; i++) {
 
@@ -195,7 +195,7 @@ agg_gql_report_conflicts(agg_gql_validation_t *v)
 }
 
 
-/* the selection sets of a definition */
+/* compares all selection sets of a definition */
 
 static agg_rc_e
 agg_gql_conflicts_below(agg_gql_conflict_t *c, uint32_t first, uint32_t end,
@@ -218,7 +218,7 @@ agg_gql_conflicts_below(agg_gql_conflict_t *c, uint32_t first, uint32_t end,
 }
 
 
-/* the reason of two fields, which are known to be in conflict */
+/* reports two fields that are known to be in conflict */
 
 agg_rc_e
 agg_gql_report_conflict(agg_gql_validation_t *v, uint32_t a, uint32_t b)
@@ -253,7 +253,7 @@ agg_gql_report_conflict(agg_gql_validation_t *v, uint32_t a, uint32_t b)
 }
 
 
-/* the conflicts of one selection set */
+/* compares the fields of one selection set */
 
 static agg_rc_e
 agg_gql_conflicts_in(agg_gql_conflict_t *c, uint32_t first,
@@ -303,7 +303,7 @@ agg_gql_conflicts_in(agg_gql_conflict_t *c, uint32_t first,
 }
 
 
-/* not more than there can be errors */
+/* stops when the limit of errors is reached */
 
 static agg_rc_e
 agg_gql_conflicts_of_set(agg_gql_conflict_t *c, uint32_t first,
@@ -386,7 +386,7 @@ agg_gql_run_tasks(agg_gql_conflict_t *c)
 }
 
 
-/* __typename has no type here, as it has none in graphql-js's */
+/* __typename has no type here, as in graphql-js */
 
 static const agg_gql_field_t *
 agg_gql_definition(agg_gql_conflict_t *c, const agg_gql_selection_t *sel)
@@ -439,7 +439,7 @@ agg_gql_task_pair(agg_gql_conflict_t *c, const agg_gql_task_t *t)
 }
 
 
-/* two fields alone: the conflict that they are themselves, if any */
+/* compares the two fields themselves, not their selections */
 
 static agg_rc_e
 agg_gql_pair(agg_gql_conflict_t *c, uint32_t first, uint32_t second,
@@ -520,7 +520,7 @@ agg_gql_task_below(agg_gql_conflict_t *c, const agg_gql_task_t *t,
 }
 
 
-/* the place of a name in a set, or NONE */
+/* the position of a name in a set, or NONE */
 
 static uint32_t
 agg_gql_name_in(agg_gql_conflict_t *c, const agg_gql_set_t *set,
@@ -581,8 +581,8 @@ agg_gql_task_sets(agg_gql_conflict_t *c, const agg_gql_task_t *t)
 
 
 /*
- * Whether two things were compared before, as strictly as now: what was
- * compared for fields that do not exclude one another holds for all.
+ * Whether a pair was compared before under rules at least as strict: a
+ * comparison of fields that are not mutually exclusive covers both cases.
  */
 
 static agg_rc_e
@@ -619,7 +619,7 @@ agg_gql_compared(agg_gql_conflict_t *c, uint64_t key, unsigned exclusive,
         }
     }
 
-    /* the lowest bit: compared as exclusive only */
+    /* the lowest bit means that they were compared as exclusive only */
 
     for (n = key * 0x9e3779b97f4a7c15ull >> 32; /* void */ ; n++) {
         slot = &c->memo[n & c->memo_mask];
@@ -691,7 +691,7 @@ agg_gql_task_fragments(agg_gql_conflict_t *c, const agg_gql_task_t *t)
     low = (t->a < t->b) ? t->a : t->b;
     high = (t->a < t->b) ? t->b : t->a;
 
-    /* beyond what the selections of sets take */
+    /* keys above those of the selections of sets */
 
     agg_gql_try(agg_gql_compared(c, ((uint64_t) 1 << 62 | (uint64_t) low << 31)
                                     | high, t->exclusive, &done));
@@ -752,7 +752,7 @@ agg_gql_clash(agg_gql_conflict_t *c, uint32_t a, uint32_t b, const char *fmt,
 }
 
 
-/* the conflicts below two fields become one of these fields */
+/* joins the conflicts below two fields into one of these fields */
 
 static agg_rc_e
 agg_gql_task_join(agg_gql_conflict_t *c, const agg_gql_task_t *t)
@@ -785,7 +785,7 @@ agg_gql_task_join(agg_gql_conflict_t *c, const agg_gql_task_t *t)
                                     &from->reason));
         }
 
-        /* the deeper ones stand last */
+        /* the deepest ones are stored last */
 
         for (side = 0; side < 2; side++) {
             n = AGG_GQL_CONFLICT_NODES - joined.n[side];
@@ -858,8 +858,8 @@ agg_gql_collect(agg_gql_conflict_t *c, uint32_t first, agg_gql_set_t **set)
 
 
 /*
- * The fields and spreads of a set, with those of inline fragments in it; they
- * are counted when "fields" is NULL.  The way back is by "parent".
+ * Collects the fields and spreads of a set and of its inline fragments, or
+ * counts them if "fields" is NULL.  The way back is by "parent".
  */
 
 static agg_rc_e
@@ -926,7 +926,7 @@ agg_gql_start_cmp(const void *data, uint32_t a, uint32_t b)
 }
 
 
-/* fields of one name next to each other, names as they were met first */
+/* groups fields by name, in the order in which the names first occur */
 
 static agg_rc_e
 agg_gql_collect_sort(agg_gql_conflict_t *c, agg_gql_set_t *set,
@@ -945,7 +945,7 @@ agg_gql_collect_sort(agg_gql_conflict_t *c, agg_gql_set_t *set,
         name = c->names[fields[i]];
         k = c->index[name];
 
-        /* an index that another set left there has another name */
+        /* an index that another set has left does not match the name */
 
         if (k >= set->nnames || numbers[k] != name) {
             k = set->nnames++;

@@ -1,15 +1,13 @@
 
 /*
- * Executable documents: what the parser makes of one.
- *
- * The nodes are in flat arrays, one for each kind, and name each other by
- * index; the members of a list are linked by "next".  Every node costs a token
- * at least, so that max_tokens bounds all of it.  Names point into the source,
- * strings are decoded copies.
+ * Executable documents, as the parser leaves them.  The nodes are in flat
+ * arrays, one for each kind, and refer to each other by index; the elements of
+ * a list are linked by "next".  Every node takes at least one token, so
+ * max_tokens bounds all of them.  Names point into the source, strings are
+ * decoded copies.
  *
  * The validator adds what it finds in the schema (the fields marked "after
- * validation"): a document that passed can be planned without a lookup by
- * name.
+ * validation"), so a valid document can be planned without a lookup by name.
  */
 
 
@@ -63,9 +61,9 @@ typedef enum {
 
 
 /*
- * The lists and "!" around a named type, two bits a level, the outermost
- * lowest: 1 is a list, 2 is non-null, 0 the named type.  So "[Int!]!" is
- * 2, 1, 2: 0x26.  At most 15 lists.
+ * The lists and "!" around a named type, two bits per level, the outermost
+ * level in the lowest bits: 1 is a list, 2 is non-null, 0 the named type.  So
+ * "[Int!]!" is 2, 1, 2: 0x26.  At most 15 lists.
  */
 
 typedef uint64_t  agg_gql_wraps_t;
@@ -77,7 +75,7 @@ typedef uint64_t  agg_gql_wraps_t;
 #define agg_gql_outer(wraps)   ((unsigned) ((wraps) & 3))
 #define agg_gql_inner(wraps)   ((wraps) >> 2)
 
-/* without its "!", if any */
+/* the type without its outermost "!" */
 
 #define agg_gql_nullable(wraps)                                              \
     (agg_gql_outer(wraps) == AGG_GQL_IS_NON_NULL ? agg_gql_inner(wraps)      \
@@ -266,10 +264,10 @@ agg_rc_e agg_gql_parse(agg_gql_doc_t *doc, agg_mem_t *mem,
 
 
 /*
- * Validates a document: all rules, then the limits.  "introspection" 0:
- * __schema and __type fail, and no message suggests a name.  AGG_OK;
- * AGG_INVALID with errors; AGG_NOMEM.  The nodes then have what is marked
- * "after validation".
+ * Validates a document: first all rules, then the limits.  With "introspection"
+ * as 0, __schema and __type are refused, and messages suggest no names.
+ * AGG_OK; AGG_INVALID with errors; AGG_NOMEM.  It sets the fields of nodes that
+ * are marked "after validation".
  */
 
 agg_rc_e agg_gql_validate(const agg_gql_schema_t *schema, agg_gql_doc_t *doc,
@@ -278,8 +276,8 @@ agg_rc_e agg_gql_validate(const agg_gql_schema_t *schema, agg_gql_doc_t *doc,
 
 
 /*
- * Which operation: by name, or the only one where name is NULL or empty.
- * AGG_INVALID with an error of OPERATION_RESOLUTION_FAILURE.
+ * Finds an operation by its name, or the only one if name is NULL or empty.
+ * AGG_INVALID with an error OPERATION_RESOLUTION_FAILURE.
  */
 
 agg_rc_e agg_gql_operation(const agg_gql_doc_t *doc, const agg_str_t *name,
@@ -287,13 +285,12 @@ agg_rc_e agg_gql_operation(const agg_gql_doc_t *doc, const agg_str_t *name,
 
 
 /*
- * Values of the operation's variables, one for each, in their order: JSON as
- * the backends spell it (@json of enum values and input fields, members in
- * the order of the type, defaults filled in); data is NULL when there is none.
- *
- * json: the object that came, valid JSON, or NULL.  AGG_INVALID comes with
- * errors whose code is BAD_USER_INPUT.  Memory comes from mem; at most max
- * bytes in all, else AGG_TOO_LARGE.
+ * The values of the operation's variables, in their order, as JSON in the
+ * backends' spelling (@json of enum values and input fields, members in the
+ * order of the type, defaults filled in); data is NULL for a variable without a
+ * value.  "json" is the object from the request, valid JSON, or NULL.
+ * AGG_INVALID comes with errors BAD_USER_INPUT.  Allocates from mem, at most
+ * "max" bytes in all, else AGG_TOO_LARGE.
  */
 
 agg_rc_e agg_gql_coerce_variables(const agg_gql_schema_t *schema,
@@ -301,22 +298,20 @@ agg_rc_e agg_gql_coerce_variables(const agg_gql_schema_t *schema,
     agg_str_t *values, agg_mem_t *mem, size_t max, agg_gql_errors_t *errors);
 
 
-/* index among the operation's variables, or NONE */
+/* the index among the operation's variables, or NONE */
 
 uint32_t agg_gql_variable(const agg_gql_doc_t *doc, uint32_t operation,
     const agg_str_t *name);
 
 
 /*
- * The value of the argument "input" where the arguments start at "arg" (a
- * selection's or a directive's): its literal, a variable's value, or the
- * default, spelled as above and appended to out.
- *
- * AGG_OK; AGG_NOT_FOUND: no value, out is as it was; AGG_INVALID: null where
- * the type is non-null (a variable of nullable type), which is an error of
- * the field; AGG_TOO_LARGE, AGG_NOMEM.
- *
- * constant: no variable in it, the result is the same for every request.
+ * Appends the value of the argument "input" to out, spelled as above.  The
+ * arguments of its selection or directive start at "arg".  The value is the
+ * literal, a variable's value, or the default.  AGG_OK; AGG_NOT_FOUND: there is
+ * no value, and out is unchanged; AGG_INVALID: null for a non-null type (by a
+ * variable of nullable type), which is an error of the field; AGG_TOO_LARGE,
+ * AGG_NOMEM.  "constant" is set if no variable is used, so that the result is
+ * the same for every request.
  */
 
 agg_rc_e agg_gql_argument(const agg_gql_doc_t *doc, uint32_t operation,
@@ -326,16 +321,16 @@ int agg_gql_argument_constant(const agg_gql_doc_t *doc, uint32_t arg,
     const agg_gql_input_t *input);
 
 
-/* @skip and @include: whether a selection is included with these values */
+/* whether @skip and @include let a selection in, with these values */
 
 int agg_gql_included(const agg_gql_doc_t *doc, uint32_t operation,
     const agg_str_t *values, uint32_t applied);
 
 
 /*
- * Writes the JSON value of a root field __schema or __type.  selections: the
- * field nodes that were merged, n of them, in order (n >= 1).  AGG_OK;
- * AGG_TOO_LARGE over out->max; AGG_NOMEM.
+ * Writes the JSON value of a root field __schema or __type.  "selections" are
+ * the n >= 1 merged field nodes, in order.  AGG_OK; AGG_TOO_LARGE: over
+ * out->max; AGG_NOMEM.
  */
 
 agg_rc_e agg_gql_introspect(const agg_gql_schema_t *schema,

@@ -1,7 +1,5 @@
 
-/*
- * Errors of fields, as they stand in "errors".
- */
+/* Errors of fields, as they are written to "errors". */
 
 
 #include <stdio.h>
@@ -101,7 +99,7 @@ agg_gql_error_message(agg_gql_exec_t *e, const agg_gql_node_t *node,
 }
 
 
-/* a string of the failed response, which "error" says may be told */
+/* a string of a failed response that may be shown to the client */
 
 static int
 agg_gql_error_told(const agg_path_t *path, const agg_gql_call_t *call,
@@ -134,7 +132,7 @@ agg_gql_error_path(agg_gql_exec_t *e, uint32_t depth)
             continue;
         }
 
-        /* without the colon */
+        /* the key without the colon */
 
         name = f->set->nodes[f->index - 1].key;
         agg_gql_try(agg_buf_append(&e->errors, name.data, name.len - 1));

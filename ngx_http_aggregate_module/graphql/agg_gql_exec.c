@@ -1,15 +1,12 @@
 
-/*
- * The executor: sites, in what order they are started, and what their results
- * lead to.
- */
+/* The executor: creates sites, starts their calls, and handles the results. */
 
 
 #include "agg_gql_exec.h"
 #include "gw_siphash.h"
 
 
-/* bytes of an answer that an object with a field takes at least */
+/* the least number of bytes of an object with a field in the answer */
 
 #define AGG_GQL_OBJECT_CHARGE  8
 
@@ -137,7 +134,7 @@ agg_gql_exec_run(agg_gql_exec_t *e)
             return AGG_OK;
         }
 
-        /* results from before a mutation are not used after it */
+        /* a field of a mutation does not use results of earlier ones */
 
         e->table = NULL;
         e->ncalls = 0;
@@ -207,7 +204,7 @@ agg_gql_exec_batches(agg_gql_exec_t *e, unsigned *started)
 }
 
 
-/* no site around the value is fetched any more */
+/* whether no enclosing site can add objects to the batch any more */
 
 static int
 agg_gql_batch_is_due(agg_gql_exec_t *e, const agg_gql_state_t *state)
@@ -228,7 +225,7 @@ agg_gql_batch_is_due(agg_gql_exec_t *e, const agg_gql_state_t *state)
 }
 
 
-/* f: the frame of the object, with its members */
+/* f is the frame of the object, with its members */
 
 static agg_rc_e
 agg_gql_site_create(agg_gql_exec_t *e, agg_gql_node_t *node,
@@ -239,7 +236,7 @@ agg_gql_site_create(agg_gql_exec_t *e, agg_gql_node_t *node,
     agg_gql_site_t   *site;
     agg_gql_state_t  *state;
 
-    /* the least number of bytes that the object takes in the answer */
+    /* counts the least number of bytes that the object takes in the answer */
 
     e->charged += node->key.len + 5;
 
@@ -443,7 +440,7 @@ agg_gql_exec_result(agg_gql_exec_t *e, agg_gql_call_t *call)
 }
 
 
-/* applies nullOn and default to a failure */
+/* applies nullOn and default to a failed call */
 
 static void
 agg_gql_call_judge(agg_gql_call_t *call)
@@ -478,7 +475,7 @@ agg_gql_call_judge(agg_gql_call_t *call)
 }
 
 
-/* select and limit */
+/* applies select and limit to a result */
 
 static agg_rc_e
 agg_gql_call_select(agg_gql_exec_t *e, agg_gql_call_t *call)
@@ -543,7 +540,7 @@ agg_gql_call_select(agg_gql_exec_t *e, agg_gql_call_t *call)
 }
 
 
-/* the array's beginning is copied, as its end has to be moved */
+/* the beginning is copied, as the array gets another end */
 
 static void
 agg_gql_call_limit(agg_str_t *value, unsigned long limit, agg_rc_e *rc,
@@ -597,7 +594,7 @@ agg_gql_site_ended(agg_gql_exec_t *e, agg_gql_site_t *site)
 
     if (call == NULL) {
 
-        /* the site belongs to a batch, and has no key */
+        /* the site belongs to a batch, but has no key */
 
         site->state = AGG_GQL_SITE_LIST;
         return AGG_OK;
@@ -649,7 +646,7 @@ agg_gql_site_ended(agg_gql_exec_t *e, agg_gql_site_t *site)
 }
 
 
-/* something may be fetched below the objects of a field */
+/* whether a call may be needed below the objects of a field */
 
 static int
 agg_gql_leads_on(agg_gql_exec_t *e, const agg_gql_node_t *node)
@@ -669,8 +666,8 @@ agg_gql_leads_on(agg_gql_exec_t *e, const agg_gql_node_t *node)
 
 
 /*
- * Looks for sites below a value, or a list of items.  Values that are not what
- * the types say are left to the writer.
+ * Looks for sites below a value, or in a list of items.  Values of the wrong
+ * type are left to the writer.
  */
 
 static agg_rc_e
@@ -845,7 +842,7 @@ agg_gql_walk_enter(agg_gql_exec_t *e, uint32_t *depth, agg_gql_node_t *node,
 }
 
 
-/* goes on with the next field of the object */
+/* continues with the next field of the object */
 
 static agg_rc_e
 agg_gql_walk_object(agg_gql_exec_t *e, uint32_t *depth,
@@ -897,7 +894,9 @@ agg_gql_walk_object(agg_gql_exec_t *e, uint32_t *depth,
 }
 
 
-/* the type of an object by what is declared; NULL: it is none of these */
+/*
+ * the type of an object by @discriminate; NULL: it is none of the possible ones
+ */
 
 const agg_gql_type_t *
 agg_gql_object_type(const agg_gql_type_t *declared, const agg_str_t *object)
@@ -973,7 +972,7 @@ agg_gql_exec_hash(const agg_gql_exec_t *e, const agg_str_t *s)
 }
 
 
-/* where the values of a frame begin that is put on the others */
+/* the index of the first value of a frame at this depth */
 
 uint32_t
 agg_gql_exec_base(const agg_gql_exec_t *e, uint32_t depth)

@@ -30,7 +30,7 @@
 #pragma GCC visibility push(hidden)
 
 
-/* why a call has no value, for those that fail before they are sent */
+/* why a call has no value, if it failed before it was sent */
 
 typedef enum {
     AGG_GQL_CALL_OK = 0,
@@ -65,8 +65,8 @@ typedef struct agg_gql_exec_s    agg_gql_exec_t;
 
 
 /*
- * The output that was written for a value, for others that take the same.  It
- * is valid as long as the output has not been taken back since.
+ * The output for a value, which can be copied if the same value is written
+ * again.  It is valid unless the output has been taken back since.
  */
 
 typedef struct {
@@ -77,7 +77,7 @@ typedef struct {
 } agg_gql_memo_t;
 
 
-/* an object below which something is fetched */
+/* an object that contains sites */
 
 struct agg_gql_object_s {
     const agg_gql_set_t      *set;
@@ -92,7 +92,7 @@ struct agg_gql_item_s {
 };
 
 
-/* a key of a batch, with the items that came for it */
+/* a key of a batch, with the items that were received for it */
 
 struct agg_gql_key_s {
     agg_str_t                 raw;
@@ -152,7 +152,7 @@ struct agg_gql_call_s {
 };
 
 
-/* a field of the plan that is fetched */
+/* a field of the plan with calls */
 
 struct agg_gql_state_s {
     agg_gql_node_t           *node;
@@ -172,7 +172,7 @@ struct agg_gql_state_s {
 typedef struct {
     void                     *ctx;
 
-    /* AGG_OK or AGG_NOMEM; a variable that is not set is empty */
+    /* AGG_OK or AGG_NOMEM; an unset variable is an empty string */
 
     agg_rc_e                (*variable)(void *ctx, int index,
                                         agg_str_t *value);
@@ -232,20 +232,20 @@ struct agg_gql_exec_s {
 
 /*
  * Starts an operation.  The caller has set plan, variables, mem, env, the
- * limits, mask_errors and hash_key, zeroes elsewhere.  AGG_OK, or what it can
- * not go on with: AGG_TOO_LARGE, AGG_NOMEM.
+ * limits, mask_errors and hash_key, and zeroed the rest.  AGG_OK, or an
+ * error that ends the operation: AGG_TOO_LARGE, AGG_NOMEM.
  */
 
 agg_rc_e agg_gql_exec_start(agg_gql_exec_t *e);
 
 /*
  * The caller has set error, reason, status, and value or source of the call,
- * and selected if the value is what "select" and "limit" make of the result.
+ * and "selected" if "select" and "limit" have been applied to the value.
  */
 
 agg_rc_e agg_gql_exec_result(agg_gql_exec_t *e, agg_gql_call_t *call);
 
-/* after results: batches, and the next field of a mutation */
+/* to be called after results: starts batches, or a mutation's next field */
 
 agg_rc_e agg_gql_exec_run(agg_gql_exec_t *e);
 
@@ -253,14 +253,14 @@ agg_rc_e agg_gql_exec_run(agg_gql_exec_t *e);
 
 
 /*
- * Writes "data" to e->out, and elements of "errors", with commas between them,
+ * Writes "data" to e->out, and the elements of "errors", separated by commas,
  * to e->errors.
  */
 
 agg_rc_e agg_gql_exec_write(agg_gql_exec_t *e);
 
 
-/* between the files of the executor */
+/* shared by the files of the executor */
 
 struct agg_gql_frame_s {
     agg_gql_node_t           *node;         /* whose value it is */
@@ -286,7 +286,7 @@ struct agg_gql_frame_s {
 };
 
 
-/* for tables of what backends and clients choose */
+/* for tables whose keys come from backends or clients */
 
 uint32_t agg_gql_exec_hash(const agg_gql_exec_t *e, const agg_str_t *s);
 
@@ -313,8 +313,8 @@ agg_rc_e agg_gql_site_ended(agg_gql_exec_t *e, agg_gql_site_t *site);
 
 
 /*
- * Values that many fields share are read for each of them, up to so many bytes
- * in all: items, or else the value.
+ * If many fields read one value, it is read again for each of them, up to this
+ * many bytes in all: items of a batch, or otherwise the value.
  */
 
 #define AGG_GQL_MAX_WALKED  ((uint64_t) 512 << 20)
@@ -323,7 +323,7 @@ agg_rc_e agg_gql_exec_walked(agg_gql_exec_t *e, const agg_str_t *value,
     const agg_gql_item_t *items);
 
 
-/* errors of the answer, at the writer's place; depth: of its frames */
+/* adds an error at the writer's path, which has "depth" frames */
 
 typedef enum {
     AGG_GQL_FIELD_FETCH_FAILED = 0,
@@ -342,14 +342,14 @@ agg_rc_e agg_gql_field_error(agg_gql_exec_t *e, uint32_t depth,
 
 /*
  * Writes an object, or a list of objects, whose members come in the order of
- * the fields.  1, or 0 with nothing written when it is of another kind.
+ * the fields. 0: it is of another kind, and nothing was written.
  */
 
 int agg_gql_stream(agg_gql_exec_t *e, const agg_gql_node_t *node,
     agg_gql_wraps_t wraps, const agg_str_t *value);
 
 
-/* leaf values: AGG_OK, or AGG_INVALID where it is none of the type's */
+/* writes a leaf value; AGG_INVALID: the type does not have it */
 
 agg_rc_e agg_gql_leaf(agg_buf_t *out, const agg_gql_type_t *type,
     const agg_str_t *value);

@@ -1,7 +1,7 @@
 
 /*
- * The parts of a document that an execution needs: its operation, values of
- * arguments, conditions.
+ * What an execution needs from a document: the operation, the values of
+ * arguments, the conditions.
  */
 
 
@@ -66,7 +66,7 @@ agg_gql_variable(const agg_gql_doc_t *doc, uint32_t operation,
         }
     }
 
-    /* the last of several with one name, which are refused, is found */
+    /* finds the last of several variables with one name, which are refused */
 
     if (low == op->variable) {
         return AGG_GQL_NONE;
@@ -153,7 +153,7 @@ agg_gql_argument_constant(const agg_gql_doc_t *doc, uint32_t arg,
 }
 
 
-/* 's' for @skip, 'i' for @include, else 0; the value of its "if" */
+/* 's' for @skip, 'i' for @include, otherwise 0; and the value of its "if" */
 
 static int
 agg_gql_conditional(const agg_gql_doc_t *doc, const agg_gql_applied_t *a,

@@ -1,7 +1,7 @@
 
 /*
- * Fills the types: fields, arguments, values, interfaces, members.  Elements
- * with the same name are refused, and names of types are resolved.
+ * Fills in the types: fields, arguments, values, interfaces, members.
+ * Duplicate names are refused, and names of types are resolved.
  */
 
 
@@ -427,7 +427,7 @@ agg_gql_fill_directive(agg_gql_build_t *b, agg_gql_part_t *part)
 }
 
 
-/* the possible types of interfaces, and the bits of all abstract types */
+/* sets the possible types of interfaces, and the bits of abstract types */
 
 static agg_rc_e
 agg_gql_fill_possible(agg_gql_build_t *b)

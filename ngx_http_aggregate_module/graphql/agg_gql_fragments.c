@@ -1,8 +1,8 @@
 
 /*
- * Fragments: which is spread where, cycles, those that nobody uses; and how
- * large a document is with its fragments expanded, which is computed without
- * expanding them: each once, after those that it spreads.
+ * Fragments: their spreads, cycles, unused ones; and the size of a document
+ * with its fragments expanded, which is computed without expanding them: each
+ * fragment once, after those that it spreads.
  */
 
 
@@ -26,7 +26,7 @@ static agg_rc_e agg_gql_measure(agg_gql_validation_t *v, uint32_t first,
     uint32_t end, agg_gql_size_t *size);
 
 
-/* sums stay below this, so that two of them can be added */
+/* sums are limited to this, so that two of them can be added */
 
 #define AGG_GQL_MANY  0x40000000
 
@@ -190,7 +190,7 @@ agg_gql_collect_spreads(agg_gql_validation_t *v)
 }
 
 
-/* in graphql-js's order: a set whole, then the last set that was met */
+/* in the order of graphql-js: all of a set, then the set that was met last */
 
 static uint32_t
 agg_gql_collect_set(agg_gql_validation_t *v, uint32_t first, uint32_t *stack,
@@ -254,8 +254,9 @@ agg_gql_find_cycles(agg_gql_validation_t *v)
 
 
 /*
- * Depth-first: "at" is where a fragment stands on the way, "path" the spreads
- * along it.  Fragments are put in order when all they spread is.
+ * A depth-first search: "at" is the position of a fragment in "path", which has
+ * the spreads on the way.  A fragment is added to the order after all that it
+ * spreads.
  */
 
 static agg_rc_e
@@ -396,7 +397,7 @@ agg_gql_find_unused(agg_gql_validation_t *v)
             continue;
         }
 
-        /* fragments with one name are all used or all unused */
+        /* fragments with the same name are used or unused together */
 
         f = agg_gql_fragment(v, &doc->fragments[i].name);
 
@@ -435,7 +436,7 @@ agg_gql_validate_limits(agg_gql_validation_t *v)
                              l->max_aliases);
     }
 
-    /* a fragment that spreads itself has no size, and is refused anyway */
+    /* a fragment that spreads itself has no size, but is refused anyway */
 
     if (v->cyclic) {
         return AGG_OK;

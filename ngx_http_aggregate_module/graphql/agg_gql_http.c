@@ -1,7 +1,5 @@
 
-/*
- * Requests of GraphQL over HTTP: parameters, media types, statuses.
- */
+/* GraphQL over HTTP: parameters, media types and statuses. */
 
 
 #include "agg_gql_http.h"
@@ -17,7 +15,7 @@ typedef struct {
 } agg_gql_range_t;
 
 
-/* how well the ranges fit a media type */
+/* the best matches of the ranges for a media type */
 
 typedef struct {
     int                 fit;            /* 3: named, 2: type, 1: any, 0: none */
@@ -183,7 +181,7 @@ agg_gql_member(agg_gql_request_t *req, const agg_str_t *name,
 }
 
 
-/* null is as none */
+/* a null value means that the parameter is missing */
 
 static agg_gql_outcome_e
 agg_gql_string(agg_str_t *dst, const agg_str_t *value, agg_mem_t *mem)
@@ -213,7 +211,7 @@ agg_gql_string(agg_str_t *dst, const agg_str_t *value, agg_mem_t *mem)
         return AGG_GQL_FAILED;
     }
 
-    /* a lone surrogate becomes bytes that are no UTF-8 */
+    /* a lone surrogate is decoded to bytes that are not UTF-8 */
 
     dst->len = agg_json_unescape_any(dst->data, &raw);
 
@@ -412,7 +410,7 @@ agg_gql_arg(agg_gql_request_t *req, const agg_str_t *name, agg_str_t *value,
 }
 
 
-/* application/x-www-form-urlencoded, in place */
+/* decodes application/x-www-form-urlencoded in place */
 
 static int
 agg_gql_arg_decode(agg_str_t *value)
@@ -503,7 +501,7 @@ agg_gql_accept(const agg_str_t *accept, int *html)
         agg_gql_match(&json, &range, "application/json", position);
     }
 
-    /* a page is for those that name it before either of the others */
+    /* HTML is for clients that name it before the other two */
 
     *html = (page.fit == 3 && page.q > 0
              && (json.fit < 3 || page.q > json.q
@@ -638,7 +636,7 @@ agg_gql_param(const agg_str_t *param, agg_gql_range_t *range)
 }
 
 
-/* thousandths; a malformed one counts as 1 */
+/* in thousandths; an invalid value counts as 1 */
 
 static int
 agg_gql_quality(const agg_str_t *value)
@@ -670,7 +668,7 @@ agg_gql_quality(const agg_str_t *value)
 }
 
 
-/* up to a mark that stands outside of quotes */
+/* finds the character outside of quotes */
 
 static size_t
 agg_gql_token_end(const u_char *p, size_t len, u_char stop)
@@ -697,7 +695,7 @@ agg_gql_token_end(const u_char *p, size_t len, u_char stop)
 }
 
 
-/* the most specific range decides, of equal ones the first */
+/* the most specific range is used, and the first one of equals */
 
 static void
 agg_gql_match(agg_gql_match_t *match, const agg_gql_range_t *range,

@@ -22,7 +22,7 @@
 #pragma GCC visibility push(hidden)
 
 
-/* how a request ends before or after it is executed */
+/* the outcome of a request, before or after its execution */
 
 typedef enum {
     AGG_GQL_DONE = 0,                   /* data, no errors */
@@ -54,7 +54,7 @@ typedef enum {
 } agg_gql_media_e;
 
 
-/* empty strings have data == NULL where there is no such parameter */
+/* strings with data == NULL stand for missing parameters */
 
 typedef struct {
     agg_str_t           query;
@@ -68,9 +68,9 @@ typedef struct {
 
 
 /*
- * Reads the members of one request from valid JSON.  AGG_GQL_DONE, or
- * AGG_GQL_BAD_BODY, AGG_GQL_BAD_PARAMS or AGG_GQL_FAILED; *message is then a
- * static text.  Of members of one name the last one counts.
+ * Reads the members of a request from valid JSON.  Returns AGG_GQL_DONE, or
+ * AGG_GQL_BAD_BODY, AGG_GQL_BAD_PARAMS or AGG_GQL_FAILED with a static text in
+ * *message.  The last one of duplicate members is used.
  */
 
 agg_gql_outcome_e agg_gql_request_json(agg_gql_request_t *req,
@@ -78,8 +78,9 @@ agg_gql_outcome_e agg_gql_request_json(agg_gql_request_t *req,
 
 
 /*
- * Adds a parameter of a query string.  The value is decoded here ("+" is a
- * blank); names that are unknown are ignored, an empty value is none.
+ * Adds a parameter of a query string.  The value is decoded here ("+" means a
+ * blank); unknown names are ignored, and an empty value means a missing
+ * parameter.
  */
 
 agg_gql_outcome_e agg_gql_request_args(agg_gql_request_t *req,
@@ -87,9 +88,9 @@ agg_gql_outcome_e agg_gql_request_args(agg_gql_request_t *req,
 
 
 /*
- * The media type for an Accept header, whose lines are joined by commas;
- * with data == NULL there is none.  html is set where text/html is preferred
- * to both.
+ * The media type for the Accept headers, which are joined by commas; data is
+ * NULL if there are none.  *html is set if text/html is preferred to both
+ * types.
  */
 
 agg_gql_media_e agg_gql_accept(const agg_str_t *accept, int *html);

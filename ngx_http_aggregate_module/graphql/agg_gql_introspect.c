@@ -1,9 +1,9 @@
 
 /*
- * Introspection.  The selection is first brought into a tree of nodes, one
- * for each response name of each set, with fragments and conditions resolved
- * and fields of one name merged.  The tree is then run over the schema, with a
- * stack as deep as the tree, and writes as it goes.
+ * Introspection.  The selections are compiled to a tree of nodes, one for each
+ * response name in each set, with fragments and conditions resolved and
+ * fields of the same name merged.  The tree is then run over the schema, with a
+ * stack of the tree's depth, and writes the result.
  */
 
 
@@ -98,7 +98,7 @@ typedef struct {
 } agg_gql_member_t;
 
 
-/* an object that is being written, or a list of them */
+/* an object, or a list of objects, that is being written */
 
 typedef struct {
     agg_gql_meta_e           kind;
@@ -203,7 +203,7 @@ agg_gql_introspect(const agg_gql_schema_t *schema, const agg_gql_doc_t *doc,
 }
 
 
-/* nodes are completed in their order: each may add some at the end */
+/* nodes are compiled in order, and each may add more at the end */
 
 static agg_rc_e
 agg_gql_compile(agg_gql_introspect_t *in, const uint32_t *selections,
@@ -394,7 +394,7 @@ agg_gql_compile_field(agg_gql_introspect_t *in, uint32_t node, uint32_t id)
 }
 
 
-/* opens an object, whose nodes start at "node" */
+/* pushes an object, whose nodes start at "node" */
 
 static agg_rc_e
 agg_gql_run_object(agg_gql_introspect_t *in, agg_gql_meta_e kind,
@@ -455,7 +455,7 @@ agg_gql_boolean(agg_gql_introspect_t *in, unsigned truth)
 }
 
 
-/* a string, or null where there is none */
+/* writes a string, or null if there is none */
 
 static agg_rc_e
 agg_gql_string(agg_gql_introspect_t *in, const agg_str_t *s)
@@ -544,7 +544,7 @@ agg_gql_run(agg_gql_introspect_t *in)
 
         agg_gql_try(agg_gql_put(in->out, "\"%W\":", node->alias));
 
-        /* the frames may move when the field opens another one */
+        /* the frames may move when another one is pushed */
 
         object = *f;
         agg_gql_try(agg_gql_run_node(in, &object, node));
@@ -554,7 +554,7 @@ agg_gql_run(agg_gql_introspect_t *in)
 }
 
 
-/* the next element of a list, unless it is one that is not to be shown */
+/* writes the next element of a list that is not hidden */
 
 static agg_rc_e
 agg_gql_run_list(agg_gql_introspect_t *in, agg_gql_place_frame_t *f)

@@ -14,7 +14,7 @@
 #include "agg_block.h"
 
 
-/* longest text of a string that is looked at as a number */
+/* the longest string that is parsed as a number */
 
 #define AGG_GQL_MAX_NUMBER  400
 
@@ -313,7 +313,7 @@ agg_gql_quoted(agg_buf_t *out, const agg_str_t *value)
 }
 
 
-/* JavaScript's Number() of a string; text: what it is without white space */
+/* JavaScript's Number() of a string; "text" gets it without white space */
 
 static int
 agg_gql_string_number(const agg_str_t *value, double *number, char *text)
@@ -455,7 +455,7 @@ agg_gql_decimal_end(const char *p)
 }
 
 
-/* the value of a JSON number; one that is too long is not a number */
+/* the value of a JSON number; NaN if its text is too long */
 
 static double
 agg_gql_double(const agg_str_t *value)
@@ -473,7 +473,7 @@ agg_gql_double(const agg_str_t *value)
 }
 
 
-/* the shortest digits that give the number, as JavaScript prints them */
+/* the shortest digits of the number, as JavaScript prints them */
 
 static agg_rc_e
 agg_gql_print(agg_buf_t *out, double number)

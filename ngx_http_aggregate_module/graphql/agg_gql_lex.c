@@ -1,8 +1,7 @@
 
 /*
- * The lexer.  The source is valid UTF-8, so that a character that is not
- * ASCII may stand in a string or in a comment, whatever it is, and nowhere
- * else.
+ * The lexer.  The source is valid UTF-8, so a non-ASCII character needs no
+ * check in a string or in a comment, and is an error elsewhere.
  */
 
 
@@ -36,7 +35,7 @@ static size_t agg_gql_block_lines(u_char *dst, const u_char *p,
 #define agg_gql_is_letter(c)                                                 \
     ((u_char) (((c) | 0x20) - 'a') <= 25 || (c) == '_')
 
-/* the byte at a place, 0 behind the end: no token has a NUL */
+/* the byte at a position; 0 at the end, as no token contains a NUL */
 
 #define agg_gql_at(source, pos)                                              \
     ((pos) < (source)->text.len ? (source)->text.data[pos] : 0)
@@ -69,7 +68,7 @@ agg_gql_lex_init(agg_gql_lexer_t *lexer, const agg_gql_source_t *source,
         return AGG_OK;
     }
 
-    /* the first character that is none */
+    /* finds the first invalid character */
 
     for ( ;; ) {
         n = (*p < 0x80) ? 1 : (*p < 0xe0) ? 2 : (*p < 0xf0) ? 3 : 4;
@@ -160,7 +159,7 @@ agg_gql_lex_next(agg_gql_lexer_t *lexer)
 }
 
 
-/* the place behind blanks, commas, comments and byte-order marks */
+/* skips blanks, commas, comments and byte-order marks */
 
 static uint32_t
 agg_gql_lex_ignored(const agg_gql_source_t *source, uint32_t pos)
@@ -420,7 +419,7 @@ agg_gql_lex_unexpected(agg_gql_lexer_t *lexer, uint32_t pos)
 }
 
 
-/* the text, and the character as graphql-js shows it: "a", U+00E9 or <EOF> */
+/* reports a character, as graphql-js shows it: "a", U+00E9 or <EOF> */
 
 static agg_rc_e
 agg_gql_lex_character(agg_gql_lexer_t *lexer, uint32_t pos, const char *text)
@@ -484,7 +483,7 @@ agg_gql_lex_character(agg_gql_lexer_t *lexer, uint32_t pos, const char *text)
 }
 
 
-/* the text, and so many UTF-16 units of the source */
+/* reports an escape, with this many UTF-16 units of the source */
 
 static agg_rc_e
 agg_gql_lex_bad_escape(agg_gql_lexer_t *lexer, uint32_t pos, const char *text,
@@ -566,8 +565,8 @@ agg_gql_hex4(const u_char *p, const u_char *end)
 
 
 /*
- * The length of the escape \uXXXX, \uD8XX\uDCXX or \u{X...} at p, and its
- * code point; 0 when it is none, and how much of it is to be shown.
+ * Returns the length of the escape \uXXXX, \uD8XX\uDCXX or \u{X...} at p, with
+ * its code point; or 0, with the length of what is to be shown.
  */
 
 static unsigned
@@ -726,7 +725,7 @@ agg_gql_lex_string(const agg_gql_source_t *source,
 }
 
 
-/* where a line of a block string ends, and where the next one starts */
+/* the end of a line of a block string, and the start of the next one */
 
 static const u_char *
 agg_gql_line_end(const u_char *p, const u_char *end, const u_char **next)
@@ -746,8 +745,8 @@ agg_gql_line_end(const u_char *p, const u_char *end, const u_char **next)
 
 
 /*
- * BlockStringValue() of the specification: lines lose the indentation they
- * have in common, blank ones at both ends go.
+ * BlockStringValue() of the specification: removes the common indentation of
+ * all lines, and blank lines at both ends.
  */
 
 static size_t

@@ -1,9 +1,8 @@
 
 /*
- * The lexer: one token at a time, of a source that is valid UTF-8.
- *
- * A lexer may be copied to look ahead.  Strings are checked as they are met
- * and decoded when somebody wants them.  Cost: linear.
+ * The lexer returns one token at a time from a source, which is checked to be
+ * valid UTF-8.  It may be copied in order to look ahead.  Strings are checked
+ * when they are met, and decoded on request.  Cost: linear.
  */
 
 
@@ -17,7 +16,7 @@
 #pragma GCC visibility push(hidden)
 
 
-/* the punctuators are their own first character */
+/* a punctuator is its own first character */
 
 typedef enum {
     AGG_GQL_TOKEN_EOF = 0,
@@ -46,15 +45,16 @@ typedef struct {
 
 
 /*
- * init: AGG_INVALID when the source is too large or no UTF-8.  next: the next
- * token is in lexer->token, or AGG_INVALID and an error.
+ * agg_gql_lex_init() returns AGG_INVALID if the source is too large, or not
+ * UTF-8. agg_gql_lex_next() puts the next token into lexer->token, or returns
+ * AGG_INVALID with an error.
  */
 
 agg_rc_e agg_gql_lex_init(agg_gql_lexer_t *lexer,
     const agg_gql_source_t *source, agg_gql_errors_t *errors);
 agg_rc_e agg_gql_lex_next(agg_gql_lexer_t *lexer);
 
-/* the value of a string; it is decoded into memory of mem where it has to be */
+/* the value of a string, decoded into memory of mem if it has escapes */
 
 agg_rc_e agg_gql_lex_string(const agg_gql_source_t *source,
     const agg_gql_token_t *token, agg_mem_t *mem, agg_str_t *value);
@@ -65,7 +65,7 @@ agg_rc_e agg_gql_syntax(agg_gql_errors_t *errors,
     const agg_gql_source_t *source, uint32_t offset, const char *text,
     const agg_str_t *detail, const char *rest);
 
-/* a token as messages name it: Name "a", "{", <EOF> */
+/* a token in a message: Name "a", "{", <EOF> */
 
 agg_rc_e agg_gql_token_text(const agg_gql_source_t *source,
     const agg_gql_token_t *token, agg_mem_t *mem, agg_str_t *text);

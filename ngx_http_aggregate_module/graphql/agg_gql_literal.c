@@ -1,7 +1,7 @@
 
 /*
- * Writing literals.  The way through the nodes needs no stack: the argument or
- * the list of a value that is written leads to the next one.
+ * Writing of literals.  It needs no stack: a value leads to the next one by the
+ * argument or the list that it belongs to.
  */
 
 
@@ -35,7 +35,7 @@ static agg_rc_e agg_gql_write_string(const agg_gql_literal_t *w,
 static agg_rc_e agg_gql_put_number(agg_buf_t *b, const agg_str_t *digits);
 
 
-/* lists that a value which is none of them is put into */
+/* the number of lists that are added around a value of an element type */
 
 static unsigned
 agg_gql_lists_around(const agg_gql_value_t *v)
@@ -67,7 +67,7 @@ agg_gql_is_typed_object(const agg_gql_value_t *v)
 }
 
 
-/* writes the separator, unless the container was just opened */
+/* writes a comma, unless the container has just been opened */
 
 static agg_rc_e
 agg_gql_write_comma(const agg_gql_literal_t *w)
@@ -120,7 +120,7 @@ agg_gql_write_nodes(const agg_gql_literal_t *w, uint32_t root)
             continue;
         }
 
-        /* "id" is written whole: on to what follows it */
+        /* "id" is complete: go on with what follows it */
 
         for ( ;; ) {
             v = &w->doc->values[id];
@@ -165,7 +165,7 @@ agg_gql_write_nodes(const agg_gql_literal_t *w, uint32_t root)
 }
 
 
-/* writes a leaf, or opens a container: "id" is then the first thing in it */
+/* writes a leaf, or opens a container and sets "id" to its first value */
 
 static agg_rc_e
 agg_gql_write_open(const agg_gql_literal_t *w, uint32_t *id,
@@ -188,7 +188,7 @@ agg_gql_write_open(const agg_gql_literal_t *w, uint32_t *id,
     case AGG_GQL_VARIABLE:
         rc = agg_gql_write_variable(w, v);
 
-        /* in a list one without value is null */
+        /* in a list, a variable without a value is null */
 
         if (rc == AGG_NOT_FOUND && v->parent != AGG_GQL_NONE) {
 
@@ -230,9 +230,9 @@ agg_gql_write_open(const agg_gql_literal_t *w, uint32_t *id,
 
 
 /*
- * The next field of an object, from the argument "arg" and, of an input
- * object, from the field "index" of its type on.  Defaults are written on the
- * way; *id is the value that is to be written, or NONE when "}" is.
+ * Writes the next field of an object, from the argument "arg" on, and for an
+ * input object from the field "index" of its type on, with defaults on the way.
+ * *id is the value to be written, or NONE after "}".
  */
 
 static agg_rc_e
@@ -328,7 +328,7 @@ agg_gql_write_field(const agg_gql_literal_t *w, const agg_str_t *name,
 }
 
 
-/* NULL when it has none */
+/* NULL: the variable has no value */
 
 static const agg_str_t *
 agg_gql_variable_value(const agg_gql_literal_t *w, const agg_gql_value_t *v)
@@ -404,7 +404,7 @@ agg_gql_write_leaf(const agg_gql_literal_t *w, const agg_gql_value_t *v)
 }
 
 
-/* a string of a custom scalar is copied as it was written, if that is JSON */
+/* a string of a custom scalar is copied from the source, if that is JSON */
 
 static agg_rc_e
 agg_gql_write_string(const agg_gql_literal_t *w, const agg_gql_value_t *v)
@@ -447,7 +447,7 @@ agg_gql_write_text_leaf(const agg_gql_literal_t *w, const agg_gql_value_t *v)
     case AGG_GQL_STRING:
     case AGG_GQL_BLOCK_STRING:
 
-        /* an ID of digits is shown as a number */
+        /* an ID that consists of digits is printed as a number */
 
         if (v->type != NULL && v->type->scalar == AGG_GQL_SCALAR_ID
             && v->text.len != 0)
@@ -493,7 +493,7 @@ agg_gql_write_text_leaf(const agg_gql_literal_t *w, const agg_gql_value_t *v)
 }
 
 
-/* a number as JavaScript prints it */
+/* prints a number as JavaScript does */
 
 static agg_rc_e
 agg_gql_put_number(agg_buf_t *b, const agg_str_t *digits)
@@ -520,7 +520,7 @@ agg_gql_put_number(agg_buf_t *b, const agg_str_t *digits)
         return agg_buf_append(b, digits->data, digits->len);
     }
 
-    /* the shortest digits that give the number back */
+    /* finds the shortest digits that are read back as the same number */
 
     for (n = 0; n < 17; n++) {
         (void) snprintf(text, sizeof(text), "%.*e", (int) n, x);

@@ -1,7 +1,7 @@
 
 /*
- * Writing literals that passed validation: as JSON for backends, or as the
- * GraphQL text of a default.
+ * Writing of valid literals: as JSON for backends, or as the GraphQL text of a
+ * default.
  */
 
 
@@ -25,14 +25,14 @@ typedef struct {
 
 
 /*
- * AGG_OK; AGG_NOT_FOUND: a variable without value; AGG_INVALID: null where it
- * may not be; AGG_AGAIN: a default is needed that is not written yet;
- * AGG_TOO_LARGE; AGG_NOMEM.  After all but the first, out is as it was.
+ * AGG_OK; AGG_NOT_FOUND: a variable has no value; AGG_INVALID: null for a
+ * non-null type; AGG_AGAIN: it needs a default that is not available yet;
+ * AGG_TOO_LARGE; AGG_NOMEM.  Out is unchanged after any error.
  */
 
 agg_rc_e agg_gql_write_literal(const agg_gql_literal_t *w, uint32_t root);
 
-/* neither infinite nor no number */
+/* neither infinite nor NaN */
 
 #define agg_gql_is_finite(x)  ((x) - (x) == 0)
 

@@ -1,17 +1,17 @@
 
 /*
- * Merging, level by level: the fields of a selection set, its fragments
- * expanded, are sorted by response name; those of one name are checked against
- * the first of them, and their selections together are a set of the next
- * level.  So each field is sorted once for each time it is selected, and
- * nothing is compared pair by pair: O(n log n) in expanded selections.
+ * Merging, level by level: the fields of a selection set, with its fragments
+ * expanded, are sorted by response name.  Fields of one name are compared with
+ * the first of them, and their selections together form a set of the next
+ * level.  So each field is sorted once for each time that it is selected, and
+ * fields are not compared pair by pair: O(n log n) in expanded selections.
  *
- * Fields of one name must have one shape, whatever they are selected on.
- * They must be the same field with the same arguments only when an object can
- * be of both types that they are selected on.  Most documents have them the
- * same everywhere, which is tried first.  Else the fields on each object type
- * make a set with those on interfaces and unions, and the latter are taken
- * along with each: the work that this may come to has a bound.
+ * Fields of one name must have the same shape, whatever they are selected on.
+ * They must be the same field with the same arguments only if an object can
+ * have both types that they are selected on.  In most documents they are always
+ * the same, which is tried first.  Otherwise the fields on each object type
+ * form a set with those on interfaces and unions, so the latter are compared
+ * once per type; a limit bounds this work.
  *
  * Source: the idea of Simon Adameit's article on merging in linear time.
  */
@@ -204,7 +204,7 @@ agg_gql_merge_operation(agg_gql_merge_t *m, agg_gql_operation_t *op)
 
         agg_gql_try(agg_gql_merge_level(m, first, n));
 
-        /* the level that is done makes room */
+        /* the finished level makes room for the next ones */
 
         memmove(m->entries, m->entries + first + n,
                 (m->nentries - first - n) * sizeof(agg_gql_entry_t));
@@ -303,7 +303,7 @@ agg_gql_merge_conflict(agg_gql_merge_t *m, uint32_t a, uint32_t b)
 }
 
 
-/* the fields of one response name */
+/* compares the fields of one response name */
 
 static agg_rc_e
 agg_gql_merge_run(agg_gql_merge_t *m, const uint32_t *run, uint32_t n)
@@ -331,7 +331,7 @@ agg_gql_merge_run(agg_gql_merge_t *m, const uint32_t *run, uint32_t n)
 }
 
 
-/* those on abstract types are the first of the run, then type by type */
+/* fields on abstract types come first, followed by those of each type */
 
 static agg_rc_e
 agg_gql_merge_by_types(agg_gql_merge_t *m, const uint32_t *run, uint32_t n)
@@ -389,7 +389,7 @@ agg_gql_merge_by_types(agg_gql_merge_t *m, const uint32_t *run, uint32_t n)
 }
 
 
-/* the selections of the fields in a and b form one set of the next level */
+/* the selections of the fields in a and b become a set of the next level */
 
 static agg_rc_e
 agg_gql_merge_group(agg_gql_merge_t *m, const uint32_t *a, uint32_t na,
@@ -457,7 +457,7 @@ agg_gql_merge_expand(agg_gql_merge_t *m, uint32_t first)
 
         default:
 
-            /* a fragment once for each set */
+            /* a fragment counts once in each set */
 
             if (m->stamps[sel->fragment] != m->group) {
                 m->stamps[sel->fragment] = m->group;
@@ -505,7 +505,9 @@ agg_gql_same_arguments(const agg_gql_doc_t *doc, const agg_gql_selection_t *a,
         return 0;
     }
 
-    /* most have them in one order: the next one is looked at first */
+    /*
+     * arguments are usually in the same order, so the next one is tried first
+     */
 
     k = b->arg;
 
@@ -536,7 +538,7 @@ agg_gql_same_arguments(const agg_gql_doc_t *doc, const agg_gql_selection_t *a,
 }
 
 
-/* in step through both values, as they are linked */
+/* compares two values by walking through both in parallel */
 
 static int
 agg_gql_same_value(const agg_gql_doc_t *doc, uint32_t a, uint32_t b)

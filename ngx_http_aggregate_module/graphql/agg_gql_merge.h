@@ -1,7 +1,5 @@
 
-/*
- * Whether fields of one response name can be merged.
- */
+/* Whether fields with the same response name can be merged. */
 
 
 #ifndef AGG_GQL_MERGE_H_INCLUDED
@@ -14,19 +12,19 @@
 #pragma GCC visibility push(hidden)
 
 
-/* numbers the response names of all selections that are fields */
+/* assigns numbers to the response names of all fields */
 
 agg_rc_e agg_gql_number_names(agg_gql_validation_t *v, uint32_t **names,
     uint32_t *n);
 
-/* whether two fields have the same arguments, or lists around their types */
+/* whether two fields have equal arguments, or equal list and "!" wraps */
 
 int agg_gql_same_arguments(const agg_gql_doc_t *doc,
     const agg_gql_selection_t *a, const agg_gql_selection_t *b);
 int agg_gql_same_shape(const agg_gql_ref_t *a, const agg_gql_ref_t *b);
 
 
-/* the error for two fields that are in conflict */
+/* reports two fields that are in conflict */
 
 agg_rc_e agg_gql_report_conflict(agg_gql_validation_t *v, uint32_t a,
     uint32_t b);

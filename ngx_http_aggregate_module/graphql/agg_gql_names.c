@@ -1,7 +1,5 @@
 
-/*
- * Suggestions, and how types and values look in a message.
- */
+/* Suggestions, and the text of types and values in messages. */
 
 
 #include <stdio.h>
@@ -100,8 +98,9 @@ agg_gql_suggest_insert(agg_gql_suggest_t *s, const agg_str_t *name,
 
 
 /*
- * Optimal string alignment without regard to case; a difference of case alone
- * counts 1.  More than the threshold when it is more, or nobody knows.
+ * The optimal string alignment distance, without regard to case; if only the
+ * case differs, it is 1.  Returns more than the threshold if the distance is
+ * larger, or if the budget is used up.
  */
 
 static unsigned
@@ -223,7 +222,7 @@ agg_gql_natural(const agg_str_t *a, const agg_str_t *b)
             continue;
         }
 
-        /* zeros in front count one by one */
+        /* leading zeros count one by one */
 
         m = 0;
 
@@ -334,7 +333,9 @@ agg_gql_type_text(agg_mem_t *mem, const agg_str_t *name,
     memcpy(p, name->data, name->len);
     p += name->len;
 
-    /* from the innermost outwards, which is from the highest bits down */
+    /*
+     * from the innermost level to the outermost, that is, from the highest bits
+     */
 
     for (shift = 62; shift >= 0; shift -= 2) {
         outer = agg_gql_outer(wraps >> shift);
@@ -360,7 +361,7 @@ agg_gql_value_text(agg_mem_t *mem, const agg_gql_doc_t *doc, uint32_t value,
 
     agg_buf_init(&b, mem, AGG_GQL_MAX_SOURCE);
 
-    /* arg: the field of the innermost object that is being written */
+    /* "arg" is the current field of the innermost object */
 
     root = value;
     id = value;
@@ -383,7 +384,7 @@ agg_gql_value_text(agg_mem_t *mem, const agg_gql_doc_t *doc, uint32_t value,
 
         agg_gql_try(agg_gql_put_scalar(&b, v));
 
-        /* to what comes next, in this container or in one around it */
+        /* finds the next value, in this container or in an enclosing one */
 
         for ( ;; ) {
 
@@ -471,7 +472,7 @@ agg_gql_put_string(agg_buf_t *b, const agg_str_t *s)
 
         if (c >= 0x80) {
 
-            /* C1 controls are escaped too */
+            /* C1 control characters are escaped too */
 
             if (c == 0xc2 && p[1] < 0xa0) {
                 n = (size_t) sprintf(escape, "\\u%04X", p[1]);
@@ -512,7 +513,7 @@ agg_gql_put_string(agg_buf_t *b, const agg_str_t *s)
 }
 
 
-/* block strings as graphql-js lays them out */
+/* writes a block string in the layout of graphql-js */
 
 static agg_rc_e
 agg_gql_put_block(agg_buf_t *b, const agg_str_t *s)

@@ -1,10 +1,10 @@
 
 /*
- * Text for messages: types, values, and the names that were meant.
+ * Text of messages: types, values, and suggested names.
  *
- * Distances between names are bounded by errors->budget, in cells of the
- * table that each pair of names takes: when it is used up nothing is
- * suggested any more.
+ * The work for suggestions is bounded by errors->budget: each pair of names
+ * takes the cells of its distance table, and when the budget is used up,
+ * nothing is suggested any more.
  */
 
 
@@ -36,13 +36,13 @@ void agg_gql_suggest_init(agg_gql_suggest_t *s, agg_gql_errors_t *errors,
     const agg_str_t *name);
 void agg_gql_suggest_add(agg_gql_suggest_t *s, const agg_str_t *name);
 
-/* puts a name among the suggestions, whatever its distance */
+/* adds a name to the suggestions, whatever its distance */
 
 void agg_gql_suggest_put(agg_gql_suggest_t *s, const agg_str_t *name);
 
 /*
- * " Did you mean "a" or "b"?", or an empty string.  what: "" or "the enum
- * value " and the like.  Memory comes from errors->mem.
+ * " Did you mean "a" or "b"?", or an empty string.  "what" is "", or a prefix
+ * such as "the enum value ".  Allocates from errors->mem.
  */
 
 agg_rc_e agg_gql_suggest_text(agg_gql_suggest_t *s, const char *what,
@@ -51,17 +51,17 @@ agg_rc_e agg_gql_suggest_text(agg_gql_suggest_t *s, const char *what,
 agg_rc_e agg_gql_suggest_type(const agg_gql_schema_t *schema,
     agg_gql_errors_t *errors, const agg_str_t *name, agg_str_t *text);
 
-/* order of names: by characters, runs of digits by their number */
+/* the natural order of names: runs of digits are compared as numbers */
 
 int agg_gql_natural(const agg_str_t *a, const agg_str_t *b);
 
 
-/* "[Int!]!"; of a type that is not resolved, its name */
+/* a type as "[Int!]!"; its name, if it is not resolved */
 
 agg_rc_e agg_gql_type_text(agg_mem_t *mem, const agg_str_t *name,
     agg_gql_wraps_t wraps, agg_str_t *text);
 
-/* a value as graphql-js prints it */
+/* a value, as graphql-js prints it */
 
 agg_rc_e agg_gql_value_text(agg_mem_t *mem, const agg_gql_doc_t *doc,
     uint32_t value, agg_str_t *text);

@@ -1,8 +1,8 @@
 
 /*
- * The parser.  What may nest (selections, values) has its way back in the
- * nodes themselves, by "parent": there is no stack, and no depth at which it
- * would end.  Every node takes a token, and tokens are counted.
+ * The parser.  Nodes that can nest (selections, values) point to their
+ * "parent", so there is no stack and no limit of depth.  Every node takes a
+ * token, and the number of tokens is limited.
  */
 
 
@@ -535,8 +535,8 @@ agg_gql_parse_fragment(agg_gql_parser_t *p)
 
 
 /*
- * A selection set, with all that is in it.  While a selection's own set is
- * open its "end" is the index of the last selection in it.
+ * Parses a selection set with everything in it.  While the set of a selection
+ * is open, its "end" is the index of the last selection in it.
  */
 
 static agg_rc_e
@@ -628,7 +628,7 @@ agg_gql_parse_selection(agg_gql_parser_t *p, agg_gql_selection_t *sel)
         agg_gql_try(agg_gql_parse_field(p, sel));
     }
 
-    /* a spread has no set: a "{" behind it is not its own */
+    /* a spread has no set, so a following "{" does not belong to it */
 
     if (sel->kind == AGG_GQL_SPREAD && agg_gql_peek(p, '{')) {
         return agg_gql_expect(p, AGG_GQL_TOKEN_NAME);
@@ -777,8 +777,8 @@ agg_gql_parse_applied(agg_gql_parser_t *p, unsigned constant, uint32_t *first)
 
 
 /*
- * A value, with all that is in it.  While a list or an object is open its
- * "end" is the index of its last member.
+ * Parses a value with everything in it.  While a list or an object is open, its
+ * "end" is the index of its last element.
  */
 
 agg_rc_e

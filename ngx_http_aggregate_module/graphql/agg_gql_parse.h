@@ -37,7 +37,7 @@ typedef struct {
 
 
 /*
- * One more element of an array, zeroed; NULL without memory.  The array has
+ * Adds a zeroed element to an array; NULL: there is no memory.  The array has
  * room for a power of two, or none.
  */
 
@@ -47,7 +47,7 @@ void *agg_gql_push(agg_mem_t *mem, void **array, uint32_t *n, size_t size);
     agg_gql_push(mem, (void **) &(array), &(n), sizeof(*(array)))
 
 
-/* the same for an array that shrinks too: "room" is what it has room for */
+/* the same for an array that may also shrink: "room" is its capacity */
 
 void *agg_gql_push_room(agg_mem_t *mem, void **array, uint32_t *n,
     uint32_t *room, size_t size);

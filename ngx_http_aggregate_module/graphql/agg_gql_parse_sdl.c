@@ -1,6 +1,7 @@
 
 /*
- * The parser's other half: schemas, types, directives, extensions.
+ * The parser of type system definitions: schemas, types, directives,
+ * extensions.
  */
 
 
@@ -62,7 +63,7 @@ agg_gql_on_by_name(const agg_str_t *name)
 }
 
 
-/* the parser stands at the description, if there is one */
+/* called at the description, if there is one */
 
 agg_rc_e
 agg_gql_parse_sdl(agg_gql_parser_t *p, const agg_gql_token_t *keyword)
@@ -191,7 +192,7 @@ agg_gql_parse_sdl_body(agg_gql_parser_t *p, agg_gql_sdl_def_t *def)
         break;
     }
 
-    /* an extension has to extend something */
+    /* an extension must not be empty */
 
     if (def->extend && def->applied == AGG_GQL_NONE && def->names.n == 0
         && def->interfaces.n == 0 && def->fields.n == 0 && def->inputs.n == 0)

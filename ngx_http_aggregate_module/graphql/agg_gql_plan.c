@@ -1,7 +1,7 @@
 
 /*
- * Plans: selections are collected set by set; a set whose fields have objects
- * below them waits in a list for its turn.
+ * Plans: selections are collected one set at a time; sets with objects below
+ * them are queued.
  */
 
 
@@ -9,7 +9,7 @@
 #include "agg_block.h"
 
 
-/* most fetches of a plan that are compared with each other */
+/* the most fetches of a plan that are compared with each other */
 
 #define AGG_GQL_MAX_COMPARED  32
 
@@ -166,8 +166,9 @@ agg_gql_plan(agg_gql_plan_t *plan, agg_mem_t *mem,
 
 
 /*
- * Fetches that no other field of the plan can share: what is selected from
- * their results may be cut out as they come.  Of many fields none is looked at.
+ * Marks fetches that no other field of the plan can share, so that their
+ * results may be cut to the selected members as they arrive.  With too many
+ * fetches, none is marked.
  */
 
 static void
@@ -194,7 +195,7 @@ agg_gql_plan_alone(agg_gql_plan_t *plan)
 }
 
 
-/* two fields whose URIs may be the same: they begin alike */
+/* whether two fields may have equal URIs: their templates begin alike */
 
 static int
 agg_gql_may_share(const agg_gql_binding_t *a, const agg_gql_binding_t *b)
@@ -253,7 +254,7 @@ agg_gql_plan_set(agg_gql_plan_t *plan, agg_gql_node_t *node,
         return rc;
     }
 
-    /* a set that could not be completed is not used again */
+    /* an incomplete set is not used again */
 
     plan->todo = set;
 
@@ -271,7 +272,7 @@ agg_gql_plan_set(agg_gql_plan_t *plan, agg_gql_node_t *node,
 }
 
 
-/* the sets below objects; "next" links those whose nodes are due */
+/* completes the sets below objects; "next" links those that are queued */
 
 static agg_rc_e
 agg_gql_plan_drain(agg_gql_plan_t *plan, const agg_str_t *values)
@@ -319,7 +320,7 @@ agg_gql_plan_drain(agg_gql_plan_t *plan, const agg_str_t *values)
 }
 
 
-/* collects the selections below n merged fields */
+/* collects the selections of n merged fields */
 
 static agg_rc_e
 agg_gql_collect(agg_gql_plan_t *plan, agg_gql_set_t *set,
@@ -421,7 +422,7 @@ agg_gql_collect_from(agg_gql_plan_t *plan, const agg_gql_type_t *type,
 }
 
 
-/* room for one more behind n */
+/* makes room for one more after n */
 
 static agg_rc_e
 agg_gql_grow(agg_gql_plan_t *plan, uint32_t **list, uint32_t *max, uint32_t n)
@@ -449,7 +450,7 @@ agg_gql_grow(agg_gql_plan_t *plan, uint32_t **list, uint32_t *max, uint32_t n)
 }
 
 
-/* fields of one response name become one node, in the place of the first */
+/* fields of one response name become one node, at the place of the first */
 
 static agg_rc_e
 agg_gql_group(agg_gql_plan_t *plan, agg_gql_set_t *set)
@@ -471,7 +472,9 @@ agg_gql_group(agg_gql_plan_t *plan, agg_gql_set_t *set)
 
     for (mask = 4; mask < 2 * n; mask *= 2) { /* void */ }
 
-    /* a table of nodes, the node of each selection, their merged lists */
+    /*
+     * allocates a table of nodes, the node of each selection, the merged lists
+     */
 
     table = mem->alloc(mem->ctx, (mask + 2 * n + 1) * sizeof(uint32_t));
     if (table == NULL) {
@@ -667,7 +670,7 @@ agg_gql_node_fetch(agg_gql_plan_t *plan, agg_gql_node_t *node)
 }
 
 
-/* the node and all around it lead to a fetch */
+/* marks the node and all enclosing nodes as leading to a fetch */
 
 static void
 agg_gql_node_live(agg_gql_node_t *node)
@@ -680,7 +683,7 @@ agg_gql_node_live(agg_gql_node_t *node)
 }
 
 
-/* lines end as in the specification: LF, CR LF, CR */
+/* lines end with LF, CR LF or CR, as in the specification */
 
 agg_gql_place_t
 agg_gql_plan_place(agg_gql_plan_t *plan, uint32_t selection)
@@ -738,7 +741,7 @@ agg_gql_plan_place(agg_gql_plan_t *plan, uint32_t selection)
                 continue;
             }
 
-            /* a character of four bytes is two units */
+            /* a character of four bytes counts as two units */
 
             place.column += ((c & 0xc0) != 0x80) + (c >= 0xf0);
         }

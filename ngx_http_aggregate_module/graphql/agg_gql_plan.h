@@ -23,11 +23,11 @@
 #pragma GCC visibility push(hidden)
 
 
-/* most fields of a plan, whatever types its objects are of */
+/* the most nodes of a plan, for all types of its objects */
 
 #define AGG_GQL_MAX_NODES  200000
 
-/* variables in @skip and @include that a mask has room for */
+/* the number of bits in a mask of the variables in @skip and @include */
 
 #define AGG_GQL_MAX_CONDITIONS  64
 
@@ -46,7 +46,7 @@ typedef struct agg_gql_set_s   agg_gql_set_t;
 typedef struct agg_gql_plan_s  agg_gql_plan_t;
 
 
-/* a field of an object type, as all its selections there make it */
+/* a field of an object type, with all of its merged selections */
 
 struct agg_gql_node_s {
     agg_str_t                 name;         /* the response name */
@@ -85,7 +85,7 @@ typedef struct {
 } agg_gql_member_t;
 
 
-/* the fields of one object type, in the order of the answer */
+/* the fields selected on one object type, in the order of the answer */
 
 struct agg_gql_set_s {
     const agg_gql_type_t     *type;
@@ -136,9 +136,9 @@ struct agg_gql_plan_s {
 
 
 /*
- * The mask of the variables in @skip and @include, a bit for each that is
- * true.  conditions: n of them at most, found by agg_gql_conditions(), which
- * returns AGG_GQL_MAX_CONDITIONS + 1 when there are more.
+ * The mask of the variables in @skip and @include has a bit for each that is
+ * true. agg_gql_conditions() finds up to n of these variables; it returns
+ * AGG_GQL_MAX_CONDITIONS + 1 if there are more.
  */
 
 unsigned agg_gql_conditions(const agg_gql_doc_t *doc, uint32_t operation,
@@ -148,7 +148,7 @@ uint64_t agg_gql_mask(const agg_str_t *values, const uint32_t *conditions,
 
 
 /*
- * Makes a plan; values are those of the variables, for @skip and @include.
+ * Makes a plan for these values of the variables in @skip and @include.
  * AGG_OK, AGG_NOMEM, AGG_TOO_LARGE.
  */
 
@@ -157,21 +157,21 @@ agg_rc_e agg_gql_plan(agg_gql_plan_t *plan, agg_mem_t *mem,
     const agg_gql_doc_t *doc, uint32_t operation, const agg_str_t *values);
 
 
-/* the set of a node for objects of a type; it is made if it is not there */
+/* the set of a node for objects of this type, created if necessary */
 
 agg_rc_e agg_gql_plan_set(agg_gql_plan_t *plan, agg_gql_node_t *node,
     const agg_gql_type_t *type, const agg_str_t *values, agg_gql_set_t **set);
 
 
-/* the members that the nodes of a new set read */
+/* collects the members that the nodes of a new set read */
 
 agg_rc_e agg_gql_set_members(agg_gql_plan_t *plan, agg_gql_set_t *set);
 
 
 /*
  * Reads the members that a set needs from a valid object, whose "{" is at p,
- * and returns the place behind its "}".  values has room for nmembers; data is
- * NULL where there is none.  Of duplicates the last counts.
+ * and returns the position after its "}".  "values" has room for nmembers; data
+ * is NULL for missing ones.  The last one of duplicates is used.
  */
 
 const u_char *agg_gql_object_read(agg_gql_set_t *set, const u_char *p,
@@ -179,44 +179,44 @@ const u_char *agg_gql_object_read(agg_gql_set_t *set, const u_char *p,
 
 
 /*
- * Over the elements of a valid array: from behind its "[", or behind an
- * element, to the next element; 0 when there is none.
+ * Moves to the next element of a valid array, from after its "[" or after an
+ * element; 0: there is none.
  */
 
 int agg_gql_next_element(const u_char **pos, const u_char *end);
 
 
-/* for a name as it is in a document; NONE: the set does not read it */
+/* for a name as in a document; NONE: the set does not read it */
 
 uint32_t agg_gql_find_member(const agg_gql_set_t *set, const agg_str_t *name);
 
 
-/* behind the value that begins at p */
+/* the position after the value at p */
 
 const u_char *agg_gql_value_end(const u_char *p, const u_char *end);
 
 
-/* agg_path_get(), faster where one member is looked for; 0: it is not there */
+/* agg_path_get(), but faster for a path of one member; 0: not found */
 
 int agg_gql_path(const agg_path_t *path, const agg_str_t *from,
     agg_str_t *value);
 
 
 /*
- * The value of a node in what was read, or the key of one that is fetched in a
- * batch; 0 where there is none.
+ * The value of a node in the members that were read, or the key if it is
+ * fetched in a batch; 0: there is none.
  */
 
 int agg_gql_node_value(const agg_gql_node_t *node, const agg_str_t *object,
     const agg_str_t *values, agg_str_t *value);
 
 
-/* where a selection stands; line 0 if there is no memory */
+/* the place of a selection; line 0: there is no memory */
 
 agg_gql_place_t agg_gql_plan_place(agg_gql_plan_t *plan, uint32_t selection);
 
 
-/* all nodes, parents first, in the order of the operation: NULL at the end */
+/* iterates over all nodes, parents first, in order; NULL: the end */
 
 agg_gql_node_t *agg_gql_plan_next(const agg_gql_plan_t *plan,
     agg_gql_node_t *node);

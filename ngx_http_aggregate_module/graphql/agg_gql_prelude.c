@@ -1,7 +1,7 @@
 
 /*
  * The prelude of every schema: built-in scalars and directives, introspection,
- * and our own directives.  It is parsed as any other source; the types and
+ * and our own directives.  It is parsed like any other source; the types and
  * directives after the line of "#" are hidden.
  */
 

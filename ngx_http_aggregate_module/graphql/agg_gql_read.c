@@ -1,7 +1,8 @@
 
 /*
- * The members of backends' objects.  What an object brings in which order is
- * remembered, so that the names of the next one are compared, not looked up.
+ * Reading of members from backends' objects.  The order of the members is
+ * remembered, so that the names in the next object are compared instead of
+ * looked up.
  */
 
 
@@ -17,7 +18,7 @@ static int agg_gql_node_plain(const agg_gql_node_t *node);
 static int agg_gql_node_streams(const agg_gql_node_t *node);
 
 
-/* the names that the nodes read, each once, in a table */
+/* makes a table of the names that the nodes read */
 
 agg_rc_e
 agg_gql_set_members(agg_gql_plan_t *plan, agg_gql_set_t *set)
@@ -57,7 +58,7 @@ agg_gql_set_members(agg_gql_plan_t *plan, agg_gql_set_t *set)
                 continue;
             }
 
-            /* the key of a batch is read with the other members */
+            /* the key of a batch is read together with the other members */
 
             path = node->binding->key;
 
@@ -135,7 +136,7 @@ agg_gql_set_member(agg_gql_plan_t *plan, agg_gql_set_t *set,
 }
 
 
-/* without memory, and where the name is not sent as it is, it is looked up */
+/* without memory, or if the name has escapes, it will be looked up */
 
 static void
 agg_gql_member_text(agg_gql_plan_t *plan, agg_gql_member_t *member)
@@ -169,7 +170,7 @@ agg_gql_member_text(agg_gql_plan_t *plan, agg_gql_member_t *member)
 }
 
 
-/* a leaf, or a list of leaves, that is the value of a member */
+/* whether the value is a leaf, or a list of leaves, of one member */
 
 static int
 agg_gql_node_plain(const agg_gql_node_t *node)
@@ -184,7 +185,7 @@ agg_gql_node_plain(const agg_gql_node_t *node)
 }
 
 
-/* agg_gql_stream() knows what to do with it */
+/* whether agg_gql_stream() can write the node */
 
 static int
 agg_gql_node_streams(const agg_gql_node_t *node)
@@ -214,7 +215,7 @@ agg_gql_spaces(const u_char *p, const u_char *end)
 }
 
 
-/* the closing quote, or the end */
+/* the position of the closing quote, or the end */
 
 static inline const u_char *
 agg_gql_quote(const u_char *p, const u_char *end)
@@ -235,7 +236,7 @@ agg_gql_quote(const u_char *p, const u_char *end)
             return p;
         }
 
-        /* a backslash and what it stands before */
+        /* skips a backslash and the escaped character */
 
         p += (end - p > 1) ? 2 : 1;
     }
@@ -266,7 +267,7 @@ agg_gql_value_end(const u_char *p, const u_char *end)
         return agg_json_skip(p, end);
     }
 
-    /* a number or a literal */
+    /* skips a number or a literal */
 
     do {
         p++;
@@ -275,7 +276,7 @@ agg_gql_value_end(const u_char *p, const u_char *end)
 
     while (p < end && *p == '+') {
 
-        /* the exponent's sign is the one character below the comma */
+        /* the "+" of an exponent is the only character below the comma */
 
         do {
             p++;
@@ -287,7 +288,7 @@ agg_gql_value_end(const u_char *p, const u_char *end)
 }
 
 
-/* whether the name, with its quotes, is what stands there */
+/* whether the quoted name of the member is at p */
 
 static inline int
 agg_gql_here(const agg_gql_member_t *member, const u_char *p,
@@ -418,7 +419,7 @@ agg_gql_path(const agg_path_t *path, const agg_str_t *from, agg_str_t *value)
         return agg_path_get(path, from, value) == AGG_OK;
     }
 
-    /* the last one of duplicates counts */
+    /* the last one of duplicates is used */
 
     key = &path->steps[0].name;
     value->data = NULL;

@@ -1,7 +1,5 @@
 
-/*
- * Our own rules of a schema: those that need no template.
- */
+/* Rules for our own directives that do not need their templates. */
 
 
 #include "agg_gql_build.h"
@@ -235,7 +233,7 @@ agg_gql_check_number(agg_gql_build_t *b, const agg_gql_text_t *text,
 }
 
 
-/* nginx's times: numbers with units, from the larger to the smaller */
+/* nginx's times: numbers with units, in descending order */
 
 static agg_rc_e
 agg_gql_check_time(agg_gql_build_t *b, const agg_gql_text_t *text)
@@ -302,7 +300,7 @@ agg_gql_check_time(agg_gql_build_t *b, const agg_gql_text_t *text)
 }
 
 
-/* "404", "2xx", several of them parted by blanks */
+/* "404" or "2xx", or several of them, separated by blanks */
 
 static agg_rc_e
 agg_gql_check_statuses(agg_gql_build_t *b, const agg_gql_text_t *text)

@@ -1,14 +1,14 @@
 
 /*
- * Lookups in a schema: one open-addressed table, of which a key is a name and
- * whose name it is.
+ * Lookups in a schema: an open-addressed table, whose keys are a name and its
+ * owner.
  */
 
 
 #include "agg_gql_build.h"
 
 
-/* owners of what belongs to no type */
+/* owners of the names that do not belong to a type */
 
 static const char  agg_gql_types_owner;
 static const char  agg_gql_directives_owner;
@@ -49,7 +49,7 @@ agg_gql_table_slot(const agg_gql_table_t *t, const void *owner,
 }
 
 
-/* NULL: the owner has nothing of that name */
+/* NULL: the owner has no element of this name */
 
 static void *
 agg_gql_table_get(const agg_gql_table_t *t, const void *owner,

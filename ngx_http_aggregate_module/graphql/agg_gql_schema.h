@@ -1,13 +1,12 @@
 
 /*
- * Schemas: types, fields, arguments, directives, and what our directives say.
+ * Schemas: types, fields, arguments, directives, and the contents of our own
+ * directives.  A schema is built once, when the configuration is read, and is
+ * immutable then, except for the "data" pointers of the planner.  It keeps the
+ * sources, as names, descriptions and locations point into them.
  *
- * A schema is built once, when the configuration is read, and then immutable
- * but for the "data" pointers, which are the planner's.  It keeps the sources:
- * names, descriptions and locations point into them.
- *
- * Cost: building is O(n log n) in the bytes of the sources; a lookup by name
- * is one hash and one comparison.
+ * Cost: building is O(n log n) in the bytes of the sources; a lookup by name is
+ * one hash and one comparison.
  */
 
 
@@ -57,7 +56,7 @@ typedef struct {
 } agg_gql_ref_t;
 
 
-/* a string of a directive, decoded, and where it stands; data NULL: none */
+/* a string of a directive, decoded, with its place; data NULL: none */
 
 typedef struct {
     agg_str_t                text;
@@ -71,7 +70,7 @@ typedef struct {
 } agg_gql_header_t;
 
 
-/* @rest; what is a template is not looked into here */
+/* @rest; templates are not parsed here */
 
 typedef struct {
     agg_gql_loc_t            loc;           /* the directive's place */
@@ -247,15 +246,15 @@ struct agg_gql_schema_s {
 };
 
 
-/* adds to a table; AGG_INVALID: the owner has that name already */
+/* adds to a table; AGG_INVALID: the owner already has this name */
 
 agg_rc_e agg_gql_table_add(agg_gql_table_t *t, agg_mem_t *mem,
     const void *owner, const agg_str_t *name, void *value);
 
 
 /*
- * Builds a schema of n sources and checks all that needs no template.  AGG_OK;
- * AGG_INVALID with errors, whose source and places say where; AGG_NOMEM.
+ * Builds a schema from n sources, and checks everything except for templates.
+ * AGG_OK; AGG_INVALID with errors and their places; AGG_NOMEM.
  */
 
 agg_rc_e agg_gql_schema_build(agg_gql_schema_t *schema, agg_mem_t *mem,
@@ -263,8 +262,8 @@ agg_rc_e agg_gql_schema_build(agg_gql_schema_t *schema, agg_mem_t *mem,
 
 
 /*
- * By name; NULL when there is none.  type_by_name has no hidden types; field
- * has no meta fields (__typename, __schema, __type).
+ * Lookups by name; NULL: there is none. agg_gql_type_by_name() finds no hidden
+ * types, and agg_gql_field() no meta fields (__typename, __schema, __type).
  */
 
 agg_gql_type_t *agg_gql_type_by_name(const agg_gql_schema_t *schema,
@@ -279,25 +278,25 @@ agg_gql_directive_t *agg_gql_directive_by_name(const agg_gql_schema_t *schema,
     const agg_str_t *name);
 
 
-/* whether an object of "type" may be found where "abstract" is declared */
+/* whether an object of "type" may occur where "abstract" is declared */
 
 int agg_gql_is_possible(const agg_gql_type_t *abstract,
     const agg_gql_type_t *type);
 
 
-/* whether an object may be of both types, both being composite */
+/* whether an object may have both types, which are composite */
 
 int agg_gql_overlap(const agg_gql_schema_t *schema, const agg_gql_type_t *a,
     const agg_gql_type_t *b);
 
 
-/* whether a type says that it implements an interface */
+/* whether a type declares that it implements an interface */
 
 int agg_gql_implements(const agg_gql_type_t *type,
     const agg_gql_type_t *interface);
 
 
-/* whether "sub" may stand where "super" is expected */
+/* whether "sub" is allowed where "super" is expected */
 
 int agg_gql_is_subtype(const agg_gql_ref_t *sub, const agg_gql_ref_t *super);
 
@@ -330,7 +329,7 @@ agg_gql_is_output(const agg_gql_type_t *type)
 }
 
 
-/* an argument or an input field that has to be given */
+/* whether an argument or an input field has to be given */
 
 static inline int
 agg_gql_is_required(const agg_gql_input_t *input)

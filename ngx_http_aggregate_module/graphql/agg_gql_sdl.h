@@ -1,8 +1,8 @@
 
 /*
- * Type system definitions, as the parser leaves them.  Members of a list that
- * are nothing but names, fields, arguments or values follow each other in
- * their array, as they cannot nest.
+ * Type system definitions, as the parser leaves them.  Lists of names, fields,
+ * arguments and values cannot nest, so their elements are adjacent in the
+ * arrays.
  */
 
 

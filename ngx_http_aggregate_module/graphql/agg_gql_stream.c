@@ -1,9 +1,9 @@
 
 /*
- * The short way of the writer: values in which members come in the order of
- * the selections, so that most of the answer is one piece of what was sent.
- * Whatever is not as simple as that, and every error, is left to the general
- * way, which begins with the value again.
+ * The fast path of the writer, for values whose members come in the order of
+ * the selections, so that most of the answer is one copy of the response.
+ * Anything else, and every error, is left to the general path, which starts the
+ * value again.
  */
 
 
@@ -11,11 +11,11 @@
 #include "agg_block.h"
 
 
-/* most objects and lists in one another */
+/* the most nested objects and lists */
 
 #define AGG_GQL_STREAM_DEPTH   16
 
-/* a set is not tried any more when it has failed that much more often */
+/* a set is not tried any more after this many more failures than successes */
 
 #define AGG_GQL_STREAM_FAILED  8
 
@@ -60,7 +60,7 @@ static int agg_gql_stream_enum(agg_gql_stream_t *s,
     const agg_gql_type_t *type, const u_char *p);
 
 
-/* the bytes up to p are copied, those up to next are not */
+/* copies the bytes up to p, and skips those up to next */
 
 static inline int
 agg_gql_stream_drop(agg_gql_stream_t *s, const u_char *p, const u_char *next)
@@ -198,7 +198,7 @@ agg_gql_stream_enter(agg_gql_stream_t *s, agg_gql_set_t *set, unsigned list,
 }
 
 
-/* stands behind "[" or an element */
+/* called after "[" or an element */
 
 static int
 agg_gql_stream_element(agg_gql_stream_t *s)
@@ -240,7 +240,7 @@ agg_gql_stream_element(agg_gql_stream_t *s)
 }
 
 
-/* stands behind "{" or a member */
+/* called after "{" or a member */
 
 static int
 agg_gql_stream_members(agg_gql_stream_t *s)
@@ -296,8 +296,8 @@ agg_gql_stream_members(agg_gql_stream_t *s)
 
 
 /*
- * Passes over members with the keys and values of the fields that are due, as
- * long as nothing of them changes and two blocks can be read: how many.
+ * Skips members that are the next fields with unchanged keys and values, as
+ * long as two blocks can be read, and returns their number.
  */
 
 static uint32_t
@@ -329,7 +329,7 @@ agg_gql_stream_run(agg_gql_stream_t *s, const agg_gql_node_t *node, uint32_t n)
                 goto done;
             }
 
-            /* blocks may end behind this one, not behind the document */
+            /* blocks may extend past this value, but not past the document */
 
             for (q++; q < end; q += AGG_BLOCK) {
                 mask = agg_block_quote(q);
@@ -397,8 +397,8 @@ done:
 
 
 /*
- * The name of a member: 1 for one that is not selected, which was passed over,
- * 2 for the field's that is due, and its value is next, 0 for another field's.
+ * Reads the name of a member. 1: it is not selected, and was skipped; 2: it is
+ * the next field, whose value follows; 0: it is another field.
  */
 
 static int
@@ -435,7 +435,7 @@ agg_gql_stream_member(agg_gql_stream_t *s)
 }
 
 
-/* whether the key of the field due stands there as in the answer */
+/* whether the key of the next field is here, spelled as in the answer */
 
 static inline int
 agg_gql_stream_is_key(const agg_gql_stream_t *s, const agg_gql_node_t *node)
@@ -452,7 +452,7 @@ agg_gql_stream_is_key(const agg_gql_stream_t *s, const agg_gql_node_t *node)
 }
 
 
-/* a name that is not the key of the field due as it is in the answer */
+/* a name that is not the key of the next field as spelled in the answer */
 
 static int
 agg_gql_stream_name(agg_gql_stream_t *s, const u_char *comma)
@@ -501,7 +501,10 @@ agg_gql_stream_name(agg_gql_stream_t *s, const u_char *comma)
 }
 
 
-/* with the comma before it, or, as long as none is selected, behind it */
+/*
+ * skips a member with the comma before it, or, before the first selected one,
+ * with the comma after it
+ */
 
 static int
 agg_gql_stream_skip(agg_gql_stream_t *s, const agg_gql_level_t *l,
@@ -521,7 +524,7 @@ agg_gql_stream_skip(agg_gql_stream_t *s, const agg_gql_level_t *l,
 }
 
 
-/* a scalar, or a list of them */
+/* a scalar, or a list of scalars */
 
 static int
 agg_gql_stream_scalars(agg_gql_stream_t *s, const agg_gql_node_t *node)
@@ -569,7 +572,7 @@ agg_gql_stream_scalars(agg_gql_stream_t *s, const agg_gql_node_t *node)
 }
 
 
-/* those of agg_gql_leaf() that stay as they are, or get quotes */
+/* the values that agg_gql_leaf() copies, or puts in quotes */
 
 static inline int
 agg_gql_stream_scalar(agg_gql_stream_t *s, const agg_gql_type_t *type)
@@ -634,7 +637,9 @@ agg_gql_stream_scalar(agg_gql_stream_t *s, const agg_gql_type_t *type)
 }
 
 
-/* a value that is not written as the schema has it is left to others */
+/*
+ * a value that differs from the name in the schema is left to the general path
+ */
 
 static int
 agg_gql_stream_enum(agg_gql_stream_t *s, const agg_gql_type_t *type,

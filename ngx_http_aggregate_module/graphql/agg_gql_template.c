@@ -1,8 +1,8 @@
 
 /*
- * Templates of "@rest".  The parser of "aggregate" templates does the work;
- * stars are taken out of the text before, and the pairs of a query string are
- * found behind it.
+ * Templates of "@rest".  They are parsed by the parser of "aggregate"
+ * templates; stars are removed from the text before, and the pairs of the query
+ * string are found afterwards.
  */
 
 
@@ -80,7 +80,7 @@ agg_gql_template_parse(agg_gql_template_t *t, agg_template_e kind,
 }
 
 
-/* the pieces, and the pairs of the query string among them */
+/* makes the pieces, and finds the pairs of the query string */
 
 static agg_rc_e
 agg_gql_template_pairs(agg_gql_template_t *t, const agg_template_t *raw,
@@ -91,7 +91,7 @@ agg_gql_template_pairs(agg_gql_template_t *t, const agg_template_t *raw,
     agg_str_t     open;
     agg_piece_t  *piece, *next;
 
-    /* open: the beginning of a pair, a text that has not been put down yet */
+    /* open: the beginning of a pair, a text that is not stored yet */
 
     open.len = 0;
     open.data = NULL;
@@ -155,7 +155,7 @@ agg_gql_template_pairs(agg_gql_template_t *t, const agg_template_t *raw,
 }
 
 
-/* whether the value that comes behind "name=" is all of the pair */
+/* whether the value after "name=" makes up the rest of the pair */
 
 static int
 agg_gql_is_pair(const agg_str_t *open, const agg_piece_t *next)
@@ -167,8 +167,8 @@ agg_gql_is_pair(const agg_str_t *open, const agg_piece_t *next)
 
 
 /*
- * Copies a text without the stars of "${...*}" and notes which of its values
- * had one.  AGG_OK when none had.
+ * Copies a text without the stars of "${...*}", and notes which values had one.
+ * AGG_OK: none had.
  */
 
 static agg_rc_e
@@ -229,7 +229,7 @@ agg_gql_take_stars(const agg_str_t *text, agg_str_t *plain, u_char *stars)
 }
 
 
-/* the texts of a query string, cut where pairs begin */
+/* splits the texts of a query string where pairs begin */
 
 static void
 agg_gql_text_pairs(agg_gql_template_t *t, const agg_piece_t *piece,
@@ -374,7 +374,7 @@ agg_gql_render_uri(const agg_gql_template_t *t, const agg_str_t *values,
 }
 
 
-/* separate: something stands in the query string already */
+/* separate: the query string is not empty */
 
 static agg_gql_render_e
 agg_gql_render_value(const agg_gql_piece_t *piece, const agg_str_t *value,
@@ -500,7 +500,7 @@ agg_gql_render_bytes(const agg_gql_piece_t *piece, const agg_str_t *value,
 
     if (out->pos == NULL) {
 
-        /* nothing to be written, and nothing that could be */
+        /* an empty value, and no buffer was needed */
 
         return piece->piece.args ? AGG_GQL_RENDERED : AGG_GQL_BAD_URI;
     }

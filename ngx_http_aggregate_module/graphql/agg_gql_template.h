@@ -70,9 +70,9 @@ agg_rc_e agg_gql_template_parse(agg_gql_template_t *t, agg_template_e kind,
 
 
 /*
- * Renders.  values has one entry a piece: bytes of a variable, JSON of
- * anything else, data NULL where there is no such value.  The buffers grow;
- * AGG_GQL_RENDER_LARGE over their max.
+ * Rendering.  "values" has one entry per piece: the bytes of a variable, or
+ * JSON; data is NULL if there is no value.  The buffers grow up to their max:
+ * AGG_GQL_RENDER_LARGE.
  */
 
 agg_gql_render_e agg_gql_render_uri(const agg_gql_template_t *t,
@@ -85,9 +85,9 @@ agg_gql_render_e agg_gql_render_body(const agg_gql_template_t *t,
 
 
 /*
- * A string's characters, or the text of a number, true or false; AGG_NOT_FOUND
- * for any other value, AGG_INVALID for a lone surrogate.  It is decoded to
- * memory of mem only if it has escapes.
+ * The characters of a string, or the text of a number, true or false.
+ * AGG_NOT_FOUND: any other value; AGG_INVALID: a lone surrogate.  The result is
+ * allocated from mem only if the string has escapes.
  */
 
 agg_rc_e agg_gql_plain(const agg_str_t *json, agg_mem_t *mem,

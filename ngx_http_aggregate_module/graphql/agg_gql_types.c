@@ -1,6 +1,6 @@
 
 /*
- * Type validation (the specification's section 3), and the defaults of
+ * Type validation (section 3 of the specification), and the defaults of
  * arguments and input fields.
  */
 
@@ -9,7 +9,7 @@
 #include "agg_gql_literal.h"
 
 
-/* bytes of a default, with those of the fields in it */
+/* the maximum size of a default, including those of its fields */
 
 #define AGG_GQL_MAX_DEFAULT  65536
 
@@ -293,7 +293,7 @@ agg_gql_check_interface(agg_gql_build_t *b, agg_gql_type_t *type,
 }
 
 
-/* the arguments of a field that an interface has too */
+/* checks the arguments of a field that an interface also has */
 
 static agg_rc_e
 agg_gql_check_implements(agg_gql_build_t *b, agg_gql_type_t *type,
@@ -353,8 +353,8 @@ agg_gql_check_implements(agg_gql_build_t *b, agg_gql_type_t *type,
 
 
 /*
- * Input objects that hold one another by fields that may not be null: nobody
- * could write one.  Depth-first, with a stack as long as there are types.
+ * Refuses input objects that contain each other through non-null fields, as no
+ * value could exist.  A depth-first search; the stack has room for all types.
  */
 
 static agg_rc_e
@@ -410,7 +410,7 @@ agg_gql_check_input_cycles(agg_gql_build_t *b)
 
             if (state[in->type.type->id] == 1) {
 
-                /* from where the type stands on the way */
+                /* the cycle starts where the type is on the stack */
 
                 for (k = n - 1; stack[k] != in->type.type; k--) {
                     /* void */
@@ -457,8 +457,8 @@ agg_gql_input_cycle(agg_gql_build_t *b, const agg_gql_type_t *type,
 
 
 /*
- * A default may need those of the fields of its type: those that can be
- * written are, until there are none left, or no more can.
+ * A default may need the defaults of the fields of its type, so passes over
+ * all of them are repeated until nothing is left, or nothing changes.
  */
 
 agg_rc_e
@@ -495,7 +495,7 @@ agg_gql_build_defaults(agg_gql_build_t *b)
     do {
         before = left;
 
-        /* once from the last to the first, as most need later ones */
+        /* the first pass runs backwards, as most defaults need later ones */
 
         for (i = b->npending; i-- != 0; /* void */ ) {
             p = &b->pending[i];

@@ -1,9 +1,8 @@
 
 /*
  * Validation of documents: names of operations and fragments, selections and
- * their types.  The selections of a document stand in their array in the
- * order of the text, parents before what is in them, so that each pass over
- * them is a loop.
+ * their types.  The selections of a document are stored in the order of the
+ * text, parents before their contents, so each pass over them is a loop.
  */
 
 
@@ -100,7 +99,7 @@ agg_gql_operation_cmp(const void *data, uint32_t a, uint32_t b)
 }
 
 
-/* definitions that are none of a document's, and names of operations */
+/* refuses type definitions, and duplicate names of operations */
 
 static agg_rc_e
 agg_gql_validate_names(agg_gql_validation_t *v)
@@ -463,7 +462,7 @@ agg_gql_unknown_field(agg_gql_validation_t *v, agg_gql_selection_t *sel)
 }
 
 
-/* decides which of two types that have the field is suggested first */
+/* orders two types that have the field for the suggestion */
 
 static int
 agg_gql_usage_cmp(agg_gql_type_t *const *types, const unsigned *counts,
@@ -491,7 +490,7 @@ agg_gql_usage_cmp(agg_gql_type_t *const *types, const unsigned *counts,
 }
 
 
-/* the types that have the field which the abstract type has not */
+/* suggests fragments on the types that have a field which the type lacks */
 
 static agg_rc_e
 agg_gql_suggest_fragments(agg_gql_validation_t *v, agg_gql_selection_t *sel,
@@ -544,7 +543,7 @@ agg_gql_suggest_fragments(agg_gql_validation_t *v, agg_gql_selection_t *sel,
         }
     }
 
-    /* the first ones are all that is shown */
+    /* only the first ones are shown */
 
     for (i = 0; i < n && i < AGG_GQL_SUGGESTED; i++) {
         j = i;

@@ -1,7 +1,5 @@
 
-/*
- * Declarations shared by the rules for documents.
- */
+/* Declarations shared by the validation rules. */
 
 
 #ifndef AGG_GQL_VALIDATE_H_INCLUDED
@@ -22,7 +20,7 @@ typedef struct {
 } agg_gql_spreads_t;
 
 
-/* with fragments expanded; saturated */
+/* with fragments expanded; limited to a maximum */
 
 typedef struct {
     uint32_t                 depth;
@@ -51,19 +49,21 @@ typedef struct {
 } agg_gql_validation_t;
 
 
-/* n zeroed elements; NULL: no memory */
+/* n zeroed elements; NULL: there is no memory */
 
 void *agg_gql_zero(agg_mem_t *mem, size_t n, size_t size);
 
 
-/* the steps: AGG_OK whatever was found, AGG_INVALID to stop, AGG_NOMEM */
+/*
+ * the steps: AGG_OK even if errors were found; AGG_INVALID to stop; AGG_NOMEM
+ */
 
 agg_rc_e agg_gql_validate_fragments(agg_gql_validation_t *v);
 agg_rc_e agg_gql_validate_limits(agg_gql_validation_t *v);
 agg_rc_e agg_gql_validate_variables(agg_gql_validation_t *v);
 agg_rc_e agg_gql_validate_merge(agg_gql_validation_t *v);
 
-/* pair by pair, for the messages: when it is known that there is a conflict */
+/* compares fields pair by pair for the messages, after a conflict was found */
 
 agg_rc_e agg_gql_report_conflicts(agg_gql_validation_t *v);
 

@@ -1,6 +1,7 @@
 
 /*
- * Rules for variables: names, and where they are used, through fragments.
+ * Rules for variables: their names, and where they are used, including
+ * fragments.
  */
 
 
@@ -48,7 +49,7 @@ agg_gql_validate_variables(agg_gql_validation_t *v)
         for (k = 0; k < op->nvariables; k++) {
             var = &doc->variables[op->variable + k];
 
-            /* the last of several with one name was marked */
+            /* the last of several with the same name was marked */
 
             n = agg_gql_variable(doc, i, &var->name);
 
@@ -129,7 +130,7 @@ agg_gql_order_variables(agg_gql_validation_t *v, agg_gql_operation_t *op)
 }
 
 
-/* the operation's own values, then those of each fragment it comes to */
+/* visits the values of the operation, then those of its fragments */
 
 static agg_rc_e
 agg_gql_variables_of(agg_gql_validation_t *v, uint32_t index, uint32_t *queue,
@@ -218,7 +219,7 @@ agg_gql_variables_in(agg_gql_validation_t *v, uint32_t index, uint32_t first,
 }
 
 
-/* whether the variable may stand there */
+/* whether the variable is allowed in this position */
 
 static agg_rc_e
 agg_gql_variable_usage(agg_gql_validation_t *v, agg_gql_operation_t *op,
@@ -247,7 +248,7 @@ agg_gql_variable_usage(agg_gql_validation_t *v, agg_gql_operation_t *op,
     wanted.type = (agg_gql_type_t *) use->type;
     wanted.wraps = use->wraps;
 
-    /* a default on either side stands in for what is missing */
+    /* a default on either side replaces a missing value */
 
     if (agg_gql_non_null(wanted.wraps) && !agg_gql_non_null(is.wraps)
         && ((var->value != AGG_GQL_NONE

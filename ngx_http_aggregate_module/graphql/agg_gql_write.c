@@ -1,8 +1,8 @@
 
 /*
- * The answer: a walk over the plan and the values that came, from which "data"
- * is written.  What is null where it may not be takes the output back to where
- * the nearest value began that may be null.
+ * The answer: a walk over the plan and the results writes "data".  If a value
+ * is null where that is not allowed, the output is taken back to the start of
+ * the nearest enclosing value that may be null.
  */
 
 
@@ -116,8 +116,8 @@ agg_gql_exec_write(agg_gql_exec_t *e)
 
 
 /*
- * Fields of scalars whose values are copied, or become strings, or null:
- * most of all.  Stops before the first of another kind.
+ * Writes fields whose values are copied, put in quotes, or null, which most
+ * are.  Stops before the first field of another kind.
  */
 
 static agg_rc_e
@@ -144,7 +144,7 @@ agg_gql_write_plain(agg_gql_exec_t *e, agg_gql_frame_t *f)
 
         value = &values[node->member];
 
-        /* quotes may come to it, or to each of its elements */
+        /* each value may get quotes */
 
         n = node->key.len + 5 + value->len;
 
@@ -178,7 +178,7 @@ agg_gql_write_plain(agg_gql_exec_t *e, agg_gql_frame_t *f)
 }
 
 
-/* 0: the general way decides */
+/* 0: the general path decides */
 
 static inline int
 agg_gql_write_scalars(agg_buf_t *out, const agg_gql_node_t *node,
@@ -240,7 +240,9 @@ agg_gql_write_scalars(agg_buf_t *out, const agg_gql_node_t *node,
 }
 
 
-/* a value, not null, that agg_gql_leaf() would copy or quote; 0: another one */
+/*
+ * writes a value, not null, that agg_gql_leaf() would copy or quote; 0: other
+ */
 
 static inline int
 agg_gql_write_scalar(agg_buf_t *out, agg_gql_scalar_e scalar,
@@ -314,7 +316,7 @@ agg_gql_write_scalar(agg_buf_t *out, agg_gql_scalar_e scalar,
 }
 
 
-/* there is room for it; whole: a block can be read where it begins */
+/* there is room; "whole": a full block can be read at its start */
 
 static inline void
 agg_gql_copy(agg_buf_t *out, const agg_str_t *s, unsigned whole)
@@ -464,7 +466,7 @@ agg_gql_write_memo(agg_gql_site_t *site)
 }
 
 
-/* the same value by the same selections */
+/* copies the output for the same value with the same selections */
 
 static agg_rc_e
 agg_gql_write_again(agg_gql_exec_t *e, const agg_gql_memo_t *memo)
@@ -478,7 +480,7 @@ agg_gql_write_again(agg_gql_exec_t *e, const agg_gql_memo_t *memo)
 }
 
 
-/* sites of what has become null are passed over */
+/* skips the sites of a value that has become null */
 
 static agg_gql_site_t *
 agg_gql_write_find(agg_gql_exec_t *e, const agg_gql_frame_t *f,
@@ -533,7 +535,7 @@ agg_gql_write_element(agg_gql_exec_t *e, uint32_t *depth)
     if (*f->pos == '{' && f->node->kind == AGG_GQL_NODE_OBJECT
         && !agg_gql_is_list(f->wraps))
     {
-        /* where it ends is known when it was read */
+        /* the end of the value is found by reading it */
 
         value.len = (size_t) (f->end - f->pos);
 
@@ -547,7 +549,7 @@ agg_gql_write_element(agg_gql_exec_t *e, uint32_t *depth)
 }
 
 
-/* site: the value is that of a call, and so are the sites below it */
+/* "site": the value is the result of a call, and so are the sites below it */
 
 static agg_rc_e
 agg_gql_write_value(agg_gql_exec_t *e, uint32_t *depth, agg_gql_node_t *node,
@@ -663,7 +665,7 @@ agg_gql_write_object(agg_gql_exec_t *e, uint32_t *depth, agg_gql_node_t *node,
     f->value.data = value->data;
     f->value.len = (size_t) (end - value->data);
 
-    /* an element: the list goes on behind it */
+    /* an element of a list: go on after it */
 
     list = (*depth > 1) ? f - 1 : NULL;
 
@@ -751,7 +753,7 @@ agg_gql_write_pop(agg_gql_exec_t *e, uint32_t *depth)
         e->cursor = f->sites;
     }
 
-    /* nothing was fetched below it, and nothing went wrong */
+    /* nothing was fetched below it, and there were no errors */
 
     if (f->memo != NULL && f->nerrors == e->nerrors) {
         f->memo->node = f->node;
@@ -786,7 +788,7 @@ agg_gql_write_failed(agg_gql_exec_t *e, uint32_t *depth, agg_gql_node_t *node,
 }
 
 
-/* null, in place of the value at hand or of one around it */
+/* writes null for this value or for an enclosing one */
 
 static agg_rc_e
 agg_gql_write_nothing(agg_gql_exec_t *e, uint32_t *depth,

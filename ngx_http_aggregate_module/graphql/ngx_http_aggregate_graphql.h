@@ -1,5 +1,5 @@
 
-/* GraphQL: what its glue shares */
+/* declarations shared by the glue of GraphQL */
 
 
 #ifndef _NGX_HTTP_AGGREGATE_GRAPHQL_H_INCLUDED_
@@ -26,7 +26,7 @@ typedef struct {
 } ngx_http_aggregate_graphql_switch_t;
 
 
-/* "documents": by their ids */
+/* "documents": trusted documents with their ids */
 
 typedef struct {
     ngx_str_t                            id;
@@ -78,7 +78,7 @@ typedef struct {
 } ngx_http_aggregate_graphql_loc_conf_t;
 
 
-/* the data of a field for the engine: binding->data */
+/* binding->data of a field: its data for the subrequest engine */
 
 typedef struct {
     ngx_str_t                            name;      /* the coordinate */
@@ -93,7 +93,7 @@ typedef struct {
 } ngx_http_aggregate_graphql_field_t;
 
 
-/* plans of a document and an operation, for each way its conditions go */
+/* the plans of an operation, one for each set of conditions */
 
 #define NGX_HTTP_AGGREGATE_GRAPHQL_VARIANTS  8
 
@@ -136,7 +136,7 @@ typedef struct ngx_http_aggregate_graphql_ctx_s
     ngx_http_aggregate_graphql_ctx_t;
 
 
-/* an operation; a request has more than one if it is a batch */
+/* an operation; the request of a batch has several */
 
 typedef struct {
     ngx_http_aggregate_graphql_ctx_t    *ctx;

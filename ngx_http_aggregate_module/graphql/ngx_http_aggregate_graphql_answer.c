@@ -1,7 +1,5 @@
 
-/*
- * The answer of a request: its status, its body, its sending.
- */
+/* The answer to a request: status, header and body. */
 
 #include "ngx_http_aggregate_graphql.h"
 #include "ngx_http_aggregate_buffer.h"
@@ -153,7 +151,7 @@ ngx_http_aggregate_graphql_compose(ngx_http_aggregate_graphql_ctx_t *ctx,
         return NGX_ERROR;
     }
 
-    /* the buffer has its own end, most of the time */
+    /* the buffer usually has room for the end */
 
     if (agg_buf_append(data, "}", 1) == AGG_OK) {
         return ngx_http_aggregate_graphql_add(r, last, data->start,
@@ -224,7 +222,7 @@ ngx_http_aggregate_graphql_send(ngx_http_request_t *r, agg_gql_media_e media,
 }
 
 
-/* without an operation, or a context */
+/* an error before there is an operation or a context */
 
 ngx_int_t
 ngx_http_aggregate_graphql_error(ngx_http_request_t *r, agg_gql_media_e media,

@@ -235,7 +235,7 @@ ngx_http_aggregate_graphql_block(ngx_conf_t *cf, ngx_command_t *cmd,
         return NGX_CONF_ERROR;
     }
 
-    /* the words of the directive are gone when its block was read */
+    /* the arguments of the directive are overwritten while its block is read */
 
     if (ngx_array_init(&files, cf->pool, cf->args->nelts, sizeof(ngx_str_t))
         != NGX_OK)

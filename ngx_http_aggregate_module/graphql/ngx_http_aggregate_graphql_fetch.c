@@ -1,6 +1,7 @@
 
 /*
- * Between the executor and the engine: variables, fetches, their results.
+ * The link between the executor and the subrequest engine: variables, fetches
+ * and their results.
  */
 
 #include "ngx_http_aggregate_graphql.h"
@@ -122,7 +123,7 @@ ngx_http_aggregate_graphql_fetch(void *ctx, agg_gql_call_t *call)
         return AGG_NOMEM;
     }
 
-    /* the root fields of a mutation are sent as often as they stand there */
+    /* each root field of a mutation is sent, even if it repeats another one */
 
     if (!op->mutation
         || call->sites->object != &op->exec.object)
@@ -148,7 +149,7 @@ ngx_http_aggregate_graphql_fetch(void *ctx, agg_gql_call_t *call)
 }
 
 
-/* with the first fetch */
+/* called for the first fetch */
 
 static ngx_int_t
 ngx_http_aggregate_graphql_open(ngx_http_aggregate_graphql_ctx_t *ctx)
@@ -174,7 +175,7 @@ ngx_http_aggregate_graphql_open(ngx_http_aggregate_graphql_ctx_t *ctx)
 }
 
 
-/* equal calls are joined, but not across the fields of a mutation */
+/* equal calls share a fetch, but not across the fields of a mutation */
 
 static ngx_http_aggregate_join_t *
 ngx_http_aggregate_graphql_join(ngx_http_aggregate_graphql_op_t *op)
@@ -251,7 +252,7 @@ ngx_http_aggregate_graphql_fetched(ngx_http_aggregate_fetch_t *fetch)
     call = fetch->data;
     ctx = fetch->fetches->data;
 
-    /* find the operation of the batch that owns the call */
+    /* finds the operation of the batch that owns the call */
 
     for (op = ctx->ops; op < ctx->ops + ctx->nops; op++) {
         if (op->running && call->owner == &op->exec) {
@@ -299,7 +300,7 @@ ngx_http_aggregate_graphql_fetched(ngx_http_aggregate_fetch_t *fetch)
 }
 
 
-/* an empty body is null, and passes the shape by */
+/* an empty body, which is null, does not go through the shape */
 
 static ngx_uint_t
 ngx_http_aggregate_graphql_selected(ngx_http_aggregate_fetch_t *fetch)

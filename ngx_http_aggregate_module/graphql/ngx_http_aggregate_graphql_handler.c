@@ -195,7 +195,7 @@ ngx_http_aggregate_graphql_get_ctx(ngx_http_request_t *r)
 }
 
 
-/* the request is over */
+/* called at the end of the request */
 
 static void
 ngx_http_aggregate_graphql_cleanup(void *data)
@@ -231,7 +231,7 @@ ngx_http_aggregate_graphql_negotiate(ngx_http_aggregate_graphql_ctx_t *ctx,
 }
 
 
-/* all lines of Accept, as one */
+/* joins all Accept headers */
 
 static ngx_int_t
 ngx_http_aggregate_graphql_join_accept(ngx_http_request_t *r,
@@ -437,7 +437,7 @@ ngx_http_aggregate_graphql_read_batch(ngx_http_aggregate_graphql_ctx_t *ctx,
 }
 
 
-/* in one piece, be it in memory or in a file */
+/* the whole body, which may be in memory or in a file */
 
 static ngx_int_t
 ngx_http_aggregate_graphql_body(ngx_http_request_t *r, agg_str_t *body)
@@ -544,7 +544,7 @@ ngx_http_aggregate_graphql_done(ngx_http_aggregate_graphql_ctx_t *ctx)
 }
 
 
-/* the engine's: results have come */
+/* called by the subrequest engine when there are results */
 
 ngx_int_t
 ngx_http_aggregate_graphql_progress(ngx_http_aggregate_fetches_t *fs)

@@ -1,7 +1,7 @@
 
 /*
- * The header of the answer, and what it tells of the fields that were fetched.
- * They are told in the order of the operation, by their coordinates, each once.
+ * The headers of the answer, and what they report about the fields that were
+ * fetched, by their coordinates, each once, in the order of the operation.
  */
 
 #include "ngx_http_aggregate_graphql.h"
@@ -100,7 +100,7 @@ ngx_http_aggregate_graphql_headers(ngx_http_aggregate_graphql_ctx_t *ctx)
 }
 
 
-/* the responses that stand in the answer */
+/* merges the headers of the responses that are used in the answer */
 
 static ngx_int_t
 ngx_http_aggregate_graphql_merge(ngx_http_aggregate_merge_headers_t *headers,
@@ -190,7 +190,7 @@ ngx_http_aggregate_graphql_state_header(ngx_http_aggregate_graphql_ctx_t *ctx,
 }
 
 
-/* with "aggregate_debug" only, W3C Server Timing */
+/* W3C Server Timing, only with "aggregate_debug" */
 
 static ngx_int_t
 ngx_http_aggregate_graphql_server_timing(ngx_http_aggregate_graphql_ctx_t *ctx,
@@ -239,7 +239,7 @@ ngx_http_aggregate_graphql_server_timing(ngx_http_aggregate_graphql_ctx_t *ctx,
 }
 
 
-/* for the header and the variables: one for each coordinate that was asked */
+/* for headers and variables: an entry for each coordinate with calls */
 
 ngx_int_t
 ngx_http_aggregate_graphql_states(ngx_http_aggregate_graphql_ctx_t *ctx,
@@ -293,7 +293,9 @@ ngx_http_aggregate_graphql_states(ngx_http_aggregate_graphql_ctx_t *ctx,
                 continue;
             }
 
-            /* few fields of one coordinate are asked for in an operation */
+            /*
+             * a linear search, as operations have few fields of one coordinate
+             */
 
             for (k = 0; k < *n; k++) {
                 if (s[k].field == node->field) {
@@ -318,7 +320,7 @@ ngx_http_aggregate_graphql_states(ngx_http_aggregate_graphql_ctx_t *ctx,
 }
 
 
-/* its first failure, and the time from the first start to the last end */
+/* the first failure, and the time from the first start to the last end */
 
 static void
 ngx_http_aggregate_graphql_add_call(

@@ -1,14 +1,12 @@
 
-/*
- * A page to try operations on: one file, which takes nothing from elsewhere.
- */
+/* A page for trying out operations: one file, without external resources. */
 
 #include "ngx_http_aggregate_graphql.h"
 #include "ngx_http_aggregate_header_list.h"
 #include "ngx_http_aggregate_send.h"
 
 
-/* the page may use its own script and style, and send requests to its origin */
+/* the page may use its inline script and style, and call its own origin */
 
 #define NGX_HTTP_AGGREGATE_GRAPHQL_POLICY                                     \
     "default-src 'none'; script-src 'unsafe-inline'; "                        \

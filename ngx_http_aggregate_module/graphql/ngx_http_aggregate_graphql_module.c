@@ -99,8 +99,8 @@ ngx_http_aggregate_graphql_merge_loc_conf(ngx_conf_t *cf, void *parent,
 
 /*
  * nginx refuses a body over "client_max_body_size" before it calls a handler.
- * An error page leads to the handler all the same, where the location is of
- * one URI and nothing else is configured for 413.
+ * Through an error page the handler is called nevertheless, if the location has
+ * an exact URI and no other error page for 413.
  */
 
 static char *
@@ -128,7 +128,7 @@ ngx_http_aggregate_graphql_too_large(ngx_conf_t *cf)
         }
     }
 
-    /* the array may be that of the server */
+    /* the array may be shared with the server level */
 
     pages = ngx_array_create(cf->pool, n + 1, sizeof(ngx_http_err_page_t));
     if (pages == NULL) {

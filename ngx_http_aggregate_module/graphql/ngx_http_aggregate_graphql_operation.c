@@ -1,7 +1,5 @@
 
-/*
- * An operation: which document, its plan, its variables, its execution.
- */
+/* An operation: its document, plan, variables and execution. */
 
 #include "ngx_http_aggregate_graphql.h"
 
@@ -34,7 +32,7 @@ static void ngx_http_aggregate_graphql_failed(
     ngx_http_aggregate_graphql_op_t *op, agg_rc_e rc);
 
 
-/* most bytes of the errors of a request */
+/* the maximum size of the errors of a request */
 
 #define NGX_HTTP_AGGREGATE_GRAPHQL_MAX_ERRORS  (256 * 1024)
 
@@ -43,7 +41,7 @@ static void ngx_http_aggregate_graphql_failed(
     agg_buf_append(b, s, ngx_strlen(s))
 
 
-/* op->outcome is AGG_GQL_DONE where it can be started */
+/* op->outcome is AGG_GQL_DONE if the operation can be started */
 
 void
 ngx_http_aggregate_graphql_prepare(ngx_http_aggregate_graphql_op_t *op)
@@ -58,7 +56,7 @@ ngx_http_aggregate_graphql_prepare(ngx_http_aggregate_graphql_op_t *op)
         || ngx_http_aggregate_graphql_values(op) != NGX_OK
         || ngx_http_aggregate_graphql_find_variant(op) != NGX_OK)
     {
-        /* the outcome tells */
+        /* the outcome is already set */
 
         if (op->outcome == AGG_GQL_DONE) {
             ngx_http_aggregate_graphql_refuse(op, AGG_GQL_FAILED,
@@ -68,7 +66,7 @@ ngx_http_aggregate_graphql_prepare(ngx_http_aggregate_graphql_op_t *op)
 }
 
 
-/* an error of the request, without a place */
+/* an error of the whole request, without a place */
 
 void
 ngx_http_aggregate_graphql_refuse(ngx_http_aggregate_graphql_op_t *op,
@@ -151,7 +149,7 @@ ngx_http_aggregate_graphql_find_document(ngx_http_aggregate_graphql_op_t *op,
 }
 
 
-/* by its hash, in hexadecimal digits */
+/* looks up the document by its SHA-256, in hexadecimal */
 
 static ngx_int_t
 ngx_http_aggregate_graphql_find_persisted(ngx_http_aggregate_graphql_op_t *op,
@@ -381,7 +379,7 @@ ngx_http_aggregate_graphql_values(ngx_http_aggregate_graphql_op_t *op)
 }
 
 
-/* the plan for these variables in @skip and @include */
+/* the plan for the current values of @skip and @include */
 
 static ngx_int_t
 ngx_http_aggregate_graphql_find_variant(ngx_http_aggregate_graphql_op_t *op)
@@ -446,7 +444,7 @@ ngx_http_aggregate_graphql_find_variant(ngx_http_aggregate_graphql_op_t *op)
 }
 
 
-/* the operations of a batch share the limits of one */
+/* the operations of a batch share the limits of a single one */
 
 static ngx_int_t
 ngx_http_aggregate_graphql_share(ngx_http_aggregate_graphql_op_t *op)
@@ -618,7 +616,7 @@ ngx_http_aggregate_graphql_start(ngx_http_aggregate_graphql_op_t *op)
 }
 
 
-/* after results have come; it is not running any more when all have */
+/* called after results; op->running is cleared after the last one */
 
 void
 ngx_http_aggregate_graphql_advance(ngx_http_aggregate_graphql_op_t *op)
@@ -654,7 +652,7 @@ ngx_http_aggregate_graphql_advance(ngx_http_aggregate_graphql_op_t *op)
 }
 
 
-/* the room in the answer that the others of a batch leave */
+/* the room in the answer that the other operations of a batch leave */
 
 static size_t
 ngx_http_aggregate_graphql_room(ngx_http_aggregate_graphql_op_t *op)

@@ -1,7 +1,7 @@
 
 /*
- * Persisted operations: documents by their SHA-256, in shared memory, the last
- * used first; and trusted documents, of the configuration.
+ * Persisted operations: documents by their SHA-256 in shared memory, most
+ * recently used first; and the trusted documents of the configuration.
  */
 
 #include "ngx_http_aggregate_graphql.h"
@@ -165,7 +165,7 @@ ngx_http_aggregate_graphql_init_zone(ngx_shm_zone_t *shm_zone, void *data)
     zone->sh = sh;
     zone->shpool->data = sh;
 
-    /* a full zone is no reason for a log line: the oldest goes */
+    /* a full zone is normal and not logged: the oldest entry is removed */
 
     zone->shpool->log_nomem = 0;
 
@@ -207,7 +207,7 @@ ngx_http_aggregate_graphql_entry_insert(ngx_rbtree_node_t *temp,
 }
 
 
-/* the zone is locked */
+/* called with the zone locked */
 
 static ngx_http_aggregate_graphql_entry_t *
 ngx_http_aggregate_graphql_entry_find(ngx_http_aggregate_graphql_zone_t *zone,
@@ -243,8 +243,8 @@ ngx_http_aggregate_graphql_entry_find(ngx_http_aggregate_graphql_zone_t *zone,
 
 
 /*
- * The text is copied out under the lock, to memory that was there before:
- * NGX_DECLINED where there is none of that hash.
+ * Copies the text under the lock, into memory that was allocated before.
+ * NGX_DECLINED: there is no document with this hash.
  */
 
 ngx_int_t
@@ -356,7 +356,7 @@ done:
 }
 
 
-/* "sha256:" before an id says how it was made, and is no part of it */
+/* an id may have the prefix "sha256:", which is ignored */
 
 ngx_http_aggregate_graphql_document_t *
 ngx_http_aggregate_graphql_document(ngx_http_aggregate_graphql_conf_t *gcf,

@@ -1,9 +1,9 @@
 
 /*
- * Plans that a worker keeps: a document that was parsed and validated, by its
- * text, the operation's name, and whether introspection is allowed.  The last
- * used come first; a plan that is thrown out while requests use it goes with
- * the last of them.
+ * The plan cache of a worker: parsed and validated documents, by their text,
+ * the operation's name, and whether introspection is allowed.  The most
+ * recently used come first.  A plan that is removed while requests use it is
+ * freed with the last of them.
  */
 
 #include "ngx_http_aggregate_graphql.h"
@@ -32,7 +32,7 @@ ngx_http_aggregate_graphql_plans_init(ngx_http_aggregate_graphql_conf_t *gcf)
     ngx_rbtree_init(&gcf->plan_tree, &gcf->plan_sentinel,
                     ngx_rbtree_insert_value);
 
-    /* clients choose the documents, and must not cause collisions of hashes */
+    /* clients choose the documents, so the hash is keyed against collisions */
 
     for (i = 0; i < 4; i++) {
         gcf->plan_key[i / 2] = gcf->plan_key[i / 2] << 32
@@ -41,7 +41,7 @@ ngx_http_aggregate_graphql_plans_init(ngx_http_aggregate_graphql_conf_t *gcf)
 }
 
 
-/* the configuration goes: no request uses any of them */
+/* the configuration is freed: no request uses the plans any more */
 
 void
 ngx_http_aggregate_graphql_plans_free(void *data)
@@ -80,7 +80,7 @@ ngx_http_aggregate_graphql_plan_find(ngx_http_aggregate_graphql_op_t *op)
         node = (hash < node->key) ? node->left : node->right;
     }
 
-    /* a second document of the same hash is never found, and parsed anew */
+    /* another document with the same hash is not found, but parsed again */
 
     plan = (ngx_http_aggregate_graphql_plan_t *) node;
 
@@ -136,7 +136,7 @@ ngx_http_aggregate_graphql_plan_is(ngx_http_aggregate_graphql_plan_t *plan,
 }
 
 
-/* the text is copied, as the plan outlives the request */
+/* copies the text, as the plan outlives the request */
 
 ngx_http_aggregate_graphql_plan_t *
 ngx_http_aggregate_graphql_plan_create(ngx_http_aggregate_graphql_op_t *op)
@@ -196,7 +196,7 @@ ngx_http_aggregate_graphql_plan_create(ngx_http_aggregate_graphql_op_t *op)
 }
 
 
-/* the document was found valid */
+/* called when the document was found valid */
 
 void
 ngx_http_aggregate_graphql_plan_keep(ngx_http_aggregate_graphql_plan_t *plan)
@@ -217,7 +217,7 @@ ngx_http_aggregate_graphql_plan_keep(ngx_http_aggregate_graphql_plan_t *plan)
 }
 
 
-/* a plan may have grown; what is too much now goes from the end of the queue */
+/* a plan may have grown: removes the least recently used ones over the limit */
 
 void
 ngx_http_aggregate_graphql_plan_release(

@@ -1,7 +1,7 @@
 
 /*
- * The files that "aggregate_graphql" reads when nginx starts: those of the
- * schema, and those of trusted documents.
+ * The files that "aggregate_graphql" reads at start: the schema, and trusted
+ * documents.
  */
 
 #include "ngx_http_aggregate_graphql.h"
@@ -284,7 +284,7 @@ failed:
 }
 
 
-/* with file, line and column; id: of a trusted document */
+/* logs errors with file, line and column; "id" is that of a trusted document */
 
 static char *
 ngx_http_aggregate_graphql_conf_errors(ngx_conf_t *cf,
@@ -324,7 +324,7 @@ ngx_http_aggregate_graphql_conf_errors(ngx_conf_t *cf,
 }
 
 
-/* prepares the bindings of the schema for the engine */
+/* prepares the bindings of the schema for the subrequest engine */
 
 static ngx_int_t
 ngx_http_aggregate_graphql_bound(ngx_conf_t *cf,
@@ -454,7 +454,7 @@ ngx_http_aggregate_graphql_field(ngx_conf_t *cf, agg_gql_binding_t *binding)
 }
 
 
-/* a result is cut to what is selected of it as it comes */
+/* a shape cuts the result to the selected members as it arrives */
 
 static ngx_int_t
 ngx_http_aggregate_graphql_field_shape(ngx_conf_t *cf,
@@ -500,7 +500,7 @@ ngx_http_aggregate_graphql_field_shape(ngx_conf_t *cf,
 }
 
 
-/* all that a field names, so that what is unknown is told with its place */
+/* checks the variables of a field, for errors with the right place */
 
 static ngx_int_t
 ngx_http_aggregate_graphql_variables(ngx_conf_t *cf,
@@ -537,7 +537,7 @@ ngx_http_aggregate_graphql_variables(ngx_conf_t *cf,
 }
 
 
-/* warnings about arguments that have no effect, or not the one meant */
+/* warns about arguments without effect, or with an unexpected one */
 
 static void
 ngx_http_aggregate_graphql_sense(ngx_conf_t *cf,
@@ -599,7 +599,7 @@ ngx_http_aggregate_graphql_warn(ngx_conf_t *cf, agg_gql_binding_t *binding,
 }
 
 
-/* the field's URI, for warnings about the location that takes it */
+/* records the field's URI for warnings about the location that serves it */
 
 static ngx_int_t
 ngx_http_aggregate_graphql_asked(ngx_conf_t *cf, agg_gql_binding_t *binding,
@@ -663,7 +663,7 @@ ngx_http_aggregate_graphql_template(ngx_conf_t *cf, agg_gql_template_t *t,
 }
 
 
-/* the check of variables takes its place from the file that is being read */
+/* the check of variables takes the place from the file being parsed */
 
 static ngx_int_t
 ngx_http_aggregate_graphql_used(ngx_conf_t *cf, agg_str_t *name,
@@ -779,7 +779,7 @@ ngx_http_aggregate_graphql_documents(ngx_conf_t *cf,
 }
 
 
-/* a manifest has a format, and its documents in an array */
+/* a manifest has a format, and an array of documents */
 
 static ngx_uint_t
 ngx_http_aggregate_graphql_is_manifest(agg_str_t *text, agg_str_t *operations)
@@ -811,7 +811,7 @@ ngx_http_aggregate_graphql_is_manifest(agg_str_t *text, agg_str_t *operations)
 }
 
 
-/* an object of documents by their hashes */
+/* reads an object that maps hashes to documents */
 
 static char *
 ngx_http_aggregate_graphql_map(ngx_conf_t *cf,
@@ -825,7 +825,7 @@ ngx_http_aggregate_graphql_map(ngx_conf_t *cf,
 
     while (agg_iter_next(&it)) {
 
-        /* the name as a value: with its quotes */
+        /* the quoted name becomes a value */
 
         it.name.data--;
         it.name.len += 2;
@@ -841,7 +841,7 @@ ngx_http_aggregate_graphql_map(ngx_conf_t *cf,
 }
 
 
-/* a table of the documents by their hashes, at most half full */
+/* makes a hash table of the documents, at most half full */
 
 static char *
 ngx_http_aggregate_graphql_index_documents(ngx_conf_t *cf,

@@ -72,7 +72,7 @@ ngx_http_aggregate_graphql_add_variables(ngx_conf_t *cf)
 }
 
 
-/* $aggregate_*, by coordinates */
+/* $aggregate_* variables, by coordinates */
 
 static ngx_int_t
 ngx_http_aggregate_graphql_items(ngx_http_request_t *r,
@@ -165,7 +165,7 @@ ngx_http_aggregate_graphql_responses(ngx_http_request_t *r,
 }
 
 
-/* the first operation of a batch is used; a subrequest has its parents' */
+/* the first operation of a batch is used; a subrequest uses its parent's */
 
 static ngx_int_t
 ngx_http_aggregate_graphql_variable_get(ngx_http_request_t *r,
@@ -208,7 +208,7 @@ ngx_http_aggregate_graphql_variable_get(ngx_http_request_t *r,
 
     } else if (op == NULL) {
 
-        /* nothing is known but that it was refused */
+        /* only the refusal is known */
 
     } else if (data == NGX_HTTP_AGGREGATE_GRAPHQL_OPERATION) {
 

@@ -60,7 +60,7 @@ agg_grpc_reader_next(agg_grpc_reader_t *reader, u_char **pos, u_char *last)
 
     if (used == 0 && n >= reader->size) {
 
-        /* as a whole */
+        /* the whole message lies in these bytes */
 
         reader->message.data = p;
         reader->message.len = reader->size;
@@ -234,7 +234,7 @@ agg_grpc_accept(const agg_str_t *values, unsigned n)
 }
 
 
-/* thousandths of "q", to behind the comma; parameters are passed over */
+/* the weight in thousandths; sets *pos after the comma, skipping parameters */
 
 static unsigned
 agg_grpc_accept_weight(u_char **pos, u_char *end)
@@ -282,7 +282,7 @@ agg_grpc_accept_weight(u_char **pos, u_char *end)
 }
 
 
-/* a quoted string */
+/* skips a quoted string */
 
 static u_char *
 agg_grpc_accept_skip(u_char *p, u_char *end)

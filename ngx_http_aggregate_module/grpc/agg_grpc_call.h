@@ -46,24 +46,24 @@ void agg_grpc_reader_init(agg_grpc_reader_t *reader, agg_mem_t *mem,
     size_t max);
 
 /*
- * Takes bytes from *pos up to last.  A message is valid until the next call,
- * and lies either there or in the reader.
+ * Takes bytes from *pos up to last.  A message is valid until the next call; it
+ * lies in these bytes, or in the reader.
  */
 agg_grpc_frame_e agg_grpc_reader_next(agg_grpc_reader_t *reader, u_char **pos,
     u_char *last);
 
-/* whether a message has begun that is not complete */
+/* whether a message has begun but is not complete */
 #define agg_grpc_reader_in_message(reader)  ((reader)->nhead != 0)
 
-/* the head of a message of so many bytes, into AGG_GRPC_FRAME_HEAD bytes */
+/* writes the head of a message of this length, AGG_GRPC_FRAME_HEAD bytes */
 void agg_grpc_frame_head(u_char *p, size_t len);
 
 
-/* grpc-timeout: milliseconds, at least 1; -1: invalid */
+/* grpc-timeout in milliseconds, at least 1; -1: it is invalid */
 
 int64_t agg_grpc_timeout_read(const u_char *data, size_t len);
 
-/* writes up to 9 bytes, returns the end */
+/* writes up to 9 bytes, and returns their end */
 u_char *agg_grpc_timeout_write(u_char *p, uint64_t msec);
 
 
@@ -73,7 +73,7 @@ typedef enum {
     AGG_GRPC_SSE
 } agg_grpc_form_e;
 
-/* the form with the highest weight, the first one named among equals */
+/* the form with the highest weight, or the first of several */
 agg_grpc_form_e agg_grpc_accept(const agg_str_t *values, unsigned n);
 
 

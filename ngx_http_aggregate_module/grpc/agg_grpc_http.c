@@ -1,5 +1,5 @@
 
-/* the bindings of a HttpRule, and percent-encoding */
+/* the bindings of an HttpRule, and percent-encoding */
 
 #include "agg_grpc_rule.h"
 
@@ -83,7 +83,7 @@ agg_grpc_http_rule(const agg_str_t *bytes, agg_grpc_http_t *list,
         return AGG_INVALID;
     }
 
-    /* the bindings of a binding, one level deep */
+    /* additional_bindings cannot be nested */
 
     additional = *bytes;
 
@@ -137,7 +137,7 @@ agg_grpc_http_custom(const agg_str_t *bytes, agg_grpc_http_t *http)
 }
 
 
-/* value->data is NULL for a field that is not length-delimited */
+/* value->data is NULL if the field is not length-delimited */
 
 static agg_rc_e
 agg_grpc_wire_next(agg_str_t *in, uint64_t *field, agg_str_t *value)

@@ -15,7 +15,7 @@
      || ((c) >= '0' && (c) <= '9') || (c) == '_')
 
 
-/* a rule that ends at a node, and the next one that does */
+/* rules that end at the same node, as a list */
 
 typedef struct agg_grpc_end_s  agg_grpc_end_t;
 
@@ -25,7 +25,7 @@ struct agg_grpc_end_s {
 };
 
 
-/* the segments that may follow: literals in order, "*", and "**" at the end */
+/* the possible next segments: ordered literals, "*", and "**" at the end */
 
 struct agg_grpc_node_s {
     agg_str_t          literal;
@@ -37,7 +37,7 @@ struct agg_grpc_node_s {
 };
 
 
-/* a template while it is compiled */
+/* the state of compiling a template */
 
 typedef struct {
     const u_char        *pos;
@@ -193,7 +193,7 @@ agg_grpc_template(agg_grpc_template_t *t, const agg_str_t *path)
         return "it must begin with \"/\"";
     }
 
-    /* "/" alone is the root */
+    /* a lone "/" is the root */
 
     if (t->pos != t->end) {
         error = agg_grpc_template_segments(t, 0);
@@ -214,7 +214,7 @@ agg_grpc_template(agg_grpc_template_t *t, const agg_str_t *path)
 }
 
 
-/* up to the end, or to the brace that ends a variable */
+/* parses segments up to the end, or to the brace that closes a variable */
 
 static const char *
 agg_grpc_template_segments(agg_grpc_template_t *t, int nested)
@@ -347,7 +347,7 @@ agg_grpc_template_variable(agg_grpc_template_t *t)
 }
 
 
-/* a literal, "*" or "**" */
+/* parses a literal, "*" or "**" */
 
 static const char *
 agg_grpc_template_literal(agg_grpc_template_t *t, int nested)
@@ -368,7 +368,7 @@ agg_grpc_template_literal(agg_grpc_template_t *t, int nested)
         t->pos++;
     }
 
-    /* a verb follows the last colon of the last segment */
+    /* a verb follows the last colon in the last segment */
 
     if (t->pos == t->end && colon != NULL && !nested) {
         t->pos = colon;
@@ -462,7 +462,7 @@ agg_grpc_node_child(agg_grpc_rules_t *rules, agg_grpc_node_t *node,
 }
 
 
-/* *place: where such a child stands, or is to stand */
+/* *place is the link to the child, or where to insert it */
 
 static agg_grpc_node_t *
 agg_grpc_node_find(const agg_grpc_node_t *node, const u_char *data,
@@ -588,7 +588,7 @@ agg_grpc_match(const agg_grpc_rules_t *rules, agg_grpc_match_t *m,
 }
 
 
-/* the offsets of as many segments as a template may have, and of one more */
+/* finds the offsets of the segments, as many as a template may have plus one */
 
 static void
 agg_grpc_split(agg_grpc_match_t *m)
@@ -614,7 +614,7 @@ agg_grpc_split(agg_grpc_match_t *m)
 
     m->nsegments = n;
 
-    /* as if a segment began after the end */
+    /* as if another segment began after the end */
 
     m->segments[n] = (uint32_t) (p == NULL ? m->path.len + 1
                                            : (size_t) (p - m->path.data) + 1);
@@ -715,7 +715,9 @@ agg_grpc_walk_literal(const agg_grpc_match_t *m, const agg_grpc_node_t *node,
 }
 
 
-/* the rule of the method itself before one of any method; HEAD is GET */
+/*
+ * a rule for the method is preferred to one for any method; HEAD counts as GET
+ */
 
 static agg_grpc_rule_t *
 agg_grpc_walk_ends(agg_grpc_end_t *end, agg_grpc_match_t *m,
@@ -753,7 +755,7 @@ agg_grpc_walk_ends(agg_grpc_end_t *end, agg_grpc_match_t *m,
 }
 
 
-/* in the order of the alphabet */
+/* inserts in alphabetical order */
 
 static void
 agg_grpc_allow(agg_grpc_match_t *m, const agg_str_t *kind)
@@ -806,7 +808,7 @@ agg_grpc_match_value(const agg_grpc_match_t *m, unsigned i, u_char *dst,
     start = m->segments[v->first];
     end = v->open ? m->path.len : m->segments[v->end] - 1;
 
-    /* "**" of no segment */
+    /* "**" matches no segment */
 
     if (start > end) {
         start = end;

@@ -28,7 +28,7 @@
 #define AGG_GRPC_MAX_ALLOWED    16      /* methods told in Allow */
 
 
-/* one binding of a HttpRule; strings lie in its bytes */
+/* one binding of an HttpRule; the strings point into its bytes */
 
 typedef struct {
     agg_str_t             kind;         /* "GET"; "*": any method */
@@ -77,16 +77,16 @@ typedef struct {
     uint32_t              segments[AGG_GRPC_MAX_SEGMENTS + 2];  /* offsets */
     unsigned              decoded:1;
 
-    /* where there is no rule: the methods that others have for the path */
+    /* without a rule: the methods that the path has rules for */
     agg_str_t             allowed[AGG_GRPC_MAX_ALLOWED];
     unsigned              nallowed;
 } agg_grpc_match_t;
 
 
 /*
- * The bindings of a serialized HttpRule, its own first, at most
- * AGG_GRPC_MAX_BINDINGS of them.  AGG_INVALID: these are no such bytes, or a
- * binding has no pattern; AGG_TOO_LARGE: too many.
+ * The bindings of a serialized HttpRule, its own one first, at most
+ * AGG_GRPC_MAX_BINDINGS.  AGG_INVALID: the bytes are invalid, or a binding has
+ * no pattern; AGG_TOO_LARGE: there are too many.
  */
 agg_rc_e agg_grpc_http_read(const agg_str_t *rule, agg_grpc_http_t *list,
     unsigned *n);
@@ -95,9 +95,9 @@ agg_rc_e agg_grpc_http_read(const agg_str_t *rule, agg_grpc_http_t *list,
 agg_rc_e agg_grpc_rules_init(agg_grpc_rules_t *rules, agg_mem_t *mem);
 
 /*
- * Compiles a template and adds its rule.  AGG_INVALID: *error says what is
- * wrong with the template, or *rule is an earlier rule of the same method and
- * template, and *error is NULL.
+ * Compiles a template and adds its rule.  AGG_INVALID: *error describes the
+ * error in the template; or, if *error is NULL, *rule is an earlier rule with
+ * the same method and template.
  */
 agg_rc_e agg_grpc_rules_add(agg_grpc_rules_t *rules,
     const agg_grpc_http_t *http, void *data, agg_grpc_rule_t **rule,
@@ -105,10 +105,10 @@ agg_rc_e agg_grpc_rules_add(agg_grpc_rules_t *rules,
 
 
 /*
- * AGG_OK: m->rule is found.  AGG_NOT_FOUND: m->nallowed is the number of
- * methods that the path has, 0 for a path without rules.  AGG_INVALID: invalid
- * percent-encoding.  "decoded": the path has no percent-encoding any more.
- * The match refers to the path.
+ * AGG_OK: m->rule is set.  AGG_NOT_FOUND: m->nallowed is the number of methods
+ * with rules for the path, 0 if there are none.  AGG_INVALID: the
+ * percent-encoding is invalid.  "decoded" says that the path is already
+ * decoded.  The match points into the path.
  */
 agg_rc_e agg_grpc_match(const agg_grpc_rules_t *rules, agg_grpc_match_t *m,
     const agg_str_t *method, const agg_str_t *path, int decoded);
@@ -125,8 +125,8 @@ agg_rc_e agg_grpc_match_value(const agg_grpc_match_t *m, unsigned i,
 int agg_grpc_has_dots(const agg_str_t *path);
 
 /*
- * Percent-decoding; "slashes": %2F is decoded too.  dst may be src->data.
- * The number of bytes, or -1: it is invalid.
+ * Percent-decoding; with "slashes", %2F is decoded too. dst may be src->data.
+ * Returns the number of bytes; -1: the encoding is invalid.
  */
 ssize_t agg_grpc_decode(u_char *dst, const agg_str_t *src, int slashes);
 

@@ -1,5 +1,5 @@
 
-/* gRPC and JSON over grpc_pass: what its glue shares */
+/* declarations shared by the glue of gRPC and JSON over grpc_pass */
 
 
 #ifndef _NGX_HTTP_AGGREGATE_GRPC_H_INCLUDED_
@@ -26,7 +26,7 @@
 #pragma GCC visibility push(hidden)
 
 
-/* "aggregate_grpc_print" */
+/* flags of "aggregate_grpc_print" */
 
 #define NGX_HTTP_AGGREGATE_GRPC_PRINT_OFF       0x01
 #define NGX_HTTP_AGGREGATE_GRPC_PRINT_ALWAYS    0x02
@@ -34,7 +34,7 @@
 #define NGX_HTTP_AGGREGATE_GRPC_PRINT_PROTO     0x08
 
 
-/* "aggregate_grpc_stream": by Accept, or one of agg_grpc_form_e */
+/* "aggregate_grpc_stream": chosen by Accept, or one of agg_grpc_form_e */
 
 #define NGX_HTTP_AGGREGATE_GRPC_AUTO            ((ngx_uint_t) -2)
 
@@ -57,7 +57,9 @@ typedef struct {
 } ngx_http_aggregate_grpc_main_conf_t;
 
 
-/* a method, and how a request becomes its message: the data of a rule */
+/*
+ * a method, and how a request is converted to its message: the data of a rule
+ */
 
 typedef struct {
     const agg_pb_method_t        *method;
@@ -74,7 +76,7 @@ typedef struct {
 } ngx_http_aggregate_grpc_binding_t;
 
 
-/* a directive "aggregate_grpc" */
+/* an "aggregate_grpc" directive */
 
 typedef struct {
     ngx_array_t                   services;     /* ngx_str_t, as written */

@@ -171,9 +171,10 @@ ngx_http_aggregate_grpc_load(ngx_conf_t *cf,
 
 
 /*
- * The handler is a static function of nginx's gRPC module, which an nginx
- * without HTTP/2 lacks.  The directive sets it in a configuration that is
- * thrown away; the variable keeps it from adding an upstream.
+ * grpc_pass's content handler is a static function of nginx's gRPC module,
+ * which is missing if nginx was built without HTTP/2.  To find the handler, the
+ * directive is called for a configuration that is discarded; with a variable as
+ * its argument, it adds no upstream.
  */
 
 char *

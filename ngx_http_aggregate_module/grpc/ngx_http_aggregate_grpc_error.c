@@ -1,5 +1,5 @@
 
-/* the body of an error: a problem, or google.rpc.Status */
+/* the body of an error: application/problem+json, or google.rpc.Status */
 
 #include "ngx_http_aggregate_grpc.h"
 
@@ -110,7 +110,7 @@ ngx_http_aggregate_grpc_write_status(ngx_http_aggregate_grpc_ctx_t *ctx,
 }
 
 
-/* details that are too large are left out */
+/* details that are too large are omitted */
 
 static agg_rc_e
 ngx_http_aggregate_grpc_write_details(ngx_http_aggregate_grpc_ctx_t *ctx)

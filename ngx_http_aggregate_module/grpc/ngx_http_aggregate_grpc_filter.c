@@ -1,7 +1,7 @@
 
 /*
- * The header of a response waits for the status of the call, which may come
- * last, and special responses of nginx get a body of ours.
+ * The header of a response is held until the status of the call is known, which
+ * may be at the end.  Special responses of nginx get a body of ours.
  */
 
 #include "ngx_http_aggregate_grpc.h"
@@ -42,7 +42,7 @@ ngx_http_aggregate_grpc_header_filter(ngx_http_request_t *r)
 
     if (ctx && ctx->ws) {
 
-        /* the header of the handshake has been sent, and is logged */
+        /* the header of the handshake has already been sent, and is logged */
 
         r->err_status = 0;
         r->headers_out.status = NGX_HTTP_SWITCHING_PROTOCOLS;
@@ -70,7 +70,7 @@ ngx_http_aggregate_grpc_header_filter(ngx_http_request_t *r)
 }
 
 
-/* the page of an error that nginx made */
+/* replaces the error page of nginx */
 
 static ngx_int_t
 ngx_http_aggregate_grpc_replace(ngx_http_aggregate_grpc_ctx_t *ctx)
@@ -91,7 +91,10 @@ ngx_http_aggregate_grpc_replace(ngx_http_aggregate_grpc_ctx_t *ctx)
 
     } else if (ctx->keepalive) {
 
-        /* nginx closes after 400 and others, which are its clients' fault */
+        /*
+         * nginx closes the connection after 400 and others, which are client
+         * errors
+         */
 
         r->keepalive = 1;
     }
@@ -127,7 +130,7 @@ ngx_http_aggregate_grpc_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 
     if (ctx->held || ctx->skip_flush) {
 
-        /* only flushes come before the header */
+        /* before the header there are only flushes */
 
         for (cl = in; cl; cl = cl->next) {
             if (!ngx_buf_special(cl->buf)
@@ -192,9 +195,9 @@ ngx_http_aggregate_grpc_replace_body(ngx_http_aggregate_grpc_ctx_t *ctx,
 
 
 /*
- * Trailers belong to the call and are not sent to the client.  The end of a
- * stream that has failed is not sent either, so that no client takes it for
- * complete.
+ * Trailers belong to the call, and are not sent to the client.  If a stream has
+ * failed, its last buffer is not sent either, so that no client takes the
+ * stream for complete.
  */
 
 static ngx_int_t
@@ -235,7 +238,7 @@ ngx_http_aggregate_grpc_last(ngx_http_aggregate_grpc_ctx_t *ctx,
 }
 
 
-/* sends the header that was held; a length of -1: a stream */
+/* sends the header that was held; a length of -1 means a stream */
 
 ngx_int_t
 ngx_http_aggregate_grpc_send_header(ngx_http_aggregate_grpc_ctx_t *ctx,
@@ -290,7 +293,7 @@ ngx_http_aggregate_grpc_send_header(ngx_http_aggregate_grpc_ctx_t *ctx,
 }
 
 
-/* a header for clients, and for our cache, which reads the upstream's */
+/* adds a header for clients, and for our cache, which reads the upstream's */
 
 static ngx_int_t
 ngx_http_aggregate_grpc_add(ngx_http_aggregate_grpc_ctx_t *ctx,
@@ -313,7 +316,7 @@ ngx_http_aggregate_grpc_add(ngx_http_aggregate_grpc_ctx_t *ctx,
 }
 
 
-/* headers that are about the call and its bytes, not about the response */
+/* removes headers that describe the call or its bytes, not the response */
 
 static void
 ngx_http_aggregate_grpc_clear(ngx_http_aggregate_grpc_ctx_t *ctx)
@@ -344,7 +347,7 @@ static ngx_uint_t
 ngx_http_aggregate_grpc_keeps(ngx_http_aggregate_grpc_ctx_t *ctx,
     ngx_table_elt_t *h)
 {
-    /* headers that are no metadata, or are trailing ones */
+    /* headers that are not metadata, or are trailers */
 
     if (ctx->not_grpc || ctx->trailers_only) {
         return ngx_http_aggregate_header_is(h, "Retry-After")

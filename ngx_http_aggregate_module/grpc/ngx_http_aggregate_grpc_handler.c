@@ -1,7 +1,7 @@
 
 /*
- * From a request to a call.  The handler of grpc_pass is the inner one: it
- * makes an upstream, which stays idle until its callbacks are ours.
+ * A request becomes a call.  Our handler calls that of grpc_pass, which creates
+ * an upstream; it is not started until its callbacks are hooked.
  */
 
 #include "ngx_http_aggregate_grpc.h"
@@ -49,7 +49,9 @@ ngx_http_aggregate_grpc_handler(ngx_http_request_t *r)
 
     ngx_http_aggregate_grpc_mem_init(ctx);
 
-    /* nginx adds the call's trailers there, and lua's subrequests have none */
+    /*
+     * nginx adds the call's trailers to this list; lua's subrequests have none
+     */
 
     if (r->headers_out.trailers.part.elts == NULL
         && ngx_list_init(&r->headers_out.trailers, r->pool, 4,
@@ -131,8 +133,8 @@ ngx_http_aggregate_grpc_find_ctx(ngx_http_request_t *r)
 
 
 /*
- * An error without a call.  The status is that of a special response, so that
- * error_page may take it; if it does not, its body becomes ours.
+ * An error without a call.  Its status is returned as for a special response,
+ * so that error_page applies; otherwise it gets a body of ours.
  */
 
 ngx_int_t
@@ -155,7 +157,7 @@ ngx_http_aggregate_grpc_refuse(ngx_http_aggregate_grpc_ctx_t *ctx,
 }
 
 
-/* a method that streams, whatever its verb: GET before the others */
+/* a method that streams, with any verb: GET is tried first */
 
 static ngx_int_t
 ngx_http_aggregate_grpc_choose_stream(ngx_http_aggregate_grpc_ctx_t *ctx)
@@ -203,7 +205,7 @@ ngx_http_aggregate_grpc_choose_stream(ngx_http_aggregate_grpc_ctx_t *ctx)
 }
 
 
-/* the method, by the rules or by itself */
+/* finds the method by the rules, or by its own path */
 
 static ngx_int_t
 ngx_http_aggregate_grpc_choose(ngx_http_aggregate_grpc_ctx_t *ctx,
@@ -293,9 +295,10 @@ ngx_http_aggregate_grpc_choose_single(ngx_http_aggregate_grpc_ctx_t *ctx,
 
 
 /*
- * The path as the client sent it, so that an encoded slash is no separator.
- * nginx chose the location by the decoded one, without "." and "..": a
- * path that has them could meet a rule of another location, and is refused.
+ * The path is used as the client sent it, so that an encoded slash is not a
+ * separator. nginx has chosen the location by the decoded path without "." and
+ * ".."; a path that contains these could match a rule of another location, and
+ * is refused.
  */
 
 static ngx_int_t
@@ -346,7 +349,7 @@ ngx_http_aggregate_grpc_path(ngx_http_aggregate_grpc_ctx_t *ctx,
         path->len = r->uri.len;
         path->data = r->uri.data;
 
-        /* the URI of a part with a "/" in a value stays encoded */
+        /* a "/" in a value in a part's URI is encoded */
 
         *decoded = r == r->main || r->internal;
     }
@@ -463,7 +466,7 @@ ngx_http_aggregate_grpc_choose_form(ngx_http_aggregate_grpc_ctx_t *ctx)
 
     if (r != r->main && form != AGG_GRPC_ARRAY) {
 
-        /* no cache may give it to a client, who gets another form */
+        /* a cached response would have the wrong form for other clients */
 
         ctx->no_store = 1;
         form = AGG_GRPC_ARRAY;
@@ -482,7 +485,7 @@ ngx_http_aggregate_grpc_choose_form(ngx_http_aggregate_grpc_ctx_t *ctx)
             == 0))
 
 
-/* JSON, or no type; lines of it for a stream */
+/* JSON, or no type; for a stream also JSON lines */
 
 static ngx_int_t
 ngx_http_aggregate_grpc_check_type(ngx_http_aggregate_grpc_ctx_t *ctx)
@@ -555,9 +558,9 @@ ngx_http_aggregate_grpc_body(ngx_http_request_t *r)
 
 
 /*
- * With the body read, the handler would begin to talk to the backend at once.
- * nginx's r->aio keeps it from that: a request that waits for a thread or a
- * file starts no upstream.
+ * Once the body is read, the handler would start the upstream at once. nginx's
+ * r->aio prevents that, as a request that waits for a thread or a file does not
+ * start an upstream.
  */
 
 static void

@@ -1,16 +1,16 @@
 
-/* the client's headers become metadata; deadlines */
+/* converts the client's headers to metadata, and deadlines to grpc-timeout */
 
 #include "ngx_http_aggregate_grpc.h"
 #include "ngx_http_aggregate_owner.h"
 #include "agg_header_names.h"
 
 
-/* all headers are dropped for a client that names more in Connection */
+/* if Connection lists more names than this, all headers are dropped */
 
 #define NGX_HTTP_AGGREGATE_GRPC_LISTED  32
 
-/* headers of a client have names in lower case as well */
+/* header names of clients are available in lower case */
 
 #define ngx_http_aggregate_grpc_begins(h, prefix)                             \
     ((h)->key.len >= sizeof(prefix) - 1                                       \
@@ -98,7 +98,7 @@ ngx_http_aggregate_grpc_headers(ngx_http_aggregate_grpc_ctx_t *ctx,
 }
 
 
-/* the names that Connection lists */
+/* parses the names that Connection lists */
 
 static ngx_uint_t
 ngx_http_aggregate_grpc_listed(ngx_http_request_t *r, ngx_str_t *names)
@@ -160,7 +160,7 @@ ngx_http_aggregate_grpc_drops(ngx_table_elt_t *h, ngx_str_t *listed,
 
     key = &h->key;
 
-    /* most names are told by their first letter */
+    /* the first letter rules out most names */
 
     switch (key->len ? key->data[0] | 0x20 : 0) {
 
@@ -233,7 +233,7 @@ ngx_http_aggregate_grpc_push(ngx_list_t *list, ngx_str_t *name,
 }
 
 
-/* the least of the directive's, the client's and the part's */
+/* the shortest of the directive's, the client's and the part's deadlines */
 
 ngx_int_t
 ngx_http_aggregate_grpc_deadline(ngx_http_aggregate_grpc_ctx_t *ctx)
@@ -264,7 +264,7 @@ ngx_http_aggregate_grpc_deadline(ngx_http_aggregate_grpc_ctx_t *ctx)
                                                "invalid Grpc-Timeout");
         }
 
-        /* a timer of nginx cannot be set for longer */
+        /* the longest time for a timer of nginx */
 
         if (n < NGX_MAX_INT32_VALUE
             && (!ctx->has_deadline
@@ -290,7 +290,7 @@ ngx_http_aggregate_grpc_deadline(ngx_http_aggregate_grpc_ctx_t *ctx)
 }
 
 
-/* the value of the first header of a name in lower case; NULL: none */
+/* the value of the first header with this lower case name; NULL: none */
 
 ngx_str_t *
 ngx_http_aggregate_grpc_find_header(ngx_list_t *list, const char *name,
@@ -299,7 +299,7 @@ ngx_http_aggregate_grpc_find_header(ngx_list_t *list, const char *name,
     ngx_table_elt_t                   *h;
     ngx_http_aggregate_header_iter_t   it;
 
-    /* the lists of an upstream without a response were never made */
+    /* without a response, the upstream's lists are not initialized */
 
     if (list->part.elts == NULL) {
         return NULL;
@@ -309,7 +309,7 @@ ngx_http_aggregate_grpc_find_header(ngx_list_t *list, const char *name,
 
     while ((h = ngx_http_aggregate_header_next(&it)) != NULL) {
 
-        /* HTTP/2 has names in lower case */
+        /* header names in HTTP/2 are in lower case */
 
         if (h->key.len == len
             && (h->key.data[0] | 0x20) == (u_char) name[0]

@@ -1,7 +1,7 @@
 
 /*
- * Memory of a call.  A stream may last for days, and its messages come and go,
- * so it is not the pool's, where small blocks stay to the end.
+ * Memory of a call.  A stream may last for days, so its messages are not
+ * allocated from the pool, which keeps small blocks until the end.
  */
 
 #include "ngx_http_aggregate_grpc.h"
@@ -105,7 +105,7 @@ ngx_http_aggregate_grpc_grow(void *data, void *p, size_t used, size_t size)
 }
 
 
-/* for the configuration */
+/* an allocator for use during configuration */
 
 agg_mem_t *
 ngx_http_aggregate_grpc_pool_mem(ngx_pool_t *pool)

@@ -1,10 +1,12 @@
 
-/* the request's JSON, path and query become messages in frames */
+/*
+ * converts the JSON, the path and the query of the request to framed messages
+ */
 
 #include "ngx_http_aggregate_grpc.h"
 
 
-/* bodies for whose message there is room at once */
+/* for bodies up to this size, memory for the message is reserved at once */
 
 #define NGX_HTTP_AGGREGATE_GRPC_MODEST  16384
 
@@ -208,7 +210,7 @@ ngx_http_aggregate_grpc_is_lines(ngx_http_aggregate_grpc_ctx_t *ctx)
 }
 
 
-/* the elements of an array are the messages of a stream */
+/* each element of an array becomes a message of a stream */
 
 static ngx_int_t
 ngx_http_aggregate_grpc_array(ngx_http_aggregate_grpc_ctx_t *ctx,
@@ -297,7 +299,7 @@ ngx_http_aggregate_grpc_lines(ngx_http_aggregate_grpc_ctx_t *ctx,
 }
 
 
-/* a stream without a message: what the path and the query say is checked */
+/* a stream without messages: the path and the query are checked anyway */
 
 static ngx_int_t
 ngx_http_aggregate_grpc_no_message(ngx_http_aggregate_grpc_ctx_t *ctx)
@@ -315,7 +317,7 @@ ngx_http_aggregate_grpc_no_message(ngx_http_aggregate_grpc_ctx_t *ctx)
 }
 
 
-/* a frame: the body first, then what the query and the path bind */
+/* one frame: first the body, then the fields bound by query and path */
 
 ngx_int_t
 ngx_http_aggregate_grpc_one(ngx_http_aggregate_grpc_ctx_t *ctx,
@@ -404,7 +406,9 @@ ngx_http_aggregate_grpc_read_options(ngx_http_aggregate_grpc_ctx_t *ctx,
 }
 
 
-/* whether fields of a submessage are bound, each of which is a piece of it */
+/*
+ * whether fields of a submessage are bound, each of which is encoded separately
+ */
 
 static ngx_uint_t
 ngx_http_aggregate_grpc_in_pieces(ngx_http_aggregate_grpc_ctx_t *ctx)
@@ -466,7 +470,7 @@ ngx_http_aggregate_grpc_join(ngx_http_aggregate_grpc_ctx_t *ctx,
 }
 
 
-/* google.api.HttpBody: 1 is the type, 2 the data */
+/* google.api.HttpBody: field 1 is the type, field 2 the data */
 
 static ngx_int_t
 ngx_http_aggregate_grpc_raw(ngx_http_aggregate_grpc_ctx_t *ctx,

@@ -157,7 +157,7 @@ ngx_module_t  ngx_http_aggregate_grpc_module = {
 };
 
 
-/* for tables of names that clients choose */
+/* the key of hash tables with names that clients choose */
 
 uint64_t  ngx_http_aggregate_grpc_key[2];
 
@@ -170,9 +170,9 @@ ngx_http_aggregate_grpc_preconfiguration(ngx_conf_t *cf)
 
 
 /*
- * A call's headers and URI are not those of its request.  Whatever the
- * configuration reads of the latter, maybe in grpc_set_header, is read before
- * they change.
+ * The headers and the URI of a call differ from those of the request.
+ * Variables of the request that the configuration uses, for example in
+ * grpc_set_header, are read before these change.
  */
 
 static ngx_int_t
@@ -209,7 +209,7 @@ ngx_http_aggregate_grpc_postconfiguration(ngx_conf_t *cf)
 }
 
 
-/* whether a variable reads a part of the request that a call changes */
+/* whether a variable reads a part of the request that changes for the call */
 
 static ngx_uint_t
 ngx_http_aggregate_grpc_is_of_request(ngx_str_t *name)
@@ -297,7 +297,7 @@ ngx_http_aggregate_grpc_init_main_conf(ngx_conf_t *cf, void *conf)
         }
     }
 
-    /* grpc_pass sends it, and others may have read it before */
+    /* grpc_pass sends it, but it may have been read before */
 
     ngx_str_set(&name, "content_length");
 
@@ -408,8 +408,8 @@ ngx_http_aggregate_grpc_merge_loc_conf(ngx_conf_t *cf, void *parent,
 
 
 /*
- * The handler of grpc_pass becomes the inner one of ours.  A block within a
- * location may have another handler, or none that is its own.
+ * grpc_pass's handler is wrapped by ours.  A block in the location may have
+ * another handler, or none of its own.
  */
 
 static char *
@@ -819,7 +819,7 @@ invalid:
 }
 
 
-/* nginx must not take a silence for the end before a ping breaks it */
+/* the read timeout must not end a connection before a ping is sent */
 
 static char *
 ngx_http_aggregate_grpc_check_websocket(ngx_conf_t *cf,
@@ -834,7 +834,7 @@ ngx_http_aggregate_grpc_check_websocket(ngx_conf_t *cf,
                                              ngx_http_aggregate_grpc_module);
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
-    /* the configuration of an upstream is the first thing in its module's */
+    /* the configuration of the upstream is the first member of the module's */
 
     ucf = ((ngx_http_conf_ctx_t *) cf->ctx)->loc_conf[mcf->module->ctx_index];
 

@@ -1,8 +1,8 @@
 
 /*
- * Messages become JSON: one, an array, lines, or events.  Buffers are tagged as
- * nginx's own for the upstream, so that a slow client keeps them busy, and
- * while any is, nothing is read from the backend.
+ * Messages are converted to JSON: a single value, an array, lines, or events.
+ * Buffers are tagged like nginx's own for the upstream: with a slow client they
+ * stay busy, and meanwhile nothing is read from the backend.
  */
 
 #include "ngx_http_aggregate_grpc.h"
@@ -47,7 +47,7 @@ static ngx_str_t  ngx_http_aggregate_grpc_json_type =
     ngx_string("application/json");
 
 
-/* a message: an error of its bytes is the backend's, and no error here */
+/* converts a message; an error in it is the backend's, and not returned */
 
 ngx_int_t
 ngx_http_aggregate_grpc_take(ngx_http_aggregate_grpc_ctx_t *ctx,
@@ -195,7 +195,7 @@ ngx_http_aggregate_grpc_stream_header(ngx_http_aggregate_grpc_ctx_t *ctx)
 
     if (r->header_only) {
 
-        /* this is the whole body */
+        /* the body is complete */
 
         ctx->ended = 1;
         u->length = 0;
@@ -218,7 +218,7 @@ ngx_http_aggregate_grpc_stream_header(ngx_http_aggregate_grpc_ctx_t *ctx)
 }
 
 
-/* google.api.HttpBody is its data as it is */
+/* the data of a google.api.HttpBody is sent unchanged */
 
 static ngx_int_t
 ngx_http_aggregate_grpc_http_body(ngx_http_aggregate_grpc_ctx_t *ctx,
@@ -269,7 +269,7 @@ ngx_http_aggregate_grpc_http_body(ngx_http_aggregate_grpc_ctx_t *ctx,
 }
 
 
-/* the last value of a length-delimited field; empty: there is none */
+/* the last value of a length-delimited field; empty if there is none */
 
 static ngx_int_t
 ngx_http_aggregate_grpc_http_body_field(ngx_http_aggregate_grpc_ctx_t *ctx,
@@ -303,7 +303,7 @@ ngx_http_aggregate_grpc_http_body_field(ngx_http_aggregate_grpc_ctx_t *ctx,
 
     if (number == 1) {
 
-        /* a type is a header's value */
+        /* the type must be valid as a header value */
 
         for (p = value->data; p < value->data + value->len; p++) {
             if (*p < 0x20 || *p >= 0x7f) {
@@ -341,7 +341,7 @@ ngx_http_aggregate_grpc_checked(ngx_http_aggregate_grpc_ctx_t *ctx,
 }
 
 
-/* the response is complete, or has failed: the rest of it */
+/* the end of the response, whether it is complete or has failed */
 
 ngx_int_t
 ngx_http_aggregate_grpc_finish(ngx_http_aggregate_grpc_ctx_t *ctx)
@@ -379,7 +379,7 @@ ngx_http_aggregate_grpc_finish(ngx_http_aggregate_grpc_ctx_t *ctx)
         return ngx_http_aggregate_grpc_finish_whole(ctx);
     }
 
-    /* a stream without a message */
+    /* the stream has no messages */
 
     if (ngx_http_aggregate_grpc_stream_header(ctx) != NGX_OK) {
         return NGX_ERROR;
@@ -498,7 +498,7 @@ ngx_http_aggregate_grpc_finish_websocket(ngx_http_aggregate_grpc_ctx_t *ctx)
 }
 
 
-/* an error that nginx ends the upstream with, when the header has gone */
+/* nginx ends the upstream with an error after the header was sent */
 
 ngx_int_t
 ngx_http_aggregate_grpc_late(ngx_http_aggregate_grpc_ctx_t *ctx,
@@ -536,7 +536,7 @@ ngx_http_aggregate_grpc_late(ngx_http_aggregate_grpc_ctx_t *ctx,
         return NGX_OK;
     }
 
-    /* the end of events is clean */
+    /* an event stream ends normally, with an event about the error */
 
     b = ngx_calloc_buf(ctx->request->pool);
     if (b == NULL) {
@@ -621,7 +621,7 @@ ngx_http_aggregate_grpc_event(ngx_http_aggregate_grpc_ctx_t *ctx,
 }
 
 
-/* a buffer that was sent, with the memory that it has, or a new one */
+/* a buffer that was sent, with its memory, or a new one */
 
 static ngx_chain_t *
 ngx_http_aggregate_grpc_get_buf(ngx_http_aggregate_grpc_ctx_t *ctx,
@@ -665,7 +665,7 @@ ngx_http_aggregate_grpc_get_buf(ngx_http_aggregate_grpc_ctx_t *ctx,
 }
 
 
-/* to the output, or back when it is empty */
+/* adds a buffer to the output; an empty one is freed */
 
 static void
 ngx_http_aggregate_grpc_put_buf(ngx_http_aggregate_grpc_ctx_t *ctx,
@@ -701,7 +701,7 @@ ngx_http_aggregate_grpc_put_buf(ngx_http_aggregate_grpc_ctx_t *ctx,
 }
 
 
-/* a comment keeps the connection from being taken for dead */
+/* sends a comment, so that intermediaries keep the connection open */
 
 static void
 ngx_http_aggregate_grpc_ping(ngx_event_t *ev)

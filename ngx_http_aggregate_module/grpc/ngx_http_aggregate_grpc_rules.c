@@ -1,5 +1,5 @@
 
-/* a directive "aggregate_grpc" becomes rules, or one method */
+/* converts an "aggregate_grpc" directive to rules, or to one method */
 
 #include "ngx_http_aggregate_grpc.h"
 

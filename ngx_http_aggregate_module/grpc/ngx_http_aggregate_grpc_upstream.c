@@ -1,19 +1,19 @@
 
 /*
- * The hooks on the callbacks of grpc_pass's upstream.
+ * Hooks on the callbacks of grpc_pass's upstream.
  *
- * create_request sees the call's method, URI and headers in the place of the
- * client's.  process_header maps the status, so that nginx's own retries,
- * error pages and variables see it.  input_filter takes nginx's buffers off its
- * output and puts JSON there.  The end of a response is seen in any of the
- * filters: with a control frame to be sent, it is the one of the output.
+ * create_request gets the call's method, URI and headers in place of the
+ * client's. process_header maps the status, so that nginx's retries, error
+ * pages and variables use it. input_filter removes nginx's buffers from the
+ * output and adds JSON instead.  The end of a response may be seen in any of
+ * these filters: if a control frame has to be sent, in the output filter.
  */
 
 #include "ngx_http_aggregate_grpc.h"
 #include "agg_pb_number.h"
 
 
-/* the parts of a request that its call borrows during its creation */
+/* parts of a request that are replaced while the call is created */
 
 typedef struct {
     ngx_str_t                   uri;
@@ -27,7 +27,7 @@ typedef struct {
     off_t                       content_length_n;
     unsigned                    valid_unparsed_uri:1;
 
-    /* the call's own */
+    /* those of the call */
     ngx_table_elt_t             length;
     u_char                      digits[NGX_OFF_T_LEN];
 } ngx_http_aggregate_grpc_lent_t;
@@ -132,7 +132,7 @@ ngx_http_aggregate_grpc_create_request(ngx_http_request_t *r)
 
     ngx_http_aggregate_grpc_lend(ctx, &lent, &headers);
 
-    /* a stream without a message ends with the headers */
+    /* a stream without messages ends with its headers */
 
     r->upstream->request_bufs = agg_buf_used(&ctx->wire) != 0
                                 ? &ctx->request_chain : NULL;
@@ -160,9 +160,9 @@ ngx_http_aggregate_grpc_create_request(ngx_http_request_t *r)
 
 
 /*
- * The configuration may read what the call changes, in grpc_set_header or in
- * a map that is read there: these variables keep the client's values.  The
- * first one is $content_length, which is to be the call's.
+ * The configuration may read what the call changes, in grpc_set_header or in a
+ * map: these variables keep the client's values.  Only the first of them,
+ * $content_length, gets the value of the call.
  */
 
 static void
@@ -269,8 +269,8 @@ ngx_http_aggregate_grpc_give_back(ngx_http_request_t *r,
 
 
 /*
- * Called for each attempt.  The mapped status has to stand before nginx looks
- * whether another server is to be tried.
+ * Called for each attempt.  The status must be mapped before nginx decides
+ * whether to try the next server.
  */
 
 static ngx_int_t
@@ -327,8 +327,8 @@ ngx_http_aggregate_grpc_process_header(ngx_http_request_t *r)
     if (ctx->status != NGX_HTTP_OK) {
 
         /*
-         * Control frames that wait to be sent, such as the
-         * acknowledgement of SETTINGS, would go to the next server instead
+         * control frames to be sent, such as the acknowledgement of SETTINGS,
+         * must not go to the next server
          */
 
         (void) ctx->output_filter(r, NULL);
@@ -336,7 +336,7 @@ ngx_http_aggregate_grpc_process_header(ngx_http_request_t *r)
 
     if (ctx->ws) {
 
-        /* the client has its header, and no other response may follow */
+        /* the client already has a header, so no other response may follow */
 
         u->headers_in.x_accel_redirect = NULL;
     }
@@ -374,9 +374,9 @@ ngx_http_aggregate_grpc_is_grpc(ngx_http_upstream_t *u)
 
 
 /*
- * The module expects no body for HEAD, but a call has one.  A response that
- * is over with its header ends here; nginx then only sends what stands in
- * u->out_bufs.
+ * nginx's module expects no body for HEAD, but a call has one.  A response that
+ * ended with its header is finished here, as nginx only sends u->out_bufs
+ * after that.
  */
 
 static ngx_int_t
@@ -403,7 +403,7 @@ ngx_http_aggregate_grpc_input_filter_init(void *data)
 
     if (u->length != 0 && ctx->code == AGG_GRPC_OK) {
 
-        /* a status in front of a body says nothing of the call */
+        /* the response has a body, so its header is not the end of the call */
 
         ctx->trailers_only = 0;
         ctx->code = -1;
@@ -414,7 +414,7 @@ ngx_http_aggregate_grpc_input_filter_init(void *data)
 
     } else if (ctx->not_grpc || ctx->code > 0) {
 
-        /* neither a body nor another status changes this one */
+        /* neither a body nor another status may replace this one */
 
         if (u->length != 0) {
             u->length = 0;
@@ -461,7 +461,9 @@ ngx_http_aggregate_grpc_input_filter(void *data, ssize_t bytes)
 
     if (rc == NGX_ERROR && !ctx->failed) {
 
-        /* nginx would take this error of the backend for one of the client */
+        /*
+         * nginx would take this error of the backend for an error of the client
+         */
 
         ngx_http_aggregate_grpc_broken(ctx, "an invalid response");
     }
@@ -474,7 +476,7 @@ ngx_http_aggregate_grpc_input_filter(void *data, ssize_t bytes)
 }
 
 
-/* takes the messages out of nginx's buffers, and gives these back */
+/* reads messages from nginx's buffers, and frees these */
 
 static ngx_int_t
 ngx_http_aggregate_grpc_read(ngx_http_aggregate_grpc_ctx_t *ctx,
@@ -567,9 +569,9 @@ ngx_http_aggregate_grpc_output_filter(void *data, ngx_chain_t *in)
 
 
 /*
- * A filter may end the response with an error page, as "xslt_stylesheet" does,
- * or lead the request elsewhere.  Both take the contexts of modules away, and
- * the callbacks still come: they find theirs by the upstream.
+ * A filter may replace the response with an error page, as "xslt_stylesheet"
+ * does, or redirect the request.  Both wipe the contexts of modules, but the
+ * callbacks are still called: they find their context by the upstream.
  */
 
 static ngx_uint_t
@@ -629,7 +631,7 @@ ngx_http_aggregate_grpc_end(ngx_http_aggregate_grpc_ctx_t *ctx)
 }
 
 
-/* the status of a response that is complete */
+/* sets the status of a complete response */
 
 static void
 ngx_http_aggregate_grpc_result(ngx_http_aggregate_grpc_ctx_t *ctx)
@@ -701,8 +703,8 @@ ngx_http_aggregate_grpc_result(ngx_http_aggregate_grpc_ctx_t *ctx)
 
 
 /*
- * A header that is held was sent, as far as nginx knows.  Where it fails
- * now, it makes its special response after all, which error_page may take.
+ * For nginx, a header that is held has already been sent.  If the call fails
+ * now, its special response is made anyway, and error_page applies.
  */
 
 static void
@@ -766,9 +768,10 @@ ngx_http_aggregate_grpc_finalize_request(ngx_http_request_t *r, ngx_int_t rc)
 
 
 /*
- * The deadline.  The response of a stream ends with its error; before that
- * the connection to the backend is made to time out, and nginx does the rest.
- * Without a connection, as long as a name is resolved, the call ends here.
+ * The deadline has passed.  If the response is a stream, it ends with the
+ * error; otherwise the connection to the backend is timed out, and nginx does
+ * the rest.  Without a connection, while a name is being resolved, the call
+ * ends here.
  */
 
 static void

@@ -1,8 +1,8 @@
 
 /*
- * Streams of gRPC both ways over a WebSocket.  The handshake is answered before
- * the backend has said anything.  The client's frames are the body of a
- * request that has no end: a filter of that body makes messages of them.
+ * Bidirectional gRPC streams over a WebSocket.  The handshake is completed
+ * before the backend responds.  The client's frames are the body of a request
+ * without an end: a request body filter converts them to messages.
  */
 
 #include "ngx_http_aggregate_grpc.h"
@@ -68,7 +68,7 @@ ngx_http_aggregate_grpc_ws_wanted(ngx_http_aggregate_grpc_ctx_t *ctx)
 }
 
 
-/* NGX_DONE, or the status of a handshake that is refused */
+/* NGX_DONE, or the status if the handshake is refused */
 
 ngx_int_t
 ngx_http_aggregate_grpc_ws_start(ngx_http_aggregate_grpc_ctx_t *ctx)
@@ -87,7 +87,7 @@ ngx_http_aggregate_grpc_ws_start(ngx_http_aggregate_grpc_ctx_t *ctx)
         return rc;
     }
 
-    /* whole messages, both ways */
+    /* whole messages in both directions */
 
     binding = ngx_palloc(r->pool, sizeof(ngx_http_aggregate_grpc_binding_t));
     if (binding == NULL) {
@@ -121,7 +121,7 @@ ngx_http_aggregate_grpc_ws_start(ngx_http_aggregate_grpc_ctx_t *ctx)
     r->keepalive = 0;
     r->headers_in.content_length_n = NGX_MAX_OFF_T_VALUE;
 
-    /* no page of an error may follow the handshake */
+    /* no error page may follow the handshake */
 
     r->error_page = 1;
 
@@ -197,7 +197,7 @@ ngx_http_aggregate_grpc_ws_check(ngx_http_aggregate_grpc_ctx_t *ctx,
 }
 
 
-/* the origin is neither the host of the request nor one of the directive's */
+/* whether the origin differs from the host, and from those of the directive */
 
 static ngx_uint_t
 ngx_http_aggregate_grpc_ws_foreign(ngx_http_aggregate_grpc_ctx_t *ctx,
@@ -235,7 +235,7 @@ ngx_http_aggregate_grpc_ws_foreign(ngx_http_aggregate_grpc_ctx_t *ctx,
 }
 
 
-/* the message of the path and the query, if the input is no stream */
+/* the message from path and query, if the method does not stream its input */
 
 static ngx_int_t
 ngx_http_aggregate_grpc_ws_message(ngx_http_aggregate_grpc_ctx_t *ctx)
@@ -314,7 +314,7 @@ ngx_http_aggregate_grpc_ws_accept(ngx_http_aggregate_grpc_ctx_t *ctx,
     r->headers_out.status = NGX_HTTP_SWITCHING_PROTOCOLS;
     r->headers_out.content_length_n = -1;
 
-    /* as nginx does for what it does not buffer, which ends no delay */
+    /* as for unbuffered responses in nginx; a rate would delay the end */
 
     r->limit_rate = 0;
     r->limit_rate_set = 1;
@@ -329,7 +329,7 @@ ngx_http_aggregate_grpc_ws_accept(ngx_http_aggregate_grpc_ctx_t *ctx,
         return NGX_ERROR;
     }
 
-    /* the header of the upstream is expected, and discarded */
+    /* the header of the upstream is still expected, and then discarded */
 
     r->header_sent = 0;
 
@@ -383,7 +383,7 @@ ngx_http_aggregate_grpc_ws_body_filter(ngx_http_request_t *r,
 }
 
 
-/* NGX_AGAIN: enough is on its way; else what ends the request */
+/* NGX_AGAIN: enough data is in flight; otherwise the request ends */
 
 static ngx_int_t
 ngx_http_aggregate_grpc_ws_read(ngx_http_aggregate_grpc_ctx_t *ctx,
@@ -446,7 +446,7 @@ ngx_http_aggregate_grpc_ws_read(ngx_http_aggregate_grpc_ctx_t *ctx,
 }
 
 
-/* a message, or the end of the client's side */
+/* handles a message, or the end of the client's messages */
 
 static ngx_int_t
 ngx_http_aggregate_grpc_ws_text(ngx_http_aggregate_grpc_ctx_t *ctx,
@@ -545,7 +545,7 @@ ngx_http_aggregate_grpc_ws_blocked(ngx_http_aggregate_grpc_ctx_t *ctx)
 }
 
 
-/* one that was sent, or a new one */
+/* reuses a buffer that was sent, or allocates one */
 
 static ngx_buf_t *
 ngx_http_aggregate_grpc_ws_buf(ngx_http_aggregate_grpc_ctx_t *ctx)
@@ -575,7 +575,7 @@ ngx_http_aggregate_grpc_ws_buf(ngx_http_aggregate_grpc_ctx_t *ctx)
 }
 
 
-/* a control frame to the client; while one is on its way others are dropped */
+/* sends a control frame to the client; dropped if another is being sent */
 
 static ngx_int_t
 ngx_http_aggregate_grpc_ws_control(ngx_http_aggregate_grpc_ctx_t *ctx,
@@ -614,7 +614,7 @@ ngx_http_aggregate_grpc_ws_control(ngx_http_aggregate_grpc_ctx_t *ctx,
 }
 
 
-/* the detail, cut to what fits behind a code */
+/* the reason of a close frame, truncated to fit after the code */
 
 static size_t
 ngx_http_aggregate_grpc_ws_reason(ngx_http_aggregate_grpc_ctx_t *ctx,
@@ -634,7 +634,7 @@ ngx_http_aggregate_grpc_ws_reason(ngx_http_aggregate_grpc_ctx_t *ctx,
 }
 
 
-/* a message to the client: room for a head stands before it */
+/* a message to the client; there is room for the head in front of it */
 
 void
 ngx_http_aggregate_grpc_ws_frame(ngx_buf_t *b)
@@ -644,7 +644,7 @@ ngx_http_aggregate_grpc_ws_frame(ngx_buf_t *b)
 }
 
 
-/* the end of a call */
+/* the close frame of a call */
 
 size_t
 ngx_http_aggregate_grpc_ws_close(ngx_http_aggregate_grpc_ctx_t *ctx,
@@ -705,7 +705,7 @@ ngx_http_aggregate_grpc_ws_late(ngx_http_aggregate_grpc_ctx_t *ctx,
 }
 
 
-/* events of the client's connection come through here */
+/* handles events of the client's connection */
 
 void
 ngx_http_aggregate_grpc_ws_watch(ngx_http_aggregate_grpc_ctx_t *ctx)
@@ -722,8 +722,8 @@ ngx_http_aggregate_grpc_ws_watch(ngx_http_aggregate_grpc_ctx_t *ctx)
 
 
 /*
- * While the backend does not read, nothing of the client is read either, and
- * nginx would not learn that the client has left.
+ * While the backend does not read, nothing is read from the client either, and
+ * nginx would not notice that the client has closed the connection.
  */
 
 static void
@@ -742,7 +742,10 @@ ngx_http_aggregate_grpc_ws_read_handler(ngx_http_request_t *r)
                       "client closed the WebSocket of \"%V\" while it waited",
                       &ctx->binding->name);
 
-        /* one reference is given up with the upstream, the other closes it */
+        /*
+         * one reference is released with the upstream, the other one closes the
+         * connection
+         */
 
         r->main->count++;
         ngx_http_finalize_request(r, NGX_HTTP_CLIENT_CLOSED_REQUEST);
@@ -793,7 +796,7 @@ ngx_http_aggregate_grpc_ws_ping(ngx_event_t *ev)
 
     if (!ctx->ws_alive && ctx->ws_in == NULL) {
 
-        /* no pong within as long; one that waits to be read may be it */
+        /* there was no pong for that long, but one may be waiting to be read */
 
         c->read->timedout = 1;
         ngx_post_event(c->read, &ngx_posted_events);

@@ -82,6 +82,7 @@ ngx_http_aggregate_values_grow(void *ctx, void *p, size_t used, size_t size)
 static ngx_int_t
 ngx_http_aggregate_values_pool(ngx_http_aggregate_fetches_t *fs)
 {
+    ngx_pool_t          *pool;
     ngx_pool_cleanup_t  *cln;
 
     cln = ngx_pool_cleanup_add(fs->request->pool, 0);
@@ -89,18 +90,24 @@ ngx_http_aggregate_values_pool(ngx_http_aggregate_fetches_t *fs)
         return NGX_ERROR;
     }
 
-    fs->pool = ngx_create_pool(NGX_HTTP_AGGREGATE_POOL_SIZE,
-                               fs->request->connection->log);
-    if (fs->pool == NULL) {
+    pool = ngx_create_pool(NGX_HTTP_AGGREGATE_POOL_SIZE,
+                           fs->request->connection->log);
+    if (pool == NULL) {
         return NGX_ERROR;
     }
+
+    fs->large = ngx_http_aggregate_mem(pool);
+    if (fs->large == NULL) {
+        ngx_destroy_pool(pool);
+        return NGX_ERROR;
+    }
+
+    fs->pool = pool;
 
     cln->handler = ngx_http_aggregate_values_cleanup;
     cln->data = fs;
 
-    fs->large = ngx_http_aggregate_mem(fs->pool);
-
-    return fs->large ? NGX_OK : NGX_ERROR;
+    return NGX_OK;
 }
 
 

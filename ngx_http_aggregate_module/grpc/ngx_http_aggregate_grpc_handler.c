@@ -141,13 +141,16 @@ ngx_int_t
 ngx_http_aggregate_grpc_refuse(ngx_http_aggregate_grpc_ctx_t *ctx,
     ngx_uint_t status, agg_grpc_code_e code, const u_char *text, size_t len)
 {
-    ctx->detail.data = ngx_pnalloc(ctx->request->pool, len);
-    if (ctx->detail.data == NULL) {
+    u_char  *detail;
+
+    detail = ngx_pnalloc(ctx->request->pool, len);
+    if (detail == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ngx_memcpy(ctx->detail.data, text, len);
+    ngx_memcpy(detail, text, len);
 
+    ctx->detail.data = detail;
     ctx->detail.len = len;
     ctx->status = status;
     ctx->code = code;

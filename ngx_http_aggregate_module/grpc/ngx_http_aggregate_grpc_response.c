@@ -224,6 +224,7 @@ static ngx_int_t
 ngx_http_aggregate_grpc_http_body(ngx_http_aggregate_grpc_ctx_t *ctx,
     agg_str_t *wire, agg_buf_t *out)
 {
+    u_char    *type;
     agg_rc_e   rc;
     agg_str_t  body, value;
 
@@ -247,14 +248,15 @@ ngx_http_aggregate_grpc_http_body(ngx_http_aggregate_grpc_ctx_t *ctx,
             return NGX_OK;
         }
 
-        ctx->type.len = value.len;
-        ctx->type.data = ngx_pnalloc(ctx->request->pool, value.len);
-
-        if (ctx->type.data == NULL) {
+        type = ngx_pnalloc(ctx->request->pool, value.len);
+        if (type == NULL) {
             return NGX_ERROR;
         }
 
-        ngx_memcpy(ctx->type.data, value.data, value.len);
+        ngx_memcpy(type, value.data, value.len);
+
+        ctx->type.data = type;
+        ctx->type.len = value.len;
     }
 
     if (ngx_http_aggregate_grpc_http_body_field(ctx, &body, 2, &value)

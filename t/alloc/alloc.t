@@ -14,7 +14,9 @@ use Test::More;
 use Time::HiRes qw(time sleep);
 
 use Harness;
+use Harness::Grpc qw(descriptor);
 use Harness::Redis;
+use Harness::WebSocket;
 
 my $seed = $ENV{TEST_NGINX_SEED} || 7;
 my $seconds = $ENV{TEST_NGINX_SECONDS} || 20;
@@ -46,6 +48,9 @@ $t->backend('b',
 $t->port(0);
 my $redis = Harness::Redis->new($t, 'redis');
 $redis->start;
+
+descriptor($t, 'items.pb', 'items.proto');
+my $grpc = Harness::Grpc->new($t, 'grpc');
 
 $t->write_file('s.graphql', <<'EOS');
 type Item { id: ID! s: String again: [Item] @rest(get: "/b/large")
@@ -87,6 +92,10 @@ http {
                  server 127.0.0.1:%%PORT_b%%; server 127.0.0.1:%%PORT_b%%;
                  keepalive 4; }
 
+    aggregate_grpc_descriptor items.pb;
+    aggregate_grpc_websocket on ping=50ms;
+    upstream grpc { server 127.0.0.1:%%PORT_grpc%%; keepalive 4; }
+
     server {
         listen 127.0.0.1:%%PORT_0%% sndbuf=32k;
         gzip on; gzip_types *; gzip_min_length 1;
@@ -106,6 +115,23 @@ http {
             backend cut /cut { hidden; }
             backend zipped /z/gzip { set t '"x"'; }
             backend nested /small { pass_header X-Tags; } } }
+        location /v1/ { aggregate_grpc t.v1.Items; grpc_pass grpc://grpc; }
+        location /calls { aggregate { timeout 2s;
+            backend one /v1/items/7 { }
+            backend watch /v1/watch?n=3 { each one.tags; into list; }
+            backend all /v1/itemlist?n=9 { limit items 2; }
+            backend shaped /shaped/v1/items/8 { allow id; }
+            backend kept /kept/v1/items/9 { } } }
+        location /shaped/ { aggregate_grpc t.v1.Items strip=/shaped;
+            aggregate_apply s; breaker g zone=bz policy=p;
+            grpc_pass grpc://grpc; }
+        location /kept/ { aggregate_grpc t.v1.Items strip=/kept;
+            aggregate_cache z redis=r; aggregate_cache_ttl / 1s;
+            grpc_pass grpc://grpc; }
+        location /hedged { aggregate { timeout 2s; concurrency 2;
+            backend a /b/slow { hedge 5ms max=100%; retry 1; }
+            backend b /b/1 { hedge 1ms max=100%; }
+            backend c /b/1 { } backend d /b/1 { } } }
         location /small { aggregate { backend a /b/1 { allow a; } } }
         location /big { aggregate { backend a /b/large { } } }
         location /late { aggregate { timeout 100ms; backend a /b/late { }
@@ -153,6 +179,8 @@ my @uris = ('/agg?x=1', '/agg?debug=1', '/small', '/big', '/late', '/c/1',
     '/breaker?k=1', '/split?k=%d', '/ssi', '/purge', '/purge?tag=a',
     '/purge?uri=/c/1', '/purge?prefix=/c/', '/cstatus', '/bstatus', '/metrics',
     '/page', '/balance', '/splits', '/bstatus?format=prometheus', '/c/%d',
+    '/v1/items/7', '/v1/watch?n=%d', '/calls', '/calls', '/hedged', '/v1/sum',
+    '/v1/fail?code=5', '/kept/v1/items/%d', '/shaped/v1/items/%d',
     '/bstatus?format=json', '/gql', '/gql', '/c/set', '/page?format=json');
 
 my @queries = ('{top{a s list{id one(q:\"z\"){a}}}}', '{bad{a} cut{a} top{s}}',
@@ -197,6 +225,15 @@ sub start {
               body => $query);
         $method = 'POST';
 
+    } elsif ($uri eq '/v1/sum') {
+        %o = (headers => [ 'Content-Type' => 'application/json' ],
+              body => '[' . join(',', map { qq({"n":$_}) } 1 .. $n) . ']');
+        $method = 'POST';
+
+    } elsif ($uri =~ /watch/) {
+        push @{ $o{headers} }, Accept => (qw(text/event-stream
+            application/x-ndjson application/json))[rand 3];
+
     } elsif ($uri =~ /purge/) {
         $method = 'POST';
 
@@ -213,6 +250,23 @@ sub start {
 sub settled {
     return wait_for(sub { http_get('/stub')->body =~ /Active connections: 1 / },
                     slow(10));
+}
+
+
+# a call both ways: what it is answered with does not matter, its end does
+
+sub talk {
+    my ($end) = @_;
+    my $ws = Harness::WebSocket->new($t, '/v1/chat');
+
+    for (1 .. 3) {
+        last if $ws->head !~ / 101 /;
+        $ws->text('{"id":"1","name":"x"}');
+        last if !$ws->next;
+    }
+
+    $end ? $ws->client->reset : $ws->client->close;
+    return;
 }
 
 
@@ -242,6 +296,8 @@ while (time < $until && !@open && kill 0, $worker) {
             if ($r->error || '') eq 'timeout';
         $c->close;
     }
+
+    talk(rand() < 0.5) if rand() < 0.3;
 
     $failed = fail_one_in(0, $with);
 

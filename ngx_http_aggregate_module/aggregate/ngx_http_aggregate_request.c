@@ -221,7 +221,7 @@ ngx_http_aggregate_make_headers(ngx_http_aggregate_part_t *part,
     size_t                         k, len;
     u_char                        *p;
     agg_str_t                     *values, value;
-    ngx_uint_t                     i;
+    ngx_uint_t                     i, own;
     ngx_pool_t                    *pool;
     agg_template_t                *t;
     ngx_http_aggregate_reason_e    reason;
@@ -294,21 +294,22 @@ ngx_http_aggregate_make_headers(ngx_http_aggregate_part_t *part,
                           "aggregate backend \"%V\"",
                           &header[i].name.name, &conf->name);
 
-            for (k = 0; part->lacks == NULL && k < t->npieces; k++) {
-                if (!agg_header_value_valid(&values[k])) {
+            for (k = 0, own = 1; k < t->npieces; k++) {
+
+                if (agg_header_value_valid(&values[k])) {
+                    continue;
+                }
+
+                if (t->pieces[k].kind == AGG_PIECE_PART) {
+                    own = 0;
+                }
+
+                if (part->lacks == NULL) {
                     part->lacks = &t->pieces[k];
                 }
             }
 
-            for (k = 0; k < t->npieces; k++) {
-                if (t->pieces[k].kind == AGG_PIECE_PART
-                    && !agg_header_value_valid(&values[k]))
-                {
-                    break;
-                }
-            }
-
-            ngx_http_aggregate_blame(part, k == t->npieces);
+            ngx_http_aggregate_blame(part, own);
 
             return NGX_HTTP_AGGREGATE_BAD_URI;
         }

@@ -316,23 +316,26 @@ ngx_http_aggregate_buffer_pass(ngx_http_request_t *r,
     ngx_http_aggregate_buffer_ctx_t *ctx)
 {
     ngx_int_t     rc;
+    ngx_buf_t    *piece;
     ngx_chain_t  *in, out;
 
     do {
 
-        if (ctx->whole) {
+        piece = ctx->whole ? NULL : ctx->piece;
+
+        if (piece == NULL) {
             in = ctx->in;
             ctx->in = NULL;
 
         } else {
 
-            if (ctx->piece->pos != ctx->piece->last) {
+            if (piece->pos != piece->last) {
                 return ngx_http_aggregate_buffer_stall(r, ctx);
             }
 
             ngx_http_aggregate_buffer_fill(ctx);
 
-            out.buf = ctx->piece;
+            out.buf = piece;
             out.next = NULL;
             in = &out;
         }

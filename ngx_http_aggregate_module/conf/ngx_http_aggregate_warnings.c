@@ -410,6 +410,8 @@ ngx_http_aggregate_taken(ngx_array_t *levels, ngx_http_gw_level_t *in,
 
     rc = ngx_http_aggregate_taken_static(levels, in, asked, &found);
 
+    *taken = found;
+
     if (rc == NGX_HTTP_AGGREGATE_UNDECIDED
         || rc == NGX_HTTP_AGGREGATE_REDIRECTED)
     {
@@ -417,7 +419,6 @@ ngx_http_aggregate_taken(ngx_array_t *levels, ngx_http_gw_level_t *in,
     }
 
     if (rc == NGX_HTTP_AGGREGATE_FOUND) {
-        *taken = found;
 
         if (found->exact) {
             return rc;
@@ -640,23 +641,22 @@ static void
 ngx_http_aggregate_warn_target(ngx_conf_t *cf, ngx_http_aggregate_ask_t *ask)
 {
     ngx_uint_t                   i;
-    ngx_http_gw_level_t         *level, *above;
+    ngx_http_gw_level_t         *level, *above, *target;
     ngx_http_gw_written_t       *written;
     ngx_http_aggregate_asked_t  *asked;
 
     asked = &ask->asked;
+    target = ask->target;
 
-    if (ask->target == NULL
-        || (ask->target->marks & NGX_HTTP_AGGREGATE_ASKED))
-    {
+    if (target == NULL || (target->marks & NGX_HTTP_AGGREGATE_ASKED)) {
         return;
     }
 
-    ask->target->marks |= NGX_HTTP_AGGREGATE_ASKED;
+    target->marks |= NGX_HTTP_AGGREGATE_ASKED;
 
     ngx_http_aggregate_find_line(asked);
 
-    for (level = ask->target; level; level = level->parent) {
+    for (level = target; level; level = level->parent) {
 
         /* who asks is under these rules as well */
 
@@ -674,7 +674,7 @@ ngx_http_aggregate_warn_target(ngx_conf_t *cf, ngx_http_aggregate_ask_t *ask)
             written = &level->written[i];
 
             if (ngx_http_gw_is_access(written)
-                || (level == ask->target && level->clcf->internal == 1
+                || (level == target && level->clcf->internal == 1
                     && ngx_strcmp(written->name.data, "limit_except") == 0))
             {
                 ngx_http_aggregate_warn(cf, NGX_LOG_WARN, written,
@@ -687,12 +687,11 @@ ngx_http_aggregate_warn_target(ngx_conf_t *cf, ngx_http_aggregate_ask_t *ask)
         }
     }
 
-    if (ask->target != ask->level && ask->target->clcf->internal != 1)
-    {
+    if (target != ask->level && target->clcf->internal != 1) {
         ngx_http_aggregate_warn(cf, NGX_LOG_NOTICE, asked,
                                 "location \"%V\" of %s \"%V\" is not "
                                 "\"internal\", clients may ask for it too",
-                                &ask->target->name, asked->kind,
+                                &target->name, asked->kind,
                                 &asked->name);
     }
 }

@@ -268,7 +268,8 @@ agg_gql_collect(agg_gql_build_t *b, agg_gql_doc_t *doc,
     }
 
     d = b->mem->alloc(b->mem->ctx, sizeof(agg_gql_directive_t));
-    list = agg_gql_new(b->mem, b->schema->directives, b->schema->ndirectives);
+    list = agg_gql_new_pointer(b->mem, b->schema->directives,
+                               b->schema->ndirectives);
 
     if (d == NULL || list == NULL) {
         return AGG_NOMEM;
@@ -320,7 +321,7 @@ agg_gql_collect_type(agg_gql_build_t *b, agg_gql_doc_t *doc,
     }
 
     type = b->mem->alloc(b->mem->ctx, sizeof(agg_gql_type_t));
-    list = agg_gql_new(b->mem, b->schema->types, b->schema->ntypes);
+    list = agg_gql_new_pointer(b->mem, b->schema->types, b->schema->ntypes);
     parts = agg_gql_new(b->mem, b->parts, b->nparts);
 
     if (type == NULL || list == NULL || parts == NULL) {
@@ -702,7 +703,7 @@ agg_gql_build_order(agg_gql_build_t *b)
 {
     size_t             n;
     u_char            *seen;
-    unsigned           i, k;
+    unsigned           i, k, builtin;
     agg_gql_walk_t    *stack;
     agg_gql_schema_t  *s;
 
@@ -747,17 +748,21 @@ agg_gql_build_order(agg_gql_build_t *b)
 
     /* the directives of the user come before the built-in ones */
 
-    for (i = 0; i < 2 * s->ndirectives; i++) {
-        d = s->directives[i % s->ndirectives];
+    for (builtin = 0; builtin < 2; builtin++) {
 
-        if (d->hidden || d->builtin == (i < s->ndirectives)) {
-            continue;
-        }
+        for (i = 0; i < s->ndirectives; i++) {
+            d = s->directives[i];
 
-        s->shown[s->nshown++] = d;
+            if (d->hidden || d->builtin != builtin) {
+                continue;
+            }
 
-        for (k = 0; k < d->nargs; k++) {
-            agg_gql_try(agg_gql_walk(b, d->args[k].type.type, stack, seen));
+            s->shown[s->nshown++] = d;
+
+            for (k = 0; k < d->nargs; k++) {
+                agg_gql_try(agg_gql_walk(b, d->args[k].type.type, stack,
+                                         seen));
+            }
         }
     }
 

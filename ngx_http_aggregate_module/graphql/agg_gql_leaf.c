@@ -482,7 +482,7 @@ agg_gql_print(agg_buf_t *out, double number)
     char   text[40], plain[40], *e, *p;
 
     for (precision = 0; precision < 17; precision++) {
-        n = snprintf(text, sizeof(text), "%.*e", precision, number);
+        (void) snprintf(text, sizeof(text), "%.*e", precision, number);
 
         if (strtod(text, NULL) == number) {
             break;

@@ -21,7 +21,9 @@ static agg_rc_e agg_gql_write_next(const agg_gql_literal_t *w,
     const agg_gql_value_t *object, unsigned index, uint32_t arg,
     uint32_t *id);
 static agg_rc_e agg_gql_write_field(const agg_gql_literal_t *w,
-    const agg_str_t *name, const agg_gql_input_t *input);
+    const agg_gql_input_t *input);
+static agg_rc_e agg_gql_write_name(const agg_gql_literal_t *w,
+    const agg_str_t *name);
 static const agg_str_t *agg_gql_variable_value(const agg_gql_literal_t *w,
     const agg_gql_value_t *v);
 static agg_rc_e agg_gql_write_variable(const agg_gql_literal_t *w,
@@ -255,7 +257,7 @@ agg_gql_write_next(const agg_gql_literal_t *w, const agg_gql_value_t *object,
             if (v->kind != AGG_GQL_VARIABLE
                 || agg_gql_variable_value(w, v) != NULL)
             {
-                agg_gql_try(agg_gql_write_field(w, &a->name, NULL));
+                agg_gql_try(agg_gql_write_name(w, &a->name));
                 *id = a->value;
                 return AGG_OK;
             }
@@ -277,7 +279,7 @@ agg_gql_write_next(const agg_gql_literal_t *w, const agg_gql_value_t *object,
             if (v->kind != AGG_GQL_VARIABLE
                 || agg_gql_variable_value(w, v) != NULL)
             {
-                agg_gql_try(agg_gql_write_field(w, &in->name, in));
+                agg_gql_try(agg_gql_write_field(w, in));
                 *id = a->value;
                 return AGG_OK;
             }
@@ -298,7 +300,7 @@ agg_gql_write_next(const agg_gql_literal_t *w, const agg_gql_value_t *object,
             return AGG_AGAIN;
         }
 
-        agg_gql_try(agg_gql_write_field(w, &in->name, in));
+        agg_gql_try(agg_gql_write_field(w, in));
         agg_gql_try(agg_buf_append(w->out, value->data, value->len));
     }
 
@@ -306,9 +308,25 @@ agg_gql_write_next(const agg_gql_literal_t *w, const agg_gql_value_t *object,
 }
 
 
+/* writes the name of a field of an input object, in JSON the backend's */
+
 static agg_rc_e
-agg_gql_write_field(const agg_gql_literal_t *w, const agg_str_t *name,
-    const agg_gql_input_t *input)
+agg_gql_write_field(const agg_gql_literal_t *w, const agg_gql_input_t *input)
+{
+    if (w->text) {
+        return agg_gql_write_name(w, &input->name);
+    }
+
+    agg_gql_try(agg_gql_write_comma(w));
+    agg_gql_try(agg_buf_append(w->out, input->json_quoted.data,
+                               input->json_quoted.len));
+
+    return agg_buf_append(w->out, ":", 1);
+}
+
+
+static agg_rc_e
+agg_gql_write_name(const agg_gql_literal_t *w, const agg_str_t *name)
 {
     agg_gql_try(agg_gql_write_comma(w));
 
@@ -316,13 +334,7 @@ agg_gql_write_field(const agg_gql_literal_t *w, const agg_str_t *name,
         return agg_gql_put(w->out, "%W: ", name);
     }
 
-    if (input != NULL) {
-        agg_gql_try(agg_buf_append(w->out, input->json_quoted.data,
-                                   input->json_quoted.len));
-
-    } else {
-        agg_gql_try(agg_json_escape(w->out, name->data, name->len));
-    }
+    agg_gql_try(agg_json_escape(w->out, name->data, name->len));
 
     return agg_buf_append(w->out, ":", 1);
 }

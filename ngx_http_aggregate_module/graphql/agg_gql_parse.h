@@ -46,6 +46,9 @@ void *agg_gql_push(agg_mem_t *mem, void **array, uint32_t *n, size_t size);
 #define agg_gql_new(mem, array, n)                                           \
     agg_gql_push(mem, (void **) &(array), &(n), sizeof(*(array)))
 
+#define agg_gql_new_pointer(mem, array, n)                                   \
+    agg_gql_push(mem, (void **) &(array), &(n), sizeof(void *))
+
 
 /* the same for an array that may also shrink: "room" is its capacity */
 

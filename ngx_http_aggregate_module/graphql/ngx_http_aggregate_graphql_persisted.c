@@ -274,7 +274,7 @@ ngx_http_aggregate_graphql_persisted_get(ngx_shm_zone_t *shm_zone,
 
         len = entry->len;
 
-        if (len == text->len) {
+        if (text->data && len == text->len) {
             ngx_memcpy(text->data, entry->text, len);
 
             ngx_queue_remove(&entry->queue);

@@ -48,14 +48,16 @@ ngx_http_aggregate_graphql_plans_free(void *data)
 {
     ngx_http_aggregate_graphql_conf_t *gcf = data;
 
-    ngx_queue_t                        *q;
+    ngx_queue_t                        *q, *next;
     ngx_http_aggregate_graphql_plan_t  *plan;
 
-    while (!ngx_queue_empty(&gcf->plans)) {
-        q = ngx_queue_head(&gcf->plans);
-        plan = ngx_queue_data(q, ngx_http_aggregate_graphql_plan_t, queue);
+    for (q = ngx_queue_head(&gcf->plans);
+         q != ngx_queue_sentinel(&gcf->plans);
+         q = next)
+    {
+        next = ngx_queue_next(q);
 
-        ngx_queue_remove(q);
+        plan = ngx_queue_data(q, ngx_http_aggregate_graphql_plan_t, queue);
         ngx_destroy_pool(plan->pool);
     }
 }

@@ -408,13 +408,14 @@ static agg_grpc_node_t *
 agg_grpc_node_child(agg_grpc_rules_t *rules, agg_grpc_node_t *node,
     const agg_str_t *segment)
 {
-    unsigned           place;
+    unsigned           place, star;
     agg_mem_t         *mem;
     agg_grpc_node_t   *child, **children;
 
     mem = rules->mem;
+    star = agg_grpc_is(segment, "*");
 
-    if (agg_grpc_is(segment, "*")) {
+    if (star) {
         child = node->star;
 
     } else {
@@ -433,7 +434,7 @@ agg_grpc_node_child(agg_grpc_rules_t *rules, agg_grpc_node_t *node,
     memset(child, 0, sizeof(agg_grpc_node_t));
     child->literal = *segment;
 
-    if (agg_grpc_is(segment, "*")) {
+    if (star) {
         node->star = child;
         return child;
     }

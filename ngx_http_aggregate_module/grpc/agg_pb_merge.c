@@ -175,7 +175,6 @@ agg_pb_merge_pieces(const agg_pb_level_t *level, const agg_pb_field_t *field,
     const u_char  *p, *value;
 
     n = 0;
-    rc = AGG_OK;
 
     for (p = level->start; p != level->end; /* void */ ) {
 

@@ -596,7 +596,10 @@ ngx_http_aggregate_grpc_ws_control(ngx_http_aggregate_grpc_ctx_t *ctx,
     }
 
     p = ctx->ws_control + AGG_WS_HEAD;
-    ngx_memcpy(p, data, len);
+
+    if (len) {
+        ngx_memcpy(p, data, len);
+    }
 
     ngx_memzero(b, sizeof(ngx_buf_t));
 

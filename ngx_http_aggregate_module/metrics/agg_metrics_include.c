@@ -210,7 +210,7 @@ agg_metrics_read_comment(agg_metrics_reader_t *rd, const uint8_t *p,
     name.data = p;
     name.len = (size_t) (q - p);
 
-    if (rd->sampled || rd->family.len != name.len
+    if (rd->sampled || rd->family.data == NULL || rd->family.len != name.len
         || memcmp(rd->family.data, name.data, name.len) != 0)
     {
         if (agg_metrics_read_family(rd, &name) != 0) {

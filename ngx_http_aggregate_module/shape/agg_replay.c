@@ -109,8 +109,8 @@ static const u_char *agg_replay_token(agg_replay_text_t *t, const u_char *p,
     const u_char *end);
 static const u_char *agg_replay_whole(agg_replay_text_t *t, const u_char *p,
     const u_char *end);
-static const u_char *agg_replay_name(agg_replay_text_t *t, const u_char *p,
-    const u_char *end);
+static const u_char *agg_replay_name(agg_replay_text_t *t,
+    const agg_level_t *level, const u_char *p, const u_char *end);
 static int agg_replay_value(agg_replay_text_t *t, u_char c);
 static int agg_replay_put(agg_replay_text_t *t, const void *p, size_t n);
 static int agg_replay_output(agg_replay_output_t *o,
@@ -407,7 +407,7 @@ agg_replay_token(agg_replay_text_t *t, const u_char *p, const u_char *end)
     switch (*p) {
 
     case '"':
-        return agg_replay_name(t, p, end);
+        return (level == NULL) ? NULL : agg_replay_name(t, level, p, end);
 
     case ',':
 
@@ -490,7 +490,8 @@ agg_replay_whole(agg_replay_text_t *t, const u_char *p, const u_char *end)
 
 
 static const u_char *
-agg_replay_name(agg_replay_text_t *t, const u_char *p, const u_char *end)
+agg_replay_name(agg_replay_text_t *t, const agg_level_t *level,
+    const u_char *p, const u_char *end)
 {
     const u_char       *q;
     const agg_edge_t   *edge;
@@ -502,7 +503,7 @@ agg_replay_name(agg_replay_text_t *t, const u_char *p, const u_char *end)
         return NULL;
     }
 
-    st = t->c.level[t->c.n - 1].state;
+    st = level->state;
     edge = agg_state_edge(st, p + 1, (size_t) (q - p) - 1);
 
     t->due = (edge != NULL) ? edge->child : st->other;
@@ -540,7 +541,8 @@ agg_replay_value(agg_replay_text_t *t, u_char c)
         level->comma = 1;
 
         if (level->close == '}'
-            && (agg_replay_put(t, t->name, t->name_len) != 0
+            && (t->name == NULL
+                || agg_replay_put(t, t->name, t->name_len) != 0
                 || agg_replay_put(t, ":", 1) != 0))
         {
             return -1;

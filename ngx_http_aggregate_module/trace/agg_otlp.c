@@ -744,8 +744,9 @@ agg_otlp_json_span(gw_out_block_t *block, const agg_otlp_span_t *span)
 static void
 agg_otlp_json_attrs(gw_out_t *out, const agg_otlp_attr_t *attrs, unsigned n)
 {
-    size_t    len;
-    unsigned  i;
+    size_t          len;
+    unsigned        i;
+    const uint8_t  *key;
 
     gw_out_text(out, ",\"attributes\":[");
 
@@ -753,12 +754,15 @@ agg_otlp_json_attrs(gw_out_t *out, const agg_otlp_attr_t *attrs, unsigned n)
         gw_out_text(out, i ? ",{\"key\":" : "{\"key\":");
 
         if (attrs[i].known) {
-            agg_otlp_json_string(out, (const uint8_t *) attrs[i].known->text,
-                                 attrs[i].known->len);
+            key = (const uint8_t *) attrs[i].known->text;
+            len = attrs[i].known->len;
 
         } else {
-            agg_otlp_json_string(out, attrs[i].key, attrs[i].key_len);
+            key = attrs[i].key;
+            len = attrs[i].key_len;
         }
+
+        agg_otlp_json_string(out, key, len);
 
         switch (attrs[i].type) {
 
@@ -770,7 +774,7 @@ agg_otlp_json_attrs(gw_out_t *out, const agg_otlp_attr_t *attrs, unsigned n)
 
         case AGG_OTLP_CONSTANT:
             gw_out_text(out, ",\"value\":{\"stringValue\":");
-            len = attrs[i].known->len + AGG_OTLP_CONSTANT_HEADS;
+            len += AGG_OTLP_CONSTANT_HEADS;
             agg_otlp_json_string(out, attrs[i].data + len,
                                  attrs[i].len - len);
             gw_out_text(out, "}}");

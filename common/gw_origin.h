@@ -1,14 +1,15 @@
 
 /*
- * Requests that change something and that a browser sends for the page of
- * another site.  Whoever walks the headers of such a request asks for each of
- * them; one foreign header is enough to refuse it.
+ * Whether a request that changes something was sent by a browser for the
+ * page of another site.  The caller passes each header of the request, and
+ * refuses the request if one of them is foreign.
  *
- * An Origin is our own when what stands after its "://" is the Host header,
- * port included, whatever the case of its letters; the scheme is not compared,
- * as TLS may end before us.  "null", a request without Host and anything else
- * are foreign.  A Sec-Fetch-Site is our own as "same-origin" and as "none",
- * which is what a user typed.  A client that is no browser sends neither.
+ * An Origin is our own if the text after its "://" is the Host header,
+ * including the port, in any case; the scheme is not compared, as TLS may end
+ * in front of us.  "null", a request without Host, and anything else are
+ * foreign.  A Sec-Fetch-Site is our own if it is "same-origin", or "none",
+ * which is sent for a URL that the user typed.  Other clients than browsers
+ * send neither.
  */
 
 
@@ -23,7 +24,7 @@
 #pragma GCC visibility push(hidden)
 
 
-/* the name in any case; host is NULL without a Host header */
+/* the name may be in any case; host is NULL if there is no Host header */
 int gw_origin_foreign(const uint8_t *name, size_t name_len,
     const uint8_t *value, size_t value_len,
     const uint8_t *host, size_t host_len);

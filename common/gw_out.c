@@ -6,7 +6,7 @@
 #include "gw_out.h"
 
 
-/* bytes that are escaped at once, and the room that is asked for to copy */
+/* bytes that are escaped at once, and the least room for copying */
 
 #define GW_OUT_PIECE      ((size_t) 128)
 #define GW_OUT_ROOM       ((size_t) 64)
@@ -147,7 +147,7 @@ gw_out_decimal(gw_out_t *out, uint64_t n, unsigned digits, unsigned least)
     end = text + sizeof(text) - 20;
     p = end;
 
-    /* the digits after the point, without zeros at the end */
+    /* the digits after the point, without trailing zeros */
 
     for (i = digits; i; i--) {
         if (n % 10 == 0 && p == end && i > least) {

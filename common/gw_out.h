@@ -1,12 +1,10 @@
 
 /*
- * An output that grows: a piece of memory that is written from last to end,
- * and a function that gives the next one.  The piece may be a buffer of a
- * chain, in which case the output lies in several buffers, or one block that
- * is moved as it grows; gw_out_block_t is the latter, over an allocator.
- *
- * After the first failure nothing is written any more, and "failed" is set,
- * so one test at the end is enough.
+ * A growing output: a piece of memory between last and end, and a function that
+ * provides the next piece.  The piece may be a buffer of a chain, so that the
+ * output consists of several buffers, or a single block that is moved when it
+ * grows: gw_out_block_t, with an allocator.  After a failure nothing more is
+ * written and "failed" is set, so one test at the end is enough.
  */
 
 
@@ -39,7 +37,7 @@ struct gw_out_s {
 };
 
 
-/* in one block; grows by doubling, up to max bytes */
+/* a single block, which doubles when it is full, up to max bytes */
 
 typedef struct {
     gw_out_t    out;
@@ -52,6 +50,7 @@ typedef struct {
 } gw_out_block_t;
 
 
+/* starts with no memory; the caller frees block->start when it is done */
 void gw_out_block_init(gw_out_block_t *block, size_t max,
     void *(*grow)(void *ctx, void *old, size_t used, size_t size), void *ctx);
 
@@ -59,21 +58,22 @@ void gw_out_block_init(gw_out_block_t *block, size_t max,
     ((size_t) ((block)->out.last - (block)->start))
 
 
-/* room for n bytes at out->last: 0, or -1 */
+/* makes room for n bytes at out->last; -1: there is no memory */
 int gw_out_room(gw_out_t *out, size_t n);
 
+/* append bytes, a string without its NUL, and a decimal number */
 void gw_out_put(gw_out_t *out, const void *data, size_t len);
 void gw_out_text(gw_out_t *out, const char *text);
 void gw_out_uint(gw_out_t *out, uint64_t n);
 
 /*
- * n / 10^digits in full, without an exponent; at least so many digits stand
- * after the point, none and no point where both are 0.  Up to 18 digits.
+ * Writes n / 10^digits in full, without an exponent, with at least that many
+ * digits after the point; if both are 0, without a point.  Up to 18 digits.
  */
 void gw_out_decimal(gw_out_t *out, uint64_t n, unsigned digits,
     unsigned least);
 
-/* with one of the escapes of gw_text.h and its factor */
+/* escapes with a function of gw_text.h, and its factor */
 void gw_out_escape(gw_out_t *out, gw_escape_pt escape, size_t factor,
     const uint8_t *data, size_t len);
 

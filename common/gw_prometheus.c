@@ -40,7 +40,7 @@ gw_prometheus_family(gw_prometheus_t *p, const char *name,
     p->family = name;
     p->type = type;
 
-    /* the family of a counter has the name without "_total" in OpenMetrics */
+    /* in OpenMetrics the family of a counter has no "_total" in its name */
 
     gw_prometheus_head(p, "# HELP ", !p->openmetrics);
     gw_out_put(p->out, " ", 1);
@@ -171,7 +171,7 @@ gw_prometheus_end(gw_prometheus_t *p)
 }
 
 
-/* a backslash and a line feed are escaped in both formats, a quote in one */
+/* both formats escape a backslash and a line feed, only one a quote */
 
 static void
 gw_prometheus_help(gw_prometheus_t *p, const char *help)

@@ -33,7 +33,7 @@
 #define GW_PROMETHEUS_OPENMETRICS                                             \
     "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
-/* a label's value is cut to so many bytes, unless its user sets another max */
+/* the maximum length of a label's value, unless p->max is changed */
 
 #define GW_PROMETHEUS_VALUE  128
 
@@ -56,22 +56,26 @@ typedef struct {
 } gw_prometheus_t;
 
 
+/* writes to out, whose "failed" tells of errors */
 void gw_prometheus_init(gw_prometheus_t *p, gw_out_t *out, int openmetrics);
 
 /*
- * Starts a family; both strings live until the next one.  The same family
- * again, by its pointer, is the same family.
+ * Starts a family; both strings must live until the next one.  The same name,
+ * by its pointer, continues the family.
  */
 void gw_prometheus_family(gw_prometheus_t *p, const char *name,
     gw_prometheus_e type, const char *help);
 
-/* starts a sample; suffix: NULL, or "bucket", "sum", "count" of a histogram */
+/*
+ * starts a sample; suffix: NULL, or "bucket", "sum" or "count" of a histogram
+ */
 void gw_prometheus_sample(gw_prometheus_t *p, const char *suffix);
 
+/* a label of the sample; the value may be any bytes */
 void gw_prometheus_label(gw_prometheus_t *p, const char *name,
     const uint8_t *value, size_t len);
 
-/* the bound of a bucket, n / 10^digits, and that of the last one */
+/* the bound of a bucket, n / 10^digits, and that of the last bucket */
 void gw_prometheus_le(gw_prometheus_t *p, uint64_t n, unsigned digits);
 void gw_prometheus_le_inf(gw_prometheus_t *p);
 
@@ -80,13 +84,15 @@ void gw_prometheus_uint(gw_prometheus_t *p, uint64_t n);
 void gw_prometheus_decimal(gw_prometheus_t *p, uint64_t n, unsigned digits);
 
 /*
- * An exemplar, after the value of a bucket or a counter: labels as above, no
- * more than 128 characters of names and values; the value is n / 10^digits,
- * ms the time in milliseconds since the epoch.  Left out in the text format.
+ * An exemplar after the value of a bucket or a counter.  The labels are written
+ * as above, with up to 128 characters of names and values; the value is n /
+ * 10^digits, and ms is the time in milliseconds since the epoch.  The text
+ * format has no exemplars.
  */
 void gw_prometheus_exemplar(gw_prometheus_t *p, const uint8_t *labels,
     size_t len, uint64_t n, unsigned digits, uint64_t ms);
 
+/* ends the last line, and in OpenMetrics the page */
 void gw_prometheus_end(gw_prometheus_t *p);
 
 

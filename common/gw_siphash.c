@@ -31,7 +31,7 @@ gw_siphash(const uint64_t key[2], const uint8_t *data, size_t len)
 
     for (end = data + len - tail; data < end; data += 8) {
 
-        /* one load where the machine is little-endian */
+        /* a single load on little-endian machines */
 
         m = gw_byte(data, 0) | gw_byte(data, 1)
             | gw_byte(data, 2) | gw_byte(data, 3)

@@ -1,8 +1,8 @@
 
 /*
- * SipHash-1-3 (Aumasson and Bernstein, 2012), for tables whose keys a client
- * or a backend chooses: without the key nobody can choose collisions.  The
- * value is the same on every machine.  A byte costs about a nanosecond.
+ * SipHash-1-3 (Aumasson and Bernstein, 2012), for tables whose keys come from
+ * clients or backends: without the hash key nobody can produce collisions.  The
+ * value is the same on every machine.  Cost: about a nanosecond per byte.
  */
 
 

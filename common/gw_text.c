@@ -184,7 +184,7 @@ gw_cut(const uint8_t *src, size_t len, size_t max)
         return len;
     }
 
-    /* a character has three continuation bytes at the most */
+    /* a character has at most three continuation bytes */
 
     for (i = max; i > 0 && max - i <= 3; i--) {
         if ((src[i] & 0xc0) != 0x80) {
@@ -329,7 +329,7 @@ gw_hex(uint8_t *dst, const char *prefix, const uint8_t *src, size_t len)
 }
 
 
-/* the restricted Damerau-Levenshtein distance, three rows at a time */
+/* the restricted Damerau-Levenshtein distance, which needs only three rows */
 
 static unsigned
 gw_distance(const uint8_t *a, size_t m, const uint8_t *b, size_t n)

@@ -66,7 +66,7 @@ static const char  *ngx_http_gw_access[] = {
 };
 
 
-/* restrict access too, in other phases */
+/* these also restrict access, in other phases */
 
 static const char  *ngx_http_gw_other_access[] = {
     "if", "limit_except", "return", "ssl_verify_client", NULL
@@ -262,7 +262,7 @@ ngx_http_gw_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-/* the variables in the arguments of a directive of ours */
+/* finds the variables in the arguments of one of our directives */
 
 static ngx_int_t
 ngx_http_gw_use(ngx_conf_t *cf, ngx_http_gw_record_t *record,
@@ -331,7 +331,7 @@ ngx_http_gw_check_variables(ngx_conf_t *cf)
 }
 
 
-/* nginx wants only these to be known: an argument may be no script */
+/* nginx requires only these to be known: other arguments may be literals */
 
 static ngx_uint_t
 ngx_http_gw_is_indexed(ngx_http_core_main_conf_t *cmcf, ngx_str_t *name)
@@ -562,7 +562,7 @@ ngx_http_gw_add_locations(ngx_conf_t *cf, ngx_array_t *levels,
 }
 
 
-/* as deep as nginx's own function that has made the tree */
+/* the depth is that of nginx's own recursion */
 
 static ngx_int_t
 ngx_http_gw_add_tree(ngx_conf_t *cf, ngx_array_t *levels,
@@ -650,7 +650,7 @@ ngx_http_gw_is_access(ngx_http_gw_written_t *written)
 }
 
 
-/* a level that has rules of a kind takes none of that kind from above */
+/* rules of a kind replace those of the same kind from above */
 
 ngx_uint_t
 ngx_http_gw_is_restricted(ngx_http_gw_level_t *level)
@@ -683,7 +683,10 @@ ngx_http_gw_is_restricted(ngx_http_gw_level_t *level)
 
             here |= kind;
 
-            /* whom no rule names is let in, and rules behind "all" are dead */
+            /*
+             * without a matching rule access is allowed; rules after "all" have
+             * no effect
+             */
 
             if (ngx_http_gw_is_word(&written->name, "allow")) {
 
@@ -706,7 +709,7 @@ ngx_http_gw_is_restricted(ngx_http_gw_level_t *level)
 }
 
 
-/* a bit of its own for each directive, and one for "allow" and "deny" */
+/* a separate bit for each directive, and one for both "allow" and "deny" */
 
 static ngx_uint_t
 ngx_http_gw_access_kind(ngx_str_t *name)

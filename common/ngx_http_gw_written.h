@@ -1,13 +1,13 @@
 
 /*
- * The directives of "http" as they are written, with file and line, and the
- * levels that they are written at: main, servers, locations.  nginx forgets
- * both when it merges, and warnings need them.
+ * The directives in "http" as they are written, with file and line, and their
+ * levels: main, servers, locations. nginx discards both when it merges
+ * configurations, but warnings need them.
  *
- * While "http" is parsed, the setters of nginx's directives are called by ours,
- * which keeps those that warnings may name; the command tables are restored
- * with the end of the temporary pool.  Each of the two modules has a record of
- * its own, and one may be on top of the other's.
+ * While "http" is parsed, the setters of nginx's directives are replaced by
+ * ours, which record the directives that warnings may name.  The command tables
+ * are restored when the temporary pool is destroyed.  Each of the two modules
+ * has its own record, and one may be on top of the other.
  */
 
 
@@ -66,21 +66,22 @@ struct ngx_http_gw_level_s {
 };
 
 
-/* in preconfiguration */
+/* to be called in preconfiguration */
 
 ngx_int_t ngx_http_gw_record(ngx_conf_t *cf);
 
 /*
- * In postconfiguration: pointers to all levels, each behind its parent, the
- * regular expressions of a level in their order; in the temporary pool.  NULL:
- * no memory.
+ * To be called in postconfiguration: returns pointers to all levels, each after
+ * its parent, and regular expressions in their order, in the temporary pool.
+ * NULL: there is no memory.
  */
 
 ngx_array_t *ngx_http_gw_levels(ngx_conf_t *cf);
 
 /*
- * In postconfiguration: the error that nginx would have about a variable of
- * one of our directives that nobody defines, with the line of the directive.
+ * To be called in postconfiguration: logs the error that nginx would log about
+ * an undefined variable in one of our directives, with the line of the
+ * directive.
  */
 
 ngx_int_t ngx_http_gw_check_variables(ngx_conf_t *cf);
@@ -90,31 +91,35 @@ ngx_int_t ngx_http_gw_check_variables(ngx_conf_t *cf);
 ngx_http_gw_written_t *ngx_http_gw_find(ngx_http_gw_level_t *level,
     const char *name);
 
-/* the directive restricts access in the access phase, and is not "off" */
+/*
+ * whether the directive restricts access in the access phase, and is not "off"
+ */
 
 ngx_uint_t ngx_http_gw_is_access(ngx_http_gw_written_t *written);
 
-/* access to the location is restricted there, or at a level above */
+/* whether access to the location is restricted, there or at a level above */
 
 ngx_uint_t ngx_http_gw_is_restricted(ngx_http_gw_level_t *level);
 
-/* "return" of the level or of its server, which answers first, or NULL */
+/*
+ * the "return" of the level or of its server, which is executed first, or NULL
+ */
 
 ngx_http_gw_written_t *ngx_http_gw_returns(ngx_http_gw_level_t *level);
 
-/* the directive whose handler answers in the location, or NULL */
+/* the directive whose handler serves the location, or NULL */
 
 ngx_http_gw_written_t *ngx_http_gw_answers(ngx_http_gw_level_t *level);
 
 /*
- * The second line of an error about a name that nobody has defined, where one
- * is near to it; near is what gw_nearest_try() has found, or NULL.
+ * Logs the second line of an error about an undefined name, if a known name is
+ * near; "near" is the result of gw_nearest_try(), or NULL.
  */
 
 void ngx_http_gw_did_you_mean(ngx_conf_t *cf, const ngx_str_t *near,
     ngx_str_t *name, u_char *file, ngx_uint_t line);
 
-/* in a setter: warns of a time without a unit, such as "500" */
+/* to be called in setters: warns about a time without a unit, such as "500" */
 
 void ngx_http_gw_warn_time(ngx_conf_t *cf, ngx_str_t *value);
 

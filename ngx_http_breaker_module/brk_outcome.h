@@ -53,6 +53,7 @@ typedef struct {
 } brk_call_t;
 
 
+/* the outcome of a call that has ended */
 brk_outcome_t brk_outcome(const brk_rules_t *rules, const brk_call_t *call);
 
 /* the code in a "grpc-status" field; UNKNOWN if it is not one of gRPC's */
@@ -61,6 +62,7 @@ unsigned brk_grpc_code(const uint8_t *text, size_t len);
 /* the code by its name, such as "unavailable"; 0: there is no such name */
 unsigned brk_grpc_named(const uint8_t *name, size_t len);
 
+/* statuses from BRK_STATUS_MIN to BRK_STATUS_MAX; others never match */
 void brk_rules_add(brk_rules_t *rules, unsigned status);
 unsigned brk_rules_match(const brk_rules_t *rules, unsigned status);
 

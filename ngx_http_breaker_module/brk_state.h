@@ -234,8 +234,10 @@ void brk_force(brk_breaker_t *b, brk_clock_t *m, brk_state_e state);
 /* the number of probes under way */
 unsigned brk_live(const brk_breaker_t *b);
 
+/* turns any bytes into a usable breaker, after a writer was killed */
 void brk_repair(brk_breaker_t *b);
 
+/* static texts for pages, logs and labels */
 const char *brk_state_name(unsigned state);
 const char *brk_why_text(unsigned why);
 

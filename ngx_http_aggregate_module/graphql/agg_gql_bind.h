@@ -115,6 +115,13 @@ typedef struct {
 } agg_gql_binder_t;
 
 
+/*
+ * agg_gql_bind_field() compiles the @rest of a field; agg_gql_bind_error() adds
+ * an error at an offset of a text; agg_gql_bind_encloses() tells whether an
+ * object of "type" can be around one of "enclosed".  Errors set b->failed, and
+ * only AGG_NOMEM ends the work.
+ */
+
 agg_rc_e agg_gql_bind_field(agg_gql_binder_t *b, agg_gql_binding_t *binding);
 agg_rc_e agg_gql_bind_error(agg_gql_binder_t *b, const agg_gql_text_t *text,
     size_t offset, const char *fmt, const agg_str_t *arg, const char *reason);

@@ -70,6 +70,11 @@ typedef struct {
 } agg_gql_build_t;
 
 
+/*
+ * The tables of the schema: AGG_NOMEM if there is no memory.  A type is found
+ * even if it is hidden; NULL: there is none of this name.
+ */
+
 agg_rc_e agg_gql_add_type(agg_gql_schema_t *schema, agg_gql_type_t *type);
 agg_rc_e agg_gql_add_directive(agg_gql_schema_t *schema,
     agg_gql_directive_t *d);

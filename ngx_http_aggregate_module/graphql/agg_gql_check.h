@@ -97,6 +97,11 @@ agg_rc_e agg_gql_check_args(agg_gql_check_t *c, uint32_t first,
     const agg_gql_field_t *field, const agg_gql_directive_t *directive,
     const agg_gql_type_t *parent, uint32_t offset, uint32_t end);
 
+/*
+ * Checks a literal against a type, and sets the fields marked "after
+ * validation"; input: the argument or input field that it is for, or NULL.
+ */
+
 agg_rc_e agg_gql_check_value(agg_gql_check_t *c, uint32_t root,
     const agg_gql_type_t *type, agg_gql_wraps_t wraps,
     const agg_gql_input_t *input);
@@ -116,6 +121,8 @@ typedef int (*agg_gql_cmp_pt)(const void *data, uint32_t a, uint32_t b);
 
 void agg_gql_sort(uint32_t *list, uint32_t n, agg_gql_cmp_pt cmp,
     const void *data);
+
+/* compares bytes, as memcmp() does, then lengths */
 
 int agg_gql_compare(const agg_str_t *a, const agg_str_t *b);
 

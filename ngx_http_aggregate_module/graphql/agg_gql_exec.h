@@ -290,13 +290,27 @@ struct agg_gql_frame_s {
 
 uint32_t agg_gql_exec_hash(const agg_gql_exec_t *e, const agg_str_t *s);
 
+/* room for n frames, or for n values of frames: AGG_OK, AGG_NOMEM */
+
 agg_rc_e agg_gql_exec_frames(agg_gql_exec_t *e, uint32_t n);
 agg_rc_e agg_gql_exec_values(agg_gql_exec_t *e, uint32_t n);
+/* the index of the first value of a frame at this depth */
+
 uint32_t agg_gql_exec_base(const agg_gql_exec_t *e, uint32_t depth);
+/* whether @allow permits it; 0 with e->rc set: there is no memory */
+
 int agg_gql_allowed(agg_gql_exec_t *e, const agg_gql_binding_t *binding);
 int agg_gql_node_allowed(agg_gql_exec_t *e, const agg_gql_node_t *node);
+/* the type of an object of an interface or union; NULL: it is not known */
+
 const agg_gql_type_t *agg_gql_object_type(const agg_gql_type_t *declared,
     const agg_str_t *object);
+
+/*
+ * The calls of sites and batches, in the order of their use.  AGG_OK, also if
+ * a call fails, whose error is then in the call; otherwise an error that ends
+ * the execution.
+ */
 
 agg_rc_e agg_gql_call_site(agg_gql_exec_t *e, agg_gql_site_t *site);
 agg_rc_e agg_gql_call_args(agg_gql_exec_t *e, agg_gql_state_t *state);

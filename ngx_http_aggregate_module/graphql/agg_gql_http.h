@@ -106,6 +106,8 @@ int agg_gql_content_type(const agg_str_t *type);
 unsigned agg_gql_status(agg_gql_outcome_e outcome, agg_gql_media_e media,
     int draft);
 
+/* "extensions.code" of an outcome, a static text */
+
 const char *agg_gql_outcome_code(agg_gql_outcome_e outcome);
 
 

@@ -32,6 +32,8 @@ typedef struct {
 } agg_gql_suggest_t;
 
 
+/* init: no suggestions yet; the name must outlive them.  add: if it is near */
+
 void agg_gql_suggest_init(agg_gql_suggest_t *s, agg_gql_errors_t *errors,
     const agg_str_t *name);
 void agg_gql_suggest_add(agg_gql_suggest_t *s, const agg_str_t *name);
@@ -47,6 +49,8 @@ void agg_gql_suggest_put(agg_gql_suggest_t *s, const agg_str_t *name);
 
 agg_rc_e agg_gql_suggest_text(agg_gql_suggest_t *s, const char *what,
     agg_str_t *text);
+
+/* the same text for the types of a schema */
 
 agg_rc_e agg_gql_suggest_type(const agg_gql_schema_t *schema,
     agg_gql_errors_t *errors, const agg_str_t *name, agg_str_t *text);
@@ -65,6 +69,8 @@ agg_rc_e agg_gql_type_text(agg_mem_t *mem, const agg_str_t *name,
 
 agg_rc_e agg_gql_value_text(agg_mem_t *mem, const agg_gql_doc_t *doc,
     uint32_t value, agg_str_t *text);
+
+/* a string literal of GraphQL, with quotes and escapes */
 
 agg_rc_e agg_gql_put_string(agg_buf_t *b, const agg_str_t *s);
 

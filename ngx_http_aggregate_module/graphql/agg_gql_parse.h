@@ -63,6 +63,11 @@ void *agg_gql_push_room(agg_mem_t *mem, void **array, uint32_t *n,
 #define agg_gql_peek(p, c)  ((p)->lexer.token.kind == (c))
 
 
+/*
+ * Steps of the parser, which start at the current token and end behind what
+ * they have parsed.  AGG_INVALID comes with a syntax error; AGG_NOMEM.
+ */
+
 agg_rc_e agg_gql_advance(agg_gql_parser_t *p);
 agg_rc_e agg_gql_expect(agg_gql_parser_t *p, agg_gql_token_e kind);
 agg_rc_e agg_gql_expect_keyword(agg_gql_parser_t *p, const char *word);

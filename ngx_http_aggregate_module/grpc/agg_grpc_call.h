@@ -42,6 +42,7 @@ typedef struct {
 } agg_grpc_reader_t;
 
 
+/* max: the most bytes of a message */
 void agg_grpc_reader_init(agg_grpc_reader_t *reader, agg_mem_t *mem,
     size_t max);
 

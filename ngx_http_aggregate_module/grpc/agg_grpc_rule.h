@@ -92,6 +92,7 @@ agg_rc_e agg_grpc_http_read(const agg_str_t *rule, agg_grpc_http_t *list,
     unsigned *n);
 
 
+/* rules without any; AGG_NOMEM; all memory comes from mem */
 agg_rc_e agg_grpc_rules_init(agg_grpc_rules_t *rules, agg_mem_t *mem);
 
 /*

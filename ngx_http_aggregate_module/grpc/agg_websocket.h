@@ -57,6 +57,10 @@ typedef struct {
 } agg_ws_t;
 
 
+/*
+ * Takes bytes from *pos up to last, which are unmasked where they lie, until
+ * something is complete.  max: the most bytes of a message.
+ */
 void agg_ws_init(agg_ws_t *ws, agg_mem_t *mem, size_t max);
 agg_ws_e agg_ws_next(agg_ws_t *ws, u_char **pos, u_char *last);
 

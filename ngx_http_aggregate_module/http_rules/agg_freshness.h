@@ -32,6 +32,7 @@ typedef struct {
 } agg_freshness_t;
 
 
+/* a response without Cache-Control, Age and Expires */
 void agg_freshness_init(agg_freshness_t *f);
 
 /*

@@ -1,8 +1,9 @@
 
 /*
- * Sixteen bytes at once: which of them are of a class, a bit for each, the
- * lowest for the first.  With SSE2, or with two 64-bit words elsewhere and
- * where AGG_NO_SSE2 is defined.  All sixteen bytes must be readable.
+ * Operations on sixteen bytes at once: the result has a bit for each byte of a
+ * class, the lowest bit for the first byte.  It uses SSE2, or two 64-bit words
+ * on other machines and if AGG_NO_SSE2 is defined.  All sixteen bytes must be
+ * readable.
  */
 
 
@@ -38,7 +39,7 @@
 #define AGG_LOW7  0x7f7f7f7f7f7f7f7fULL
 
 
-/* in each of these a high bit is exact: nothing is carried between bytes */
+/* the high bits of the result are exact: nothing is carried between bytes */
 
 #define agg_word_zero(w)                                                     \
     (~((((w) & AGG_LOW7) + AGG_LOW7) | (w)) & AGG_HIGH)
@@ -64,7 +65,7 @@ agg_word_load(const u_char *p)
 }
 
 
-/* gathers the high bits of two words */
+/* gathers the high bits of two words into 16 bits */
 
 static inline unsigned
 agg_word_mask(uint64_t w1, uint64_t w2)
@@ -131,7 +132,7 @@ agg_word_bracket(uint64_t w)
 #define agg_block_mask(b)  ((unsigned) _mm_movemask_epi8(b))
 
 
-/* the bytes that a string cannot be scanned past: ", \, controls, not ASCII */
+/* bytes that end a scan of a string: ", \, control characters, non-ASCII */
 
 static inline unsigned
 agg_block_special(const u_char *p)
@@ -142,8 +143,8 @@ agg_block_special(const u_char *p)
     slash = _mm_cmpeq_epi8(block, _mm_set1_epi8('\\'));
 
     /*
-     * xor puts the quote next to the controls, what is not ASCII is negative,
-     * and a saturated difference tells by its sign
+     * the xor moves the quote next to the control characters; non-ASCII bytes
+     * are negative, and a saturated difference has the sign of the result
      */
 
     block = _mm_xor_si128(block, _mm_set1_epi8(0x02));
@@ -158,7 +159,7 @@ agg_block_not_digit(const u_char *p)
 {
     __m128i  block;
 
-    /* the digits become the ten highest of the signed bytes */
+    /* the digits become the ten highest values of signed bytes */
 
     block = _mm_add_epi8(agg_block_load(p), _mm_set1_epi8(0x7f - '9'));
 
@@ -222,7 +223,7 @@ agg_block_bracket(const u_char *p)
 }
 
 
-/* bytes that two blocks have in common, a bit for each as well */
+/* bytes that are equal in both blocks */
 
 static inline unsigned
 agg_block_equal(const u_char *p, const u_char *q)
@@ -265,7 +266,7 @@ agg_block_equal(const u_char *p, const u_char *q)
 #endif
 
 
-/* whether the first n bytes of two blocks are the same, n being up to 16 */
+/* whether the first n bytes of two blocks are equal, with n up to 16 */
 
 static inline int
 agg_block_same(const u_char *p, const u_char *q, size_t n)

@@ -12,7 +12,7 @@ typedef struct {
 } agg_avx512_chunk_t;
 
 
-/* vectors of one byte each, and a table of white space */
+/* vectors of one repeated byte, and a table for white space */
 
 typedef struct {
     __m512i  byte[AGG_CORE_BYTES];
@@ -103,7 +103,7 @@ agg_avx512_high(const agg_avx512_chunk_t *chunk)
 }
 
 
-/* white space is what a table has at its place for its low four bits */
+/* a byte is white space if it equals the table's entry for its low four bits */
 
 agg_core_inline AGG_CORE_TARGET uint64_t
 agg_avx512_space(const agg_avx512_chunk_t *chunk, const agg_avx512_bytes_t *k,
@@ -125,7 +125,7 @@ agg_avx512_digit(const agg_avx512_chunk_t *chunk, const agg_avx512_bytes_t *k)
 }
 
 
-/* the carry-less product with all ones */
+/* a prefix xor: the carry-less product with all ones */
 
 agg_core_inline AGG_CORE_TARGET uint64_t
 agg_avx512_prefix_xor(uint64_t m)
@@ -147,7 +147,7 @@ agg_avx512_utf8(const u_char *p, const agg_avx512_chunk_t *chunk)
 
     block = chunk->all;
 
-    /* each part of sixteen bytes behind the one before it */
+    /* each lane of sixteen bytes is preceded by the one before it */
 
     first = _mm512_alignr_epi32(block, _mm512_setzero_si512(), 12);
     third = _mm512_alignr_epi8(block, first, 13);

@@ -1,5 +1,5 @@
 
-/* the core with arm64's vectors: 64 bytes in four */
+/* the core with the vectors of arm64: 64 bytes in four */
 
 
 #include <arm_neon.h>
@@ -14,14 +14,14 @@ typedef struct {
 } agg_neon_chunk_t;
 
 
-/* nothing to make ready */
+/* there is nothing to prepare */
 
 typedef int  agg_neon_bytes_t;
 
 #define agg_neon_bytes(k)  (*(k) = 0)
 
 
-/* a bit of each byte, which are all ones or zeros, by adding neighbours */
+/* makes a bit of each byte, which is all ones or zero, by adding neighbours */
 
 agg_core_inline uint64_t
 agg_neon_mask(uint8x16_t a, uint8x16_t b, uint8x16_t c, uint8x16_t d)
@@ -114,7 +114,7 @@ agg_neon_high(const agg_neon_chunk_t *chunk)
 }
 
 
-/* a control character, one that is not ASCII, or a backslash */
+/* whether there is a control character, a non-ASCII byte or a backslash */
 
 agg_core_inline int
 agg_neon_odd(const agg_neon_chunk_t *chunk, const agg_neon_bytes_t *k)
@@ -144,7 +144,7 @@ agg_neon_control(const agg_neon_chunk_t *chunk)
 }
 
 
-/* white space is what a table has at its place for its low four bits */
+/* a byte is white space if it equals the table's entry for its low four bits */
 
 agg_core_inline uint64_t
 agg_neon_space(const agg_neon_chunk_t *chunk, const agg_neon_bytes_t *k,

@@ -11,7 +11,7 @@ typedef struct {
 } agg_sse2_chunk_t;
 
 
-/* nothing to make ready */
+/* there is nothing to prepare */
 
 typedef int  agg_sse2_bytes_t;
 
@@ -83,7 +83,7 @@ agg_sse2_bracket(const agg_sse2_chunk_t *chunk, const agg_sse2_bytes_t *k)
 }
 
 
-/* a control character, one that is not ASCII, or a backslash */
+/* whether there is a control character, a non-ASCII byte or a backslash */
 
 agg_core_inline int
 agg_sse2_odd(const agg_sse2_chunk_t *chunk, const agg_sse2_bytes_t *k)
@@ -142,7 +142,7 @@ agg_sse2_space(const agg_sse2_chunk_t *chunk, const agg_sse2_bytes_t *k,
 }
 
 
-/* the digits become the ten highest of the signed bytes */
+/* the digits become the ten highest values of signed bytes */
 
 agg_core_inline uint64_t
 agg_sse2_digit(const agg_sse2_chunk_t *chunk, const agg_sse2_bytes_t *k)

@@ -11,14 +11,14 @@ typedef struct {
 } agg_words_chunk_t;
 
 
-/* nothing to make ready */
+/* there is nothing to prepare */
 
 typedef int  agg_words_bytes_t;
 
 #define agg_words_bytes(k)  (*(k) = 0)
 
 
-/* each word's high bits, which must be all that is set */
+/* gathers the high bits of each word; no other bits may be set */
 
 #define agg_words_gather(chunk, expr)                                        \
     do {                                                                     \
@@ -97,7 +97,7 @@ agg_words_high(const agg_words_chunk_t *chunk)
 }
 
 
-/* a control character, one that is not ASCII, or a backslash */
+/* whether there is a control character, a non-ASCII byte or a backslash */
 
 agg_core_inline int
 agg_words_odd(const agg_words_chunk_t *chunk, const agg_words_bytes_t *k)

@@ -48,13 +48,13 @@
 
 #define AGG_CHUNK        64
 
-/* fewer bytes are not worth the core */
+/* the core is not worth its setup for fewer bytes */
 
 #define AGG_CORE_LEAST   12
 
 /*
- * Stands behind the last bytes: no part of an escape, and of a scalar that
- * can only end with the block
+ * Fills the last block after the end: it is not part of an escape, nor of a
+ * scalar that may end only with the block.
  */
 
 #define AGG_CORE_PAD     'z'
@@ -65,7 +65,7 @@
     (agg_is_digit(c) || (u_char) (((c) | 0x20) - 'a') <= 5)
 
 
-/* the bytes that are looked for */
+/* the bytes that are looked up */
 
 typedef enum {
     AGG_CORE_QUOTE = 0,
@@ -86,7 +86,9 @@ static const u_char  agg_core_bytes[AGG_CORE_BYTES] = {
 };
 
 
-/* between two blocks, which are cut where no token but a string is */
+/*
+ * the state between two blocks, which are not cut within tokens except strings
+ */
 
 typedef struct {
     uint64_t            string;     /* all ones within a string */
@@ -97,7 +99,7 @@ typedef struct {
 } agg_core_t;
 
 
-/* one block; within strings nothing but quotes counts */
+/* the masks of a block; within strings, all but quotes are clear */
 
 typedef struct {
     uint64_t            string;     /* from the opening quote on */
@@ -116,7 +118,7 @@ typedef struct {
 } agg_masks_t;
 
 
-/* bits below each that is set, from one to the next */
+/* each bit becomes the xor of itself and all lower bits */
 
 agg_core_inline uint64_t
 agg_core_prefix_xor(uint64_t m)
@@ -132,9 +134,9 @@ agg_core_prefix_xor(uint64_t m)
 
 
 /*
- * Checks escapes, and gives a mask of the bytes behind their backslashes.
- * Returns where the block ends: before an escape that goes on behind it; 0
- * also when one is wrong.
+ * Checks escapes, and sets a mask of the bytes after their backslashes.
+ * Returns the end of the block, which is before an escape that continues
+ * after it; 0 if an escape is invalid, or nothing is left.
  */
 
 static inline unsigned
@@ -181,8 +183,9 @@ agg_core_escapes(const u_char *p, uint64_t slash, uint64_t *escaped)
 
 
 /*
- * Brackets, one by one.  Returns the number of bytes when the value ends, one
- * more than there are when not, 0 for an error.
+ * Handles brackets one by one.  Returns the number of bytes if the value ends
+ * in the block, one more than the block has if it does not, or 0 after an
+ * error.
  */
 
 agg_core_inline unsigned
@@ -199,7 +202,7 @@ agg_core_brackets(agg_core_t *c, agg_masks_t *b, const u_char *p,
         i = (unsigned) agg_first(brackets);
         ch = p[i];
 
-        /* braces have this bit, and opening ones the other */
+        /* bit 0x20 is set for a brace, and bit 0x02 for an opening bracket */
 
         kind = ch >> 5 & 1;
 
@@ -240,8 +243,8 @@ agg_core_brackets(agg_core_t *c, agg_masks_t *b, const u_char *p,
 
 
 /*
- * Literals and signs; other is what is neither a digit nor a point.  Scalars
- * end before the block does.
+ * Checks literals and signs; "other" has the bytes that are neither digits nor
+ * points.  All scalars end in the block.
  */
 
 agg_core_inline int
@@ -293,7 +296,7 @@ agg_core_words(const agg_masks_t *b, const u_char *p, uint64_t *other,
 }
 
 
-/* exponents, seldom as they are */
+/* checks exponents, which are rare */
 
 static inline int
 agg_core_exponents(const agg_masks_t *b, const u_char *p, uint64_t digit,
@@ -333,10 +336,9 @@ agg_core_exponents(const agg_masks_t *b, const u_char *p, uint64_t digit,
 
 
 /*
- * How separators, marks and values follow each other; all that is wrong is
- * wrong for what is before it, and nothing that is behind.  Returns the
- * closing brackets that stand right behind a separator, which must be the
- * bracket's own opening one.
+ * Checks the order of separators, marks and values.  An error makes everything
+ * after it invalid, but nothing before it.  Returns the closing brackets that
+ * directly follow a separator, which must be their own opening bracket.
  */
 
 agg_core_inline uint64_t
@@ -346,7 +348,7 @@ agg_core_order(agg_core_t *c, agg_masks_t *b)
 
     behind = ((b->separator << 1 | c->due) + b->space) & ~b->space;
 
-    /* the last token, if there is any, is a separator */
+    /* whether the last token, if there is one, is a separator */
 
     c->due = (~b->space ^ b->separator) < b->separator + c->due;
 
@@ -370,10 +372,11 @@ agg_core_order(agg_core_t *c, agg_masks_t *b)
 
 
 /*
- * UTF-8 by tables: what may be wrong with two bytes that follow each other, a
- * bit for each error, by the first's high and low half and the second's high
- * one.  All three must agree for an error.  The highest bit tells that both
- * are continuations, which is right where a third or fourth byte is due.
+ * UTF-8 by lookup tables: the possible errors of two adjacent bytes, a bit for
+ * each kind of error, by the high and the low half of the first byte and the
+ * high half of the second.  It is an error if all three agree.  The highest bit
+ * says that both are continuations, which is right if a third or fourth byte is
+ * due.
  */
 
 #define AGG_UTF8_SHORT      0x01    /* a lead without a continuation */
@@ -424,7 +427,7 @@ static const u_char  agg_utf8_second_high[16] = {
 };
 
 
-/* bytes of a character that is cut where [start, end) ends */
+/* the number of bytes of a character that is cut at the end */
 
 agg_core_inline unsigned
 agg_core_cut_character(const u_char *start, const u_char *end)
@@ -449,9 +452,9 @@ agg_core_cut_character(const u_char *start, const u_char *end)
 
 
 /*
- * Closing brackets with a separator for the last token are right if that is
- * the opening bracket, in this block or before; that it is of the same kind
- * has been seen.
+ * A closing bracket after a separator is valid if that is its opening bracket,
+ * in this block or before it.  That the two are of the same kind was checked
+ * before.
  */
 
 agg_core_inline int
@@ -484,7 +487,7 @@ agg_core_empty(const agg_scan_t *s, const u_char *start, const u_char *p,
 }
 
 
-/* the same character by character; one that is cut is right as far as it is */
+/* the same, one character at a time; an incomplete one may still be valid */
 
 static inline int
 agg_core_utf8(const u_char *p)
@@ -552,7 +555,9 @@ agg_core_enter(const agg_scan_t *s, agg_core_t *c)
 }
 
 
-/* all before p is right, and no token but a string goes on there */
+/*
+ * saves the state: everything before p is valid, and only a string may be cut
+ */
 
 static const u_char *
 agg_core_leave(agg_scan_t *s, const agg_core_t *c, const u_char *start,

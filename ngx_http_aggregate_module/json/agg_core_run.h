@@ -1,14 +1,14 @@
 
 /*
- * The core itself, once for each kind of vectors: included with the
- * functions of agg_chunk_*.h, by the names that AGG_CORE makes, and
+ * The loop of the core.  It is included once for each kind of vectors, with the
+ * functions of agg_chunk_*.h under the names made by AGG_CORE, and with
  * AGG_CORE_TARGET.
  */
 
 
 /*
- * Escapes, and characters that are not all of ASCII's printable ones.  Returns
- * where the block can end, 0 for an error.
+ * Checks escapes, and characters other than printable ASCII.  Returns the
+ * possible end of the block, or 0 after an error.
  */
 
 agg_core_inline AGG_CORE_TARGET unsigned
@@ -43,7 +43,7 @@ AGG_CORE(special)(const agg_core_t *c, agg_masks_t *b, const u_char *p,
 }
 
 
-/* numbers and literals */
+/* checks numbers and literals */
 
 agg_core_inline AGG_CORE_TARGET int
 AGG_CORE(scalars)(agg_masks_t *b, const u_char *p,
@@ -72,14 +72,16 @@ AGG_CORE(scalars)(agg_masks_t *b, const u_char *p,
             }
         }
 
-        /* a digit behind each point, and no other point behind these */
+        /*
+         * each point must be followed by a digit, and no other point may follow
+         */
 
         sum = (dot << 1) + digit;
 
         b->wrong |= ((integer | dot << 1) & ~digit) | (sum & ~digit & dot);
     }
 
-    /* no digit behind a leading zero */
+    /* no digit may follow a leading zero */
 
     integer &= AGG_CORE(equal)(chunk, k, AGG_CORE_ZERO);
 
@@ -90,8 +92,8 @@ AGG_CORE(scalars)(agg_masks_t *b, const u_char *p,
 
 
 /*
- * Returns the number of bytes taken, with that of a whole block on top when
- * the value ends with them; 0 when something is wrong or not understood.
+ * Returns the number of accepted bytes, plus that of a block if the value ends
+ * with them; 0 if something is invalid or not supported here.
  */
 
 agg_core_inline AGG_CORE_TARGET unsigned
@@ -153,7 +155,7 @@ AGG_CORE(block)(const agg_scan_t *s, agg_core_t *c, const u_char *start,
 
     b->scalar = ~(b->mark | b->string | b->quote | b->space) & b->live;
 
-    /* a scalar at the end may go on: it is the next block's */
+    /* a scalar at the end may continue, so it is left to the next block */
 
     if ((int64_t) b->scalar < 0) {
 
@@ -192,8 +194,8 @@ AGG_CORE(block)(const agg_scan_t *s, agg_core_t *c, const u_char *start,
 
 
 /*
- * Takes blocks as long as they are right, and what is left behind them in a
- * copy; the value may end.
+ * Accepts blocks as long as they are valid, and the rest in a copy; the value
+ * may end.
  */
 
 static AGG_CORE_TARGET const u_char *
@@ -214,7 +216,10 @@ AGG_CORE(run)(agg_scan_t *s, const u_char *start, const u_char *end)
 
         if (n == 0) {
 
-            /* no state is kept for that: up to here once more */
+            /*
+             * the state for that is not saved, so the bytes up to here are
+             * scanned again
+             */
 
             return (p == start) ? p : AGG_CORE(run)(s, start, p);
         }

@@ -1,8 +1,8 @@
 
 /*
- * Looking into documents that the scanner has found valid: kinds, members,
- * names.  Nothing is checked again; a document that is not valid gives
- * nonsense, but nothing is read outside of it.
+ * Access to documents that the scanner has validated: kinds, members, names.
+ * Nothing is checked again.  For an invalid document the results are
+ * meaningless, but nothing is read outside of it.
  */
 
 
@@ -18,7 +18,7 @@ static unsigned agg_decode(const u_char **pos, const u_char *end,
 static uint32_t agg_decode_unit(const u_char *p);
 
 
-/* an escape must be whole to count as one */
+/* whether a complete \u escape is at p */
 
 #define agg_is_unit(p, end)                                                  \
     ((end) - (p) >= 6 && (p)[0] == '\\' && (p)[1] == 'u')
@@ -163,7 +163,7 @@ agg_skip_spaces(const u_char *p, const u_char *end)
 }
 
 
-/* the closing quote, or the end */
+/* the position of the closing quote, or the end */
 
 static const u_char *
 agg_skip_string(const u_char *p, const u_char *end)
@@ -214,7 +214,7 @@ agg_json_skip(const u_char *p, const u_char *end)
         return (p == end) ? end : p + 1;
     }
 
-    /* at least one byte is skipped, so a loop over invalid input ends */
+    /* skips at least one byte, so that a loop over invalid input terminates */
 
     do {
         p++;
@@ -443,8 +443,8 @@ agg_json_unescape(u_char *dst, const agg_str_t *raw)
 
 
 /*
- * One character of a string, as UTF-8, and a lone surrogate as UTF-8 would
- * write it; other bytes one at a time.
+ * Decodes a character of a string to UTF-8, or a lone surrogate to three bytes;
+ * other bytes are copied one at a time.
  */
 
 static unsigned

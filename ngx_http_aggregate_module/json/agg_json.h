@@ -59,10 +59,10 @@ typedef struct {
 
 
 /*
- * Memory of the caller.  alloc returns NULL when there is none.  grow moves
- * a block (NULL at first) into one of "size" bytes and keeps its first "used"
- * bytes; NULL when there is none, and then the old block is as it was.  With
- * size 0 it gives the block back and returns NULL.
+ * The caller's memory. alloc() returns NULL if there is none. grow() moves a
+ * block, or NULL at first, to one of "size" bytes, and keeps its first "used"
+ * bytes; it returns NULL if there is no memory, and the old block is unchanged.
+ * With a size of 0 it frees the block and returns NULL.
  */
 
 typedef struct {
@@ -72,7 +72,7 @@ typedef struct {
 } agg_mem_t;
 
 
-/* contiguous output that grows geometrically; used: pos - start */
+/* contiguous output that grows geometrically */
 
 typedef struct {
     u_char           *start;
@@ -84,8 +84,9 @@ typedef struct {
 
 
 /*
- * Texts that scans of one kind of documents have learned, such as those of one
- * backend; many scans at a time may share them.  create: NULL: no memory.
+ * Texts that were learned from similar documents, such as those of one backend.
+ * Several scans may share them at the same time. agg_patterns_create() returns
+ * NULL if there is no memory.
  */
 
 typedef struct agg_patterns_s  agg_patterns_t;
@@ -93,7 +94,7 @@ typedef struct agg_patterns_s  agg_patterns_t;
 agg_patterns_t *agg_patterns_create(agg_mem_t *mem);
 
 
-/* where a resumable scan stands; the fields are the scanner's own */
+/* the state of a resumable scan; only the scanner uses these fields */
 
 typedef struct {
     agg_patterns_t   *patterns;     /* NULL: none */
@@ -112,7 +113,7 @@ typedef struct {
 } agg_scan_t;
 
 
-/* over the members of an object or the elements of an array */
+/* an iterator over the members of an object or the elements of an array */
 
 typedef struct {
     u_char           *pos;
@@ -124,19 +125,20 @@ typedef struct {
 
 
 /*
- * Whole document, one value, white space around it allowed.  AGG_OK or
- * AGG_INVALID; with the latter *offset (may be NULL) is the offset of the
- * first byte that cannot stand where it stands, or len when bytes are missing.
- * Lone surrogate escapes are valid, raw control characters are not.
+ * Validates a document: one value, with white space around it.  Returns AGG_OK,
+ * or AGG_INVALID with *offset (which may be NULL) as the offset of the first
+ * byte that is not allowed, or len if bytes are missing.  Lone surrogate
+ * escapes are valid, raw control characters are not.
  */
 
 agg_rc_e agg_json_validate(const u_char *data, size_t len, size_t *offset);
 
 
 /*
- * The same in pieces of any size.  push: AGG_OK to go on, AGG_INVALID is
- * final.  finish: AGG_OK when the document is whole, else AGG_INVALID.
- * s->offset is the number of bytes taken, or the offset of the error.
+ * The same for a document in pieces of any size. agg_scan_push() returns AGG_OK
+ * to continue; AGG_INVALID is final. agg_scan_finish() returns AGG_OK if the
+ * document is complete, else AGG_INVALID. s->offset is the number of accepted
+ * bytes, or the offset of the error.
  */
 
 void agg_scan_init(agg_scan_t *s);
@@ -144,24 +146,24 @@ agg_rc_e agg_scan_push(agg_scan_t *s, const u_char *data, size_t len);
 agg_rc_e agg_scan_finish(agg_scan_t *s);
 
 
-/* by the first byte, white space not allowed for; AGG_NONE when empty */
+/* by the first byte, without leading white space; AGG_NONE: it is empty */
 
 agg_kind_e agg_json_kind(const agg_str_t *value);
 
 
-/* behind the value that begins at p, which is before the end */
+/* the position after the value at p, which must be before the end */
 
 const u_char *agg_json_skip(const u_char *p, const u_char *end);
 
 
-/* takes insignificant white space off both ends */
+/* removes insignificant white space at both ends */
 
 void agg_json_trim(agg_str_t *v);
 
 
 /*
- * Iterates over a document known to be valid.  next: 1 with name and value
- * set, 0 at the end and for a value that is no container.
+ * Iterates over a valid document. agg_iter_next() returns 1 with name and value
+ * set; 0 at the end, or if the value is not a container.
  */
 
 void agg_iter_init(agg_iter_t *it, const agg_str_t *value);
@@ -169,8 +171,8 @@ int agg_iter_next(agg_iter_t *it);
 
 
 /*
- * Names are compared as they decode: "\u0061" is "a"; a lone surrogate equals
- * itself only.  "raw" is what stands between the quotes of a valid string.
+ * Compares decoded names: "\u0061" equals "a", and a lone surrogate equals only
+ * itself.  "raw" is the text between the quotes of a valid string.
  */
 
 int agg_json_name_equal(const agg_str_t *raw, const agg_str_t *decoded);
@@ -179,9 +181,9 @@ uint32_t agg_json_name_hash(const agg_str_t *raw, uint32_t seed);
 
 
 /*
- * Decodes the text between the quotes of a valid string; raw->len bytes at
- * dst suffice, and dst may be raw->data.  Returns the number of bytes, or -1
- * if there is a lone surrogate.  The second form writes such a surrogate as
+ * Decodes the text between the quotes of a valid string to dst, which needs at
+ * most raw->len bytes and may be raw->data.  Returns the number of bytes, or -1
+ * if there is a lone surrogate.  The second function writes such a surrogate as
  * three bytes, which are not valid UTF-8.
  */
 
@@ -190,19 +192,22 @@ size_t agg_json_unescape_any(u_char *dst, const agg_str_t *raw);
 
 
 /*
- * Writes any bytes as a JSON string with its quotes and the shortest escapes;
- * invalid UTF-8 becomes U+FFFD.  The length is that of the result.
+ * Appends any bytes as a JSON string, with its quotes and the shortest escapes;
+ * invalid UTF-8 becomes U+FFFD. agg_json_escaped_length() is the length of the
+ * result.
  */
 
 agg_rc_e agg_json_escape(agg_buf_t *b, const u_char *data, size_t len);
 size_t agg_json_escaped_length(const u_char *data, size_t len);
 
+/* whether the bytes are UTF-8 by RFC 3629, without surrogates */
+
 int agg_utf8_valid(const u_char *p, size_t len);
 
 
 /*
- * reserve makes room for n more bytes: AGG_TOO_LARGE over b->max, AGG_NOMEM.
- * The contents of the buffer stay as they are in either case.
+ * agg_buf_reserve() makes room for n more bytes; AGG_TOO_LARGE: over b->max;
+ * AGG_NOMEM.  After an error the buffer is unchanged.
  */
 
 void agg_buf_init(agg_buf_t *b, agg_mem_t *mem, size_t max);

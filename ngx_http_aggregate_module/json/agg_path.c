@@ -1,7 +1,5 @@
 
-/*
- * Paths: parsing, and the value at one.
- */
+/* Paths: parsing, and lookup of the value at a path. */
 
 
 #include <stdio.h>
@@ -105,7 +103,7 @@ agg_path_parse(agg_mem_t *mem, const agg_str_t *text, unsigned flags,
 }
 
 
-/* whether a path is written as in JSONPath: outside of quoted keys */
+/* whether the text is a JSONPath: looks outside of quoted keys */
 
 static int
 agg_path_foreign(const agg_str_t *text, agg_error_t *err)
@@ -165,7 +163,7 @@ agg_path_foreign(const agg_str_t *text, agg_error_t *err)
 }
 
 
-/* the same path in our spelling, cut where there is no more room */
+/* writes the path in our spelling, truncated if there is no more room */
 
 static size_t
 agg_path_respell(u_char *dst, size_t size, const agg_str_t *text)
@@ -186,7 +184,7 @@ agg_path_respell(u_char *dst, size_t size, const agg_str_t *text)
         p++;
     }
 
-    /* a step adds three bytes at most to what is read of it */
+    /* a step adds at most three bytes to its text */
 
     while (p < end && n + 5 < size) {
 
@@ -260,8 +258,8 @@ agg_path_respell(u_char *dst, size_t size, const agg_str_t *text)
 
 
 /*
- * Fills *err for a text in another spelling: "what" is wrong at the offset, and
- * "meant" of len bytes is the right spelling.
+ * Sets *err for a path in another spelling: "what" is wrong at the offset, and
+ * "meant", with "len" bytes, is the right spelling.
  */
 
 static void
@@ -380,7 +378,7 @@ agg_path_bracket(agg_step_t *step, const agg_str_t *text, size_t *pos,
 }
 
 
-/* the name is left as it stands in the text, to be decoded when it is kept */
+/* the name still has its escapes, which are decoded when it is stored */
 
 static agg_rc_e
 agg_path_quoted(agg_step_t *step, const agg_str_t *text, size_t *pos,
@@ -431,7 +429,7 @@ agg_path_keep(agg_mem_t *mem, const agg_str_t *text, const agg_step_t *steps,
     agg_path_t  *path;
     agg_step_t  *step;
 
-    /* the names are no longer than the text they come from */
+    /* the names are not longer than the text */
 
     size = sizeof(agg_path_t) + n * sizeof(agg_step_t) + 2 * text->len;
 

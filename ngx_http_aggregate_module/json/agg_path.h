@@ -59,8 +59,8 @@ typedef struct {
 
 
 /*
- * The error, and its byte in the path; the text is static or is written to buf
- * beside it, so an error must not be copied.
+ * An error, with its offset in the path.  The text is static or in "buf", so an
+ * error must not be copied.
  */
 
 #define AGG_ERROR_TEXT        160
@@ -73,8 +73,8 @@ typedef struct {
 
 
 /*
- * NULL with *err filled when the text is no path ("no memory" included).  The
- * path and copies of all it holds come from mem.
+ * Returns NULL with *err set if the text is not a path, or if there is no
+ * memory.  The path and all that it refers to are allocated from mem.
  */
 
 agg_path_t *agg_path_parse(agg_mem_t *mem, const agg_str_t *text,
@@ -82,8 +82,8 @@ agg_path_t *agg_path_parse(agg_mem_t *mem, const agg_str_t *text,
 
 
 /*
- * The raw value at a path without wildcards in a valid document; of duplicate
- * members the last.  AGG_OK or AGG_NOT_FOUND.
+ * The raw value at a path without wildcards in a valid document; the last
+ * one of duplicate members is used.  AGG_OK or AGG_NOT_FOUND.
  */
 
 agg_rc_e agg_path_get(const agg_path_t *path, const agg_str_t *doc,

@@ -1,7 +1,5 @@
 
-/*
- * Writing: the buffer that grows, JSON strings from any bytes.
- */
+/* The growing buffer, and JSON strings from any bytes. */
 
 
 #include "agg_json.h"
@@ -193,7 +191,7 @@ agg_json_escape(agg_buf_t *b, const u_char *data, size_t len)
 }
 
 
-/* the first byte that is not written as it is, or needs a look */
+/* the position of the first byte that may have to be escaped */
 
 static const u_char *
 agg_plain_end(const u_char *p, const u_char *end)

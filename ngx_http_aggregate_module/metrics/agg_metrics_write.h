@@ -44,6 +44,7 @@ typedef struct {
 /* the number of a name in one of the lists above; 0: it is in none */
 uint32_t agg_metrics_result(const uint8_t *name, size_t len);
 
+/* writes all series; whether out had room is to be tested there */
 void agg_metrics_write(agg_metrics_t *m, gw_prometheus_t *p,
     const agg_metrics_names_t *names);
 

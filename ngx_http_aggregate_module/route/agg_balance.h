@@ -133,6 +133,7 @@ void agg_balance_end(agg_balance_t *b, agg_balance_cell_t *cell,
     uint32_t worker, int probe, agg_balance_end_e end, uint64_t time,
     const agg_balance_params_t *params, uint64_t now);
 
+/* no requests for this time in ms, up to AGG_BALANCE_BLOCK */
 void agg_balance_block(agg_balance_cell_t *cell, uint64_t time, uint64_t now);
 
 /*

@@ -181,6 +181,7 @@ typedef struct {
 } agg_split_event_t;
 
 
+/* bytes of a state, which is aligned to 8, and zeroed before the first init */
 size_t agg_split_size(unsigned nversions);
 
 /* sets the configured state; the first of the plans is not used */
@@ -231,6 +232,7 @@ double agg_split_percentile(const agg_split_sum_t *sum, double part);
 /* Wilson's lower or upper limit of n of m, at three standard errors */
 double agg_split_wilson(double n, double m, int upper);
 
+/* static texts for pages, logs and labels */
 const char *agg_split_state_name(unsigned state);
 const char *agg_split_why_text(unsigned why);
 const char *agg_split_reason_name(unsigned reason);

@@ -51,6 +51,7 @@ typedef struct {
 } agg_http_reply_t;
 
 
+/* takes no memory */
 void agg_http_reply_init(agg_http_reply_t *reply);
 
 /* after DONE, the rest of the data is ignored */

@@ -84,6 +84,7 @@ int agg_trace_parse_b3multi(agg_trace_context_t *context,
 void agg_trace_write(uint8_t *dst, const agg_trace_context_t *context);
 void agg_trace_write_b3(uint8_t *dst, const agg_trace_context_t *context);
 
+/* writes 2 * len hexadecimal digits in lower case, and returns their end */
 uint8_t *agg_trace_hex(uint8_t *dst, const uint8_t *src, size_t len);
 
 

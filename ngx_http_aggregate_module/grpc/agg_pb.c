@@ -37,7 +37,7 @@ agg_pb_error_add(agg_pb_error_t *err, const char *fmt, ...)
 }
 
 
-/* whole characters only; a byte that is not UTF-8 becomes a question mark */
+/* copies whole characters only; invalid bytes become question marks */
 
 static void
 agg_pb_error_put(agg_pb_error_t *err, const u_char *p, size_t len)

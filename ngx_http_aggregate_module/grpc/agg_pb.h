@@ -22,11 +22,11 @@
 #pragma GCC visibility push(hidden)
 
 
-/* messages, groups, arrays and objects in each other */
+/* the maximum nesting of messages, groups, arrays and objects */
 
 #define AGG_PB_DEPTH       100
 
-/* bytes of the largest input, as positions are 32 bits */
+/* the maximum size of an input in bytes, as positions have 32 bits */
 
 #define AGG_PB_MAX_INPUT   ((size_t) 1 << 30)
 
@@ -36,9 +36,9 @@
 
 
 /*
- * Why an input is refused.  The text may hold bytes of the input, always as
- * valid UTF-8, and is cut to AGG_PB_ERROR_TEXT bytes; it is neither terminated
- * nor escaped for JSON or a log.
+ * The reason why an input is refused.  The text may contain bytes of the input,
+ * but is always valid UTF-8, and is cut to AGG_PB_ERROR_TEXT bytes.  It is
+ * neither terminated nor escaped for JSON or a log.
  */
 
 typedef struct {

@@ -36,7 +36,7 @@ agg_pb_base64(u_char *dst, const u_char *src, size_t len)
 
     v = agg_pb_base64_values;
 
-    /* padding makes four characters of two or three */
+    /* with padding, the last four characters are really two or three */
 
     if (len != 0 && len % 4 == 0 && src[len - 1] == '=') {
         len -= (src[len - 2] == '=') ? 2 : 1;

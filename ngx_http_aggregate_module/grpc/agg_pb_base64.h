@@ -12,13 +12,13 @@
 #pragma GCC visibility push(hidden)
 
 
-/* bytes that suffice for the result */
+/* the size that is always enough for the result */
 
 #define agg_pb_base64_size(len)  ((len) / 4 * 3 + 3)
 
 /*
- * Decodes len characters; dst may be where they are.  The end of what was
- * written, or NULL: they are not base64.  Bits that are left over are dropped.
+ * Decodes len characters; dst may be the same address.  Returns the end of the
+ * result, or NULL if they are not base64.  Remaining bits are dropped.
  */
 
 u_char *agg_pb_base64(u_char *dst, const u_char *src, size_t len);

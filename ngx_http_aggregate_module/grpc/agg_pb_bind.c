@@ -7,7 +7,7 @@
 #include "agg_pb_text.h"
 
 
-/* who bound a field */
+/* the source that has set a field */
 
 #define AGG_PB_BY_BODY    1
 #define AGG_PB_BY_PATH    2
@@ -67,7 +67,7 @@ agg_pb_path(const agg_pb_message_t *m, const agg_str_t *name,
 }
 
 
-/* through singular messages to what a text can be */
+/* follows singular messages to a field whose value can be a text */
 
 static agg_rc_e
 agg_pb_resolve(const agg_pb_message_t *m, const agg_str_t *name,
@@ -168,7 +168,9 @@ agg_pb_bind_reserve(agg_pb_bind_t *bind, const agg_pb_path_t *path)
 }
 
 
-/* hashes of fields tell one path from another; they are of this run only */
+/*
+ * paths are compared by a hash of their fields, which is valid for this process
+ */
 
 static uint64_t
 agg_pb_path_hash(uint64_t hash, const agg_pb_field_t *f)
@@ -397,7 +399,7 @@ agg_pb_refuse_value(const agg_str_t *name, const agg_pb_field_t *f,
 }
 
 
-/* the messages around the field are pieces of those that others wrote */
+/* each enclosing message is a piece, to be merged with those already written */
 
 static agg_rc_e
 agg_pb_write_path(agg_pb_bind_t *bind, const agg_pb_path_t *path,

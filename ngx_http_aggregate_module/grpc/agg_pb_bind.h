@@ -25,11 +25,11 @@
 #pragma GCC visibility push(hidden)
 
 
-/* fields of a dotted path, the last one being bound */
+/* the most fields of a dotted path, including the one that is bound */
 
 #define AGG_PB_PATH  32
 
-/* parameters and variables of one request */
+/* the most parameters and variables of a request */
 
 #define AGG_PB_BOUND  1000
 
@@ -59,21 +59,22 @@ typedef struct {
 
 
 /*
- * Resolves a variable of a template, "user.id", at configuration time: proto
- * or JSON names, through singular messages, to a singular scalar or enum or a
- * well-known type that is one string.  AGG_OK, or AGG_INVALID with a text.
+ * Resolves a variable of a template, such as "user.id", during configuration:
+ * proto or JSON names, through singular messages, to a singular scalar, an
+ * enum, or a well-known type that is a single string.  AGG_OK, or AGG_INVALID
+ * with a text.
  */
 
 agg_rc_e agg_pb_path(const agg_pb_message_t *m, const agg_str_t *name,
     agg_pb_path_t *path, agg_pb_error_t *err);
 
 
-/* takes no memory; what others take of out->mem is freed with the rest of it */
+/* allocates nothing; later allocations are freed together with out->mem */
 
 void agg_pb_bind_init(agg_pb_bind_t *bind, const agg_pb_message_t *m,
     const agg_pb_read_t *options, agg_buf_t *out);
 
-/* fields that parameters may not name: AGG_OK, AGG_NOMEM */
+/* marks the fields that parameters may not set: AGG_OK, AGG_NOMEM */
 
 agg_rc_e agg_pb_bind_body(agg_pb_bind_t *bind, const agg_pb_field_t *field);
 agg_rc_e agg_pb_bind_reserve(agg_pb_bind_t *bind, const agg_pb_path_t *path);
@@ -81,8 +82,8 @@ agg_rc_e agg_pb_bind_reserve(agg_pb_bind_t *bind, const agg_pb_path_t *path);
 
 /*
  * Both take decoded text and append to out.  AGG_OK; AGG_NOT_FOUND with a text:
- * no such field, which the caller may pass over; AGG_INVALID with a text;
- * AGG_TOO_LARGE: out->max; AGG_NOMEM.  An error leaves out as it was.
+ * there is no such field, which the caller may ignore; AGG_INVALID with a text;
+ * AGG_TOO_LARGE: over out->max; AGG_NOMEM.  Out is unchanged after an error.
  */
 
 agg_rc_e agg_pb_bind_query(agg_pb_bind_t *bind, const agg_str_t *name,

@@ -1,7 +1,8 @@
 
 /*
- * The types that are in each pool: those whose JSON is their own, the error
- * details, HttpBody.  Where a set has one of the former it must be the same.
+ * The types that every pool contains: those with a special JSON form, the error
+ * details, HttpBody.  If a set also defines one of the first kind, it must be
+ * the same.
  */
 
 
@@ -38,7 +39,7 @@ static agg_rc_e agg_pb_check_kind(agg_pb_loader_t *l, const char *name,
     agg_pb_kind_e kind);
 
 
-/* messages of one name stand together; Empty has no fields, nor a row */
+/* the fields of a message are adjacent; Empty has no fields, so no row */
 
 static const agg_pb_builtin_t  agg_pb_builtins[] = {
 
@@ -234,7 +235,7 @@ agg_pb_load_builtins(agg_pb_loader_t *l)
         ((agg_pb_message_t *) item)->proto3 = 1;
     }
 
-    /* all messages first, as their fields refer to each other */
+    /* declares all messages first, as their fields refer to each other */
 
     for (i = 0; i < AGG_PB_BUILTINS; i = k) {
         b = &agg_pb_builtins[i];
@@ -310,7 +311,7 @@ agg_pb_builtin_field(agg_pb_loader_t *l, agg_pb_message_t *m,
     decl.oneof = m->noneofs ? 0 : AGG_PB_NONE;
     decl.type_name.data = (u_char *) type_name;
 
-    /* the only optional field that there is */
+    /* there is only one optional field */
     decl.optional = strcmp(b->name, "future_quota_value") == 0;
 
     if (b->type_name != NULL) {

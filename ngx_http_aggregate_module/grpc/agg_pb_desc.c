@@ -1,7 +1,5 @@
 
-/*
- * Look-ups in a pool that was loaded; see agg_pb_desc.h.
- */
+/* Lookups in a loaded pool; see agg_pb_desc.h. */
 
 
 #include "agg_pb_desc.h"
@@ -185,7 +183,7 @@ agg_pb_enum_by_number(const agg_pb_enum_t *e, int32_t number)
     uint32_t                    low, high, middle;
     const agg_pb_enum_value_t  *value;
 
-    /* most enums count from zero */
+    /* most enums start from zero without gaps */
 
     if (number >= 0 && (uint32_t) number < e->nnumbers) {
         value = &e->values[e->by_number[number]];

@@ -1,17 +1,16 @@
 
 /*
- * The reader: opens objects and lists, and closes them.
- *
- * A level is what was opened; the one on top is continued until it opens
- * another or is done.  What a value is written into, the lengths of messages,
- * is closed when the value ends, down to as many as were open before.
+ * The reader of JSON: opens and closes objects and lists.  A level is an open
+ * object or list; the top one is continued until it opens another one, or ends.
+ * The lengths of messages that a value has opened are closed when the value
+ * ends, down to the number that was open before.
  */
 
 
 #include "agg_pb_read_quick.h"
 
 
-/* messages for which there is room from the start */
+/* for messages up to this size, memory is reserved at the start */
 
 #define AGG_PB_MODEST  16384
 
@@ -94,7 +93,7 @@ agg_pb_from_json(const agg_pb_pool_t *pool, const agg_pb_message_t *m,
     agg_pb_keys_init(&r.keys, mem, options->key);
     agg_pb_writer_init(&r.w, out);
 
-    /* a message is mostly shorter than its JSON */
+    /* a message is usually shorter than its JSON */
 
     if (json->len < AGG_PB_MODEST) {
         (void) agg_buf_reserve(out, agg_pb_read_room(json->len));
@@ -161,7 +160,7 @@ agg_pb_read(agg_pb_json_t *r, const agg_pb_message_t *m,
 }
 
 
-/* members are named once, and of a oneof there is one; null sets none */
+/* refuses duplicate members, and a second member of a oneof; null sets none */
 
 static agg_rc_e
 agg_pb_mark_seen(agg_pb_json_t *r, agg_pb_level_t *level,
@@ -247,7 +246,7 @@ agg_pb_read_members(agg_pb_json_t *r, agg_pb_level_t *level)
 }
 
 
-/* the name of the field that may come next, where white space is before it */
+/* the expected next field, if there is white space before its name */
 
 static const agg_pb_field_t *
 agg_pb_read_expected(agg_pb_json_t *r, agg_pb_level_t *level)
@@ -280,9 +279,9 @@ agg_pb_read_expected(agg_pb_json_t *r, agg_pb_level_t *level)
 
 
 /*
- * The field of the next member; NULL for one that was passed over.  Members
- * mostly come in the order of the fields, so the next one was tried before,
- * with the comma before it, and is again where there is white space.
+ * Finds the field of the next member; NULL: it was skipped.  Members usually
+ * come in the order of the fields, so the expected one has been tried before,
+ * without white space.
  */
 
 static agg_rc_e
@@ -363,7 +362,7 @@ agg_pb_read_unknown(agg_pb_json_t *r, agg_pb_level_t *level,
         return agg_pb_string(r, &s);
     }
 
-    /* an Empty in an Any is an object of its own to some */
+    /* some encoders write an Empty in an Any as a nested object */
 
     if (level->any && level->m->kind == AGG_PB_EMPTY && !level->done
         && name->len == 5 && memcmp(name->data, "value", 5) == 0)
@@ -539,7 +538,7 @@ agg_pb_read_map(agg_pb_json_t *r, agg_pb_level_t *level)
 }
 
 
-/* an Any of a type whose JSON is its own: "@type" and "value" */
+/* an Any of a type with a special JSON form: "@type" and "value" */
 
 static agg_rc_e
 agg_pb_read_special(agg_pb_json_t *r, agg_pb_level_t *level)
@@ -595,7 +594,7 @@ agg_pb_read_special(agg_pb_json_t *r, agg_pb_level_t *level)
 }
 
 
-/* the field's tag and message; down to nopen is closed behind it */
+/* writes the field's tag and its message; lengths are closed down to nopen */
 
 static agg_rc_e
 agg_pb_read_message(agg_pb_json_t *r, const agg_pb_field_t *f, uint32_t nopen)
@@ -685,7 +684,7 @@ agg_pb_read_content(agg_pb_json_t *r, const agg_pb_message_t *m,
 }
 
 
-/* google.protobuf.Value, the fields of which are 1 to 6 */
+/* google.protobuf.Value, which has the fields 1 to 6 */
 
 static agg_rc_e
 agg_pb_read_value(agg_pb_json_t *r, const agg_pb_message_t *m, uint32_t nopen)

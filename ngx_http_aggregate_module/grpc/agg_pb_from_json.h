@@ -25,26 +25,25 @@
 typedef struct {
     unsigned                  ignore_unknown:1; /* members and enum names */
 
-    /* without the short cuts, for tests to compare both */
+    /* disables the fast paths, so that tests can compare both */
     unsigned                  plain:1;
 
     uint64_t                  key[2];       /* random, for tables of map keys */
 } agg_pb_read_t;
 
 
-/* room in out that the bytes of most messages take, and the reader besides */
+/* enough room in out for most messages, and for the reader */
 
 #define agg_pb_read_room(len)  ((len) + 96)
 
 
 /*
- * Appends the wire bytes of a message to out; temporary memory comes from
- * out->mem and is given back.  With a field the JSON is that field's, a list
- * or an object when it is repeated or a map, and out gets the message that
- * has but this field.  What was in out stays.
- *
- * AGG_OK; AGG_INVALID with a text in err, which begins with the field's path
- * (user.tags[3]: not an int32); AGG_TOO_LARGE: out->max; AGG_NOMEM.
+ * Appends the wire bytes of a message to out; temporary memory is allocated
+ * from out->mem and freed.  With a field, the JSON is the value of that field
+ * (a list or an object if it is repeated or a map), and the message has only
+ * this field.  AGG_OK; AGG_INVALID with a text in err, which begins with the
+ * path of the field (user.tags[3]: not an int32); AGG_TOO_LARGE: over out->max;
+ * AGG_NOMEM.
  */
 
 agg_rc_e agg_pb_from_json(const agg_pb_pool_t *pool,

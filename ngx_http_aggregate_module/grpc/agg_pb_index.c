@@ -1,17 +1,16 @@
 
 /*
- * The index of a message: where its fields lie on the wire.
- *
- * One pass over the bytes that are the message's own; those of messages in it
- * are skipped by their length.  Elements of a repeated field that follow each
- * other are one entry, so that a list costs one and not as many.
+ * The index of a message: the positions of its fields on the wire.  It takes
+ * one pass over the bytes of the message itself; nested messages are skipped by
+ * their length.  Adjacent elements of a repeated field share one entry, so a
+ * list usually needs only one.
  */
 
 
 #include "agg_pb_print.h"
 
 
-/* as many are sorted by insertion */
+/* up to this many entries are sorted by insertion */
 
 #define AGG_PB_FEW  24
 
@@ -125,7 +124,7 @@ agg_pb_index_piece(agg_pb_printer_t *w, const agg_pb_message_t *m,
             }
         }
 
-        /* a field of another wire type is an unknown one */
+        /* a field with the wrong wire type is treated as unknown */
 
         if (f == NULL
             || ((tag & 7) != f->wire
@@ -182,8 +181,8 @@ agg_pb_is_unknown_enum(const agg_pb_field_t *f, const u_char *p,
 
 
 /*
- * Setting a member of a oneof clears the others, so what counts is the last
- * one, from behind the last of the others.
+ * A member of a oneof clears the others, so only the last member counts, from
+ * its first occurrence after any other member.
  */
 
 static agg_rc_e
@@ -206,7 +205,7 @@ agg_pb_choose(agg_pb_printer_t *w, const agg_pb_message_t *m, uint32_t base)
 
     memset(chosen, 0, m->noneofs * sizeof(uint32_t));
 
-    /* NONE: another member was found, and what is before goes */
+    /* NONE: another member was found, so everything before it is dropped */
 
     for (i = w->n; i > base; i--) {
         e = &w->entries[i - 1];
@@ -241,7 +240,7 @@ agg_pb_choose(agg_pb_printer_t *w, const agg_pb_message_t *m, uint32_t base)
 }
 
 
-/* stable: occurrences of one field stay in their order */
+/* stable: occurrences of a field keep their order */
 
 static agg_rc_e
 agg_pb_sort(agg_pb_printer_t *w, const agg_pb_message_t *m, uint32_t base)

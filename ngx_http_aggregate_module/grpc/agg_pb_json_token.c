@@ -1,7 +1,5 @@
 
-/*
- * The reader's tokens: strings, words, members, values that are passed over.
- */
+/* The tokens of the reader: strings, words, members, skipped values. */
 
 
 #include "agg_block.h"
@@ -10,11 +8,11 @@
 #include "gw_text.h"
 
 
-/* names and keys that a path tells in full */
+/* the length up to which a path shows names and keys in full */
 
 #define AGG_PB_PATH_NAME  64
 
-/* bytes of a path, which leave room for what is wrong */
+/* the maximum length of a path, which leaves room for the error */
 
 #define AGG_PB_PATH_TEXT  200
 
@@ -180,7 +178,7 @@ agg_pb_string_tail(const u_char *p, const u_char *end)
 }
 
 
-/* an escape, a character that is not ASCII, or one that may not be there */
+/* an escape, a non-ASCII character, or an invalid byte */
 
 static agg_rc_e
 agg_pb_string_special(agg_pb_json_t *r, const u_char **pos,
@@ -301,7 +299,7 @@ agg_pb_word(agg_pb_json_t *r, const char *word, size_t len)
 }
 
 
-/* a value that is no container, or the opening of one, whose end is *close */
+/* skips a scalar, or opens a container and sets *close to its end */
 
 static agg_rc_e
 agg_pb_pass_one(agg_pb_json_t *r, u_char *close)
@@ -348,7 +346,7 @@ agg_pb_pass_one(agg_pb_json_t *r, u_char *close)
 }
 
 
-/* containers in it are counted with those around it */
+/* nested containers count towards the depth */
 
 agg_rc_e
 agg_pb_pass(agg_pb_json_t *r)
@@ -379,7 +377,7 @@ agg_pb_pass(agg_pb_json_t *r)
             closes[n++] = close;
         }
 
-        /* up to the next value */
+        /* finds the next value */
 
         for ( ;; ) {
 
@@ -446,8 +444,8 @@ agg_pb_next_member(agg_pb_json_t *r, agg_pb_level_t *level,
 
 
 /*
- * "@type" comes first as a rule.  Where it does not, what is before it is read
- * twice; of values in each other that would be many times.
+ * "@type" usually comes first.  If it does not, everything before it is read
+ * twice; for nested values this could be repeated often, so it is limited.
  */
 
 agg_rc_e

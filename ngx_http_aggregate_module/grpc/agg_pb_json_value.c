@@ -1,7 +1,5 @@
 
-/*
- * The reader's values: scalars, texts, keys of maps.
- */
+/* Values of the reader: scalars, texts, keys of maps. */
 
 
 #include "agg_pb_base64.h"
@@ -175,7 +173,7 @@ agg_pb_enum(agg_pb_json_t *r, const agg_pb_field_t *f, uint64_t *bits,
 
         r->p = p;
 
-        /* an enum of proto2 has no other numbers than those with a name */
+        /* an enum of proto2 has only the numbers that have names */
 
         if (f->enumeration->closed
             && agg_pb_enum_by_number(f->enumeration, (int32_t) *bits) == NULL)

@@ -40,7 +40,7 @@ agg_pb_keys_clear(agg_pb_keys_t *keys)
         return;
     }
 
-    /* the large table of one map would be cleared for each of many others */
+    /* the table of a large map is freed, not cleared for each later map */
 
     if (keys->slots != keys->first) {
         agg_pb_keys_free(keys);

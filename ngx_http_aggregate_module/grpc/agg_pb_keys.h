@@ -1,8 +1,8 @@
 
 /*
- * A set of map keys: finds those that are there twice.  Keys are bytes at
- * positions of one buffer, which may move; the hash is keyed, as whoever sends
- * a message chooses them.
+ * A set of map keys, which finds duplicates.  Keys are bytes at positions of a
+ * buffer, which may move.  The hash is keyed, as the sender of a message
+ * chooses the keys.
  */
 
 
@@ -38,21 +38,21 @@ typedef struct {
 } agg_pb_keys_t;
 
 
-/* takes no memory */
+/* allocates nothing */
 
 void agg_pb_keys_init(agg_pb_keys_t *keys, agg_mem_t *mem,
     const uint64_t *key);
 void agg_pb_keys_free(agg_pb_keys_t *keys);
 
-/* all keys go; the memory stays */
+/* removes all keys */
 
 void agg_pb_keys_clear(agg_pb_keys_t *keys);
 
 
 /*
- * Adds the key of len bytes at base + start to a scope, in which keys are
- * unique; without a base the two numbers are the key.  *old is the one that
- * was there, or NULL; it stays.  AGG_OK, or AGG_NOMEM.
+ * Adds a key, len bytes at base + start, to a scope, in which keys are unique;
+ * if base is NULL, the two numbers are the key.  *old is the equal key that was
+ * already there, and stays, or NULL.  AGG_OK, or AGG_NOMEM.
  */
 
 agg_rc_e agg_pb_keys_add(agg_pb_keys_t *keys, uint32_t scope,

@@ -1,9 +1,8 @@
 
 /*
- * The loader: files and symbols, then fields, then tables.
- *
- * Messages nest in descriptors without a bound, so those that are found in a
- * message are put at the end of the symbols, whose list is walked once.
+ * The loader: first files and symbols, then fields, then tables.
+ * Descriptors of messages nest without a limit, so nested messages are appended
+ * to the list of symbols, which is processed in one pass.
  */
 
 
@@ -85,7 +84,7 @@ agg_pb_load(agg_pb_pool_t **pool, agg_mem_t *mem, const agg_str_t *sets,
         rc = agg_pb_load_symbols(&l, (uint32_t) i);
     }
 
-    /* the first step adds symbols, after the one that it looks at */
+    /* the first step appends symbols to the list that it processes */
 
     for (n = 0; n < sizeof(steps) / sizeof(steps[0]); n++) {
 
@@ -220,7 +219,7 @@ agg_pb_load_file(agg_pb_loader_t *l, const agg_str_t *bytes, size_t which)
         return AGG_INVALID;
     }
 
-    /* a file that is in several sets */
+    /* several sets may contain the same file */
 
     for (i = 0; i < l->nfiles; i++) {
         if (l->files[i].bytes.len == bytes->len
@@ -324,7 +323,7 @@ agg_pb_load_symbols(agg_pb_loader_t *l, uint32_t file)
 }
 
 
-/* all four kinds of descriptors have their name in field 1 */
+/* in all four kinds of descriptors, field 1 is the name */
 
 static agg_rc_e
 agg_pb_declare(agg_pb_loader_t *l, uint32_t file, const agg_str_t *prefix,
@@ -406,7 +405,9 @@ agg_pb_add_symbol(agg_pb_loader_t *l, uint32_t file, const agg_str_t *name,
                  && memcmp(old->bytes.data, bytes->data, bytes->len) == 0)
                 || agg_pb_starts(name, "google.")))
         {
-            /* Google's own files grow new fields, and the first one rules */
+            /*
+             * Google adds fields to its own files: the first definition is used
+             */
             return AGG_OK;
         }
 
@@ -435,7 +436,7 @@ agg_pb_add_symbol(agg_pb_loader_t *l, uint32_t file, const agg_str_t *name,
     symbol->bytes = *bytes;
     symbol->file = file;
 
-    /* the name is the first member of all but the extension */
+    /* the name is part of the definition, except for extensions */
 
     if (kind != AGG_PB_SYMBOL_EXTENSION) {
         *(agg_str_t *) *item = *name;
@@ -560,7 +561,7 @@ agg_pb_scan_message(agg_pb_loader_t *l, uint32_t symbol)
 }
 
 
-/* extensions of options are for compilers */
+/* extensions of options matter only to compilers */
 
 static agg_rc_e
 agg_pb_count_extension(agg_pb_loader_t *l, uint32_t symbol)
@@ -850,7 +851,7 @@ agg_pb_load_enum(agg_pb_loader_t *l, uint32_t symbol)
 void
 agg_pb_reader_init(agg_pb_reader_t *r, const agg_str_t *bytes)
 {
-    /* without bytes there may be no pointer to them */
+    /* a pointer to no bytes may be NULL */
 
     r->p = bytes->data;
     r->end = bytes->len ? bytes->data + bytes->len : bytes->data;
@@ -912,7 +913,7 @@ agg_pb_zalloc(agg_mem_t *mem, size_t size)
 }
 
 
-/* list: of a pointer to elements, n of which are used */
+/* list: the address of the pointer to the elements, n of which are used */
 
 static agg_rc_e
 agg_pb_grow(agg_mem_t *mem, void *list, uint32_t n, uint32_t *size,

@@ -1,5 +1,5 @@
 
-/* between the parts of the loader */
+/* shared by the files of the loader */
 
 
 #ifndef AGG_PB_LOAD_H_INCLUDED
@@ -13,7 +13,7 @@
 #pragma GCC visibility push(hidden)
 
 
-/* over the fields of a descriptor; bad: it is no valid protobuf */
+/* an iterator over the fields of a descriptor; bad: it is invalid */
 
 typedef struct {
     const u_char             *p;
@@ -63,7 +63,7 @@ typedef struct {
 } agg_pb_loader_t;
 
 
-/* a field or a message of the types that are always there */
+/* a field, or a message, of the built-in types */
 
 typedef struct {
     const char               *message;
@@ -85,7 +85,7 @@ agg_rc_e agg_pb_no_set(agg_pb_loader_t *l, size_t which);
 
 agg_rc_e agg_pb_load_service(agg_pb_loader_t *l, uint32_t symbol);
 
-/* a new symbol; *item is NULL when it is there already and is the same */
+/* adds a symbol; *item is NULL if it already exists with the same definition */
 
 agg_rc_e agg_pb_add_symbol(agg_pb_loader_t *l, uint32_t file,
     const agg_str_t *name, agg_pb_symbol_e kind, const agg_str_t *bytes,
@@ -94,7 +94,7 @@ agg_rc_e agg_pb_add_symbol(agg_pb_loader_t *l, uint32_t file,
 agg_rc_e agg_pb_load_field(agg_pb_loader_t *l, uint32_t file,
     agg_pb_message_t *m, const agg_pb_decl_t *decl, const agg_str_t *name);
 
-/* sorts the fields and makes the tables of a message whose fields are there */
+/* sorts the fields of a message, and makes its tables */
 
 agg_rc_e agg_pb_finish_message(agg_pb_loader_t *l, uint32_t file,
     agg_pb_message_t *m);
@@ -102,7 +102,7 @@ agg_rc_e agg_pb_finish_enum(agg_pb_loader_t *l, agg_pb_enum_t *e);
 agg_rc_e agg_pb_check_maps(agg_pb_loader_t *l, uint32_t file,
     const agg_pb_message_t *m);
 
-/* adds what the sets lack, and checks what they have of it */
+/* adds missing built-in types, and checks those that a set has defined */
 
 agg_rc_e agg_pb_load_builtins(agg_pb_loader_t *l);
 agg_rc_e agg_pb_check_builtins(agg_pb_loader_t *l);

@@ -1,7 +1,5 @@
 
-/*
- * The loader's third part: services and their methods.
- */
+/* The loader's third part: services and their methods. */
 
 
 #include "agg_pb_load.h"
@@ -140,7 +138,7 @@ agg_pb_load_method(agg_pb_loader_t *l, uint32_t symbol,
 }
 
 
-/* the extension may come in pieces, which are merged by putting together */
+/* an extension may be encoded in pieces, which are merged by concatenation */
 
 static agg_rc_e
 agg_pb_load_method_options(agg_pb_loader_t *l, uint32_t symbol,

@@ -21,9 +21,9 @@
 #define AGG_PB_MERGE_DEPTH  32
 
 /*
- * Appends the message to out with the pieces of each singular submessage in
- * the place of the first one, down to AGG_PB_MERGE_DEPTH.  Memory comes from
- * out->mem.  AGG_OK; AGG_INVALID: no such message; AGG_TOO_LARGE; AGG_NOMEM.
+ * Appends the message to out, and moves the pieces of each singular submessage
+ * to its first one, down to AGG_PB_MERGE_DEPTH.  Allocates from out->mem.
+ * AGG_OK; AGG_INVALID: the message is invalid; AGG_TOO_LARGE; AGG_NOMEM.
  */
 
 agg_rc_e agg_pb_merge(const agg_pb_message_t *m, const agg_str_t *wire,

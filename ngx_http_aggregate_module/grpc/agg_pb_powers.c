@@ -1,8 +1,8 @@
 
 /*
- * Powers of ten for agg_pb_number.c: 10^k as a number of 128 bits, the
- * highest of which is set, rounded up; k goes from AGG_PB_POWER_MIN to its max.
- * 2^(127 - floor(log2(10^k))) * 10^k gives each of them.
+ * Powers of ten for agg_pb_number.c, from AGG_PB_POWER_MIN on: 10^k as a
+ * number of 128 bits, shifted so that its highest bit is set, and rounded up.
+ * Each is 2^(127 - floor(log2(10^k))) * 10^k.
  */
 
 

@@ -1,5 +1,5 @@
 
-/* between the parts of the printer */
+/* shared by the files of the printer */
 
 
 #ifndef AGG_PB_PRINT_H_INCLUDED
@@ -17,14 +17,14 @@
 
 #define AGG_PB_ENTRIES  96
 
-/* bytes of the input that a tag and a number may take */
+/* the bytes of the input that a tag and a number can take */
 
 #define AGG_PB_QUICK    16
 
 
 /*
- * An occurrence of a field: where its value lies, the length before it being
- * left out.  Of a repeated field, a run of them with their tags.
+ * An occurrence of a field: the position of its value, without its length; for
+ * a repeated field, a run of values with their tags.
  */
 
 typedef struct {
@@ -44,7 +44,7 @@ typedef enum {
 } agg_pb_frame_e;
 
 
-/* something that was opened and has to be closed */
+/* an open object, list or message */
 
 typedef struct {
     agg_pb_frame_e            state;
@@ -121,8 +121,8 @@ agg_pb_push_entry(agg_pb_printer_t *w, uint32_t field, const u_char *start,
 
 
 /*
- * The tag at p, and the value behind it, which have been read as valid before.
- * The end of the value, or its start when it is neither bytes nor a group.
+ * Returns the end of a value after its tag, which was validated before; or the
+ * start of the value, if it is neither length-delimited nor a group.
  */
 
 static inline const u_char *
@@ -157,8 +157,8 @@ agg_pb_reread(const u_char *p, const u_char *end, uint32_t *tag,
 
 
 /*
- * Puts the entries of a message behind the others, in the order of its fields.
- * It lies in the pieces that are the entries first .. last - 1.
+ * Appends entries for the fields of a message, in the order of the fields.  The
+ * message consists of the pieces in the entries first .. last - 1.
  */
 
 agg_rc_e agg_pb_index(agg_pb_printer_t *w, const agg_pb_message_t *m,
@@ -166,8 +166,8 @@ agg_rc_e agg_pb_index(agg_pb_printer_t *w, const agg_pb_message_t *m,
 
 
 /*
- * Scalars.  read: the bits of one value as they are compared and printed; a
- * double's and a float's are their own.  The end, or NULL.
+ * Scalars. agg_pb_read_scalar() returns the end, or NULL, and the bits of a
+ * value as they are compared and printed; a double or float has its own bits.
  */
 
 const u_char *agg_pb_read_scalar(const agg_pb_field_t *f, const u_char *p,
@@ -188,14 +188,15 @@ agg_rc_e agg_pb_print_raw(agg_pb_printer_t *w, const char *text, size_t len);
 #define agg_pb_print_text(w, text)                                           \
     agg_pb_print_raw(w, text, sizeof(text) - 1)
 
-/* the default value of a missing field */
+/* prints the default value of a missing field */
 
 agg_rc_e agg_pb_print_default(agg_pb_printer_t *w, const agg_pb_field_t *f);
 
 
 /*
- * Writes or opens a message that lies in the pieces first .. last - 1, or a
- * repeated field with these runs; entries go back to base when it is closed.
+ * Prints or opens a message that consists of the pieces first .. last - 1, or a
+ * repeated field with these runs; the entries are freed down to "base" when it
+ * is closed.
  */
 
 agg_rc_e agg_pb_open_message(agg_pb_printer_t *w, const agg_pb_message_t *m,
@@ -203,14 +204,14 @@ agg_rc_e agg_pb_open_message(agg_pb_printer_t *w, const agg_pb_message_t *m,
 agg_rc_e agg_pb_open_repeated(agg_pb_printer_t *w, const agg_pb_field_t *f,
     uint32_t first, uint32_t last, uint32_t base);
 
-/* a frame; bracket: '\0' when what is opened goes on in an object */
+/* pushes a frame; bracket: '\0' if it continues the object that is open */
 
 agg_rc_e agg_pb_open(agg_pb_printer_t *w, agg_pb_frame_e state, char bracket,
     uint32_t base);
 agg_rc_e agg_pb_close(agg_pb_printer_t *w, char bracket);
 
 
-/* members of the message on top: as they come, or by its index */
+/* prints members of the top message: in the order of the input, or by index */
 
 agg_rc_e agg_pb_print_wire(agg_pb_printer_t *w, agg_pb_frame_t *frame);
 agg_rc_e agg_pb_print_again(agg_pb_printer_t *w, agg_pb_frame_t *frame);
@@ -221,12 +222,12 @@ agg_rc_e agg_pb_member_list(agg_pb_printer_t *w, agg_pb_frame_t *frame,
     const agg_pb_field_t *f, uint32_t first, uint32_t last, uint32_t base);
 
 
-/* well-known types that are one value, from the pieces first .. last - 1 */
+/* well-known types with a single value, from the pieces first .. last - 1 */
 
 agg_rc_e agg_pb_print_timestamp(agg_pb_printer_t *w,
     const agg_pb_message_t *m, uint32_t first, uint32_t last);
 
-/* in quotes, with room for 64 bytes; NULL: out of range */
+/* prints in quotes, with room for 64 bytes; NULL: it is out of range */
 
 u_char *agg_pb_put_timestamp(u_char *p, int64_t seconds, int32_t nanos);
 

@@ -1,7 +1,5 @@
 
-/*
- * The printer's well-known types that are one value.
- */
+/* The printer of well-known types with a single value. */
 
 
 #include "agg_pb_print.h"
@@ -29,7 +27,7 @@ static agg_rc_e agg_pb_read_time(agg_pb_printer_t *w,
 static u_char *agg_pb_print_nanos(u_char *p, unsigned nanos);
 
 
-/* Timestamp and Duration alike */
+/* reads a Timestamp or a Duration */
 
 static agg_rc_e
 agg_pb_read_time(agg_pb_printer_t *w, const agg_pb_message_t *m,
@@ -106,7 +104,7 @@ agg_pb_put_timestamp(u_char *p, int64_t seconds, int32_t nanos)
         return NULL;
     }
 
-    /* days since March 1 of the year 0, in eras of 400 years */
+    /* counts days from March 1 of the year 0, in eras of 400 years */
 
     days = (unsigned) ((seconds - AGG_PB_MIN_SECONDS) / 86400) + 306;
     second = (unsigned) ((seconds - AGG_PB_MIN_SECONDS) % 86400);
@@ -182,7 +180,7 @@ agg_pb_print_duration(agg_pb_printer_t *w, const agg_pb_message_t *m,
 }
 
 
-/* none, three, six or nine digits */
+/* prints none, three, six or nine digits */
 
 static u_char *
 agg_pb_print_nanos(u_char *p, unsigned nanos)
@@ -208,7 +206,7 @@ agg_pb_print_nanos(u_char *p, unsigned nanos)
 }
 
 
-/* a path that would not come back as it was is a fault */
+/* a path that could not be read back unchanged is an error */
 
 agg_rc_e
 agg_pb_print_mask(agg_pb_printer_t *w, const agg_pb_message_t *m,

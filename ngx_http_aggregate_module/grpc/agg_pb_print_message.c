@@ -1,8 +1,5 @@
 
-/*
- * The printer's messages, those of the well-known types that contain others
- * among them.
- */
+/* The printer of messages, including well-known types that contain others. */
 
 
 #include "agg_pb_print.h"
@@ -19,8 +16,8 @@ static agg_rc_e agg_pb_value(agg_pb_printer_t *w, const agg_pb_message_t *m,
 
 
 /*
- * Writes or opens a message that lies in some pieces; its entries go back to
- * base when it is closed.
+ * Prints or opens a message that consists of some pieces; the entries are freed
+ * down to "base" when it is closed.
  */
 
 agg_rc_e
@@ -118,7 +115,7 @@ agg_pb_open_message(agg_pb_printer_t *w, const agg_pb_message_t *m,
 }
 
 
-/* as they come, if the message is in one piece */
+/* in the order of the input, if the message is in one piece */
 
 static agg_rc_e
 agg_pb_open_members(agg_pb_printer_t *w, const agg_pb_message_t *m,
@@ -159,8 +156,8 @@ agg_pb_open_members(agg_pb_printer_t *w, const agg_pb_message_t *m,
 
 
 /*
- * Writes {"@type":"..." and gives the message that has to follow, with an
- * entry of its bytes; *m is NULL when all was written.
+ * Writes {"@type":"..." and returns the message to be printed next, with an
+ * entry for its bytes; *m is NULL if nothing is left.
  */
 
 static agg_rc_e
@@ -266,8 +263,8 @@ agg_pb_is_debug(const agg_str_t *url)
 
 
 /*
- * Writes a google.protobuf.Value, or gives the message in it, a Struct or a
- * ListValue, whose pieces are then the last entries.
+ * Prints a google.protobuf.Value, or returns the Struct or ListValue in it,
+ * whose pieces are then the last entries.
  */
 
 static agg_rc_e

@@ -1,7 +1,5 @@
 
-/*
- * The printer's values: scalars, strings, bytes.
- */
+/* The printer of values: scalars, strings, bytes. */
 
 
 #include "agg_block.h"
@@ -241,8 +239,8 @@ agg_pb_print_bytes(agg_pb_printer_t *w, const agg_pb_field_t *f,
 
 
 /*
- * strict: bytes that are not UTF-8 are a fault, else they become U+FFFD.
- * There is always room for what is left, a block, and the longest escape.
+ * With "strict", invalid UTF-8 is an error, otherwise it becomes U+FFFD.  There
+ * is always room for the rest of the input, a block, and the longest escape.
  */
 
 agg_rc_e
@@ -258,7 +256,7 @@ agg_pb_print_string(agg_pb_printer_t *w, const u_char *p, const u_char *end,
 
     if (rc == AGG_TOO_LARGE) {
 
-        /* may still fit without the room that is only needed for speed */
+        /* may still fit without the extra room for fast copies */
 
         if ((size_t) (end - p) + 2 > w->out->max - agg_buf_used(w->out)) {
             return rc;
@@ -291,7 +289,7 @@ agg_pb_print_string(agg_pb_printer_t *w, const u_char *p, const u_char *end,
 
         } else {
 
-            /* the input mostly goes on behind the string */
+            /* the input usually continues after the string */
 
             if (p >= w->base && p < w->limit && w->limit - p >= AGG_BLOCK) {
                 memcpy(dst, p, AGG_BLOCK);
@@ -324,7 +322,7 @@ agg_pb_print_string(agg_pb_printer_t *w, const u_char *p, const u_char *end,
 }
 
 
-/* less than a block: it is copied, and is told like a whole one */
+/* less than a block: it is copied, and classified like a full one */
 
 static unsigned
 agg_pb_print_tail(u_char *dst, const u_char *p, size_t n)
@@ -338,7 +336,7 @@ agg_pb_print_tail(u_char *dst, const u_char *p, size_t n)
 }
 
 
-/* one character that is not plain ASCII */
+/* a character other than plain ASCII */
 
 static agg_rc_e
 agg_pb_print_special(agg_pb_printer_t *w, const u_char **pos,

@@ -1,13 +1,13 @@
 
 /*
- * The printer of messages whose fields come by number, and each in one piece,
- * as encoders write them.  Values are printed where they are met, and nothing
- * is indexed.
+ * The printer of messages whose fields are ordered by number and in one piece
+ * each, as encoders write them.  Values are printed as they are met, without an
+ * index.
  *
- * AGG_NOT_FOUND says that a message is another one: a field comes behind one of
- * a higher number, a singular one twice, a second member of a oneof.  It is
- * printed again by its index then, and once too much of that was in vain, all
- * is.
+ * AGG_NOT_FOUND: the message is not such a one, as a field follows one with a
+ * higher number, or a singular field or a member of a oneof comes a second
+ * time.  The message is then printed again by its index; when too much has been
+ * printed in vain, all others are too.
  */
 
 
@@ -23,7 +23,7 @@ static agg_rc_e agg_pb_wire_scalar(agg_pb_printer_t *w, agg_pb_frame_t *frame,
     const agg_pb_field_t *f);
 
 
-/* whether a member of its oneof has come, or of one that shares its bit */
+/* whether a member of the oneof, or of one with the same bit, was printed */
 
 static inline int
 agg_pb_wire_is_second(agg_pb_frame_t *frame, const agg_pb_field_t *f)
@@ -85,7 +85,7 @@ agg_pb_print_wire(agg_pb_printer_t *w, agg_pb_frame_t *frame)
             f = agg_pb_field_by_number(m, tag >> 3);
         }
 
-        /* a field of another wire type is an unknown one */
+        /* a field with the wrong wire type is treated as unknown */
 
         if (f == NULL
             || ((tag & 7) != f->wire
@@ -118,7 +118,7 @@ agg_pb_print_wire(agg_pb_printer_t *w, agg_pb_frame_t *frame)
             }
         }
 
-        /* the opened message is on top now */
+        /* the opened message is on top */
 
         return rc;
     }
@@ -127,7 +127,7 @@ agg_pb_print_wire(agg_pb_printer_t *w, agg_pb_frame_t *frame)
 }
 
 
-/* the elements that follow each other are an entry, as those of the index */
+/* adjacent elements are one entry, as in the index */
 
 static agg_rc_e
 agg_pb_wire_repeated(agg_pb_printer_t *w, agg_pb_frame_t *frame,
@@ -255,7 +255,7 @@ agg_pb_wire_scalar(agg_pb_printer_t *w, agg_pb_frame_t *frame,
         return agg_pb_fault(w, AGG_PB_BAD_WIRE);
     }
 
-    /* a number that a closed enum lacks is unknown, like a field */
+    /* a number that a closed enum does not have is treated as unknown */
 
     if (f->type == AGG_PB_ENUM && f->enumeration->closed
         && agg_pb_enum_by_number(f->enumeration, (int32_t) bits) == NULL)

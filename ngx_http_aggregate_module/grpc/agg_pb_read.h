@@ -1,5 +1,5 @@
 
-/* between the parts of the reader of JSON */
+/* shared by the files of the reader of JSON */
 
 
 #ifndef AGG_PB_READ_H_INCLUDED
@@ -25,7 +25,7 @@ typedef enum {
 } agg_pb_read_e;
 
 
-/* an object or a list that was opened */
+/* an open object or list */
 
 typedef struct {
     agg_pb_read_e             state;
@@ -74,7 +74,7 @@ typedef struct {
 } agg_pb_json_t;
 
 
-/* a JSON string: what is between its quotes */
+/* a JSON string, without its quotes */
 
 typedef struct {
     agg_str_t                 raw;
@@ -94,7 +94,7 @@ agg_pb_space(agg_pb_json_t *r)
 }
 
 
-/* AGG_INVALID with the path of what is being read, and a text */
+/* AGG_INVALID with the path of the current value, and a text */
 
 agg_rc_e agg_pb_refuse(agg_pb_json_t *r, const char *what);
 agg_rc_e agg_pb_refuse_name(agg_pb_json_t *r, const char *what,
@@ -102,7 +102,7 @@ agg_rc_e agg_pb_refuse_name(agg_pb_json_t *r, const char *what,
 agg_rc_e agg_pb_refuse_syntax(agg_pb_json_t *r);
 
 
-/* goes to the next member or element, or behind the end */
+/* moves to the next member or element, or after the end */
 
 static inline agg_rc_e
 agg_pb_next(agg_pb_json_t *r, agg_pb_level_t *level, u_char close,
@@ -152,8 +152,8 @@ agg_pb_colon(agg_pb_json_t *r)
 
 
 /*
- * At r->p: a string; a word such as null, 1 or 0; any value, passed over.
- * "text" is the string decoded, in the input or in r->text.
+ * Reads at r->p: a string; a word such as null, 1 or 0; any value, which is
+ * skipped.  "text" is the decoded string, in the input or in r->text.
  */
 
 agg_rc_e agg_pb_string(agg_pb_json_t *r, agg_pb_string_t *s);
@@ -162,31 +162,31 @@ agg_rc_e agg_pb_decode(agg_pb_json_t *r, const agg_pb_string_t *s,
 int agg_pb_word(agg_pb_json_t *r, const char *word, size_t len);
 agg_rc_e agg_pb_pass(agg_pb_json_t *r);
 
-/* over a name and a colon, up to the value */
+/* skips a name and a colon, up to the value */
 
 agg_rc_e agg_pb_next_member(agg_pb_json_t *r, agg_pb_level_t *level,
     agg_pb_string_t *name, unsigned *end);
 
-/* finds "@type" in the object at r->p, and stays there */
+/* finds "@type" in the object at r->p, without moving */
 
 agg_rc_e agg_pb_find_type(agg_pb_json_t *r, agg_str_t *type);
 
 
 /*
- * A scalar at r->p is written: with its tag, or as an element of a packed list;
- * absent: its default is left out.  *drop is set where an enum's name is not
- * known and passed over.
+ * Writes the scalar at r->p, with its tag or as an element of a packed list.
+ * absent: the default is omitted.  *drop is set if the name of an enum's value
+ * is unknown and ignored.
  */
 
 agg_rc_e agg_pb_scalar(agg_pb_json_t *r, const agg_pb_field_t *f, int tag,
     int absent, unsigned *drop);
 
-/* a message that is one string */
+/* a message whose JSON is a single string */
 
 agg_rc_e agg_pb_text_value(agg_pb_json_t *r, const agg_pb_message_t *m,
     const agg_pb_field_t *f);
 
-/* the key of a map's pair, whose name is the string */
+/* the key of a pair of a map, from the name of a member */
 
 agg_rc_e agg_pb_read_key(agg_pb_json_t *r, agg_pb_level_t *level,
     const agg_pb_string_t *name);

@@ -10,7 +10,7 @@
 #define AGG_GRPC_RETRY_INFO  "google.rpc.RetryInfo"
 #define AGG_GRPC_DEBUG_INFO  "google.rpc.DebugInfo"
 
-/* a retry delay above this is not sent as Retry-After */
+/* a longer retry delay is not sent as Retry-After */
 
 #define AGG_GRPC_MAX_DELAY   INT64_C(315576000000)
 
@@ -235,7 +235,7 @@ agg_grpc_details(const agg_pb_pool_t *pool, const u_char *data, size_t len,
     status.data = bytes;
     status.len = last ? (size_t) (last - bytes) : 0;
 
-    /* the whole of it has to be valid before any of it is used */
+    /* all of it must be valid before any part is used */
 
     if (agg_grpc_read_field(&status, agg_pb_tag(3, AGG_PB_LEN), &any, &n) < 0)
     {
@@ -385,7 +385,7 @@ agg_grpc_unknown(const agg_str_t *url, const agg_str_t *value, agg_buf_t *out)
 }
 
 
-/* the name, behind a slash or alone */
+/* compares the name after the last slash, or all of it */
 
 static int
 agg_grpc_is(const agg_str_t *url, const char *name, size_t len)
@@ -396,7 +396,7 @@ agg_grpc_is(const agg_str_t *url, const char *name, size_t len)
 }
 
 
-/* RetryInfo.retry_delay in seconds, rounded up; -1: none */
+/* RetryInfo.retry_delay in seconds, rounded up; -1: there is none */
 
 static int64_t
 agg_grpc_retry_after(const agg_str_t *value)
@@ -434,7 +434,7 @@ agg_grpc_retry_after(const agg_str_t *value)
 }
 
 
-/* the last value of a field: 1; 0: it is not there; -1: not valid protobuf */
+/* 1 and the last value of a field; 0: it is missing; -1: invalid protobuf */
 
 static int
 agg_grpc_read_field(const agg_str_t *message, uint32_t wanted,

@@ -1,7 +1,5 @@
 
-/*
- * Status of a call: codes, grpc-message, grpc-status-details-bin.
- */
+/* The status of a call: codes, grpc-message, grpc-status-details-bin. */
 
 
 #ifndef AGG_PB_STATUS_H_INCLUDED
@@ -37,31 +35,31 @@ typedef enum {
 #define AGG_GRPC_CODES  17
 
 
-/* a decimal number of the header; -1: not one.  Those above 16 are kept */
+/* the decimal number of a header; codes above 16 are kept; -1: it is invalid */
 
 long agg_grpc_code(const u_char *data, size_t len);
 
-/* "NOT_FOUND"; "UNKNOWN" for a code that there is not */
+/* "NOT_FOUND"; "UNKNOWN" for an unknown code */
 
 const char *agg_grpc_code_name(long code);
 
-/* "Not Found": for the title of a problem */
+/* "Not Found", as the title of a problem */
 
 const char *agg_grpc_code_title(long code);
 
-/* 404; 500 for a code that there is not */
+/* 404; 500 for an unknown code */
 
 unsigned agg_grpc_http_status(long code);
 
-/* the code for errors that nginx makes itself: 404 is NOT_FOUND, and so on */
+/* the code for an error of nginx itself: 404 is NOT_FOUND, and so on */
 
 agg_grpc_code_e agg_grpc_code_of_http(unsigned status);
 
 
 /*
- * Decodes grpc-message; len bytes at dst suffice, and dst may be src.  A bad
- * escape stays as it is.  The result may be any bytes: agg_json_escape()
- * writes what is not UTF-8 as U+FFFD.
+ * Decodes grpc-message; len bytes at dst are enough, and dst may be src.
+ * Invalid escapes are copied.  The result may contain any bytes:
+ * agg_json_escape() writes invalid UTF-8 as U+FFFD.
  */
 
 size_t agg_grpc_message(u_char *dst, const u_char *src, size_t len);
@@ -74,13 +72,12 @@ typedef struct {
 
 
 /*
- * Appends a JSON array of the details of a grpc-status-details-bin header,
- * which is base64 with or without padding, either alphabet.  DebugInfo is left
- * out.  A detail whose type is not known, or whose bytes are not of it, is
- * written as {"@type":...,"value":"base64"}.  The array is empty when the
- * header is not a google.rpc.Status.
- *
- * AGG_OK; AGG_TOO_LARGE: out->max; AGG_NOMEM.  An error leaves out as it was.
+ * Appends the details of a grpc-status-details-bin header as a JSON array.  The
+ * header is base64, in either alphabet, with or without padding.  DebugInfo is
+ * omitted.  A detail of an unknown type, or with invalid bytes, is written as
+ * {"@type":...,"value":"base64"}.  The array is empty if the header is not a
+ * google.rpc.Status.  AGG_OK; AGG_TOO_LARGE: over out->max; AGG_NOMEM.  Out is
+ * unchanged after an error.
  */
 
 agg_rc_e agg_grpc_details(const agg_pb_pool_t *pool, const u_char *data,

@@ -1,16 +1,15 @@
 
 /*
- * The printer: opens messages, lists and maps, and closes them.
- *
- * A frame is what was opened; the one on top is continued until it opens
- * another or is done.  Values that are no message are written at once.
+ * The printer of JSON: opens and closes messages, lists and maps.  A frame is
+ * an open message, list or map; the top one is continued until it opens another
+ * one, or ends.  Values other than messages are printed at once.
  */
 
 
 #include "agg_pb_print.h"
 
 
-/* messages for whose JSON there is room from the start */
+/* for messages up to this size, memory is reserved at the start */
 
 #define AGG_PB_MODEST  16384
 
@@ -82,7 +81,7 @@ agg_pb_to_json(const agg_pb_pool_t *pool, const agg_pb_message_t *m,
 
     if (rc != AGG_OK && rc != AGG_NOMEM && w.in_order) {
 
-        /* a later field may override one that fails */
+        /* a later field may override an invalid one */
 
         w.in_order = 0;
         w.fault = AGG_PB_GOOD;
@@ -313,7 +312,7 @@ agg_pb_members(agg_pb_printer_t *w, agg_pb_frame_t *frame)
 }
 
 
-/* a list may turn out to be empty, when none of its values are known */
+/* a list may be empty if all of its values are unknown */
 
 agg_rc_e
 agg_pb_member_list(agg_pb_printer_t *w, agg_pb_frame_t *frame,
@@ -361,7 +360,7 @@ agg_pb_member_name(agg_pb_printer_t *w, agg_pb_frame_t *frame,
     name = &f->print[w->print->proto_names];
     n = name->len - frame->first;
 
-    /* and for most values behind it */
+    /* enough also for most values after the name */
 
     rc = agg_pb_room(w, n + AGG_PB_NUMBER);
 
@@ -375,7 +374,7 @@ agg_pb_member_name(agg_pb_printer_t *w, agg_pb_frame_t *frame,
 
     } else {
 
-        /* both have more room than the name takes */
+        /* both have more bytes than the name */
 
         src = name->data + frame->first;
 
@@ -391,7 +390,7 @@ agg_pb_member_name(agg_pb_printer_t *w, agg_pb_frame_t *frame,
 }
 
 
-/* the fields before end that are not there and have no presence */
+/* prints the fields before "end" that are missing and have no presence */
 
 static agg_rc_e
 agg_pb_defaults(agg_pb_printer_t *w, agg_pb_frame_t *frame, uint32_t end)
@@ -515,7 +514,9 @@ agg_pb_scalars(agg_pb_printer_t *w, const agg_pb_field_t *f, uint32_t first,
         return rc;
     }
 
-    /* each value has a comma before it, the first of which is the bracket */
+    /*
+     * each value is preceded by a comma, the first of which becomes the bracket
+     */
 
     start = w->out->start + used;
 
@@ -530,7 +531,7 @@ agg_pb_scalars(agg_pb_printer_t *w, const agg_pb_field_t *f, uint32_t first,
 }
 
 
-/* the elements with their tags, some of which may be packed */
+/* prints elements with their tags, some of which may be packed */
 
 static agg_rc_e
 agg_pb_run_of_scalars(agg_pb_printer_t *w, const agg_pb_field_t *f,
@@ -569,7 +570,7 @@ agg_pb_run_of_scalars(agg_pb_printer_t *w, const agg_pb_field_t *f,
             }
         }
 
-        /* one value, or those up to the end of the packed ones */
+        /* a single value, or all values of a packed run */
 
         do {
             p = agg_pb_read_scalar(f, p, (last > p) ? last : end, &bits);
@@ -643,8 +644,8 @@ agg_pb_elements(agg_pb_printer_t *w, agg_pb_frame_t *frame)
 
 
 /*
- * Makes an entry of each pair, and drops those whose key comes again: the last
- * one counts.
+ * Makes an entry for each pair, and drops pairs whose key occurs again: the
+ * last one is used.
  */
 
 static agg_rc_e
@@ -787,7 +788,7 @@ agg_pb_pairs(agg_pb_printer_t *w, agg_pb_frame_t *frame)
     if (value == w->n && f->type == AGG_PB_ENUM && f->enumeration->closed
         && agg_pb_has_value(w, entry))
     {
-        /* a pair whose value is not known is not known itself */
+        /* a pair with an unknown value is ignored */
 
         w->n = base;
         return AGG_OK;
@@ -852,7 +853,7 @@ agg_pb_has_value(agg_pb_printer_t *w, uint32_t entry)
 }
 
 
-/* a string whatever the key's type; e is NULL where it is not there */
+/* prints a key as a string; e is NULL if the key is missing */
 
 static agg_rc_e
 agg_pb_print_key(agg_pb_printer_t *w, agg_pb_frame_t *frame,

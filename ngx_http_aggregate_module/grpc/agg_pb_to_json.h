@@ -45,7 +45,7 @@ typedef struct {
     /* an Any of google.rpc.DebugInfo is printed as an empty object */
     unsigned                  no_debug:1;
 
-    /* without the short cuts, for tests to compare both */
+    /* disables the fast paths, so that tests can compare both */
     unsigned                  plain:1;
 
     uint64_t                  key[2];       /* random, for tables of map keys */
@@ -53,12 +53,11 @@ typedef struct {
 
 
 /*
- * Appends the JSON of a message to out; temporary memory comes from out->mem
- * and is given back.  With a field it is the JSON of that field's value, which
- * is [] or {}, the default of a scalar, or null when the message lacks it.
- *
- * AGG_OK; AGG_INVALID with the fault; AGG_TOO_LARGE: out->max; AGG_NOMEM.
- * An error leaves out as it was.
+ * Appends the JSON of a message to out; temporary memory is allocated from
+ * out->mem and freed.  With a field, it is the JSON of that field's value; if
+ * the message lacks it, [] or {}, the default of a scalar, or null.  AGG_OK;
+ * AGG_INVALID with the fault; AGG_TOO_LARGE: over out->max; AGG_NOMEM.  Out is
+ * unchanged after an error.
  */
 
 agg_rc_e agg_pb_to_json(const agg_pb_pool_t *pool, const agg_pb_message_t *m,
@@ -66,7 +65,7 @@ agg_rc_e agg_pb_to_json(const agg_pb_pool_t *pool, const agg_pb_message_t *m,
     const agg_pb_print_t *print, agg_buf_t *out, agg_pb_fault_e *fault);
 
 
-/* a text for logs */
+/* a static text for logs */
 
 const char *agg_pb_fault_text(agg_pb_fault_e fault);
 

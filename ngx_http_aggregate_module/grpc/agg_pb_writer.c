@@ -38,7 +38,7 @@ agg_pb_writer_finish(agg_pb_writer_t *w, agg_rc_e rc)
         dst = out->pos + w->growth;
         out->pos = dst;
 
-        /* from the end, as what is moved goes towards it */
+        /* starts from the end, as bytes are moved towards it */
 
         for (n = w->n; n; n--) {
             place = &w->places[n - 1];
@@ -110,7 +110,7 @@ agg_pb_close_len(agg_pb_writer_t *w, uint32_t nopen)
 
         if (len < 0x80) {
 
-            /* nothing in it is longer, so its place is the last one */
+            /* no nested length is longer, so its place is the last one */
 
             w->out->start[w->base + place->at] = (u_char) len;
             w->n--;

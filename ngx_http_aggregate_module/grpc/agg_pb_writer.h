@@ -1,10 +1,9 @@
 
 /*
- * Writes messages forward, although the length of a nested one comes before
- * it.  One byte is left for a length; where it turns out to be too small, the
- * place is remembered, and at the end all such places are widened at once.
- * Places of short messages are forgotten when they are closed, so most
- * messages need no second pass.
+ * Writes messages forward, although the length of a nested message precedes it.
+ * One byte is left for a length; if it is too small, the place is remembered,
+ * and all such places are widened at the end.  Places of short messages are
+ * forgotten when they are closed, so most messages need no second pass.
  */
 
 
@@ -19,7 +18,7 @@
 #pragma GCC visibility push(hidden)
 
 
-/* lengths that are open at once: of a list in a value in an entry of a map */
+/* the most open lengths: a list in a value in an entry of a map */
 
 #define AGG_PB_OPEN    (AGG_PB_DEPTH * 4 + 8)
 
@@ -51,7 +50,7 @@ typedef struct {
 } agg_pb_writer_t;
 
 
-/* where a writer stands, to take back what comes after */
+/* the position of a writer, for taking back what is written after it */
 
 typedef struct {
     size_t            used;
@@ -61,15 +60,17 @@ typedef struct {
 } agg_pb_mark_t;
 
 
-/* takes no memory */
+/* allocates nothing */
 
 void agg_pb_writer_init(agg_pb_writer_t *w, agg_buf_t *out);
 
-/* puts in the lengths, or, on an error, takes back all that was written */
+/*
+ * inserts the lengths; after an error, takes back everything that was written
+ */
 
 agg_rc_e agg_pb_writer_finish(agg_pb_writer_t *w, agg_rc_e rc);
 
-/* starts what has a length, and ends all down to nopen of them */
+/* opens a length; closes all lengths down to nopen */
 
 agg_rc_e agg_pb_open_len(agg_pb_writer_t *w);
 void agg_pb_close_len(agg_pb_writer_t *w, uint32_t nopen);
@@ -91,7 +92,7 @@ agg_pb_reserve(agg_pb_writer_t *w, size_t n)
 }
 
 
-/* room must be there */
+/* the caller has reserved room */
 
 static inline void
 agg_pb_put_tag(agg_pb_writer_t *w, const agg_pb_field_t *f)
@@ -101,12 +102,12 @@ agg_pb_put_tag(agg_pb_writer_t *w, const agg_pb_field_t *f)
 }
 
 
-/* a scalar with or without its tag; bits as agg_pb_text.h has them */
+/* a scalar with or without its tag; for the bits see agg_pb_text.h */
 
 agg_rc_e agg_pb_put_scalar(agg_pb_writer_t *w, const agg_pb_field_t *f,
     int tag, uint64_t bits);
 
-/* a string or bytes, with the tag */
+/* a string or bytes, with its tag */
 
 agg_rc_e agg_pb_put_bytes(agg_pb_writer_t *w, const agg_pb_field_t *f,
     const u_char *p, size_t len);

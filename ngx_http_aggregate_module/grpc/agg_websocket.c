@@ -217,7 +217,7 @@ agg_ws_frame(agg_ws_t *ws)
 }
 
 
-/* nothing, or a code that may be sent and a reason in UTF-8 */
+/* an empty body, or a valid code with a reason in UTF-8 */
 
 static agg_ws_e
 agg_ws_check_close(agg_ws_t *ws)

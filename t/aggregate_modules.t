@@ -22,7 +22,7 @@ sub gz {
     return { headers => [ 'Content-Encoding' => 'gzip' ], body => $_[0] };
 }
 
-my $b = $t->backend('b', '/1' => '1', '/2' => '2',
+my $b = $t->backend('b', '/1' => '1', '/2' => '2', '/object' => '{"v":2,"x":3}',
     '/late' => { delay => slow(1), body => '3' },
     '/later' => { delay => slow(1.5), body => '4' },
     '/gz' => gz($gzip), '/empty' => gz(''), '/plain' => gz('{"a":1}'),
@@ -30,7 +30,8 @@ my $b = $t->backend('b', '/1' => '1', '/2' => '2',
     '/204' => { status => 204, headers => [ 'Content-Encoding' => 'gzip' ] });
 
 $t->write_file('ssi.json', '<!--# include virtual="/b/1" -->');
-$t->write_file('njs.js', 'export default { f(r) { r.subrequest("/agg", s => '
+$t->write_file('njs.js', 'export default { b(r, d, f) { r.sendBuffer(d, f) }, '
+    . 'f(r) { r.subrequest("/agg", s => '
     . 'r.return(200, s.status + s.responseText)) } }');
 
 # a location's text, and what the part x of the answer may be
@@ -63,12 +64,26 @@ my %locations = (
             ngx.thread.spawn(function()
                 ngx.location.capture("/b/late") end);
             ngx.sleep(0.01); error("fails") }', undef ],
+    lua_filter => [ 'body_filter_by_lua_block {
+            ngx.arg[1] = ngx.arg[1]:gsub("2", "32") }
+            proxy_pass http://127.0.0.1:%%PORT_b%%/2;', '32' ],
+    lua_filter_end => [ 'body_filter_by_lua_block {
+            ngx.ctx.b = (ngx.ctx.b or "") .. ngx.arg[1]
+            ngx.arg[1] = ngx.arg[2] and "[" .. ngx.ctx.b .. "]" or nil }
+            proxy_pass http://127.0.0.1:%%PORT_b%%/2;', '[2]' ],
+    lua_filter_apply => [ 'aggregate_apply s; body_filter_by_lua_block {
+            ngx.arg[1] = ngx.arg[1] }
+            proxy_pass http://127.0.0.1:%%PORT_b%%/object;', '{"v":2}' ],
     lua_sleep => [ 'content_by_lua_block { ngx.sleep(' . slow(1)
                    . '); ngx.print("1") }', undef ],
     lua_rewrite => [ 'rewrite_by_lua_block { ngx.sleep(' . slow(1) . ') }
             proxy_pass http://127.0.0.1:%%PORT_b%%/1;', undef ],
     lua_aggregate => [ 'content_by_lua_block {
             ngx.print(ngx.location.capture("/agg").body) }', '{"y":1}' ],
+
+    # njs takes the mark of the end off a subrequest's body
+    js_filter => [ 'js_body_filter njs.b;
+            proxy_pass http://127.0.0.1:%%PORT_b%%/2;', undef ],
     ssi => [ 'ssi on; ssi_types *; alias %%TESTDIR%%/ssi.json;', undef ],
     addition => [ 'add_before_body /b/1; addition_types *;
             proxy_pass http://127.0.0.1:%%PORT_b%%/2;', '2' ],
@@ -82,7 +97,7 @@ my %locations = (
     gz_trail => [ gunzip('trail'), undef ],
 );
 
-my @names = grep { $load || !/^(?:echo|lua)/ } sort keys %locations;
+my @names = grep { $load || !/^(?:echo|lua|js)/ } sort keys %locations;
 my @within = (
     [ js => 'js_content njs.f;', '200{"y":1}' ],
     [ lua => 'content_by_lua_block {
@@ -90,6 +105,11 @@ my @within = (
           ngx.print(r.status, r.body) }',
       '200{"y":1}' ],
     [ echo => 'echo_location /agg; echo_location /agg;', '{"y":1}{"y":1}' ],
+    [ async => 'echo_location_async /agg; echo_location_async /agg;',
+      '{"y":1}{"y":1}' ],
+    [ shaped => 'aggregate_apply s; body_filter_by_lua_block {
+          ngx.arg[1] = ngx.arg[1] } proxy_pass http://127.0.0.1:%%PORT_b%%/2;',
+      '2' ],
 );
 @within = () if !$load;
 
@@ -113,6 +133,7 @@ $load
 events { }
 http {
     %%HTTP%%
+    aggregate_shape s { deny x; }
     $http
     server {
         listen       127.0.0.1:%%PORT_0%%;
@@ -141,7 +162,7 @@ for my $name (@names) {
     $c->close;
 }
 
-is(http_get("/in/$_->[0]")->body, $_->[2], "an aggregate within $_->[0]")
+is(http_get("/in/$_->[0]")->body, $_->[2], "within $_->[0]")
     for @within;
 
 SKIP: {

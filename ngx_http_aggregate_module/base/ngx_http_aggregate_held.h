@@ -43,6 +43,15 @@ ngx_http_aggregate_held_discard(ngx_chain_t *in)
 }
 
 
+/* whether the buffer has no bytes; lua may mark its end by nothing else */
+
+static ngx_inline ngx_uint_t
+ngx_http_aggregate_held_is_empty(ngx_buf_t *b)
+{
+    return ngx_buf_special(b) || ngx_buf_size(b) == 0;
+}
+
+
 /* whether the buffer is the last one of the response */
 
 static ngx_inline ngx_uint_t

@@ -308,7 +308,7 @@ ngx_http_aggregate_take_body(ngx_http_request_t *r, ngx_chain_t *in)
             t->last = 1;
         }
 
-        if (ngx_buf_special(b)) {
+        if (ngx_http_aggregate_held_is_empty(b)) {
             continue;
         }
 

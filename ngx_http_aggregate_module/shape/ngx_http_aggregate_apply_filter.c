@@ -427,7 +427,7 @@ ngx_http_aggregate_apply_take(ngx_http_aggregate_apply_ctx_t *ctx,
     for ( /* void */ ; in; in = in->next) {
         b = in->buf;
 
-        if (ngx_buf_special(b)) {
+        if (ngx_http_aggregate_held_is_empty(b)) {
             continue;
         }
 

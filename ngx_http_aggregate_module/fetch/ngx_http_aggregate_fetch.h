@@ -293,6 +293,7 @@ struct ngx_http_aggregate_try_s {
     off_t                            received;
     ngx_http_request_body_t          empty_body;
     off_t                            content_length_n;
+    ngx_http_upstream_t             *upstream;  /* of "proxy_pass" */
     ngx_int_t                      (*process_header)(ngx_http_request_t *r);
 
     ngx_http_aggregate_reason_e      reason;    /* once it has a result */

@@ -4,6 +4,10 @@
  * error of the client's connection, and closes that without an answer.  This
  * filter runs before those of nginx, and turns their error into the failure of
  * the part whose body they were given.
+ *
+ * The end of a body.  Where "proxy_pass" does not buffer, nginx sends the mark
+ * of the end through all filters once more, after the last bytes.  Here these
+ * have the mark, as the last bytes of a file have it.
  */
 
 #include "ngx_http_aggregate_fetch_core.h"
@@ -12,6 +16,8 @@
 static ngx_int_t ngx_http_aggregate_guard_body_filter(ngx_http_request_t *r,
     ngx_chain_t *in);
 static ngx_http_aggregate_rare ngx_int_t ngx_http_aggregate_guard_body(
+    ngx_http_request_t *r, ngx_chain_t *in);
+static ngx_uint_t ngx_http_aggregate_guard_ends(ngx_http_aggregate_try_t *t,
     ngx_http_request_t *r, ngx_chain_t *in);
 static void ngx_http_aggregate_guard_failed(ngx_http_aggregate_try_t *t,
     ngx_http_request_t *r, ngx_uint_t last);
@@ -72,7 +78,7 @@ static ngx_int_t
 ngx_http_aggregate_guard_body(ngx_http_request_t *r, ngx_chain_t *in)
 {
     ngx_int_t                  rc;
-    ngx_uint_t                 last;
+    ngx_uint_t                 last, ends;
     ngx_chain_t               *cl;
     ngx_http_aggregate_try_t  *t;
 
@@ -82,6 +88,7 @@ ngx_http_aggregate_guard_body(ngx_http_request_t *r, ngx_chain_t *in)
         return ngx_http_next_body_filter(r, in);
     }
 
+    ends = ngx_http_aggregate_guard_ends(t, r, in);
     last = 0;
 
     for (cl = in; cl; cl = cl->next) {
@@ -108,6 +115,14 @@ ngx_http_aggregate_guard_body(ngx_http_request_t *r, ngx_chain_t *in)
         rc = ngx_http_next_body_filter(r, in);
 
         if (rc != NGX_ERROR) {
+
+            if (ends && rc == NGX_OK && t->last && !r->buffered) {
+
+                /* nginx has nothing to send after this */
+
+                r->upstream->pipe->downstream_error = 1;
+            }
+
             return rc;
         }
 
@@ -117,6 +132,33 @@ ngx_http_aggregate_guard_body(ngx_http_request_t *r, ngx_chain_t *in)
     (void) ngx_http_aggregate_held_discard(in);
 
     return NGX_OK;
+}
+
+
+/* marks the last bytes of a response that is read by "proxy_pass" */
+
+static ngx_uint_t
+ngx_http_aggregate_guard_ends(ngx_http_aggregate_try_t *t,
+    ngx_http_request_t *r, ngx_chain_t *in)
+{
+    ngx_http_upstream_t  *u;
+
+    u = t->upstream;
+
+    if (u == NULL || u != r->upstream || u->length != 0 || u->buffering
+        || in == NULL || in != u->out_bufs
+        || u->pipe == NULL || u->conf->pass_trailers)
+    {
+        return 0;
+    }
+
+    while (in->next) {
+        in = in->next;
+    }
+
+    in->buf->last_in_chain = 1;
+
+    return 1;
 }
 
 

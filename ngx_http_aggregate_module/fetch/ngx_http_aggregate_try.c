@@ -436,6 +436,7 @@ ngx_http_aggregate_try_run(ngx_http_request_t *sr)
         return;
     }
 
+    t->upstream = u;
     t->process_header = u->process_header;
     u->process_header = ngx_http_aggregate_process_header;
 

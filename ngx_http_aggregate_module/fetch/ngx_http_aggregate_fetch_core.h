@@ -82,6 +82,7 @@ ngx_http_aggregate_reason_e ngx_http_aggregate_status_reason(
 /* ngx_http_aggregate_response_header.c */
 
 ngx_int_t ngx_http_aggregate_parse_header(ngx_http_request_t *r);
+void ngx_http_aggregate_header_init(void);
 
 /* ngx_http_aggregate_sink.c */
 

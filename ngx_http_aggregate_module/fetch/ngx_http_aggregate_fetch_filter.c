@@ -24,6 +24,7 @@ static ngx_int_t ngx_http_aggregate_body_filter(ngx_http_request_t *r,
 static ngx_http_aggregate_rare ngx_int_t ngx_http_aggregate_take_body(
     ngx_http_request_t *r, ngx_chain_t *in);
 static ngx_int_t ngx_http_aggregate_filter_init(ngx_conf_t *cf);
+static ngx_int_t ngx_http_aggregate_fetch_init_module(ngx_cycle_t *cycle);
 static void *ngx_http_aggregate_fetch_create_main_conf(ngx_conf_t *cf);
 
 
@@ -48,7 +49,7 @@ ngx_module_t  ngx_http_aggregate_fetch_filter_module = {
     NULL,                                  /* module directives */
     NGX_HTTP_MODULE,                       /* module type */
     NULL,                                  /* init master */
-    NULL,                                  /* init module */
+    ngx_http_aggregate_fetch_init_module,  /* init module */
     NULL,                                  /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
@@ -360,6 +361,22 @@ ngx_http_aggregate_filter_init(ngx_conf_t *cf)
 
     ngx_http_next_body_filter = ngx_http_top_body_filter;
     ngx_http_top_body_filter = ngx_http_aggregate_body_filter;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_fetch_init_module(ngx_cycle_t *cycle)
+{
+    ngx_http_aggregate_fetch_main_conf_t  *fmcf;
+
+    fmcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                      ngx_http_aggregate_fetch_filter_module);
+
+    if (fmcf && fmcf->used) {
+        ngx_http_aggregate_header_init();
+    }
 
     return NGX_OK;
 }

@@ -5,9 +5,9 @@
  * filter runs before those of nginx, and turns their error into the failure of
  * the part whose body they were given.
  *
- * The end of a body.  Where "proxy_pass" does not buffer, nginx sends the mark
- * of the end through all filters once more, after the last bytes.  Here these
- * have the mark, as the last bytes of a file have it.
+ * The end of a body.  Where "proxy_pass" does not buffer, nginx sends a mark of
+ * the end through all filters once more, after the last bytes.  Here these have
+ * the mark, as the last bytes of a file do.
  */
 
 #include "ngx_http_aggregate_fetch_core.h"

@@ -32,6 +32,7 @@ static void ngx_http_aggregate_free_main(ngx_http_request_t *r);
 static void ngx_http_aggregate_try_finalized(ngx_http_aggregate_try_t *t);
 static ngx_http_aggregate_reason_e ngx_http_aggregate_try_reason(
     ngx_http_aggregate_try_t *t, ngx_int_t rc);
+static ngx_uint_t ngx_http_aggregate_is_direct(ngx_http_request_t *sr);
 static ngx_uint_t ngx_http_aggregate_is_whole(ngx_http_aggregate_try_t *t,
     ngx_int_t rc);
 static void ngx_http_aggregate_try_cancelled(ngx_http_request_t *sr);
@@ -757,6 +758,7 @@ ngx_http_aggregate_try_reason(ngx_http_aggregate_try_t *t, ngx_int_t rc)
     }
 
     if (t->degraded == NGX_HTTP_AGGREGATE_NO_REASON
+        && !ngx_http_aggregate_is_direct(t->request)
         && ngx_http_aggregate_breaker_rejected(t->request))
     {
         t->degraded = NGX_HTTP_AGGREGATE_BREAKER_OPEN;
@@ -767,6 +769,18 @@ ngx_http_aggregate_try_reason(ngx_http_aggregate_try_t *t, ngx_int_t rc)
     }
 
     return ngx_http_aggregate_sink_finish(t);
+}
+
+
+/*
+ * The location that the subrequest was made for has passed it to a backend: no
+ * breaker has rejected it, and it was not redirected to a fallback
+ */
+
+static ngx_uint_t
+ngx_http_aggregate_is_direct(ngx_http_request_t *sr)
+{
+    return sr->upstream && sr->uri_changes == NGX_HTTP_MAX_URI_CHANGES + 1;
 }
 
 

@@ -25,8 +25,10 @@ need(int ok)
 
 
 static void
-compare(const agg_header_line_t *line, u_char *p, u_char *end)
+compare(agg_header_names_t *names, agg_header_line_t *line, u_char *p,
+    u_char *end)
 {
+    long                 note;
     size_t               i, len;
     uint64_t             hash;
     agg_header_line_t    wanted;
@@ -45,17 +47,34 @@ compare(const agg_header_line_t *line, u_char *p, u_char *end)
         hash = hash * 31 + (u_char) tolower(p[i]);
     }
 
+    need(name->text[len] == '\0' && name->lowcase[len] == '\0');
     need(name->hash == hash);
-    need(!name->complete || name->data == (void *) (uintptr_t) hash);
+    need(!name->kind || name->data == (void *) (uintptr_t) hash);
+    need(name == &names->other
+         || agg_header_known(names, name->lowcase) == name);
 
     name->data = (void *) (uintptr_t) hash;
-    name->complete = 1;
+    name->kind = 1;
+
+    /* the last value of a name, as long as its lines are equal */
+
+    for (i = 0, note = 0; i < line->value.len; i++) {
+        note = (long) ((uint64_t) note * 31 + line->value.data[i]);
+    }
+
+    if (agg_header_kept(line)) {
+        need(!name->noted || name->note == note);
+
+        name->note = note;
+        name->noted = 1;
+    }
 }
 
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    size_t               n;
     u_char              *p, *copy, *end;
     agg_header_line_t    line;
     agg_header_names_t  *names;
@@ -67,6 +86,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     }
 
+    names->last = &names->start;
+
     /* the copy ends with the input, so that whoever reads beyond is seen */
 
     p = copy + 1;
@@ -76,13 +97,19 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     while (p < end) {
 
-        if (agg_header_line(&line, names, p, end)) {
-            compare(&line, p, end);
+        n = agg_header_lines(&line, 1, names, p, end);
+
+        if (n == 1) {
+            compare(names, &line, p, end);
             p = line.next;
             continue;
         }
 
-        /* the next line, or the rest of this one */
+        /* the next line, or the rest of this one; maybe of another header */
+
+        if (*p == 'x') {
+            names->last = &names->start;
+        }
 
         p++;
 

@@ -15,57 +15,115 @@
 
 #define LINES  200000
 
+#ifndef TEST_NAME
+#define TEST_NAME  "header_line"
+#endif
+
 
 static agg_header_names_t  names;
 static unsigned long       taken;
 
 
+static uint64_t
+hash_of(const u_char *p, size_t len)
+{
+    size_t    i;
+    uint64_t  hash;
+
+    for (i = 0, hash = 0; i < len; i++) {
+        hash = hash * 31 + (u_char) tolower(p[i]);
+    }
+
+    return hash;
+}
+
+
+/* the test keeps the hash of a name with it, and that of the last value */
+
+static void
+compare_line(agg_header_line_t *line, u_char *p, u_char *end)
+{
+    int                 size;
+    size_t              i, name_len;
+    long                note;
+    agg_header_line_t   wanted;
+    agg_header_name_t  *name;
+
+    size = (int) (end - p);
+    name = line->name;
+
+    check(header_reference(&wanted, &name_len, p, end), "\"%.*s\"", size, p);
+
+    check(name->len == name_len && line->value.data == wanted.value.data
+          && line->value.len == wanted.value.len && line->next == wanted.next,
+          "\"%.*s\"", size, p);
+
+    for (i = 0; i < name_len; i++) {
+        check(name->text[i] == p[i] && name->lowcase[i] == tolower(p[i]),
+              "\"%.*s\"", size, p);
+    }
+
+    check(name->text[i] == '\0' && name->lowcase[i] == '\0', "\"%.*s\"",
+          size, p);
+    check(name->hash == hash_of(p, name_len), "\"%.*s\"", size, p);
+
+    check(name == &names.other
+          || agg_header_known(&names, name->lowcase) == name, "\"%.*s\"",
+          size, p);
+
+    check(!name->kind || name->data == (void *) (uintptr_t) name->hash,
+          "\"%.*s\"", size, p);
+
+    name->data = (void *) (uintptr_t) name->hash;
+    name->kind = 1;
+
+    note = (long) hash_of(line->value.data, line->value.len);
+
+    if (!agg_header_kept(line)) {
+        return;
+    }
+
+    check(!name->noted || name->note == note, "\"%.*s\"", size, p);
+
+    name->note = note;
+    name->noted = 1;
+}
+
+
 static void
 compare(const char *text, size_t len, int usual)
 {
-    size_t              i, name_len;
-    u_char             *p;
-    uint64_t            hash;
-    agg_header_line_t   line, wanted;
-    agg_header_name_t  *name;
+    size_t             i, n;
+    u_char            *p, *next;
+    agg_header_line_t  lines[4];
 
     if (len == 0) {
         return;
     }
 
     p = exact(text, len);
-    name = NULL;
 
-    if (agg_header_line(&line, &names, p, p + len)) {
-        taken++;
-        name = line.name;
-
-        check(header_reference(&wanted, &name_len, p, p + len), "\"%.*s\"",
-              (int) len, text);
-
-        check(name->len == name_len && line.value.data == wanted.value.data
-              && line.value.len == wanted.value.len
-              && line.next == wanted.next, "\"%.*s\"", (int) len, text);
-
-        for (i = 0, hash = 0; i < name_len; i++) {
-            hash = hash * 31 + (u_char) tolower(p[i]);
-
-            check(name->text[i] == p[i] && name->lowcase[i] == tolower(p[i]),
-                  "\"%.*s\"", (int) len, text);
-        }
-
-        check(name->hash == hash, "\"%.*s\"", (int) len, text);
-
-        /* the test's own data: the name itself */
-
-        check(!name->complete || name->data == (void *) (uintptr_t) hash,
-              "\"%.*s\"", (int) len, text);
-
-        name->data = (void *) (uintptr_t) hash;
-        name->complete = 1;
+    if (rand() % 2 == 0) {
+        names.last = &names.start;
     }
 
-    check(!usual || name != NULL, "\"%.*s\"", (int) len, text);
+    n = agg_header_lines(lines, 1 + (unsigned) rand() % 4, &names, p, p + len);
+
+    taken += n;
+
+    for (i = 0, next = p; i < n; i++) {
+
+        /* the line after it may be of the same name, and has replaced it */
+
+        if (i + 1 < n) {
+            lines[i].name->noted = 0;
+        }
+
+        compare_line(&lines[i], next, p + len);
+        next = lines[i].next;
+    }
+
+    check(!usual || n != 0, "\"%.*s\"", (int) len, text);
 
     free(p);
 }
@@ -125,6 +183,8 @@ main(void)
     size_t       i;
     static char  text[400];
 
+    names.last = &names.start;
+
     static const char *const  lines[] = {
         "Server: nginx", "Date: Mon, 01 Sep 2025 00:00:00 GMT", "ETag:\"x\"",
         "Content-Length: 0", "X-Empty:", "X-Empty:   ", "x: 1  ", "A:\tb",
@@ -141,7 +201,7 @@ main(void)
     srand(1);
     random_lines();
 
-    finish("header_line");
+    finish(TEST_NAME);
 
     return 0;
 }

@@ -658,7 +658,7 @@ ngx_http_breaker_finalize_request(ngx_http_request_t *r, ngx_int_t rc)
 
     if (ctx == NULL) {
         ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
-                      "breaker has lost a request");
+                      "no breaker context of a request that ends");
         return;
     }
 

@@ -19,10 +19,10 @@
 ngx_http_variable_value_t *ngx_http_aggregate_breaker_result(
     ngx_http_request_t *r);
 
-/* not zero: closed when it let the request through, or there is none */
+/* whether the breaker was closed for the request, or there is none */
 ngx_uint_t ngx_http_aggregate_breaker_closed(ngx_http_request_t *r);
 
-/* the breaker was open, and the backend has not been asked */
+/* whether the breaker was open, and no backend was called */
 ngx_uint_t ngx_http_aggregate_breaker_rejected(ngx_http_request_t *r);
 
 

@@ -2,14 +2,12 @@
 /*
  * Large answers and slow clients.
  *
- * The filter passes a large answer on in pieces, each in the same small
- * buffer, and only as the filters behind it take them.  With the first
- * piece that is not taken, whoever is to blame (the client, "limit_rate",
- * HTTP/2's window), the rest is written to a temporary file, a little in each
- * turn of the event loop.  Then the memory is given back, and the file goes on
- * as one buffer, which nginx sends as it sends any file.
- *
- * Where the file can not be written, the answer stays in memory.
+ * The filter sends a large answer in pieces, all in the same small buffer, and
+ * only as fast as the next filters accept them.  When a piece is not accepted,
+ * because of the client, "limit_rate" or HTTP/2 flow control, the rest is
+ * written to a temporary file, a little in each iteration of the event loop.
+ * Then the memory is freed, and the file is sent as a single buffer, like any
+ * other file.  If the file cannot be written, the answer stays in memory.
  */
 
 #include "ngx_http_aggregate_buffer.h"
@@ -19,7 +17,7 @@
 #define NGX_HTTP_AGGREGATE_BUFFER_PIECE  65536
 #define NGX_HTTP_AGGREGATE_BUFFER_WRITE  131072
 
-/* a bit of c->buffered that nginx leaves free: r->buffered has none left */
+/* a bit of c->buffered that nginx does not use; r->buffered has none left */
 
 #define NGX_HTTP_AGGREGATE_BUFFER_BUFFERED  0x40
 
@@ -264,7 +262,7 @@ ngx_http_aggregate_buffer_start(ngx_http_request_t *r,
 
     ctx->started = 1;
 
-    /* nginx takes several ranges from a body that is one buffer only */
+    /* for several ranges, nginx needs the body in a single buffer */
 
     if (r->headers_out.status == NGX_HTTP_PARTIAL_CONTENT
         && r->headers_out.content_range == NULL)
@@ -285,7 +283,7 @@ ngx_http_aggregate_buffer_start(ngx_http_request_t *r,
 }
 
 
-/* the whole answer, in memory, and still large: no error page */
+/* whether the whole answer is in memory and still large: not an error page */
 
 static ngx_uint_t
 ngx_http_aggregate_buffer_fits(ngx_http_request_t *r, ngx_chain_t *in)
@@ -356,7 +354,7 @@ ngx_http_aggregate_buffer_pass(ngx_http_request_t *r,
 }
 
 
-/* a filter that refuses an answer sends one of its own, in between */
+/* a filter that rejects the answer sends another one during this call */
 
 static ngx_int_t
 ngx_http_aggregate_buffer_next(ngx_http_request_t *r,
@@ -493,7 +491,7 @@ ngx_http_aggregate_buffer_write_handler(ngx_event_t *ev)
         ngx_http_aggregate_buffer_give_up_file(ctx);
     }
 
-    /* while "limit_rate" delays the request, its timer wakes it */
+    /* while "limit_rate" delays the request, a timer runs it */
 
     if (!c->write->delayed) {
         ngx_post_event(c->write, &ngx_posted_events);
@@ -501,7 +499,7 @@ ngx_http_aggregate_buffer_write_handler(ngx_event_t *ev)
 }
 
 
-/* writes some more; NGX_OK: all is written */
+/* writes a part of the answer; NGX_OK: all is written */
 
 static ngx_int_t
 ngx_http_aggregate_buffer_write(ngx_http_aggregate_buffer_ctx_t *ctx)
@@ -548,7 +546,7 @@ ngx_http_aggregate_buffer_write(ngx_http_aggregate_buffer_ctx_t *ctx)
 }
 
 
-/* the one buffer there is in place of all others is the first of them */
+/* the first buffer is reused for the file */
 
 static void
 ngx_http_aggregate_buffer_use_file(ngx_http_aggregate_buffer_ctx_t *ctx)
@@ -573,7 +571,7 @@ ngx_http_aggregate_buffer_use_file(ngx_http_aggregate_buffer_ctx_t *ctx)
 }
 
 
-/* the file is deleted with the request; a full disk needs the room at once */
+/* frees disk space at once; the file is deleted with the request */
 
 static void
 ngx_http_aggregate_buffer_give_up_file(ngx_http_aggregate_buffer_ctx_t *ctx)

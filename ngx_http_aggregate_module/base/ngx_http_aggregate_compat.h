@@ -1,7 +1,5 @@
 
-/*
- * Differences between the versions of nginx that we build with, 1.18 to 1.31.
- */
+/* Differences between the supported versions of nginx, 1.18 to 1.31. */
 
 #ifndef _NGX_HTTP_AGGREGATE_COMPAT_H_INCLUDED_
 #define _NGX_HTTP_AGGREGATE_COMPAT_H_INCLUDED_
@@ -20,7 +18,7 @@
 #define ngx_http_aggregate_rare  __attribute__((noinline))
 
 
-/* 1.23.0: headers of one name are linked, where they were in an array */
+/* 1.23.0: headers of the same name are linked; before, they were in an array */
 
 #if (nginx_version >= 1023000)
 #define NGX_HTTP_AGGREGATE_LINKED_HEADERS  1
@@ -31,7 +29,7 @@
 #endif
 
 
-/* 1.19.10: a connection knows when it began */
+/* 1.19.10: connections have a start time */
 
 #if (nginx_version >= 1019010)
 #define ngx_http_aggregate_connection_begins(c)                              \
@@ -42,8 +40,8 @@
 
 
 /*
- * 1.21.2: subrequests that are made once the body of an HTTP/2 request is there
- * are run at once, and not with the connection's next event
+ * 1.21.2: subrequests that are created when the body of an HTTP/2 request is
+ * complete run at once, instead of with the next event of the connection
  */
 
 #if (NGX_HTTP_V2 && nginx_version < 1021002)

@@ -44,8 +44,8 @@ ngx_http_aggregate_ctx_keep(ngx_http_request_t *r, void *ctx,
 
 
 /*
- * The list of cleanups is that of the main request and of all its
- * subrequests, of which there may be thousands: they are found in a tree
+ * The main request and all its subrequests share one list of cleanups, and
+ * there may be thousands of them, so a tree is used.
  */
 
 static ngx_int_t
@@ -151,7 +151,7 @@ ngx_http_aggregate_ctx_lookup(ngx_http_request_t *r,
         found = (ngx_http_aggregate_ctx_node_t *) (void *) node;
         owner = found->ctx;
 
-        /* a context that has lost its request is left behind */
+        /* a context whose request was lost may still be in the tree */
 
         if (found->handler == handler && *owner == r) {
             return owner;

@@ -3,7 +3,7 @@
 #include "ngx_http_aggregate_ctx.h"
 
 
-/* the last bit is that of all variables beyond: no key is known to have them */
+/* the last bit stands for all further variables: no key has them */
 
 #define NGX_HTTP_AGGREGATE_DEPENDS_MAX  (8 * sizeof(uintptr_t) - 1)
 
@@ -134,7 +134,7 @@ ngx_http_aggregate_depends_get(ngx_http_request_t *r)
 static void
 ngx_http_aggregate_depends_keep(void *data)
 {
-    /* a mark only */
+    /* a mark by which the context is found */
 }
 
 

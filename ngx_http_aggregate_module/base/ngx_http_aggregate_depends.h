@@ -1,12 +1,12 @@
 
 /*
- * Variables that decide where a response comes from, such as those of splits:
- * whoever stores the response for others has to have them in its key.
+ * Variables that select the source of a response, such as those of splits: if
+ * the response is stored for other clients, its key must contain them.
  *
- * A request that has read one is marked for good, and so are the requests above
- * it, whose responses are made of its own.  An internal redirect takes nothing
- * back, since "set" may have carried the value along, and into subrequests too:
- * they depend on what the requests above them have read themselves.
+ * A request that has read such a variable stays marked, and so do its parent
+ * requests, whose responses contain its own.  An internal redirect does not
+ * remove the mark, since "set" may have copied the value, also into
+ * subrequests: they depend on the variables that their parents have read.
  */
 
 
@@ -20,18 +20,18 @@
 #pragma GCC visibility push(hidden)
 
 
-/* a number for the variable, whose name is without "$"; NGX_ERROR: no memory */
+/* a number for the variable; the name has no "$"; NGX_ERROR: no memory */
 ngx_int_t ngx_http_aggregate_depends_add(ngx_conf_t *cf, ngx_str_t *name);
 
 /*
- * The request has read the variable of this number: its response depends on
- * it, and so do those of the requests above it.
+ * Marks the request, whose response depends on the variable of this number, and
+ * its parent requests.
  */
 ngx_int_t ngx_http_aggregate_depend(ngx_http_request_t *r, ngx_uint_t n);
 
 /*
- * The first variable that the response depends on and that neither of the
- * texts names; either may be NULL.  NULL: there is none.
+ * The first variable that the response depends on and that neither of the texts
+ * contains, either of which may be NULL.  NULL: there is none.
  */
 ngx_str_t *ngx_http_aggregate_depends(ngx_http_request_t *r, ngx_str_t *one,
     ngx_str_t *two);

@@ -149,8 +149,8 @@ ngx_http_aggregate_detached_connect(ngx_http_request_t *r,
     }
 
     /*
-     * a byte that nobody reads keeps the socket readable, so that a lingering
-     * close ends with its first look at the time
+     * an unread byte keeps the socket readable, so that a lingering close ends
+     * when it first checks the time
      */
 
     if (write(fds[1], "\n", 1) != 1) {
@@ -190,8 +190,8 @@ failed:
 #if (nginx_version < 1022000)
 
 /*
- * Older versions set the time of a lingering close when it begins, whatever it
- * was before.  Nothing else reads here, and it ends when there is no more.
+ * Older versions reset the time of a lingering close when it begins.  Only such
+ * a close reads from this connection, and it ends when there is no data.
  */
 
 static ssize_t
@@ -284,7 +284,7 @@ ngx_http_aggregate_detached_set_up(ngx_connection_t *c,
     c->tcp_nodelay = NGX_TCP_NODELAY_DISABLED;
     c->tcp_nopush = NGX_TCP_NOPUSH_DISABLED;
 
-    /* idle: told when the worker is to exit */
+    /* idle connections are notified when the worker exits */
 
     c->idle = 1;
 
@@ -292,7 +292,7 @@ ngx_http_aggregate_detached_set_up(ngx_connection_t *c,
     c->write->handler = ngx_http_aggregate_detached_first;
     c->write->ready = 1;
 
-    /* a subrequest has none */
+    /* a subrequest's connection has none */
 
     hc->addr_conf = r->main->http_connection->addr_conf;
     hc->conf_ctx = r->main->http_connection->conf_ctx;
@@ -303,7 +303,7 @@ ngx_http_aggregate_detached_set_up(ngx_connection_t *c,
 }
 
 
-/* the client's request again, as far as a handler sees it */
+/* copies the client's request, as far as handlers can see */
 
 static ngx_http_request_t *
 ngx_http_aggregate_detached_request(ngx_connection_t *c,
@@ -318,7 +318,7 @@ ngx_http_aggregate_detached_request(ngx_connection_t *c,
 
     c->data = fr;
 
-    /* no line in the access log: no client asked for it */
+    /* not in the access log, as no client has requested it */
 
     fr->logged = 1;
 
@@ -373,13 +373,16 @@ ngx_http_aggregate_detached_request(ngx_connection_t *c,
     ngx_http_set_exten(fr);
     ngx_http_update_location_config(fr);
 
-    /* an "if" block has no handler of its own, but that of its location */
+    /*
+     * an "if" block has no handler of its own, but inherits that of its
+     * location
+     */
 
     fr->content_handler = r->content_handler;
 
     fr->keepalive = 0;
 
-    /* there is nobody to linger for: the time for it is over already */
+    /* there is no client, so the time for lingering is over */
 
     fr->lingering_time = 1;
 
@@ -454,7 +457,7 @@ ngx_http_aggregate_detached_header(ngx_http_request_t *fr,
 
     if (h->key.len == 4 && ngx_strncmp(h->lowcase_key, "host", 4) == 0) {
 
-        /* the server is chosen already */
+        /* the server has already been chosen */
 
         fr->headers_in.host = h;
 
@@ -475,7 +478,7 @@ ngx_http_aggregate_detached_header(ngx_http_request_t *fr,
              && ngx_strncmp(h->lowcase_key, "x-forwarded-for", 15) == 0)
         && *(void **) ((char *) &fr->headers_in + hh->offset) != NULL)
     {
-        /* nginx would refuse the request for a second such line */
+        /* nginx would reject a request with two such headers */
 
         return NGX_OK;
     }
@@ -503,7 +506,7 @@ ngx_http_aggregate_detached_variables(ngx_http_request_t *fr,
 
         name = &v[i].name;
 
-        /* these variables are known from the client's connection only */
+        /* these variables depend on the connection of the client */
 
         if ((name->len == 6 && ngx_strncmp(name->data, "scheme", 6) == 0)
             || (name->len == 5 && ngx_strncmp(name->data, "https", 5) == 0)
@@ -536,11 +539,11 @@ ngx_http_aggregate_detached_variables(ngx_http_request_t *fr,
 
 #if (NGX_PCRE)
 
-    /* a regex that captures nothing leaves a number without an array */
+    /* after a regex without captures, ncaptures is set without an array */
 
     if (r->ncaptures && r->captures) {
 
-        /* the next regex takes the array as it is: it has room for any */
+        /* the next regex reuses the array, so it has room for any regex */
 
         len = ngx_max(cmcf->ncaptures, r->ncaptures) * sizeof(int);
 
@@ -552,7 +555,10 @@ ngx_http_aggregate_detached_variables(ngx_http_request_t *fr,
         ngx_memcpy(fr->captures, r->captures, r->ncaptures * sizeof(int));
         fr->ncaptures = r->ncaptures;
 
-        /* the subject has no length of its own: it is the highest end */
+        /*
+         * the length of the subject is unknown: use the highest end of a
+         * capture
+         */
 
         len = 0;
 
@@ -641,8 +647,8 @@ ngx_http_aggregate_detached_event(ngx_event_t *ev)
 
 
 /*
- * The worker exits: to whoever reads it, the connection has a client that has
- * closed it
+ * The worker exits: on the connection, this looks like a client that has
+ * closed it.
  */
 
 static void
@@ -658,7 +664,7 @@ ngx_http_aggregate_detached_exit(ngx_connection_t *c)
 }
 
 
-/* nobody reads what is sent */
+/* output is discarded */
 
 static ngx_chain_t *
 ngx_http_aggregate_detached_send(ngx_connection_t *c, ngx_chain_t *in,

@@ -1,13 +1,13 @@
 
 /*
- * A detached request is one that no client waits for.  It has a connection of
- * its own whose other end nobody reads: a background subrequest would keep the
- * client's connection from its next request until the backend answers.
+ * A detached request has no client that waits for it.  It has its own
+ * connection, whose other end is not read; a background subrequest would delay
+ * the next request on the client's connection until the backend responds.
  *
- * The connection is a real one, one half of a socket pair, so that all that
- * nginx does with a client's socket works on it.  The request starts where
- * the model stands: the client has passed the access rules already, and what
- * they set is in the variables, which are copied.
+ * The connection is one half of a socket pair, so that everything that nginx
+ * does with a client's socket works.  The request starts at the point that its
+ * model has reached: the client has passed the access rules, and their results
+ * are in the variables, which are copied.
  */
 
 
@@ -22,34 +22,34 @@
 
 
 /*
- * A GET as r is, as far as a handler sees it, without the headers that belong
- * to a connection, and without conditions, ranges and codings; action is for
- * the log, such as "refreshing a cached response".  All is copied: r may end.
- * The caller sets its write_event_handler, and where it enters the phases.
- * NULL: it could not be made.
+ * Creates a GET request like r, as far as handlers can see, without the
+ * headers of a connection, conditions, ranges and codings.  "action" is for log
+ * lines, such as "refreshing a cached response".  Everything is copied, so r
+ * may end.  The caller sets write_event_handler and the phase to start with.
+ * NULL: it could not be created.
  */
 ngx_http_request_t *ngx_http_aggregate_detached_create(ngx_http_request_t *r,
     const char *action);
 
 /*
- * At configuration time: who is told of each that is made, and of the
- * request that it is made for; NULL: nobody.
+ * During configuration: sets a function that is called for each detached
+ * request, with the request that it was created for; NULL: there is none.
  */
 typedef void (*ngx_http_aggregate_detached_pt)(ngx_http_request_t *fr,
     ngx_http_request_t *r);
 void ngx_http_aggregate_detached_observe(
     ngx_http_aggregate_detached_pt handler);
 
-/* runs its write_event_handler once the current event is done with */
+/* runs its write_event_handler after the current event */
 void ngx_http_aggregate_detached_start(ngx_http_request_t *fr);
 
-/* one that has not started */
+/* closes a request that has not started */
 void ngx_http_aggregate_detached_close(ngx_http_request_t *fr);
 
-/* how many this worker has */
+/* the number of detached requests in this worker */
 ngx_uint_t ngx_http_aggregate_detached_running(void);
 
-/* a string with a zero behind it, in the memory of pool */
+/* a copy of a string, with a terminating zero, from the pool */
 ngx_int_t ngx_http_aggregate_detached_copy(ngx_pool_t *pool, ngx_str_t *dst,
     ngx_str_t *src);
 

@@ -72,38 +72,38 @@ ngx_http_aggregate_header_next(ngx_http_aggregate_header_iter_t *it)
      && ngx_strncasecmp((h)->key.data, (name)->data, (name)->len) == 0)
 
 
-/* the first header of the name that was not taken off; NULL: there is none */
+/* the first header of this name that was not removed; NULL: there is none */
 ngx_table_elt_t *ngx_http_aggregate_header_find(ngx_list_t *headers,
     ngx_str_t *name);
 
-/* takes off all headers of the name */
+/* removes all headers of this name */
 void ngx_http_aggregate_header_clear(ngx_list_t *headers, ngx_str_t *name);
 
 /*
- * Adds a header to those of a response; nothing is copied but the strings
- * themselves.  NULL: there is no memory.
+ * Appends a header to those of a response; the strings are not copied.  NULL:
+ * there is no memory.
  */
 ngx_table_elt_t *ngx_http_aggregate_header_push(ngx_list_t *headers,
     ngx_str_t *name, ngx_str_t *value);
 
-/* the same with a name that is a literal */
+/* the same with a literal as the name */
 ngx_table_elt_t *ngx_http_aggregate_header_add(ngx_list_t *headers,
     const char *name, ngx_str_t *value);
 
-/* a copy of a header, of the same strings */
+/* appends a copy of a header, which shares its strings */
 ngx_table_elt_t *ngx_http_aggregate_header_copy(ngx_list_t *headers,
     ngx_table_elt_t *from);
 
 /*
- * The list without the headers that "drops" names, as a new one in *list,
- * which is to be put in the place of the old one by
- * ngx_http_aggregate_headers_set().  NGX_DECLINED: nothing is dropped.
+ * Makes a list without the headers that "drops" matches, in *list; replace the
+ * old one with ngx_http_aggregate_headers_set().  NGX_DECLINED: no header
+ * matches.
  */
 ngx_int_t ngx_http_aggregate_headers_filter(ngx_http_request_t *r,
     ngx_list_t *headers, ngx_list_t *list,
     ngx_uint_t (*drops)(ngx_http_request_t *r, ngx_table_elt_t *h));
 
-/* a list knows its only part by an address within itself */
+/* a list with a single part contains its own address */
 void ngx_http_aggregate_headers_set(ngx_list_t *headers, ngx_list_t *list);
 
 

@@ -10,13 +10,13 @@
 #endif
 
 
-/* free memory that a worker keeps, and pieces that are mapped one by one */
+/* the free memory that a worker keeps, and the size of separate mappings */
 
 #define NGX_HTTP_AGGREGATE_TRIM_SIZE  (16 * 1024 * 1024)
 #define NGX_HTTP_AGGREGATE_PAD_SIZE   (256 * 1024)
 #define NGX_HTTP_AGGREGATE_MAP_SIZE   (2 * 1024 * 1024)
 
-/* memory is given back after so much quiet, or after so long without it */
+/* memory is returned after this much quiet, or at the latest after this time */
 
 #define NGX_HTTP_AGGREGATE_TRIM_QUIET  1000
 #define NGX_HTTP_AGGREGATE_TRIM_LATE   5000
@@ -149,8 +149,8 @@ ngx_http_aggregate_memory_cleanup(void *data)
 
 
 /*
- * The blocks of a pool may be of any size: the pool itself makes all of them as
- * large as its first one
+ * A pool itself makes all its blocks as large as the first one, but they may
+ * have any size.
  */
 
 void
@@ -186,7 +186,7 @@ ngx_http_aggregate_memory_room(ngx_pool_t *pool, size_t least, size_t size)
 }
 
 
-/* a pool allocates what is larger than a page for itself, one by one */
+/* a pool allocates anything larger than a page separately */
 
 void *
 ngx_http_aggregate_memory_alloc(ngx_pool_t *pool, size_t size)
@@ -204,7 +204,7 @@ ngx_http_aggregate_memory_take(ngx_pool_t *pool, size_t size)
 {
 #if (NGX_DEBUG_PALLOC)
 
-    /* each allocation stands alone, so that an overrun is seen */
+    /* with ASan, separate allocations make overruns visible */
 
     return ngx_palloc(pool, size);
 

@@ -21,40 +21,40 @@
 #pragma GCC visibility push(hidden)
 
 
-/* for a worker that has something to keep memory for */
+/* for workers that handle such requests */
 
 void ngx_http_aggregate_memory_init(void);
 
 
 /*
- * A request that held much has ended.  Cheap: it notes the time, and starts a
- * timer when none runs.
+ * A large request has ended.  Cheap: it notes the time, and starts a timer if
+ * none is running.
  */
 
 void ngx_http_aggregate_memory_freed(void);
 
 
-/* the same, when the pool is destroyed; without memory for it, never */
+/* the same when the pool is destroyed; it has no effect without memory */
 
 void ngx_http_aggregate_memory_watch(ngx_pool_t *pool);
 
 
 /*
- * A block of that size for the pool, if its last block has less than "least"
- * left: the pool by itself would take many small blocks one after the other.
- * This is an optimization, and nothing depends on its success.
+ * Adds a block of "size" to the pool if its last block has less than "least"
+ * left, as the pool would otherwise allocate many small blocks.  It is an
+ * optimization that may fail.
  */
 
 void ngx_http_aggregate_memory_room(ngx_pool_t *pool, size_t least,
     size_t size);
 
 
-/* memory of the last block of the pool, of any size; NULL: it has too little */
+/* allocates from the last block of the pool; NULL: it has too little room */
 
 void *ngx_http_aggregate_memory_take(ngx_pool_t *pool, size_t size);
 
 
-/* the same, or an allocation of its own; NULL: an error */
+/* the same, or a separate allocation; NULL: there is no memory */
 
 void *ngx_http_aggregate_memory_alloc(ngx_pool_t *pool, size_t size);
 

@@ -1,9 +1,9 @@
 
 /*
- * Who waits for a subrequest.  The handlers of other modules take its first end
- * for the last one.  That of the subrequest engine, which stands here once the
- * configuration is read, goes on waiting while something is buffered, so that
- * such a subrequest may be run again.
+ * The owner of a subrequest, which waits for it.  Handlers of other modules
+ * take its first end for the last one.  The handler of the subrequest engine,
+ * which is set after the configuration is read, continues to wait while
+ * something is buffered, so that such a subrequest can run again.
  */
 
 
@@ -20,23 +20,23 @@
 extern ngx_http_post_subrequest_pt  ngx_http_aggregate_owner_handler;
 
 /*
- * The time, in the terms of ngx_current_msec, when the owner of a request,
- * or of one above it, gives it up.  0: there is none, or it has no deadline.
+ * The time at which the owner of a request, or of one of its parents, gives up,
+ * like ngx_current_msec. 0: there is no owner, or no deadline.
  */
 extern ngx_uint_t  (*ngx_http_aggregate_owner_deadline)(
     ngx_http_request_t *r, ngx_msec_t *deadline);
 
 
 /*
- * The cache's: the client has gone, and nobody waits for the subrequest.  Not
- * zero: its response is to be stored, so it goes on without its owner.  NULL:
- * there is no cache.
+ * Set by the cache; called when the client has left and nobody waits for the
+ * subrequest.  Returns not 0 if the response is to be stored, so that the
+ * subrequest continues without its owner.  NULL: there is no cache.
  */
 
 extern ngx_uint_t  (*ngx_http_aggregate_owner_gone)(ngx_http_request_t *sr);
 
 
-/* whether the end of a request may be put off by r->buffered */
+/* whether r->buffered may postpone the end of the request */
 
 static ngx_inline ngx_uint_t
 ngx_http_aggregate_owner_waits(ngx_http_request_t *r)

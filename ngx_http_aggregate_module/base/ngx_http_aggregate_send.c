@@ -1,7 +1,5 @@
 
-/*
- * Sends responses that a content handler has in memory.
- */
+/* Sends responses of content handlers that are in memory. */
 
 #include "ngx_http_aggregate_send.h"
 
@@ -46,7 +44,7 @@ ngx_http_aggregate_send_buf(ngx_http_request_t *r, ngx_uint_t status,
 }
 
 
-/* nginx looks for a type without its parameters in "gzip_types" and others */
+/* "gzip_types" and others are compared with a type without parameters */
 
 void
 ngx_http_aggregate_set_type(ngx_http_request_t *r, ngx_str_t *type)

@@ -1,7 +1,5 @@
 
-/*
- * Responses that a content handler has in memory as a whole.
- */
+/* Responses of content handlers that are in memory as a whole. */
 
 
 #ifndef _NGX_HTTP_AGGREGATE_SEND_H_INCLUDED_
@@ -15,18 +13,18 @@
 
 
 /*
- * Sends the header, then the body of "length" bytes, whose last buffer gets
- * the marks of the end.  The type may have parameters.  What it returns is for
+ * Sends the header, then the body of "length" bytes, whose last buffer gets the
+ * end marks.  The type may have parameters.  The result is for
  * ngx_http_finalize_request().
  */
 ngx_int_t ngx_http_aggregate_send(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t *type, ngx_chain_t *out, off_t length);
 
-/* the same for a body that is in one buffer */
+/* the same for a body in one buffer */
 ngx_int_t ngx_http_aggregate_send_buf(ngx_http_request_t *r,
     ngx_uint_t status, ngx_str_t *type, ngx_buf_t *b);
 
-/* gives the response the type, which may have parameters */
+/* sets the type of the response, which may have parameters */
 void ngx_http_aggregate_set_type(ngx_http_request_t *r, ngx_str_t *type);
 
 

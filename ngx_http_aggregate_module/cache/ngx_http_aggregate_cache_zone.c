@@ -189,7 +189,7 @@ ngx_http_aggregate_cache_zone_init(ngx_shm_zone_t *shm_zone, void *data)
         != NGX_OK)
     {
         ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
-                      "could not lay out zone \"%V\"", &zone->name);
+                      "could not initialize zone \"%V\"", &zone->name);
         return NGX_ERROR;
     }
 

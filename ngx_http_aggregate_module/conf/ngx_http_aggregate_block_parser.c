@@ -8,7 +8,7 @@
 #define NGX_HTTP_AGGREGATE_BLOCK_MODULE  0x52474741   /* "AGGR" */
 
 
-/* a block whose statements may have any name */
+/* a block with statements of any name */
 
 typedef struct {
     ngx_command_t  *statements;
@@ -35,8 +35,8 @@ static void ngx_http_aggregate_missing_quotes(ngx_conf_t *cf,
 
 
 /*
- * nginx looks for the statements of a block among the commands of all modules
- * with one type.  This module has those of the block that is being parsed.
+ * nginx looks up the statements of a block among the commands of all modules of
+ * one type.  This module has those of the block that is being parsed.
  */
 
 static ngx_command_t  ngx_http_aggregate_no_statements[] = {
@@ -114,7 +114,7 @@ ngx_http_aggregate_parse_statements(ngx_conf_t *cf, ngx_command_t *statements,
 
         ngx_http_aggregate_hint_statement(cf, statements);
 
-        /* said once, not again for the blocks around it */
+        /* the error is logged once, and not again for each enclosing block */
 
         cf->args->nelts = 0;
     }
@@ -237,7 +237,7 @@ ngx_http_aggregate_unknown_statement(ngx_conf_t *cf,
 }
 
 
-/* after "unknown directive", or "not allowed here", what is known */
+/* adds to "unknown directive" or "not allowed here" what is known */
 
 static void
 ngx_http_aggregate_hint_statement(ngx_conf_t *cf, ngx_command_t *statements)
@@ -278,7 +278,7 @@ ngx_http_aggregate_hint_statement(ngx_conf_t *cf, ngx_command_t *statements)
 }
 
 
-/* the first block of ours, or block in one, that has the statement */
+/* the first of our blocks, or nested blocks, that has the statement */
 
 static ngx_str_t *
 ngx_http_aggregate_other_block(ngx_conf_t *cf, ngx_str_t *name)

@@ -78,12 +78,14 @@
 #pragma GCC visibility push(hidden)
 
 
-/* one of the bits that NGX_ANY_CONF has, for the sake of "include" */
+/* one of the bits of NGX_ANY_CONF, so that "include" is allowed */
 
 #define NGX_HTTP_AGGREGATE_BLOCK_CONF  0x02000000
 
 
-/* in a block the setters get its structure, and what is around it by cf->ctx */
+/*
+ * in a block, "conf" of the setters is its structure, and cf->ctx has the rest
+ */
 
 typedef struct {
     ngx_http_conf_ctx_t    http;
@@ -95,13 +97,13 @@ typedef struct {
     offsetof(ngx_http_aggregate_conf_ctx_t, conf)
 
 
-/* parses the block that begins, whose directive cmd is */
+/* parses the block of the directive "cmd", whose "{" has been read */
 char *ngx_http_aggregate_parse_block(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
 /*
- * Says that a statement of the table is unknown, with what is near to it.  For
- * the setter of an entry without a name, which returns its value.
+ * Logs that a statement is unknown, with the nearest statement of the table.
+ * For the setter of an entry without a name, which returns the result.
  */
 char *ngx_http_aggregate_unknown_statement(ngx_conf_t *cf,
     ngx_command_t *statements);

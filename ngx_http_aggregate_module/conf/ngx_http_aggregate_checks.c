@@ -56,8 +56,8 @@ ngx_module_t  ngx_http_aggregate_checks_module = {
 
 
 /*
- * nginx says no more than "unknown directive" of what is in no block of ours;
- * its temporary pool is destroyed right after that
+ * nginx logs only "unknown directive" outside of our blocks, and then destroys
+ * its temporary pool, so a cleanup of that can add a hint
  */
 
 static void *
@@ -143,8 +143,8 @@ ngx_http_aggregate_unknown_directive(void *data)
 
 
 /*
- * nginx reports an unknown variable without file and line, and only after
- * all of the configuration was read, so it is done here for our own
+ * nginx reports an unknown variable without file and line, and only after the
+ * whole configuration was read, so variables of ours are checked here
  */
 
 ngx_int_t

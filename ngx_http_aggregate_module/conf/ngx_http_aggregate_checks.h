@@ -1,5 +1,5 @@
 
-/* errors of the configuration that nginx finds late, or tells little of */
+/* configuration errors that nginx finds late, or reports without a place */
 
 
 #ifndef _NGX_HTTP_AGGREGATE_CHECKS_H_INCLUDED_
@@ -15,12 +15,12 @@
 
 
 /*
- * The index of a variable that our configuration names.  When all of it was
- * read the variable has to be known, else the error has file and line.
+ * The index of a variable in our configuration.  If it is still unknown when
+ * the whole configuration was read, an error with file and line is logged.
  */
 ngx_int_t ngx_http_aggregate_variable_used(ngx_conf_t *cf, ngx_str_t *name);
 
-/* the same for all the variables in a text that nginx's script compiles */
+/* the same for all variables in a text that nginx compiles to a script */
 ngx_int_t ngx_http_aggregate_variables_used(ngx_conf_t *cf, ngx_str_t *text);
 
 

@@ -1,9 +1,10 @@
 
 /*
- * Setters for the statements of our blocks.  Each fills the field at
- * cmd->offset of the block's structure, which holds the NGX_CONF_UNSET of its
- * type before that; a second time is refused as a duplicate.  A value that is
- * refused is named with what is allowed; nginx adds file and line.
+ * Setters for the statements of our blocks.  Each sets the field at
+ * cmd->offset of the block's structure, which must have the NGX_CONF_UNSET
+ * value of its type before; a second use is refused as a duplicate.  The error
+ * about an invalid value names the value and what is allowed; nginx adds file
+ * and line.
  */
 
 
@@ -19,7 +20,7 @@
 #pragma GCC visibility push(hidden)
 
 
-/* in cmd->post, for a time, a number or a size; the text goes on after "," */
+/* in cmd->post, for a time, number or size; the text continues after "," */
 
 typedef struct {
     off_t        least;
@@ -28,7 +29,7 @@ typedef struct {
 } ngx_http_aggregate_bounds_t;
 
 
-/* in cmd->post, for one of some words */
+/* in cmd->post, for a choice of words */
 
 typedef struct {
     ngx_conf_enum_t  *values;
@@ -55,25 +56,26 @@ char *ngx_http_aggregate_set_enum(ngx_conf_t *cf, ngx_command_t *cmd,
 char *ngx_http_aggregate_set_on_off(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
-/* ngx_str_t, whose data is NULL: of so many bytes as cmd->post says */
+/* ngx_str_t, whose data is NULL before; cmd->post limits its length */
 
 char *ngx_http_aggregate_set_text(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
 /*
- * ngx_str_t, whose data is NULL: the text itself, env:NAME for what is in the
- * environment, or file:PATH for the first 4095 bytes of a file.
+ * ngx_str_t, whose data is NULL before: the text itself, env:NAME for an
+ * environment variable, or file:PATH for the contents of a file of up to 4095
+ * bytes.
  */
 
 char *ngx_http_aggregate_set_secret(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
-/* the same for one word of a statement */
+/* the same for one argument of a statement */
 
 char *ngx_http_aggregate_read_secret(ngx_conf_t *cf, ngx_str_t *word,
     ngx_str_t *secret);
 
-/* logs that a value of the current statement is refused: NGX_CONF_ERROR */
+/* logs that a value of the current statement is invalid: NGX_CONF_ERROR */
 
 char *ngx_http_aggregate_invalid(ngx_conf_t *cf, ngx_str_t *value,
     const char *text);

@@ -9,7 +9,7 @@
                   &(where)->file, (where)->line)
 
 
-/* at most this many URIs without a location are named */
+/* at most this many warnings about URIs without a location */
 
 #define NGX_HTTP_AGGREGATE_LOST_MAX  20
 
@@ -37,7 +37,7 @@ typedef struct {
 } ngx_http_aggregate_warnings_conf_t;
 
 
-/* where the lookup of a location for a URI has led */
+/* the result of the lookup of a location */
 
 typedef enum {
     NGX_HTTP_AGGREGATE_FOUND = 0,
@@ -118,7 +118,7 @@ ngx_module_t  ngx_http_aggregate_warnings_module = {
 };
 
 
-/* the handlers of these change something */
+/* directives whose handlers change something */
 
 static const char  *ngx_http_aggregate_changing[] = {
     "aggregate_cache_purge", "aggregate_split_status", NULL
@@ -234,7 +234,7 @@ ngx_http_aggregate_warnings(ngx_conf_t *cf)
 }
 
 
-/* directives beside a handler of ours */
+/* warns about directives that conflict with a handler of ours */
 
 static void
 ngx_http_aggregate_warn_level(ngx_conf_t *cf, ngx_http_gw_level_t *level)
@@ -305,7 +305,7 @@ ngx_http_aggregate_warn_ask(ngx_conf_t *cf,
 
     server = ask->level->server;
 
-    /* the URI may be another one before a location is looked up */
+    /* the URI may be rewritten before the lookup of a location */
 
     if (ngx_http_gw_find(server, "rewrite") || ngx_http_gw_find(server, "if"))
     {
@@ -399,7 +399,7 @@ ngx_http_aggregate_find_line(ngx_http_aggregate_asked_t *asked)
 }
 
 
-/* as ngx_http_core_find_location() does */
+/* the rules of ngx_http_core_find_location() */
 
 static ngx_http_aggregate_taken_e
 ngx_http_aggregate_taken(ngx_array_t *levels, ngx_http_gw_level_t *in,
@@ -451,7 +451,7 @@ ngx_http_aggregate_taken(ngx_array_t *levels, ngx_http_gw_level_t *in,
 
     case NGX_HTTP_AGGREGATE_BY_REGEX:
 
-        /* a prefix, and a variable that may make the expression match */
+        /* a prefix matches, and, by a variable, possibly an expression too */
 
         if (inner == NULL && rc == NGX_HTTP_AGGREGATE_FOUND) {
             return NGX_HTTP_AGGREGATE_UNDECIDED;
@@ -520,7 +520,7 @@ ngx_http_aggregate_taken_by_regex(ngx_array_t *levels,
 
 #if (NGX_PCRE)
 
-/* by the letters that an expression such as "^/api/" begins with */
+/* compares the literal beginning of an expression such as "^/api/" */
 
 static ngx_uint_t
 ngx_http_aggregate_may_match(ngx_str_t *regex, ngx_str_t *path)
@@ -544,7 +544,7 @@ ngx_http_aggregate_may_match(ngx_str_t *regex, ngx_str_t *path)
             return 1;
         }
 
-        /* the letter before one of these may be missing */
+        /* the character before one of these is optional */
 
         if (i + 1 < regex->len
             && ngx_strchr("?*{", regex->data[i + 1]) != NULL)
@@ -635,7 +635,7 @@ ngx_http_aggregate_taken_static(ngx_array_t *levels, ngx_http_gw_level_t *in,
 }
 
 
-/* once for each location */
+/* warns once for each location */
 
 static void
 ngx_http_aggregate_warn_target(ngx_conf_t *cf, ngx_http_aggregate_ask_t *ask)
@@ -658,7 +658,7 @@ ngx_http_aggregate_warn_target(ngx_conf_t *cf, ngx_http_aggregate_ask_t *ask)
 
     for (level = target; level; level = level->parent) {
 
-        /* who asks is under these rules as well */
+        /* these rules apply to the requesting location as well */
 
         for (above = ask->level; above && above != level;
              above = above->parent)
@@ -679,7 +679,7 @@ ngx_http_aggregate_warn_target(ngx_conf_t *cf, ngx_http_aggregate_ask_t *ask)
             {
                 ngx_http_aggregate_warn(cf, NGX_LOG_WARN, written,
                                         "\"%V\" does not apply to %s \"%V\" "
-                                        "in %V:%ui, which is asked by a "
+                                        "in %V:%ui, which is requested by a "
                                         "subrequest", &written->name,
                                         asked->kind, &asked->name,
                                         &asked->file, asked->line);
@@ -697,7 +697,7 @@ ngx_http_aggregate_warn_target(ngx_conf_t *cf, ngx_http_aggregate_ask_t *ask)
 }
 
 
-/* an aggregate that is a part of itself, directly or by others */
+/* warns about an aggregate that contains itself, directly or indirectly */
 
 static ngx_int_t
 ngx_http_aggregate_warn_rings(ngx_conf_t *cf, ngx_array_t *asks)
@@ -754,7 +754,7 @@ ngx_http_aggregate_warn_rings(ngx_conf_t *cf, ngx_array_t *asks)
 }
 
 
-/* the next of those that the location asks for which this one asks for */
+/* the next request of the location that this request leads to */
 
 static ngx_http_aggregate_ask_t *
 ngx_http_aggregate_next_ask(ngx_http_aggregate_ask_t *of,

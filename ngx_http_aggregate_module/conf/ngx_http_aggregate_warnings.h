@@ -1,7 +1,7 @@
 
 /*
- * Warnings about a configuration that nginx takes, and that does not do what
- * was meant: once for all of it, when it was read.
+ * Warnings about configurations that are valid but probably wrong, after the
+ * whole configuration was read.
  */
 
 
@@ -19,7 +19,7 @@
 #pragma GCC visibility push(hidden)
 
 
-/* a URI that a location asks for by subrequests */
+/* a URI that a location requests by subrequests */
 
 typedef struct {
     const char   *kind;          /* "backend", "field" */
@@ -33,12 +33,12 @@ typedef struct {
 } ngx_http_aggregate_asked_t;
 
 
-/* while the directive of the location is read; the record is copied */
+/* to be called while the directive is parsed; the record is copied */
 
 ngx_int_t ngx_http_aggregate_warn_asked(ngx_conf_t *cf,
     ngx_http_aggregate_asked_t *asked);
 
-/* the text has variables, all of them of the client's making */
+/* whether the text has variables, all of which a client can choose */
 
 ngx_uint_t ngx_http_aggregate_is_client_word(ngx_str_t *text);
 

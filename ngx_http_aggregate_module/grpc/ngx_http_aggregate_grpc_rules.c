@@ -61,9 +61,9 @@ ngx_http_aggregate_grpc_compile(ngx_conf_t *cf,
                 || call->strip.len)
             {
                 ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                              "the method \"%V\" of \"aggregate_grpc\" must "
-                              "be alone but for \"get\" in %s:%ui", &names[i],
-                              call->file, call->line);
+                              "the method \"%V\" must be the only argument "
+                              "of \"aggregate_grpc\" except for \"get\" in "
+                              "%s:%ui", &names[i], call->file, call->line);
                 return NGX_CONF_ERROR;
             }
 

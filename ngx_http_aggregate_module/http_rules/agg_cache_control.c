@@ -152,7 +152,7 @@ agg_cache_control_parse(agg_cache_control_t *cc, const u_char *data,
         return;
     }
 
-    /* another reading may not take the quoted strings as such */
+    /* under another reading, quoted strings may not be quoted strings */
 
     for (p = data; p < end; /* void */ ) {
 
@@ -167,7 +167,7 @@ agg_cache_control_parse(agg_cache_control_t *cc, const u_char *data,
 }
 
 
-/* one element of the list, up to its comma, and where the next one begins */
+/* parses an element of the list, and finds the start of the next one */
 
 static const u_char *
 agg_cache_element(const u_char *p, const u_char *end,
@@ -243,7 +243,7 @@ agg_cache_element(const u_char *p, const u_char *end,
 }
 
 
-/* from one quote past the other one, or NULL */
+/* the position after the closing quote, or NULL */
 
 static const u_char *
 agg_cache_quoted(const u_char *p, const u_char *end)
@@ -259,7 +259,7 @@ agg_cache_quoted(const u_char *p, const u_char *end)
 }
 
 
-/* -1: the value is none that the directive has */
+/* -1: the value is not valid for the directive */
 
 static int
 agg_cache_control_set(agg_cache_control_t *cc,
@@ -297,7 +297,7 @@ agg_cache_control_set(agg_cache_control_t *cc,
 }
 
 
-/* sets those of the flags whose restricting directives occur by name */
+/* sets those of the flags whose restricting directives occur as words */
 
 static void
 agg_cache_control_words(agg_cache_control_t *cc, const u_char *p,
@@ -346,7 +346,7 @@ agg_cache_is_word(u_char c)
 }
 
 
-/* the shortest of several lifetimes with one name counts */
+/* the shortest one of several lifetimes with the same name is used */
 
 static void
 agg_cache_control_least(agg_cache_control_t *cc, size_t offset,
@@ -522,8 +522,8 @@ agg_cache_targeted_members(agg_cache_control_t *cc, const u_char *p,
         agg_cache_targeted_set(cc, &name, &integer, boolean);
 
         /*
-         * "max-age=60; private" is valid here, and the parameter means
-         * nothing: but whoever has written it meant the directive
+         * "max-age=60; private" is valid here, and its parameter has no
+         * meaning, but it was probably meant as a directive
          */
 
         while (start != NULL && start < p && *start != ';') {
@@ -554,8 +554,8 @@ agg_cache_targeted_members(agg_cache_control_t *cc, const u_char *p,
 
 
 /*
- * The last one of equal members counts, as RFC 8941 says, but no restriction
- * is taken back
+ * the last one of equal members is used, as in RFC 8941, but a restriction is
+ * never taken back
  */
 
 static void
@@ -575,7 +575,9 @@ agg_cache_targeted_set(agg_cache_control_t *cc, const agg_cache_str_t *name,
 
         seconds = agg_cache_seconds(integer->data, integer->len);
 
-        /* a value of another type is stale, and permits nothing */
+        /*
+         * a value of another type makes the response stale, and permits nothing
+         */
 
         if (seconds == AGG_CACHE_UNSET) {
             seconds = 0;
@@ -597,13 +599,13 @@ agg_cache_targeted_set(agg_cache_control_t *cc, const agg_cache_str_t *name,
         return;
     }
 
-    /* one with a value, as the qualified "private", is taken whole */
+    /* with a value, such as the qualified "private", it applies as a whole */
 
     cc->flags |= (boolean != 0) ? directive->flag : 0;
 }
 
 
-/* an item or inner list with its parameters; boolean is -1 for a value */
+/* an item or inner list with its parameters; boolean: -1: it is not one */
 
 static const u_char *
 agg_cache_item(const u_char *p, const u_char *end, agg_cache_str_t *integer,

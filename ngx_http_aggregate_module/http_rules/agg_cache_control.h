@@ -52,7 +52,7 @@ typedef struct {
 } agg_cache_control_t;
 
 
-/* no directive seen yet */
+/* initializes without any directive */
 void agg_cache_control_init(agg_cache_control_t *cc);
 
 /* adds one Cache-Control line; the order of the lines does not matter */
@@ -60,20 +60,20 @@ void agg_cache_control_parse(agg_cache_control_t *cc, const u_char *data,
     size_t len);
 
 /*
- * Reads one CDN-Cache-Control line, a dictionary of RFC 8941; several lines
- * are joined by commas before.  Returns 0, or -1: the line is not valid, or
- * is empty, and counts as absent.  Even then the flags "private", "no-store"
- * and "no-cache" are set if it has such a word.
+ * Parses one CDN-Cache-Control line, a dictionary of RFC 8941; several lines
+ * have been joined by commas.  Returns -1 if the line is invalid or empty, and
+ * counts as missing.  The flags "private", "no-store" and "no-cache" are set
+ * even then, if it contains such a word.
  */
 int agg_cache_targeted_parse(agg_cache_control_t *cc, const u_char *data,
     size_t len);
 
-/* does the field permit a response to a request with credentials */
+/* whether a response to a request with credentials may be stored */
 int agg_cache_control_shared(const agg_cache_control_t *cc);
 
 
 /*
- * The first member of an Age field, or AGG_CACHE_UNSET; what follows its
+ * the first member of an Age field, or AGG_CACHE_UNSET; anything after the
  * digits is ignored
  */
 int64_t agg_cache_age_parse(const u_char *data, size_t len);

@@ -20,7 +20,7 @@ agg_freshness_init(agg_freshness_t *f)
 }
 
 
-/* the least of two, where -1 is no value */
+/* the smaller of two values, of which -1 is none */
 
 static int64_t
 agg_freshness_least(int64_t a, int64_t b)

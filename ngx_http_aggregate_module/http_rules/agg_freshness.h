@@ -1,12 +1,13 @@
 
 /*
- * The Cache-Control of an answer that is put together from several responses
- * (RFC 9111, 4.2.1 and 5.2.2): it may be no fresher than the least fresh of
- * them, and is bound by whatever binds one of them.
+ * The Cache-Control of an answer that is composed of several responses (RFC
+ * 9111, 4.2.1 and 5.2.2): the answer is at most as fresh as the least fresh of
+ * them, and has all of their restrictions.
  *
- * A response's lifetime is max-age, else Expires less Date, always less its
- * Age.  A private, no-cache, no-store or must-revalidate of one is one of
- * all.  Where a response states no lifetime, the answer states none.
+ * The lifetime of a response is max-age, or else Expires minus Date, in both
+ * cases minus Age.  The answer is private, no-cache, no-store or
+ * must-revalidate if any response is, and has no lifetime if any response has
+ * none.
  */
 
 #ifndef _AGG_FRESHNESS_H_INCLUDED_
@@ -19,11 +20,11 @@
 #pragma GCC visibility push(hidden)
 
 
-/* room that agg_freshness_write() needs, bytes */
+/* the room in bytes that agg_freshness_write() needs */
 #define AGG_FRESHNESS_SIZE  128
 
 
-/* agg_cache_control_parse() adds a Cache-Control line to the control */
+/* agg_cache_control_parse() parses Cache-Control lines into "control" */
 
 typedef struct {
     agg_cache_control_t  control;
@@ -36,15 +37,15 @@ typedef struct {
 void agg_freshness_init(agg_freshness_t *f);
 
 /*
- * Adds a response to those that are in all; first is true for the first.
- * all is then to be read by agg_freshness_write() only.
+ * Merges a response into "all"; "first" is set for the first one.  Only
+ * agg_freshness_write() may read "all".
  */
 void agg_freshness_merge(agg_freshness_t *all, const agg_freshness_t *f,
     int first);
 
 /*
- * Writes the value of Cache-Control to dst, of AGG_FRESHNESS_SIZE bytes.
- * Returns its length; 0: nothing to be said.
+ * Writes the value of Cache-Control to dst, which has AGG_FRESHNESS_SIZE bytes.
+ * Returns its length; 0: there is no such header.
  */
 size_t agg_freshness_write(const agg_freshness_t *all, u_char *dst);
 

@@ -1,7 +1,7 @@
 
 /*
  * See agg_header_names.h.  The table is sorted by the length of the names, and
- * a name is compared only with the few that are as long.
+ * a name is compared only with the few of the same length.
  */
 
 #include <string.h>
@@ -11,7 +11,7 @@
 
 #define AGG_HEADER_MAX      25         /* the longest name */
 
-/* the flags that all hop-by-hop fields have, and those of all conditions */
+/* the flags of all hop-by-hop fields, and of all conditions */
 
 #define AGG_HEADER_ANY_HOP                                                    \
     (AGG_HEADER_HOP|AGG_HEADER_NO_FORWARD|AGG_HEADER_NO_COPY                  \

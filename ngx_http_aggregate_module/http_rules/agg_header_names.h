@@ -1,11 +1,11 @@
 
 /*
- * The treatment of a header by its name: one table serves all directories, so
- * a name is hop-by-hop everywhere or nowhere.
+ * The treatment of headers by name: one table serves all rooms, so that a name
+ * is hop-by-hop either everywhere or nowhere.
  *
- * Hop-by-hop are the fields of RFC 9110, 7.6.1, those of the older RFCs that
- * implementations still send, and the fields that a Connection field lists,
- * which only the caller knows.
+ * Hop-by-hop are the fields of RFC 9110, 7.6.1, those of older RFCs that are
+ * still in use, and the fields that a Connection field lists, which only the
+ * caller knows.
  */
 
 #ifndef _AGG_HEADER_NAMES_H_INCLUDED_
@@ -38,7 +38,7 @@
 #define AGG_HEADER_NO_STORE    0x0200  /* not to be stored as it is */
 
 
-/* the flags of a name, which may be in any case; 0: nothing special */
+/* the flags of a name, in any case; 0: it has no special treatment */
 unsigned agg_header_flags(const u_char *name, size_t len);
 
 /* a bit for each character of a token (RFC 9110, 5.6.2) */

@@ -88,7 +88,7 @@ agg_template_parse(agg_template_t *t, agg_template_e kind,
     s.p = text->data;
     s.end = text->data + text->len;
 
-    /* a text before and behind "?", and around each value */
+    /* text before and after "?", and around each value */
 
     for (i = 0, n = 2; i < text->len; i++) {
         if (text->data[i] == '$') {
@@ -198,7 +198,7 @@ agg_template_literal(agg_template_parser_t *s)
 }
 
 
-/* nginx keeps the path of a subrequest decoded */
+/* nginx keeps the path of a subrequest in decoded form */
 
 static agg_rc_e
 agg_template_escape(agg_template_parser_t *s)
@@ -437,8 +437,9 @@ agg_template_fail(agg_template_parser_t *s, const char *text)
 
 
 /*
- * A literal path may not hold dot segments: a subrequest is not normalized
- * by nginx.  A segment that holds a value is judged when it is rendered.
+ * A literal path must not contain dot segments, as nginx does not normalize the
+ * path of a subrequest.  Segments with values are checked when they are
+ * rendered.
  */
 
 static agg_rc_e
@@ -505,7 +506,7 @@ agg_template_check_path(agg_template_parser_t *s)
 }
 
 
-/* every value stands for a string here, which may stand for a name too */
+/* replaces each value by a string, as a value may also be a member's name */
 
 static agg_rc_e
 agg_template_check_json(agg_template_parser_t *s)
@@ -547,7 +548,7 @@ agg_template_check_json(agg_template_parser_t *s)
         return AGG_OK;
     }
 
-    /* where that is in the template, values being of another length */
+    /* maps the offset back to the template, as values have other lengths */
 
     s->p = s->start;
     error += offset;
@@ -664,7 +665,7 @@ agg_uri_render_value(unsigned char *dst, const agg_piece_t *piece,
 
     case AGG_VALUE_ARGUMENT:
 
-        /* decoded at the end of the room it needs, then encoded from there */
+        /* decoded to the end of the room, then encoded from there */
 
         len = agg_uri_decode(dst + 2 * value->len, p, value->len);
         p = dst + 2 * value->len;
@@ -694,7 +695,9 @@ agg_uri_render_value(unsigned char *dst, const agg_piece_t *piece,
 }
 
 
-/* one segment that holds slashes; whoever decodes it too early meets no dots */
+/*
+ * a single segment that contains slashes; decoding it too early yields no dots
+ */
 
 static unsigned char *
 agg_uri_slashes(unsigned char *dst, const unsigned char *p,
@@ -762,7 +765,7 @@ agg_uri_segments(unsigned char *dst, const agg_str_t *value, unsigned args)
 }
 
 
-/* a value that can neither leave its segment nor be taken for a dot segment */
+/* whether a value stays in its segment and is not a dot segment */
 
 static int
 agg_is_segment(const unsigned char *p, const unsigned char *last)

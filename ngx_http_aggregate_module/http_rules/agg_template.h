@@ -31,7 +31,7 @@
 #pragma GCC visibility push(hidden)
 
 
-/* stands for a "/" within a segment; no value and no literal may hold it */
+/* replaces a "/" in a segment; values and literals must not contain it */
 
 #define AGG_TEMPLATE_SLASH  '\x01'
 
@@ -107,14 +107,14 @@ agg_rc_e agg_uri_render(const agg_template_t *t, const agg_str_t *values,
 
 
 /*
- * Writes one value where the piece stands: 3 * value->len bytes at dst.  The
- * end of it; NULL where the value may not stand there.
+ * Writes a value at the place of the piece: at most 3 * value->len bytes at
+ * dst.  Returns the end; NULL: the value is not allowed there.
  */
 unsigned char *agg_uri_value(unsigned char *dst, const agg_piece_t *piece,
     const agg_str_t *value);
 
 
-/* true where a header line may carry the value (RFC 9110, 5.5) */
+/* whether a header may have this value (RFC 9110, 5.5) */
 int agg_header_value_valid(const agg_str_t *value);
 
 

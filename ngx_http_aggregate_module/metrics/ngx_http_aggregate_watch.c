@@ -293,7 +293,7 @@ ngx_http_aggregate_watch_finalize_request(ngx_http_request_t *r,
 
     if (w == NULL) {
         ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
-                      "metrics have lost a request");
+                      "no metrics context of a request that ends");
         return;
     }
 

@@ -478,7 +478,7 @@ failed:
 
     ngx_log_error(NGX_LOG_ERR, log, err,
                   "state file \"%V\" of split zone \"%V\" cannot be written, "
-                  "shares are in force until the next start", &zone->file,
+                  "its changes are lost on a restart", &zone->file,
                   &zone->name);
 
     return NGX_ERROR;

@@ -770,15 +770,15 @@ ngx_http_aggregate_exporter_log(ngx_http_aggregate_exporter_t *e,
     if (bad) {
         ngx_log_error(NGX_LOG_WARN, &e->log, 0,
                       "trace collector \"%V\": %s, status %ui, \"%*s\", "
-                      "%ui spans wait, %ui dropped", &e->conf->endpoint, why,
-                      e->reply.status, (size_t) (p - shown), shown,
+                      "%ui spans are queued, %ui dropped", &e->conf->endpoint,
+                      why, e->reply.status, (size_t) (p - shown), shown,
                       e->spans + e->batch_spans, e->dropped);
 
     } else {
         ngx_log_error(NGX_LOG_WARN, &e->log, 0,
-                      "trace collector \"%V\" takes spans again, %ui wait, "
-                      "%ui were dropped", &e->conf->endpoint, e->spans,
-                      e->dropped);
+                      "trace collector \"%V\" accepts spans again, "
+                      "%ui are queued, %ui were dropped", &e->conf->endpoint,
+                      e->spans, e->dropped);
     }
 
     e->dropped = 0;

@@ -11,8 +11,8 @@
 
 
 /*
- * stack[0 .. depth - 1] is the way from a root to the part at hand, next[i]
- * is where the search in the needs of part i goes on, plus one.
+ * stack[0 .. depth - 1] is the path from a root to the current part, next[i] is
+ * where the search in the needs of part i continues, plus one.
  */
 
 size_t
@@ -59,7 +59,7 @@ agg_graph_cycle(const unsigned char *needs, size_t n, size_t *work)
                 continue;
             }
 
-            /* on the way already */
+            /* the part is already on the path */
 
             for (i = 0; stack[i] != k; i++) { /* void */ }
 

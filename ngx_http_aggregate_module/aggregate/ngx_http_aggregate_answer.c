@@ -1,7 +1,5 @@
 
-/*
- * The answer: which status, and the sending of it.
- */
+/* The answer: its status, its headers, and its sending. */
 
 #include "ngx_http_aggregate_module.h"
 #include "ngx_http_aggregate_buffer.h"
@@ -94,7 +92,7 @@ ngx_http_aggregate_verdict(ngx_http_aggregate_ctx_t *ctx)
         if ((part->failed || part->degraded) && !ctx->partial) {
             ctx->partial = 1;
 
-            /* known to the aggregate around this one, if there is one */
+            /* reported to the enclosing aggregate, if there is one */
 
             ngx_http_aggregate_fetches_degraded(ctx->fetches, part->reason);
         }
@@ -112,7 +110,7 @@ ngx_http_aggregate_verdict(ngx_http_aggregate_ctx_t *ctx)
 }
 
 
-/* statuses that speak of a connection, or that are nginx's own, do not pass */
+/* statuses about a connection, and nginx's own ones, are not passed on */
 
 static ngx_uint_t
 ngx_http_aggregate_required_status(ngx_http_aggregate_part_t *part)
@@ -171,7 +169,7 @@ ngx_http_aggregate_send_answer(ngx_http_aggregate_ctx_t *ctx,
 
     if (!(r->method & NGX_HTTP_AGGREGATE_SAFE)) {
 
-        /* the conditions of a write are for the backends to evaluate */
+        /* the backends evaluate the conditions of a write */
 
         r->disable_not_modified = 1;
     }

@@ -1,7 +1,7 @@
 
 /*
- * Checks of an "aggregate" block that need all of it: statements that exclude
- * each other, keys that meet, parts that need parts.
+ * Checks that need the whole "aggregate" block: statements that exclude each
+ * other, equal keys, dependencies between parts.
  */
 
 #include "ngx_http_aggregate_module.h"
@@ -194,7 +194,7 @@ ngx_http_aggregate_check_statements(ngx_conf_t *cf,
 }
 
 
-/* warnings about statements that have no effect, or not the one meant */
+/* warns about statements without effect, or with an unexpected one */
 
 static ngx_int_t
 ngx_http_aggregate_check_sense(ngx_conf_t *cf,
@@ -432,7 +432,7 @@ ngx_http_aggregate_check_each(ngx_conf_t *cf,
 }
 
 
-/* a second line where a name is near to one that is not known */
+/* logs a second line if a known name is near */
 
 static void
 ngx_http_aggregate_suggest_backend(ngx_conf_t *cf,
@@ -648,7 +648,7 @@ ngx_http_aggregate_make_key(ngx_conf_t *cf, ngx_str_t *key, ngx_str_t *name,
 }
 
 
-/* a host's shape puts the results of other parts into its elements */
+/* the shape of the host adds the results of other parts to its elements */
 
 static ngx_int_t
 ngx_http_aggregate_complete_into(ngx_conf_t *cf,
@@ -761,7 +761,7 @@ ngx_http_aggregate_complete(ngx_conf_t *cf,
 }
 
 
-/* backends that get the same headers of the client share one list of them */
+/* backends that receive the same headers of the client share one list */
 
 static void
 ngx_http_aggregate_group(ngx_http_aggregate_block_t *block,

@@ -1,10 +1,10 @@
 
 /*
- * Puts the answer together from the values of the parts.
+ * Composes the answer from the values of the parts.
  *
- * The answer is first a list of slices of memory.  A small one is copied to
- * one buffer, which costs less than a chain of many; of a large one only the
- * small slices are, so that a body is held once.
+ * The answer is first a list of slices of memory.  A small answer is copied to
+ * one buffer, which costs less than a chain of many.  Of a large answer only
+ * the small slices are copied, so that a body is in memory once.
  */
 
 #include "ngx_http_aggregate_memory.h"
@@ -37,7 +37,7 @@ static ngx_int_t ngx_http_aggregate_chain(ngx_pool_t *pool,
     ngx_array_t *slices, ngx_chain_t **out);
 
 
-/* parts that others go into are shaped last */
+/* parts that contain others are shaped last */
 
 ngx_int_t
 ngx_http_aggregate_shape_parts(ngx_http_aggregate_ctx_t *ctx)
@@ -219,7 +219,7 @@ ngx_http_aggregate_into_default(ngx_http_aggregate_part_t *part,
 }
 
 
-/* only where there is a "merge" can two parts set one member */
+/* only with "merge" can two parts set the same member */
 
 ngx_int_t
 ngx_http_aggregate_resolve_conflicts(ngx_http_aggregate_ctx_t *ctx,

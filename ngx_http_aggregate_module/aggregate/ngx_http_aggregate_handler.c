@@ -1,7 +1,8 @@
 
 /*
- * The content handler of an aggregate.  The engine of fetch/ sends what its
- * parts ask for, and calls ngx_http_aggregate_advance() when that is done.
+ * The content handler of an aggregate.  The subrequest engine in fetch/ sends
+ * the requests of the parts, and calls ngx_http_aggregate_advance() when there
+ * are results.
  */
 
 #include "ngx_http_aggregate_memory.h"
@@ -46,7 +47,7 @@ ngx_http_aggregate_handler(ngx_http_request_t *r)
         return ngx_http_aggregate_problem(r, NULL, NGX_HTTP_NOT_ALLOWED);
     }
 
-    /* not discarded: that would leave timers with a request in parts */
+    /* discarding the body would set timers while subrequests are running */
 
     rc = ngx_http_read_client_request_body(r, ngx_http_aggregate_start);
 

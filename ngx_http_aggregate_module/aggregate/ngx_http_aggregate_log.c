@@ -1,5 +1,5 @@
 
-/* the one line of the error log that a failed part leaves */
+/* the line in the error log about a failed part */
 
 #include "ngx_http_aggregate_module.h"
 #include "gw_text.h"
@@ -26,16 +26,16 @@ static u_char *ngx_http_aggregate_log_waiting(u_char *p, u_char *last,
     ngx_http_aggregate_part_t *part);
 
 
-/* this worker's counts of lines that nobody has read of yet */
+/* counts of suppressed lines in this worker that are not reported yet */
 
 static ngx_queue_t  ngx_http_aggregate_held;
 static ngx_event_t  ngx_http_aggregate_held_timer;
 
 
 /*
- * Never a body, an argument or a value: they may be secret.  A part has one
- * line a second for each reason.  The next line, or a line of its own a second
- * later, says how many were held back.
+ * Never logs a body, an argument or a value, as they may be secret.  There is
+ * one line a second for each part and reason.  The next line, or a separate one
+ * a second later, has the number of suppressed lines.
  */
 
 void
@@ -148,7 +148,7 @@ ngx_http_aggregate_log_hold(ngx_http_aggregate_part_t *part,
 }
 
 
-/* the number of lines, which are told now */
+/* returns the number of suppressed lines, which is reported now */
 
 static ngx_uint_t
 ngx_http_aggregate_log_release(ngx_http_aggregate_held_t *held)
@@ -228,7 +228,7 @@ ngx_http_aggregate_log_forget(void *data)
 }
 
 
-/* which value is missing, or is not allowed in the URI or a header */
+/* the value that is missing, or not allowed in the URI or a header */
 
 static u_char *
 ngx_http_aggregate_log_value(u_char *p, u_char *last,
@@ -304,7 +304,7 @@ ngx_http_aggregate_log_response(u_char *p, u_char *last,
         p = ngx_slprintf(p, last, ", upstream \"%V\"", u->state->peer);
     }
 
-    /* without a status of the backend, it is nginx's own error page */
+    /* without a status from the backend, it is nginx's own error page */
 
     if (part->status && r->headers_out.content_type.len) {
         len = ngx_min(r->headers_out.content_type.len,

@@ -114,7 +114,7 @@ ngx_http_aggregate_keep_ctx(ngx_http_aggregate_ctx_t *ctx)
 static void
 ngx_http_aggregate_keep(void *data)
 {
-    /* a mark only */
+    /* a mark by which the context is found */
 }
 
 
@@ -200,7 +200,9 @@ ngx_http_aggregate_create_main_conf(ngx_conf_t *cf)
         return NULL;
     }
 
-    /* backends choose the names in their answers, and shall not guess it */
+    /*
+     * backends choose the names in their responses, and must not know the key
+     */
 
     ngx_http_aggregate_random((u_char *) amcf->key, sizeof(amcf->key));
 

@@ -49,7 +49,7 @@ typedef struct ngx_http_aggregate_backend_s  ngx_http_aggregate_backend_t;
 typedef struct ngx_http_aggregate_block_s    ngx_http_aggregate_block_t;
 
 
-/* lines of the error log that were held back, in this worker */
+/* suppressed lines of the error log, in this worker */
 
 typedef struct {
     time_t                           second;        /* of the last line */
@@ -272,14 +272,14 @@ void ngx_http_aggregate_part_fail(ngx_http_aggregate_part_t *part,
 void ngx_http_aggregate_log_failure(ngx_http_aggregate_part_t *part,
     ngx_uint_t elements);
 
-/* logs how many lines were held back; all: also those of this second */
+/* logs the numbers of suppressed lines; all: including those of this second */
 
 void ngx_http_aggregate_log_held(ngx_uint_t all);
 
 
 /*
- * Forgets the lines that were held back, which are of a configuration that is
- * freed: without a master process, the worker outlives it
+ * Forgets the suppressed lines, which belong to a configuration that is being
+ * freed: without a master process, the worker outlives it.
  */
 
 void ngx_http_aggregate_log_forget(void *data);

@@ -1,7 +1,5 @@
 
-/*
- * A part of the answer: when it starts, what it is asked for, how it ends.
- */
+/* A part of the answer: its start, its request, and its end. */
 
 #include "ngx_http_aggregate_memory.h"
 #include "ngx_http_aggregate_module.h"
@@ -96,7 +94,7 @@ ngx_http_aggregate_part_skip(ngx_http_aggregate_part_t *part)
 }
 
 
-/* all that does not differ between the elements of "each" */
+/* sets what all elements of "each" have in common */
 
 static void
 ngx_http_aggregate_part_fetch(ngx_http_aggregate_part_t *part,
@@ -381,8 +379,8 @@ ngx_http_aggregate_single_end(ngx_http_aggregate_part_t *part)
 
 
 /*
- * A failed element is "default" or null, and does not fail the part, but a
- * required part that has nothing else
+ * A failed element is "default" or null.  It fails the part only if the part is
+ * required and has no other results.
  */
 
 static void
@@ -537,7 +535,7 @@ ngx_http_aggregate_each_array(ngx_http_aggregate_part_t *part,
 }
 
 
-/* the part did not come in time, or is not needed any more */
+/* the part is late, or not needed any more */
 
 void
 ngx_http_aggregate_part_expire(ngx_http_aggregate_part_t *part,

@@ -55,7 +55,7 @@ static const struct {
 };
 
 
-/* ctx is NULL where no part was asked */
+/* ctx is NULL if no part was started */
 
 ngx_int_t
 ngx_http_aggregate_problem(ngx_http_request_t *r,
@@ -100,7 +100,7 @@ ngx_http_aggregate_problem(ngx_http_request_t *r,
 }
 
 
-/* a page of the user's own stands before ours */
+/* an error page of the configuration takes precedence over ours */
 
 static ngx_uint_t
 ngx_http_aggregate_has_error_page(ngx_http_request_t *r, ngx_uint_t status)

@@ -133,7 +133,7 @@ ngx_http_aggregate_make_uri(ngx_http_aggregate_part_t *part,
 }
 
 
-/* the first value that may not stand there, whatever the others are */
+/* the first value that is not allowed in its place, regardless of the others */
 
 static agg_piece_t *
 ngx_http_aggregate_bad_piece(ngx_pool_t *pool, agg_template_t *t,
@@ -180,7 +180,7 @@ ngx_http_aggregate_bad_piece(ngx_pool_t *pool, agg_template_t *t,
 }
 
 
-/* whether the values of other parts may stand there, whatever variables do */
+/* whether the values of other parts are allowed, regardless of variables */
 
 static ngx_uint_t
 ngx_http_aggregate_parts_fit(agg_template_t *t, agg_str_t *values,
@@ -199,7 +199,7 @@ ngx_http_aggregate_parts_fit(agg_template_t *t, agg_str_t *values,
 }
 
 
-/* an "each" is the client's fault only if each of its elements is */
+/* an "each" is the client's fault only if all of its elements are */
 
 static void
 ngx_http_aggregate_blame(ngx_http_aggregate_part_t *part, ngx_uint_t client)
@@ -319,7 +319,7 @@ ngx_http_aggregate_make_headers(ngx_http_aggregate_part_t *part,
 }
 
 
-/* in a body a value goes byte for byte, and a variable is a string */
+/* in a body, values are copied byte for byte, and variables become strings */
 
 static ngx_http_aggregate_reason_e
 ngx_http_aggregate_make_body(ngx_http_aggregate_part_t *part,
@@ -530,7 +530,7 @@ ngx_http_aggregate_plain_value(ngx_http_aggregate_part_t *part,
 }
 
 
-/* the client's header fields, once for all backends that get the same ones */
+/* makes the client's headers, once for all backends that receive the same */
 
 ngx_int_t
 ngx_http_aggregate_request_headers(ngx_http_aggregate_ctx_t *ctx)

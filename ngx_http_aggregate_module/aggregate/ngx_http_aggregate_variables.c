@@ -156,7 +156,7 @@ ngx_http_aggregate_list_variable(ngx_http_request_t *r,
 }
 
 
-/* the status of a request that "aggregate" has not answered */
+/* the status of a request that another content handler has answered */
 
 static ngx_int_t
 ngx_http_aggregate_report_status(ngx_http_request_t *r,

@@ -1,7 +1,7 @@
 
 /*
- * Failures within a document: responses that say 200 and mean something else,
- * such as {"errors":[...]}.
+ * Failures inside a document: responses with the status 200 that report an
+ * error, such as {"errors":[...]}.
  */
 
 
@@ -16,9 +16,9 @@
 
 
 /*
- * True where the path leads to a value that is neither null, false nor an empty
- * array; of duplicate members all are looked at.  The document is valid JSON.
- * One pass over what the path names; no memory.
+ * Whether the path leads to a value that is not null, false or an empty array;
+ * all of several duplicate members are checked.  The document is valid JSON.
+ * One pass over the values on the path, without allocations.
  */
 
 int agg_content_fails(const agg_path_t *path, const agg_str_t *doc);

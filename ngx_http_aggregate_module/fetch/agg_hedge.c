@@ -1,8 +1,9 @@
 
 /*
- * A ring of ten slots, one for each second: given a time, those that are older
- * than the window are emptied, ten at most.  The slots are zeroes at first.  No
- * memory, no clock; a time before the newest slot counts as that slot's.
+ * A ring of ten slots, one for each second: slots that are older than the
+ * window at a given time are cleared, ten at most.  The slots are zero at
+ * first.  There are no allocations and no clock; a time before the newest slot
+ * counts in that slot.
  *
  * Source: Dean and Barroso, "The Tail at Scale", 2013 (hedged requests).
  */

@@ -1,7 +1,7 @@
 
 /*
- * The budget of hedged requests: how many calls there were in the last ten
- * seconds, and how many of them were second ones.
+ * The budget of hedged requests: the number of calls in the last ten seconds,
+ * and how many of them were hedges.
  */
 
 
@@ -25,13 +25,13 @@ typedef struct {
 } agg_hedge_t;
 
 
-/* a first call; time in milliseconds of a clock that never goes back */
+/* counts a first call; the time is in milliseconds of a monotonic clock */
 
 void agg_hedge_call(agg_hedge_t *h, uint64_t now);
 
 /*
- * Whether one more second call stays within so many per cent of the calls of
- * the last ten seconds; if so it is counted.
+ * Whether another hedge is within "percent" of the calls of the last ten
+ * seconds; if so, it is counted.
  */
 
 int agg_hedge_take(agg_hedge_t *h, uint64_t now, unsigned percent);

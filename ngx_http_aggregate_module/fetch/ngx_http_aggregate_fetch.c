@@ -1,11 +1,11 @@
 
 /*
- * A fetch: how it starts, alone or joined to an equal one, and how it gets
- * its result, after one try or several.
+ * A fetch: its start, alone or joined to an equal one, and its result, after
+ * one try or several.
  *
- * One of several equal fetches is the leader: it stands in the queue and has
- * the tries, for the others too, even when it has a result of its own already,
- * such as a timeout.  Once nobody waits, the try is cancelled.
+ * One of several equal fetches is the leader: it is queued and has the tries,
+ * for the others too, even if it already has a result of its own, such as a
+ * timeout.  When no fetch waits any more, the try is cancelled.
  */
 
 #include "ngx_http_aggregate_fetch_core.h"
@@ -128,7 +128,7 @@ ngx_http_aggregate_join_create(ngx_pool_t *pool, ngx_uint_t expected)
 }
 
 
-/* the entry of an equal fetch, or a free one; NULL: no memory */
+/* the entry of an equal fetch, or a free one; NULL: there is no memory */
 
 static ngx_http_aggregate_join_entry_t *
 ngx_http_aggregate_join_find(ngx_http_aggregate_fetch_t *fetch)
@@ -202,7 +202,7 @@ ngx_http_aggregate_join_grow(ngx_http_aggregate_join_t *join)
 }
 
 
-/* backends choose what is in URIs, and shall not make them all collide */
+/* backends choose values in URIs, and must not make their hashes collide */
 
 static uint64_t
 ngx_http_aggregate_fetch_hash(ngx_http_aggregate_fetch_t *fetch)
@@ -278,7 +278,7 @@ ngx_http_aggregate_fetch_equal(ngx_http_aggregate_fetch_t *a,
 }
 
 
-/* NGX_DECLINED: what the leader was sent for was given up */
+/* NGX_DECLINED: the tries of the leader have been cancelled */
 
 static ngx_int_t
 ngx_http_aggregate_fetch_follow(ngx_http_aggregate_fetch_t *fetch,
@@ -342,7 +342,7 @@ ngx_http_aggregate_fetch_enqueue(ngx_http_aggregate_fetch_t *fetch)
 }
 
 
-/* with the first subrequest; until then it waits for a free place */
+/* called for the first subrequest; until then the fetch is queued */
 
 void
 ngx_http_aggregate_fetch_sent(ngx_http_aggregate_fetch_t *fetch,
@@ -390,7 +390,7 @@ ngx_http_aggregate_fetch_sent(ngx_http_aggregate_fetch_t *fetch,
 }
 
 
-/* the result of a try is known, which may run on for a while all the same */
+/* the result of a try is known, but its subrequest may continue for a while */
 
 void
 ngx_http_aggregate_try_result(ngx_http_aggregate_try_t *t,
@@ -438,8 +438,8 @@ ngx_http_aggregate_try_result(ngx_http_aggregate_try_t *t,
 
 
 /*
- * A short body of a status that is not accepted comes to its end: caches may
- * keep such a response, and the connection to the backend stays
+ * A short body with a status that is not accepted is read to its end: it may be
+ * stored by a cache, and the connection to the backend can be kept.
  */
 
 static ngx_uint_t
@@ -521,7 +521,7 @@ ngx_http_aggregate_retries(ngx_http_aggregate_try_t *t)
 }
 
 
-/* the result of a leader and its followers; t is NULL if none could be sent */
+/* sets the result of a leader and its followers; t is NULL if none was sent */
 
 void
 ngx_http_aggregate_fetch_result(ngx_http_aggregate_fetch_t *fetch,
@@ -598,7 +598,7 @@ ngx_http_aggregate_fetch_due(ngx_http_aggregate_fetch_t *fetch)
 }
 
 
-/* a result that does not come from a backend */
+/* a result without a response of a backend */
 
 void
 ngx_http_aggregate_fetch_fail(ngx_http_aggregate_fetch_t *fetch,
@@ -658,7 +658,7 @@ ngx_http_aggregate_fetch_drop(ngx_http_aggregate_fetch_t *fetch,
 }
 
 
-/* nobody waits for it any more; it is cancelled once that is possible */
+/* no fetch waits for the try any more: it is cancelled as soon as possible */
 
 void
 ngx_http_aggregate_try_drop(ngx_http_aggregate_try_t *t,
@@ -682,7 +682,7 @@ ngx_http_aggregate_try_drop(ngx_http_aggregate_try_t *t,
 }
 
 
-/* fractions of a millisecond, for those who want them */
+/* the monotonic clock in microseconds, if they are wanted */
 
 uint64_t
 ngx_http_aggregate_usec(ngx_http_aggregate_fetches_t *fs)

@@ -1,11 +1,11 @@
 
-/* header fields of a subrequest: the client's, less some, and the user's */
+/* the headers of a subrequest: the client's without some, and the user's */
 
 #include "ngx_http_aggregate_fetch_core.h"
 #include "agg_header_names.h"
 
 
-/* a client that names more in Connection has all of its header taken off */
+/* if Connection lists more names than this, all headers are removed */
 
 #define NGX_HTTP_AGGREGATE_MAX_OPTIONS  32
 
@@ -111,7 +111,7 @@ ngx_http_aggregate_fetches_headers_in(ngx_http_aggregate_fetches_t *fs,
 }
 
 
-/* the names in all Connection fields; nginx keeps one of them only */
+/* collects the names from all Connection headers; nginx keeps only one */
 
 static ngx_int_t
 ngx_http_aggregate_connection_options(ngx_http_request_t *r,
@@ -208,7 +208,7 @@ ngx_http_aggregate_passes(ngx_http_aggregate_forward_t *forward,
 }
 
 
-/* RFC 9110, 7.6.1, and what would make a backend answer with less */
+/* RFC 9110, 7.6.1, and headers that make a backend send less */
 
 static ngx_uint_t
 ngx_http_aggregate_hop_by_hop(ngx_uint_t with, ngx_array_t *options,
@@ -244,7 +244,7 @@ ngx_http_aggregate_hop_by_hop(ngx_uint_t with, ngx_array_t *options,
 }
 
 
-/* a write that is done in spite of these would be worse than none */
+/* a write that ignored these conditions would do harm */
 
 static ngx_uint_t
 ngx_http_aggregate_is_condition(ngx_table_elt_t *h)
@@ -255,7 +255,7 @@ ngx_http_aggregate_is_condition(ngx_table_elt_t *h)
 }
 
 
-/* a header that nginx keeps a pointer to */
+/* clears the pointer that nginx keeps to a header */
 
 static void
 ngx_http_aggregate_forget_header(ngx_http_request_t *r,
@@ -294,7 +294,7 @@ ngx_http_aggregate_forget_header(ngx_http_request_t *r,
 }
 
 
-/* sr is a subrequest just made, a copy of its parent */
+/* sr has just been created as a copy of its parent */
 
 ngx_int_t
 ngx_http_aggregate_set_headers(ngx_http_request_t *sr,
@@ -307,8 +307,8 @@ ngx_http_aggregate_set_headers(ngx_http_request_t *sr,
     sr->headers_in = *fetch->headers_in;
 
     /*
-     * A copy, since modules may change and add header fields; of HTTP/0.9
-     * nginx has no list at all
+     * A copy, since modules may change and add headers; an HTTP/0.9 request has
+     * no list.
      */
 
     list = &sr->headers_in.headers;
@@ -375,7 +375,7 @@ ngx_http_aggregate_set_header_fields(ngx_http_request_t *sr,
 }
 
 
-/* takes the place of header fields of that name; an empty one takes them off */
+/* replaces the headers of this name; an empty value removes them */
 
 static ngx_int_t
 ngx_http_aggregate_push_header(ngx_http_request_t *sr,

@@ -3,9 +3,10 @@
  * The fetches of one user: the handlers of its request, the queue, the timer,
  * and the end.
  *
- * All that changes outside of filters happens in fetches_run(), which runs
- * from the request's own handlers: the filters and the ends of subrequests
- * only note what they saw, and post the request.
+ * Everything that changes outside of filters is done in
+ * ngx_http_aggregate_fetches_run(), which is called by the request's own
+ * handlers: filters and the ends of subrequests only record what they saw, and
+ * post the request.
  */
 
 #include "ngx_http_aggregate_fetch_core.h"
@@ -14,9 +15,9 @@
 
 
 /*
- * The bytes that a subrequest through "proxy_pass" takes from the request's
- * pool, with its value; the number of subrequests that get them at once, at
- * most; the bytes that the answer takes besides
+ * the memory that a proxied subrequest takes from the request's pool, including
+ * its value; the most subrequests that it is allocated for at once; the memory
+ * for the answer
  */
 
 #define NGX_HTTP_AGGREGATE_ROOM_SIZE    20480
@@ -120,7 +121,10 @@ ngx_http_aggregate_fetches_create(ngx_http_request_t *r,
     if (r == r->main) {
         r->read_event_handler = ngx_http_aggregate_fetches_read_handler;
 
-        /* a client that has gone already gives no new event */
+        /*
+         * if the client has already closed the connection, there will be no
+         * event
+         */
 
         if (c->read->ready && !ngx_http_aggregate_is_stream(r)) {
             ngx_post_event(c->read, &ngx_posted_events);
@@ -167,8 +171,8 @@ ngx_http_aggregate_create_root(ngx_http_aggregate_fetches_t *fs)
 
 /*
  * A user in a subrequest of another one shares its limits.  While it waits for
- * subrequests of its own, that one does not count as running, else both could
- * wait for each other.
+ * its own subrequests, that one does not count as running, as the two could
+ * otherwise wait for each other.
  */
 
 static void
@@ -187,7 +191,7 @@ ngx_http_aggregate_attach(ngx_http_aggregate_fetches_t *fs)
 }
 
 
-/* a connection that carries several requests at once */
+/* whether the connection carries several requests at once */
 
 static ngx_uint_t
 ngx_http_aggregate_is_stream(ngx_http_request_t *r)
@@ -260,7 +264,7 @@ ngx_http_aggregate_fetches_write_handler(ngx_http_request_t *r)
 
     if (c->quic && c->write->error) {
 
-        /* STOP_SENDING */
+        /* with STOP_SENDING */
 
         fs->posted = 0;
         ngx_http_aggregate_fetches_read_handler(r);
@@ -280,8 +284,8 @@ ngx_http_aggregate_fetches_write_handler(ngx_http_request_t *r)
 
 
 /*
- * limit_req delays a subrequest by the timer of the client's connection,
- * which wakes the main request only
+ * limit_req delays a subrequest by the timer of the client's connection, which
+ * resumes only the main request
  */
 
 static void
@@ -357,7 +361,7 @@ ngx_http_aggregate_expire_clocks(ngx_http_aggregate_fetches_t *fs)
 }
 
 
-/* fetches of one clock, or all of them */
+/* fails the fetches of one clock, or all of them */
 
 static void
 ngx_http_aggregate_fail_all(ngx_http_aggregate_fetches_t *fs,
@@ -384,7 +388,7 @@ ngx_http_aggregate_fetches_run(ngx_http_aggregate_fetches_t *fs)
 
     do {
 
-        /* the filters have results, but it is not for them to cancel */
+        /* filters may set results, but must not cancel */
 
         if (fs->cancels) {
             ngx_http_aggregate_cancel_tries(fs, 0);
@@ -476,7 +480,7 @@ ngx_http_aggregate_fetches_room(ngx_http_request_t *r, ngx_uint_t n)
 }
 
 
-/* the memory of the subrequests that stand in the queue, in one block */
+/* allocates memory for the queued subrequests in one block */
 
 static void
 ngx_http_aggregate_make_room(ngx_http_aggregate_fetches_t *fs)
@@ -500,7 +504,7 @@ ngx_http_aggregate_make_room(ngx_http_aggregate_fetches_t *fs)
 }
 
 
-/* nobody waits for the subrequest any more: the next one may be sent */
+/* no fetch waits for the subrequest any more, so the next one may be sent */
 
 void
 ngx_http_aggregate_free_place(ngx_http_aggregate_try_t *t)
@@ -529,7 +533,7 @@ ngx_http_aggregate_free_place(ngx_http_aggregate_try_t *t)
 }
 
 
-/* one timer for all deadlines: it stands at the earliest one */
+/* one timer is used for all deadlines, set to the earliest */
 
 static void
 ngx_http_aggregate_set_timer(ngx_http_aggregate_fetches_t *fs)
@@ -564,7 +568,7 @@ ngx_http_aggregate_set_timer(ngx_http_aggregate_fetches_t *fs)
 
         if ((ngx_msec_int_t) (fs->timer.timer.key - next) <= 0) {
 
-            /* a timer that expires too early finds nothing to do */
+            /* the timer may also expire too early */
 
             return;
         }
@@ -579,8 +583,8 @@ ngx_http_aggregate_set_timer(ngx_http_aggregate_fetches_t *fs)
 
 
 /*
- * Subrequests that can not be cancelled at once end later, by themselves, and
- * so do those whose response a cache takes though the client has gone
+ * Subrequests that cannot be cancelled at once end later by themselves, and so
+ * do those whose response is stored in a cache after the client has left.
  */
 
 static void
@@ -643,7 +647,7 @@ ngx_http_aggregate_fetches_close(ngx_http_aggregate_fetches_t *fs)
     ngx_http_aggregate_fail_all(fs, NULL, NGX_HTTP_AGGREGATE_CANCELLED);
     ngx_http_aggregate_cancel_tries(fs, 1);
 
-    /* whoever gets the request next may leave these as they are */
+    /* the next handler of the request may not set these */
 
     r->write_event_handler = ngx_http_request_empty_handler;
 
@@ -652,7 +656,10 @@ ngx_http_aggregate_fetches_close(ngx_http_aggregate_fetches_t *fs)
 
 #if (NGX_HTTP_AGGREGATE_SSI_MAIN)
 
-        /* a part's; the answer is not of SSI, or has a context of its own */
+        /*
+         * the context of a part; the answer does not use SSI, or has its own
+         * context
+         */
 
         ngx_http_set_ctx(r, NULL, ngx_http_ssi_filter_module);
 
@@ -660,7 +667,9 @@ ngx_http_aggregate_fetches_close(ngx_http_aggregate_fetches_t *fs)
 
         if (c->write->delayed) {
 
-            /* limit_req holds a part, and must not hold the answer */
+            /*
+             * limit_req may have delayed a part, but must not delay the answer
+             */
 
             c->write->delayed = 0;
 
@@ -739,7 +748,7 @@ ngx_http_aggregate_detach(ngx_http_aggregate_fetches_t *fs)
 }
 
 
-/* nobody waits for the answer any more */
+/* no one waits for the answer any more */
 
 void
 ngx_http_aggregate_fetches_abort(ngx_http_aggregate_fetches_t *fs)
@@ -809,18 +818,18 @@ ngx_http_aggregate_fetches_read_handler(ngx_http_request_t *r)
         return;
     }
 
-    /* with an error nginx ends the request with its first subrequest */
+    /* after an error, nginx would end the request with its first subrequest */
 
     c->error = 0;
 
-    /* a worker that is to exit does not wait for them */
+    /* an exiting worker does not wait for them */
 
     c->idle = 1;
 }
 
 
 /*
- * nginx's own test would end the main request at once, which is not safe
+ * nginx's own check would end the main request at once, which is not safe
  * before 1.25.4 while a thread still works for a part (trac #2555)
  */
 

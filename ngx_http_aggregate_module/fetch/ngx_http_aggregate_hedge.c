@@ -1,7 +1,7 @@
 
 /*
- * Hedged requests: the same request once more, when the first one has had no
- * response header for some time.
+ * Hedged requests: the same request is sent once more if there is no response
+ * header after some time.
  */
 
 #include "ngx_http_aggregate_fetch_core.h"
@@ -12,7 +12,7 @@ static ngx_uint_t ngx_http_aggregate_hedge_waits(
 static void ngx_http_aggregate_hedge_try(ngx_http_aggregate_fetch_t *fetch);
 
 
-/* the request is on its way, the first time or once more by "retry" */
+/* the request was sent, for the first time or by "retry" */
 
 void
 ngx_http_aggregate_hedge_sent(ngx_http_aggregate_fetch_t *fetch)
@@ -37,7 +37,10 @@ ngx_http_aggregate_hedge_sent(ngx_http_aggregate_fetch_t *fetch)
 }
 
 
-/* those for which it is time; there are no more than subrequests that run */
+/*
+ * sends the hedges that are due; there are at most as many as running
+ * subrequests
+ */
 
 void
 ngx_http_aggregate_hedge_send(ngx_http_aggregate_fetches_t *fs)
@@ -55,7 +58,7 @@ ngx_http_aggregate_hedge_send(ngx_http_aggregate_fetches_t *fs)
 }
 
 
-/* the earliest time, if it is before the given one */
+/* the earliest time when a hedge is due, or the given time */
 
 ngx_msec_t
 ngx_http_aggregate_hedge_next(ngx_http_aggregate_fetches_t *fs,
@@ -95,7 +98,7 @@ ngx_http_aggregate_hedge_waits(ngx_http_aggregate_fetch_t *fetch)
 }
 
 
-/* a fetch has one chance, taken or not */
+/* a fetch has a single chance for a hedge */
 
 static void
 ngx_http_aggregate_hedge_try(ngx_http_aggregate_fetch_t *fetch)
@@ -138,8 +141,8 @@ ngx_http_aggregate_hedge_try(ngx_http_aggregate_fetch_t *fetch)
 
 
 /*
- * The result of one of two tries.  Not zero: it is a failure, and the fetch
- * waits for the other one.
+ * The result of one of two tries.  Returns not 0 if it is a failure, and the
+ * fetch waits for the other one.
  */
 
 ngx_uint_t

@@ -1,7 +1,5 @@
 
-/*
- * The header fields that an answer takes from the responses it is made of.
- */
+/* The headers of an answer that are derived from the responses in it. */
 
 #include "ngx_http_aggregate_merge_headers.h"
 #include "ngx_http_aggregate_header_list.h"
@@ -39,7 +37,7 @@ ngx_http_aggregate_merge_response(ngx_http_aggregate_merge_headers_t *headers,
 
     expires = NGX_ERROR - 1;
 
-    /* proxy_pass takes it off */
+    /* proxy_pass removes it from the list */
 
     dated = sr->upstream ? sr->upstream->headers_in.date : NULL;
 
@@ -63,7 +61,7 @@ ngx_http_aggregate_merge_response(ngx_http_aggregate_merge_headers_t *headers,
                      : NGX_ERROR;
         date = (date == NGX_ERROR) ? ngx_time() : date;
 
-        /* one that can not be read, such as "0", is in the past */
+        /* an invalid value, such as "0", is in the past */
 
         f.expires = (expires != NGX_ERROR && expires > date)
                     ? (long) ngx_min(expires - date, 2147483647) : 0;
@@ -343,7 +341,7 @@ ngx_http_aggregate_send_cache_control(
 }
 
 
-/* for "expires" and others that change it */
+/* sets nginx's pointer, which "expires" and other directives use */
 
 static ngx_int_t
 ngx_http_aggregate_known_cache_control(ngx_http_request_t *r,

@@ -1,7 +1,7 @@
 
 /*
- * The header of an answer that is made of several responses: Cache-Control,
- * Vary, Set-Cookie and what is passed of them.
+ * The headers of an answer that is composed of several responses:
+ * Cache-Control, Vary, Set-Cookie and those that are passed.
  */
 
 #ifndef _NGX_HTTP_AGGREGATE_MERGE_HEADERS_H_INCLUDED_
@@ -15,7 +15,7 @@
 #pragma GCC visibility push(hidden)
 
 
-/* zeroes at first, but for the request that is answered */
+/* zeroed before the first response, except for the request */
 
 typedef struct {
     ngx_http_request_t              *request;
@@ -27,18 +27,18 @@ typedef struct {
 } ngx_http_aggregate_merge_headers_t;
 
 
-/* adds a response; pass: names of header fields, in any case, or NULL */
+/* adds a response; pass: names of headers, in any case, or NULL */
 
 ngx_int_t ngx_http_aggregate_merge_response(
     ngx_http_aggregate_merge_headers_t *headers, ngx_http_request_t *sr,
     ngx_array_t *pass);
 
-/* adds the names in a value of Vary */
+/* adds the names in a Vary header */
 
 ngx_int_t ngx_http_aggregate_merge_vary(
     ngx_http_aggregate_merge_headers_t *headers, ngx_str_t *value);
 
-/* Vary and Cache-Control of the answer */
+/* sets Vary and Cache-Control of the answer */
 
 ngx_int_t ngx_http_aggregate_merge_send(
     ngx_http_aggregate_merge_headers_t *headers, ngx_uint_t no_store);

@@ -45,7 +45,7 @@ ngx_http_aggregate_sink_start(ngx_http_aggregate_try_t *t)
         return NGX_HTTP_AGGREGATE_ENCODING;
     }
 
-    /* the length in a response to HEAD is that of a body that does not come */
+    /* in a response to HEAD, the length is that of a body that is not sent */
 
     length = t->no_body ? 0 : sr->headers_out.content_length_n;
 
@@ -114,7 +114,7 @@ ngx_http_aggregate_sink_shape(ngx_http_aggregate_try_t *t, off_t length)
 }
 
 
-/* the shape that is run first, over what the backend sent */
+/* the shape that is run first, on the body of the response */
 
 static agg_shape_t *
 ngx_http_aggregate_sink_first(ngx_http_aggregate_fetch_t *fetch)
@@ -162,7 +162,7 @@ ngx_http_aggregate_sink_push(ngx_http_aggregate_try_t *t, u_char *p,
 }
 
 
-/* RFC 8259, 8.1; 1: it is not whole */
+/* RFC 8259, 8.1; returns 1 if the mark is incomplete */
 
 static ngx_uint_t
 ngx_http_aggregate_sink_skip_bom(ngx_http_aggregate_try_t *t, u_char **p,
@@ -205,7 +205,7 @@ ngx_http_aggregate_sink_finish(ngx_http_aggregate_try_t *t)
 
     if (t->received == 0 && fetch->sink != NGX_HTTP_AGGREGATE_SINK_RAW) {
 
-        /* 204, or a body that is empty */
+        /* the status is 204, or the body is empty */
 
         t->value = missing;
         t->source = missing;
@@ -248,7 +248,7 @@ ngx_http_aggregate_sink_finish(ngx_http_aggregate_try_t *t)
 
     if (fetch->shape && fetch->stage == NGX_HTTP_AGGREGATE_SHAPE_SPLIT) {
 
-        /* others read the source, the rest is done to a copy */
+        /* other parts read the source, so the rest is done on a copy */
 
         return ngx_http_aggregate_sink_run(t,
                                         agg_shape_tail(fetch->shape->shape));
@@ -258,7 +258,7 @@ ngx_http_aggregate_sink_finish(ngx_http_aggregate_try_t *t)
 }
 
 
-/* a response that is not accepted, for those who want to know what it says */
+/* the body of a response that is not accepted, if it is wanted */
 
 void
 ngx_http_aggregate_sink_error(ngx_http_aggregate_try_t *t)
@@ -288,7 +288,7 @@ ngx_http_aggregate_sink_fails(ngx_http_aggregate_try_t *t)
 }
 
 
-/* the document is complete: what stands for a target that is not there */
+/* the document is complete: sets the value of a missing target */
 
 static ngx_http_aggregate_reason_e
 ngx_http_aggregate_sink_end(ngx_http_aggregate_try_t *t,
@@ -315,7 +315,7 @@ ngx_http_aggregate_sink_end(ngx_http_aggregate_try_t *t,
 }
 
 
-/* a shape over the whole value, in place of it */
+/* replaces the value by the output of a shape */
 
 static ngx_http_aggregate_reason_e
 ngx_http_aggregate_sink_run(ngx_http_aggregate_try_t *t, agg_shape_t *shape)

@@ -1,11 +1,11 @@
 
 /*
- * Subrequests that modules such as lua make within a part.  A part may end
- * before them: it is cancelled, or its module fails.  At its end such a
+ * Subrequests that modules such as lua create within a part.  A part may end
+ * before them, because it is cancelled or its module fails.  At its end, such a
  * subrequest would make itself and then the part the active request of the
- * connection, and would take its count from the main request without a look at
- * whether it was the last: the client's response would wait for ever, or the
- * connection would stay open.  So it ends as one in the background.
+ * connection, and release its reference to the main request without checking
+ * whether that was the last one: the client's response would wait for ever, or
+ * the connection would stay open.  So it ends like one in the background.
  */
 
 #include "ngx_http_aggregate_fetch_core.h"

@@ -1,16 +1,16 @@
 
 /*
- * The memory of values.  Small ones come from the request's pool, where the
- * subrequests have left room.  Large ones, and all beyond a limit, come from a
- * pool of their own, which may go before the request does: a slow client that
- * gets its answer from a file holds no bodies.
+ * The memory of values.  Small values are allocated from the request's pool,
+ * where subrequests have left room.  Large ones, and all beyond a limit, come
+ * from a separate pool, which may be destroyed before the request ends: a slow
+ * client that reads its answer from a file holds no bodies.
  */
 
 #include "ngx_http_aggregate_fetch_core.h"
 #include "ngx_http_aggregate_memory.h"
 
 
-/* a small value, and all of a request's small ones together, in bytes */
+/* the maximum size of a small value, and of all of them in a request */
 
 #define NGX_HTTP_AGGREGATE_SMALL_SIZE   8192
 #define NGX_HTTP_AGGREGATE_SMALL_TOTAL  65536
@@ -116,7 +116,7 @@ ngx_http_aggregate_fetches_release(void *data)
 {
     ngx_http_aggregate_fetches_t *fs = data;
 
-    /* a subrequest that could not be cancelled yet may have a body in there */
+    /* a subrequest that could not be cancelled yet may still use the pool */
 
     if (fs->tries == NULL) {
         ngx_http_aggregate_values_cleanup(fs);

@@ -1,8 +1,9 @@
 
 /*
- * Output that stays is copied in runs as long as possible: [from, to) are the
- * bytes of the current piece that are due.  White space between the tokens of
- * a frame always goes, so the output does not depend on how the input is cut.
+ * Output that is kept is copied in runs that are as long as possible: [from,
+ * to) are the bytes of the current piece that are still to be copied.  White
+ * space between the tokens of a frame is always dropped, so the output does not
+ * depend on how the input is divided into pieces.
  */
 
 
@@ -15,9 +16,9 @@ static agg_rc_e agg_run_keep_member(agg_shape_run_t *run, const u_char *p);
 
 
 /*
- * A member of a name that others may have in the output as well.  Whoever
- * loses to one that was there before is dropped at once; who was there before
- * a better one is dropped when the object ends.
+ * A member with a name that other members may have in the output as well.  A
+ * member that loses to an earlier one is dropped at once; earlier members that
+ * lose to a better one are dropped when the object ends.
  */
 
 agg_mode_e
@@ -92,7 +93,7 @@ agg_run_resolve_name(agg_shape_run_t *run, agg_mode_e mode, agg_rc_e *rc)
 }
 
 
-/* the value that the element of this frame gets, if any */
+/* the value that is inserted into the element of this frame, if any */
 
 static const agg_str_t *
 agg_run_into(agg_shape_run_t *run, const agg_frame_t *f, const agg_out_t *out)
@@ -113,7 +114,7 @@ agg_run_into(agg_shape_run_t *run, const agg_frame_t *f, const agg_out_t *out)
 }
 
 
-/* the value at p stays, and so does its name */
+/* the value at p is kept, and so is its name */
 
 agg_rc_e
 agg_run_keep(agg_shape_run_t *run, const u_char *p)
@@ -165,7 +166,7 @@ agg_run_keep_member(agg_shape_run_t *run, const u_char *p)
 
     if (text == NULL && run->quote != NULL) {
 
-        /* one run with what was before, if nothing else is between */
+        /* extends the previous run if nothing else is in between */
 
         if (run->from == NULL || run->quote != run->to + f->comma) {
             agg_run_try(agg_run_flush(run));
@@ -252,7 +253,7 @@ agg_run_append_into(agg_shape_run_t *run)
 }
 
 
-/* takes those out of an object that were there before who got their name */
+/* removes the earlier members whose names better ones have got */
 
 void
 agg_run_compact(agg_shape_run_t *run)

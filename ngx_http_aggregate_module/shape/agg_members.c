@@ -1,8 +1,8 @@
 
 /*
- * The fast loop of the runner: members of an object one after the other, as
- * long as none is cut, moved, renamed to a name that others have, or in need of
- * a frame of its own.  The steps of agg_run.c go on where it stops.
+ * The fast loop of the runner.  It handles members of an object in succession,
+ * unless a member is cut, moved, renamed to a name that others may have, or
+ * needs a frame of its own.  The steps of agg_run.c continue where it stops.
  */
 
 
@@ -69,8 +69,8 @@ agg_run_members(agg_shape_run_t *run, const u_char **pos, const u_char *end)
 
 
 /*
- * If the object at its end is an element, and the next element is an object
- * with the same state, the frame is used again for it.
+ * If the finished object is an element, and the next element is an object with
+ * the same state, its frame is reused.
  */
 
 static agg_rc_e
@@ -177,7 +177,7 @@ agg_members_object(agg_shape_run_t *run, const u_char **pos,
             }
         }
 
-        /* from here on the member is taken */
+        /* from here on the member is handled here */
 
         if (*v == '"') {
             p = agg_scan_string(v + 1, last);
@@ -223,9 +223,9 @@ agg_members_object(agg_shape_run_t *run, const u_char **pos,
 
 
 /*
- * For a member that does not begin as the prediction h says.  Where members are
- * left out here, a later prediction fits; else the state tells about the
- * member, which is predicted from now on.  NULL: not for the fast loop.
+ * For a member that does not match the prediction h.  If members are missing
+ * here, a later prediction matches; otherwise the member is looked up in the
+ * state, and predicted from now on.  NULL: not for the fast loop.
  */
 
 static agg_prediction_t *
@@ -286,7 +286,7 @@ agg_member_mispredicted(agg_frame_t *f, agg_prediction_t *h,
 }
 
 
-/* a text of two blocks; the bytes that a value needs stand behind it */
+/* for texts of two blocks; the bytes that a value needs are also readable */
 
 static inline int
 agg_prediction_fits_long(const agg_prediction_t *h, const u_char *p,
@@ -329,7 +329,7 @@ agg_member_unusual(agg_shape_run_t *run, const u_char **pos,
 }
 
 
-/* the member whose name is at p, by the state */
+/* looks up the member whose name is at p in the state */
 
 static inline agg_prediction_t *
 agg_member_lookup(const agg_state_t *st, agg_prediction_t *h,
@@ -373,8 +373,8 @@ agg_member_lookup(const agg_state_t *st, agg_prediction_t *h,
 
 
 /*
- * Drops members that no edge can be for, as the length and the first byte of
- * their names tell: the bulk of what is not allowed.
+ * Skips members that cannot match any edge, by the length and the first byte of
+ * their names.  These are most of the members that are not allowed.
  */
 
 static inline const u_char *
@@ -460,7 +460,7 @@ agg_member_find(const agg_state_t *st, const u_char *p, size_t n)
 
     while (edge < end) {
 
-        /* p is at the closing quote if the name is empty */
+        /* for an empty name, p is at the closing quote */
 
         if (edge->head == *p
             && ((n <= AGG_BLOCK) ? agg_block_same(p, edge->start, n)
@@ -491,7 +491,7 @@ agg_member_mode(const agg_state_t *child, u_char c)
 }
 
 
-/* a member with its name at p and its value at v stays */
+/* keeps a member with its name at p and its value at v */
 
 static inline agg_rc_e
 agg_member_keep(agg_shape_run_t *run, const u_char *p, const u_char *v)
@@ -520,7 +520,7 @@ agg_member_keep(agg_shape_run_t *run, const u_char *p, const u_char *v)
 }
 
 
-/* a value that takes more than a look */
+/* a value whose end has to be searched for */
 
 static const u_char *
 agg_member_scan(agg_shape_run_t *run, const u_char *p, const u_char *end)

@@ -1,8 +1,8 @@
 
 /*
- * Names.  A member's name waits until the first byte of its value tells
- * whether it stays; one that is cut is kept in a buffer as long as it may be
- * one of the shape's, and is written ahead when it is longer.
+ * Names.  The name of a member is held until the first byte of its value,
+ * when it is known whether the member is kept.  A name that is cut is buffered
+ * as long as it may match one of the shape; a longer one is written early.
  */
 
 
@@ -52,7 +52,7 @@ agg_run_name_string(agg_shape_run_t *run, const u_char **pos,
 }
 
 
-/* looks up the member whose name is complete in the state */
+/* looks up the member in the state, as its name is complete */
 
 static void
 agg_run_find(agg_shape_run_t *run)
@@ -112,7 +112,7 @@ agg_state_edge(const agg_state_t *st, const u_char *name, size_t n)
 }
 
 
-/* keeps a part of a name, as the piece that it stands in ends */
+/* saves a part of a name at the end of the piece that contains it */
 
 agg_rc_e
 agg_run_save(agg_shape_run_t *run, const u_char *p, size_t n)
@@ -159,7 +159,7 @@ agg_run_flush_name(agg_shape_run_t *run, const void *p, size_t n)
 
     if (rc == AGG_TOO_LARGE) {
 
-        /* only an error if the member stays */
+        /* an error only if the member is kept */
 
         run->flushed_early = AGG_FLUSHED_LARGE;
         run->out->pos = run->out->start + run->frame->mark;

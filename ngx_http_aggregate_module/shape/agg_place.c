@@ -1,7 +1,7 @@
 
 /*
- * Placing: what move and set do to a document that is complete.  One copying
- * pass; a level of the path is an iterator on a small stack.
+ * Placing of values by "move" and "set" in a complete document, in one copying
+ * pass.  Each level of the path is an iterator on a small stack.
  */
 
 
@@ -78,7 +78,7 @@ agg_place(agg_buf_t *out, const agg_str_t *doc, const agg_path_t *path,
 }
 
 
-/* a value that the first steps of the path have led to */
+/* a value at the end of the first steps of the path */
 
 static agg_rc_e
 agg_place_value(agg_place_t *pl, const agg_str_t *value)
@@ -182,7 +182,7 @@ agg_place_match(agg_place_t *pl)
 }
 
 
-/* a container has been gone through */
+/* leaves a container at its end */
 
 static agg_rc_e
 agg_place_leave(agg_place_t *pl)
@@ -208,7 +208,7 @@ agg_place_leave(agg_place_t *pl)
 }
 
 
-/* objects are made for keys only */
+/* creates objects, for steps that are keys */
 
 static int
 agg_place_keys(agg_place_t *pl, unsigned from)
@@ -238,7 +238,7 @@ agg_place_until(agg_place_t *pl, const u_char *p)
 }
 
 
-/* the member of the step "from" and all within it */
+/* adds a member for the step "from", with everything in it */
 
 static agg_rc_e
 agg_place_member(agg_place_t *pl, unsigned from)
@@ -258,7 +258,7 @@ agg_place_member(agg_place_t *pl, unsigned from)
 }
 
 
-/* the value inside of objects for the steps that are left */
+/* adds the value, in objects for the remaining steps */
 
 static agg_rc_e
 agg_place_object(agg_place_t *pl, unsigned from)

@@ -1,7 +1,8 @@
 
 /*
- * The runner: walks the containers that a shape has to do with, a frame for
- * each, and leaves every value that is copied or dropped whole to the scanner.
+ * The runner: it walks the containers that the shape applies to, with a frame
+ * for each, and leaves values that are copied or dropped as a whole to the
+ * scanner.
  */
 
 
@@ -35,8 +36,8 @@ static void agg_run_release(agg_shape_run_t *run);
 
 
 /*
- * The runner is followed by its frames, predictions, winners, buffers and
- * names.
+ * in memory, the runner is followed by frames, predictions, winners, buffers
+ * and names
  */
 
 #define AGG_RUN_ALIGN  16
@@ -357,7 +358,7 @@ agg_run_token(agg_shape_run_t *run, const u_char **pos, const u_char *end)
 }
 
 
-/* an element is due, and p is its first byte */
+/* expects an element, whose first byte is at p */
 
 static agg_rc_e
 agg_run_element(agg_shape_run_t *run, const u_char *p, const u_char *end)
@@ -401,7 +402,7 @@ agg_run_element(agg_shape_run_t *run, const u_char *p, const u_char *end)
 }
 
 
-/* a value begins at p */
+/* begins the value at p */
 
 static agg_rc_e
 agg_run_begin(agg_shape_run_t *run, const u_char *p, const u_char *end)
@@ -419,7 +420,7 @@ agg_run_begin(agg_shape_run_t *run, const u_char *p, const u_char *end)
 
     run->empty = 0;
 
-    /* the last of duplicates on the way to a target or a source counts */
+    /* the last one of duplicates on the path to a target or a source is used */
 
     if (f->silent && st != &agg_state_drop) {
         run->out->pos = run->out->start;
@@ -518,7 +519,7 @@ agg_run_open(agg_shape_run_t *run, const u_char *p, const u_char *end)
 
     if (st->whole) {
 
-        /* this is a late pass, and all of the document is here */
+        /* this is a late pass, so the whole document is available */
 
         rest.data = (u_char *) p;
         rest.len = (size_t) (end - p);
@@ -615,7 +616,7 @@ agg_run_moves_within(agg_shape_run_t *run)
 }
 
 
-/* a value ends right before p */
+/* the value ends right before p */
 
 static agg_rc_e
 agg_run_ended(agg_shape_run_t *run, const u_char *p)
@@ -652,7 +653,7 @@ agg_run_ended(agg_shape_run_t *run, const u_char *p)
 }
 
 
-/* the piece ends, and nothing may be left in it that is needed later */
+/* the piece ends: saves everything in it that will be needed */
 
 static agg_rc_e
 agg_run_leave(agg_shape_run_t *run, const u_char *end)
@@ -722,7 +723,7 @@ agg_shape_run_missing(agg_shape_run_t *run, const agg_str_t *doc)
 }
 
 
-/* the document must be whole now; a number may have waited for more */
+/* the document must be complete; a number may have been waiting for more */
 
 static agg_rc_e
 agg_run_complete(agg_shape_run_t *run)
@@ -742,7 +743,7 @@ agg_run_complete(agg_shape_run_t *run)
 }
 
 
-/* the second pass, over a document that is complete */
+/* the second pass, over the complete document */
 
 static agg_rc_e
 agg_run_late(agg_shape_run_t *run)
@@ -770,7 +771,7 @@ agg_run_result(agg_shape_run_t *run)
     agg_buf_t         *b;
     const agg_rule_t  *rule;
 
-    /* a scalar that was not allowed */
+    /* the value is a scalar that is not allowed */
 
     if (run->out->pos == run->out->start) {
         agg_run_try(agg_buf_append(run->out, "null", 4));
@@ -835,7 +836,7 @@ agg_run_place(agg_shape_run_t *run, const agg_path_t *path,
 }
 
 
-/* the output becomes the input of the next pass */
+/* makes the output the input of the next pass */
 
 static void
 agg_run_swap(agg_shape_run_t *run)
@@ -850,7 +851,7 @@ agg_run_swap(agg_shape_run_t *run)
 }
 
 
-/* gives back what only the work needed */
+/* frees what was needed during the run only */
 
 static void
 agg_run_release(agg_shape_run_t *run)

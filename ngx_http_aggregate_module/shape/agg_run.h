@@ -28,14 +28,14 @@ typedef enum {
 } agg_run_step_e;
 
 
-/* flushed_early: a name too long to be kept until its end is known */
+/* flushed_early: the name was too long to be held until its end is known */
 
 #define AGG_FLUSHED        1        /* it is in the output */
 #define AGG_FLUSHED_GONE   2        /* its member is dropped */
 #define AGG_FLUSHED_LARGE  3        /* the output had no room for it */
 
 
-/* the members that have a name in the output, where several could */
+/* the members with one name in the output, where there may be several */
 
 
 struct agg_winner_s {
@@ -56,11 +56,11 @@ struct agg_winner_s {
 #define AGG_PREDICTIONS        24
 #define AGG_PREDICTION_SLOTS   (AGG_PREDICTIONS + 2)
 
-/* prediction ends when misses exceed objects by this number */
+/* predictions are turned off when misses exceed objects by this number */
 
 #define AGG_PREDICTION_MISSES  48
 
-/* masks of what is not like any block */
+/* matches no mask of a block */
 
 #define AGG_PREDICTION_NONE    0x80000000u
 #define AGG_PREDICTION_END     0xffffffffu
@@ -113,7 +113,7 @@ agg_frame_usual(agg_frame_t *f)
 }
 
 
-/* an object begins */
+/* at the start of an object */
 
 static inline void
 agg_frame_predictions(agg_frame_t *f)
@@ -128,7 +128,7 @@ agg_frame_predictions(agg_frame_t *f)
 }
 
 
-/* a member was handled without its prediction */
+/* after a member that was handled without its prediction */
 
 static inline void
 agg_prediction_skip(agg_frame_t *f)
@@ -166,8 +166,9 @@ const agg_edge_t *agg_state_edge(const agg_state_t *st, const u_char *name,
 
 
 /*
- * Members: agg_members.c.  p is at an opening quote, AGG_SCAN_AHEAD bytes are
- * there; the step tells where it stops.  Nothing may have been taken.
+ * Members: agg_members.c. p is at an opening quote, and AGG_SCAN_AHEAD bytes
+ * are readable; run->step tells where it stops.  No byte of the member may have
+ * been handled before.
  */
 
 agg_rc_e agg_run_members(agg_shape_run_t *run, const u_char **pos,
@@ -175,8 +176,9 @@ agg_rc_e agg_run_members(agg_shape_run_t *run, const u_char **pos,
 
 
 /*
- * Replay: agg_replay.c.  start is for each document.  replay goes on from *pos
- * behind a value, or where the document begins; where it cannot, *pos stays.
+ * Replay: agg_replay.c. agg_replay_start() is called for each document.
+ * agg_run_replay() continues from *pos, after a value or at the start of the
+ * document; if it cannot, *pos is unchanged.
  */
 
 void agg_replay_start(const agg_shape_t *s);
@@ -185,7 +187,7 @@ agg_rc_e agg_run_replay(agg_shape_run_t *run, const u_char **pos,
 int agg_run_replays(const agg_shape_run_t *run);
 
 
-/* output that is kept, and names that several members have: agg_keep.c */
+/* output that is kept, and names of several members: agg_keep.c */
 
 agg_rc_e agg_run_keep(agg_shape_run_t *run, const u_char *p);
 agg_mode_e agg_run_resolve_name(agg_shape_run_t *run, agg_mode_e mode,

@@ -1,5 +1,5 @@
 
-/* the bytes that the grammar of JSON allows where a run stopped */
+/* the bytes that the grammar of JSON allows where a run has stopped */
 
 #include "agg_shape.h"
 #include "agg_run.h"

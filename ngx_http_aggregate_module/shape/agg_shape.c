@@ -1,6 +1,7 @@
 
 /*
- * Statements: paths parsed, texts checked and kept, in written order.
+ * Statements: paths are parsed, texts are checked and copied, in the written
+ * order.
  */
 
 
@@ -214,8 +215,8 @@ agg_shape_into(agg_shape_t *s, const agg_str_t *array_path,
 
 
 /*
- * With wildcards a move is one within each value that they lead to: what is
- * left of the paths behind the last wildcard
+ * A "move" with wildcards is done within each value that the wildcards lead to,
+ * by the remaining parts of the paths.
  */
 
 static agg_rc_e
@@ -390,7 +391,7 @@ agg_rule_add(agg_shape_t *s, agg_rule_t *rule)
 }
 
 
-/* a name as it is, or as a JSON string in its quotes */
+/* a name, or a JSON string with its quotes */
 
 static agg_rc_e
 agg_rule_name(agg_shape_t *s, agg_rule_t *rule, const agg_str_t *name,
@@ -448,7 +449,8 @@ agg_rule_name(agg_shape_t *s, agg_rule_t *rule, const agg_str_t *name,
 
 
 /*
- * Two statements may not give one name in one object, as far as this is known
+ * Refuses two statements that give the same name in one object, as far as this
+ * can be known.
  */
 
 static agg_rc_e
@@ -508,7 +510,7 @@ agg_rule_text(agg_shape_t *s, agg_rule_t *rule, const agg_str_t *json,
 }
 
 
-/* the path of an array becomes that of its elements */
+/* turns the path of an array into that of its elements */
 
 static agg_path_t *
 agg_path_each(agg_mem_t *mem, const agg_path_t *path, agg_error_t *err)

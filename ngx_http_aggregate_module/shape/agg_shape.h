@@ -68,7 +68,10 @@ typedef struct agg_frame_s   agg_frame_t;
 typedef struct agg_winner_s  agg_winner_t;
 
 
-/* the arguments of a shape at run time, by the slots its statements returned */
+/*
+ * the arguments of a shape at run time, by the slots that its statements
+ * returned
+ */
 
 typedef struct {
     agg_str_t        *values;           /* for the elements, raw JSON; data
@@ -88,8 +91,8 @@ typedef struct {
 
 
 /*
- * A run.  The memory is the caller's: agg_shape_run_size() bytes, aligned as
- * malloc aligns.  What it takes besides comes from out->mem.
+ * A run.  The caller provides the memory, agg_shape_run_size() bytes, aligned
+ * as by malloc().  Other memory is allocated from out->mem.
  */
 
 typedef struct {
@@ -98,7 +101,7 @@ typedef struct {
     unsigned                 stopped;   /* at a byte: this one */
     unsigned char            stop;
 
-    /* the rest is the runner's own */
+    /* the other fields are private */
 
     unsigned                 step;
     agg_rc_e                 rc;
@@ -126,14 +129,14 @@ typedef struct {
 } agg_shape_run_t;
 
 
-/* NULL: no memory */
+/* NULL: there is no memory */
 
 agg_shape_t *agg_shape_create(agg_mem_t *mem);
 
 
 /*
- * Statements.  AGG_OK, or AGG_INVALID and AGG_NOMEM with *err filled; a slot
- * is numbered from 0 for each of limits, values and into.
+ * Statements.  AGG_OK, or AGG_INVALID and AGG_NOMEM with *err set.  Slots are
+ * numbered from 0, separately for limits, values and into.
  */
 
 agg_rc_e agg_shape_target(agg_shape_t *s, const agg_str_t *path,
@@ -151,20 +154,21 @@ agg_rc_e agg_shape_rename(agg_shape_t *s, const agg_str_t *path,
 agg_rc_e agg_shape_move(agg_shape_t *s, const agg_str_t *from,
     const agg_str_t *to, agg_error_t *err);
 
-/* json is validated and copied; a bad one leaves err->text "invalid JSON" */
+/* json is validated and copied; invalid JSON is "invalid JSON" in err->text */
 
 agg_rc_e agg_shape_set(agg_shape_t *s, const agg_str_t *path,
     const agg_str_t *json, agg_error_t *err);
 
-/* args->values[slot]: plain bytes, written as a JSON string */
+/* args->values[slot] has plain bytes, which are written as a JSON string */
 
 agg_rc_e agg_shape_set_arg(agg_shape_t *s, const agg_str_t *path,
     unsigned *slot, agg_error_t *err);
 
 /*
- * Each element i of the array at the path that is an object and stays gets
+ * Each element i of the array at the path that is an object and is kept gets
  * the member "name" with args->into[slot].values[i]: in the place of the first
- * member of that name in the output (further ones go), else as the last one.
+ * member of that name in the output (further ones are dropped), or else as the
+ * last member.
  */
 
 agg_rc_e agg_shape_into(agg_shape_t *s, const agg_str_t *array_path,
@@ -172,9 +176,9 @@ agg_rc_e agg_shape_into(agg_shape_t *s, const agg_str_t *array_path,
 
 
 /*
- * After the last statement.  AGG_INVALID: statements contradict one another.
- * compile_split also makes the two halves: head is target and limit, tail is
- * all the rest; slots keep their numbers in both.
+ * To be called after the last statement.  AGG_INVALID: statements contradict
+ * each other. agg_shape_compile_split() also makes two halves, in which slots
+ * keep their numbers: head has target and limit, tail has the rest.
  */
 
 agg_rc_e agg_shape_compile(agg_shape_t *s, agg_error_t *err);
@@ -182,7 +186,7 @@ agg_rc_e agg_shape_compile_split(agg_shape_t *s, agg_error_t *err);
 agg_shape_t *agg_shape_head(agg_shape_t *s);
 agg_shape_t *agg_shape_tail(agg_shape_t *s);
 
-/* nothing to do: validate and copy only */
+/* whether the shape only validates and copies */
 
 int agg_shape_is_identity(const agg_shape_t *s);
 
@@ -215,8 +219,9 @@ agg_rc_e agg_shape_run_finish(agg_shape_run_t *run);
 agg_rc_e agg_shape_run_missing(agg_shape_run_t *run, const agg_str_t *doc);
 
 /*
- * For an error message after AGG_INVALID: the grammar's part where the run
- * stopped, as the end of a phrase such as "a letter at byte 5 where ...".
+ * For an error message after AGG_INVALID: what the grammar expects where the
+ * run has stopped, as the end of a phrase such as "a letter at byte 5 where
+ * ...".
  */
 
 const char *agg_shape_run_expected(const agg_shape_run_t *run);

@@ -1,10 +1,9 @@
 
 /*
- * The compiler: from paths to states.
- *
- * A state is found by the set of rules that may still apply at a place and by
- * whether the place is allowed; equal ones are one.  The two states of what
- * is copied or dropped whole, which most leaves come to, are constants.
+ * The compiler: from paths to states.  A state is identified by the set of
+ * rules that may still apply, and by whether the value is allowed.  The two
+ * states of values that are copied or dropped as a whole, which most leaves
+ * have, are constants.
  */
 
 
@@ -96,7 +95,7 @@ agg_states_build(agg_shape_t *s, unsigned parts, agg_error_t *err)
 
     root = (agg_build_rules(&b, parts) == AGG_OK) ? agg_build_root(&b) : NULL;
 
-    /* with an index from the end the rest waits for the whole document */
+    /* for an index from the end, all elements wait for the whole document */
 
     for (back = 0; back < n; back++) {
         if (s->target->steps[back].index < 0) {
@@ -204,7 +203,7 @@ agg_build_root(agg_build_t *b)
 
     root = agg_build_find(b, keep, 0);
 
-    /* rules that are found on the way are appended */
+    /* rules that are found on the way are appended to the list */
 
     for (st = b->states; st != NULL; st = st->next) {
 
@@ -219,7 +218,10 @@ agg_build_root(agg_build_t *b)
 }
 
 
-/* states for the steps [from, to) of the target, the last leading to state */
+/*
+ * states for the steps [from, to) of the target, the last of which leads to
+ * "state"
+ */
 
 static const agg_state_t *
 agg_build_target(agg_build_t *b, unsigned from, unsigned to,
@@ -290,7 +292,7 @@ agg_build_target(agg_build_t *b, unsigned from, unsigned to,
 }
 
 
-/* the state for the rules in b->set, of which those that are done with go */
+/* the state for the rules in b->set, without those that are complete */
 
 static const agg_state_t *
 agg_build_find(agg_build_t *b, unsigned keep, unsigned depth)
@@ -443,7 +445,7 @@ agg_build_own(agg_build_t *b, agg_state_t *st)
 
         case AGG_RULE_MOVE:
 
-            /* the first statement takes it */
+            /* the first statement takes the value */
 
             if (st->slot == AGG_NO_SLOT) {
                 st->slot = rule->slot;
@@ -471,7 +473,7 @@ agg_build_object(agg_build_t *b, agg_state_t *st)
         n += agg_has(st->set, i);
     }
 
-    /* a rule may bring a name and a new name */
+    /* a rule may add a name and a new name */
 
     st->edges = agg_build_alloc(b, (2 * n + 1) * sizeof(agg_edge_t));
     st->outs = agg_build_alloc(b, (n + 1) * sizeof(agg_out_t));
@@ -579,7 +581,7 @@ agg_build_edge(agg_build_t *b, agg_state_t *st, const agg_str_t *name)
 }
 
 
-/* by length, the place where each length begins in st->first */
+/* sorts by length, and sets st->first to where each length begins */
 
 static void
 agg_build_sort(agg_state_t *st)
@@ -805,7 +807,7 @@ agg_build_indexes(agg_build_t *b, agg_state_t *st, int back)
 }
 
 
-/* name: NULL for a member that no rule names */
+/* name: NULL for members that no rule names */
 
 static const agg_state_t *
 agg_build_member(agg_build_t *b, const agg_state_t *st, const agg_str_t *name)

@@ -1,11 +1,11 @@
 
 /*
- * The parts of a compiled shape; for the compiler and the runner only.
+ * The parts of a compiled shape, for the compiler and the runner only.
  *
- * A state says what is to be done with a value.  Since no path descends
- * freely, all that apply at one place of a document are equally far along, so
- * the states form a graph without circles, one level for each level of the
- * document, as deep as the longest path.
+ * A state says what is to be done with a value.  As no path descends to any
+ * depth, all paths that apply to a value are at the same step, so the states
+ * form a graph without cycles, one level for each level of the document, as
+ * deep as the longest path.
  */
 
 
@@ -20,18 +20,21 @@
 #pragma GCC visibility push(hidden)
 
 
-/* names of this length and longer share a bucket */
+/* names of this length or longer share a bucket */
 
 #define AGG_EDGE_LONG   32
 
 #define AGG_NO_SLOT     (-1)
 
-/* a name's bit, by its length and first byte, a quote for the empty one */
+/*
+ * the bit of a name, by its length and its first byte, or a quote if it is
+ * empty
+ */
 
 #define agg_name_bit(len, c)  (((len) * 9 + (c)) & 63)
 
 
-/* the treatment of a value of some kind */
+/* the treatment of a value of one kind */
 
 typedef enum {
     AGG_DROP = 0,
@@ -78,7 +81,7 @@ struct agg_edge_s {
 };
 
 
-/* a name in the output that more than one member may have */
+/* a name in the output that several members may have */
 
 typedef struct {
     agg_str_t             name;     /* decoded */
@@ -87,7 +90,7 @@ typedef struct {
 } agg_out_t;
 
 
-/* a move of a member that another one may yet replace */
+/* a move of a member that a later one may replace */
 
 typedef struct {
     int                   slot;
@@ -147,7 +150,7 @@ struct agg_state_s {
 };
 
 
-/* agg_replay.c */
+/* the tables of agg_replay.c */
 
 typedef struct agg_replayed_s  agg_replayed_t;
 
@@ -194,8 +197,8 @@ agg_rc_e agg_states_build(agg_shape_t *s, unsigned parts, agg_error_t *err);
 
 
 /*
- * Writes the document with the value at every place that the path names,
- * making objects on the way.
+ * Writes the document with the value at each place that the path names,
+ * creating missing objects.
  */
 
 agg_rc_e agg_place(agg_buf_t *out, const agg_str_t *doc,
@@ -203,8 +206,8 @@ agg_rc_e agg_place(agg_buf_t *out, const agg_str_t *doc,
 
 
 /*
- * What the walk of a shape has learned of its documents.  init after the
- * states are built: AGG_NOMEM.
+ * What replays have learned from earlier documents. agg_replay_init() is called
+ * after the states have been built: AGG_NOMEM.
  */
 
 agg_rc_e agg_replay_init(agg_shape_t *s);

@@ -1,21 +1,20 @@
 
 /*
- * Before all filters of nginx's: sees what becomes of a response between here
- * and the filter that shapes it.
+ * Runs before all filters of nginx, and observes what they do to a response
+ * before the filter that shapes it.
  *
- * A module that takes the header of a subrequest for itself, as lua's
- * ngx.location.capture does, would get the bare body, as its filters stand
- * before ours: its subrequest fails.
- *
- * A filter that fails, as gunzip does with what is no gzip, would end the
- * client's connection without an answer: the response is an error like any
- * other that cannot be shaped, since nothing of it has been sent.
+ * Some modules take over the header of a subrequest, as lua's
+ * ngx.location.capture does.  Their filters run before ours and would get the
+ * unshaped body, so such a subrequest fails.  A filter that fails, such as
+ * gunzip on a body that is not gzip, would close the client's connection
+ * without an answer: instead, the response becomes an error like any other that
+ * cannot be shaped, since nothing of it has been sent.
  */
 
 #include "ngx_http_aggregate_shape.h"
 
 
-/* "buffered" bits of the filters of nginx's that stand before ours */
+/* bits in r->buffered of nginx's filters that run before ours */
 
 #define NGX_HTTP_AGGREGATE_APPLY_BEFORE                                       \
     (NGX_HTTP_SSI_BUFFERED|NGX_HTTP_SUB_BUFFERED|NGX_HTTP_COPY_BUFFERED)
@@ -110,7 +109,7 @@ ngx_http_aggregate_apply_guard_body(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    /* nobody takes the buffers that these filters hold */
+    /* the buffers that these filters hold are not sent */
 
     r->buffered &= ~NGX_HTTP_AGGREGATE_APPLY_BEFORE;
 

@@ -1,5 +1,5 @@
 
-/* the headers of a response that is shaped, or might have been */
+/* the headers of responses that are shaped, or could have been */
 
 #include "ngx_http_aggregate_shape.h"
 
@@ -57,7 +57,7 @@ ngx_http_aggregate_apply_type(ngx_http_request_t *r,
 }
 
 
-/* one more line with those names that no other line has */
+/* adds a line with those names that no other line has */
 
 ngx_int_t
 ngx_http_aggregate_apply_vary(ngx_http_request_t *r,
@@ -234,7 +234,7 @@ ngx_http_aggregate_apply_etag(ngx_http_request_t *r,
 }
 
 
-/* clears the headers that are true of the whole body only */
+/* removes the headers that describe only the whole body */
 
 void
 ngx_http_aggregate_apply_clear(ngx_http_request_t *r)
@@ -258,8 +258,8 @@ ngx_http_aggregate_apply_clear(ngx_http_request_t *r)
 
 
 /*
- * Whether the client has the response already.  A shaped one has its tag
- * only: its time would be the same with any shape.
+ * Whether the client already has the response.  A shaped response is compared
+ * by its tag only, as its time does not depend on the shape.
  */
 
 ngx_uint_t
@@ -276,7 +276,7 @@ ngx_http_aggregate_apply_unchanged(ngx_http_request_t *r)
 }
 
 
-/* the weak comparison: W/ is ignored on both sides */
+/* compares weakly: W/ is ignored on both sides */
 
 static ngx_uint_t
 ngx_http_aggregate_apply_match(ngx_str_t *list, ngx_str_t *etag)

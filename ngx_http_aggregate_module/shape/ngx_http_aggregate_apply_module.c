@@ -278,7 +278,7 @@ ngx_http_aggregate_apply_shape(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     if (named->shape == NULL) {
 
-        /* no statements: what is valid stays as it is */
+        /* without statements, valid documents pass unchanged */
 
         named->shape = ngx_http_aggregate_shape_create(cf);
         if (named->shape == NULL) {
@@ -628,7 +628,7 @@ ngx_http_aggregate_apply_init(ngx_conf_t *cf)
 }
 
 
-/* shapes may stand behind where they are applied */
+/* shapes may be defined after they are applied */
 
 static ngx_int_t
 ngx_http_aggregate_apply_check(ngx_conf_t *cf,

@@ -1,5 +1,5 @@
 
-/* shapes with names, and the locations that they are applied to */
+/* named shapes, and the locations that they are applied to */
 
 #ifndef _NGX_HTTP_AGGREGATE_SHAPE_H_INCLUDED_
 #define _NGX_HTTP_AGGREGATE_SHAPE_H_INCLUDED_
@@ -45,12 +45,12 @@ typedef struct {
 } ngx_http_aggregate_apply_loc_conf_t;
 
 
-/* none of nginx's filters that stand before ours has it for JSON */
+/* no filter of nginx that runs before ours uses this bit for JSON */
 
 #define NGX_HTTP_AGGREGATE_APPLY_BUFFERED    0x08
 
 
-/* the context of a request for its response; it is kept in redirects */
+/* the context of a request and its response; it survives redirects */
 
 typedef struct {
     ngx_http_request_t              *request;

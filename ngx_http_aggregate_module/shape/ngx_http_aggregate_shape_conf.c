@@ -3,7 +3,7 @@
 #include "ngx_http_aggregate_shape_conf.h"
 
 
-/* a variable that a statement takes; slots are numbered in that order */
+/* a variable that a statement uses; slots are numbered in that order */
 
 typedef struct {
     ngx_int_t                        index;
@@ -72,9 +72,9 @@ ngx_http_aggregate_mem_alloc(void *ctx, size_t size)
 
 
 /*
- * A block that has one of the pool's large allocations grows there, by
- * realloc(), which moves pages and copies nothing; ngx_palloc() and
- * ngx_pfree() would hold a body twice while it is copied.
+ * A block that is one of the pool's large allocations grows by realloc(), which
+ * remaps pages instead of copying; with ngx_palloc() and ngx_pfree() a body
+ * would be in memory twice while it is copied.
  */
 
 static void *
@@ -230,7 +230,7 @@ ngx_http_aggregate_named_statement(ngx_conf_t *cf, ngx_command_t *cmd,
 
     value = cf->args->elts;
 
-    /* with the length, so that "a b" and "ab" are told apart */
+    /* includes the length, so that "a b" and "ab" differ */
 
     for (i = 0; i < cf->args->nelts; i++) {
         ngx_md5_update(&named->md5, &value[i].len, sizeof(size_t));
@@ -289,7 +289,7 @@ ngx_http_aggregate_shape_limit(ngx_conf_t *cf, ngx_http_aggregate_shape_t *sh)
     if (cf->args->nelts == 3 && value[1].len > 1 && value[1].data[0] == '$'
         && value[1].data[1] != '.' && value[1].data[1] != '[')
     {
-        /* "$" may start a key, but a limit of a variable needs its MAX */
+        /* "$" may start a key, but a limit by a variable needs its MAX */
 
         return ngx_http_aggregate_shape_limit_variable(cf, sh, NULL,
                                                        &value[1], &value[2]);
@@ -418,7 +418,7 @@ ngx_http_aggregate_shape_two(ngx_conf_t *cf, ngx_http_aggregate_shape_t *sh,
 }
 
 
-/* which of the two paths of "move" is wrong; the first one is read first */
+/* the path of "move" that is invalid; the first one is parsed first */
 
 static ngx_str_t *
 ngx_http_aggregate_shape_culprit(ngx_conf_t *cf, ngx_uint_t move)
@@ -628,7 +628,7 @@ ngx_http_aggregate_shape_args(ngx_http_request_t *r,
 }
 
 
-/* a value that is no plain number, or is too large, counts as the maximum */
+/* a value that is not a plain number, or is too large, means the maximum */
 
 static size_t
 ngx_http_aggregate_shape_number(ngx_http_variable_value_t *v, size_t max)

@@ -1,5 +1,5 @@
 
-/* shapes in the configuration, and what a request gives to one */
+/* shapes in the configuration, and their arguments in a request */
 
 #ifndef _NGX_HTTP_AGGREGATE_SHAPE_CONF_H_INCLUDED_
 #define _NGX_HTTP_AGGREGATE_SHAPE_CONF_H_INCLUDED_
@@ -45,7 +45,7 @@ typedef struct {
 #define NGX_HTTP_AGGREGATE_SHAPE_CONF    NGX_HTTP_AGGREGATE_BLOCK_CONF
 
 
-/* memory of a pool: what grows does not leave its old large blocks behind */
+/* allocates from a pool, without leaving large blocks behind on growth */
 
 agg_mem_t *ngx_http_aggregate_mem(ngx_pool_t *pool);
 agg_patterns_t *ngx_http_aggregate_patterns_create(ngx_conf_t *cf);
@@ -55,28 +55,27 @@ ngx_http_aggregate_shape_t *ngx_http_aggregate_shape_create(ngx_conf_t *cf);
 
 
 /*
- * The setter of "target", "limit", "allow", "deny", "rename", "move" and
- * "set": at cmd->offset of conf stands the shape, NULL until its first
- * statement.
+ * The setter of "target", "limit", "allow", "deny", "rename", "move" and "set":
+ * the shape is at cmd->offset of conf, NULL before its first statement.
  */
 
 char *ngx_http_aggregate_shape_statement(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
 
-/* the same for a statement of "aggregate_shape", conf being its block's */
+/* the same for a statement of "aggregate_shape", whose block is conf */
 
 char *ngx_http_aggregate_named_statement(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
 
-/* after the last statement; split makes the head and the tail too */
+/* to be called after the last statement; split: also makes head and tail */
 
 ngx_int_t ngx_http_aggregate_shape_complete(ngx_conf_t *cf,
     ngx_http_aggregate_shape_t *sh, ngx_uint_t split);
 
 
-/* the variables of a shape as they are in r; args->into is left alone */
+/* the values of the shape's variables in r; args->into is not changed */
 
 ngx_int_t ngx_http_aggregate_shape_args(ngx_http_request_t *r,
     ngx_http_aggregate_shape_t *sh, agg_shape_args_t *args);

@@ -824,7 +824,8 @@ verb_run()
     check_ports "$port"
 
     # for the lines to try
-    command -v curl >/dev/null || packages curl
+    command -v curl >/dev/null || (packages curl) \
+        || say "going on without curl, which the lines to try need"
 
     (lock; modules_stock) || exit 1
 
@@ -877,7 +878,7 @@ check_prefix()
 
 verb_check()
 {
-    local file=${1:-} binary dir pid load="" built="" output name status
+    local file=${1:-} binary dir pid load="" built="" output unknown name status
 
     if [ $# -ne 1 ] || [ ! -f "$file" ]; then
         die "no file \"$file\"" "check FILE"
@@ -897,6 +898,12 @@ verb_check()
 
         case $output in
 
+        *'" is already loaded in '*)
+            # FILE loads them, and it was a misspelled name
+            [ -z "$load" ] || output=$unknown
+            break
+            ;;
+
         *'"pid" directive is duplicate'*)
             [ -n "$pid" ] || break
             pid=""
@@ -906,6 +913,7 @@ verb_check()
         *dlopen*ngx_http_aggregate_module.so*|\
         *dlopen*ngx_http_breaker_module.so*)
             [ -z "$built" ] || break
+            unknown=$output
             (lock; modules_stock) >&2 || exit 1
 
             for name in $(present_modules); do

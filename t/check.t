@@ -19,7 +19,7 @@ my $build = "$FindBin::Bin/../build.sh";
 
 $ENV{ASAN_OPTIONS} ||= 'detect_odr_violation=0:detect_leaks=0';
 
-$t->plan(18);
+$t->plan(20);
 
 # as an operator writes it: the modules by load_module, relative names
 my $load = join '', map { "load_module $_;\n" } $t->expand('%%GLOBALS%%')
@@ -55,6 +55,12 @@ like($output, qr/\[warn\] no location .* in \S+site\.conf:\d+$/m,
 is($status, 1, 'an error');
 like($output, qr/\[emerg\] unknown directive .*site\.conf:\d+$/m,
      'and is printed');
+
+($status, $output) = check($load, 'aggregate_cach z;');
+
+is($status, 1, 'a misspelled name of ours');
+like($output, qr/did you mean "aggregate_cache" instead of "aggregate_cach"/,
+     'and the right one');
 
 # a pid file and a log of the configuration's own
 $t->write_file('own.pid', '12345');

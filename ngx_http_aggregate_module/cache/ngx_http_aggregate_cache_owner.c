@@ -1,11 +1,11 @@
 
 /*
- * The end of a subrequest, as whoever created it hears of it.
+ * The end of a subrequest, as its owner is told.
  *
  * Modules that create subrequests take the first end of one for the last, and
- * the code of a failure for its response.  So a handler of ours stands in for
- * theirs while the backend is asked and there is an entry.  Theirs is put back
- * when the header of the response has come, or before it is fetched again.
+ * the code of a failure for its response.  So our handler replaces theirs while
+ * the backend is called and an entry is available.  Theirs is restored when the
+ * response header has arrived, or before the response is fetched again.
  */
 
 

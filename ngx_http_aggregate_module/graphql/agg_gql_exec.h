@@ -1,22 +1,23 @@
 
 /*
- * Execution of a plan: which backends are asked, for which objects, and the
- * answer, written from the bytes that they sent.
+ * Execution of a plan: the calls to backends for the objects in it, and the
+ * answer, which is written from the bytes of the responses.
  *
  * Given:    a plan, the values of variables, and results of calls as they
- *           come, JSON that is valid; memory that lives as long as the request.
- * Promises: no recursion, no tree of a response: an object is remembered only
- *           while a field of it is fetched.  A call starts as soon as the
- *           object is there that it needs; a batch when all calls that can
- *           give it objects have ended; equal calls are one.
- * Cost:     linear in the bytes of results, and of results that more than one
- *           field takes, times these fields; the sites of calls are charged
- *           against the size of the answer.
+ *           arrive, which are valid JSON; memory that lives as long as the
+ *           request.
+ * Promises: no recursion, and no tree of a response: an object is remembered
+ *           only while one of its fields is fetched.  A call starts as soon as
+ *           the object that it needs has arrived, a batch when all calls have
+ *           ended that could add objects to it; equal calls are sent once.
+ * Cost:     linear in the bytes of the results, and, for results that several
+ *           fields read, in the number of these fields; the sites of calls
+ *           are charged against the size of the answer.
  * Source:   GraphQL, September 2025, section 6.
  *
- * A site is a field that is fetched, of one object.  The sites of a value are
- * kept in the order in which a walk over it meets them, so that the writer,
- * whose walk is the same, finds each as it goes.
+ * A site is a fetched field of one object.  The sites of a value are kept in
+ * the order in which a walk over the value meets them, so the writer, which
+ * walks in the same order, finds them in succession.
  */
 
 

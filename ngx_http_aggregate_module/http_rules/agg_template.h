@@ -97,9 +97,9 @@ agg_rc_e agg_template_parse(agg_template_t *t, agg_template_e kind,
 
 
 /*
- * Renders a URI.  values has one entry a piece, ignored for literals.  path
- * and args must each have room for agg_uri_size() bytes; their len is set.
- * Returns AGG_OK, or AGG_INVALID where a value may not stand there.
+ * Renders a URI.  "values" has an entry for each piece, which is ignored for
+ * literals.  path and args must each have room for agg_uri_size() bytes; their
+ * len is set.  AGG_INVALID: a value is not allowed in its place.
  */
 size_t agg_uri_size(const agg_template_t *t, const agg_str_t *values);
 agg_rc_e agg_uri_render(const agg_template_t *t, const agg_str_t *values,

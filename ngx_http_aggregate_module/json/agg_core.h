@@ -2,25 +2,26 @@
 /*
  * The scanner's fast core: containers in blocks of 64 bytes.
  *
- * A block becomes masks, a bit for each byte, the lowest for the first: of
- * quotes, of each kind of mark, of white space.  What is within strings falls
- * out by a prefix xor over the quotes.  Then the grammar is checked for all
- * tokens of a block together: an addition carries a bit over a run of set
- * bits, to the next token or the next mark.
+ * Each block is converted to masks of quotes, of each kind of mark and of white
+ * space, with a bit for each byte, the lowest bit for the first byte.  Bytes in
+ * strings are removed by a prefix xor over the quotes.  Then the grammar is
+ * checked for all tokens of the block together: an addition carries a bit over
+ * a run of set bits, to the next token or the next mark.
  *
- *   - what follows a separator (a comma, a colon or an opening bracket) is a
- *     value, a name or, behind the bracket, its end; nothing else is;
- *   - the next mark behind a comma in an object or its opening brace is a
- *     colon, and no other colon there is; no scalar stands before it.
+ *   - a separator (a comma, a colon or an opening bracket) is followed by a
+ *     value or a name, or, if it is a bracket, by its end, and nothing else is
+ *     preceded by a separator;
+ *   - in an object, the next mark after the opening brace or a comma is a
+ *     colon, without a scalar before it, and there are no other colons.
  *
- * Only brackets, literals, exponents and escapes are walked one by one, with a
- * bit of a stack for each container: whether it is an object.  Characters that
- * are not ASCII and numbers are checked in the blocks that have any.  A block
- * ends before a scalar, an escape or a character that may go on behind it,
- * so that none of these is ever cut.
+ * Only brackets, literals, exponents and escapes are handled one by one, with a
+ * stack of bits that tell for each container whether it is an object.
+ * Non-ASCII characters and numbers are checked in the blocks that contain
+ * them.  A block ends before a scalar, an escape or a character that may
+ * continue after it, so none of these is ever cut.
  *
- * The core never fails: what it does not understand it leaves to the
- * machine of agg_scan.c, from a place where that can go on.
+ * The core never fails: anything that it does not support is left to the state
+ * machine of agg_scan.c, at a position where that can continue.
  *
  * Cost:     200 instructions a block with AVX2, and 20 for each bracket, 30 for
  *           its literals and 20 for its fractions.

@@ -81,25 +81,27 @@ agg_redis_event_e agg_redis_parse(agg_redis_parser_t *parser,
     const u_char **data, const u_char *last);
 
 /*
- * Where the rest of a value may be read to without a copy: room in its dst,
- * and how much was put there.  Returns the length, 0: there is none.
+ * The rest of a value may be read into its dst directly: agg_redis_room()
+ * returns the length of the room at *p, or 0, and agg_redis_filled() tells how
+ * much of it was used.
  */
 size_t agg_redis_room(agg_redis_parser_t *parser, u_char **p);
 void agg_redis_filled(agg_redis_parser_t *parser, size_t len);
 
 /*
- * A command of argc strings, made by hiredis; NULL: no memory.  It is to be
- * given back to agg_redis_free().
+ * A command of argc strings, formatted by hiredis; NULL: there is no memory.
+ * The caller frees it with agg_redis_free().
  */
 char *agg_redis_command(size_t argc, const u_char **argv, const size_t *lens,
     size_t *len);
 void agg_redis_free(char *command);
 
 /*
- * The other way to read: whole replies of hiredis, for a connection that
- * follows a stream.  feed returns 0, or -1: no memory, or too much without
- * an end.  next returns 1 and a reply, 0 when more is needed, -1 when broken;
- * the reply is to be given back to agg_redis_reply_free().
+ * The other way to read, for a connection that follows a stream: complete
+ * replies of hiredis.  agg_redis_reader_feed() returns -1 if there is no
+ * memory, or if a reply is too long.  agg_redis_reader_next() returns 1 and a
+ * reply, 0 if more data is needed, or -1 if the data is invalid; the caller
+ * frees the reply with agg_redis_reply_free().
  */
 void *agg_redis_reader_create(void);
 void agg_redis_reader_destroy(void *reader);

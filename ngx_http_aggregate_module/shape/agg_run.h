@@ -46,11 +46,10 @@ struct agg_winner_s {
 
 
 /*
- * How the members of the next object of a frame are expected to begin, which is
- * how those of the last one did: "name": with a blank on either side where one
- * was.  Where a prediction fits, nothing has to be looked up.  The slot behind
- * the predictions is for members beyond them; END stands behind that slot, and
- * behind the last prediction.
+ * Predictions: the members of the next object of a frame are expected to begin
+ * like those of the last one, with "name": and the same blanks around it.  If a
+ * prediction matches, no lookup is needed.  The slot after the predictions is
+ * for further members; END follows that slot, and the last prediction.
  */
 
 #define AGG_PREDICTIONS        24

@@ -195,18 +195,18 @@ int agg_shape_is_identity(const agg_shape_t *s);
  * A shape of NULL validates and copies whole.  args may be NULL when the
  * shape has no slots; it is read until the run is finished.
  *
- * push: AGG_OK to go on; AGG_INVALID, AGG_TOO_LARGE (out->max) and AGG_NOMEM
- * are final, and out is then of no use.
+ * agg_shape_run_push() returns AGG_OK to continue; AGG_INVALID, AGG_TOO_LARGE
+ * (over out->max) and AGG_NOMEM are final, and out is then undefined.
  *
- * finish: AGG_OK: out holds one JSON value without white space around it;
- * AGG_NOT_FOUND: the target is not there, out is empty; AGG_INVALID: not a
- * whole document (run->empty: nothing at all).
+ * agg_shape_run_finish() returns AGG_OK if out has a JSON value, without white
+ * space around it; AGG_NOT_FOUND if the target is missing, and out is empty;
+ * AGG_INVALID if the document is incomplete (run->empty: there was none).
  *
- * expect: after init, for a run without a shape; a shape has patterns of its
- * own.
+ * agg_shape_run_expect() may be called after init for a run without a shape; a
+ * shape has patterns of its own.
  *
- * missing: after AGG_NOT_FOUND, makes what follows target run over another
- * document, which must be valid; the result is in out.
+ * agg_shape_run_missing() may be called after AGG_NOT_FOUND: it applies the
+ * statements after "target" to another, valid document, with the result in out.
  */
 
 size_t agg_shape_run_size(const agg_shape_t *s);

@@ -88,8 +88,7 @@ brk_acquire(brk_breaker_t *b, brk_clock_t *m, unsigned dry,
 
             /* the policy has shorter times now, or the clock has jumped back */
 
-            longest = m->policy->max_recovery_timeout;
-            longest += longest * m->policy->jitter / BRK_RATE_FULL;
+            longest = brk_longest(m->policy);
 
             if (left > longest) {
                 left = longest;

@@ -170,6 +170,14 @@ typedef struct {
 } brk_clock_t;
 
 
+/* no breaker of this policy is open for longer */
+static inline brk_msec_t
+brk_longest(const brk_policy_t *policy)
+{
+    return policy->max_recovery_timeout
+           + policy->max_recovery_timeout * policy->jitter / BRK_RATE_FULL;
+}
+
 /* a closed breaker; "gen" is above that of any earlier one in this slot */
 void brk_init(brk_breaker_t *b, uint64_t gen, brk_msec_t now);
 

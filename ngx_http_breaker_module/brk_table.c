@@ -210,7 +210,7 @@ brk_table_refuse(brk_table_t *t, brk_permit_t *permit,
         /* the recovery timeout is over, or the clock has jumped back */
 
         if ((int64_t) permit->wait <= 0
-            || permit->wait > policy->max_recovery_timeout)
+            || permit->wait > brk_longest(policy))
         {
             return 0;
         }

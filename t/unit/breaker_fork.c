@@ -136,7 +136,8 @@ worker(uint64_t seed)
             && !brk_table_try_lockless(t, &key, &hint, &held[n])
             && brk_table_refuse(t, &held[n], &policy, m.now, 0))
         {
-            hold(held[n].token.gen == 0 && held[n].wait <= 1000);
+            hold(held[n].token.gen == 0
+                 && held[n].wait <= brk_longest(&policy));
             shared->refused++;
             continue;
         }

@@ -312,6 +312,7 @@ test_glance(void)
     uint32_t      *links;
     brk_key_t      key;
     brk_table_t   *t;
+    brk_policy_t   spread;
     brk_permit_t   permit, first, none;
 
     t = make(20000);
@@ -376,6 +377,14 @@ test_glance(void)
     check(brk_table_refuse(t, &permit, &policy, 1000, 1) == 1
           && find(t, 7)->breaker.totals.dry_rejected == 1
           && find(t, 7)->inflight == 2, "dry run");
+
+    spread = policy;
+    spread.jitter = BRK_RATE_FULL / 10;
+    find(t, 7)->breaker.open_until = 67000;
+    brk_table_try_lockless(t, &key, &none, &permit);
+    check(brk_table_refuse(t, &permit, &spread, 1000, 0) == 1
+          && permit.wait == 66000, "the longest time, with jitter");
+    check(brk_table_refuse(t, &permit, &spread, 999, 0) == 0, "longer");
 
     /* links that lead nowhere, or round and round */
 

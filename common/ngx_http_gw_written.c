@@ -9,6 +9,14 @@
     (NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF)
 
 
+/*
+ * Enough for all, and so large that it is mapped: what is gone once the
+ * configuration is read leaves no gap among the memory of requests
+ */
+
+#define NGX_HTTP_GW_RECORD_SIZE  (256 * 1024)
+
+
 typedef struct {
     ngx_module_t   *module;
     ngx_command_t  *commands;
@@ -25,6 +33,7 @@ typedef struct {
 
 
 typedef struct {
+    ngx_pool_t     *pool;
     ngx_array_t     tables;      /* ngx_http_gw_table_t */
     ngx_array_t     written;     /* ngx_http_gw_written_t */
     ngx_array_t     used;        /* ngx_http_gw_used_t: variables */
@@ -102,15 +111,20 @@ ngx_http_gw_record(ngx_conf_t *cf)
     record = cln->data;
     ngx_memzero(record, sizeof(ngx_http_gw_record_t));
 
+    record->pool = ngx_create_pool(NGX_HTTP_GW_RECORD_SIZE, cf->log);
+    if (record->pool == NULL) {
+        return NGX_ERROR;
+    }
+
     cln->handler = ngx_http_gw_restore;
 
-    if (ngx_array_init(&record->tables, cf->temp_pool, 64,
+    if (ngx_array_init(&record->tables, record->pool, 64,
                        sizeof(ngx_http_gw_table_t))
         != NGX_OK
-        || ngx_array_init(&record->written, cf->temp_pool, 64,
+        || ngx_array_init(&record->written, record->pool, 64,
                           sizeof(ngx_http_gw_written_t))
            != NGX_OK
-        || ngx_array_init(&record->used, cf->temp_pool, 16,
+        || ngx_array_init(&record->used, record->pool, 16,
                           sizeof(ngx_http_gw_used_t))
            != NGX_OK)
     {
@@ -144,7 +158,7 @@ ngx_http_gw_record_module(ngx_conf_t *cf, ngx_http_gw_record_t *record,
 
     for (n = 0; module->commands[n].name.len; n++) { /* void */ }
 
-    copy = ngx_palloc(cf->temp_pool, (n + 1) * sizeof(ngx_command_t));
+    copy = ngx_palloc(record->pool, (n + 1) * sizeof(ngx_command_t));
     table = ngx_array_push(&record->tables);
 
     if (copy == NULL || table == NULL) {
@@ -185,6 +199,8 @@ ngx_http_gw_restore(void *data)
     }
 
     ngx_http_gw_recording = NULL;
+
+    ngx_destroy_pool(record->pool);
 }
 
 
@@ -289,7 +305,7 @@ ngx_http_gw_use(ngx_conf_t *cf, ngx_http_gw_record_t *record,
             }
 
             used->name.len = name.len;
-            used->name.data = ngx_pnalloc(cf->temp_pool, name.len);
+            used->name.data = ngx_pnalloc(record->pool, name.len);
             if (used->name.data == NULL) {
                 return NGX_ERROR;
             }

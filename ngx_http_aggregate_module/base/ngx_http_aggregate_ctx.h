@@ -43,6 +43,10 @@ static ngx_inline void *ngx_http_aggregate_ctx_find(ngx_http_request_t *r,
 void *ngx_http_aggregate_ctx_kept(ngx_http_request_t *r,
     ngx_pool_cleanup_pt handler);
 
+/* 0: the request has none, and has not been redirected either */
+static ngx_inline ngx_uint_t ngx_http_aggregate_ctx_has(ngx_http_request_t *r,
+    ngx_module_t *module);
+
 
 static ngx_inline void *
 ngx_http_aggregate_ctx_find(ngx_http_request_t *r, ngx_module_t *module,
@@ -52,15 +56,22 @@ ngx_http_aggregate_ctx_find(ngx_http_request_t *r, ngx_module_t *module,
 
     ctx = r->ctx[module->ctx_index];
 
-    /* each redirect counts as a change of the URI */
-
-    if (ctx || (r->uri_changes == NGX_HTTP_MAX_URI_CHANGES + 1
-                && !r->filter_finalize))
-    {
+    if (ctx || !ngx_http_aggregate_ctx_has(r, module)) {
         return ctx;
     }
 
     return ngx_http_aggregate_ctx_kept(r, handler);
+}
+
+
+static ngx_inline ngx_uint_t
+ngx_http_aggregate_ctx_has(ngx_http_request_t *r, ngx_module_t *module)
+{
+    /* each redirect counts as a change of the URI */
+
+    return r->ctx[module->ctx_index]
+           || r->uri_changes != NGX_HTTP_MAX_URI_CHANGES + 1
+           || r->filter_finalize;
 }
 
 

@@ -448,6 +448,10 @@ char *ngx_http_aggregate_cache_status_conf(ngx_conf_t *cf, ngx_command_t *cmd,
      ngx_http_aggregate_ctx_find(r, &ngx_http_aggregate_cache_module,         \
                                  ngx_http_aggregate_cache_ctx_cleanup))
 
+/* 0: there is none, and no redirect has wiped it */
+#define ngx_http_aggregate_cache_has_ctx(r)                                   \
+    ngx_http_aggregate_ctx_has(r, &ngx_http_aggregate_cache_module)
+
 void ngx_http_aggregate_cache_ctx_cleanup(void *data);
 ngx_http_aggregate_cache_ctx_t *ngx_http_aggregate_cache_create_ctx(
     ngx_http_request_t *r, ngx_http_aggregate_cache_conf_t *conf,

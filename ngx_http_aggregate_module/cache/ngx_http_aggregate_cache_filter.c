@@ -12,7 +12,7 @@
 
 static ngx_int_t ngx_http_aggregate_cache_header_filter(ngx_http_request_t *r);
 static ngx_http_aggregate_rare ngx_int_t ngx_http_aggregate_cache_take_header(
-    ngx_http_request_t *r, ngx_http_aggregate_cache_ctx_t *ctx);
+    ngx_http_request_t *r);
 static void ngx_http_aggregate_cache_header_seen(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
 static void ngx_http_aggregate_cache_unfilled_header(ngx_http_request_t *r,
@@ -60,6 +60,18 @@ ngx_http_aggregate_cache_filter_init(ngx_conf_t *cf)
 static ngx_int_t
 ngx_http_aggregate_cache_header_filter(ngx_http_request_t *r)
 {
+    if (r != r->main || ngx_http_aggregate_cache_has_ctx(r)) {
+        return ngx_http_aggregate_cache_take_header(r);
+    }
+
+    return ngx_http_next_header_filter(r);
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_cache_take_header(ngx_http_request_t *r)
+{
+    ngx_int_t                        rc;
     ngx_http_aggregate_cache_ctx_t  *ctx;
 
     if (r != r->main) {
@@ -68,16 +80,9 @@ ngx_http_aggregate_cache_header_filter(ngx_http_request_t *r)
 
     ctx = ngx_http_aggregate_cache_get_ctx(r);
 
-    return ctx ? ngx_http_aggregate_cache_take_header(r, ctx)
-               : ngx_http_next_header_filter(r);
-}
-
-
-static ngx_int_t
-ngx_http_aggregate_cache_take_header(ngx_http_request_t *r,
-    ngx_http_aggregate_cache_ctx_t *ctx)
-{
-    ngx_int_t  rc;
+    if (ctx == NULL) {
+        return ngx_http_next_header_filter(r);
+    }
 
     if (ngx_http_get_module_ctx(r, ngx_http_aggregate_cache_module) == NULL) {
 

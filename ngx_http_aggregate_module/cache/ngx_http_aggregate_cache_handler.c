@@ -55,7 +55,7 @@ ngx_http_aggregate_cache_handler(ngx_http_request_t *r)
 
     conf = ngx_http_get_module_loc_conf(r, ngx_http_aggregate_cache_module);
 
-    if (conf->zone == NULL && ngx_http_aggregate_cache_get_ctx(r) == NULL) {
+    if (conf->zone == NULL && !ngx_http_aggregate_cache_has_ctx(r)) {
         return NGX_DECLINED;
     }
 

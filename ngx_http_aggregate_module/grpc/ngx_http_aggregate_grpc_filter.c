@@ -10,9 +10,14 @@
 
 static ngx_int_t ngx_http_aggregate_grpc_header_filter(
     ngx_http_request_t *r);
+static ngx_http_aggregate_rare ngx_int_t ngx_http_aggregate_grpc_header(
+    ngx_http_request_t *r, ngx_http_aggregate_grpc_ctx_t *ctx);
 static ngx_int_t ngx_http_aggregate_grpc_replace(
     ngx_http_aggregate_grpc_ctx_t *ctx);
 static ngx_int_t ngx_http_aggregate_grpc_body_filter(ngx_http_request_t *r,
+    ngx_chain_t *in);
+static ngx_http_aggregate_rare ngx_int_t ngx_http_aggregate_grpc_body(
+    ngx_http_request_t *r, ngx_http_aggregate_grpc_ctx_t *ctx,
     ngx_chain_t *in);
 static ngx_int_t ngx_http_aggregate_grpc_replace_body(
     ngx_http_aggregate_grpc_ctx_t *ctx, ngx_chain_t *in);
@@ -40,7 +45,19 @@ ngx_http_aggregate_grpc_header_filter(ngx_http_request_t *r)
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_aggregate_grpc_module);
 
-    if (ctx && ctx->ws) {
+    if (ctx == NULL) {
+        return ngx_http_next_header_filter(r);
+    }
+
+    return ngx_http_aggregate_grpc_header(r, ctx);
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_grpc_header(ngx_http_request_t *r,
+    ngx_http_aggregate_grpc_ctx_t *ctx)
+{
+    if (ctx->ws) {
 
         /* the header of the handshake has already been sent, and is logged */
 
@@ -53,7 +70,7 @@ ngx_http_aggregate_grpc_header_filter(ngx_http_request_t *r)
         return NGX_OK;
     }
 
-    if (ctx == NULL || ctx->released) {
+    if (ctx->released) {
         return ngx_http_next_header_filter(r);
     }
 
@@ -115,7 +132,6 @@ ngx_http_aggregate_grpc_replace(ngx_http_aggregate_grpc_ctx_t *ctx)
 static ngx_int_t
 ngx_http_aggregate_grpc_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 {
-    ngx_chain_t                    *cl;
     ngx_http_aggregate_grpc_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_aggregate_grpc_module);
@@ -123,6 +139,16 @@ ngx_http_aggregate_grpc_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
     if (ctx == NULL) {
         return ngx_http_next_body_filter(r, in);
     }
+
+    return ngx_http_aggregate_grpc_body(r, ctx, in);
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_grpc_body(ngx_http_request_t *r,
+    ngx_http_aggregate_grpc_ctx_t *ctx, ngx_chain_t *in)
+{
+    ngx_chain_t  *cl;
 
     if (ctx->replaced) {
         return ngx_http_aggregate_grpc_replace_body(ctx, in);

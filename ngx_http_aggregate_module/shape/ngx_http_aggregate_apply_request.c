@@ -26,7 +26,7 @@ static ngx_http_aggregate_apply_ctx_t *ngx_http_aggregate_apply_find_ctx(
 static void ngx_http_aggregate_apply_cleanup(void *data);
 static ngx_int_t ngx_http_aggregate_apply_early_filter(ngx_http_request_t *r);
 static ngx_http_aggregate_rare ngx_int_t ngx_http_aggregate_apply_left(
-    ngx_http_request_t *r, ngx_http_aggregate_apply_ctx_t *ctx);
+    ngx_http_request_t *r);
 static ngx_http_aggregate_rare ngx_int_t ngx_http_aggregate_apply_early(
     ngx_http_request_t *r, ngx_http_aggregate_apply_loc_conf_t *lcf);
 static void ngx_http_aggregate_apply_no_body(ngx_http_request_t *r);
@@ -49,7 +49,10 @@ ngx_http_aggregate_apply_handler(ngx_http_request_t *r)
 
     lcf = ngx_http_get_module_loc_conf(r, ngx_http_aggregate_apply_module);
 
-    if (lcf->apply->off && ngx_http_aggregate_apply_find_ctx(r) == NULL) {
+    if (lcf->apply->off
+        && !ngx_http_aggregate_ctx_has(r,
+                                      &ngx_http_aggregate_apply_filter_module))
+    {
         return NGX_DECLINED;
     }
 
@@ -69,7 +72,9 @@ ngx_http_aggregate_apply_request(ngx_http_request_t *r,
 
         ctx = ngx_http_aggregate_apply_find_ctx(r);
 
-        ngx_http_aggregate_apply_restore(r, ctx);
+        if (ctx) {
+            ngx_http_aggregate_apply_restore(r, ctx);
+        }
 
         return NGX_DECLINED;
     }
@@ -248,16 +253,15 @@ ngx_http_aggregate_apply_cleanup(void *data)
 static ngx_int_t
 ngx_http_aggregate_apply_early_filter(ngx_http_request_t *r)
 {
-    ngx_http_aggregate_apply_ctx_t       *ctx;
     ngx_http_aggregate_apply_loc_conf_t  *lcf;
 
     lcf = ngx_http_get_module_loc_conf(r, ngx_http_aggregate_apply_module);
 
     if (lcf->apply->off || (r != r->main && r->header_only)) {
-        ctx = ngx_http_aggregate_apply_find_ctx(r);
-
-        return ctx ? ngx_http_aggregate_apply_left(r, ctx)
-                   : ngx_http_next_header_filter(r);
+        return ngx_http_aggregate_ctx_has(r,
+                                       &ngx_http_aggregate_apply_filter_module)
+               ? ngx_http_aggregate_apply_left(r)
+               : ngx_http_next_header_filter(r);
     }
 
     return ngx_http_aggregate_apply_early(r, lcf);
@@ -267,12 +271,17 @@ ngx_http_aggregate_apply_early_filter(ngx_http_request_t *r)
 /* a redirect may have led out of where it was on */
 
 static ngx_int_t
-ngx_http_aggregate_apply_left(ngx_http_request_t *r,
-    ngx_http_aggregate_apply_ctx_t *ctx)
+ngx_http_aggregate_apply_left(ngx_http_request_t *r)
 {
-    r->buffered &= ~NGX_HTTP_AGGREGATE_APPLY_BUFFERED;
+    ngx_http_aggregate_apply_ctx_t  *ctx;
 
-    ngx_http_aggregate_apply_restore(r, ctx);
+    ctx = ngx_http_aggregate_apply_find_ctx(r);
+
+    if (ctx) {
+        r->buffered &= ~NGX_HTTP_AGGREGATE_APPLY_BUFFERED;
+
+        ngx_http_aggregate_apply_restore(r, ctx);
+    }
 
     return ngx_http_next_header_filter(r);
 }

@@ -16,18 +16,10 @@
 
 #define BRK_GLANCE      8
 
-/* a read that the compiler neither repeats nor moves */
-
-#define brk_read(x)  __atomic_load_n(&(x), __ATOMIC_ACQUIRE)
-
 
 static uint32_t brk_table_index(brk_table_t *t, const brk_slot_t *slot);
 static void brk_table_repair(brk_table_t *t);
-static uint32_t *brk_buckets(brk_table_t *t);
-static brk_slot_t *brk_slots(brk_table_t *t);
 static uint32_t *brk_chain(brk_table_t *t, uint64_t hash);
-static inline int brk_try_lockless(brk_slot_t *slot, uint32_t index,
-    uint64_t born, brk_permit_t *permit);
 static brk_slot_t *brk_table_take(brk_table_t *t);
 static brk_slot_t *brk_table_evict(brk_table_t *t);
 static void brk_table_chain(brk_table_t *t, brk_slot_t *slot);
@@ -120,21 +112,12 @@ brk_table_leave(brk_table_t *t)
 
 
 int
-brk_table_try_lockless(brk_table_t *t, const brk_key_t *key,
-    const brk_permit_t *hint, brk_permit_t *permit)
+brk_table_search(brk_table_t *t, const brk_key_t *key, brk_permit_t *permit)
 {
     uint32_t     i;
     uint64_t     born;
     unsigned     n;
     brk_slot_t  *slot;
-
-    if (hint->born) {
-        slot = &brk_slots(t)[hint->index];
-
-        if (brk_read(slot->born) == hint->born) {
-            return brk_try_lockless(slot, hint->index, hint->born, permit);
-        }
-    }
 
     i = brk_read(*brk_chain(t, key->hash));
 
@@ -148,7 +131,7 @@ brk_table_try_lockless(brk_table_t *t, const brk_key_t *key,
             && slot->digest == key->digest
             && memcmp(slot->key, key->data, key->len) == 0)
         {
-            return brk_try_lockless(slot, i, born, permit);
+            return brk_slot_try_lockless(slot, i, born, permit);
         }
 
         i = brk_read(slot->next);
@@ -157,112 +140,6 @@ brk_table_try_lockless(brk_table_t *t, const brk_key_t *key,
     permit->born = 0;
 
     return 0;
-}
-
-
-static inline int
-brk_try_lockless(brk_slot_t *slot, uint32_t index, uint64_t born,
-    brk_permit_t *permit)
-{
-    permit->born = born;
-    permit->index = index;
-    permit->state = BRK_CLOSED;
-    permit->token.gen = brk_read(slot->breaker.gen);
-    permit->token.lease = 0;
-    permit->token.counted = 0;
-
-    if (born == 0
-        || brk_read(slot->breaker.state) != BRK_CLOSED
-        || brk_read(slot->breaker.gen) != permit->token.gen
-        || brk_read(slot->born) != born)
-    {
-        return 0;
-    }
-
-    __atomic_fetch_add(&slot->inflight, 1, __ATOMIC_RELAXED);
-
-    return 1;
-}
-
-
-int
-brk_table_refuse(brk_table_t *t, brk_permit_t *permit,
-    const brk_policy_t *policy, brk_msec_t now, unsigned dry)
-{
-    uint64_t        gen;
-    brk_slot_t     *slot;
-    brk_breaker_t  *b;
-
-    if (permit->born == 0) {
-        return 0;
-    }
-
-    slot = &brk_slots(t)[permit->index];
-    b = &slot->breaker;
-
-    gen = brk_read(b->gen);
-
-    permit->state = brk_read(b->state);
-
-    if (permit->state == BRK_OPEN) {
-        permit->wait = brk_read(b->open_until) - now;
-
-        /* the recovery timeout is over, or the clock has jumped back */
-
-        if ((int64_t) permit->wait <= 0
-            || permit->wait > brk_longest(policy))
-        {
-            return 0;
-        }
-
-    } else if (permit->state == BRK_FORCED_OPEN) {
-        permit->wait = policy->recovery_timeout;
-
-    } else {
-        return 0;
-    }
-
-    if (brk_read(b->gen) != gen || brk_read(slot->born) != permit->born) {
-        return 0;
-    }
-
-    permit->token.gen = 0;
-
-    if (dry) {
-        __atomic_fetch_add(&slot->inflight, 1, __ATOMIC_RELAXED);
-        __atomic_fetch_add(&b->totals.dry_rejected, 1, __ATOMIC_RELAXED);
-
-    } else {
-        __atomic_fetch_add(&b->totals.rejected, 1, __ATOMIC_RELAXED);
-    }
-
-    return 1;
-}
-
-
-int
-brk_table_pass(brk_table_t *t, brk_permit_t *permit,
-    const brk_policy_t *policy, brk_msec_t now)
-{
-    brk_slot_t  *slot;
-
-    slot = &brk_slots(t)[permit->index];
-
-    /* with that many new keys since its last use, it may soon be evicted */
-
-    if (permit->token.lease
-        || brk_read(slot->born) != permit->born
-        || t->added - slot->seen > t->slots / 4
-        || !brk_pass(&slot->breaker, policy, now, &permit->token))
-    {
-        return 0;
-    }
-
-    __atomic_fetch_sub(&slot->inflight, 1, __ATOMIC_RELAXED);
-
-    permit->born = 0;
-
-    return 1;
 }
 
 
@@ -623,20 +500,6 @@ brk_table_verify(brk_table_t *t)
 
     return (n == listed && t->oldest == prev && used == t->used
             && used + free == t->slots) ? 0 : -1;
-}
-
-
-static uint32_t *
-brk_buckets(brk_table_t *t)
-{
-    return (uint32_t *) (t + 1);
-}
-
-
-static brk_slot_t *
-brk_slots(brk_table_t *t)
-{
-    return (brk_slot_t *) (brk_buckets(t) + t->buckets);
 }
 
 

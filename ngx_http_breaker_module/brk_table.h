@@ -116,13 +116,17 @@ void brk_table_leave(brk_table_t *t);
  * search.  If it returns 0, brk_table_refuse() returns 1 and the time to wait
  * if the breaker is open; otherwise brk_table_acquire() has to decide.
  */
-int brk_table_try_lockless(brk_table_t *t, const brk_key_t *key,
+static inline int brk_table_try_lockless(brk_table_t *t, const brk_key_t *key,
     const brk_permit_t *hint, brk_permit_t *permit);
-int brk_table_refuse(brk_table_t *t, brk_permit_t *permit,
+static inline int brk_table_try_hint(brk_table_t *t, const brk_permit_t *hint,
+    brk_permit_t *permit);
+int brk_table_search(brk_table_t *t, const brk_key_t *key,
+    brk_permit_t *permit);
+static inline int brk_table_refuse(brk_table_t *t, brk_permit_t *permit,
     const brk_policy_t *policy, brk_msec_t now, unsigned dry);
 
 /* the same for the end of a successful call; 0: call brk_table_settle() */
-int brk_table_pass(brk_table_t *t, brk_permit_t *permit,
+static inline int brk_table_pass(brk_table_t *t, brk_permit_t *permit,
     const brk_policy_t *policy, brk_msec_t now);
 
 /*
@@ -171,6 +175,162 @@ void brk_table_place(brk_table_t *t, brk_slot_t *slot, unsigned used);
 
 /* 0: every link is right; linear, for tests */
 int brk_table_verify(brk_table_t *t);
+
+
+/* a read that the compiler neither repeats nor moves */
+
+#define brk_read(x)  __atomic_load_n(&(x), __ATOMIC_ACQUIRE)
+
+
+static inline uint32_t *
+brk_buckets(brk_table_t *t)
+{
+    return (uint32_t *) (t + 1);
+}
+
+
+static inline brk_slot_t *
+brk_slots(brk_table_t *t)
+{
+    return (brk_slot_t *) (brk_buckets(t) + t->buckets);
+}
+
+
+/* "born" is that of the slot when it was found to be the right one */
+static inline int
+brk_slot_try_lockless(brk_slot_t *slot, uint32_t index, uint64_t born,
+    brk_permit_t *permit)
+{
+    permit->born = born;
+    permit->index = index;
+    permit->state = BRK_CLOSED;
+    permit->token.gen = brk_read(slot->breaker.gen);
+    permit->token.lease = 0;
+    permit->token.counted = 0;
+
+    if (born == 0
+        || brk_read(slot->breaker.state) != BRK_CLOSED
+        || brk_read(slot->breaker.gen) != permit->token.gen
+        || brk_read(slot->born) != born)
+    {
+        return 0;
+    }
+
+    __atomic_fetch_add(&slot->inflight, 1, __ATOMIC_RELAXED);
+
+    return 1;
+}
+
+
+static inline int
+brk_table_try_lockless(brk_table_t *t, const brk_key_t *key,
+    const brk_permit_t *hint, brk_permit_t *permit)
+{
+    brk_slot_t  *slot;
+
+    if (hint->born) {
+        slot = &brk_slots(t)[hint->index];
+
+        if (brk_read(slot->born) == hint->born) {
+            return brk_slot_try_lockless(slot, hint->index, hint->born,
+                                         permit);
+        }
+    }
+
+    return brk_table_search(t, key, permit);
+}
+
+
+/* the same, without a search */
+static inline int
+brk_table_try_hint(brk_table_t *t, const brk_permit_t *hint,
+    brk_permit_t *permit)
+{
+    return hint->born
+           && brk_slot_try_lockless(&brk_slots(t)[hint->index], hint->index,
+                                    hint->born, permit);
+}
+
+
+static inline int
+brk_table_refuse(brk_table_t *t, brk_permit_t *permit,
+    const brk_policy_t *policy, brk_msec_t now, unsigned dry)
+{
+    uint64_t        gen;
+    brk_slot_t     *slot;
+    brk_breaker_t  *b;
+
+    if (permit->born == 0) {
+        return 0;
+    }
+
+    slot = &brk_slots(t)[permit->index];
+    b = &slot->breaker;
+
+    gen = brk_read(b->gen);
+
+    permit->state = brk_read(b->state);
+
+    if (permit->state == BRK_OPEN) {
+        permit->wait = brk_read(b->open_until) - now;
+
+        /* the recovery timeout is over, or the clock has jumped back */
+
+        if ((int64_t) permit->wait <= 0
+            || permit->wait > brk_longest(policy))
+        {
+            return 0;
+        }
+
+    } else if (permit->state == BRK_FORCED_OPEN) {
+        permit->wait = policy->recovery_timeout;
+
+    } else {
+        return 0;
+    }
+
+    if (brk_read(b->gen) != gen || brk_read(slot->born) != permit->born) {
+        return 0;
+    }
+
+    permit->token.gen = 0;
+
+    if (dry) {
+        __atomic_fetch_add(&slot->inflight, 1, __ATOMIC_RELAXED);
+        __atomic_fetch_add(&b->totals.dry_rejected, 1, __ATOMIC_RELAXED);
+
+    } else {
+        __atomic_fetch_add(&b->totals.rejected, 1, __ATOMIC_RELAXED);
+    }
+
+    return 1;
+}
+
+
+static inline int
+brk_table_pass(brk_table_t *t, brk_permit_t *permit,
+    const brk_policy_t *policy, brk_msec_t now)
+{
+    brk_slot_t  *slot;
+
+    slot = &brk_slots(t)[permit->index];
+
+    /* with that many new keys since its last use, it may soon be evicted */
+
+    if (permit->token.lease
+        || brk_read(slot->born) != permit->born
+        || t->added - slot->seen > t->slots / 4
+        || !brk_pass(&slot->breaker, policy, now, &permit->token))
+    {
+        return 0;
+    }
+
+    __atomic_fetch_sub(&slot->inflight, 1, __ATOMIC_RELAXED);
+
+    permit->born = 0;
+
+    return 1;
+}
 
 
 #pragma GCC visibility pop

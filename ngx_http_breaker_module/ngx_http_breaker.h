@@ -138,13 +138,14 @@ typedef struct {
 
 /*
  * One for each request that met a breaker; it survives internal redirects,
- * which wipe r->ctx, as the data of a pool cleanup handler.
+ * which wipe r->ctx, as the data of its own cleanup of the pool.
  */
 
 typedef struct ngx_http_breaker_ctx_s  ngx_http_breaker_ctx_t;
 
 struct ngx_http_breaker_ctx_s {
     ngx_http_request_t          *request;
+    ngx_pool_cleanup_t           cleanup;
     ngx_http_breaker_ctx_t      *next;        /* free ones */
     ngx_rbtree_node_t            node;        /* of a subrequest */
 
@@ -175,11 +176,11 @@ struct ngx_http_breaker_ctx_s {
 
     unsigned                     held:1;      /* a permit, not settled yet */
     unsigned                     probe:1;
-    unsigned                     queued:1;
+    unsigned                     decided:1;   /* the outcome is known */
     unsigned                     started:1;   /* the content handler ran */
     unsigned                     settled:1;   /* a probe, at its header */
+    unsigned                     queued:1;
     unsigned                     grpc:1;      /* failed by a code of gRPC */
-    unsigned                     decided:1;   /* the outcome is known */
     unsigned                     rejected:1;
     unsigned                     in_fallback:1; /* to the named location */
     unsigned                     indexed:1;   /* the node is in the tree */
@@ -219,9 +220,8 @@ ngx_int_t ngx_http_breaker_add_header(ngx_http_request_t *r, ngx_str_t *name,
 
 ngx_int_t ngx_http_breaker_zone_init(ngx_shm_zone_t *shm_zone, void *data);
 
-brk_verdict_e ngx_http_breaker_acquire(ngx_http_breaker_zone_t *zone,
-    ngx_http_breaker_policy_t *policy, brk_key_t *key, ngx_uint_t dry,
-    brk_permit_t *permit, ngx_uint_t level, ngx_log_t *log);
+brk_verdict_e ngx_http_breaker_acquire(ngx_http_breaker_ctx_t *ctx,
+    ngx_http_breaker_guard_t *guard, brk_key_t *key, ngx_log_t *log);
 void ngx_http_breaker_settle(ngx_http_breaker_ctx_t *ctx, ngx_log_t *log);
 void ngx_http_breaker_overdue(ngx_http_breaker_ctx_t *ctx, ngx_log_t *log);
 void ngx_http_breaker_late(ngx_http_breaker_ctx_t *ctx, ngx_uint_t probe,
@@ -245,7 +245,8 @@ ngx_int_t ngx_http_breaker_peek_at(ngx_http_breaker_zone_t *zone,
 /* request */
 
 ngx_int_t ngx_http_breaker_handler(ngx_http_request_t *r);
-void ngx_http_breaker_observe(ngx_http_request_t *r);
+void ngx_http_breaker_observe(ngx_http_request_t *r,
+    ngx_http_breaker_ctx_t *ctx);
 ngx_http_breaker_ctx_t *ngx_http_breaker_get_ctx(ngx_http_request_t *r);
 
 /* an internal redirect wipes r->ctx, and so does a filter's error */
@@ -257,6 +258,12 @@ ngx_http_breaker_ctx_t *ngx_http_breaker_get_ctx(ngx_http_request_t *r);
 /* observes the end of the upstream, and the response header of a probe */
 void ngx_http_breaker_hook_upstream(ngx_http_request_t *r,
     ngx_http_breaker_ctx_t *ctx, ngx_http_upstream_t *u);
+
+/* key */
+
+/* in "room", or where it is known; NULL: it is empty, or cannot be made */
+brk_key_t *ngx_http_breaker_get_key(ngx_http_request_t *r,
+    ngx_http_breaker_guard_t *guard, brk_key_t *room, brk_permit_t **hint);
 
 /* the key as it is stored: one that is too long is cut and gets a digest */
 ngx_int_t ngx_http_breaker_make_key(ngx_pool_t *pool,
@@ -272,6 +279,21 @@ void ngx_http_breaker_judge_status(ngx_http_breaker_ctx_t *ctx,
     ngx_uint_t status);
 void ngx_http_breaker_judge_upstream(ngx_http_request_t *r,
     ngx_http_breaker_ctx_t *ctx, ngx_http_upstream_t *u, ngx_int_t rc);
+
+#define ngx_http_breaker_is_grpc(u)                                           \
+    ((u)->schema.len > 4 && ngx_memcmp((u)->schema.data, "grpc", 4) == 0)
+
+/* the common case: one try, a good status, in time */
+
+#define ngx_http_breaker_is_success(r, ctx, u, rc)                            \
+    ((rc) == NGX_OK && (u)->state && (u)->state->peer                         \
+     && (u)->state->status >= NGX_HTTP_OK                                     \
+     && (u)->state->status < NGX_HTTP_BAD_REQUEST                             \
+     && (r)->upstream_states->nelts == (ctx)->states + 1                      \
+     && !ngx_http_breaker_is_grpc(u)                                          \
+     && ((ctx)->policy->rules.slow_call == 0                                  \
+         || (u)->state->header_time <= (ctx)->policy->rules.slow_call))
+
 void ngx_http_breaker_judge_neutral(ngx_http_breaker_ctx_t *ctx);
 
 
@@ -283,7 +305,16 @@ ngx_msec_t ngx_http_breaker_time(ngx_http_request_t *r,
 /* watch: calls that have no response header after "slow_call" */
 
 void ngx_http_breaker_watch_init(ngx_http_breaker_policy_t *policy);
-void ngx_http_breaker_watch(ngx_http_breaker_ctx_t *ctx);
+void ngx_http_breaker_watch_start(ngx_http_breaker_policy_t *policy);
+
+#define ngx_http_breaker_watch(ctx)                                           \
+                                                                              \
+    ngx_queue_insert_tail(&(ctx)->policy->calls, &(ctx)->queue);              \
+    (ctx)->queued = 1;                                                        \
+                                                                              \
+    if (!(ctx)->policy->watched) {                                            \
+        ngx_http_breaker_watch_start((ctx)->policy);                          \
+    }
 
 #define ngx_http_breaker_unwatch(ctx)                                         \
                                                                               \
@@ -371,10 +402,10 @@ void ngx_http_breaker_html(ngx_http_breaker_text_t *text,
     ngx_http_breaker_report_t *report);
 
 
-#pragma GCC visibility pop
-
-
 extern ngx_module_t  ngx_http_breaker_module;
+
+
+#pragma GCC visibility pop
 
 
 #endif /* _NGX_HTTP_BREAKER_H_INCLUDED_ */

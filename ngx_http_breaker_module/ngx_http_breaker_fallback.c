@@ -7,6 +7,9 @@
 static ngx_int_t ngx_http_breaker_fallback_add(ngx_conf_t *cf,
     ngx_http_breaker_fallback_t *fallback, u_char *start, u_char *end,
     ngx_uint_t variable);
+static ngx_http_breaker_rare ngx_int_t ngx_http_breaker_fallback_pieces(
+    ngx_http_request_t *r, ngx_http_breaker_fallback_t *fallback,
+    ngx_str_t *type);
 static ngx_int_t ngx_http_breaker_fallback_text(ngx_http_request_t *r,
     ngx_array_t *pieces, ngx_str_t *text);
 
@@ -117,15 +120,23 @@ ngx_int_t
 ngx_http_breaker_fallback_send(ngx_http_request_t *r,
     ngx_http_breaker_fallback_t *fallback)
 {
-    ngx_str_t                 *type;
-    ngx_http_complex_value_t   body;
+    ngx_str_t  *type;
 
     type = fallback->type.len ? &fallback->type : NULL;
 
-    if (fallback->pieces == NULL) {
-        return ngx_http_send_response(r, fallback->code, type,
-                                      fallback->body);
+    if (fallback->pieces) {
+        return ngx_http_breaker_fallback_pieces(r, fallback, type);
     }
+
+    return ngx_http_send_response(r, fallback->code, type, fallback->body);
+}
+
+
+static ngx_int_t
+ngx_http_breaker_fallback_pieces(ngx_http_request_t *r,
+    ngx_http_breaker_fallback_t *fallback, ngx_str_t *type)
+{
+    ngx_http_complex_value_t  body;
 
     ngx_memzero(&body, sizeof(ngx_http_complex_value_t));
 

@@ -2,10 +2,6 @@
 #include "ngx_http_breaker.h"
 
 
-#define ngx_http_breaker_is_grpc(u)                                           \
-    ((u)->schema.len > 4 && ngx_strncmp((u)->schema.data, "grpc", 4) == 0)
-
-
 static ngx_uint_t ngx_http_breaker_error_page(ngx_http_request_t *r,
     ngx_http_breaker_ctx_t *ctx);
 static ngx_uint_t ngx_http_breaker_grpc_code(ngx_http_upstream_t *u);
@@ -130,22 +126,13 @@ ngx_http_breaker_judge_upstream(ngx_http_request_t *r,
     brk_call_t                  call;
     ngx_http_upstream_state_t  *state;
 
-    state = u->state;
-
-    /* the common case: one try, a good status, in time */
-
-    if (rc == NGX_OK && state && state->peer
-        && state->status >= NGX_HTTP_OK
-        && state->status < NGX_HTTP_BAD_REQUEST
-        && r->upstream_states->nelts == ctx->states + 1
-        && !ngx_http_breaker_is_grpc(u)
-        && (ctx->policy->rules.slow_call == 0
-            || state->header_time <= ctx->policy->rules.slow_call))
-    {
+    if (ngx_http_breaker_is_success(r, ctx, u, rc)) {
         ngx_memzero(&ctx->outcome, sizeof(brk_outcome_t));
         ctx->decided = 1;
         return;
     }
+
+    state = u->state;
 
     call.status = 0;
     call.header = 0;

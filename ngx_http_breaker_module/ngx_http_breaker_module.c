@@ -16,6 +16,8 @@ static void ngx_http_breaker_set_text(ngx_http_variable_value_t *v,
 static char *ngx_http_breaker_status(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static ngx_int_t ngx_http_breaker_header_filter(ngx_http_request_t *r);
+static ngx_http_breaker_rare ngx_int_t ngx_http_breaker_header(
+    ngx_http_request_t *r, ngx_http_breaker_ctx_t *ctx);
 static ngx_int_t ngx_http_breaker_add_variables(ngx_conf_t *cf);
 static ngx_int_t ngx_http_breaker_init(ngx_conf_t *cf);
 static ngx_int_t ngx_http_breaker_init_module(ngx_cycle_t *cycle);
@@ -246,11 +248,32 @@ ngx_http_breaker_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 static ngx_int_t
 ngx_http_breaker_header_filter(ngx_http_request_t *r)
 {
+    ngx_http_breaker_ctx_t  *ctx;
+
     if (!ngx_http_breaker_has_ctx(r)) {
         return ngx_http_next_header_filter(r);
     }
 
-    ngx_http_breaker_observe(r);
+    ctx = ngx_http_get_module_ctx(r, ngx_http_breaker_module);
+
+    /* the response of an upstream, whose end will decide, or of a rejection */
+
+    if (ctx
+        && (!ctx->held
+            || (ctx->upstream && !ctx->decided && !ctx->probe
+                && !ctx->upstream->upgrade)))
+    {
+        return ngx_http_next_header_filter(r);
+    }
+
+    return ngx_http_breaker_header(r, ctx);
+}
+
+
+static ngx_int_t
+ngx_http_breaker_header(ngx_http_request_t *r, ngx_http_breaker_ctx_t *ctx)
+{
+    ngx_http_breaker_observe(r, ctx);
 
     return ngx_http_next_header_filter(r);
 }

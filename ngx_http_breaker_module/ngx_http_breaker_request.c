@@ -1,30 +1,23 @@
 
 #include "ngx_http_breaker.h"
 
-#include <ngx_sha1.h>
-
-
-/* a key that is too long: its beginning, "#" and the digest of the whole */
-
-#define NGX_HTTP_BREAKER_DIGEST  20
-#define NGX_HTTP_BREAKER_PREFIX                                               \
-    (BRK_KEY_MAX - 1 - 2 * NGX_HTTP_BREAKER_DIGEST)
-
 
 static ngx_http_breaker_rare ngx_int_t ngx_http_breaker_guard(
     ngx_http_request_t *r, ngx_http_breaker_guard_t *guard);
-static brk_key_t *ngx_http_breaker_get_key(ngx_http_request_t *r,
-    ngx_http_breaker_guard_t *guard, brk_key_t *room, brk_permit_t **hint);
-static ngx_http_breaker_known_t *ngx_http_breaker_known(
-    ngx_http_breaker_guard_t *guard, ngx_str_t *text);
 static ngx_uint_t ngx_http_breaker_same(ngx_http_breaker_subject_t *subject,
     ngx_http_breaker_zone_t *zone, brk_key_t *key);
 static ngx_uint_t ngx_http_breaker_parent_holds_permit(ngx_http_request_t *r,
     ngx_http_breaker_zone_t *zone, brk_key_t *key);
-static ngx_int_t ngx_http_breaker_decide(ngx_http_request_t *r,
+static ngx_http_breaker_rare ngx_int_t ngx_http_breaker_decide(
+    ngx_http_request_t *r, ngx_http_breaker_ctx_t *ctx,
+    ngx_http_breaker_guard_t *guard, brk_key_t *key, brk_permit_t *hint);
+static ngx_http_breaker_rare brk_verdict_e ngx_http_breaker_verdict(
+    ngx_http_request_t *r, ngx_http_breaker_ctx_t *ctx,
+    ngx_http_breaker_guard_t *guard, brk_key_t *key);
+static ngx_inline void ngx_http_breaker_set_subject(
     ngx_http_breaker_ctx_t *ctx, ngx_http_breaker_guard_t *guard,
-    brk_key_t *key, brk_permit_t *hint);
-static void ngx_http_breaker_install_handler(ngx_http_request_t *r,
+    brk_key_t *key);
+static ngx_inline void ngx_http_breaker_install_handler(ngx_http_request_t *r,
     ngx_http_breaker_ctx_t *ctx);
 static ngx_int_t ngx_http_breaker_reject(ngx_http_request_t *r,
     ngx_http_breaker_ctx_t *ctx);
@@ -32,19 +25,38 @@ static ngx_int_t ngx_http_breaker_retry_after(ngx_http_request_t *r,
     brk_msec_t wait);
 static ngx_int_t ngx_http_breaker_content_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_breaker_clone_handler(ngx_http_request_t *r);
+static ngx_inline void ngx_http_breaker_hook(ngx_http_request_t *r,
+    ngx_http_breaker_ctx_t *ctx, ngx_http_upstream_t *u);
+static ngx_http_breaker_rare void ngx_http_breaker_hook_probe(
+    ngx_http_request_t *r, ngx_http_breaker_ctx_t *ctx,
+    ngx_http_upstream_t *u);
 static ngx_int_t ngx_http_breaker_create_request(ngx_http_request_t *r);
 static void ngx_http_breaker_finalize_request(ngx_http_request_t *r,
     ngx_int_t rc);
+static ngx_http_breaker_rare void ngx_http_breaker_finalize(
+    ngx_http_request_t *r, ngx_http_breaker_ctx_t *ctx, ngx_int_t rc);
 static void ngx_http_breaker_probe_header(ngx_http_request_t *r,
     ngx_http_breaker_ctx_t *ctx);
 static void ngx_http_breaker_end(ngx_http_breaker_ctx_t *ctx, ngx_log_t *log);
 static ngx_http_breaker_ctx_t *ngx_http_breaker_create_ctx(
     ngx_http_request_t *r);
+static ngx_inline void ngx_http_breaker_init_ctx(ngx_http_request_t *r,
+    ngx_http_breaker_ctx_t *ctx);
 static ngx_http_breaker_ctx_t *ngx_http_breaker_find_ctx(
     ngx_http_request_t *r);
 static ngx_http_breaker_ctx_t *ngx_http_breaker_lookup_ctx(
     ngx_http_request_t *r);
+static ngx_http_breaker_rare void ngx_http_breaker_index_ctx(
+    ngx_http_breaker_ctx_t *ctx);
 static void ngx_http_breaker_cleanup(void *data);
+
+
+/* the request has a handler, and none of ours */
+
+#define ngx_http_breaker_is_guarded(r)                                        \
+    ((r)->content_handler                                                     \
+     && (r)->content_handler != ngx_http_breaker_status_handler               \
+     && (r)->content_handler != ngx_http_breaker_content_handler)
 
 
 static ngx_http_breaker_ctx_t  *ngx_http_breaker_free;
@@ -55,18 +67,52 @@ static ngx_rbtree_t             ngx_http_breaker_tree;
 static ngx_rbtree_node_t        ngx_http_breaker_sentinel;
 
 
+/* few instructions if the breaker is closed: guarded requests pass here */
+
 ngx_int_t
 ngx_http_breaker_handler(ngx_http_request_t *r)
 {
+    ngx_http_breaker_ctx_t       *ctx;
+    ngx_http_breaker_guard_t     *guard;
     ngx_http_breaker_loc_conf_t  *blcf;
 
     blcf = ngx_http_get_module_loc_conf(r, ngx_http_breaker_module);
+    guard = blcf->guard;
 
-    if (blcf->guard == NULL && !ngx_http_breaker_has_ctx(r)) {
+    if (ngx_http_breaker_has_ctx(r)) {
+        return ngx_http_breaker_guard(r, guard);
+    }
+
+    if (guard == NULL || !ngx_http_breaker_is_guarded(r)) {
         return NGX_DECLINED;
     }
 
-    return ngx_http_breaker_guard(r, blcf->guard);
+    ctx = ngx_http_breaker_free;
+
+    if (!guard->hashed || r != r->main || ctx == NULL) {
+        return ngx_http_breaker_guard(r, guard);
+    }
+
+    ngx_http_breaker_free = ctx->next;
+
+    ngx_http_breaker_init_ctx(r, ctx);
+
+    if (!brk_table_try_hint(guard->zone->table, &guard->known->hint,
+                            &ctx->permit))
+    {
+        return ngx_http_breaker_decide(r, ctx, guard, &guard->known->key,
+                                       &guard->known->hint);
+    }
+
+    ctx->log_level = blcf->log_level;
+    ctx->result = NGX_HTTP_BREAKER_PASS;
+    ctx->state = BRK_CLOSED;
+    ctx->held = 1;
+
+    ngx_http_breaker_set_subject(ctx, guard, &guard->known->key);
+    ngx_http_breaker_install_handler(r, ctx);
+
+    return NGX_DECLINED;
 }
 
 
@@ -81,11 +127,7 @@ ngx_http_breaker_guard(ngx_http_request_t *r, ngx_http_breaker_guard_t *guard)
     key = NULL;
     hint = NULL;
 
-    if (guard
-        && r->content_handler
-        && r->content_handler != ngx_http_breaker_status_handler
-        && r->content_handler != ngx_http_breaker_content_handler)
-    {
+    if (guard && ngx_http_breaker_is_guarded(r)) {
         key = ngx_http_breaker_get_key(r, guard, &room, &hint);
     }
 
@@ -98,6 +140,7 @@ ngx_http_breaker_guard(ngx_http_request_t *r, ngx_http_breaker_guard_t *guard)
         /* an internal redirect: the permit for the same key stays */
 
         if (key && ngx_http_breaker_same(&ctx->subject, guard->zone, key)) {
+            ngx_http_breaker_unwatch(ctx);
             ngx_http_breaker_install_handler(r, ctx);
             return NGX_DECLINED;
         }
@@ -135,137 +178,6 @@ ngx_http_breaker_guard(ngx_http_request_t *r, ngx_http_breaker_guard_t *guard)
     }
 
     return ngx_http_breaker_decide(r, ctx, guard, key, hint);
-}
-
-
-/* NULL: the key is empty, or could not be made */
-
-static brk_key_t *
-ngx_http_breaker_get_key(ngx_http_request_t *r,
-    ngx_http_breaker_guard_t *guard, brk_key_t *room, brk_permit_t **hint)
-{
-    ngx_str_t                   text;
-    ngx_http_breaker_known_t   *known;
-    ngx_http_variable_value_t  *v;
-
-    if (guard->hashed) {
-        *hint = &guard->known->hint;
-        return &guard->known->key;
-    }
-
-    if (guard->index != NGX_ERROR) {
-        v = ngx_http_get_flushed_variable(r, (ngx_uint_t) guard->index);
-
-        if (v == NULL) {
-            goto failed;
-        }
-
-        text.len = v->not_found ? 0 : v->len;
-        text.data = v->data;
-
-    } else if (ngx_http_complex_value(r, &guard->key, &text) != NGX_OK) {
-        goto failed;
-    }
-
-    if (text.len == 0) {
-        return NULL;
-    }
-
-    known = ngx_http_breaker_known(guard, &text);
-    *hint = &known->hint;
-
-    if (known->key.len == text.len
-        && ngx_memcmp(known->text, text.data, text.len) == 0)
-    {
-        *room = known->key;
-        room->data = text.data;
-
-        return room;
-    }
-
-    if (ngx_http_breaker_make_key(r->pool, guard->zone, &text, room)
-        != NGX_OK)
-    {
-        goto failed;
-    }
-
-    known->key = *room;
-    known->hint.born = 0;
-
-    if (room->digest) {
-
-        /* not kept: no text has this length */
-
-        known->key.len = 0;
-
-    } else {
-        ngx_memcpy(known->text, text.data, text.len);
-        guard->hashed = (guard->key.lengths == NULL);
-    }
-
-    return room;
-
-failed:
-
-    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                  "cannot make a breaker's key, request is not guarded");
-
-    return NULL;
-}
-
-
-/* the entry of this text among those that were looked up recently */
-
-static ngx_http_breaker_known_t *
-ngx_http_breaker_known(ngx_http_breaker_guard_t *guard, ngx_str_t *text)
-{
-    ngx_uint_t  i;
-
-    if (guard->key.lengths == NULL) {
-        return guard->known;
-    }
-
-    i = text->len + text->data[0] + text->data[text->len / 2]
-        + text->data[text->len - 1];
-
-    return &guard->known[i % NGX_HTTP_BREAKER_KNOWN];
-}
-
-
-ngx_int_t
-ngx_http_breaker_make_key(ngx_pool_t *pool, ngx_http_breaker_zone_t *zone,
-    ngx_str_t *text, brk_key_t *key)
-{
-    u_char      *p, digest[NGX_HTTP_BREAKER_DIGEST];
-    ngx_sha1_t   sha1;
-
-    key->digest = 0;
-    key->data = text->data;
-    key->len = (uint8_t) text->len;
-
-    if (text->len > BRK_KEY_MAX) {
-
-        p = ngx_pnalloc(pool, BRK_KEY_MAX);
-        if (p == NULL) {
-            return NGX_ERROR;
-        }
-
-        key->digest = 1;
-        key->data = p;
-        key->len = BRK_KEY_MAX;
-
-        ngx_sha1_init(&sha1);
-        ngx_sha1_update(&sha1, text->data, text->len);
-        ngx_sha1_final(digest, &sha1);
-
-        p = ngx_cpymem(p, text->data, NGX_HTTP_BREAKER_PREFIX);
-        *p++ = '#';
-        (void) ngx_hex_dump(p, digest, NGX_HTTP_BREAKER_DIGEST);
-    }
-
-    key->hash = brk_table_hash(zone->table, key->data, key->len);
-
-    return NGX_OK;
 }
 
 
@@ -321,20 +233,10 @@ ngx_http_breaker_decide(ngx_http_request_t *r, ngx_http_breaker_ctx_t *ctx,
     blcf = ngx_http_get_module_loc_conf(r, ngx_http_breaker_module);
     ctx->log_level = blcf->log_level;
 
-    if (brk_table_try_lockless(guard->zone->table, key, hint, permit)) {
-        verdict = BRK_PASS;
+    verdict = BRK_PASS;
 
-    } else if (brk_table_refuse(guard->zone->table, permit,
-                                &guard->policy->policy, ngx_current_msec,
-                                guard->dry_run))
-    {
-        verdict = BRK_REJECT;
-
-    } else {
-        verdict = ngx_http_breaker_acquire(guard->zone, guard->policy, key,
-                                           guard->dry_run, permit,
-                                           ctx->log_level,
-                                           r->connection->log);
+    if (!brk_table_try_lockless(guard->zone->table, key, hint, permit)) {
+        verdict = ngx_http_breaker_verdict(r, ctx, guard, key);
     }
 
     switch (verdict) {
@@ -363,10 +265,7 @@ ngx_http_breaker_decide(ngx_http_request_t *r, ngx_http_breaker_ctx_t *ctx,
     hint->born = permit->born;
     hint->index = permit->index;
 
-    ctx->policy = guard->policy;
-    ctx->subject.zone = guard->zone;
-    ctx->subject.key.data = (u_char *) key->data;
-    ctx->subject.key.len = key->len;
+    ngx_http_breaker_set_subject(ctx, guard, key);
 
     /* a request that was rejected once stays so in its variables */
 
@@ -389,7 +288,35 @@ ngx_http_breaker_decide(ngx_http_request_t *r, ngx_http_breaker_ctx_t *ctx,
 }
 
 
-static void
+/* the breaker is not closed, or not known */
+
+static brk_verdict_e
+ngx_http_breaker_verdict(ngx_http_request_t *r, ngx_http_breaker_ctx_t *ctx,
+    ngx_http_breaker_guard_t *guard, brk_key_t *key)
+{
+    if (brk_table_refuse(guard->zone->table, &ctx->permit,
+                         &guard->policy->policy, ngx_current_msec,
+                         guard->dry_run))
+    {
+        return BRK_REJECT;
+    }
+
+    return ngx_http_breaker_acquire(ctx, guard, key, r->connection->log);
+}
+
+
+static ngx_inline void
+ngx_http_breaker_set_subject(ngx_http_breaker_ctx_t *ctx,
+    ngx_http_breaker_guard_t *guard, brk_key_t *key)
+{
+    ctx->policy = guard->policy;
+    ctx->subject.zone = guard->zone;
+    ctx->subject.key.data = (u_char *) key->data;
+    ctx->subject.key.len = key->len;
+}
+
+
+static ngx_inline void
 ngx_http_breaker_install_handler(ngx_http_request_t *r,
     ngx_http_breaker_ctx_t *ctx)
 {
@@ -403,11 +330,11 @@ ngx_http_breaker_install_handler(ngx_http_request_t *r,
     ctx->decided = 0;
     ctx->round++;
 
+    r->content_handler = ngx_http_breaker_content_handler;
+
     if (ctx->policy->rules.slow_call) {
         ngx_http_breaker_watch(ctx);
     }
-
-    r->content_handler = ngx_http_breaker_content_handler;
 }
 
 
@@ -550,7 +477,7 @@ ngx_http_breaker_content_handler(ngx_http_request_t *r)
             ngx_http_breaker_judge_upstream(r, ctx, u, NGX_OK);
 
         } else {
-            ngx_http_breaker_hook_upstream(r, ctx, u);
+            ngx_http_breaker_hook(r, ctx, u);
         }
 
         return rc;
@@ -606,6 +533,14 @@ void
 ngx_http_breaker_hook_upstream(ngx_http_request_t *r,
     ngx_http_breaker_ctx_t *ctx, ngx_http_upstream_t *u)
 {
+    ngx_http_breaker_hook(r, ctx, u);
+}
+
+
+static ngx_inline void
+ngx_http_breaker_hook(ngx_http_request_t *r, ngx_http_breaker_ctx_t *ctx,
+    ngx_http_upstream_t *u)
+{
     if (ctx->upstream == u || u->finalize_request == NULL) {
         return;
     }
@@ -615,9 +550,17 @@ ngx_http_breaker_hook_upstream(ngx_http_request_t *r,
     ctx->finalize_request = u->finalize_request;
     u->finalize_request = ngx_http_breaker_finalize_request;
 
-    if (!ctx->probe || u->state || u->cleanup
-        || u->create_request == NULL)
-    {
+    if (ctx->probe) {
+        ngx_http_breaker_hook_probe(r, ctx, u);
+    }
+}
+
+
+static void
+ngx_http_breaker_hook_probe(ngx_http_request_t *r,
+    ngx_http_breaker_ctx_t *ctx, ngx_http_upstream_t *u)
+{
+    if (u->state || u->cleanup || u->create_request == NULL) {
         return;
     }
 
@@ -652,9 +595,39 @@ ngx_http_breaker_create_request(ngx_http_request_t *r)
 static void
 ngx_http_breaker_finalize_request(ngx_http_request_t *r, ngx_int_t rc)
 {
+    ngx_http_upstream_t     *u;
     ngx_http_breaker_ctx_t  *ctx;
 
-    ctx = ngx_http_breaker_find_ctx(r);
+    ctx = ngx_http_get_module_ctx(r, ngx_http_breaker_module);
+    u = r->upstream;
+
+    if (ctx && ctx->held && !ctx->decided && !ctx->probe
+        && ctx->upstream == u
+        && !ctx->permit.token.counted
+        && ngx_http_breaker_is_success(r, ctx, u, rc)
+        && brk_table_pass(ctx->subject.zone->table, &ctx->permit,
+                          &ctx->policy->policy, ngx_current_msec))
+    {
+        ngx_http_breaker_unwatch(ctx);
+
+        ctx->decided = 1;
+        ctx->held = 0;
+
+        ctx->finalize_request(r, rc);
+        return;
+    }
+
+    ngx_http_breaker_finalize(r, ctx, rc);
+}
+
+
+static void
+ngx_http_breaker_finalize(ngx_http_request_t *r, ngx_http_breaker_ctx_t *ctx,
+    ngx_int_t rc)
+{
+    if (ctx == NULL) {
+        ctx = ngx_http_breaker_find_ctx(r);
+    }
 
     if (ctx == NULL) {
         ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
@@ -688,12 +661,10 @@ ngx_http_breaker_finalize_request(ngx_http_request_t *r, ngx_int_t rc)
 /* the response header is sent: decide whatever can be decided now */
 
 void
-ngx_http_breaker_observe(ngx_http_request_t *r)
+ngx_http_breaker_observe(ngx_http_request_t *r, ngx_http_breaker_ctx_t *ctx)
 {
-    ngx_uint_t               redirected;
-    ngx_http_breaker_ctx_t  *ctx;
+    ngx_uint_t  redirected;
 
-    ctx = ngx_http_get_module_ctx(r, ngx_http_breaker_module);
     redirected = (ctx == NULL);
 
     if (redirected) {
@@ -796,20 +767,14 @@ ngx_http_breaker_end(ngx_http_breaker_ctx_t *ctx, ngx_log_t *log)
 
 
 /*
- * Contexts come from a free list and not from the request's pool, where one
- * could cause the allocation of another block.
+ * Contexts, with their cleanups, come from a free list and not from the
+ * request's pool, where one could cause the allocation of another block.
  */
 
 static ngx_http_breaker_ctx_t *
 ngx_http_breaker_create_ctx(ngx_http_request_t *r)
 {
-    ngx_pool_cleanup_t      *cln;
     ngx_http_breaker_ctx_t  *ctx;
-
-    cln = ngx_pool_cleanup_add(r->pool, 0);
-    if (cln == NULL) {
-        return NULL;
-    }
 
     ctx = ngx_http_breaker_free;
 
@@ -823,38 +788,54 @@ ngx_http_breaker_create_ctx(ngx_http_request_t *r)
         }
     }
 
+    ngx_http_breaker_init_ctx(r, ctx);
+
+    if (r != r->main) {
+        ngx_http_breaker_index_ctx(ctx);
+    }
+
+    return ctx;
+}
+
+
+static ngx_inline void
+ngx_http_breaker_init_ctx(ngx_http_request_t *r, ngx_http_breaker_ctx_t *ctx)
+{
     ctx->request = r;
     ctx->handler = NULL;
     ctx->round = 0;
     ctx->result = NGX_HTTP_BREAKER_NONE;
 
     ctx->held = 0;
-    ctx->queued = 0;
+    ctx->probe = 0;
     ctx->settled = 0;
+    ctx->queued = 0;
     ctx->grpc = 0;
     ctx->rejected = 0;
     ctx->in_fallback = 0;
     ctx->indexed = 0;
 
-    if (r != r->main) {
+    ctx->cleanup.handler = ngx_http_breaker_cleanup;
+    ctx->cleanup.data = ctx;
+    ctx->cleanup.next = r->pool->cleanup;
+    r->pool->cleanup = &ctx->cleanup;
 
-        if (ngx_http_breaker_tree.root == NULL) {
-            ngx_rbtree_init(&ngx_http_breaker_tree,
-                            &ngx_http_breaker_sentinel,
-                            ngx_rbtree_insert_value);
-        }
+    ngx_http_set_ctx(r, ctx, ngx_http_breaker_module);
+}
 
-        ctx->node.key = (ngx_rbtree_key_t) (uintptr_t) r;
-        ctx->indexed = 1;
 
-        ngx_rbtree_insert(&ngx_http_breaker_tree, &ctx->node);
+static void
+ngx_http_breaker_index_ctx(ngx_http_breaker_ctx_t *ctx)
+{
+    if (ngx_http_breaker_tree.root == NULL) {
+        ngx_rbtree_init(&ngx_http_breaker_tree, &ngx_http_breaker_sentinel,
+                        ngx_rbtree_insert_value);
     }
 
-    cln->handler = ngx_http_breaker_cleanup;
-    cln->data = ctx;
-    ngx_http_set_ctx(r, ctx, ngx_http_breaker_module);
+    ctx->node.key = (ngx_rbtree_key_t) (uintptr_t) ctx->request;
+    ctx->indexed = 1;
 
-    return ctx;
+    ngx_rbtree_insert(&ngx_http_breaker_tree, &ctx->node);
 }
 
 

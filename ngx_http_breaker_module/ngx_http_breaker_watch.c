@@ -32,21 +32,9 @@ ngx_http_breaker_watch_init(ngx_http_breaker_policy_t *policy)
 
 
 void
-ngx_http_breaker_watch(ngx_http_breaker_ctx_t *ctx)
+ngx_http_breaker_watch_start(ngx_http_breaker_policy_t *policy)
 {
-    ngx_event_t                *ev;
-    ngx_http_breaker_policy_t  *policy;
-
-    ngx_http_breaker_unwatch(ctx);
-
-    policy = ctx->policy;
-
-    ngx_queue_insert_tail(&policy->calls, &ctx->queue);
-    ctx->queued = 1;
-
-    if (policy->watched) {
-        return;
-    }
+    ngx_event_t  *ev;
 
     ev = &ngx_http_breaker_watch_event;
 

@@ -76,18 +76,21 @@ ngx_http_breaker_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 
 
 brk_verdict_e
-ngx_http_breaker_acquire(ngx_http_breaker_zone_t *zone,
-    ngx_http_breaker_policy_t *policy, brk_key_t *key, ngx_uint_t dry,
-    brk_permit_t *permit, ngx_uint_t level, ngx_log_t *log)
+ngx_http_breaker_acquire(ngx_http_breaker_ctx_t *ctx,
+    ngx_http_breaker_guard_t *guard, brk_key_t *key, ngx_log_t *log)
 {
-    brk_clock_t    clock;
-    brk_verdict_e  verdict;
+    brk_clock_t               clock;
+    brk_verdict_e             verdict;
+    ngx_http_breaker_zone_t  *zone;
 
-    ngx_http_breaker_set_clock(&clock, policy);
+    zone = guard->zone;
+
+    ngx_http_breaker_set_clock(&clock, guard->policy);
 
     ngx_http_breaker_lock(zone);
 
-    verdict = brk_table_acquire(zone->table, key, &clock, dry != 0, permit);
+    verdict = brk_table_acquire(zone->table, key, &clock, guard->dry_run,
+                                &ctx->permit);
 
     ngx_http_breaker_unlock(zone, log);
 
@@ -98,7 +101,7 @@ ngx_http_breaker_acquire(ngx_http_breaker_zone_t *zone,
 
     if (clock.event.from != clock.event.to) {
         ngx_http_breaker_log_event(zone, (u_char *) key->data, key->len,
-                                   &clock.event, level, log);
+                                   &clock.event, ctx->log_level, log);
     }
 
     return verdict;

@@ -1,6 +1,7 @@
 #!/usr/bin/perl
 
 # bench/instr.pl [-p "PEER..."] [-s "SCENARIO..."] [-n N] [-c CONNS] [-k]
+#                [-a LINES]
 #
 # Figures that noise does not touch, for the peers that are nginx:
 #
@@ -9,8 +10,10 @@
 #     calls    system calls a request, by strace
 #
 # One connection, one request at a time; with -c a load of CONNS connections
-# instead, and runs of one and three times the time.  -k keeps what callgrind
-# wrote of the longer run as build/bench/callgrind.PEER.SCENARIO.
+# instead, for ten and for thirty seconds.  -k keeps what callgrind
+# wrote of the longer run as build/bench/callgrind.PEER.SCENARIO.  -a adds lines
+# to the http context, such as "request_pool_size 32k;", with which no figure
+# depends on whether the last bytes of a request need another block of its pool.
 #
 # bench/instr.pl -g [-u] [-q]
 #
@@ -30,7 +33,7 @@ use Bench;
 
 my $tolerance = 3;
 my %o = (n => 300, c => 0, p => 'ours', s => 'AGG3 AGG3P AGG10');
-getopts('p:s:n:c:kguq', \%o) or exit 2;
+getopts('p:s:n:c:a:kguq', \%o) or exit 2;
 
 if ($o{q}) {
     $tolerance = 10;
@@ -60,7 +63,7 @@ sub requests {
     my ($scenario, $times) = @_;
 
     if ($o{c}) {
-        return Bench::load($scenario, 2 * $times, $o{c})->{requests};
+        return Bench::load($scenario, 10 * $times, $o{c})->{requests};
     }
 
     hit($scenario, $times * $o{n});
@@ -73,7 +76,7 @@ sub collected {
     my ($peer, $scenario, $times) = @_;
 
     my $file = "$Bench::work/callgrind.$peer->{name}.$scenario->{name}";
-    my $pid = gateway($peer, $scenario, wrap => [ 'valgrind',
+    my $pid = gateway($peer, $scenario, http => $o{a}, wrap => [ 'valgrind',
         '--tool=callgrind', "--callgrind-out-file=$file",
         '--smc-check=all-non-file' ]) or die "no gateway\n";
 
@@ -103,7 +106,8 @@ sub instructions {
 sub calls {
     my ($peer, $scenario) = @_;
 
-    my $pid = gateway($peer, $scenario) or die "no gateway\n";
+    my $pid = gateway($peer, $scenario, http => $o{a})
+        or die "no gateway\n";
     check($scenario) or die "wrong answer: $scenario->{name}\n";
     requests($scenario, 1);
     hit($scenario, 1000) if $scenario->{lua} eq 'l2.lua';

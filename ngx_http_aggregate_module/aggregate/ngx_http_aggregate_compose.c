@@ -27,8 +27,8 @@ static ngx_int_t ngx_http_aggregate_add_source(agg_merge_t *m,
 static ngx_uint_t ngx_http_aggregate_in_root(ngx_http_aggregate_part_t *part);
 static ngx_int_t ngx_http_aggregate_add_members(ngx_array_t *slices,
     agg_merge_t *merge, ngx_http_aggregate_part_t *part, ngx_uint_t *n);
-static ngx_int_t ngx_http_aggregate_add_slice(ngx_array_t *slices,
-    u_char *data, size_t len);
+static ngx_inline ngx_int_t ngx_http_aggregate_add_slice(
+    ngx_array_t *slices, u_char *data, size_t len);
 static ngx_int_t ngx_http_aggregate_errors(ngx_http_aggregate_ctx_t *ctx,
     agg_buf_t *b);
 static ngx_int_t ngx_http_aggregate_one_buffer(ngx_pool_t *pool,
@@ -474,14 +474,19 @@ ngx_http_aggregate_add_members(ngx_array_t *slices, agg_merge_t *merge,
 }
 
 
-static ngx_int_t
+static ngx_inline ngx_int_t
 ngx_http_aggregate_add_slice(ngx_array_t *slices, u_char *data, size_t len)
 {
     agg_str_t  *slice;
 
-    slice = ngx_array_push(slices);
-    if (slice == NULL) {
-        return NGX_ERROR;
+    if (slices->nelts < slices->nalloc) {
+        slice = (agg_str_t *) slices->elts + slices->nelts++;
+
+    } else {
+        slice = ngx_array_push(slices);
+        if (slice == NULL) {
+            return NGX_ERROR;
+        }
     }
 
     slice->data = data;

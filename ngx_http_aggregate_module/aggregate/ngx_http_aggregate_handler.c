@@ -116,7 +116,8 @@ ngx_http_aggregate_create_ctx(ngx_http_request_t *r)
     for (i = 0; i < ctx->nparts; i++) {
         part = &ctx->parts[i];
 
-        ngx_memzero(part, sizeof(ngx_http_aggregate_part_t));
+        ngx_http_aggregate_memory_clear(part,
+                                        sizeof(ngx_http_aggregate_part_t));
 
         part->ctx = ctx;
         part->conf = backends[i];

@@ -296,7 +296,7 @@ ngx_http_aggregate_each_fetch(ngx_http_aggregate_part_t *part,
     fs = part->ctx->fetches;
     fetch = &part->fetches[part->nfetches++];
 
-    ngx_memzero(fetch, sizeof(ngx_http_aggregate_fetch_t));
+    ngx_http_aggregate_memory_clear(fetch, sizeof(ngx_http_aggregate_fetch_t));
 
     ngx_http_aggregate_part_fetch(part, fetch);
 

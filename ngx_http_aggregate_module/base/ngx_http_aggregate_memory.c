@@ -199,6 +199,13 @@ ngx_http_aggregate_memory_alloc(ngx_pool_t *pool, size_t size)
 }
 
 
+void
+ngx_http_aggregate_memory_clear(void *p, size_t size)
+{
+    ngx_memzero(p, size);
+}
+
+
 void *
 ngx_http_aggregate_memory_take(ngx_pool_t *pool, size_t size)
 {

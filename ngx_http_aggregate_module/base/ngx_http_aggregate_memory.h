@@ -59,6 +59,14 @@ void *ngx_http_aggregate_memory_take(ngx_pool_t *pool, size_t size);
 void *ngx_http_aggregate_memory_alloc(ngx_pool_t *pool, size_t size);
 
 
+/*
+ * ngx_memzero() for some hundreds of bytes: where their number is a constant,
+ * gcc clears eight of them at a time
+ */
+
+void ngx_http_aggregate_memory_clear(void *p, size_t size);
+
+
 #pragma GCC visibility pop
 
 

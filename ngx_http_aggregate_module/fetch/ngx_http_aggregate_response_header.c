@@ -43,9 +43,9 @@ static ngx_int_t ngx_http_aggregate_take_status_line(ngx_http_request_t *r,
 static ngx_int_t ngx_http_aggregate_header_lines(ngx_http_request_t *r,
     agg_header_line_t *lines, size_t *n);
 static ngx_int_t ngx_http_aggregate_add_lines(ngx_http_request_t *r,
-    agg_header_line_t *line, size_t n);
-static u_char *ngx_http_aggregate_lines_alloc(ngx_http_request_t *r,
-    agg_header_line_t *line, size_t n);
+    agg_header_line_t *line, size_t n, u_char *start);
+static ngx_int_t ngx_http_aggregate_copy_name(ngx_http_request_t *r,
+    ngx_table_elt_t *h, agg_header_name_t *name);
 static void ngx_http_aggregate_know(ngx_http_request_t *r,
     agg_header_name_t *name);
 static ngx_uint_t ngx_http_aggregate_noted(ngx_http_request_t *r,
@@ -273,6 +273,7 @@ static ngx_int_t
 ngx_http_aggregate_header_lines(ngx_http_request_t *r,
     agg_header_line_t *lines, size_t *n)
 {
+    u_char                         *start;
     ngx_int_t                       rc;
     ngx_buf_t                      *b;
     ngx_uint_t                      i;
@@ -299,9 +300,10 @@ ngx_http_aggregate_header_lines(ngx_http_request_t *r,
             return NGX_OK;
         }
 
+        start = b->pos;
         b->pos = lines[*n - 1].next;
 
-        rc = ngx_http_aggregate_add_lines(r, lines, *n);
+        rc = ngx_http_aggregate_add_lines(r, lines, *n, start);
 
         if (rc != NGX_OK) {
             return rc;
@@ -316,20 +318,27 @@ ngx_http_aggregate_header_lines(ngx_http_request_t *r,
 }
 
 
+/* the buffer of the header is the body's next: the lines are copied */
+
 static ngx_int_t
 ngx_http_aggregate_add_lines(ngx_http_request_t *r, agg_header_line_t *line,
-    size_t n)
+    size_t n, u_char *start)
 {
-    u_char             *p;
+    u_char             *copy;
+    size_t              size;
     ngx_int_t           rc;
     ngx_list_t         *list;
     ngx_table_elt_t    *h;
     agg_header_name_t  *name;
 
-    p = ngx_http_aggregate_lines_alloc(r, line, n);
-    if (p == NULL) {
+    size = line[n - 1].next - start;
+
+    copy = ngx_pnalloc(r->pool, size);
+    if (copy == NULL) {
         return NGX_ERROR;
     }
+
+    ngx_memcpy(copy, start, size);
 
     list = &r->upstream->headers_in.headers;
 
@@ -354,20 +363,17 @@ ngx_http_aggregate_add_lines(ngx_http_request_t *r, agg_header_line_t *line,
         if (name->kind == 0) {
             ngx_http_aggregate_know(r, name);
 
-            if (name == &ngx_http_aggregate_names.other) {
-                h->key.data = p;
-                p = ngx_cpymem(p, name->text, name->len + 1);
-
-                h->lowcase_key = p;
-                p = ngx_cpymem(p, name->lowcase, name->len + 1);
+            if (name == &ngx_http_aggregate_names.other
+                && ngx_http_aggregate_copy_name(r, h, name) != NGX_OK)
+            {
+                h->hash = 0;
+                return NGX_ERROR;
             }
         }
 
         h->value.len = line->value.len;
-        h->value.data = p;
-
-        p = ngx_cpymem(p, line->value.data, line->value.len);
-        *p++ = '\0';
+        h->value.data = copy + (line->value.data - start);
+        h->value.data[h->value.len] = '\0';
 
         ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                        "http proxy header: \"%V: %V\"", &h->key, &h->value);
@@ -389,24 +395,25 @@ ngx_http_aggregate_add_lines(ngx_http_request_t *r, agg_header_line_t *line,
 }
 
 
-/* for the values, and for a name that has no place */
+/* a name that has no place */
 
-static u_char *
-ngx_http_aggregate_lines_alloc(ngx_http_request_t *r,
-    agg_header_line_t *line, size_t n)
+static ngx_int_t
+ngx_http_aggregate_copy_name(ngx_http_request_t *r, ngx_table_elt_t *h,
+    agg_header_name_t *name)
 {
-    size_t              i, size;
-    agg_header_name_t  *name;
+    u_char  *p;
 
-    name = line[n - 1].name;
-
-    size = (name == &ngx_http_aggregate_names.other) ? 2 * (name->len + 1) : 0;
-
-    for (i = 0; i < n; i++) {
-        size += line[i].value.len + 1;
+    p = ngx_pnalloc(r->pool, 2 * (name->len + 1));
+    if (p == NULL) {
+        return NGX_ERROR;
     }
 
-    return ngx_pnalloc(r->pool, size);
+    h->key.data = p;
+    h->lowcase_key = ngx_cpymem(p, name->text, name->len + 1);
+
+    ngx_memcpy(h->lowcase_key, name->lowcase, name->len + 1);
+
+    return NGX_OK;
 }
 
 

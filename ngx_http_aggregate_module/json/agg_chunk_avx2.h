@@ -241,66 +241,140 @@ agg_avx2_utf8(const u_char *p, const agg_avx2_chunk_t *chunk)
 
 /* for agg_pattern_run.h */
 
-agg_core_inline AGG_CORE_TARGET int
-agg_avx2_fits(const agg_pattern_t *g, const u_char *p)
+agg_core_inline AGG_CORE_TARGET uint32_t
+agg_avx2_equal32(const u_char *p, const u_char *text)
 {
     __m256i  same;
 
     same = _mm256_cmpeq_epi8(_mm256_loadu_si256((const __m256i *) p),
-                             _mm256_loadu_si256((const __m256i *) g->text));
+                             _mm256_loadu_si256((const __m256i *) text));
 
-    return (~(uint32_t) _mm256_movemask_epi8(same) & g->mask) == 0;
+    return (uint32_t) _mm256_movemask_epi8(same);
+}
+
+
+agg_core_inline AGG_CORE_TARGET int
+agg_avx2_fits(const agg_pattern_t *g, const u_char *p)
+{
+    return (~agg_avx2_equal32(p, g->text) & g->mask) == 0;
+}
+
+
+agg_core_inline AGG_CORE_TARGET int
+agg_avx2_fits_behind(const agg_pattern_t *g, const u_char *q)
+{
+    return (~agg_avx2_equal32(q, &g->quote) & g->behind) == 0;
 }
 
 
 typedef struct {
-    __m256i  slash;
-    __m256i  flip;
-    __m256i  most;
-    __m128i  up;                    /* as agg_block_not_digit */
-    __m128i  digits;
+    u_char  slash[32];
+    u_char  flip[32];
+    u_char  most[32];
+    u_char  up[32];                 /* as agg_block_not_digit */
+    u_char  digits[32];
 } agg_avx2_stop_t;
 
 
-agg_core_inline AGG_CORE_TARGET void
-agg_avx2_stops(agg_avx2_stop_t *k)
-{
-    k->slash = _mm256_set1_epi8('\\');
-    k->flip = _mm256_set1_epi8(0x02);
-    k->most = _mm256_set1_epi8(0x21);
+#define agg_avx2_8(c)   c, c, c, c, c, c, c, c
+#define agg_avx2_32(c)  { agg_avx2_8(c), agg_avx2_8(c), agg_avx2_8(c),       \
+                          agg_avx2_8(c) }
 
-    k->up = _mm_set1_epi8(0x7f - '9');
-    k->digits = _mm_set1_epi8(0x7f - 9);
+static const agg_avx2_stop_t  agg_avx2_stop_bytes
+    __attribute__((aligned(32))) = {
+    agg_avx2_32('\\'), agg_avx2_32(0x02), agg_avx2_32(0x21),
+    agg_avx2_32(0x7f - '9'), agg_avx2_32(0x7f - 9)
+};
+
+
+/* they stay in memory: the compiler does not see through the pointer */
+
+agg_core_inline AGG_CORE_TARGET const agg_avx2_stop_t *
+agg_avx2_stops(void)
+{
+    const agg_avx2_stop_t  *k;
+
+    k = &agg_avx2_stop_bytes;
+    __asm__ ("" : "+r" (k));
+
+    return k;
 }
 
 
-/* as agg_block_special; the vectors are operands in memory */
+agg_core_inline AGG_CORE_TARGET __m256i
+agg_avx2_stop_vector(const u_char *bytes)
+{
+    return _mm256_load_si256((const __m256i *) bytes);
+}
+
+
+/* as agg_block_special */
 
 agg_core_inline AGG_CORE_TARGET uint32_t
 agg_avx2_stop(const u_char *p, const agg_avx2_stop_t *k)
 {
     __m256i  part, slash;
 
-    __asm__ ("" : "+m" (*(agg_avx2_stop_t *) k));
-
     part = _mm256_loadu_si256((const __m256i *) p);
-    slash = _mm256_cmpeq_epi8(part, k->slash);
+    __asm__ ("" : "+x" (part));
 
-    part = _mm256_subs_epi8(_mm256_xor_si256(part, k->flip), k->most);
+    slash = _mm256_cmpeq_epi8(part, agg_avx2_stop_vector(k->slash));
+
+    part = _mm256_xor_si256(part, agg_avx2_stop_vector(k->flip));
+    part = _mm256_subs_epi8(part, agg_avx2_stop_vector(k->most));
 
     return (uint32_t) _mm256_movemask_epi8(_mm256_or_si256(slash, part));
+}
+
+
+/* the lowest bit; 32 or 64 if there is none */
+
+#define agg_avx2_first(mask)                                                 \
+    ((sizeof(mask) == 4) ? agg_avx2_first4(mask) : agg_avx2_first8(mask))
+
+
+/* by hand, since the compiler clears or extends the register */
+
+agg_core_inline AGG_CORE_TARGET uint64_t
+agg_avx2_first4(uint64_t mask)
+{
+    uint64_t  n;
+
+    __asm__ ("tzcntl %k1, %k0" : "=r" (n) : "r" (mask) : "cc");
+
+    return n;
+}
+
+
+agg_core_inline AGG_CORE_TARGET uint64_t
+agg_avx2_first8(uint64_t mask)
+{
+    uint64_t  n;
+
+    __asm__ ("tzcntq %1, %0" : "=r" (n) : "r" (mask) : "cc");
+
+    return n;
 }
 
 
 agg_core_inline AGG_CORE_TARGET uint32_t
 agg_avx2_digits(const u_char *p, const agg_avx2_stop_t *k)
 {
-    __m128i  part;
+    __m256i  part;
 
-    part = _mm_add_epi8(_mm_loadu_si128((const __m128i *) p), k->up);
+    part = _mm256_loadu_si256((const __m256i *) p);
+    part = _mm256_add_epi8(part, agg_avx2_stop_vector(k->up));
+    part = _mm256_subs_epi8(part, agg_avx2_stop_vector(k->digits));
 
-    return (uint32_t) _mm_movemask_epi8(_mm_subs_epi8(part, k->digits))
-           | 1u << AGG_BLOCK;
+    return (uint32_t) _mm256_movemask_epi8(part);
+}
+
+
+agg_core_inline AGG_CORE_TARGET void
+agg_avx2_copy(u_char *dst, const u_char *p)
+{
+    _mm256_storeu_si256((__m256i *) dst,
+                        _mm256_loadu_si256((const __m256i *) p));
 }
 
 

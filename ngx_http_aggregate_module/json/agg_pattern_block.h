@@ -7,40 +7,51 @@
 
 
 agg_core_inline int
-agg_block_fits(const agg_pattern_t *g, const u_char *p)
+agg_block_fits_text(const u_char *text, uint32_t mask, const u_char *p)
 {
 #if (AGG_BLOCK_SSE2)
 
     unsigned  same;
 
-    same = agg_block_equal(p, g->text)
-           | agg_block_equal(p + AGG_BLOCK, g->text + AGG_BLOCK) << AGG_BLOCK;
+    same = agg_block_equal(p, text)
+           | agg_block_equal(p + AGG_BLOCK, text + AGG_BLOCK) << AGG_BLOCK;
 
-    return (~same & g->mask) == 0;
+    return (~same & mask) == 0;
 
 #else
 
     unsigned  n;
 
-    for (n = 0; n + 8 <= g->len; n += 8) {
-        if (agg_word_load(p + n) != agg_word_load(g->text + n)) {
+    while (mask > 0xff) {
+        if (agg_word_load(p) != agg_word_load(text)) {
             return 0;
         }
+
+        mask >>= 8;
+        text += 8;
+        p += 8;
     }
 
-    return n == g->len
-           || ((agg_word_load(p + n) ^ agg_word_load(g->text + n))
-               << (64 - 8 * (g->len - n))) == 0;
+    n = 8 * (unsigned) __builtin_clz(mask << 24 | 1);
+
+    return ((agg_word_load(p) ^ agg_word_load(text)) << n) == 0;
 
 #endif
 }
+
+
+#define agg_block_fits(g, p)                                                 \
+    agg_block_fits_text((g)->text, (g)->mask, p)
+
+#define agg_block_fits_behind(g, q)                                          \
+    agg_block_fits_text(&(g)->quote, (g)->behind, q)
 
 
 /* nothing to make ready */
 
 typedef int  agg_block_stop_t;
 
-#define agg_block_stops(k)  (*(k) = 0)
+#define agg_block_stops()  NULL
 
 
 agg_core_inline uint32_t
@@ -53,12 +64,28 @@ agg_block_stop(const u_char *p, const agg_block_stop_t *k)
 }
 
 
+/* the lowest bit; 32 if a mask of a block has none */
+
+agg_core_inline uint64_t
+agg_block_first(uint64_t mask)
+{
+    return (mask == 0) ? AGG_PATTERN_BLOCK : (uint64_t) agg_first(mask);
+}
+
+
 agg_core_inline uint32_t
 agg_block_digits(const u_char *p, const agg_block_stop_t *k)
 {
     (void) k;
 
-    return agg_block_not_digit(p) | 1u << AGG_BLOCK;
+    return agg_block_not_digit(p) | 3u << AGG_BLOCK;
+}
+
+
+agg_core_inline void
+agg_block_copy(u_char *dst, const u_char *p)
+{
+    memcpy(dst, p, AGG_PATTERN_BLOCK);
 }
 
 

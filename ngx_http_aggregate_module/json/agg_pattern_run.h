@@ -1,122 +1,232 @@
 
 /*
- * The loop over patterns itself, once for each kind of vectors: included with
- * functions by the names that AGG_CORE makes, and AGG_CORE_TARGET.  fits tells
- * whether a pattern's text is at p, stop gives a mask of the bytes at p that a
- * string cannot be scanned past; both read 32 bytes.  digits gives a mask of
- * the bytes that are no digits in 16, with the bit behind them set.  stops
- * makes vectors ready.
+ * The loops over patterns themselves, once for each kind of vectors: included
+ * with functions by the names that AGG_CORE makes, and AGG_CORE_TARGET.  fits
+ * tells whether a text is at p, stop gives a mask of the bytes at p that a
+ * string cannot be scanned past; both read AGG_PATTERN_BLOCK bytes.  digits
+ * gives a mask of the bytes that are no digits, and its two highest bits are
+ * set; copy copies a block.  stops makes vectors ready.
+ *
+ * A string and the text behind it are gone over together, since nothing but
+ * the closing quote fits the first byte of what is compared.  A number is over
+ * where such a text is.
  */
 
 
-/* the closing quote of a string; NULL: it is beyond t->at, or an error is */
+/* the text at p, behind a scalar that is no string, if it came behind g */
 
-agg_core_inline AGG_CORE_TARGET const u_char *
-AGG_CORE(string_end)(agg_patterns_t *t, const u_char *p, const u_char *start,
-    const u_char *end, const AGG_CORE(stop_t) *k)
+agg_core_inline AGG_CORE_TARGET agg_pattern_rc_e
+AGG_CORE(behind)(const agg_pattern_t *g, agg_pattern_t **next, const u_char *p,
+    const u_char *last)
 {
-    u_char    c;
-    uint64_t  mask;
-    uint64_t  i;
+    if (p > last) {
+        return AGG_PATTERN_LAST;
+    }
 
-    do {
-        mask = AGG_CORE(stop)(p, k);
+    *next = g->next;
 
-        for ( ;; ) {
+    if (AGG_CORE(fits)(*next, p)) {
+        return AGG_PATTERN_FOUND;
+    }
 
-            if (mask == 0) {
-                p += AGG_PATTERN_TEXT;
-                break;
-            }
+    *next = g->other;
 
-            i = (uint64_t) agg_first(mask);
-            c = p[i];
+    if (AGG_CORE(fits)(*next, p)) {
+        return AGG_PATTERN_FOUND;
+    }
 
-            if (c == '"') {
-                return p + i;
-            }
-
-            /* an escape, or a character of two bytes, in the block */
-
-            if (i < AGG_PATTERN_TEXT - 1
-                && ((c == '\\') ? agg_escapes[p[i + 1]]
-                               : (c >= 0xc2 && c < 0xe0
-                                  && (p[i + 1] & 0xc0) == 0x80)))
-            {
-                mask &= ~(3ull << i);
-                continue;
-            }
-
-            t->at = p + i;
-            p += i;
-
-            if ((size_t) (end - p) < AGG_BLOCK) {
-                return NULL;
-            }
-
-            p = agg_string_special(p);
-
-            if (p == NULL
-                || !agg_pattern_pay(t, (size_t) (p - start),
-                                    AGG_PATTERN_SPECIAL))
-            {
-                return NULL;
-            }
-
-            break;
-        }
-
-    } while ((size_t) (end - p) >= AGG_PATTERN_TEXT);
-
-    t->at = p;
-
-    return NULL;
+    return AGG_PATTERN_MISSED;
 }
 
 
 /*
- * The end of a short number without an exponent; NULL: it is another scalar,
- * a longer one or none.
+ * The closing quote of a string that goes on at p, where mask tells what is
+ * special in the block, over escapes and characters of two bytes; NULL:
+ * something else is at t->at, or t->at is beyond last.
  */
 
-agg_core_inline AGG_CORE_TARGET const u_char *
-AGG_CORE(number_end)(const u_char *p, u_char c, const AGG_CORE(stop_t) *k)
+static __attribute__((noinline)) AGG_CORE_TARGET const u_char *
+AGG_CORE(string_end)(agg_patterns_t *t, const u_char *p, uint64_t mask,
+    const u_char *last, const AGG_CORE(stop_t) *k)
 {
-    uint64_t       mask, i, n;
+    u_char         c;
+    uint64_t       i;
     const u_char  *q;
 
-    if (c == '-') {
-        p++;
-        c = *p;
+    q = p;
+    p += AGG_PATTERN_BLOCK;
+
+    for ( ;; ) {
+
+        if (mask != 0) {
+
+            do {
+                i = AGG_CORE(first)(mask);
+                c = q[i];
+
+                if (c == '"') {
+                    return q + i;
+                }
+
+                if ((c == '\\') ? !agg_escapes[q[i + 1]]
+                                 : ((u_char) (c - 0xc2) >= 0xe0 - 0xc2
+                                    || (signed char) q[i + 1] >= -0x40))
+                {
+                    t->at = q + i;
+                    return NULL;
+                }
+
+                q += i + 2;
+                mask = mask >> i >> 2;
+
+            } while (mask != 0);
+
+            p += (q > p);
+        }
+
+        if (p > last) {
+            t->at = p;
+            return NULL;
+        }
+
+        q = p;
+        mask = AGG_CORE(stop)(p, k);
+        p += AGG_PATTERN_BLOCK;
+        mask |= (uint64_t) AGG_CORE(stop)(p, k) << AGG_PATTERN_BLOCK;
+        p += AGG_PATTERN_BLOCK;
     }
+}
+
+
+/* the string that goes on at *pos, and the text behind it */
+
+agg_core_inline AGG_CORE_TARGET agg_pattern_rc_e
+AGG_CORE(over_string)(agg_patterns_t *t, const agg_pattern_t *g,
+    agg_pattern_t **next, const u_char **pos, const u_char *start,
+    const u_char *last, const AGG_CORE(stop_t) *k)
+{
+    uint32_t       mask;
+    const u_char  *p, *q;
+
+    for (p = *pos; p != NULL; p = agg_pattern_special(t, start, last)) {
+        mask = AGG_CORE(stop)(p, k);
+        q = p + AGG_CORE(first)(mask);
+
+        if (q > last) {
+            *pos = q;
+            return AGG_PATTERN_CUT;
+        }
+
+        *next = g->next;
+
+        if (AGG_CORE(fits_behind)(*next, q)) {
+            *pos = q + 1;
+            return AGG_PATTERN_FOUND;
+        }
+
+        if (*q != '"') {
+            q = AGG_CORE(string_end)(t, p, mask, last, k);
+
+            if (q == NULL) {
+                continue;
+            }
+
+            if (q > last) {
+                *pos = q;
+                return AGG_PATTERN_CUT;
+            }
+
+            agg_pattern_anew(*next);
+
+            if (AGG_CORE(fits_behind)(*next, q)) {
+                *pos = q + 1;
+                return AGG_PATTERN_FOUND;
+            }
+        }
+
+        agg_pattern_anew(q);
+
+        *pos = q + 1;
+        *next = g->other;
+
+        return AGG_CORE(fits_behind)(*next, q) ? AGG_PATTERN_FOUND
+                                               : AGG_PATTERN_MISSED;
+    }
+
+    *pos = t->at;
+
+    return AGG_PATTERN_CUT;
+}
+
+
+/*
+ * The scalar at *pos and the text behind it.  A string is not gone over: *pos
+ * is behind its quote then.
+ */
+
+agg_core_inline AGG_CORE_TARGET agg_pattern_rc_e
+AGG_CORE(over_scalar)(const agg_pattern_t *g, agg_pattern_t **next,
+    const u_char **pos, const u_char *last, const AGG_CORE(stop_t) *k)
+{
+    u_char             c;
+    uint32_t           mask;
+    const u_char      *p, *q;
+    agg_pattern_rc_e   rc;
+
+    p = *pos;
+    c = *p;
+
+    if ((u_char) (c - '1') > 8) {
+
+        if (c == '"') {
+            *pos = p + 1;
+            return AGG_PATTERN_STRING;
+        }
+
+        if (c == '-') {
+            p++;
+            c = *p;
+        }
+
+        if (!agg_is_digit(c) || (c == '0' && agg_is_digit(p[1]))) {
+            goto other;
+        }
+    }
+
+    /* a short number without an exponent ends where a text begins */
 
     mask = AGG_CORE(digits)(p, k);
-    i = (uint64_t) agg_first(mask);
+    q = p + AGG_CORE(first)(mask);
 
-    if (i - 1 >= AGG_BLOCK - 1 || (c == '0' && i != 1)) {
-        return NULL;
-    }
+    if (*q == '.') {
+        p += AGG_CORE(first)(mask & (mask - 1));
 
-    q = p + i;
-    c = *q;
-
-    if (c == '.') {
-        mask &= mask - 1;
-        n = (uint64_t) agg_first(mask);
-
-        if (n == i + 1 || n == AGG_BLOCK) {
-            return NULL;
+        if (p == q + 1) {
+            goto other;
         }
 
-        q = p + n;
-        c = *q;
-
-        if (c == '.') {
-            return NULL;
-        }
+        q = p;
     }
 
-    return ((c | 0x20) == 'e') ? NULL : q;
+    rc = AGG_CORE(behind)(g, next, q, last);
+
+    if (rc == AGG_PATTERN_FOUND || !agg_is_number(*q)) {
+        *pos = q;
+        return rc;
+    }
+
+other:
+
+    p = *pos;
+    q = (*p > '9') ? agg_pattern_literal(p, *p) : agg_pattern_scalar(p, *p);
+
+    if (q == NULL) {
+        return AGG_PATTERN_NOTHING;
+    }
+
+    *pos = q;
+
+    return AGG_CORE(behind)(g, next, q, last);
 }
 
 
@@ -130,61 +240,36 @@ AGG_CORE(number_end)(const u_char *p, u_char c, const AGG_CORE(stop_t) *k)
 static AGG_CORE_TARGET const u_char *
 AGG_CORE(patterns)(agg_scan_t *s, const u_char *start, const u_char *last)
 {
-    u_char            c;
-    const u_char     *p, *q, *end;
-    agg_pattern_t    *g, *next;
-    agg_patterns_t   *t;
-    AGG_CORE(stop_t)  k;
+    const u_char            *p, *q;
+    agg_pattern_t           *g, *next;
+    agg_patterns_t          *t;
+    agg_pattern_rc_e         rc;
+    const AGG_CORE(stop_t)  *k;
 
-    AGG_CORE(stops)(&k);
-
+    k = AGG_CORE(stops)();
     t = s->patterns;
-    end = last + AGG_PATTERN_AHEAD;
-    g = t->before;
+    g = agg_pattern_before(s);
     p = start;
 
-    if (g == NULL) {
-        g = &t->pattern[(s->depth == s->base) ? AGG_PATTERN_ROOT
-                                              : AGG_PATTERN_OTHER];
+    if (s->state == AGG_SCAN_STRING) {
+        goto string;
     }
 
-    t->before = NULL;
+    rc = AGG_CORE(behind)(g, &next, p, last);
 
     for ( ;; ) {
 
-        if (p > last) {
-            t->before = g;
-            break;
-        }
+        if (rc == AGG_PATTERN_FOUND) {
 
-        /* the text at p, if it is one of those that have come behind g */
+            if (next->flags & AGG_PATTERN_STACK) {
 
-        next = g->next;
+                if (!agg_pattern_brackets(s, next)) {
+                    rc = AGG_PATTERN_MISSED;
+                    continue;
+                }
 
-        if (!AGG_CORE(fits)(next, p)) {
-            next = g->other;
-
-            if (!AGG_CORE(fits)(next, p)) {
-                next = NULL;
-            }
-        }
-
-        if (next == NULL
-            || (next->flags != 0 && !agg_pattern_brackets(s, next)))
-        {
-            p = agg_pattern_miss(s, g, p, start, last);
-
-            if (p == NULL) {
-                p = t->at;
-                break;
-            }
-
-            g = t->found;
-
-        } else {
-
-            if (next == g && g->flags == 0
-                && !agg_pattern_pay(t, (size_t) (p - start), AGG_PATTERN_FLAT))
+            } else if (next == g && !agg_pattern_pay(t, (size_t) (p - start),
+                                                     AGG_PATTERN_FLAT))
             {
                 break;
             }
@@ -195,52 +280,56 @@ AGG_CORE(patterns)(agg_scan_t *s, const u_char *start, const u_char *last)
             if (g->flags & AGG_PATTERN_END) {
                 break;
             }
-        }
 
-        /* a scalar */
+            if ((g->flags & AGG_PATTERN_SCALAR) == 0) {
+                goto string;
+            }
 
-        c = *p;
+        } else if (rc == AGG_PATTERN_MISSED) {
 
-        if (c == '"') {
-            p = AGG_CORE(string_end)(t, p + 1, start, end, &k);
+            q = agg_pattern_miss(s, g, p, start, last);
 
-            if (p == NULL) {
+            if (q == NULL) {
                 p = t->at;
-                s->state = AGG_SCAN_STRING;
                 break;
             }
 
-            p++;
-            s->state = AGG_SCAN_AFTER;
-            continue;
-        }
-
-        if (c > '9') {
-            q = agg_pattern_literal(p, c);
+            p = q;
+            g = t->found;
 
         } else {
-            q = AGG_CORE(number_end)(p, c, &k);
-
-            if (q == NULL) {
-                q = agg_pattern_scalar(p, c);
-            }
+            t->before = g;
+            break;
         }
 
-        if (q != NULL) {
-            p = q;
+        rc = AGG_CORE(over_scalar)(g, &next, &p, last, k);
+
+        if (rc == AGG_PATTERN_NOTHING) {
+
+            if (g != &t->pattern[AGG_PATTERN_OTHER]) {
+                s->state = g->state;
+            }
+
+            if ((*p | 0x20) != '{'
+                && (*p != ']' || s->state != AGG_SCAN_FIRST_VALUE))
+            {
+                break;
+            }
+
+            rc = AGG_CORE(behind)(g, &next, p, last);
+            continue;
+        }
+
+        if (rc != AGG_PATTERN_STRING) {
             s->state = AGG_SCAN_AFTER;
             continue;
         }
 
-        if (g != &t->pattern[AGG_PATTERN_OTHER]) {
-            s->state = g->state;
-        }
+    string:
 
-        if ((c | 0x20) != '{'
-            && (c != ']' || s->state != AGG_SCAN_FIRST_VALUE))
-        {
-            break;
-        }
+        rc = AGG_CORE(over_string)(t, g, &next, &p, start, last, k);
+
+        s->state = (rc == AGG_PATTERN_CUT) ? AGG_SCAN_STRING : AGG_SCAN_AFTER;
     }
 
     t->bytes += (size_t) (p - start);
@@ -249,118 +338,152 @@ AGG_CORE(patterns)(agg_scan_t *s, const u_char *start, const u_char *last)
 }
 
 
+/* applies the output of a text, if it has one; FAILED: there is no room */
+
+agg_core_inline AGG_CORE_TARGET agg_pattern_rc_e
+AGG_CORE(apply)(agg_replay_t *rp, const agg_pattern_t *g, const u_char *p)
+{
+    size_t         n;
+    u_char        *dst;
+    const u_char  *from;
+
+    if (g->output == AGG_OUTPUT_NONE
+        || ((g->flags & AGG_PATTERN_SCALAR) && !agg_replay_scalar(p[g->len])))
+    {
+        return AGG_PATTERN_MISSED;
+    }
+
+    if (g->output == AGG_OUTPUT_RESUME) {
+        rp->from = p + rp->shift + g->resume;
+        return AGG_PATTERN_FOUND;
+    }
+
+    from = rp->from;
+    dst = rp->out->pos;
+    n = (size_t) (p - from) + g->cut;
+
+    if (g->output != AGG_OUTPUT_CUT || rp->shift != 0
+        || (size_t) (rp->out->end - dst) < n + AGG_PATTERN_BLOCK)
+    {
+        return agg_replay_apply(rp, g, p);
+    }
+
+    rp->out->pos = dst + n;
+
+    for ( ;; ) {
+        AGG_CORE(copy)(dst, from);
+
+        if (n <= AGG_PATTERN_BLOCK) {
+            return AGG_PATTERN_FOUND;
+        }
+
+        n -= AGG_PATTERN_BLOCK;
+        dst += AGG_PATTERN_BLOCK;
+        from += AGG_PATTERN_BLOCK;
+    }
+}
+
+
 /*
  * The same loop for a replay.  It stops behind a value, or, with the text
- * before it done, at a scalar or in a string that it cannot get over.
+ * before it done, at a scalar or in a string that it cannot get over.  Where
+ * the one before it stopped in a string, it goes on in that.
  */
 
 static AGG_CORE_TARGET const u_char *
 AGG_CORE(replay)(agg_scan_t *s, agg_replay_t *rp, const u_char *start,
     const u_char *last)
 {
-    u_char            c;
-    const u_char     *p, *q, *end;
-    agg_pattern_t    *g, *next, *before;
-    agg_patterns_t   *t;
-    AGG_CORE(stop_t)  k;
+    const u_char            *p, *q;
+    agg_pattern_t           *g, *next, *before;
+    agg_patterns_t          *t;
+    agg_pattern_rc_e         rc;
+    const AGG_CORE(stop_t)  *k;
 
-    AGG_CORE(stops)(&k);
-
+    k = AGG_CORE(stops)();
     t = rp->patterns;
-    end = last + AGG_PATTERN_AHEAD;
-    g = &t->pattern[AGG_PATTERN_OTHER];
-    g->next = &t->pattern[rp->places[rp->context].first];
-    rp->stop = AGG_REPLAY_AFTER;
+    g = rp->before;
     p = start;
 
-    while (p <= last) {
-        before = g;
-        next = g->next;
+    if (rp->stop == AGG_REPLAY_STRING) {
+        goto string;
+    }
 
-        if (__builtin_expect(!AGG_CORE(fits)(next, p), 0)) {
-            next = g->other;
+    rc = AGG_CORE(behind)(g, &next, p, last);
 
-            if (!AGG_CORE(fits)(next, p)) {
-                goto missed;
-            }
-        }
+    for ( ;; ) {
 
-        g = next;
+        if (rc == AGG_PATTERN_FOUND) {
 
-        if (__builtin_expect(next->flags != 0, 0)) {
-            c = p[next->len];
-
-            if (next->context != rp->context || !agg_replay_scalar(c)) {
-                g = before;
-                goto missed;
+            if (next->plain > 0) {
+                p += next->plain - 1;
+                g = next;
+                goto string;
             }
 
-            if (!agg_replay_apply(rp, next, p)) {
-                break;
+            if (next->plain == 0) {
+                rc = AGG_CORE(apply)(rp, next, p);
+
+                if (rc != AGG_PATTERN_FOUND) {
+                    continue;
+                }
             }
-        }
 
-        p += g->len;
+            before = g;
+            g = next;
+            p += g->len;
 
-    scalar:
+            if ((g->flags & AGG_PATTERN_SCALAR) == 0) {
+                goto string;
+            }
 
-        c = *p;
+        } else if (rc == AGG_PATTERN_MISSED) {
 
-        if (c == '"') {
-            q = AGG_CORE(string_end)(t, p + 1, start, end, &k);
+            rp->context = g->to;
+
+            q = agg_replay_miss(s, rp, g, p, start, last);
 
             if (q == NULL) {
-                p = t->at;
-                rp->stop = AGG_REPLAY_STRING;
                 break;
             }
 
-            p = q + 1;
-            continue;
-        }
-
-        q = AGG_CORE(number_end)(p, c, &k);
-
-        if (q == NULL) {
-            q = agg_pattern_scalar(p, c);
-        }
-
-        if (q != NULL) {
             p = q;
+            before = g;
+            g = t->found;
+
+        } else {
+            break;
+        }
+
+        rc = AGG_CORE(over_scalar)(g, &next, &p, last, k);
+
+        if (rc == AGG_PATTERN_NOTHING) {
+
+            if (g->plain == 0 || agg_replay_scalar(*p)) {
+                break;
+            }
+
+            /* another text is there, and nothing was done for this one */
+
+            p -= g->len;
+            g = before;
+            rc = AGG_PATTERN_MISSED;
+        }
+
+        if (rc != AGG_PATTERN_STRING) {
             continue;
         }
 
-        if (g->flags != 0 || agg_replay_scalar(c)) {
-            rp->stop = AGG_REPLAY_DUE;
-            break;
-        }
+    string:
 
-        /* no scalar: it is another text, and nothing was done for this one */
-
-        p -= g->len;
-        g = before;
-
-    missed:
-
-        q = agg_replay_miss(s, rp, g, p, start, last);
-
-        if (q == NULL) {
-            break;
-        }
-
-        g = t->found;
-        p = q;
-        goto scalar;
+        rc = AGG_CORE(over_string)(t, g, &next, &p, start, last, k);
     }
 
-    t->pattern[AGG_PATTERN_OTHER].next = t->pattern;
+    rp->before = g;
+    rp->context = g->to;
     t->bytes += (size_t) (p - start);
 
-    agg_replay_place(s, rp, p == start);
-
-    if (rp->stop == AGG_REPLAY_DUE) {
-        s->state = g->state;
-    }
+    agg_replay_stopped(s, rp, rc, p == start);
 
     return p;
 }

@@ -398,20 +398,27 @@ const u_char *
 agg_scan_replay(agg_scan_t *s, agg_replay_t *rp, const u_char *p,
     const u_char *end)
 {
-    u_char         buf[2 * AGG_PATTERN_AHEAD];
-    size_t         left;
-    const u_char  *q, *last;
+    u_char          buf[2 * AGG_PATTERN_AHEAD];
+    size_t          left;
+    const u_char   *q, *last;
+    agg_pattern_t  *g;
+
+    g = &rp->patterns->pattern[AGG_PATTERN_OTHER];
+    g->next = &rp->patterns->pattern[rp->places[rp->context].first];
+    g->to = (u_char) rp->context;
 
     rp->stop = AGG_REPLAY_AFTER;
-    rp->copy = p;
-    rp->piece = p;
+    rp->rc = AGG_OK;
+    rp->before = g;
+    rp->shift = 0;
 
     if ((size_t) (end - p) >= AGG_PATTERN_AHEAD) {
         last = end - AGG_PATTERN_AHEAD;
 
         p = agg_scan_replayed(s, rp, p, last);
 
-        if (p <= last || rp->stop != AGG_REPLAY_AFTER) {
+        if (p <= last || rp->stop > AGG_REPLAY_STRING) {
+            g->next = rp->patterns->pattern;
             return p;
         }
     }
@@ -421,11 +428,12 @@ agg_scan_replay(agg_scan_t *s, agg_replay_t *rp, const u_char *p,
     memcpy(buf, p, left);
     memset(buf + left, 0, sizeof(buf) - left);
 
-    rp->copy = buf;
-    rp->piece = p;
+    rp->shift = (ptrdiff_t) ((uintptr_t) p - (uintptr_t) buf);
     last = buf + left;
 
     q = agg_scan_replayed(s, rp, buf, last - 1);
+
+    g->next = rp->patterns->pattern;
 
     if (q == last && rp->stop == AGG_REPLAY_AFTER && agg_is_digit(q[-1])) {
 

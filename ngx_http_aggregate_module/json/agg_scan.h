@@ -68,7 +68,7 @@ typedef enum {
 
 #define AGG_PATTERNS        48
 #define AGG_PATTERN_BITS    6
-#define AGG_PATTERN_TEXT    32
+#define AGG_PATTERN_TEXT    31
 
 /* not in the table: before the first text of a value, and any other text */
 
@@ -84,8 +84,12 @@ typedef enum {
 typedef struct agg_pattern_s  agg_pattern_t;
 
 struct agg_pattern_s {
+    u_char              quote;      /* of a string before the text */
     u_char              text[AGG_PATTERN_TEXT];
-    uint32_t            mask;       /* a bit for each byte of the text */
+    uint32_t            behind;     /* a bit for each byte of both, */
+    uint32_t            mask;       /* and of the text */
+    ptrdiff_t           plain;      /* its length and the quote's, below 0 if
+                                       no string follows, 0: there are flags */
     u_char              len;
     u_char              flags;
     u_char              chain;      /* of the same hash */
@@ -94,6 +98,9 @@ struct agg_pattern_s {
     u_char              state;      /* the state that it leads to */
     u_char              context;    /* where it is replayed, */
     u_char              to;         /* and where that leads to */
+    u_char              output;     /* what of its output there is: */
+    u_char              cut;
+    u_char              resume;
     agg_pattern_t      *next;       /* what came behind it, */
     agg_pattern_t      *other;      /* and before that */
     uint32_t            kinds;      /* kinds of those that are closed, */
@@ -137,23 +144,34 @@ void agg_patterns_lost(agg_patterns_t *t);
 
 
 /*
- * A replay: a scan over containers that the caller has to do something with.
- * A text is expected in a context of the caller's, a number from 1 that stands
- * for all that the caller's decisions depend on, and leads to another one.
- * learn is asked once for each text: it returns the context behind the text,
- * with AGG_REPLAY_APPLY if there is something to be done then, or -1 when the
- * text is not to be replayed.  A scalar follows.  apply is called with such a
- * text's number each time it comes; it returns -1 to stop.
+ * A replay: a scan that copies parts of what it goes over.  A text is expected
+ * in a context of the caller's, a number from 1 that stands for all that the
+ * caller's decisions depend on, and leads to another one.  learn is asked once
+ * for each text: it returns the context behind the text, with AGG_REPLAY_APPLY
+ * if the text has an output, which it fills in then, or -1 when the text is not
+ * to be replayed.  A scalar follows.
  */
 
 #define AGG_REPLAY_APPLY    0x100
+#define AGG_REPLAY_INSERT   44
+#define AGG_REPLAY_NONE     0xff
 
 typedef enum {
     AGG_REPLAY_AFTER = 0,           /* behind a value */
-    AGG_REPLAY_DUE,                 /* before the scalar of a text */
     AGG_REPLAY_STRING,              /* in a string */
-    AGG_REPLAY_FAILED               /* apply did */
+    AGG_REPLAY_DUE,                 /* before the scalar of a text */
+    AGG_REPLAY_FAILED               /* there is no room for an output */
 } agg_replay_stop_e;
+
+
+/* places in the text, up to which and from which on is copied, or NONE */
+
+typedef struct {
+    u_char              cut;
+    u_char              resume;
+    u_char              len;
+    u_char              insert[AGG_REPLAY_INSERT];  /* between them */
+} agg_replay_output_t;
 
 
 /* a context: its containers, and the text that came first behind it, if any */
@@ -168,17 +186,21 @@ typedef struct {
 typedef struct {
     agg_patterns_t     *patterns;
     agg_replay_place_t *places;     /* by context */
-    int               (*learn)(void *data, unsigned context, unsigned n,
-                               const u_char *text, size_t len);
-    int               (*apply)(void *data, unsigned n, const u_char *text);
+    int               (*learn)(void *data, unsigned context,
+                               agg_replay_output_t *o, const u_char *text,
+                               size_t len);
     void               *data;
+    agg_replay_output_t *outputs;   /* of the texts, AGG_PATTERNS */
+    agg_buf_t          *out;
+    const u_char       *from;       /* what is copied begins there */
     unsigned            context;
     agg_replay_stop_e   stop;
+    agg_rc_e            rc;         /* if it has failed */
 
-    /* the scanner's own: its bytes may be a copy of those of the piece */
+    /* the scanner's own */
 
-    const u_char       *copy;
-    const u_char       *piece;
+    agg_pattern_t      *before;
+    ptrdiff_t           shift;      /* the piece from a copy of its bytes */
 } agg_replay_t;
 
 
@@ -186,7 +208,8 @@ typedef struct {
  * Goes on from p, where the scanner stands behind a value in a container, or
  * where a container is due, until the value ends, the bytes are about to, or
  * there is something that cannot be replayed; returns where it stopped.  The
- * context and the scanner's state are true there.
+ * context and the scanner's state are true there, and so is from, where the
+ * context is one that copies.
  */
 
 const u_char *agg_scan_replay(agg_scan_t *s, agg_replay_t *rp,

@@ -29,13 +29,9 @@
 #define AGG_REPLAY_LEVELS    6
 #define AGG_REPLAY_DEPTH     60
 #define AGG_REPLAY_BASE      60
-#define AGG_REPLAY_INSERT    44
-
 /* bytes of a piece that are worth it */
 
 #define AGG_REPLAY_LEAST     160
-
-#define AGG_REPLAY_NONE      0xff
 
 
 typedef struct {
@@ -60,14 +56,6 @@ typedef struct {
 } agg_context_t;
 
 
-typedef struct {
-    u_char                    cut;      /* a place in the text, or NONE */
-    u_char                    resume;
-    u_char                    len;
-    u_char                    insert[AGG_REPLAY_INSERT];
-} agg_replay_output_t;
-
-
 struct agg_replayed_s {
     agg_patterns_t            patterns;
     unsigned                  n;
@@ -75,13 +63,6 @@ struct agg_replayed_s {
     agg_context_t             contexts[AGG_REPLAY_CONTEXTS];
     agg_replay_output_t       outputs[AGG_PATTERNS];
 };
-
-
-typedef struct {
-    agg_shape_run_t          *run;
-    agg_replayed_t           *table;
-    agg_rc_e                  rc;
-} agg_replaying_t;
 
 
 /* a text that is learned, and what it puts out */
@@ -103,8 +84,8 @@ static unsigned agg_replay_context(agg_replayed_t *table,
 static int agg_replay_enter(const agg_shape_run_t *run, agg_context_t *c,
     agg_scan_t *s, const u_char *p);
 static int agg_replay_fits(const agg_state_t *st, u_char close);
-static int agg_replay_learn(void *data, unsigned context, unsigned n,
-    const u_char *text, size_t len);
+static int agg_replay_learn(void *data, unsigned context,
+    agg_replay_output_t *o, const u_char *text, size_t len);
 static const u_char *agg_replay_token(agg_replay_text_t *t, const u_char *p,
     const u_char *end);
 static const u_char *agg_replay_whole(agg_replay_text_t *t, const u_char *p,
@@ -115,9 +96,6 @@ static int agg_replay_value(agg_replay_text_t *t, u_char c);
 static int agg_replay_put(agg_replay_text_t *t, const void *p, size_t n);
 static int agg_replay_output(agg_replay_output_t *o,
     const agg_replay_text_t *t, unsigned on, const u_char *text, size_t len);
-static int agg_replay_apply(void *data, unsigned n, const u_char *text);
-static void agg_replay_insert(agg_replaying_t *rpg,
-    const agg_replay_output_t *o);
 static void agg_replay_leave(agg_shape_run_t *run, const agg_context_t *c,
     const agg_scan_t *s, agg_replay_stop_e stop, const u_char *p);
 
@@ -183,7 +161,6 @@ agg_run_replay(agg_shape_run_t *run, const u_char **pos, const u_char *end)
     const u_char     *p;
     agg_context_t     c;
     agg_replayed_t   *table;
-    agg_replaying_t   rpg;
 
     p = *pos;
 
@@ -205,28 +182,28 @@ agg_run_replay(agg_shape_run_t *run, const u_char **pos, const u_char *end)
         return AGG_OK;
     }
 
-    rpg.run = run;
-    rpg.table = table;
-    rpg.rc = AGG_OK;
-
-    rp.patterns = &table->patterns;
-    rp.places = table->places;
-    rp.learn = agg_replay_learn;
-    rp.apply = agg_replay_apply;
-    rp.data = &rpg;
-    rp.context = n;
-
     if (!c.on) {
         agg_run_try(agg_run_flush(run));
     }
 
+    rp.patterns = &table->patterns;
+    rp.places = table->places;
+    rp.learn = agg_replay_learn;
+    rp.data = run;
+    rp.outputs = table->outputs;
+    rp.out = run->out;
+    rp.from = run->from;
+    rp.context = n;
+
     p = agg_scan_replay(&s, &rp, p, end);
 
     if (rp.stop == AGG_REPLAY_FAILED) {
-        return rpg.rc;
+        return rp.rc;
     }
 
     if (p != *pos) {
+        run->from = table->contexts[rp.context].on ? rp.from : NULL;
+        run->to = rp.from;
         agg_replay_leave(run, &table->contexts[rp.context], &s, rp.stop,
                          p);
         *pos = p;
@@ -342,19 +319,18 @@ agg_replay_fits(const agg_state_t *st, u_char close)
 
 
 static int
-agg_replay_learn(void *data, unsigned context, unsigned n, const u_char *text,
-    size_t len)
+agg_replay_learn(void *data, unsigned context, agg_replay_output_t *o,
+    const u_char *text, size_t len)
 {
     int                on;
     unsigned           to;
     const u_char      *p, *end;
-    agg_replaying_t   *rpg;
+    agg_replayed_t    *table;
     agg_replay_text_t  t;
 
-    rpg = data;
-
-    t.shape = rpg->run->shape;
-    t.c = rpg->table->contexts[context];
+    t.shape = ((agg_shape_run_t *) data)->shape;
+    table = t.shape->replay;
+    t.c = table->contexts[context];
     t.due = t.c.due;
     t.name = NULL;
     t.len = 0;
@@ -381,9 +357,8 @@ agg_replay_learn(void *data, unsigned context, unsigned n, const u_char *text,
         return -1;
     }
 
-    on = agg_replay_output(&rpg->table->outputs[n], &t, (unsigned) on, text,
-                           len);
-    to = agg_replay_context(rpg->table, &t.c);
+    on = agg_replay_output(o, &t, (unsigned) on, text, len);
+    to = agg_replay_context(table, &t.c);
 
     if (on < 0 || to == 0 || t.c.n + t.c.depth > AGG_REPLAY_DEPTH) {
         return -1;
@@ -649,44 +624,6 @@ agg_replay_output(agg_replay_output_t *o, const agg_replay_text_t *t,
     o->len = (u_char) left;
 
     return 1;
-}
-
-
-static int
-agg_replay_apply(void *data, unsigned n, const u_char *text)
-{
-    agg_shape_run_t            *run;
-    agg_replaying_t            *rpg;
-    const agg_replay_output_t  *o;
-
-    rpg = data;
-    run = rpg->run;
-    o = &rpg->table->outputs[n];
-
-    if (o->cut != AGG_REPLAY_NONE) {
-        run->to = text + o->cut;
-        rpg->rc = agg_run_flush(run);
-    }
-
-    if (o->len != 0) {
-        agg_replay_insert(rpg, o);
-    }
-
-    if (o->resume != AGG_REPLAY_NONE) {
-        run->from = text + o->resume;
-        run->to = run->from;
-    }
-
-    return rpg->rc != AGG_OK;
-}
-
-
-static __attribute__((noinline)) void
-agg_replay_insert(agg_replaying_t *rpg, const agg_replay_output_t *o)
-{
-    if (rpg->rc == AGG_OK) {
-        rpg->rc = agg_buf_append(rpg->run->out, o->insert, o->len);
-    }
 }
 
 

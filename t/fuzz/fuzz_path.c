@@ -1,7 +1,7 @@
 
 /*
  * Paths: the first byte is the flags, a line, then a document for the path.
- * sources: json/agg_path.c json/agg_scan.c json/agg_json.c
+ * sources: json/agg_path.c json/agg_scan.c json/agg_json.c json/agg_write.c
  */
 
 

@@ -1,7 +1,7 @@
 
 /*
  * Paths: what is one, what is wrong with the others, values at them.
- * sources: json/agg_path.c json/agg_json.c json/agg_scan.c
+ * sources: json/agg_path.c json/agg_json.c json/agg_scan.c json/agg_write.c
  */
 
 

@@ -3,7 +3,7 @@
  * Many scans in turn on one table of patterns, each against a scan by single
  * bytes, which has no patterns: after each piece both must be at the same byte
  * and in the same state.
- * sources: json/agg_scan.c
+ * sources: json/agg_scan.c json/agg_write.c
  * arm64: by qemu's user mode
  */
 

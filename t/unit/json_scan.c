@@ -2,7 +2,7 @@
 /*
  * The scanner against a naive one, for every cutting of documents, with every
  * kind of its core that this machine can run.
- * sources: json/agg_scan.c
+ * sources: json/agg_scan.c json/agg_write.c
  * arm64: by qemu's user mode
  */
 

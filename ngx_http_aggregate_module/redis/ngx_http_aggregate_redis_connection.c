@@ -23,6 +23,8 @@ static void ngx_http_aggregate_redis_connect(
     ngx_http_aggregate_redis_connection_t *conn);
 static socklen_t ngx_http_aggregate_redis_socklen(struct sockaddr *sockaddr);
 static void ngx_http_aggregate_redis_connect_handler(ngx_event_t *ev);
+static ngx_uint_t ngx_http_aggregate_redis_level(
+    ngx_http_aggregate_redis_connection_t *conn);
 static void ngx_http_aggregate_redis_connect_failed(
     ngx_http_aggregate_redis_connection_t *conn, const char *why);
 #if (NGX_SSL)
@@ -241,7 +243,7 @@ ngx_http_aggregate_redis_resolve_handler(ngx_resolver_ctx_t *ctx)
 
     if (ctx->state || ctx->naddrs == 0) {
 
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+        ngx_log_error(ngx_http_aggregate_redis_level(conn), ngx_cycle->log, 0,
                       "\"%V\" of redis \"%V\" could not be resolved (%i: %s)",
                       &ctx->name, &conn->redis->name, ctx->state,
                       ngx_resolver_strerror(ctx->state));
@@ -348,7 +350,7 @@ ngx_http_aggregate_redis_connect_handler(ngx_event_t *ev)
     }
 
     if (err) {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, err,
+        ngx_log_error(ngx_http_aggregate_redis_level(conn), ngx_cycle->log, err,
                       "connect() to redis \"%V\" (%V) failed",
                       &conn->redis->name, &conn->address);
         ngx_http_aggregate_redis_connect_failed(conn, "connect() failed");
@@ -365,6 +367,22 @@ ngx_http_aggregate_redis_connect_handler(ngx_event_t *ev)
 #endif
 
     ngx_http_aggregate_redis_connected(conn);
+}
+
+
+/* an outage has its line already, however often a connection is tried */
+
+static ngx_uint_t
+ngx_http_aggregate_redis_level(ngx_http_aggregate_redis_connection_t *conn)
+{
+    ngx_http_aggregate_redis_node_t  *node;
+
+    node = conn->node;
+
+    /* sentinels have no health */
+
+    return node && node->health && node->health->down ? NGX_LOG_INFO
+                                                      : NGX_LOG_ERR;
 }
 
 

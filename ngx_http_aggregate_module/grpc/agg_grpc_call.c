@@ -28,17 +28,27 @@ agg_grpc_reader_next(agg_grpc_reader_t *reader, u_char **pos, u_char *last)
 
     p = *pos;
 
-    while (reader->nhead < AGG_GRPC_FRAME_HEAD) {
+    if (reader->nhead < AGG_GRPC_FRAME_HEAD) {
 
-        if (p == last) {
-            *pos = p;
-            return AGG_GRPC_FRAME_MORE;
+        n = AGG_GRPC_FRAME_HEAD - reader->nhead;
+
+        if ((size_t) (last - p) < n) {
+            n = (size_t) (last - p);
         }
 
-        reader->head[reader->nhead++] = *p++;
+        if (n == AGG_GRPC_FRAME_HEAD) {
+            memcpy(reader->head, p, AGG_GRPC_FRAME_HEAD);
+
+        } else if (n != 0) {
+            memcpy(reader->head + reader->nhead, p, n);
+        }
+
+        reader->nhead += (unsigned) n;
+        p += n;
 
         if (reader->nhead < AGG_GRPC_FRAME_HEAD) {
-            continue;
+            *pos = p;
+            return AGG_GRPC_FRAME_MORE;
         }
 
         reader->size = (size_t) reader->head[1] << 24

@@ -553,11 +553,13 @@ agg_grpc_match(const agg_grpc_rules_t *rules, agg_grpc_match_t *m,
         return AGG_NOT_FOUND;
     }
 
-    for (p = path->data + path->len; p[-1] != '/' && p[-1] != ':'; p--) {
-        /* void */
+    p = path->data + path->len;
+
+    while (rules->nverbs != 0 && p[-1] != '/' && p[-1] != ':') {
+        p--;
     }
 
-    if (p[-1] == ':') {
+    if (rules->nverbs != 0 && p[-1] == ':') {
 
         verb.data = p;
         verb.len = (size_t) (path->data + path->len - p);

@@ -5,12 +5,41 @@
 #include <stdarg.h>
 
 #include "agg_pb.h"
+#include "agg_pb_block.h"
 #include "gw_text.h"
 
 
 static void agg_pb_error_put(agg_pb_error_t *err, const u_char *p, size_t len);
 static void agg_pb_error_format(agg_pb_error_t *err, const char *fmt,
     va_list args);
+
+
+#if (AGG_PB_WIDE)
+
+#define agg_pb_wide_of(c)                                                    \
+    { AGG_ONES * (c), AGG_ONES * (c), AGG_ONES * (c), AGG_ONES * (c) }
+
+
+int            agg_pb_wide;
+
+const __m256i  agg_pb_wide_slash = agg_pb_wide_of('\\');
+const __m256i  agg_pb_wide_flip = agg_pb_wide_of(0x02);
+const __m256i  agg_pb_wide_most = agg_pb_wide_of(0x21);
+
+
+/* before main(), or as the module is loaded */
+
+static void __attribute__((constructor))
+agg_pb_choose_blocks(void)
+{
+    __builtin_cpu_init();
+
+    agg_pb_wide = __builtin_cpu_supports("avx2")
+                  && __builtin_cpu_supports("bmi")
+                  && __builtin_cpu_supports("bmi2");
+}
+
+#endif
 
 
 void

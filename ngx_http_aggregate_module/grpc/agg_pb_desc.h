@@ -76,9 +76,17 @@ typedef enum {
 typedef enum {
     AGG_PB_QUICK_NONE = 0,
     AGG_PB_QUICK_STRING,
-    AGG_PB_QUICK_NUMBER,        /* a bool or an enum as well */
+    AGG_PB_QUICK_INT32,
+    AGG_PB_QUICK_UINT32,
+    AGG_PB_QUICK_INT64,
+    AGG_PB_QUICK_UINT64,
+    AGG_PB_QUICK_NUMBER,        /* an integer of another encoding */
+    AGG_PB_QUICK_DOUBLE,
+    AGG_PB_QUICK_FLOAT,
+    AGG_PB_QUICK_BOOL,
+    AGG_PB_QUICK_ENUM,
     AGG_PB_QUICK_STRINGS,
-    AGG_PB_QUICK_NUMBERS,       /* packed */
+    AGG_PB_QUICK_NUMBERS,       /* packed; f->element says which */
     AGG_PB_QUICK_MESSAGE
 } agg_pb_quick_e;
 
@@ -93,6 +101,8 @@ typedef struct {
     agg_str_t                 json_name;    /* "userId" */
     agg_str_t                 print[2];     /* ,"userId": and ,"user_id":
                                                and AGG_PB_PADDING bytes */
+    uint32_t                  first;        /* bits, one for each of the first
+                                               sixteen bytes of print[0] */
 
     uint32_t                  number;
     uint32_t                  index;        /* in message->fields */
@@ -101,8 +111,11 @@ typedef struct {
     u_char                    type;         /* agg_pb_type_e */
     u_char                    wire;         /* wire type of one value */
     u_char                    tag_len;
-    u_char                    tag[5];       /* number and wire type to write */
     u_char                    quick;        /* agg_pb_quick_e */
+    u_char                    element;      /* that of one of its values */
+    u_char                    tag[8];       /* number and wire type to write,
+                                               and zeros */
+    uint64_t                  tag_mask;     /* of its bytes as a word */
 
     unsigned                  repeated:1;   /* set for maps, too */
     unsigned                  map:1;

@@ -102,7 +102,9 @@ agg_pb_from_json(const agg_pb_pool_t *pool, const agg_pb_message_t *m,
     rc = agg_pb_read(&r, m, field);
     rc = agg_pb_writer_finish(&r.w, rc);
 
-    agg_pb_keys_free(&r.keys);
+    if (r.keys.n != 0) {
+        agg_pb_keys_free(&r.keys);
+    }
 
     if (r.text.start != NULL) {
         mem->grow(mem->ctx, r.text.start, 0, 0);
@@ -615,7 +617,7 @@ agg_pb_read_message(agg_pb_json_t *r, const agg_pb_field_t *f, uint32_t nopen)
 
     agg_pb_put_tag(&r->w, f);
 
-    if (!agg_pb_word(r, "{", 1)) {
+    if (!agg_pb_byte(r, '{')) {
         return agg_pb_refuse(r, "not an object");
     }
 
@@ -653,7 +655,7 @@ agg_pb_read_content(agg_pb_json_t *r, const agg_pb_message_t *m,
 
     case AGG_PB_STRUCT:
 
-        if (!agg_pb_word(r, "{", 1)) {
+        if (!agg_pb_byte(r, '{')) {
             return agg_pb_refuse(r, "not an object");
         }
 
@@ -661,7 +663,7 @@ agg_pb_read_content(agg_pb_json_t *r, const agg_pb_message_t *m,
 
     case AGG_PB_LIST_VALUE:
 
-        if (!agg_pb_word(r, "[", 1)) {
+        if (!agg_pb_byte(r, '[')) {
             return agg_pb_refuse(r, "not a list");
         }
 
@@ -675,7 +677,7 @@ agg_pb_read_content(agg_pb_json_t *r, const agg_pb_message_t *m,
 
     default:
 
-        if (!agg_pb_word(r, "{", 1)) {
+        if (!agg_pb_byte(r, '{')) {
             return agg_pb_refuse(r, "not an object");
         }
 
@@ -756,7 +758,7 @@ agg_pb_read_any(agg_pb_json_t *r, const agg_pb_message_t *any, uint32_t nopen)
     p = r->p++;
     agg_pb_space(r);
 
-    if (agg_pb_word(r, "}", 1)) {
+    if (agg_pb_byte(r, '}')) {
         agg_pb_close_len(&r->w, nopen);
         return AGG_OK;
     }

@@ -394,7 +394,7 @@ agg_pb_pass(agg_pb_json_t *r)
                 continue;
             }
 
-            if (!first && !agg_pb_word(r, ",", 1)) {
+            if (!first && !agg_pb_byte(r, ',')) {
                 return agg_pb_refuse_syntax(r);
             }
 

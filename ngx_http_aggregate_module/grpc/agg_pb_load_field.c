@@ -15,6 +15,7 @@ static agg_rc_e agg_pb_field_type(agg_pb_loader_t *l, uint32_t file,
     agg_pb_field_t *f, const agg_str_t *type);
 static unsigned agg_pb_wire(agg_pb_type_e type);
 static agg_pb_quick_e agg_pb_quick(const agg_pb_field_t *f);
+static agg_pb_quick_e agg_pb_quick_element(const agg_pb_field_t *f);
 static unsigned agg_pb_is_plain(const agg_str_t *name);
 static int agg_pb_option_packed(const agg_str_t *options, int packed);
 static agg_rc_e agg_pb_json_name(agg_mem_t *mem, agg_pb_field_t *f);
@@ -102,6 +103,9 @@ agg_pb_load_field(agg_pb_loader_t *l, uint32_t file, agg_pb_message_t *m,
                                         f->packed ? AGG_PB_LEN : f->wire))
                       - f->tag);
 
+    f->tag_mask = (UINT64_C(1) << 8 * f->tag_len) - 1;
+
+    f->element = (u_char) agg_pb_quick_element(f);
     f->quick = (u_char) agg_pb_quick(f);
 
     if (f->json_name.len == 0 && agg_pb_json_name(l->mem, f) != AGG_OK) {
@@ -113,6 +117,8 @@ agg_pb_load_field(agg_pb_loader_t *l, uint32_t file, agg_pb_message_t *m,
     {
         return AGG_NOMEM;
     }
+
+    f->first = (f->print[0].len < 16) ? (1u << f->print[0].len) - 1 : 0xffff;
 
     m->nfields++;
 
@@ -127,23 +133,60 @@ agg_pb_quick(const agg_pb_field_t *f)
         return AGG_PB_QUICK_NONE;
     }
 
-    if (f->type == AGG_PB_STRING) {
-        return f->repeated ? AGG_PB_QUICK_STRINGS : AGG_PB_QUICK_STRING;
-    }
-
-    if (f->type == AGG_PB_MESSAGE) {
-        return f->repeated ? AGG_PB_QUICK_NONE : AGG_PB_QUICK_MESSAGE;
-    }
-
-    if (f->type == AGG_PB_BYTES || f->type == AGG_PB_GROUP) {
-        return AGG_PB_QUICK_NONE;
-    }
-
     if (!f->repeated) {
-        return AGG_PB_QUICK_NUMBER;
+        return (agg_pb_quick_e) f->element;
+    }
+
+    if (f->element == AGG_PB_QUICK_STRING) {
+        return AGG_PB_QUICK_STRINGS;
     }
 
     return f->packed ? AGG_PB_QUICK_NUMBERS : AGG_PB_QUICK_NONE;
+}
+
+
+static agg_pb_quick_e
+agg_pb_quick_element(const agg_pb_field_t *f)
+{
+    switch (f->type) {
+
+    case AGG_PB_BYTES:
+    case AGG_PB_GROUP:
+        return AGG_PB_QUICK_NONE;
+
+    case AGG_PB_STRING:
+        return AGG_PB_QUICK_STRING;
+
+    case AGG_PB_INT32:
+        return AGG_PB_QUICK_INT32;
+
+    case AGG_PB_UINT32:
+        return AGG_PB_QUICK_UINT32;
+
+    case AGG_PB_INT64:
+        return AGG_PB_QUICK_INT64;
+
+    case AGG_PB_UINT64:
+        return AGG_PB_QUICK_UINT64;
+
+    case AGG_PB_DOUBLE:
+        return AGG_PB_QUICK_DOUBLE;
+
+    case AGG_PB_FLOAT:
+        return AGG_PB_QUICK_FLOAT;
+
+    case AGG_PB_BOOL:
+        return AGG_PB_QUICK_BOOL;
+
+    case AGG_PB_ENUM:
+        return AGG_PB_QUICK_ENUM;
+
+    case AGG_PB_MESSAGE:
+        return AGG_PB_QUICK_MESSAGE;
+
+    default: /* sint, fixed and sfixed */
+        return AGG_PB_QUICK_NUMBER;
+    }
 }
 
 

@@ -58,44 +58,60 @@ const char  agg_pb_hundred[201] =
     "7475767778798081828384858687888990919293949596979899";
 
 
-/* decimal digits of n: its bits tell them but for one */
-
-static inline unsigned
-agg_pb_count_digits(uint64_t n)
+static inline u_char *
+agg_pb_print_pair(u_char *p, unsigned n)
 {
-    unsigned  count;
+    memcpy(p, agg_pb_hundred + n * 2, 2);
 
-    count = (64 - (unsigned) __builtin_clzll(n | 1)) * 1233 >> 12;
+    return p + 2;
+}
 
-    return count + (n >= agg_pb_powers_of_ten[count]);
+
+/* with leading zeros */
+
+static inline u_char *
+agg_pb_print_four(u_char *p, unsigned n)
+{
+    p = agg_pb_print_pair(p, n / 100);
+
+    return agg_pb_print_pair(p, n % 100);
 }
 
 
 u_char *
 agg_pb_print_uint(u_char *p, uint64_t n)
 {
-    u_char  *end;
+    unsigned  low;
 
     if (n < 10) {
         *p = (u_char) ('0' + n);
         return p + 1;
     }
 
-    end = p + agg_pb_count_digits(n);
-
-    for (p = end - 2; n >= 100; p -= 2) {
-        memcpy(p, agg_pb_hundred + n % 100 * 2, 2);
-        n /= 100;
+    if (n < 100) {
+        return agg_pb_print_pair(p, (unsigned) n);
     }
 
-    if (n >= 10) {
-        memcpy(p, agg_pb_hundred + n * 2, 2);
+    if (n < 10000) {
+        low = (unsigned) n;
+        p = agg_pb_print_uint(p, low / 100);
 
-    } else {
-        p[1] = (u_char) ('0' + n);
+        return agg_pb_print_pair(p, low % 100);
     }
 
-    return end;
+    if (n < 100000000) {
+        low = (unsigned) n;
+        p = agg_pb_print_uint(p, low / 10000);
+
+        return agg_pb_print_four(p, low % 10000);
+    }
+
+    low = (unsigned) (n % 100000000);
+
+    p = agg_pb_print_uint(p, n / 100000000);
+    p = agg_pb_print_four(p, low / 10000);
+
+    return agg_pb_print_four(p, low % 10000);
 }
 
 
@@ -206,9 +222,13 @@ agg_pb_print_fixed(u_char *p, uint64_t m, unsigned k)
     p = agg_pb_print_uint(p, whole);
     *p++ = '.';
 
-    for (i = k; i; i--) {
-        p[i - 1] = (u_char) ('0' + m % 10);
-        m /= 10;
+    for (i = k; i > 1; i -= 2) {
+        (void) agg_pb_print_pair(p + i - 2, (unsigned) (m % 100));
+        m /= 100;
+    }
+
+    if (i != 0) {
+        *p = (u_char) ('0' + m);
     }
 
     return p + k;
@@ -404,32 +424,57 @@ agg_pb_short_decimal(const u_char *p, int single, uint64_t *bits)
     double    value;
     int64_t   n;
     uint32_t  half;
-    unsigned  negative, whole, places;
+    uint64_t  word, below;
+    unsigned  negative, others, whole, places, end;
 
     negative = (*p == '-');
     p += negative;
 
-    whole = agg_first(agg_block_not_digit(p) | 1u << AGG_BLOCK);
+    others = agg_block_not_digit(p);
+    whole = agg_first(others | 1u << AGG_BLOCK);
 
     if (whole == 0 || whole > AGG_PB_SHORT || (*p == '0' && whole > 1)) {
         return NULL;
     }
 
-    n = (int64_t) agg_pb_digits(p, whole);
-    places = 0;
-    p += whole;
+    if (p[whole] != '.') {
+        places = 0;
+        n = (int64_t) agg_pb_digits(p, whole);
+        p += whole;
 
-    if (*p == '.') {
-        p++;
-        places = agg_first(agg_block_not_digit(p) | 1u << AGG_BLOCK);
+    } else {
+        end = agg_first((others & (others - 1)) | 1u << AGG_BLOCK);
+        places = end - whole - 1;
 
-        if (places == 0 || whole + places > AGG_PB_SHORT) {
+        if (places == 0) {
             return NULL;
         }
 
-        n = n * (int64_t) agg_pb_tens[places]
-            + (int64_t) agg_pb_digits(p, places);
-        p += places;
+        if (end <= 8) {
+
+            /* the point is taken out of the word */
+
+            word = agg_word_load(p);
+            below = (UINT64_C(1) << 8 * whole) - 1;
+            word = (word & below) | (word >> 8 & ~below);
+
+            n = (int64_t) agg_pb_eight_digits(word << 8 * (9 - end));
+            p += end;
+
+        } else {
+            n = (int64_t) agg_pb_digits(p, whole);
+            p += whole + 1;
+
+            places = agg_first(agg_block_not_digit(p) | 1u << AGG_BLOCK);
+
+            if (whole + places > AGG_PB_SHORT) {
+                return NULL;
+            }
+
+            n = n * (int64_t) agg_pb_tens[places]
+                + (int64_t) agg_pb_digits(p, places);
+            p += places;
+        }
     }
 
     /* both are exact, so the result is rounded once */

@@ -94,6 +94,21 @@ agg_pb_space(agg_pb_json_t *r)
 }
 
 
+/* over one byte, if it is there */
+
+static inline int
+agg_pb_byte(agg_pb_json_t *r, u_char c)
+{
+    if (r->p == r->end || *r->p != c) {
+        return 0;
+    }
+
+    r->p++;
+
+    return 1;
+}
+
+
 /* AGG_INVALID with the path of the current value, and a text */
 
 agg_rc_e agg_pb_refuse(agg_pb_json_t *r, const char *what);

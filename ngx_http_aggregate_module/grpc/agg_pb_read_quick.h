@@ -6,8 +6,8 @@
  * blocks.
  *
  * Whatever is another value, or wrong, is left as if nothing had been read, and
- * the rest of the reader does it once more.  Only a scalar or a list of scalars
- * is ever read twice.
+ * the rest of the reader does it once more.  Only a scalar, a list of scalars
+ * or a message of these is ever read twice.
  */
 
 
@@ -15,7 +15,7 @@
 #define AGG_PB_READ_QUICK_H_INCLUDED
 
 
-#include "agg_block.h"
+#include "agg_pb_block.h"
 #include "agg_pb_number.h"
 #include "agg_pb_read.h"
 #include "gw_text.h"
@@ -29,50 +29,119 @@
 #define AGG_PB_AHEAD  (AGG_BLOCK * 3)
 
 
-/* from the first escape, or the first character that is not ASCII, on */
+/*
+ * The text as far as there is room for what it becomes.  While dst is not more
+ * than "most" before p, there is, and AGG_PB_AHEAD bytes besides.
+ */
 
-static inline const u_char *
-agg_pb_quick_special(const u_char *p, const u_char *end, u_char **dst)
+typedef struct {
+    agg_pb_json_t            *r;
+    const u_char             *last;     /* where values may begin */
+    const u_char             *stop;     /* its end */
+    const u_char             *blocks;   /* where blocks may begin */
+    intptr_t                  most;
+    unsigned                  whole;    /* the text is there to its end */
+
+    const agg_pb_field_t     *end;      /* of those of the message */
+
+    uint64_t                  bits;     /* of a number that was read */
+    u_char                   *past;     /* behind what was written last */
+    u_char                   *list;     /* the same of a list of strings */
+
+    /* the field of the message around it, or NULL, and where its value began */
+
+    const agg_pb_field_t     *outer;
+    const u_char             *back;
+    u_char                   *place;
+} agg_pb_quick_t;
+
+
+typedef const agg_pb_field_t *(*agg_pb_read_run_pt)(agg_pb_quick_t *q,
+    const agg_pb_field_t *f, const u_char **pos, unsigned *first, u_char **out,
+    unsigned *named);
+
+
+#define agg_pb_quick_room(q, p, dst)                                         \
+    ((intptr_t) (dst) - (intptr_t) (p) <= (q)->most)
+
+
+/* 0: there is next to no room */
+
+static inline int
+agg_pb_quick_bounds(agg_pb_json_t *r, agg_pb_quick_t *q)
+{
+    ptrdiff_t      room;
+    const u_char  *stop;
+
+    room = r->w.out->end - r->w.out->pos - AGG_PB_AHEAD;
+
+    q->r = r;
+    q->last = r->last;
+    q->whole = room >= r->end - r->p;
+    q->outer = NULL;
+
+    stop = r->end;
+
+    if (!q->whole) {
+
+        if (room < AGG_PB_AHEAD * 2) {
+            return 0;
+        }
+
+        /* some values take more room than their text */
+
+        stop = r->p + room / 2;
+
+        if (q->last > stop - AGG_PB_AHEAD) {
+            q->last = stop - AGG_PB_AHEAD;
+        }
+    }
+
+    q->stop = stop;
+    q->most = (intptr_t) (r->w.out->end - AGG_PB_AHEAD) - (intptr_t) stop;
+
+    return 1;
+}
+
+
+/* the meaning of an escape, by its second byte */
+
+static const u_char  agg_pb_quick_escapes[256] = {
+    ['"'] = '"', ['\\'] = '\\', ['/'] = '/', ['b'] = '\b', ['f'] = '\f',
+    ['n'] = '\n', ['r'] = '\r', ['t'] = '\t'
+};
+
+
+/*
+ * Characters that are not ASCII, or one that may not stand in a string.  The
+ * end of what was copied from p, or NULL.
+ */
+
+static __attribute__((noinline)) const u_char *
+agg_pb_quick_utf8(const u_char *p, const u_char *end, u_char *dst)
 {
     int     valid;
     size_t  n;
 
-    static const u_char  escapes[256] = {
-        ['"'] = '"', ['\\'] = '\\', ['/'] = '/', ['b'] = '\b', ['f'] = '\f',
-        ['n'] = '\n', ['r'] = '\r', ['t'] = '\t'
-    };
-
-    if (*p == '\\') {
-
-        if (p + 1 == end || escapes[p[1]] == '\0') {
-            return NULL;
-        }
-
-        *(*dst)++ = escapes[p[1]];
-
-        return p + 2;
-    }
-
-    if (*p < 0x80) {
-        return NULL;
-    }
-
     do {
 
         if (*p >= 0xc2 && *p < 0xe0 && end - p > 1 && p[1] >> 6 == 2) {
+            dst[0] = p[0];
+            dst[1] = p[1];
             n = 2;
 
         } else {
             n = gw_utf8_length(p, end, &valid);
 
-            if (!valid) {
+            if (*p < 0x80 || !valid) {
                 return NULL;
             }
+
+            memcpy(dst, p, n);
         }
 
-        for ( /* void */ ; n; n--) {
-            *(*dst)++ = *p++;
-        }
+        p += n;
+        dst += n;
 
     } while (p < end && *p >= 0x80);
 
@@ -80,129 +149,64 @@ agg_pb_quick_special(const u_char *p, const u_char *end, u_char **dst)
 }
 
 
-/* less than a block of text is left, or of room: what is special in it */
+/*
+ * An escape, or characters that are not ASCII, are copied from p on; their end,
+ * or NULL.  What is written has as many bytes, or, of an escape, one.
+ */
 
-static inline unsigned
-agg_pb_quick_tail(const agg_pb_json_t *r, const u_char *p, u_char *dst)
+agg_pb_inline const u_char *
+agg_pb_quick_special(const u_char *p, const u_char *end, u_char *dst)
 {
-    size_t  n;
+    if (end - p > 1) {
 
-    n = (size_t) (r->end - p);
+        if (*p == '\\') {
+            *dst = agg_pb_quick_escapes[p[1]];
+            return (*dst != '\0') ? p + 2 : NULL;
+        }
 
-    if (n >= AGG_BLOCK || r->w.out->end - dst < AGG_PB_AHEAD) {
-        return 0;
+        if (*p >= 0xc2 && *p < 0xe0 && p[1] >> 6 == 2
+            && end - p > 2 && p[2] < 0x80)
+        {
+            dst[0] = p[0];
+            dst[1] = p[1];
+            return p + 2;
+        }
     }
 
-    memcpy(dst, p, n);
+    return agg_pb_quick_utf8(p, end, dst);
+}
 
-    return agg_block_special(r->end - AGG_BLOCK) >> (AGG_BLOCK - n);
+
+/* the length of what is between start and *out, before start */
+
+agg_pb_inline void
+agg_pb_quick_len(u_char *start, u_char **out)
+{
+    size_t  len, more;
+
+    len = (size_t) (*out - start);
+
+    if (len < 0x80) {
+        start[-1] = (u_char) len;
+        return;
+    }
+
+    more = agg_pb_varint_size(len) - 1;
+    memmove(start + more, start, len);
+    *out += more;
+
+    (void) agg_pb_put_varint(start - 1, len);
 }
 
 
 /*
- * Writes the string behind the quote at p[-1] with its tag.  The end, or NULL.
- * A string is no longer than its JSON, so that there is room for it wherever
- * there is room for the text.
+ * The value of the digits at p, sixteen at most; NULL: there are none, or more.
  */
 
 agg_pb_inline const u_char *
-agg_pb_quick_text(agg_pb_json_t *r, const agg_pb_field_t *f, const u_char *p,
-    u_char **out)
+agg_pb_quick_digits(const u_char *p, uint64_t *n)
 {
-    size_t         len, more;
-    u_char        *dst, *start;
-    unsigned       mask;
-    ptrdiff_t      left, room;
-    const u_char  *last;
-
-    left = r->end - p - AGG_BLOCK;
-    room = r->w.out->end - *out - AGG_PB_AHEAD;
-
-    if (room < 0) {
-        return NULL;
-    }
-
-    last = p + (left < room ? left : room);
-
-    memcpy(*out, f->tag, sizeof(f->tag));
-
-    start = *out + f->tag_len + 1;
-
-    for (dst = start; /* void */ ; /* void */ ) {
-
-        if (p <= last) {
-            memcpy(dst, p, AGG_BLOCK);
-            mask = agg_block_special(p);
-
-        } else {
-            mask = agg_pb_quick_tail(r, p, dst);
-
-            if (mask == 0) {
-                return NULL;
-            }
-        }
-
-        if (mask == 0) {
-            p += AGG_BLOCK;
-            dst += AGG_BLOCK;
-            continue;
-        }
-
-        p += agg_first(mask);
-        dst += agg_first(mask);
-
-        if (*p == '"') {
-            break;
-        }
-
-        p = agg_pb_quick_special(p, r->end, &dst);
-
-        if (p == NULL) {
-            return NULL;
-        }
-    }
-
-    len = (size_t) (dst - start);
-
-    if (len >= 0x80) {
-        more = agg_pb_varint_size(len) - 1;
-        memmove(start + more, start, len);
-        dst += more;
-    }
-
-    (void) agg_pb_put_varint(*out + f->tag_len, len);
-    *out = dst;
-
-    return p + 1;
-}
-
-
-agg_pb_inline const u_char *
-agg_pb_quick_string(agg_pb_json_t *r, const agg_pb_field_t *f,
-    const u_char *p, u_char **out)
-{
-    if (*p != '"') {
-        return NULL;
-    }
-
-    if (p[1] == '"' && !f->presence) {
-        return p + 2;
-    }
-
-    return agg_pb_quick_text(r, f, p + 1, out);
-}
-
-
-/* NULL: it is none, has more than sixteen digits, or is out of range */
-
-agg_pb_inline const u_char *
-agg_pb_quick_integer(const agg_pb_field_t *f, const u_char *p, uint64_t *bits)
-{
-    uint64_t  n, negative;
     unsigned  digits;
-
-    negative = (*p == '-');
-    p += negative;
 
     digits = agg_first(agg_block_not_digit(p) | 1u << AGG_BLOCK);
 
@@ -210,58 +214,143 @@ agg_pb_quick_integer(const agg_pb_field_t *f, const u_char *p, uint64_t *bits)
         return NULL;
     }
 
-    n = agg_pb_digits(p, digits);
-
-    switch (f->type) {
-
-    case AGG_PB_INT64:
-    case AGG_PB_SINT64:
-    case AGG_PB_SFIXED64:
-        break;
-
-    case AGG_PB_UINT32:
-    case AGG_PB_FIXED32_TYPE:
-
-        if (n > UINT32_MAX) {
-            return NULL;
-        }
-
-        /* fall through */
-
-    case AGG_PB_UINT64:
-    case AGG_PB_FIXED64_TYPE:
-
-        if (negative) {
-            return NULL;
-        }
-
-        break;
-
-    default:
-
-        if (n > (uint64_t) INT32_MAX + negative) {
-            return NULL;
-        }
-    }
-
-    *bits = (n ^ (0 - negative)) + negative;
+    *n = agg_pb_digits(p, digits);
 
     return p + digits;
 }
 
 
-/* an integer, a double or a float, with the byte behind it in sight */
+/* a number, of 32 bits or of 64, that may be below zero or not */
 
 agg_pb_inline const u_char *
-agg_pb_quick_number(const agg_pb_field_t *f, const u_char *p, uint64_t *bits)
+agg_pb_quick_integer(const u_char *p, uint64_t *bits, int is_signed,
+    int narrow)
 {
-    if (f->type == AGG_PB_DOUBLE || f->type == AGG_PB_FLOAT) {
-        return agg_pb_short_decimal(p, f->type == AGG_PB_FLOAT, bits);
+    uint64_t  n, negative;
+
+    negative = is_signed ? (*p == '-') : 0;
+
+    p = agg_pb_quick_digits(p + negative, &n);
+
+    if (p == NULL
+        || (narrow && n - negative > (is_signed ? INT32_MAX : UINT32_MAX)))
+    {
+        return NULL;
     }
 
-    return agg_pb_quick_integer(f, p, bits);
+    *bits = is_signed ? (n ^ (0 - negative)) + negative : n;
+
+    return p;
 }
 
+
+/* one that may stand in quotes */
+
+agg_pb_inline const u_char *
+agg_pb_quick_long(const u_char *p, uint64_t *bits, int is_signed)
+{
+    unsigned  quoted;
+
+    quoted = (*p == '"');
+
+    p = agg_pb_quick_integer(p + quoted, bits, is_signed, 0);
+
+    return (p == NULL || !quoted) ? p : (*p == '"') ? p + 1 : NULL;
+}
+
+
+/* sint, fixed and sfixed: as they are written */
+
+static inline const u_char *
+agg_pb_quick_other(const agg_pb_field_t *f, const u_char *p, uint64_t *bits)
+{
+    switch (f->type) {
+
+    case AGG_PB_FIXED32_TYPE:
+        return agg_pb_quick_integer(p, bits, 0, 1);
+
+    case AGG_PB_SFIXED32:
+        return agg_pb_quick_integer(p, bits, 1, 1);
+
+    case AGG_PB_FIXED64_TYPE:
+        return agg_pb_quick_long(p, bits, 0);
+
+    case AGG_PB_SFIXED64:
+        return agg_pb_quick_long(p, bits, 1);
+
+    case AGG_PB_SINT32:
+        p = agg_pb_quick_integer(p, bits, 1, 1);
+        break;
+
+    default: /* AGG_PB_SINT64 */
+        p = agg_pb_quick_long(p, bits, 1);
+    }
+
+    if (p != NULL) {
+        *bits = agg_pb_zigzag(*bits);
+    }
+
+    return p;
+}
+
+
+/* the value that the name behind the quote at p[-1] has */
+
+static inline const u_char *
+agg_pb_quick_enum(const agg_pb_quick_t *q, const agg_pb_enum_t *e,
+    const u_char *p, uint64_t *bits)
+{
+    unsigned                    mask;
+    const u_char               *name;
+    const agg_pb_enum_value_t  *value;
+
+    if (*p != '"') {
+        return NULL;
+    }
+
+    name = ++p;
+
+    do {
+
+        if (p > q->blocks) {
+            return NULL;
+        }
+
+        mask = agg_block_special(p);
+        p += mask ? agg_first(mask) : AGG_BLOCK;
+
+    } while (mask == 0);
+
+    if (*p != '"') {
+        return NULL;
+    }
+
+    value = agg_pb_enum_by_name(e, name, (size_t) (p - name));
+
+    if (value == NULL) {
+        return NULL;
+    }
+
+    *bits = (uint64_t) (int64_t) value->number;
+
+    return p + 1;
+}
+
+
+agg_pb_inline const u_char *
+agg_pb_quick_bool(const u_char *p, uint64_t *bits)
+{
+    *bits = (*p == 't');
+
+    if (*bits) {
+        return (memcmp(p, "true", 4) == 0) ? p + 4 : NULL;
+    }
+
+    return (*p == 'f' && memcmp(p + 1, "alse", 4) == 0) ? p + 5 : NULL;
+}
+
+
+/* 32 and 64 bits are as a word, the lowest byte first */
 
 agg_pb_inline u_char *
 agg_pb_quick_put(const agg_pb_field_t *f, u_char *dst, uint64_t bits)
@@ -275,151 +364,55 @@ agg_pb_quick_put(const agg_pb_field_t *f, u_char *dst, uint64_t bits)
         return agg_pb_put64(dst, bits);
 
     default: /* AGG_PB_VARINT */
-
-        if (f->type == AGG_PB_SINT32 || f->type == AGG_PB_SINT64) {
-            bits = agg_pb_zigzag(bits);
-        }
-
-        return agg_pb_put_varint(dst, bits);
+        return agg_pb_put_quick(dst, bits);
     }
 }
 
 
-/* the value that the name behind the quote at (*pos)[-1] has */
-
-static inline const agg_pb_enum_value_t *
-agg_pb_quick_enum(const agg_pb_enum_t *e, const u_char **pos,
-    const u_char *end)
-{
-    unsigned       mask;
-    const u_char  *p, *name;
-
-    name = *pos;
-    p = name;
-
-    do {
-
-        if (end - p < AGG_BLOCK) {
-            return NULL;
-        }
-
-        mask = agg_block_special(p);
-        p += mask ? agg_first(mask) : AGG_BLOCK;
-
-    } while (mask == 0);
-
-    *pos = p + 1;
-
-    return (*p == '"') ? agg_pb_enum_by_name(e, name, (size_t) (p - name))
-                       : NULL;
-}
-
-
-/* a number, an integer in quotes, true or false, the name of an enum's value */
+/* a number of a list */
 
 agg_pb_inline const u_char *
-agg_pb_quick_scalar(agg_pb_json_t *r, const agg_pb_field_t *f,
-    const u_char *p, u_char **out)
+agg_pb_quick_element(const agg_pb_field_t *f, const u_char *p, uint64_t *bits)
 {
-    uint64_t                    bits;
-    unsigned                    quoted;
-    const agg_pb_enum_value_t  *value;
+    switch (f->element) {
 
-    if (r->w.out->end - *out < AGG_PB_AHEAD) {
+    case AGG_PB_QUICK_INT32:
+        return agg_pb_quick_integer(p, bits, 1, 1);
+
+    case AGG_PB_QUICK_UINT32:
+        return agg_pb_quick_integer(p, bits, 0, 1);
+
+    case AGG_PB_QUICK_INT64:
+        return agg_pb_quick_long(p, bits, 1);
+
+    case AGG_PB_QUICK_UINT64:
+        return agg_pb_quick_long(p, bits, 0);
+
+    case AGG_PB_QUICK_NUMBER:
+        return agg_pb_quick_other(f, p, bits);
+
+    case AGG_PB_QUICK_DOUBLE:
+        return agg_pb_short_decimal(p, 0, bits);
+
+    case AGG_PB_QUICK_FLOAT:
+        return agg_pb_short_decimal(p, 1, bits);
+
+    default: /* a bool, an enum */
         return NULL;
     }
-
-    quoted = (*p == '"');
-    p += quoted;
-
-    if (f->type == AGG_PB_BOOL) {
-        bits = (*p == 't');
-
-        if (quoted || memcmp(p + !bits, bits ? "true" : "alse", 4) != 0
-            || (!bits && *p != 'f'))
-        {
-            return NULL;
-        }
-
-        p += bits ? 4 : 5;
-
-    } else if (f->type == AGG_PB_ENUM) {
-        value = quoted ? agg_pb_quick_enum(f->enumeration, &p, r->end) : NULL;
-
-        if (value == NULL) {
-            return NULL;
-        }
-
-        bits = (uint64_t) (int64_t) value->number;
-
-    } else {
-        p = agg_pb_quick_number(f, p, &bits);
-
-        if (p == NULL || (quoted ? *p++ != '"' : *p != ',' && *p != '}')) {
-            return NULL;
-        }
-    }
-
-    if (bits == 0 && !f->presence) {
-        return p;
-    }
-
-    memcpy(*out, f->tag, sizeof(f->tag));
-    *out = agg_pb_quick_put(f, *out + f->tag_len, bits);
-
-    return p;
-}
-
-
-static inline const u_char *
-agg_pb_quick_strings(agg_pb_json_t *r, const agg_pb_field_t *f,
-    const u_char *p, u_char **out)
-{
-    u_char  *dst;
-
-    if (*p != '[') {
-        return NULL;
-    }
-
-    dst = *out;
-
-    do {
-        p++;
-
-        if (p > r->last) {
-            return NULL;
-        }
-
-        p += (*p == ' ');
-        p = (*p == '"') ? agg_pb_quick_text(r, f, p + 1, &dst) : NULL;
-
-        if (p == NULL || p == r->end) {
-            return NULL;
-        }
-
-    } while (*p == ',');
-
-    if (*p != ']') {
-        return NULL;
-    }
-
-    *out = dst;
-
-    return p + 1;
 }
 
 
 /* numbers that are packed */
 
-static inline const u_char *
-agg_pb_quick_numbers(agg_pb_json_t *r, const agg_pb_field_t *f,
-    const u_char *p, u_char **out)
+agg_pb_inline const u_char *
+agg_pb_quick_packed(agg_pb_quick_t *q, const agg_pb_field_t *f,
+    unsigned element, const u_char *p, u_char **out)
 {
-    size_t     len, more;
     u_char    *dst, *start;
     uint64_t   bits;
 
-    if (*p != '[' || r->w.out->end - *out < AGG_PB_AHEAD) {
+    if (*p != '[') {
         return NULL;
     }
 
@@ -431,18 +424,25 @@ agg_pb_quick_numbers(agg_pb_json_t *r, const agg_pb_field_t *f,
     do {
         p++;
 
-        if (p > r->last || r->w.out->end - dst < AGG_PB_AHEAD) {
+        if (p > q->last || !agg_pb_quick_room(q, p, dst)) {
             return NULL;
         }
 
         p += (*p == ' ');
-        p = agg_pb_quick_number(f, p, &bits);
+        if (element == AGG_PB_QUICK_INT32) {
+            p = agg_pb_quick_integer(p, &bits, 1, 1);
+
+        } else {
+            p = agg_pb_quick_element(f, p, &q->bits);
+            bits = q->bits;
+        }
 
         if (p == NULL) {
             return NULL;
         }
 
-        dst = agg_pb_quick_put(f, dst, bits);
+        dst = (element == AGG_PB_QUICK_INT32)
+              ? agg_pb_put_quick(dst, bits) : agg_pb_quick_put(f, dst, bits);
 
     } while (*p == ',');
 
@@ -450,26 +450,29 @@ agg_pb_quick_numbers(agg_pb_json_t *r, const agg_pb_field_t *f,
         return NULL;
     }
 
-    len = (size_t) (dst - start);
-
-    if (len >= 0x80) {
-        more = agg_pb_varint_size(len) - 1;
-        memmove(start + more, start, len);
-        dst += more;
-    }
-
-    (void) agg_pb_put_varint(start - 1, len);
+    agg_pb_quick_len(start, &dst);
     *out = dst;
 
     return p + 1;
 }
 
 
+static inline const u_char *
+agg_pb_quick_numbers(agg_pb_quick_t *q, const agg_pb_field_t *f,
+    const u_char *p, u_char **out)
+{
+    if (f->element == AGG_PB_QUICK_INT32) {
+        return agg_pb_quick_packed(q, f, AGG_PB_QUICK_INT32, p, out);
+    }
+
+    return agg_pb_quick_packed(q, f, AGG_PB_QUICK_NONE, p, out);
+}
+
+
 /* a Timestamp */
 
 static inline const u_char *
-agg_pb_quick_timestamp(agg_pb_json_t *r, const agg_pb_field_t *f,
-    const u_char *p, u_char **out)
+agg_pb_quick_timestamp(const agg_pb_field_t *f, const u_char *p, u_char **out)
 {
     u_char        *dst, *start;
     int32_t        nanos;
@@ -477,14 +480,14 @@ agg_pb_quick_timestamp(agg_pb_json_t *r, const agg_pb_field_t *f,
     unsigned       mask;
     const u_char  *end;
 
-    /* there is none of more than 35 characters */
-
-    if (*p != '"' || r->w.out->end - *out < AGG_PB_AHEAD) {
+    if (f->message->kind != AGG_PB_TIMESTAMP || *p != '"') {
         return NULL;
     }
 
+    /* a quote in the first block is seen below */
+
     end = ++p + AGG_BLOCK;
-    mask = agg_block_special(end) | agg_block_special(p);
+    mask = agg_block_special(end);
 
     if (mask == 0) {
         return NULL;
@@ -505,12 +508,12 @@ agg_pb_quick_timestamp(agg_pb_json_t *r, const agg_pb_field_t *f,
 
     if (seconds != 0) {
         *dst++ = agg_pb_tag(1, AGG_PB_VARINT);
-        dst = agg_pb_put_varint(dst, (uint64_t) seconds);
+        dst = agg_pb_put_quick(dst, (uint64_t) seconds);
     }
 
     if (nanos != 0) {
         *dst++ = agg_pb_tag(2, AGG_PB_VARINT);
-        dst = agg_pb_put_varint(dst, (uint64_t) nanos);
+        dst = agg_pb_put_quick(dst, (uint64_t) nanos);
     }
 
     start[-1] = (u_char) (dst - start);
@@ -521,36 +524,42 @@ agg_pb_quick_timestamp(agg_pb_json_t *r, const agg_pb_field_t *f,
 
 
 /*
- * The end of a value that was written; NULL: it is none of the quick ones.
- * p <= r->last.
+ * Writes a number whose text ends at p; the end, or NULL.  Nothing is written
+ * for the default value of a field without presence.
  */
 
 agg_pb_inline const u_char *
-agg_pb_quick_value(agg_pb_json_t *r, const agg_pb_field_t *f, const u_char *p,
-    u_char **out)
+agg_pb_quick_write(const agg_pb_field_t *f, const u_char *p, uint64_t bits,
+    u_char **out, unsigned wire)
 {
-    switch (f->quick) {
+    u_char  *dst;
 
-    case AGG_PB_QUICK_STRING:
-        return agg_pb_quick_string(r, f, p, out);
-
-    case AGG_PB_QUICK_NUMBER:
-        return agg_pb_quick_scalar(r, f, p, out);
-
-    case AGG_PB_QUICK_STRINGS:
-        return agg_pb_quick_strings(r, f, p, out);
-
-    case AGG_PB_QUICK_NUMBERS:
-        return (f->type != AGG_PB_BOOL && f->type != AGG_PB_ENUM)
-               ? agg_pb_quick_numbers(r, f, p, out) : NULL;
-
-    case AGG_PB_QUICK_MESSAGE:
-        return (f->message->kind == AGG_PB_TIMESTAMP)
-               ? agg_pb_quick_timestamp(r, f, p, out) : NULL;
-
-    default:
+    if (p == NULL || (*p != ',' && *p != '}')) {
         return NULL;
     }
+
+    if (bits == 0 && !f->presence) {
+        return p;
+    }
+
+    memcpy(*out, f->tag, sizeof(f->tag));
+    dst = *out + f->tag_len;
+
+    switch (wire) {
+
+    case AGG_PB_FIXED32:
+        *out = agg_pb_put32(dst, (uint32_t) bits);
+        break;
+
+    case AGG_PB_FIXED64:
+        *out = agg_pb_put64(dst, bits);
+        break;
+
+    default: /* AGG_PB_VARINT */
+        *out = agg_pb_put_quick(dst, bits);
+    }
+
+    return p;
 }
 
 
@@ -573,6 +582,60 @@ agg_pb_same(const u_char *p, const u_char *q, size_t n)
 }
 
 
+/*
+ * The value of the member at p, if it is the field's; or NULL.  p is at the
+ * comma before it, or, where it is the first one, at the brace.
+ */
+
+agg_pb_inline const u_char *
+agg_pb_quick_named(const agg_pb_quick_t *q, const agg_pb_field_t *f,
+    const u_char *p, unsigned first)
+{
+    const u_char  *value;
+
+    value = p + f->print[0].len;
+
+    if (value > q->last
+        || (~(agg_block_equal(p, f->print[0].data) | first) & f->first) != 0)
+    {
+        return NULL;
+    }
+
+    if (f->print[0].len > AGG_BLOCK
+        && !agg_pb_same(p + AGG_BLOCK, f->print[0].data + AGG_BLOCK,
+                        f->print[0].len - AGG_BLOCK))
+    {
+        return NULL;
+    }
+
+    return __builtin_expect(*value == ' ', 0) ? value + 1 : value;
+}
+
+
+/* whether a message that has but quick fields may begin there */
+
+static inline int
+agg_pb_quick_open(agg_pb_quick_t *q, const agg_pb_field_t *f, const u_char *p,
+    u_char *dst)
+{
+    if (f->quick != AGG_PB_QUICK_MESSAGE || f->message->kind != AGG_PB_PLAIN
+        || f->message->nfields == 0 || *p != '{' || q->outer != NULL
+        || q->r->depth == AGG_PB_DEPTH)
+    {
+        return 0;
+    }
+
+    q->outer = f;
+    q->back = p;
+    q->place = dst;
+    q->end = f->message->fields + f->message->nfields;
+
+    memcpy(dst, f->tag, sizeof(f->tag));
+
+    return 1;
+}
+
+
 /* fields first .. last - 1, none of which was marked before */
 
 static inline void
@@ -592,6 +655,26 @@ agg_pb_quick_mark(uint32_t *seen, uint32_t first, uint32_t last)
 }
 
 
+#define AGG_PB_READ(name)         agg_pb_quick_##name
+#define AGG_PB_READ_TARGET
+#define AGG_PB_READ_BLOCK         AGG_BLOCK
+#define AGG_PB_READ_COPY(dst, p)  agg_block_copy_special(dst, p)
+
+#include "agg_pb_read_run.h"
+
+
+#if (AGG_PB_WIDE)
+
+#define AGG_PB_READ(name)         agg_pb_wide_##name
+#define AGG_PB_READ_TARGET        AGG_PB_WIDE_TARGET
+#define AGG_PB_READ_BLOCK         AGG_PB_WIDE
+#define AGG_PB_READ_COPY(dst, p)  agg_pb_wide_copy(dst, p)
+
+#include "agg_pb_read_run.h"
+
+#endif
+
+
 /*
  * Reads members with quick values as long as they come in the order of the
  * fields.  NULL: the next one does not; or the field of a name that was read,
@@ -601,70 +684,63 @@ agg_pb_quick_mark(uint32_t *seen, uint32_t first, uint32_t last)
 static inline const agg_pb_field_t *
 agg_pb_quick_members(agg_pb_json_t *r, agg_pb_level_t *level)
 {
-    size_t                 n, skip;
-    u_char                *dst;
-    const u_char          *p, *value;
-    const agg_pb_field_t  *f, *first, *last, *named;
+    u_char                 *dst;
+    unsigned                first, named;
+    uint32_t                next;
+    const u_char           *p;
+    agg_pb_quick_t          q;
+    agg_pb_read_run_pt      run;
+    const agg_pb_field_t   *fields;
 
-    if (level->next < level->top || level->m->nfields == 0) {
+    fields = level->m->fields;
+
+    if (level->next < level->top || level->m->nfields == 0
+        || !agg_pb_quick_bounds(r, &q))
+    {
         return NULL;
     }
 
-    /* the first name has no comma before it */
+    first = level->first;
+    named = 0;
 
-    skip = level->first;
+    /* the first name has a brace where others have a comma */
 
-    p = r->p;
+    p = r->p - first;
     dst = r->w.out->pos;
+    q.end = fields + level->m->nfields;
 
-    first = level->m->fields + level->next;
-    last = level->m->fields + level->m->nfields;
-    named = NULL;
+    run = agg_pb_quick_run;
 
-    for (f = first; f < last; f++) {
-        n = f->print[0].len - skip;
+#if (AGG_PB_WIDE)
 
-        if (r->last - p < (ptrdiff_t) n
-            || !agg_pb_same(p, f->print[0].data + skip, n))
-        {
-            break;
-        }
+    /* a short text has few blocks that are not at its end */
 
-        value = p + n;
-
-        if (*value == ' ') {
-            value++;
-        }
-
-        skip = 0;
-
-        p = agg_pb_quick_value(r, f, value, &dst);
-
-        if (p == NULL) {
-            named = f;
-            p = value;
-            break;
-        }
+    if (agg_pb_wide && r->end - r->start >= AGG_PB_WIDE * 4) {
+        run = agg_pb_wide_run;
     }
 
-    r->p = p;
+#endif
+
+    next = (uint32_t) (run(&q, fields + level->next, &p, &first, &dst, &named)
+                       - fields);
+
+    r->p = p + first;
     r->w.out->pos = dst;
 
-    n = level->next;
+    agg_pb_quick_mark(r->seen + level->seen, level->next, next);
 
-    level->first = (unsigned) skip & 1;
-    level->next = (uint32_t) (f - level->m->fields);
-    level->top = level->next;
+    level->first = first & 1;
+    level->top = next;
+    level->next = next + named;
 
-    agg_pb_quick_mark(r->seen + level->seen, (uint32_t) n, level->next);
-
-    if (named != NULL) {
-        level->next++;
-        level->name = named->json_name;
-        agg_pb_space(r);
+    if (!named) {
+        return NULL;
     }
 
-    return named;
+    level->name = fields[next].json_name;
+    agg_pb_space(r);
+
+    return fields + next;
 }
 
 

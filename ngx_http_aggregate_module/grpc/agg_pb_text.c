@@ -242,6 +242,10 @@ agg_pb_text_nanos(const u_char *p, const u_char *end, int32_t *nanos)
 {
     unsigned  n;
 
+    static const int32_t  tens[] = {
+        1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000
+    };
+
     *nanos = 0;
 
     if (p == end || *p != '.') {
@@ -261,9 +265,7 @@ agg_pb_text_nanos(const u_char *p, const u_char *end, int32_t *nanos)
         return NULL;
     }
 
-    for ( /* void */ ; n < 9; n++) {
-        *nanos *= 10;
-    }
+    *nanos *= tens[9 - n];
 
     return p;
 }

@@ -97,7 +97,9 @@ agg_pb_to_json(const agg_pb_pool_t *pool, const agg_pb_message_t *m,
         out->mem->grow(out->mem->ctx, w.entries, 0, 0);
     }
 
-    agg_pb_keys_free(&w.keys);
+    if (w.keys.n != 0) {
+        agg_pb_keys_free(&w.keys);
+    }
 
     if (rc != AGG_OK) {
         *fault = w.fault;

@@ -62,6 +62,11 @@ agg_pb_varint(const u_char *p, const u_char *end, uint64_t *n)
 }
 
 
+/* a long one, VARINT_MAX bytes being there for it */
+
+const u_char *agg_pb_varint_quick(const u_char *p, uint64_t *n);
+
+
 /* a tag with a valid number and wire type */
 
 static inline const u_char *
@@ -112,6 +117,29 @@ agg_pb_put_varint(u_char *p, uint64_t n)
     *p++ = (u_char) n;
 
     return p;
+}
+
+
+/* the same, with room for sixteen bytes */
+
+u_char *agg_pb_put_long(u_char *p, uint64_t n);
+
+
+static inline u_char *
+agg_pb_put_quick(u_char *p, uint64_t n)
+{
+    if (n < 0x80) {
+        *p = (u_char) n;
+        return p + 1;
+    }
+
+    if (n < 0x4000) {
+        p[0] = (u_char) (n | 0x80);
+        p[1] = (u_char) (n >> 7);
+        return p + 2;
+    }
+
+    return agg_pb_put_long(p, n);
 }
 
 

@@ -54,6 +54,8 @@ typedef struct {
     ngx_module_t                 *module;       /* that of grpc_pass */
     ngx_http_handler_pt           handler;      /* that of grpc_pass */
     ngx_array_t                   variables;    /* ngx_uint_t, read early */
+    ngx_uint_t                    trailers;     /* index of the variable that
+                                                   grpc_pass has for TE, + 1 */
 } ngx_http_aggregate_grpc_main_conf_t;
 
 

@@ -30,8 +30,8 @@ static ngx_uint_t ngx_http_aggregate_grpc_keeps(
     ngx_http_aggregate_grpc_ctx_t *ctx, ngx_table_elt_t *h);
 static ngx_int_t ngx_http_aggregate_grpc_add_retry_after(
     ngx_http_aggregate_grpc_ctx_t *ctx);
-static void ngx_http_aggregate_grpc_set_type(ngx_http_request_t *r,
-    ngx_str_t *type);
+static void ngx_http_aggregate_grpc_set_type(
+    ngx_http_aggregate_grpc_ctx_t *ctx, ngx_str_t *type);
 
 
 static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
@@ -120,8 +120,8 @@ ngx_http_aggregate_grpc_replace(ngx_http_aggregate_grpc_ctx_t *ctx)
         return NGX_ERROR;
     }
 
-    ngx_http_aggregate_grpc_set_type(r, ctx->conf->status_errors ? &json
-                                                                 : &problem);
+    ngx_http_aggregate_grpc_set_type(ctx, ctx->conf->status_errors ? &json
+                                                                   : &problem);
     ngx_http_clear_content_length(r);
     r->headers_out.content_length_n = agg_buf_used(&ctx->error);
 
@@ -284,7 +284,7 @@ ngx_http_aggregate_grpc_send_header(ngx_http_aggregate_grpc_ctx_t *ctx,
     ctx->released = 1;
 
     ngx_http_aggregate_grpc_clear(ctx);
-    ngx_http_aggregate_grpc_set_type(r, type);
+    ngx_http_aggregate_grpc_set_type(ctx, type);
 
     r->headers_out.status = status;
     r->headers_out.status_line.len = 0;
@@ -420,9 +420,25 @@ ngx_http_aggregate_grpc_add_retry_after(ngx_http_aggregate_grpc_ctx_t *ctx)
 
 
 static void
-ngx_http_aggregate_grpc_set_type(ngx_http_request_t *r, ngx_str_t *type)
+ngx_http_aggregate_grpc_set_type(ngx_http_aggregate_grpc_ctx_t *ctx,
+    ngx_str_t *type)
 {
-    ngx_http_aggregate_set_type(r, type);
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+
+    if (type == &ctx->type) {
+        ngx_http_aggregate_set_type(r, type);
+
+    } else {
+
+        /* types of our own have no parameters */
+
+        r->headers_out.content_type = *type;
+        r->headers_out.content_type_len = type->len;
+        r->headers_out.content_type_lowcase = NULL;
+    }
+
     ngx_str_null(&r->headers_out.charset);
 }
 

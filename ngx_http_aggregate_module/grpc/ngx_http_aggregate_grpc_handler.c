@@ -323,6 +323,12 @@ ngx_http_aggregate_grpc_path(ngx_http_aggregate_grpc_ctx_t *ctx,
 
         path->data = p;
 
+        if (r->unparsed_uri.len == r->uri.len && !r->quoted_uri
+            && !r->complex_uri)
+        {
+            p = end;
+        }
+
         while (p < end && *p != '?' && *p != '#') {
             p++;
         }

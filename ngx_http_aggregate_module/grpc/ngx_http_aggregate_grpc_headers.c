@@ -31,7 +31,7 @@ static ngx_uint_t ngx_http_aggregate_grpc_list(ngx_str_t *value,
 static ngx_uint_t ngx_http_aggregate_grpc_drops(ngx_table_elt_t *h,
     ngx_str_t *listed, ngx_uint_t n);
 static ngx_int_t ngx_http_aggregate_grpc_push(ngx_list_t *list,
-    ngx_str_t *name, ngx_str_t *value);
+    ngx_uint_t hash, ngx_str_t *name, ngx_str_t *value);
 
 
 ngx_int_t
@@ -49,6 +49,7 @@ ngx_http_aggregate_grpc_headers(ngx_http_aggregate_grpc_ctx_t *ctx,
     static ngx_str_t  type_name = ngx_string("content-type");
     static ngx_str_t  type_value = ngx_string("application/grpc");
     static ngx_str_t  timeout_name = ngx_string("grpc-timeout");
+    static ngx_uint_t  type_hash;
 
     r = ctx->request;
 
@@ -74,7 +75,12 @@ ngx_http_aggregate_grpc_headers(ngx_http_aggregate_grpc_ctx_t *ctx,
         *copy = *h;
     }
 
-    if (ngx_http_aggregate_grpc_push(list, &type_name, &type_value) != NGX_OK)
+    if (type_hash == 0) {
+        type_hash = ngx_hash_key(type_name.data, type_name.len);
+    }
+
+    if (ngx_http_aggregate_grpc_push(list, type_hash, &type_name, &type_value)
+        != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -94,7 +100,10 @@ ngx_http_aggregate_grpc_headers(ngx_http_aggregate_grpc_ctx_t *ctx,
                                        left > 0 ? (uint64_t) left : 1)
                 - value.data;
 
-    return ngx_http_aggregate_grpc_push(list, &timeout_name, &value);
+    return ngx_http_aggregate_grpc_push(list,
+                                        ngx_hash_key(timeout_name.data,
+                                                     timeout_name.len),
+                                        &timeout_name, &value);
 }
 
 
@@ -213,8 +222,8 @@ ngx_http_aggregate_grpc_drops(ngx_table_elt_t *h, ngx_str_t *listed,
 
 
 static ngx_int_t
-ngx_http_aggregate_grpc_push(ngx_list_t *list, ngx_str_t *name,
-    ngx_str_t *value)
+ngx_http_aggregate_grpc_push(ngx_list_t *list, ngx_uint_t hash,
+    ngx_str_t *name, ngx_str_t *value)
 {
     ngx_table_elt_t  *h;
 
@@ -223,7 +232,7 @@ ngx_http_aggregate_grpc_push(ngx_list_t *list, ngx_str_t *name,
         return NGX_ERROR;
     }
 
-    h->hash = ngx_hash_key(name->data, name->len);
+    h->hash = hash;
     h->key = *name;
     h->value = *value;
     h->lowcase_key = name->data;

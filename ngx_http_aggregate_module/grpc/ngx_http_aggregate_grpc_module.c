@@ -203,6 +203,14 @@ ngx_http_aggregate_grpc_postconfiguration(ngx_conf_t *cf)
 
             *index = i;
         }
+
+        if (v[i].name.len == sizeof("grpc_internal_trailers") - 1
+            && ngx_strncmp(v[i].name.data, "grpc_internal_trailers",
+                           v[i].name.len)
+               == 0)
+        {
+            mcf->trailers = i + 1;
+        }
     }
 
     return ngx_http_aggregate_grpc_filter_init(cf);

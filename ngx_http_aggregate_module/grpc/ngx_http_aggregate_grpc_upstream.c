@@ -41,6 +41,8 @@ static void ngx_http_aggregate_grpc_lend(ngx_http_aggregate_grpc_ctx_t *ctx,
     ngx_http_aggregate_grpc_lent_t *lent, ngx_list_t *headers);
 static void ngx_http_aggregate_grpc_give_back(ngx_http_request_t *r,
     ngx_http_aggregate_grpc_lent_t *lent);
+static void ngx_http_aggregate_grpc_trailers(
+    ngx_http_aggregate_grpc_ctx_t *ctx, unsigned valid);
 static ngx_int_t ngx_http_aggregate_grpc_process_header(
     ngx_http_request_t *r);
 static ngx_uint_t ngx_http_aggregate_grpc_is_grpc(ngx_http_upstream_t *u);
@@ -131,6 +133,7 @@ ngx_http_aggregate_grpc_create_request(ngx_http_request_t *r)
     v->not_found = 0;
 
     ngx_http_aggregate_grpc_lend(ctx, &lent, &headers);
+    ngx_http_aggregate_grpc_trailers(ctx, 1);
 
     /* a stream without messages ends with its headers */
 
@@ -139,6 +142,7 @@ ngx_http_aggregate_grpc_create_request(ngx_http_request_t *r)
 
     rc = ctx->create_request(r);
 
+    ngx_http_aggregate_grpc_trailers(ctx, 0);
     ngx_http_aggregate_grpc_give_back(r, &lent);
     r->variables[index[0]] = saved;
 
@@ -265,6 +269,31 @@ ngx_http_aggregate_grpc_give_back(ngx_http_request_t *r,
     r->headers_in.te = lent->te;
     r->headers_in.content_length = lent->content_length;
     r->headers_in.content_length_n = lent->content_length_n;
+}
+
+
+/*
+ * grpc_pass would find the same in "TE: trailers", and compares it without
+ * regard to case for that.
+ */
+
+static void
+ngx_http_aggregate_grpc_trailers(ngx_http_aggregate_grpc_ctx_t *ctx,
+    unsigned valid)
+{
+    ngx_http_variable_value_t  *v;
+
+    if (ctx->mcf->trailers == 0) {
+        return;
+    }
+
+    v = &ctx->request->variables[ctx->mcf->trailers - 1];
+
+    v->len = sizeof("trailers") - 1;
+    v->data = (u_char *) "trailers";
+    v->valid = valid;
+    v->no_cacheable = 0;
+    v->not_found = 0;
 }
 
 

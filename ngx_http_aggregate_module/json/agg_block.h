@@ -154,6 +154,24 @@ agg_block_special(const u_char *p)
 }
 
 
+/* the same of bytes that are copied as well */
+
+static inline unsigned
+agg_block_copy_special(u_char *dst, const u_char *p)
+{
+    __m128i  block, slash;
+
+    block = agg_block_load(p);
+    _mm_storeu_si128((__m128i *) dst, block);
+
+    slash = _mm_cmpeq_epi8(block, _mm_set1_epi8('\\'));
+    block = _mm_xor_si128(block, _mm_set1_epi8(0x02));
+    block = _mm_subs_epi8(block, _mm_set1_epi8(0x21));
+
+    return agg_block_mask(_mm_or_si128(slash, block));
+}
+
+
 static inline unsigned
 agg_block_not_digit(const u_char *p)
 {
@@ -242,6 +260,15 @@ agg_block_equal(const u_char *p, const u_char *q)
 #define agg_block_special(p)                                                 \
     agg_word_mask(agg_word_special(agg_word_load(p)),                        \
                   agg_word_special(agg_word_load((p) + 8)))
+
+static inline unsigned
+agg_block_copy_special(u_char *dst, const u_char *p)
+{
+    memcpy(dst, p, AGG_BLOCK);
+
+    return agg_block_special(p);
+}
+
 
 #define agg_block_not_digit(p)                                               \
     agg_word_mask(agg_word_not_digit(agg_word_load(p)),                      \

@@ -8,7 +8,7 @@
 #
 # TREE is the copy, which has a build of its own.  The mutants are in
 # t/mutants/*.txt; NAME is that of a mutant or of a file, "sample" stands for
-# a fixed ten.  An entry:
+# a fixed ten, "check" only says which entries do not apply.  An entry:
 #
 #     proxy-authorization-passes
 #     file fetch/ngx_http_aggregate_fetch_headers.c
@@ -50,6 +50,8 @@ for my $file (glob "$tree/t/mutants/*.txt") {
 my %names;
 die "two mutants are named $_\n"
     for grep { $names{$_}++ } map { $_->{name} } @mutants;
+
+exit check() if "@wanted" eq 'check';
 
 @wanted = @sample if "@wanted" eq 'sample';
 
@@ -125,20 +127,39 @@ sub read_table {
 }
 
 
-sub try_mutant {
+sub check {
+    my @stale = grep { !defined((locate($_))[0]) } @mutants;
+
+    print "$_->{name} of $_->{table}.txt does not apply\n" for @stale;
+
+    return @stale ? 1 : 0;
+}
+
+
+# the file, its text, and the pattern of the old lines, which is there once
+sub locate {
     my ($mutant) = @_;
 
     my ($path) = grep { -f } map { "$tree/$_/$mutant->{file}" }
         qw(ngx_http_aggregate_module ngx_http_breaker_module .);
 
-    return 'stale' if !$path;
+    return if !$path;
 
     my $text = slurp($path);
     my $old = join '\n', map { '[ ]*' . quotemeta(s/^\s+//r) }
         @{ $mutant->{old} };
     my $there = () = $text =~ /^$old$/gm;
 
-    return 'stale' if $there != 1;
+    return if $there != 1;
+    return ($path, $text, $old);
+}
+
+
+sub try_mutant {
+    my ($mutant) = @_;
+    my ($path, $text, $old) = locate($mutant);
+
+    return 'stale' if !defined $path;
     return 'broken' if !passes($mutant->{test});
 
     (my $changed = $text) =~ s{^$old$}{join "\n", @{ $mutant->{new} }}me;

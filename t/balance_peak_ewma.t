@@ -317,7 +317,7 @@ is(join(' ', sort keys %states), 'down unavailable up', 'their states');
 like(http_get('/backup/')->body, qr/^b[34]$/, 'backup');
 is(http_get('/none/')->status, 502, 'none left');
 is(http_get('/one/')->body, 'b5', 'a single one');
-is((servers('one'))[0]{picks}, 1, 'counted');
+ok(wait_for(sub { (servers('one'))[0]{picks} == 1 }, slow(5)), 'counted');
 
 $b{1}->set('/slow' => { delay => 0.5, body => 'b1' });
 $b{2}->set('/slow' => { delay => 0.5, body => 'b2' });

@@ -478,6 +478,48 @@ agg_pattern_known(const agg_patterns_t *t, const agg_pattern_walk_t *w,
 }
 
 
+/* the members that the walk has found out; the text has len bytes */
+
+static inline void
+agg_pattern_fill(agg_pattern_t *g, const agg_pattern_walk_t *w, size_t len,
+    unsigned flags)
+{
+    unsigned  pops;
+
+    pops = (unsigned) -w->low;
+
+    g->quote = '"';
+    memcpy(g->text, w->start, AGG_PATTERN_TEXT);
+
+    g->mask = (1u << len) - 1;
+    g->behind = g->mask << 1 | 1;
+    g->len = (u_char) len;
+    g->flags = (u_char) flags;
+    g->plain = (flags == 0) ? (ptrdiff_t) len + 1
+                            : (flags == AGG_PATTERN_SCALAR)
+                              ? -(ptrdiff_t) len - 1 : 0;
+    g->from = w->state;
+    g->kind = w->kind;
+    g->pops = (u_char) pops;
+    g->pushes = (u_char) (w->level - w->low);
+    g->pushed = w->pushed;
+    g->kinds = (uint32_t) w->kinds;
+
+    /* with those that are closed also the one that they are in */
+
+    if (flags & AGG_PATTERN_END) {
+        g->closed = (1u << pops) - 1;
+        g->least = (u_char) pops;
+        g->range = 0;
+
+    } else {
+        g->closed = (pops == 0) ? 0 : (2u << pops) - 1;
+        g->least = (w->kind == AGG_PATTERN_NONE) ? 0 : (u_char) (pops + 1);
+        g->range = (u_char) (AGG_PATTERN_DEPTH - w->high - g->least);
+    }
+}
+
+
 /* the text from w->start to p in the table, where it may be new; 0: none */
 
 static unsigned
@@ -487,7 +529,7 @@ agg_pattern_find(agg_patterns_t *t, const agg_pattern_walk_t *w,
     int             to;
     u_char         *slot;
     size_t          len, text;
-    unsigned        i, n, flags, pops, context;
+    unsigned        i, n, flags, context;
     agg_pattern_t  *g;
 
     len = (size_t) (p - w->start);
@@ -550,20 +592,8 @@ agg_pattern_find(agg_patterns_t *t, const agg_pattern_walk_t *w,
     t->n++;
     g = &t->pattern[i];
 
-    g->quote = '"';
-    memcpy(g->text, w->start, AGG_PATTERN_TEXT);
+    agg_pattern_fill(g, w, len, flags);
 
-    pops = (unsigned) -w->low;
-
-    g->mask = (1u << len) - 1;
-    g->behind = g->mask << 1 | 1;
-    g->len = (u_char) len;
-    g->flags = (u_char) flags;
-    g->plain = (flags == 0) ? (ptrdiff_t) len + 1
-                            : (flags == AGG_PATTERN_SCALAR)
-                              ? -(ptrdiff_t) len - 1 : 0;
-    g->from = w->state;
-    g->kind = w->kind;
     g->state = s->state;
     g->context = (u_char) context;
     g->to = (u_char) to;
@@ -574,24 +604,6 @@ agg_pattern_find(agg_patterns_t *t, const agg_pattern_walk_t *w,
     g->next = t->pattern;
     g->other = t->pattern;
     g->chain = *slot;
-    g->pops = (u_char) pops;
-    g->pushes = (u_char) (w->level - w->low);
-    g->pushed = w->pushed;
-    g->kinds = (uint32_t) w->kinds;
-
-    /* with those that are closed also the one that they are in */
-
-    if (flags & AGG_PATTERN_END) {
-        g->closed = (1u << pops) - 1;
-        g->least = (u_char) pops;
-        g->range = 0;
-
-    } else {
-        g->closed = (pops == 0) ? 0 : (2u << pops) - 1;
-        g->least = (w->kind == AGG_PATTERN_NONE) ? 0 : (u_char) (pops + 1);
-        g->range = (u_char) (AGG_PATTERN_DEPTH - w->high - g->least);
-    }
-
     *slot = (u_char) i;
 
     return i;

@@ -66,6 +66,38 @@ agg_pb_error_add(agg_pb_error_t *err, const char *fmt, ...)
 }
 
 
+const u_char *
+agg_pb_copy_utf8(const u_char *p, const u_char *end, u_char *dst)
+{
+    int     valid;
+    size_t  n;
+
+    do {
+
+        if (*p >= 0xc2 && *p < 0xe0 && end - p > 1 && p[1] >> 6 == 2) {
+            dst[0] = p[0];
+            dst[1] = p[1];
+            n = 2;
+
+        } else {
+            n = gw_utf8_length(p, end, &valid);
+
+            if (*p < 0x80 || !valid) {
+                return NULL;
+            }
+
+            memcpy(dst, p, n);
+        }
+
+        p += n;
+        dst += n;
+
+    } while (p < end && *p >= 0x80);
+
+    return p;
+}
+
+
 /* copies whole characters only; invalid bytes become question marks */
 
 static void

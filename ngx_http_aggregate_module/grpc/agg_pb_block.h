@@ -62,4 +62,19 @@ agg_pb_wide_copy(u_char *dst, const u_char *p)
 #endif
 
 
+#pragma GCC visibility push(hidden)
+
+
+/*
+ * Copies to dst the characters from p to the next ASCII one, or to the end, and
+ * returns where they end; NULL: one is invalid, or the first is ASCII.
+ */
+
+const u_char *agg_pb_copy_utf8(const u_char *p, const u_char *end,
+    u_char *dst);
+
+
+#pragma GCC visibility pop
+
+
 #endif /* AGG_PB_BLOCK_H_INCLUDED */

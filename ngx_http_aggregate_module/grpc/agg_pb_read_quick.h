@@ -113,43 +113,6 @@ static const u_char  agg_pb_quick_escapes[256] = {
 
 
 /*
- * Characters that are not ASCII, or one that may not stand in a string.  The
- * end of what was copied from p, or NULL.
- */
-
-static __attribute__((noinline)) const u_char *
-agg_pb_quick_utf8(const u_char *p, const u_char *end, u_char *dst)
-{
-    int     valid;
-    size_t  n;
-
-    do {
-
-        if (*p >= 0xc2 && *p < 0xe0 && end - p > 1 && p[1] >> 6 == 2) {
-            dst[0] = p[0];
-            dst[1] = p[1];
-            n = 2;
-
-        } else {
-            n = gw_utf8_length(p, end, &valid);
-
-            if (*p < 0x80 || !valid) {
-                return NULL;
-            }
-
-            memcpy(dst, p, n);
-        }
-
-        p += n;
-        dst += n;
-
-    } while (p < end && *p >= 0x80);
-
-    return p;
-}
-
-
-/*
  * An escape, or characters that are not ASCII, are copied from p on; their end,
  * or NULL.  What is written has as many bytes, or, of an escape, one.
  */
@@ -173,7 +136,7 @@ agg_pb_quick_special(const u_char *p, const u_char *end, u_char *dst)
         }
     }
 
-    return agg_pb_quick_utf8(p, end, dst);
+    return agg_pb_copy_utf8(p, end, dst);
 }
 
 

@@ -472,7 +472,7 @@ ngx_http_aggregate_set_pass_header(ngx_conf_t *cf, ngx_command_t *cmd,
 {
     ngx_http_aggregate_backend_t *backend = conf;
 
-    ngx_str_t   *value, *name;
+    ngx_str_t   *value;
     ngx_uint_t   i;
 
     if (backend->pass_headers == NULL) {
@@ -507,12 +507,10 @@ ngx_http_aggregate_set_pass_header(ngx_conf_t *cf, ngx_command_t *cmd,
                                   "itself or that never passes");
         }
 
-        name = ngx_array_push(backend->pass_headers);
-        if (name == NULL) {
-            return NGX_CONF_ERROR;
-        }
-
-        if (ngx_http_aggregate_lowcase(cf, name, &value[i]) != NGX_OK) {
+        if (ngx_http_aggregate_add_lowcase(cf, backend->pass_headers,
+                                           &value[i])
+            != NGX_OK)
+        {
             return NGX_CONF_ERROR;
         }
     }

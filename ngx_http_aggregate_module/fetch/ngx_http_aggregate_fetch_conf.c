@@ -33,7 +33,7 @@ static ngx_conf_bitmask_t  ngx_http_aggregate_method_names[] = {
 char *
 ngx_http_aggregate_set_forward(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_str_t                      *value, *name;
+    ngx_str_t                      *value;
     ngx_uint_t                      i;
     ngx_http_aggregate_forward_t  **field, *forward;
 
@@ -85,12 +85,9 @@ ngx_http_aggregate_set_forward(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                                               "must be the name of a header");
         }
 
-        name = ngx_array_push(&forward->names);
-        if (name == NULL) {
-            return NGX_CONF_ERROR;
-        }
-
-        if (ngx_http_aggregate_lowcase(cf, name, &value[i]) != NGX_OK) {
+        if (ngx_http_aggregate_add_lowcase(cf, &forward->names, &value[i])
+            != NGX_OK)
+        {
             return NGX_CONF_ERROR;
         }
     }
@@ -200,4 +197,16 @@ ngx_http_aggregate_lowcase(ngx_conf_t *cf, ngx_str_t *dst, ngx_str_t *src)
     ngx_strlow(dst->data, src->data, src->len);
 
     return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_aggregate_add_lowcase(ngx_conf_t *cf, ngx_array_t *names,
+    ngx_str_t *name)
+{
+    ngx_str_t  *added;
+
+    added = ngx_array_push(names);
+
+    return added ? ngx_http_aggregate_lowcase(cf, added, name) : NGX_ERROR;
 }

@@ -56,6 +56,11 @@ ngx_uint_t ngx_http_aggregate_is_header_name(ngx_str_t *name);
 ngx_int_t ngx_http_aggregate_lowcase(ngx_conf_t *cf, ngx_str_t *dst,
     ngx_str_t *src);
 
+/* the same as a new element of an array of ngx_str_t */
+
+ngx_int_t ngx_http_aggregate_add_lowcase(ngx_conf_t *cf, ngx_array_t *names,
+    ngx_str_t *name);
+
 
 #pragma GCC visibility pop
 

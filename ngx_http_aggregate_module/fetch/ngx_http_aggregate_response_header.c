@@ -64,9 +64,10 @@ static ngx_int_t ngx_http_aggregate_lines_filter(ngx_http_request_t *r);
 
 
 typedef struct {
-    ngx_http_request_t  *request;   /* NULL: no lines were taken */
-    ngx_uint_t           nelts;
-    ngx_list_part_t     *next;
+    ngx_http_request_t   *request;  /* NULL: no lines were taken */
+    ngx_http_upstream_t  *upstream;
+    ngx_uint_t            nelts;
+    ngx_list_part_t      *next;
 } ngx_http_aggregate_taken_t;
 
 
@@ -557,6 +558,7 @@ ngx_http_aggregate_pass_header(ngx_http_request_t *r,
     part = &u->headers_in.headers.part;
 
     ngx_http_aggregate_taken.request = r;
+    ngx_http_aggregate_taken.upstream = u;
     ngx_http_aggregate_taken.nelts = part->nelts;
     ngx_http_aggregate_taken.next = part->next;
 
@@ -671,10 +673,12 @@ ngx_http_aggregate_lines_filter(ngx_http_request_t *r)
     if (ngx_http_aggregate_taken.request == r) {
         ngx_http_aggregate_taken.request = NULL;
 
-        part = &r->upstream->headers_in.headers.part;
+        if (r->upstream && r->upstream == ngx_http_aggregate_taken.upstream) {
+            part = &r->upstream->headers_in.headers.part;
 
-        part->nelts = ngx_http_aggregate_taken.nelts;
-        part->next = ngx_http_aggregate_taken.next;
+            part->nelts = ngx_http_aggregate_taken.nelts;
+            part->next = ngx_http_aggregate_taken.next;
+        }
     }
 
     return ngx_http_next_header_filter(r);

@@ -366,6 +366,7 @@ typedef struct {
     ngx_int_t                        concurrency;
     ngx_int_t                        sent;      /* or about to be */
     ngx_int_t                        max_subrequests;
+    ngx_http_posted_request_t        end;       /* of the main request */
 } ngx_http_aggregate_fetch_root_t;
 
 

@@ -27,7 +27,7 @@ static ngx_int_t ngx_http_aggregate_process_header(ngx_http_request_t *sr);
 static ngx_int_t ngx_http_aggregate_next_header(ngx_http_request_t *sr);
 static ngx_int_t ngx_http_aggregate_try_finished(ngx_http_request_t *sr,
     void *data, ngx_int_t rc);
-static void ngx_http_aggregate_finished_again(ngx_http_request_t *sr);
+static void ngx_http_aggregate_finished_again(ngx_http_aggregate_try_t *t);
 static void ngx_http_aggregate_free_main(ngx_http_request_t *r);
 static void ngx_http_aggregate_try_finalized(ngx_http_aggregate_try_t *t);
 static ngx_http_aggregate_reason_e ngx_http_aggregate_try_reason(
@@ -619,7 +619,7 @@ ngx_http_aggregate_try_finished(ngx_http_request_t *sr, void *data,
     ngx_http_aggregate_give_back(sr);
 
     if (t->finalized) {
-        ngx_http_aggregate_finished_again(sr);
+        ngx_http_aggregate_finished_again(t);
         return NGX_OK;
     }
 
@@ -679,19 +679,21 @@ ngx_http_aggregate_give_back(ngx_http_request_t *sr)
  */
 
 static void
-ngx_http_aggregate_finished_again(ngx_http_request_t *sr)
+ngx_http_aggregate_finished_again(ngx_http_aggregate_try_t *t)
 {
     ngx_http_request_t  *r;
 
-    sr->background = 0;
+    t->request->background = 0;
 
-    r = sr->main;
+    r = t->request->main;
 
     if (r->count == 0) {
         r->count = 1;
         r->write_event_handler = ngx_http_aggregate_free_main;
 
-        (void) ngx_http_post_request(r, NULL);
+        /* this can not fail, and nobody else would free the request */
+
+        (void) ngx_http_post_request(r, &t->fetches->root->end);
     }
 }
 

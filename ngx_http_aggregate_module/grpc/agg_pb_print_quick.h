@@ -429,7 +429,9 @@ agg_pb_quick_field(agg_pb_quick_t *q, const agg_pb_field_t *next,
     if (tag >= 0x80) {
         tag = (tag & 0x7f) | (uint32_t) p[1] << 7;
 
-        if (p[1] >= 0x80) {
+        /* nor one that is longer than it need be */
+
+        if (p[1] >= 0x80 || p[1] == 0) {
             return NULL;
         }
     }

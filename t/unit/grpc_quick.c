@@ -18,15 +18,20 @@
 
 
 #include "agg_pb_block.h"
+#include "agg_pb_wire.h"
 #include "grpc_common.h"
 
 
-#define ROUNDS  150
+#define ROUNDS  100
 
 #define one_of(list)  (list[below(sizeof(list) / sizeof(list[0]))])
 
 
 static int        has_wide maybe_unused;
+static int        sound;    /* no value of the message is wrong */
+static int        ordered;  /* nor does a member come twice */
+static int        taken;    /* both read it */
+static int        tiny;     /* numbers are shorter than what they become */
 static uint64_t   state = 88172645463325252ULL;
 static agg_buf_t  text;
 
@@ -39,6 +44,15 @@ below(size_t n)
     state ^= state << 17;
 
     return (unsigned) ((state >> 11) % n);
+}
+
+
+/* once in n times, but not where values are sound */
+
+static int
+rarely(size_t n)
+{
+    return !sound && below(n) == 0;
 }
 
 
@@ -57,6 +71,13 @@ static void
 add(const char *s)
 {
     check(agg_buf_append(&text, s, strlen(s)) == AGG_OK, "memory");
+}
+
+
+static void
+add_text(agg_str_t s)
+{
+    check(agg_buf_append(&text, s.data, s.len) == AGG_OK, "memory");
 }
 
 
@@ -150,6 +171,7 @@ compare_json(const agg_pb_message_t *m, const agg_str_t *string, size_t max)
           "%d %d %.*s\n%.*s\n%.*s", rc[0], rc[1], (int) json.len, json.data,
           (int) err[0].len, err[0].text, (int) err[1].len, err[1].text);
 
+    taken = rc[0] == AGG_OK;
     wire.len = agg_buf_used(&out[0]);
 
     check(wire.len == agg_buf_used(&out[1])
@@ -193,7 +215,7 @@ add_string(void)
         add(one_of(parts));
     }
 
-    if (below(400) == 0) {
+    if (rarely(400)) {
         add(one_of(wrong));
         add(one_of(parts));
     }
@@ -228,7 +250,12 @@ add_number(const agg_pb_field_t *f)
         "00", "01", "-", ".5", "5.", "1.", "+1", "1x", "0x1", "1e", "NaN"
     };
 
-    if (below(50) == 0) {
+    if (tiny) {
+        add(below(2) ? "1" : "7");
+        return;
+    }
+
+    if (rarely(50)) {
         add(one_of(numbers));
         return;
     }
@@ -253,14 +280,11 @@ static void add_message(const agg_pb_message_t *m, unsigned depth);
 static void
 add_value(const agg_pb_field_t *f, unsigned depth)
 {
-    unsigned  quoted;
+    unsigned              quoted;
+    const agg_pb_enum_t  *e;
 
     static const char *const  words[] = {
         "true", "false", "null", "tru", "\"true\"", "{}", "[]", "falsy"
-    };
-
-    static const char *const  values[] = {
-        "RED", "GREEN", "FAR", "BELOW", "COLOR_NONE", "ALIAS_SECOND", "BLUE"
     };
 
     static const char *const  times[] = {
@@ -273,7 +297,7 @@ add_value(const agg_pb_field_t *f, unsigned depth)
         "\"1969-12-31T23:59:59.5Z\"", "\"2025-09-09T24:00:00Z\"", "12"
     };
 
-    if (below(400) == 0) {
+    if (rarely(400)) {
         add(one_of(words));
         return;
     }
@@ -281,7 +305,7 @@ add_value(const agg_pb_field_t *f, unsigned depth)
     if (f->message != NULL) {
 
         if (f->message->kind == AGG_PB_TIMESTAMP) {
-            add(times[below(30) ? below(5) : below(14)]);
+            add(times[rarely(30) ? below(14) : below(5)]);
             return;
         }
 
@@ -305,13 +329,22 @@ add_value(const agg_pb_field_t *f, unsigned depth)
 
     case AGG_PB_ENUM:
 
-        if (below(5) == 0) {
+        e = f->enumeration;
+
+        if (below(5) == 0 && !(sound && e->closed)) {
             add_number(f);
             return;
         }
 
         add("\"");
-        add(values[below(120) ? below(5) : below(7)]);
+
+        if (rarely(100)) {
+            add("BLUE");
+
+        } else {
+            add_text(e->values[below(e->nvalues)].name);
+        }
+
         add("\"");
         return;
 
@@ -341,13 +374,26 @@ add_field(const agg_pb_field_t *f, unsigned depth)
     }
 
     add("[");
+    tiny = below(4) == 0;
 
     for (n = below(6) ? below(5) : below(120); n; n--) {
         add_value(f, depth);
         add(n == 1 ? "" : below(9) ? "," : ", ");
     }
 
+    tiny = 0;
     add("]");
+}
+
+
+/* no second member of a oneof, no null, and no name that needs escapes */
+
+static int
+is_sound(const agg_pb_field_t *f)
+{
+    return f->oneof == AGG_PB_NONE
+           && (f->enumeration == NULL || !f->enumeration->null_value)
+           && memchr(f->json_name.data, '"', f->json_name.len) == NULL;
 }
 
 
@@ -378,6 +424,10 @@ add_message(const agg_pb_message_t *m, unsigned depth)
             continue;
         }
 
+        if (sound && !is_sound(&m->fields[i])) {
+            continue;
+        }
+
         add(first ? "" : ",");
         first = 0;
 
@@ -385,7 +435,7 @@ add_message(const agg_pb_message_t *m, unsigned depth)
 
         add(one_of(spaces));
         add("\"");
-        check(agg_buf_append(&text, name.data, name.len) == AGG_OK, "memory");
+        add_text(name);
         add("\":");
         add(below(6) ? "" : " ");
         add_field(&m->fields[i], depth + 1);
@@ -393,12 +443,93 @@ add_message(const agg_pb_message_t *m, unsigned depth)
 
         /* mostly in order */
 
-        if (below(30) == 0) {
+        if (!ordered && below(30) == 0) {
             i = below(m->nfields);
         }
     }
 
     add("}");
+}
+
+
+/* the varint that ends at i takes a byte more than it need */
+
+static void
+lengthen(const agg_pb_message_t *m, const agg_str_t *wire, size_t i)
+{
+    agg_str_t  longer;
+
+    longer.len = wire->len + 1;
+    longer.data = malloc(longer.len);
+    check(longer.data != NULL, "memory");
+
+    memcpy(longer.data, wire->data, i + 1);
+    memcpy(longer.data + i + 2, wire->data + i + 1, wire->len - i - 1);
+    longer.data[i] |= 0x80;
+    longer.data[i + 1] = '\0';
+
+    compare_wire(m, &longer, 1 << 26);
+
+    free(longer.data);
+}
+
+
+/*
+ * The members of the inner message, which stand at p: tags and values take a
+ * byte more, where there is no length around them, and messages end within
+ * their last member, or behind it.
+ */
+
+static void
+test_members(const agg_pb_message_t *m, const agg_str_t *wire,
+    const agg_pb_message_t *inner, const u_char *p, const u_char *end)
+{
+    u_char                *len, old;
+    uint32_t               tag;
+    agg_str_t              part;
+    const u_char          *value, *next;
+    const agg_pb_field_t  *f;
+
+    for ( /* void */ ; p < end; p = next) {
+
+        value = agg_pb_read_tag(p, end, &tag);
+        next = (value != NULL) ? agg_pb_skip(value, end, tag, NULL) : NULL;
+
+        if (next == NULL) {
+            return;
+        }
+
+        if (m == inner && below(wire->len) < 300) {
+            lengthen(m, wire, (size_t) (value - 1 - wire->data));
+
+            if (value < end && *value < 0x80) {
+                lengthen(m, wire, (size_t) (value - wire->data));
+            }
+        }
+
+        f = agg_pb_field_by_number(inner, tag >> 3);
+
+        if (f == NULL || f->message == NULL || (tag & 7) != AGG_PB_LEN) {
+            continue;
+        }
+
+        if (*value < 0x80 && below(wire->len) < 600) {
+            len = &wire->data[value - wire->data];
+            old = *len;
+
+            *len = (u_char) ((old - 1 - below(4)) & 0x7f);
+            compare_wire(m, wire, 1 << 26);
+
+            *len = (u_char) ((old + 1 + below(4)) & 0x7f);
+            compare_wire(m, wire, 1 << 26);
+
+            *len = old;
+        }
+
+        if (agg_pb_read_len(value, end, &part) != NULL) {
+            test_members(m, wire, f->message, part.data, part.data + part.len);
+        }
+    }
 }
 
 
@@ -413,12 +544,15 @@ test_round(const agg_pb_message_t *m)
     static const char  bytes[] = "\",:{}[]0 1.e-\\\x80\xc3n\x01\xff\x0a";
 
     text.pos = text.start;
+    sound = below(4);
+    ordered = sound > 1;
     add_message(m, 0);
 
     json.data = text.start;
     json.len = agg_buf_used(&text);
 
     wire = compare_json(m, &json, 1 << 26);
+    check(taken || !ordered, "%.*s", (int) json.len, json.data);
     compare_wire(m, &wire, 1 << 26);
 
     cut = json.len / 150 + 1;
@@ -457,6 +591,8 @@ test_round(const agg_pb_message_t *m)
         compare_wire(m, &wire, 1 << 26);
         *at = old;
     }
+
+    test_members(m, &wire, m, wire.data, wire.data + wire.len);
 
     free(wire.data);
 }

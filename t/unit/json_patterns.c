@@ -659,29 +659,32 @@ credit(void)
 }
 
 
-/* in two pieces, of which the first ends within the first string */
+/* in two pieces, between which there is a bar */
 
 static int
 in_two(const char *text)
 {
-    size_t      cut;
-    agg_scan_t  s;
+    agg_scan_t   s;
+    const char  *rest;
 
-    cut = (size_t) (strchr(text, '"') - text) + 2;
+    rest = strchr(text, '|') + 1;
 
     agg_patterns_start(&patterns);
 
     agg_scan_init(&s);
     s.patterns = &patterns;
 
-    return agg_scan_push(&s, (const u_char *) text, cut) == AGG_OK
-           && agg_scan_push(&s, (const u_char *) text + cut,
-                            strlen(text) - cut) == AGG_OK
+    return agg_scan_push(&s, (const u_char *) text, (size_t) (rest - text - 1))
+           == AGG_OK
+           && agg_scan_push(&s, (const u_char *) rest, strlen(rest)) == AGG_OK
            && agg_scan_finish(&s) == AGG_OK;
 }
 
 
-/* a text that is known behind a name stands behind a value, and the reverse */
+/*
+ * A text that is known behind a name stands behind a value, and the reverse;
+ * one that is known in an array leads to others of arrays.
+ */
 
 static void
 misplaced(void)
@@ -689,12 +692,17 @@ misplaced(void)
     unsigned  i, k;
 
     static const char *const  texts_of[][2] = {
-        { "[{\"key\":{\"some name\":1,\"b\":[1,2]}}]",
-          "[[\"key\":{\"some name\":1,\"b\":[1,2]}]]" },
-        { "[[\"key\",{\"some name\":1,\"b\":[1,2]}]]",
-          "[{\"key\",{\"some name\":1,\"b\":[1,2]}}]" },
-        { "[[\"key\"],{\"some name\":1,\"b\":[1,2]}]",
-          "[{\"key\"],{\"some name\":1,\"b\":[1,2]}]" },
+        { "[{\"k|ey\":{\"some name\":1,\"b\":[1,2]}}]",
+          "[[\"k|ey\":{\"some name\":1,\"b\":[1,2]}]]" },
+        { "[[\"k|ey\",{\"some name\":1,\"b\":[1,2]}]]",
+          "[{\"k|ey\",{\"some name\":1,\"b\":[1,2]}}]" },
+        { "[[\"k|ey\"],{\"some name\":1,\"b\":[1,2]}]",
+          "[{\"k|ey\"],{\"some name\":1,\"b\":[1,2]}]" },
+        { "[[0,| 1,\"a string\"],{\"id\":1},{\"id\":2},{\"id\":3},{\"id\":4},"
+          "{\"id\":5},{\"id\":6},{\"id\":7},{\"id\":8},{\"id\":9}]",
+          "[{\"a\":| 1,\"a string\"},{\"id\":1},{\"id\":2},{\"id\":3},"
+          "{\"id\":4},{\"id\":5},{\"id\":6},{\"id\":7},{\"id\":8},"
+          "{\"id\":9}]" },
     };
 
     for (i = 0; i < sizeof(texts_of) / sizeof(texts_of[0]); i++) {

@@ -936,6 +936,7 @@ prove_asan()
 
 
 results=()
+failures=()
 total_passed=0
 total_failed=0
 
@@ -957,6 +958,21 @@ step()
                  "$passed" "$failed" $((SECONDS - start)))")
     total_passed=$((total_passed + passed))
     total_failed=$((total_failed + failed))
+
+    [ "$failed" -eq 0 ] || failures+=("$log")
+}
+
+
+# what failed, once more, as the whole log of a run is seldom at hand
+show_failures()
+{
+    [ ${#failures[@]} -gt 0 ] || return 0
+
+    say "what failed"
+    grep -hE -A4 -e '# +Failed test|Dubious|Tests were run but no plan' \
+         -e '^FAILED|: failed: |^(survived|broken|stale) ' \
+         -e 'ERROR: |runtime error' "${failures[@]}" \
+        | cut -c 1-300 | head -n 60
 }
 
 
@@ -1086,6 +1102,8 @@ verb_test()
     step alloc run_alloc
     step mutants verb_mutants sample
     step guard verb_bench-guard -q
+
+    show_failures
 
     say "summary, in $SECONDS s"
     for line in "${results[@]}"; do echo "   $line"; done

@@ -19,7 +19,7 @@
 #
 # The guard: our instructions against bench/guard.txt, with a tolerance of 3
 # per cent; -u writes the file anew.  -q is for every change: two scenarios,
-# fewer requests, and 10 per cent.
+# fewer requests, and 10 per cent.  "/32k" is with that request_pool_size.
 
 use strict;
 use warnings;
@@ -146,19 +146,23 @@ sub guard {
         grep { /^\w/ } split /\n/, Bench::read_file($file);
 
     my @names = $o{q} ? qw(AGG3 SHAPE)
-        : qw(AGG3 AGG3P AGG10 FANOUT SHAPE L1 BREAKER GUARD GQL3 GRPC1 GRPCS);
+        : qw(AGG3 AGG3P AGG10 FANOUT SHAPE L1 L1/32k BREAKER BREAKER/32k GUARD
+             GUARD/32k GQL3 GRPC1 GRPCS);
 
     for my $name (@names) {
-        my $got = instructions($peer, scenario($name, $peer));
+        my ($scenario, $pool) = split m{/}, $name;
+        local $o{a} = $pool && "request_pool_size $pool;";
+
+        my $got = instructions($peer, scenario($scenario, $peer));
         my $before = $wanted{$name} || $got;
         my $more = 100 * ($got / $before - 1);
         my $is = $more > $tolerance ? 'NOT OK'
             : $more < -$tolerance ? 'better, -u keeps it:' : 'ok';
 
-        printf "%s %-6s %7.1f k instructions, before %7.1f, %+.1f %%\n",
+        printf "%s %-11s %7.1f k instructions, before %7.1f, %+.1f %%\n",
             $is, $name, $got, $before, $more;
         $failed++ if $more > $tolerance;
-        push @lines, sprintf "%-6s %.1f\n", $name, $got;
+        push @lines, sprintf "%-11s %.1f\n", $name, $got;
     }
 
     printf "guard: %d passed, %d failed\n", @names - $failed, $failed;

@@ -13,7 +13,7 @@ use IO::Uncompress::Gunzip ();
 use Harness;
 use Harness::H2;
 
-my $t = Harness->new(plan => 93);
+my $t = Harness->new(plan => 97);
 my $warn = qr/an answer is buffered to a temporary file/;
 
 # no two pieces of it are alike, and gzip makes little of it
@@ -167,6 +167,9 @@ same($r->body, $changed, '/sub');
 
 ($r) = late('/around', 1);
 same($r->body, $want . '1', 'add_after_body');
+$r = http_get('/around');
+is($r->error, undef, 'add_after_body, a fast client: an end');
+same($r->body, $want . '1', 'add_after_body, a fast client');
 
 $t->mark_log;
 $r = http_request('HEAD', '/agg');
@@ -241,12 +244,13 @@ $h->close;
 
 for my $version ('--http1.1', '--http2') {
     $t->mark_log;
-    my $out = "$t->{dir}/out";
-    system('curl', '-sk', $version, '--limit-rate', '4M', '-o', $out,
-           'https://127.0.0.1:' . $t->port('tls') . '/agg') == 0
-        or diag('curl failed');
-    same($t->read_file('out'), $want, "TLS, $version");
-    is(scalar(() = $t->grep_log($warn)), 1, "TLS, $version: a file");
+    open my $curl, '-|', 'curl', '-skN', $version,
+        'https://127.0.0.1:' . $t->port('tls') . '/agg'
+        or die "curl: $!\n";
+    ok($t->wait_log($warn, slow(10)), "TLS, $version: a file");
+    same(do { local $/; <$curl> }, $want, "TLS, $version");
+    close $curl or diag('curl failed');
+    is(scalar(() = $t->grep_log($warn)), 1, "TLS, $version: one file");
 }
 
 # the file, and its end

@@ -222,6 +222,12 @@ ngx_http_aggregate_buffer_body(ngx_http_request_t *r,
                   : ngx_http_next_body_filter(r, in);
     }
 
+    /* "add_after_body" sends the end itself when it is given the last piece */
+
+    if (ctx->in == NULL) {
+        return ngx_http_next_body_filter(r, in);
+    }
+
     for (cl = in; cl; cl = cl->next) {
 
         if (!ngx_buf_special(cl->buf)) {

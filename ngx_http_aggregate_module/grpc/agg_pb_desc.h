@@ -49,6 +49,11 @@ typedef enum {
 } agg_pb_type_e;
 
 
+/* a bit of "first" that no block has */
+
+#define AGG_PB_BY_TABLE  0x10000
+
+
 /* bytes that are read together */
 
 #define AGG_PB_PADDING  16
@@ -102,7 +107,9 @@ typedef struct {
     agg_str_t                 print[2];     /* ,"userId": and ,"user_id":
                                                and AGG_PB_PADDING bytes */
     uint32_t                  first;        /* bits, one for each of the first
-                                               sixteen bytes of print[0] */
+                                               sixteen bytes of print[0]; and
+                                               BY_TABLE: this name is another
+                                               field's, or has escapes */
 
     uint32_t                  number;
     uint32_t                  index;        /* in message->fields */

@@ -263,7 +263,7 @@ agg_pb_read_expected(agg_pb_json_t *r, agg_pb_level_t *level)
     f = &level->m->fields[level->next];
     n = f->print[0].len - 1;
 
-    if (r->last - r->p < (ptrdiff_t) n
+    if (r->last - r->p < (ptrdiff_t) n || (f->first & AGG_PB_BY_TABLE)
         || !agg_pb_same(r->p, f->print[0].data + 1, n))
     {
         return NULL;

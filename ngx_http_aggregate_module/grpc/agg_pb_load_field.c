@@ -120,6 +120,10 @@ agg_pb_load_field(agg_pb_loader_t *l, uint32_t file, agg_pb_message_t *m,
 
     f->first = (f->print[0].len < 16) ? (1u << f->print[0].len) - 1 : 0xffff;
 
+    if (f->print[0].len != f->json_name.len + sizeof(",\"\":") - 1) {
+        f->first |= AGG_PB_BY_TABLE;
+    }
+
     m->nfields++;
 
     return AGG_OK;
@@ -484,8 +488,9 @@ agg_pb_finish_oneofs(agg_pb_loader_t *l, agg_pb_message_t *m)
 static agg_rc_e
 agg_pb_finish_names(agg_pb_loader_t *l, uint32_t file, agg_pb_message_t *m)
 {
-    uint32_t         i, size;
-    agg_pb_field_t  *f;
+    uint32_t               i, size;
+    agg_pb_field_t        *f;
+    const agg_pb_field_t  *named;
 
     size = agg_pb_slots(m->nfields * 2);
 
@@ -510,8 +515,13 @@ agg_pb_finish_names(agg_pb_loader_t *l, uint32_t file, agg_pb_message_t *m)
     for (i = 0; i < m->nfields; i++) {
         f = &m->fields[i];
 
-        if (agg_pb_find_field(m, f->json_name.data, f->json_name.len) == NULL) {
+        named = agg_pb_find_field(m, f->json_name.data, f->json_name.len);
+
+        if (named == NULL) {
             agg_pb_put_slot(m->names, m->names_mask, &f->json_name, i);
+
+        } else if (named != f) {
+            f->first |= AGG_PB_BY_TABLE;
         }
     }
 

@@ -496,7 +496,7 @@ agg_pb_quick_open(agg_pb_quick_t *q, const agg_pb_field_t *f, const u_char *p,
     uint64_t  n;
 
     if (f->quick != AGG_PB_QUICK_MESSAGE || f->message->kind != AGG_PB_PLAIN
-        || q->outer != NULL || q->w->depth == AGG_PB_DEPTH)
+        || q->outer != NULL)
     {
         return NULL;
     }
@@ -569,7 +569,11 @@ agg_pb_quick_members(agg_pb_printer_t *w, agg_pb_frame_t *frame)
 
     fields = frame->m->fields;
 
-    if (frame->m->nfields == 0 || w->out->end - w->out->pos < AGG_PB_SPARE) {
+    /* a message and a list in it are as deep as it gets */
+
+    if (frame->m->nfields == 0 || w->depth > AGG_PB_DEPTH - 2
+        || w->out->end - w->out->pos < AGG_PB_SPARE)
+    {
         return;
     }
 

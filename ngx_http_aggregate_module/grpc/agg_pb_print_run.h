@@ -181,13 +181,19 @@ AGG_PB_PRINT(value)(agg_pb_quick_t *q, const agg_pb_field_t *f,
         if (*p < 0x80) {
             n = *p++;
 
+            /* the tag may end behind the message */
+
+            if ((ptrdiff_t) n > q->last - p) {
+                return NULL;
+            }
+
         } else {
             p = agg_pb_varint(p, q->last, &q->bits);
             n = q->bits;
-        }
 
-        if (p == NULL || n > (size_t) (q->last - p)) {
-            return NULL;
+            if (p == NULL || n > (size_t) (q->last - p)) {
+                return NULL;
+            }
         }
 
         if (n == 0 && !f->presence) {

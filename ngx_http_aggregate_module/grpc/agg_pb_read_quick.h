@@ -582,8 +582,7 @@ agg_pb_quick_open(agg_pb_quick_t *q, const agg_pb_field_t *f, const u_char *p,
     u_char *dst)
 {
     if (f->quick != AGG_PB_QUICK_MESSAGE || f->message->kind != AGG_PB_PLAIN
-        || f->message->nfields == 0 || *p != '{' || q->outer != NULL
-        || q->r->depth == AGG_PB_DEPTH)
+        || f->message->nfields == 0 || *p != '{' || q->outer != NULL)
     {
         return 0;
     }
@@ -657,8 +656,10 @@ agg_pb_quick_members(agg_pb_json_t *r, agg_pb_level_t *level)
 
     fields = level->m->fields;
 
+    /* a message and a list in it are as deep as it gets */
+
     if (level->next < level->top || level->m->nfields == 0
-        || !agg_pb_quick_bounds(r, &q))
+        || r->depth > AGG_PB_DEPTH - 2 || !agg_pb_quick_bounds(r, &q))
     {
         return NULL;
     }

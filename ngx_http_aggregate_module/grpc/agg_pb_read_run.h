@@ -72,7 +72,7 @@ AGG_PB_READ(rest)(agg_pb_quick_t *q, const u_char *p, u_char *dst)
         }
 
         start = p;
-        p = agg_pb_quick_special(p, q->r->end, dst);
+        p = agg_pb_quick_special(p, q->stop, dst);
 
         if (p == NULL) {
             return NULL;

@@ -279,6 +279,88 @@ test_service(void)
 }
 
 
+/*
+ * A JSON name that is another field's, or that two fields have, is read as the
+ * tables say, and one with escapes is shown as it came: with the short cuts, or
+ * without, or with white space.
+ */
+
+static void
+test_names(void)
+{
+    size_t                   which, i;
+    unsigned                 plain;
+    agg_rc_e                 rc;
+    agg_str_t                s, json;
+    agg_buf_t                out;
+    agg_pb_pool_t           *loaded;
+    agg_pb_read_t            read;
+    agg_pb_error_t           err;
+    const agg_pb_message_t  *m;
+
+    static const struct {
+        const char  *json;
+        const char  *want;      /* wire or error */
+
+    } cases[] = {
+        { "{\"fooBar\":7}", "\x10\x07" },
+        { "{ \"fooBar\":7}", "\x10\x07" },
+        { "{\"foo_bar\":5,\"fooBar\":7}", "\x08\x05\x10\x07" },
+        { "{\"foo_bar\":5, \"fooBar\":7}", "\x08\x05\x10\x07" },
+        { "{\"fooBar\":5,\"fooBar\":7}", "fooBar: named twice" },
+        { "{\"fooBar\":5,\"foo__bar\":7}", "\x10\x05\x18\x07" },
+        { "{\"foo_bar\":5,\"fooBar\":6,\"fooBar\":7}",
+          "fooBar: named twice" },
+        { "{\"a_b\":1,\"aB\":2}", "aB: named twice" },
+        { "{\"aB\":1,\"aB\":2}", "aB: named twice" },
+        { "{\"aB\":1, \"aB\":2}", "aB: named twice" },
+        { "{\"aB\":1,\"a__b\":2}", "\x20\x01\x28\x02" },
+        { "{\"a\\\"b\":1}", "\x30\x01" },
+        { "{\"a\\\"b\":1x}", "invalid JSON at byte 9" },
+        { "{\"a\\\"b\":tru}", "a\\\"b: not an int32" }
+    };
+
+    s = join(a_field("foo_bar", 1, 5, NULL), a_field("fooBar", 2, 5, NULL));
+    s = join(s, a_field("foo__bar", 3, 5, NULL));
+    s = join(s, join(a_field("a_b", 4, 5, NULL), a_field("a__b", 5, 5, NULL)));
+    s = join(s, wrap(2, join(join(text(1, "quoted"), text(10, "a\"b")),
+                             join(join(number(3, 6), number(4, 1)),
+                                  number(5, 5)))));
+    s = a_file("a.proto", a_message("M", s));
+
+    check(agg_pb_load(&loaded, &mem, &s, 1, &err, &which) == AGG_OK, "load");
+
+    m = agg_pb_find_message(loaded, (u_char *) "p.M", 3);
+    check(m != NULL && m->nfields == 6, "message");
+
+    memset(&read, 0, sizeof(read));
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        for (plain = 0; plain < 2; plain++) {
+
+            json = join(str_of(cases[i].json),
+                        str_of("                        "
+                               "                        "));
+            read.plain = plain;
+
+            agg_buf_init(&out, &mem, 1000);
+
+            rc = agg_pb_from_json(loaded, m, NULL, &json, &read, &out, &err);
+
+            s.data = (rc == AGG_OK) ? out.start : err.text;
+            s.len = (rc == AGG_OK) ? agg_buf_used(&out) : err.len;
+
+            check(s.len == strlen(cases[i].want)
+                  && memcmp(s.data, cases[i].want, s.len) == 0,
+                  "%s, %u: %d %.*s", cases[i].json, plain, rc, (int) err.len,
+                  err.text);
+        }
+    }
+
+    mem_free_all();
+}
+
+
 /* each allocation fails in its turn */
 
 static void
@@ -591,6 +673,7 @@ main(void)
 
     test_refused();
     test_service();
+    test_names();
     test_memory();
     test_many();
     test_disorder();

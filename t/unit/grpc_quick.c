@@ -215,6 +215,12 @@ add_string(void)
         add(one_of(parts));
     }
 
+    /* now and then a long one without any ASCII */
+
+    for (n = below(40) ? 0 : below(200); n; n--) {
+        add("\xe2\x82\xac");
+    }
+
     if (rarely(400)) {
         add(one_of(wrong));
         add(one_of(parts));
@@ -475,14 +481,51 @@ lengthen(const agg_pb_message_t *m, const agg_str_t *wire, size_t i)
 
 
 /*
+ * The inner message, whose length is at len, ends within the tag at p, and soon
+ * after it the input, too, but not what seems to be the length of the value.
+ */
+
+static void
+cut_tag(const agg_pb_message_t *m, const agg_str_t *wire, const u_char *len,
+    const u_char *p, const u_char *value)
+{
+    u_char         old;
+    size_t         i, n, k;
+    agg_str_t      part;
+    const u_char  *start;
+
+    start = agg_pb_varint(len, value, &(uint64_t) { 0 });
+    n = (size_t) (value - start) - 1 - below((size_t) (value - p) - 1);
+    i = (size_t) (len - wire->data);
+
+    part.len = (size_t) (value - wire->data) + 1 + below(40);
+    part.len = (part.len < wire->len) ? part.len : wire->len;
+    part.data = exact(wire->data, part.len);
+
+    for (k = (size_t) (start - len); k != 0; k--, n >>= 7) {
+        old = part.data[i] & 0x80;
+        part.data[i++] = (u_char) ((n & 0x7f) | old);
+    }
+
+    part.data[value - wire->data] = 0x7f;
+
+    compare_wire(m, &part, 1 << 26);
+
+    free(part.data);
+}
+
+
+/*
  * The members of the inner message, which stand at p: tags and values take a
  * byte more, where there is no length around them, and messages end within
- * their last member, or behind it.
+ * their last member, or behind it.  Where the inner one is itself a member of
+ * the whole message, its length is at outer.
  */
 
 static void
 test_members(const agg_pb_message_t *m, const agg_str_t *wire,
-    const agg_pb_message_t *inner, const u_char *p, const u_char *end)
+    const agg_pb_message_t *inner, const u_char *outer, const u_char *p,
+    const u_char *end)
 {
     u_char                *len, old;
     uint32_t               tag;
@@ -507,6 +550,10 @@ test_members(const agg_pb_message_t *m, const agg_str_t *wire,
             }
         }
 
+        if (outer != NULL && value - p > 1 && value < end) {
+            cut_tag(m, wire, outer, p, value);
+        }
+
         f = agg_pb_field_by_number(inner, tag >> 3);
 
         if (f == NULL || f->message == NULL || (tag & 7) != AGG_PB_LEN) {
@@ -527,7 +574,9 @@ test_members(const agg_pb_message_t *m, const agg_str_t *wire,
         }
 
         if (agg_pb_read_len(value, end, &part) != NULL) {
-            test_members(m, wire, f->message, part.data, part.data + part.len);
+            test_members(m, wire, f->message,
+                         (end == wire->data + wire->len) ? value : NULL,
+                         part.data, part.data + part.len);
         }
     }
 }
@@ -592,9 +641,81 @@ test_round(const agg_pb_message_t *m)
         *at = old;
     }
 
-    test_members(m, &wire, m, wire.data, wire.data + wire.len);
+    test_members(m, &wire, m, NULL, wire.data, wire.data + wire.len);
 
     free(wire.data);
+}
+
+
+/* messages in each other, the last with lists, up to the depth and beyond */
+
+static void
+test_depth(void)
+{
+    unsigned   depth, i;
+    agg_str_t  json, wire;
+
+    sound = 1;
+
+    for (depth = AGG_PB_DEPTH - 4; depth <= AGG_PB_DEPTH; depth++) {
+
+        text.pos = text.start;
+
+        for (i = 1; i < depth; i++) {
+            add("{\"fKinds\":");
+        }
+
+        /* the long way reads all before the lists */
+
+        add(below(2) ? "{\"fKinds\":null,\"rInt32\":[1,2,3]}"
+                     : "{\"fInt32\":7,\"rBool\":null,\"rString\":[\"a\"]}");
+
+        for (i = 1; i < depth; i++) {
+            add("}");
+        }
+
+        add("                                                ");
+
+        json.data = text.start;
+        json.len = agg_buf_used(&text);
+
+        wire = compare_json(message(KINDS), &json, 1 << 26);
+        check(taken == (depth < AGG_PB_DEPTH), "%u", depth);
+        free(wire.data);
+
+        /* the printer's, with a list that is one level too deep, and more */
+
+        wire.data = malloc(1000);
+        check(wire.data != NULL, "memory");
+
+        memset(wire.data, 0, 1000);
+        memcpy(wire.data + 980, "\xfa\x01\x02\x01\x02\xe2\x02\x01x", 9);
+        wire.len = 9;
+
+        for (i = 1; i < depth; i++) {
+            (void) agg_pb_put_varint(wire.data + 980 - 4 * i,
+                                     agg_pb_tag(19, AGG_PB_LEN));
+            wire.data[982 - 4 * i] = (u_char) (wire.len | 0x80);
+            wire.data[983 - 4 * i] = (u_char) (wire.len >> 7);
+            wire.len += 4;
+        }
+
+        json = wire;
+        json.data += 989 - wire.len;
+        compare_wire(message(KINDS), &json, 1 << 26);
+
+        /* bytes behind it, so that the list is not at the end */
+
+        memcpy(wire.data + 989, "\xf2\x01\x06unique", 9);
+        json.len += 9;
+        memmove(wire.data, json.data, json.len);
+        json.data = wire.data;
+        compare_wire(message(KINDS), &json, 1 << 26);
+
+        free(wire.data);
+    }
+
+    sound = 0;
 }
 
 
@@ -610,6 +731,10 @@ main(void)
 #endif
 
     agg_buf_init(&text, &mem, 1 << 26);
+
+    for (n = 0; n < 20; n++) {
+        test_depth();
+    }
 
     for (n = 0; n < ROUNDS; n++) {
         test_round(message(KINDS));

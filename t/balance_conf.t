@@ -85,9 +85,9 @@ sub try_conf {
                            . "$http}\n");
 }
 
-my @near = map { $t->backend("near$_", '*' => { delay => 0.02,
+my @near = map { $t->backend("near$_", '*' => { delay => slow(0.1),
                                                 body => 'near' }) } 1, 2;
-my @far = map { $t->backend("far$_", '*' => { delay => 0.012,
+my @far = map { $t->backend("far$_", '*' => { delay => slow(0.09),
                                               body => 'far' }) } 1, 2;
 
 $t->plan(@errors + @fine + 5);
@@ -145,13 +145,13 @@ for my $far (@far) {
 $t->run($conf);
 
 my %n;
-$n{ http_get('/')->body }++ for 1 .. 40;
+$n{ http_get('/')->body }++ for 1 .. 20;
 cmp_ok($n{far} || 0, '<=', 2, 'the near ones, though they are slower')
     or diag(explain \%n);
 
-$_->set('*' => { delay => 0.4, body => 'near' }) for @near;
+$_->set('*' => { delay => 1 + slow(1), body => 'near' }) for @near;
 %n = ();
-$n{ http_get('/')->body }++ for 1 .. 40;
-cmp_ok($n{far} || 0, '>=', 30, 'the far ones, when the near are too slow')
+$n{ http_get('/')->body }++ for 1 .. 20;
+cmp_ok($n{far} || 0, '>=', 15, 'the far ones, when the near are too slow')
     or diag(explain \%n);
-cmp_ok($n{near} || 0, '<=', 10, 'and no others');
+cmp_ok($n{near} || 0, '<=', 5, 'and no others');

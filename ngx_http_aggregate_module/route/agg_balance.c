@@ -237,7 +237,7 @@ agg_balance_end(agg_balance_t *b, agg_balance_cell_t *cell, uint32_t worker,
 
         if (sample < agg_balance_average(b, NULL, now)) {
 
-            if (probe) {
+            if (probe || cell->sampled == 0) {
                 cell->sampled = now;
             }
 

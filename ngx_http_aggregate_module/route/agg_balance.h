@@ -208,6 +208,15 @@ agg_balance_stale(const agg_balance_cell_t *cell, uint64_t decay,
 }
 
 
+/* whether there was no response yet, and none is waited for */
+
+static inline int
+agg_balance_unknown(const agg_balance_cell_t *cell)
+{
+    return cell->sampled == 0 && agg_balance_load(cell->in_flight) == 0;
+}
+
+
 #pragma GCC visibility pop
 
 

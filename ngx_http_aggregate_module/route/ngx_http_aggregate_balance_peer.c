@@ -22,6 +22,7 @@ typedef struct {
     ngx_uint_t                          ordinal;
     double                              cost;
     unsigned                            found:1;
+    unsigned                            unknown:1;  /* such servers too */
 } ngx_http_aggregate_balance_choice_t;
 
 
@@ -44,6 +45,9 @@ static void ngx_http_aggregate_balance_scan(
     ngx_http_aggregate_balance_data_t *bp,
     ngx_http_aggregate_balance_list_t *list, ngx_uint_t *ordinals,
     ngx_uint_t n, ngx_http_aggregate_balance_choice_t *choice);
+static ngx_uint_t ngx_http_aggregate_balance_due(
+    ngx_http_aggregate_balance_data_t *bp, agg_balance_cell_t *cell,
+    ngx_http_aggregate_balance_choice_t *choice);
 static ngx_uint_t ngx_http_aggregate_balance_usable(
     ngx_http_aggregate_balance_data_t *bp,
     ngx_http_aggregate_balance_list_t *list, ngx_uint_t ordinal);
@@ -281,7 +285,8 @@ static ngx_uint_t
 ngx_http_aggregate_balance_choose(ngx_http_aggregate_balance_data_t *bp,
     ngx_http_aggregate_balance_list_t *list, ngx_uint_t *ordinal)
 {
-    ngx_http_aggregate_balance_choice_t  local, remote;
+    agg_balance_cell_t                   *cells;
+    ngx_http_aggregate_balance_choice_t   local, remote;
 
     ngx_memzero(&local, sizeof(ngx_http_aggregate_balance_choice_t));
     ngx_memzero(&remote, sizeof(ngx_http_aggregate_balance_choice_t));
@@ -290,6 +295,17 @@ ngx_http_aggregate_balance_choose(ngx_http_aggregate_balance_data_t *bp,
                                     &local);
 
     if (list->nremote) {
+
+        /*
+         * by the average of the others, a remote server without any response
+         * would never be the faster one
+         */
+
+        cells = bp->conf->table->cells;
+
+        remote.unknown = local.found
+                   && cells[list->servers[local.ordinal].cell].sampled != 0;
+
         ngx_http_aggregate_balance_draw(bp, list, list->remote, list->nremote,
                                         &remote);
     }
@@ -367,10 +383,7 @@ ngx_http_aggregate_balance_draw(ngx_http_aggregate_balance_data_t *bp,
             continue;
         }
 
-        if (agg_balance_stale(cell, bp->conf->params.decay, ngx_current_msec))
-        {
-            /* a server without recent responses gets one request */
-
+        if (ngx_http_aggregate_balance_due(bp, cell, choice)) {
             choice->found = 1;
             choice->ordinal = ordinals[i];
             choice->cost = 0;
@@ -437,8 +450,29 @@ ngx_http_aggregate_balance_scan(ngx_http_aggregate_balance_data_t *bp,
             continue;
         }
 
+        /* a single remote server is not drawn */
+
+        if (choice->unknown && ngx_http_aggregate_balance_due(bp, cell, choice))
+        {
+            choice->found = 1;
+            choice->ordinal = ordinal;
+            choice->cost = 0;
+            return;
+        }
+
         ngx_http_aggregate_balance_compare(bp, list, ordinal, choice);
     }
+}
+
+
+/* a server without recent responses gets one request */
+
+static ngx_uint_t
+ngx_http_aggregate_balance_due(ngx_http_aggregate_balance_data_t *bp,
+    agg_balance_cell_t *cell, ngx_http_aggregate_balance_choice_t *choice)
+{
+    return agg_balance_stale(cell, bp->conf->params.decay, ngx_current_msec)
+           || (choice->unknown && agg_balance_unknown(cell));
 }
 
 

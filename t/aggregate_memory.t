@@ -26,9 +26,9 @@ http {
     aggregate_cache_zone z 8m;
     server {
         listen 127.0.0.1:%%PORT_0%% sndbuf=8k;
-        location /agg { aggregate { backend a /b/big { } } }
+        location /agg { aggregate { timeout 60s; backend a /b/big { } } }
         location /file { aggregate_buffer 64k;
-                         aggregate { backend a /b/big { } } }
+                         aggregate { timeout 60s; backend a /b/big { } } }
         location /small { aggregate { backend a /b/one { } } }
         location /hit { aggregate_cache z; aggregate_cache_ttl / 1h;
                         proxy_pass http://127.0.0.1:%%PORT_b%%/big; }

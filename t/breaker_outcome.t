@@ -35,8 +35,8 @@ my $b = $t->backend('b',
     '/chunk'   => { raw => "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
                          . "\r\n5\r\nhe" },
     '/stall'   => { body => 'x' x 1000, cut => 10, after => 'hang' },
-    '/late'    => { delay => 0.3, body => 'late' },
-    '/late500' => { delay => 0.3, status => 500 },
+    '/late'    => { delay => slow(0.3), body => 'late' },
+    '/late500' => { delay => slow(0.3), status => 500 },
     '/drip'    => { body => 'abcdef', drip => 0.1 },
     '/drip500' => { status => 500, body => 'abcdef', drip => 0.1 },
     '/accel'   => { headers => [ 'X-Accel-Redirect' => '/static/a.txt' ] },
@@ -72,7 +72,7 @@ http {
     breaker_policy p {
         failure_threshold  0;
         failure_rate       0;
-        slow_call          200ms;
+        slow_call          SLOW_CALL;
         slow_rate          80%;
         minimum_calls      100000;
     }
@@ -101,8 +101,8 @@ http {
         listen       127.0.0.1:%%PORT_0%%;
         server_name  localhost;
 
-        proxy_read_timeout     500ms;
-        proxy_connect_timeout  500ms;
+        proxy_read_timeout     READ_TIMEOUT;
+        proxy_connect_timeout  READ_TIMEOUT;
         proxy_http_version     1.1;
         proxy_set_header       Connection "";
 
@@ -220,6 +220,8 @@ http {
 EOC
 
 $conf =~ s/DEAD/$dead/g;
+$conf =~ s/SLOW_CALL/int(slow(200)) . 'ms'/e;
+$conf =~ s/READ_TIMEOUT/int(slow(500)) . 'ms'/eg;
 
 sub outcome {
     my ($key) = @_;
@@ -347,11 +349,11 @@ sub leave {
 
 leave('/b/late', 'gone', 0.05);
 is_outcome('gone', 'neutral', 'client gone');
-leave('/b/hang', 'gonelate', 0.35);
+leave('/b/hang', 'gonelate', slow(0.35));
 is_outcome('gonelate', 'slow', 'client gone after slow_call');
-leave('/b/drip', 'gonebody', 0.15);
+leave('/b/drip', 'gonebody', slow(0.15));
 is_outcome('gonebody', 'neutral', 'client gone in the body');
-leave('/b/drip500', 'gone500', 0.15);
+leave('/b/drip500', 'gone500', slow(0.15));
 is_outcome('gone500', 'failure', 'client gone in the body of a 500');
 
 # an upgraded connection is settled at once

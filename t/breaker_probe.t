@@ -19,7 +19,7 @@ my $t = Harness->new(modules => [ 'ngx_http_breaker_module' ]);
 my $b = $t->backend('b',
     '/'      => 'fine',
     '/fail'  => { status => 500 },
-    '/hold'  => { delay => 0.5, body => 'held' },
+    '/hold'  => { delay => slow(1) > 1 ? 1 : 0.5, body => 'held' },
     '/hang'  => { action => 'hang' },
     '/body'  => 'body',
 );
@@ -223,15 +223,16 @@ is(http_get('/fail?key=d')->status, 500, 'one fails');
 is(row('d')->{reason}, 'probe failed', 'open again');
 
 http_get('/slow/fail?key=e');
-sleep 0.4;
+sleep 0.6;
 is(http_get('/slow/hold?key=e')->status, 200, 'a slow probe');
 is(row('e')->{reason}, 'probe was slow', 'is a failed one');
 
 # results of an earlier state decide nothing
 
 my $late = $t->connect;
+$b->clear;
 $late->request(GET => '/hold?key=f');
-sleep 0.05;
+wait_for(sub { $b->count('/hold') }, slow(5));
 half_open('f');
 is(http_get('/?key=f')->status, 200, 'a probe');
 is($late->response->status, 200, 'an old call comes back');
@@ -255,6 +256,7 @@ is(state('g'), 'half_open', 'half-open all the time');
 half_open('h');
 my $hung = $t->connect;
 $hung->request(GET => '/hang?key=h');
+wait_for(sub { row('h')->{probes} == 1 }, slow(5));
 sleep 2.1;
 is(http_get('/?key=h')->status, 503, 'too late');
 is(row('h')->{reason}, 'probe timed out', 'a failed probe');
@@ -266,9 +268,9 @@ half_open('i');
 my @slow = map { $t->connect } 1 .. 2;
 $_->send("POST /body?key=i HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nab")
     for @slow;
-sleep 0.2;
+wait_for(sub { row('i')->{probes} == 2 }, slow(5));
 is(http_get('/?key=i')->status, 503, 'both probes are taken');
-sleep 1.9;
+sleep 2.1;
 is(http_get('/?key=i')->header('X-Result'), 'probe', 'their time is over');
 is(state('i'), 'half_open', 'which is no failure');
 $_->send('cd') for @slow;

@@ -75,7 +75,7 @@ sub conf {
     my (%o) = @_;
     my $conf = $template;
     my $size = $o{size} || '1m';
-    my $policy = $o{policy} || 'recovery_timeout 1m;';
+    my $policy = $o{policy} || 'recovery_timeout 10m;';
     my $broken = $o{broken} || '';
 
     $conf =~ s/SIZE/$size/;

@@ -54,6 +54,8 @@ http {
 
         access_log   %%TESTDIR%%/status.log status;
 
+        aggregate_cache_lock_timeout  60s;
+
         proxy_buffers          4 8k;
         proxy_max_temp_file_size 0;
 

@@ -176,11 +176,13 @@ isnt(http_get('/count/x%2Fy')->body, http_get('/count/x/y')->body,
 
 # freshness
 
+my $start = time();
 http_get($_) for qw(/none /aged /old /ttl/a /ttl/no/a /404 /301 /204 /empty
                     /chunked /big /large);
 
 is(http_get('/none')->header('X-Cache'), 'MISS', 'nothing stated');
-like(http_get('/aged')->header('Age'), qr/^2[01]$/, 'Age is counted');
+my $age = http_get('/aged')->header('Age');
+ok($age >= 20 && $age <= 21 + time() - $start, 'Age is counted') or diag($age);
 is(http_get('/old')->header('X-Cache'), 'MISS', 'too old when it came');
 is(http_get('/ttl/a')->header('X-Cache'), 'HIT', 'ttl by prefix');
 is(http_get('/ttl/no/a')->header('X-Cache'), 'MISS', 'the longest prefix');

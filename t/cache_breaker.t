@@ -249,7 +249,7 @@ for my $i (0, 1) {
        "$name: stale while it is gone");
     $b->start;
 
-    my $log = $t->read_file('b.log');
+    my $log = $t->read_when('b.log', qr{^/stale/plain 200 reject STALE$}m);
     is(join(' ', sort $log =~ m{^/guarded 200 (\w+) STALE$}mg),
        'pass pass reject', "$name: what the breaker made of it");
     like($log, qr{^/stale/plain 200 reject STALE$}m, "$name: both tell");

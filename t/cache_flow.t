@@ -93,7 +93,7 @@ $t->write_file('first.html', 'first');
 $t->write_file('ssi.html', '<!--#include virtual="/first.html" -->'
                . '<!--#include virtual="/hits" -->');
 
-$t->run(<<'EOF');
+$t->run(<<'EOF' =~ s/READ_TIMEOUT/int(slow(500)) . 'ms'/er);
 
 %%GLOBALS%%
 
@@ -117,7 +117,7 @@ http {
         server_name  localhost;
 
         aggregate_cache     api;
-        proxy_read_timeout  500ms;
+        proxy_read_timeout  READ_TIMEOUT;
 
         location / {
             proxy_pass  http://127.0.0.1:%%PORT_api%%;

@@ -137,8 +137,8 @@ for my $case (@uris) {
     is($r[1]->body, $r[0]->body, "$uri, the second is as the first");
     is($r[2]->header('X-Cache'), $status, "$uri, $status");
 
-    my $log = $t->read_file('reason.log');
-    like($log, qr{^\Q$uri\E \w+ \Q$reason\E$}m, "$uri, why");
+    my $why = qr{^\Q$uri\E \w+ \Q$reason\E$}m;
+    like($t->read_when('reason.log', $why), $why, "$uri, why");
 }
 
 like(http_get('/ssi/cached')->body, qr/^a\[kept\]b$/, 'parts are there');

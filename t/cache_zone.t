@@ -17,17 +17,17 @@ my $t = Harness->new(plan => 44);
 
 my $b = $t->backend('api',
     '/slow/' => { delay => 1, body => 'slow', headers =>
-                  [ 'Cache-Control' => 'max-age=60' ] },
+                  [ 'Cache-Control' => 'max-age=6000' ] },
     '/limit/' => sub {
         my ($coding, $size) = $_[0]{uri} =~ m{/limit/(\w+)/(\d+)};
         return { body => 'x' x $size, chunked => $coding eq 'chunked',
-                 headers => [ 'Cache-Control' => 'max-age=60' ] };
+                 headers => [ 'Cache-Control' => 'max-age=6000' ] };
     },
     '/' => sub {
         my ($q) = @_;
         my ($size) = $q->{uri} =~ m{/s(\d+)/};
         return { body => "$q->{uri};", repeat => $size || 1,
-                 headers => [ 'Cache-Control' => 'max-age=60' ] };
+                 headers => [ 'Cache-Control' => 'max-age=6000' ] };
     },
 );
 

@@ -6,7 +6,6 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Test::More;
-use Time::HiRes qw(time);
 
 use Harness;
 use Harness::GraphQL;
@@ -158,8 +157,15 @@ my $large = join "\n", map { "type T$_ { id: ID! next: T" . ($_ % 5000 + 1)
     . ' @rest(get: "/t/${parent.id}/${T1.id}") name: String'
     . ' list(first: Int = 5): [T1!] @rest(get: "/l?n=${args.first}") }' }
     1 .. 5000;
-my $start = time;
+my $start = used();
 ($ok, $output) = try("$large\ntype Query { t: T1 \@rest(get: \"/t\") }", '');
-my $spent = time - $start;
+my $spent = used() - $start;
 ok($ok, '5000 types') or diag($output);
 cmp_ok($spent, '<', slow(2), "5000 types: $spent s");
+
+
+# seconds of the processor that nginx took
+sub used {
+    my (undef, undef, $user, $system) = times;
+    return $user + $system;
+}

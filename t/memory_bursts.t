@@ -42,7 +42,7 @@ http {
     aggregate_grpc_descriptor  items.pb;
     server {
         listen 127.0.0.1:%%PORT_0%% sndbuf=8k;
-        location /graphql { aggregate_graphql s.graphql { } }
+        location /graphql { aggregate_graphql s.graphql { timeout 60s; } }
         location /b/ { proxy_pass http://127.0.0.1:%%PORT_b%%/; }
         location /v1/ {
             aggregate_grpc            t.v1.Items;

@@ -161,10 +161,19 @@ is(get('/cached'), 200, 'cached') for 1 .. 2;
 is(get('/breaker'), 200, 'breaker') for 1 .. 2;
 is(get('/nested'), 200, 'nested');
 
-my $m = scrape();
-is($m->errors, '', 'well formed');
+# the last one is counted after its answer was read
 
 my $outcome = 'gateway_aggregates_total';
+my $m;
+
+wait_for(sub {
+    $m = scrape();
+    return ($m->value($outcome, route => '/nested', outcome => 'complete')
+            || 0) >= 2;
+});
+
+is($m->errors, '', 'well formed');
+
 my $backend = 'gateway_backend_duration_seconds_count';
 my $errors = 'gateway_backend_errors_total';
 my $cache = 'gateway_cache_requests_total';

@@ -82,6 +82,15 @@ sub uri {
 
 my $requests = 'gateway_requests_total';
 
+# a request is counted after its answer was read
+sub scrape_all {
+    my ($n) = @_;
+    my $m;
+
+    wait_for(sub { $m = scrape(); ($m->sum($requests) || 0) >= $n });
+    return $m;
+}
+
 $t->run(conf('256k'));
 
 # bytes of any kind: no two of them make one series twice
@@ -102,7 +111,7 @@ my %text = (
 );
 
 http_get(uri($_)) for keys %text;
-my $m = scrape();
+my $m = scrape_all(scalar keys %text);
 
 is($m->errors, '', 'names of any bytes: well formed');
 is(promtool(http_get('/metrics')->body), '', 'names of any bytes: promtool');
@@ -125,7 +134,7 @@ for my $i (1 .. 400) {
 
 http_get('/late');
 http_get('/nowhere');
-$m = scrape();
+$m = scrape_all(402);
 
 is($m->errors, '', 'flood: well formed');
 my $limit = $m->value('gateway_metrics_series_limit');

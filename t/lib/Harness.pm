@@ -570,6 +570,17 @@ sub lines_from {
 }
 
 
+# the text of a file, once it has what is wanted: a log may have a line only
+# after its client has the response
+sub read_when {
+    my ($self, $name, $pattern) = @_;
+    my $text;
+
+    wait_for(sub { ($text = $self->read_file($name)) =~ $pattern }, slow(5));
+    return $text;
+}
+
+
 sub error_log  { return $_[0]->read_file('error.log') }
 sub access_log { return $_[0]->read_file('access.log') }
 

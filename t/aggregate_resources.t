@@ -125,7 +125,8 @@ ok(wait_for(sub {
     http_get('/status')->body =~ /Active connections: 1\b/ }, slow(5)),
    'all of them are gone');
 is(scalar(() = $t->read_file('agg.log')
-          =~ m{^/g/\w+ 499 cancelled,(?:-|cancelled)$}mg), 8, 'cancelled') or diag($t->read_file('agg.log'));
+          =~ m{^/g/\w+ 499 cancelled,(?:-|cancelled)$}mg), 8, 'cancelled')
+    or diag($t->read_file('agg.log'));
 
 # an upstream with max_conns: one of two is refused by nginx
 like(outcome(http_get('/a/one')),

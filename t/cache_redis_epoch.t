@@ -173,7 +173,8 @@ is(tier($f->get(1, '/kept2')), 'L2', 'by a node that has known nothing too');
 # an entry of another version, and one of no epoch
 
 my $key = 'f:{' . $f->get(0, '/old')->header('X-Key') . '}';
-my $value = $redis->call('GET', $key);
+my $value;
+wait_for(sub { $value = $redis->call('GET', $key) });
 substr($value, 3, 1) = chr(1);
 $redis->call('SET', $key, $value);
 is($f->get(1, '/old')->body, 'n2', 'an entry of another version');

@@ -83,6 +83,7 @@ ok(wait_for(sub {
     $again = dial('/limited/v1/chat');
     return $again->head =~ m{^HTTP/1\.1 101 };
 }, slow(5)), 'then there is room');
+said($again, 2);
 $again->client->reset;
 is($g->line(slow(5)), 'cancelled', 'until the client leaves');
 

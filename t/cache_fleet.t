@@ -174,7 +174,7 @@ ok(quick($time), 'not one after the other');
 
 $holder = begun(0, '/left/a');
 @waiting = $f->clients(1, 5, '/left/a');
-sleep(0.1);
+sleep(slow(0.1));
 is($b->count('/left/a'), 1, 'the others wait');
 $start = time();
 $holder->close;
@@ -204,7 +204,7 @@ $f->gateway(0)->allow_worker_exit;
 
 $holder = begun(0, '/hang/killed');
 @waiting = $f->clients(1, 5, '/hang/killed');
-sleep(0.1);
+sleep(slow(0.1));
 is($b->count('/hang/killed'), 1, 'the others wait');
 $start = time();
 kill('KILL', $f->gateway(0)->workers);
@@ -219,7 +219,7 @@ ok($f->linked, 'it has workers again');
 
 $holder = begun(0, '/hang/stopped');
 @waiting = $f->clients(1, 5, '/hang/stopped');
-sleep(0.1);
+sleep(slow(0.1));
 $start = time();
 $redis->signal('STOP');
 is(bodies(map { $_->response } @waiting), 'again:5', 'Redis hangs');
@@ -231,7 +231,7 @@ ok($f->linked, 'and goes on');
 
 $holder = begun(0, '/hang/gone');
 @waiting = $f->clients(1, 5, '/hang/gone');
-sleep(0.1);
+sleep(slow(0.1));
 $start = time();
 $redis->kill_it;
 is(bodies(map { $_->response } @waiting), 'again:5', 'Redis is killed');

@@ -72,8 +72,8 @@ http {
         password         file:%%TESTDIR%%/secret;
         database         3;
         prefix           t:;
-        connect_timeout  100ms;
-        timeout          100ms;
+        connect_timeout  TIMEOUT;
+        timeout          TIMEOUT;
     }
 
     server {
@@ -180,6 +180,8 @@ sub linked {
                           && state_of('two')->{redis} eq 'up' }, 10);
 }
 
+$conf =~ s/TIMEOUT/int(slow(100)) . 'ms'/eg;
+
 start_redis();
 $t->run($conf);
 ok(linked(), 'both nodes are linked');
@@ -201,21 +203,21 @@ is(state_of('two')->{hits}{L2}, 1, 'counted');
 
 my $body = '/big/a;' x 30000;
 ok(one('/big/a')->body eq $body, 'a large one');
-sleep(0.2);
+sleep(slow(0.2));
 $r = two('/big/a');
 ok($r->body eq $body, 'large, from Redis');
 like($r->header('Cache-Status'), qr/detail=L2/, 'indeed');
 
 is(one('/lang/a', [ 'X-Lang' => 'de' ])->body, 'de1', 'a variant');
 is(one('/lang/a', [ 'X-Lang' => 'fr' ])->body, 'fr2', 'another one');
-sleep(0.2);
+sleep(slow(0.2));
 is(two('/lang/a', [ 'X-Lang' => 'de' ])->body, 'de1', 'variants in Redis');
 is(two('/lang/a', [ 'X-Lang' => 'fr' ])->body, 'fr2', 'each its own');
 is(two('/lang/a', [ 'X-Lang' => 'it' ])->body, 'it3', 'and no others');
 
 one('/head');
 one('/only');
-sleep(0.1);
+sleep(slow(0.1));
 $r = http_request('HEAD', '/head', port => $t->port(1));
 is($r->status . $r->header('X-Cache') . $r->header('Content-Length'),
    '200HIT2', 'HEAD, from Redis');
@@ -229,7 +231,7 @@ is($api->count('/none'), 0, 'nor is the backend asked');
 one('/cred', [ Cookie => 'a=b' ]);
 is(two('/cred')->body, 'n2', 'nothing with credentials');
 one('/anon');
-sleep(0.1);
+sleep(slow(0.1));
 is(two('/anon', [ Cookie => 'a=b' ])->body, 'n2', 'and nothing for them');
 
 # injection: a key is what it is
@@ -256,9 +258,9 @@ for my $how ('uri=/p', 'tag=all', 'all=1') {
 }
 
 one('/p2');
-sleep(0.1);
+sleep(slow(0.1));
 purge('uri=/p2');
-sleep(0.3);
+sleep(slow(0.3));
 is(two('/p2')->body, 'n2', 'not from Redis either');
 
 one('/post');
@@ -297,7 +299,7 @@ is(state_of('one')->{redis}, 'down', 'slow: not asked');
 ok(wait_for(sub { state_of('one')->{redis} eq 'up' }, 10),
    'asked again, though no request came');
 one('/paused');
-sleep(0.1);
+sleep(slow(0.1));
 like(two('/paused')->header('Cache-Status'), qr/detail=L2/, 'and used');
 
 # gone, under load, and back

@@ -153,7 +153,7 @@ for my $skew (0, 600, -600) {
         my $to = 1 - $from;
 
         get($from, $uri);
-        sleep(0.1);
+        sleep(slow(0.1));
         like(age(from_redis($to, $uri)), qr/^HIT[01]$/,
              "from $from to $to: as young as it is");
 
@@ -204,7 +204,7 @@ jump(0);
 ok(restart_redis(600), 'a Redis that is ahead');
 get(0, '/long/future');
 get(0, '/long/there');
-sleep(0.1);
+sleep(slow(0.1));
 is(from_redis(1, '/long/there')->body, 'n1', 'used');
 ok(restart_redis(0), 'it is set right');
 is(get(1, '/long/future')->body, 'n2', 'from the future: fetched anew');

@@ -13,6 +13,9 @@ use Harness;
 use Harness::Grpc qw(descriptor);
 use Reference;
 
+# nginx is started hundreds of times
+alarm(slow(1200));
+
 my $t = Harness->new;
 my $reference = Reference->new("$FindBin::Bin/..");
 

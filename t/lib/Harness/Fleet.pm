@@ -111,7 +111,7 @@ sub new {
         REDIS   => $redis->port,
         BACKEND => $backend->port,
         ZONE    => $o{zone} || '8m',
-        BLOCK   => $o{block} || 'timeout 200ms;',
+        BLOCK   => $o{block} || 'timeout ' . int(slow(200)) . 'ms;',
         SERVER  => $o{server} || '',
         MORE    => $o{http} || '',
     );

@@ -155,6 +155,8 @@ struct agg_pb_message_s {
     unsigned                  map_entry:1;
     unsigned                  proto3:1;
     unsigned                  builtin:1;    /* not from a set */
+    unsigned                  requires:1;   /* it has required fields, or what
+                                               it contains may have some */
 
     /* tables for look-ups */
 

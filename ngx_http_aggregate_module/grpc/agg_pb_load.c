@@ -33,6 +33,7 @@ static agg_rc_e agg_pb_load_extension(agg_pb_loader_t *l, uint32_t symbol);
 static agg_rc_e agg_pb_load_enum(agg_pb_loader_t *l, uint32_t symbol);
 static agg_rc_e agg_pb_read_decl(agg_pb_loader_t *l, uint32_t file,
     const agg_str_t *bytes, agg_pb_decl_t *decl);
+static void agg_pb_load_required(agg_pb_pool_t *pool);
 static agg_rc_e agg_pb_grow_names(agg_pb_loader_t *l);
 static agg_rc_e agg_pb_grow(agg_mem_t *mem, void *list, uint32_t n,
     uint32_t *size, size_t element);
@@ -115,6 +116,7 @@ agg_pb_load(agg_pb_pool_t **pool, agg_mem_t *mem, const agg_str_t *sets,
 
     if (rc == AGG_OK) {
         rc = agg_pb_check_builtins(&l);
+        agg_pb_load_required(l.pool);
     }
 
     if (l.files != NULL) {
@@ -845,6 +847,42 @@ agg_pb_load_enum(agg_pb_loader_t *l, uint32_t symbol)
     }
 
     return agg_pb_finish_enum(l, e);
+}
+
+
+/* what contains a message that requires something requires it, too */
+
+static void
+agg_pb_load_required(agg_pb_pool_t *pool)
+{
+    size_t                 i;
+    unsigned               found;
+    uint32_t               k;
+    agg_pb_message_t      *m;
+    const agg_pb_field_t  *f;
+
+    do {
+        found = 0;
+
+        for (i = 0; i < pool->nsymbols; i++) {
+            m = pool->symbols[i].item;
+
+            if (pool->symbols[i].kind != AGG_PB_SYMBOL_MESSAGE || m->requires) {
+                continue;
+            }
+
+            for (k = 0; k < m->nfields; k++) {
+                f = &m->fields[k];
+
+                if (f->required || (f->message && f->message->requires)) {
+                    m->requires = 1;
+                    found = 1;
+                    break;
+                }
+            }
+        }
+
+    } while (found);
 }
 
 

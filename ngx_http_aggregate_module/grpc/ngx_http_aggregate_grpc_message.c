@@ -3,6 +3,7 @@
  * converts the JSON, the path and the query of the request to framed messages
  */
 
+#include "agg_pb_required.h"
 #include "ngx_http_aggregate_grpc.h"
 
 
@@ -24,6 +25,8 @@ static ngx_int_t ngx_http_aggregate_grpc_no_message(
     ngx_http_aggregate_grpc_ctx_t *ctx);
 static ngx_uint_t ngx_http_aggregate_grpc_is_lines(
     ngx_http_aggregate_grpc_ctx_t *ctx);
+static ngx_int_t ngx_http_aggregate_grpc_required(
+    ngx_http_aggregate_grpc_ctx_t *ctx, u_char *data, size_t len);
 static void ngx_http_aggregate_grpc_read_options(
     ngx_http_aggregate_grpc_ctx_t *ctx, agg_pb_read_t *options);
 static ngx_uint_t ngx_http_aggregate_grpc_in_pieces(
@@ -388,9 +391,45 @@ ngx_http_aggregate_grpc_one(ngx_http_aggregate_grpc_ctx_t *ctx,
 
     len = agg_buf_used(&ctx->wire) - start - AGG_GRPC_FRAME_HEAD;
 
+    if (binding->method->input->requires) {
+        error = ngx_http_aggregate_grpc_required(ctx,
+                               ctx->wire.start + start + AGG_GRPC_FRAME_HEAD,
+                               len);
+        if (error != NGX_OK) {
+            return error;
+        }
+    }
+
     agg_grpc_frame_head(ctx->wire.start + start, len);
 
     return NGX_OK;
+}
+
+
+/* a message without a field that proto2 requires: no backend reads it */
+
+static ngx_int_t
+ngx_http_aggregate_grpc_required(ngx_http_aggregate_grpc_ctx_t *ctx,
+    u_char *data, size_t len)
+{
+    agg_str_t              wire;
+    agg_pb_error_t         err;
+    const agg_pb_field_t  *missing;
+
+    wire.data = data;
+    wire.len = len;
+
+    missing = agg_pb_missing(ctx->binding->method->input, &wire);
+
+    if (missing == NULL) {
+        return NGX_OK;
+    }
+
+    err.len = 0;
+    agg_pb_error(&err, "%V: missing in %V", &missing->json_name,
+                 &missing->parent->name);
+
+    return ngx_http_aggregate_grpc_invalid(ctx, AGG_INVALID, &err);
 }
 
 

@@ -850,7 +850,7 @@ agg_pb_load_enum(agg_pb_loader_t *l, uint32_t symbol)
 }
 
 
-/* what contains a message that requires something requires it, too */
+/* a message requires something, too, if one in it does */
 
 static void
 agg_pb_load_required(agg_pb_pool_t *pool)

@@ -22,7 +22,7 @@
 #include "grpc_common.h"
 
 
-#define ROUNDS  100
+#define ROUNDS  70
 
 #define one_of(list)  (list[below(sizeof(list) / sizeof(list[0]))])
 
@@ -35,6 +35,7 @@ static const char *const  numbers[] = {
     "18446744073709551616", "189.95", "4.6", "1.75", "-0", "-0.0", "0.1",
     "1e3", "1.5e-7", "0.000001", "16777217", "0.30000001192092896",
     "123456.123456789", "1234567890.12345", "99999999999999.9", "3.4e39",
+    "-2147483649", "18446744073709551614", "-9223372036854775809",
     "00", "01", "-", ".5", "5.", "1.", "+1", "1x", "0x1", "1e", "NaN"
 };
 
@@ -720,6 +721,60 @@ test_depth(void)
 }
 
 
+/* one member with each of the values, where the short cuts are taken */
+
+static void
+test_value(const agg_pb_message_t *m, const agg_pb_field_t *f,
+    const char *value, const char *quote)
+{
+    agg_str_t  json, wire;
+
+    text.pos = text.start;
+
+    add("{\"");
+    add_text(f->json_name);
+    add(f->repeated ? "\":[" : "\":");
+    add(quote);
+    add(value);
+    add(quote);
+    add(f->repeated ? "]}" : "}");
+    add("                                                ");
+
+    json.data = text.start;
+    json.len = agg_buf_used(&text);
+
+    wire = compare_json(m, &json, 1 << 26);
+    compare_wire(m, &wire, 1 << 26);
+    free(wire.data);
+}
+
+
+static void
+test_values(const agg_pb_message_t *m)
+{
+    size_t                 i;
+    uint32_t               k;
+    const agg_pb_field_t  *f;
+
+    for (k = 0; k < m->nfields; k++) {
+        f = &m->fields[k];
+
+        for (i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+            test_value(m, f, numbers[i], "");
+            test_value(m, f, numbers[i], "\"");
+        }
+
+        for (i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+            test_value(m, f, words[i], "");
+        }
+
+        for (i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
+            test_value(m, f, times[i], "");
+        }
+    }
+}
+
+
 int
 main(void)
 {
@@ -736,6 +791,9 @@ main(void)
     for (n = 0; n < 20; n++) {
         test_depth();
     }
+
+    test_values(message(KINDS));
+    test_values(message(OLD));
 
     for (n = 0; n < ROUNDS; n++) {
         test_round(message(KINDS));

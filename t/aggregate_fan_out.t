@@ -25,8 +25,8 @@ my %parts = (
 );
 
 my $t = Harness->new(plan => 2 * keys(%parts));
-my $few = 2000;
-my $many = 8000;
+my $few = 3500;
+my $many = 9500;
 
 for my $n ($few, $many) {
     $t->write_file("www/$n", '[' . join(',', map { "{\"id\":$_}" } 1 .. $n)
@@ -107,11 +107,12 @@ for my $name (sort keys %parts) {
 
         $ratio = $time[1] / $time[0];
         $least = $ratio if !defined $least || $ratio < $least;
-        last if $least < 9;
+        last if $least < 4.5;
     }
 
     is($elements, $many, "$name: every element");
 
-    # 4 times where the work is linear, 16 times where it is quadratic
-    ok($least < 9, "$name: linear") or diag("$least times the work");
+    # 2.7 times where the work is linear, 7.4 times where it is quadratic; the
+    # memory of both is more than a worker keeps
+    ok($least < 4.5, "$name: linear") or diag("$least times the work");
 }

@@ -90,7 +90,7 @@ http {
     }
 
     upstream weights {
-        aggregate_balance  peak_ewma decay=100ms;
+        aggregate_balance  peak_ewma decay=1s;
         server  127.0.0.1:%%PORT_b1%% weight=4;
         server  127.0.0.1:%%PORT_b2%%;
         server  127.0.0.1:%%PORT_b3%%;
@@ -249,7 +249,7 @@ is(scalar(grep { ($r->{n}{"b$_"} || 0) > 40 } 1 .. 5), 5, 'all servers work')
 
 my @s = servers('u');
 is(scalar @s, 5, 'five in the status');
-is(scalar(grep { $_->{latency} >= 0.004 && $_->{latency} < slow(0.1) } @s), 5,
+is(scalar(grep { $_->{latency} >= 0.004 && $_->{latency} < slow(0.5) } @s), 5,
    'with their latency');
 is(scalar(grep { $_->{in_flight} } @s), 0, 'nothing in flight');
 my $picks = 0;
@@ -333,9 +333,10 @@ is(join(' ', sort map { $_->{in_flight} } servers('conns')), '1 1',
 my @st = sort map { $_->response->status } @c;
 is("@st", '200 200 502', 'max_conns');
 
-$b{$_}->set('*' => { delay => slow(0.01), body => "b$_" }) for 1 .. 3;
-$r = stream('/weights/', 300, 1);
-cmp_ok($r->{n}{b1}, '>', 120, 'a heavier one gets more');
+$b{$_}->set('*' => { delay => 0.03, body => "b$_" }) for 1 .. 3;
+$r = stream('/weights/', 200, 1);
+cmp_ok($r->{n}{b1}, '>', 80, 'a heavier one gets more')
+    or diag(explain $r->{n});
 
 is(http_get('/many/')->body, 'b1', 'the only one of a hundred');
 is(scalar(servers('many')), 100, 'a hundred in the status');

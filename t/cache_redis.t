@@ -293,7 +293,7 @@ ok(wait_for(sub { one('/x' . rand()); state_of('one')->{redis} eq 'up' }, 10),
 
 # slow for a while: a PING in the background tells when it is over
 
-redis(qw(CLIENT PAUSE 1000 ALL));
+redis('CLIENT', 'PAUSE', int slow(1500), 'ALL');
 one("/paused$_") for 1 .. 5;
 is(state_of('one')->{redis}, 'down', 'slow: not asked');
 ok(wait_for(sub { state_of('one')->{redis} eq 'up' }, 10),

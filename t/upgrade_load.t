@@ -88,7 +88,7 @@ $t->conf(configuration(
         location /v1/ {
             aggregate_grpc t.v1.Items;
             aggregate_grpc_stream sse;
-            aggregate_grpc_websocket on;
+            aggregate_grpc_websocket on ping=0;
             grpc_pass grpc://127.0.0.1:%%PORT_grpc%%;
         }',
 ));

@@ -2,7 +2,7 @@
 /*
  * Wire to JSON: a byte of flags, then the bytes.  What is printed is JSON, and
  * reads back to what prints the same; the bytes are also the details of a
- * status.  The short cuts change nothing of it.
+ * status.  The short cuts change nothing of it, with blocks of either size.
  * sources: grpc/agg_pb.c grpc/agg_pb_wire.c grpc/agg_pb_desc.c
  * sources: grpc/agg_pb_load.c grpc/agg_pb_load_field.c
  * sources: grpc/agg_pb_load_service.c grpc/agg_pb_builtin.c
@@ -19,6 +19,7 @@
 
 #define _GNU_SOURCE
 
+#include "agg_pb_block.h"
 #include "../unit/grpc_common.h"
 
 
@@ -57,6 +58,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     print.enums_as_ints = (data[0] & 8) != 0;
     print.proto_names = (data[0] & 16) != 0;
     mem_left = (data[0] & 32) ? data[1] & 7 : -1;
+
+#if (AGG_PB_WIDE)
+    agg_pb_wide = __builtin_cpu_supports("avx2") && (data[0] & 128) == 0;
+#endif
 
     m = message(types[data[0] & 3]);
 

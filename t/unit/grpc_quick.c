@@ -687,10 +687,10 @@ test_depth(void)
 
         /* the printer's, with a list that is one level too deep, and more */
 
-        wire.data = malloc(1000);
+        wire.data = malloc(1100);
         check(wire.data != NULL, "memory");
 
-        memset(wire.data, 0, 1000);
+        memset(wire.data, 0, 1100);
         memcpy(wire.data + 980, "\xfa\x01\x02\x01\x02\xe2\x02\x01x", 9);
         wire.len = 9;
 
@@ -706,10 +706,10 @@ test_depth(void)
         json.data += 989 - wire.len;
         compare_wire(message(KINDS), &json, 1 << 26);
 
-        /* bytes behind it, so that the list is not at the end */
+        /* an unknown field behind it, so that the lists are not at the end */
 
-        memcpy(wire.data + 989, "\xf2\x01\x06unique", 9);
-        json.len += 9;
+        memcpy(wire.data + 989, "\xf2\x01\x20", 3);
+        json.len += 3 + 0x20;
         memmove(wire.data, json.data, json.len);
         json.data = wire.data;
         compare_wire(message(KINDS), &json, 1 << 26);

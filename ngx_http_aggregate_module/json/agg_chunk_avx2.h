@@ -273,6 +273,7 @@ typedef struct {
     u_char  most[32];
     u_char  up[32];                 /* as agg_block_not_digit */
     u_char  digits[32];
+    u_char  escapes[256];
 } agg_avx2_stop_t;
 
 
@@ -283,7 +284,7 @@ typedef struct {
 static const agg_avx2_stop_t  agg_avx2_stop_bytes
     __attribute__((aligned(32))) = {
     agg_avx2_32('\\'), agg_avx2_32(0x02), agg_avx2_32(0x21),
-    agg_avx2_32(0x7f - '9'), agg_avx2_32(0x7f - 9)
+    agg_avx2_32(0x7f - '9'), agg_avx2_32(0x7f - 9), AGG_ESCAPES
 };
 
 
@@ -301,11 +302,15 @@ agg_avx2_stops(void)
 }
 
 
-agg_core_inline AGG_CORE_TARGET __m256i
-agg_avx2_stop_vector(const u_char *bytes)
-{
-    return _mm256_load_si256((const __m256i *) bytes);
-}
+#define agg_avx2_escape(k, c)  (k)->escapes[c]
+
+
+/* by hand, since the compiler keeps in registers what it loads from there */
+
+#define agg_avx2_by(op, v, k, bytes)                                         \
+    __asm__ (op " %c3(%2), %1, %0"                                           \
+             : "=x" (v)                                                      \
+             : "x" (v), "r" (k), "i" (offsetof(agg_avx2_stop_t, bytes)))
 
 
 /* as agg_block_special */
@@ -316,12 +321,11 @@ agg_avx2_stop(const u_char *p, const agg_avx2_stop_t *k)
     __m256i  part, slash;
 
     part = _mm256_loadu_si256((const __m256i *) p);
-    __asm__ ("" : "+x" (part));
+    slash = part;
 
-    slash = _mm256_cmpeq_epi8(part, agg_avx2_stop_vector(k->slash));
-
-    part = _mm256_xor_si256(part, agg_avx2_stop_vector(k->flip));
-    part = _mm256_subs_epi8(part, agg_avx2_stop_vector(k->most));
+    agg_avx2_by("vpcmpeqb", slash, k, slash);
+    agg_avx2_by("vpxor", part, k, flip);
+    agg_avx2_by("vpsubsb", part, k, most);
 
     return (uint32_t) _mm256_movemask_epi8(_mm256_or_si256(slash, part));
 }
@@ -336,11 +340,11 @@ agg_avx2_stop(const u_char *p, const agg_avx2_stop_t *k)
 /* by hand, since the compiler clears or extends the register */
 
 agg_core_inline AGG_CORE_TARGET uint64_t
-agg_avx2_first4(uint64_t mask)
+agg_avx2_first4(uint32_t mask)
 {
     uint64_t  n;
 
-    __asm__ ("tzcntl %k1, %k0" : "=r" (n) : "r" (mask) : "cc");
+    __asm__ ("tzcntl %1, %k0" : "=r" (n) : "r" (mask) : "cc");
 
     return n;
 }
@@ -363,8 +367,9 @@ agg_avx2_digits(const u_char *p, const agg_avx2_stop_t *k)
     __m256i  part;
 
     part = _mm256_loadu_si256((const __m256i *) p);
-    part = _mm256_add_epi8(part, agg_avx2_stop_vector(k->up));
-    part = _mm256_subs_epi8(part, agg_avx2_stop_vector(k->digits));
+
+    agg_avx2_by("vpaddb", part, k, up);
+    agg_avx2_by("vpsubsb", part, k, digits);
 
     return (uint32_t) _mm256_movemask_epi8(part);
 }

@@ -53,6 +53,8 @@ typedef int  agg_block_stop_t;
 
 #define agg_block_stops()  NULL
 
+#define agg_block_escape(k, c)  agg_escapes[c]
+
 
 agg_core_inline uint32_t
 agg_block_stop(const u_char *p, const agg_block_stop_t *k)

@@ -40,84 +40,116 @@ AGG_CORE(behind)(const agg_pattern_t *g, agg_pattern_t **next, const u_char *p,
 
 
 /*
- * The closing quote of a string that goes on at p, where mask tells what is
- * special in the block, over escapes and characters of two bytes; NULL:
- * something else is at t->at, or t->at is beyond last.
+ * Where a string ends: a quote or a control character is there, or it is beyond
+ * last.  Its block at p has something special at p[i], the lowest bit of the
+ * mask, or nothing.  NULL: what is at t->at is wrong, or costs too much.
  */
 
-static __attribute__((noinline)) AGG_CORE_TARGET const u_char *
+agg_core_inline AGG_CORE_TARGET const u_char *
 AGG_CORE(string_end)(agg_patterns_t *t, const u_char *p, uint64_t mask,
-    const u_char *last, const AGG_CORE(stop_t) *k)
+    uint64_t i, const u_char *last, const AGG_CORE(stop_t) *k)
 {
+    int            known;
     u_char         c;
-    uint64_t       i;
-    const u_char  *q;
+    uint64_t       rest;
+    const u_char  *end;
 
-    q = p;
-    p += AGG_PATTERN_BLOCK;
+    rest = ~3ull;
+    agg_pattern_anew(rest);
+
+    end = p + AGG_PATTERN_BLOCK;
 
     for ( ;; ) {
 
-        if (mask != 0) {
+        if (mask == 0) {
 
             do {
-                i = AGG_CORE(first)(mask);
-                c = q[i];
-
-                if (c == '"') {
-                    return q + i;
+                if (end > last) {
+                    return end;
                 }
 
-                if ((c == '\\') ? !agg_escapes[q[i + 1]]
-                                 : ((u_char) (c - 0xc2) >= 0xe0 - 0xc2
-                                    || (signed char) q[i + 1] >= -0x40))
-                {
-                    t->at = q + i;
-                    return NULL;
-                }
+                p = end;
+                end += 2 * AGG_PATTERN_BLOCK;
 
-                q += i + 2;
-                mask = mask >> i >> 2;
+                mask = AGG_CORE(stop)(p, k)
+                       | (uint64_t) AGG_CORE(stop)(p + AGG_PATTERN_BLOCK, k)
+                         << AGG_PATTERN_BLOCK;
 
-            } while (mask != 0);
+            } while (mask == 0);
 
-            p += (q > p);
+            i = AGG_CORE(first)(mask);
         }
 
-        if (p > last) {
-            t->at = p;
+        c = p[i];
+
+        if (c == '\\') {
+            known = AGG_CORE(escape)(k, p[i + 1]);
+
+        } else if (c < '\\') {
+            agg_pattern_anew(i);
+            return p + i;
+
+        } else {
+            known = (u_char) (c - 0xc2) < 0xe0 - 0xc2
+                    && (signed char) p[i + 1] < -0x40;
+        }
+
+        if (known) {
+            mask &= rest << i;
+
+            if (mask != 0) {
+                i = AGG_CORE(first)(mask);
+
+            } else if (p + i + 2 > end) {
+                end = p + i + 2;
+            }
+
+            continue;
+        }
+
+        agg_pattern_anew(i);
+        t->at = p + i;
+
+        end = agg_pattern_special(t, last);
+
+        if (end == NULL) {
             return NULL;
         }
 
-        q = p;
-        mask = AGG_CORE(stop)(p, k);
-        p += AGG_PATTERN_BLOCK;
-        mask |= (uint64_t) AGG_CORE(stop)(p, k) << AGG_PATTERN_BLOCK;
-        p += AGG_PATTERN_BLOCK;
+        mask = 0;
     }
 }
 
 
-/* the string that goes on at *pos, and the text behind it */
+/*
+ * The same string, *pos being its block, and the text behind it, which is not
+ * *next if that was looked for at a quote.
+ */
 
 agg_core_inline AGG_CORE_TARGET agg_pattern_rc_e
-AGG_CORE(over_string)(agg_patterns_t *t, const agg_pattern_t *g,
-    agg_pattern_t **next, const u_char **pos, const u_char *start,
+AGG_CORE(over_special)(agg_patterns_t *t, const agg_pattern_t *g,
+    agg_pattern_t **next, const u_char **pos, uint64_t mask, uint64_t i,
     const u_char *last, const AGG_CORE(stop_t) *k)
 {
-    uint32_t       mask;
-    const u_char  *p, *q;
+    const u_char  *q;
 
-    for (p = *pos; p != NULL; p = agg_pattern_special(t, start, last)) {
-        mask = AGG_CORE(stop)(p, k);
-        q = p + AGG_CORE(first)(mask);
+    q = *pos + i;
 
-        if (q > last) {
-            *pos = q;
+    if (*q != '"') {
+        q = AGG_CORE(string_end)(t, *pos, mask, i, last, k);
+
+        if (q == NULL) {
+            *pos = t->at;
             return AGG_PATTERN_CUT;
         }
 
-        *next = g->next;
+        *pos = q;
+
+        if (q > last) {
+            return AGG_PATTERN_CUT;
+        }
+
+        agg_pattern_anew(*next);
 
         if (AGG_CORE(fits_behind)(*next, q)) {
             *pos = q + 1;
@@ -125,37 +157,107 @@ AGG_CORE(over_string)(agg_patterns_t *t, const agg_pattern_t *g,
         }
 
         if (*q != '"') {
-            q = AGG_CORE(string_end)(t, p, mask, last, k);
+            return AGG_PATTERN_CUT;
+        }
+    }
 
-            if (q == NULL) {
+    agg_pattern_anew(q);
+
+    *pos = q + 1;
+    *next = g->other;
+
+    return AGG_CORE(fits_behind)(*next, q) ? AGG_PATTERN_FOUND
+                                           : AGG_PATTERN_MISSED;
+}
+
+
+/* the string that goes on at *pos, and the text behind it */
+
+agg_core_inline AGG_CORE_TARGET agg_pattern_rc_e
+AGG_CORE(over_string)(agg_patterns_t *t, const agg_pattern_t *g,
+    agg_pattern_t **next, const u_char **pos, const u_char *last,
+    const AGG_CORE(stop_t) *k)
+{
+    uint32_t       mask;
+    uint64_t       i;
+    const u_char  *q;
+
+    mask = AGG_CORE(stop)(*pos, k);
+    i = AGG_CORE(first)(mask);
+    q = *pos + i;
+
+    if (q > last) {
+        *pos = q;
+        return AGG_PATTERN_CUT;
+    }
+
+    *next = g->next;
+
+    if (AGG_CORE(fits_behind)(*next, q)) {
+        *pos = q + 1;
+        return AGG_PATTERN_FOUND;
+    }
+
+    return AGG_CORE(over_special)(t, g, next, pos, mask, i, last, k);
+}
+
+
+/* the same in a replay, as long as plain texts with strings behind them come */
+
+agg_core_inline AGG_CORE_TARGET agg_pattern_rc_e
+AGG_CORE(over_strings)(agg_patterns_t *t, agg_pattern_t **before,
+    agg_pattern_t **next, const u_char **pos, const u_char *last,
+    const AGG_CORE(stop_t) *k)
+{
+    uint32_t           mask;
+    uint64_t           i;
+    const u_char      *p, *q;
+    agg_pattern_t     *g;
+    agg_pattern_rc_e   rc;
+
+    g = *before;
+    p = *pos;
+
+    for ( ;; ) {
+        mask = AGG_CORE(stop)(p, k);
+        i = AGG_CORE(first)(mask);
+        q = p + i;
+
+        if (q > last) {
+            rc = AGG_PATTERN_CUT;
+            p = q;
+            break;
+        }
+
+        *next = g->next;
+
+        if (AGG_CORE(fits_behind)(*next, q)) {
+
+            if ((*next)->plain > 0) {
+                g = *next;
+                p = q + g->plain;
                 continue;
             }
 
-            if (q > last) {
-                *pos = q;
-                return AGG_PATTERN_CUT;
-            }
-
-            agg_pattern_anew(*next);
-
-            if (AGG_CORE(fits_behind)(*next, q)) {
-                *pos = q + 1;
-                return AGG_PATTERN_FOUND;
-            }
+            rc = AGG_PATTERN_FOUND;
+            p = q + 1;
+            break;
         }
 
-        agg_pattern_anew(q);
+        rc = AGG_CORE(over_special)(t, g, next, &p, mask, i, last, k);
 
-        *pos = q + 1;
-        *next = g->other;
+        if (rc != AGG_PATTERN_FOUND || (*next)->plain <= 0) {
+            break;
+        }
 
-        return AGG_CORE(fits_behind)(*next, q) ? AGG_PATTERN_FOUND
-                                               : AGG_PATTERN_MISSED;
+        g = *next;
+        p += g->plain - 1;
     }
 
-    *pos = t->at;
+    *before = g;
+    *pos = p;
 
-    return AGG_PATTERN_CUT;
+    return rc;
 }
 
 
@@ -170,7 +272,7 @@ AGG_CORE(over_scalar)(const agg_pattern_t *g, agg_pattern_t **next,
 {
     u_char             c;
     uint32_t           mask;
-    const u_char      *p, *q;
+    const u_char      *p, *q, *dot;
     agg_pattern_rc_e   rc;
 
     p = *pos;
@@ -199,13 +301,13 @@ AGG_CORE(over_scalar)(const agg_pattern_t *g, agg_pattern_t **next,
     q = p + AGG_CORE(first)(mask);
 
     if (*q == '.') {
-        p += AGG_CORE(first)(mask & (mask - 1));
+        mask &= mask - 1;
+        dot = q + 1;
+        q = p + AGG_CORE(first)(mask);
 
-        if (p == q + 1) {
+        if (q == dot) {
             goto other;
         }
-
-        q = p;
     }
 
     rc = AGG_CORE(behind)(g, next, q, last);
@@ -250,6 +352,7 @@ AGG_CORE(patterns)(agg_scan_t *s, const u_char *start, const u_char *last)
     t = s->patterns;
     g = agg_pattern_before(s);
     p = start;
+    t->start = start;
 
     if (s->state == AGG_SCAN_STRING) {
         goto string;
@@ -268,9 +371,7 @@ AGG_CORE(patterns)(agg_scan_t *s, const u_char *start, const u_char *last)
                     continue;
                 }
 
-            } else if (next == g && !agg_pattern_pay(t, (size_t) (p - start),
-                                                     AGG_PATTERN_FLAT))
-            {
+            } else if (next == g && !agg_pattern_pay(t, p, AGG_PATTERN_FLAT)) {
                 break;
             }
 
@@ -287,7 +388,7 @@ AGG_CORE(patterns)(agg_scan_t *s, const u_char *start, const u_char *last)
 
         } else if (rc == AGG_PATTERN_MISSED) {
 
-            q = agg_pattern_miss(s, g, p, start, last);
+            q = agg_pattern_miss(s, g, p, last);
 
             if (q == NULL) {
                 p = t->at;
@@ -327,12 +428,12 @@ AGG_CORE(patterns)(agg_scan_t *s, const u_char *start, const u_char *last)
 
     string:
 
-        rc = AGG_CORE(over_string)(t, g, &next, &p, start, last, k);
+        rc = AGG_CORE(over_string)(t, g, &next, &p, last, k);
 
         s->state = (rc == AGG_PATTERN_CUT) ? AGG_SCAN_STRING : AGG_SCAN_AFTER;
     }
 
-    t->bytes += (size_t) (p - start);
+    t->bytes += (size_t) (p - t->start);
 
     return p;
 }
@@ -343,44 +444,47 @@ AGG_CORE(patterns)(agg_scan_t *s, const u_char *start, const u_char *last)
 agg_core_inline AGG_CORE_TARGET agg_pattern_rc_e
 AGG_CORE(apply)(agg_replay_t *rp, const agg_pattern_t *g, const u_char *p)
 {
-    size_t         n;
     u_char        *dst;
-    const u_char  *from;
-
-    if (g->output == AGG_OUTPUT_NONE
-        || ((g->flags & AGG_PATTERN_SCALAR) && !agg_replay_scalar(p[g->len])))
-    {
-        return AGG_PATTERN_MISSED;
-    }
+    ptrdiff_t      n;
+    const u_char  *end;
 
     if (g->output == AGG_OUTPUT_RESUME) {
+
+        /* nobody looks at this before there is something to be copied */
+
         rp->from = p + rp->shift + g->resume;
+
         return AGG_PATTERN_FOUND;
     }
 
-    from = rp->from;
-    dst = rp->out->pos;
-    n = (size_t) (p - from) + g->cut;
-
-    if (g->output != AGG_OUTPUT_CUT || rp->shift != 0
-        || (size_t) (rp->out->end - dst) < n + AGG_PATTERN_BLOCK)
-    {
+    if (g->output != AGG_OUTPUT_CUT || rp->shift != 0) {
         return agg_replay_apply(rp, g, p);
     }
 
-    rp->out->pos = dst + n;
-
-    for ( ;; ) {
-        AGG_CORE(copy)(dst, from);
-
-        if (n <= AGG_PATTERN_BLOCK) {
-            return AGG_PATTERN_FOUND;
-        }
-
-        n -= AGG_PATTERN_BLOCK;
-        dst += AGG_PATTERN_BLOCK;
-        from += AGG_PATTERN_BLOCK;
+    if ((g->flags & AGG_PATTERN_SCALAR) && !agg_replay_scalar(p[g->len])) {
+        return AGG_PATTERN_MISSED;
     }
+
+    end = p + g->cut;
+    n = end - rp->from;
+    dst = rp->out->pos;
+
+    if (rp->out->end - dst < n + AGG_PATTERN_BLOCK) {
+        return agg_replay_apply(rp, g, p);
+    }
+
+    dst += n;
+    rp->out->pos = dst;
+    n = -n;
+
+    do {
+        agg_pattern_anew(n);
+        AGG_CORE(copy)(dst + n, end + n);
+        n += AGG_PATTERN_BLOCK;
+
+    } while (n < 0);
+
+    return AGG_PATTERN_FOUND;
 }
 
 
@@ -395,7 +499,7 @@ AGG_CORE(replay)(agg_scan_t *s, agg_replay_t *rp, const u_char *start,
     const u_char *last)
 {
     const u_char            *p, *q;
-    agg_pattern_t           *g, *next, *before;
+    agg_pattern_t           *g, *next;
     agg_patterns_t          *t;
     agg_pattern_rc_e         rc;
     const AGG_CORE(stop_t)  *k;
@@ -404,22 +508,20 @@ AGG_CORE(replay)(agg_scan_t *s, agg_replay_t *rp, const u_char *start,
     t = rp->patterns;
     g = rp->before;
     p = start;
+    t->start = start;
 
     if (rp->stop == AGG_REPLAY_STRING) {
         goto string;
     }
 
     rc = AGG_CORE(behind)(g, &next, p, last);
+    goto behind;
 
     for ( ;; ) {
 
         if (rc == AGG_PATTERN_FOUND) {
 
-            if (next->plain > 0) {
-                p += next->plain - 1;
-                g = next;
-                goto string;
-            }
+        text:
 
             if (next->plain == 0) {
                 rc = AGG_CORE(apply)(rp, next, p);
@@ -427,28 +529,30 @@ AGG_CORE(replay)(agg_scan_t *s, agg_replay_t *rp, const u_char *start,
                 if (rc != AGG_PATTERN_FOUND) {
                     continue;
                 }
+
+                if ((next->flags & AGG_PATTERN_SCALAR) == 0) {
+                    p += next->len;
+                    g = next;
+                    goto string;
+                }
             }
 
-            before = g;
+            rp->before = g;
             g = next;
             p += g->len;
-
-            if ((g->flags & AGG_PATTERN_SCALAR) == 0) {
-                goto string;
-            }
 
         } else if (rc == AGG_PATTERN_MISSED) {
 
             rp->context = g->to;
+            rp->before = g;
 
-            q = agg_replay_miss(s, rp, g, p, start, last);
+            q = agg_replay_miss(s, rp, g, p, last);
 
             if (q == NULL) {
                 break;
             }
 
             p = q;
-            before = g;
             g = t->found;
 
         } else {
@@ -459,31 +563,43 @@ AGG_CORE(replay)(agg_scan_t *s, agg_replay_t *rp, const u_char *start,
 
         if (rc == AGG_PATTERN_NOTHING) {
 
-            if (g->plain == 0 || agg_replay_scalar(*p)) {
+            if ((g->plain == 0 && g->output != AGG_OUTPUT_RESUME)
+                || agg_replay_scalar(*p))
+            {
                 break;
             }
 
             /* another text is there, and nothing was done for this one */
 
             p -= g->len;
-            g = before;
+            g = rp->before;
             rc = AGG_PATTERN_MISSED;
         }
 
-        if (rc != AGG_PATTERN_STRING) {
+    behind:
+
+        if (rc == AGG_PATTERN_FOUND && next->plain > 0) {
+            p += next->plain - 1;
+            g = next;
+
+        } else if (rc != AGG_PATTERN_STRING) {
             continue;
         }
 
     string:
 
-        rc = AGG_CORE(over_string)(t, g, &next, &p, start, last, k);
+        rc = AGG_CORE(over_strings)(t, &g, &next, &p, last, k);
+
+        if (rc == AGG_PATTERN_FOUND) {
+            goto text;
+        }
     }
 
     rp->before = g;
     rp->context = g->to;
-    t->bytes += (size_t) (p - start);
+    t->bytes += (size_t) (p - t->start);
 
-    agg_replay_stopped(s, rp, rc, p == start);
+    agg_replay_stopped(s, rp, rc, p == t->start);
 
     return p;
 }

@@ -117,6 +117,7 @@ struct agg_patterns_s {
     size_t              credit;
     size_t              bytes;      /* gone over, and the credit */
     size_t              cost;       /* lost, as bytes */
+    const u_char       *start;      /* of the bytes at hand */
     const u_char       *at;         /* where it stopped */
     agg_pattern_t      *found;
     agg_pattern_t      *before;     /* the text that the last bytes follow */
@@ -218,10 +219,13 @@ const u_char *agg_scan_replay(agg_scan_t *s, agg_replay_t *rp,
 
 /* the characters that may follow a backslash, except u */
 
-static const u_char  agg_escapes[256] = {
-    ['"'] = 1, ['\\'] = 1, ['/'] = 1, ['b'] = 1, ['f'] = 1, ['n'] = 1,
-    ['r'] = 1, ['t'] = 1
-};
+#define AGG_ESCAPES                                                          \
+    {                                                                        \
+        ['"'] = 1, ['\\'] = 1, ['/'] = 1, ['b'] = 1, ['f'] = 1, ['n'] = 1,   \
+        ['r'] = 1, ['t'] = 1                                                 \
+    }
+
+static const u_char  agg_escapes[256] = AGG_ESCAPES;
 
 
 /* agg_scan_t.kinds: a bit for each container, the lowest for the innermost */

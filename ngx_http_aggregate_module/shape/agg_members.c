@@ -68,6 +68,27 @@ agg_run_members(agg_shape_run_t *run, const u_char **pos, const u_char *end)
 }
 
 
+/* the same on the way to a target, where members are dropped or walked */
+
+agg_rc_e
+agg_run_silent_members(agg_shape_run_t *run, const u_char **pos,
+    const u_char *end)
+{
+    unsigned  step;
+
+    if (run->frame->state->other != &agg_state_drop) {
+        return AGG_OK;
+    }
+
+    step = AGG_RUN_NAME;
+    *pos = agg_members_drop(run, *pos, end, &step);
+    run->step = step;
+
+    return (step == AGG_RUN_SCAN && run->scan.state == AGG_SCAN_ERROR)
+           ? AGG_INVALID : AGG_OK;
+}
+
+
 /*
  * If the finished object is an element, and the next element is an object with
  * the same state, its frame is reused.

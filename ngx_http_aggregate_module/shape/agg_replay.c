@@ -248,13 +248,21 @@ agg_replay_enter(const agg_shape_run_t *run, agg_context_t *c, agg_scan_t *s,
 {
     const agg_frame_t  *f, *first;
 
+    f = run->frame;
+
+    if ((run->step == AGG_RUN_VALUE)
+        ? run->child->silent || (*p | 0x20) != '{'
+        : !agg_replay_fits(f->state, f->close))
+    {
+        return 0;
+    }
+
     memset(c, 0, sizeof(agg_context_t));
     memset(s, 0, sizeof(agg_scan_t));
 
     if (run->step == AGG_RUN_VALUE) {
         c->due = run->child;
-
-        return !run->child->silent && (*p | 0x20) == '{';
+        return 1;
     }
 
     first = NULL;

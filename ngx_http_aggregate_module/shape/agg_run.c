@@ -231,7 +231,7 @@ agg_run_bytes(agg_shape_run_t *run, const u_char **pos, const u_char *end)
                 break;
             }
 
-            if (run->step == AGG_RUN_AFTER
+            if ((run->step == AGG_RUN_AFTER && !run->frame->silent)
                 || (run->step == AGG_RUN_VALUE && run->frame == run->frames))
             {
                 if (agg_run_replays(run)) {
@@ -304,8 +304,9 @@ agg_run_token(agg_shape_run_t *run, const u_char **pos, const u_char *end)
             return AGG_INVALID;
         }
 
-        if ((size_t) (end - p) >= AGG_SCAN_AHEAD && !run->frame->silent) {
-            rc = agg_run_members(run, pos, end);
+        if ((size_t) (end - p) >= AGG_SCAN_AHEAD) {
+            rc = run->frame->silent ? agg_run_silent_members(run, pos, end)
+                                    : agg_run_members(run, pos, end);
 
             if (rc != AGG_OK || *pos != p) {
                 return rc;

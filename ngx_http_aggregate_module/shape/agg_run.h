@@ -172,6 +172,8 @@ const agg_edge_t *agg_state_edge(const agg_state_t *st, const u_char *name,
 
 agg_rc_e agg_run_members(agg_shape_run_t *run, const u_char **pos,
     const u_char *end);
+agg_rc_e agg_run_silent_members(agg_shape_run_t *run, const u_char **pos,
+    const u_char *end);
 
 
 /*

@@ -21,10 +21,11 @@
 #define AGG_HEADER_PROBES  4
 
 
-static inline agg_header_name_t *agg_header_line(agg_header_line_t *line,
-    agg_header_names_t *names, u_char *p, const u_char *end);
+static inline int agg_header_again(agg_header_line_t *line,
+    agg_header_name_t *name, u_char *p, const u_char *end);
 static agg_header_name_t *agg_header_parse(agg_header_line_t *line,
-    agg_header_names_t *names, u_char *p, const u_char *end);
+    agg_header_names_t *names, agg_header_name_t *name, u_char *p,
+    const u_char *end);
 static void agg_header_keep(agg_header_line_t *line, const u_char *p,
     const u_char *end);
 static inline int agg_header_same(const agg_header_name_t *name,
@@ -54,41 +55,48 @@ agg_header_lines(agg_header_line_t *lines, size_t n,
     agg_header_names_t *names, u_char *p, const u_char *end)
 {
     size_t              i;
-    agg_header_name_t  *name;
+    agg_header_name_t  *name, *before;
+
+    before = names->last;
 
     for (i = 0; i < n; i++) {
-        name = agg_header_line(&lines[i], names, p, end);
+        name = before->next;
 
-        if (name == NULL) {
-            break;
+        if (!agg_header_again(&lines[i], name, p, end)) {
+            name = agg_header_parse(&lines[i], names, name, p, end);
+
+            if (name == NULL) {
+                break;
+            }
+
+            if (name == &names->other) {
+                i++;
+                break;
+            }
+
+            before->next = name;
         }
 
-        if (name == &names->other) {
-            return i + 1;
-        }
-
-        names->last->next = name;
-        names->last = name;
-
+        before = name;
         p = lines[i].next;
     }
+
+    names->last = before;
 
     return i;
 }
 
 
-static inline agg_header_name_t *
-agg_header_line(agg_header_line_t *line, agg_header_names_t *names, u_char *p,
+/* the line is the last one of that name */
+
+static inline int
+agg_header_again(agg_header_line_t *line, agg_header_name_t *name, u_char *p,
     const u_char *end)
 {
-    agg_header_name_t  *name;
-
-    name = names->last->next;
-
     if (name == NULL || end - p < AGG_HEADER_LINE
         || !agg_header_same(name, p))
     {
-        return agg_header_parse(line, names, p, end);
+        return 0;
     }
 
     line->name = name;
@@ -96,23 +104,22 @@ agg_header_line(agg_header_line_t *line, agg_header_names_t *names, u_char *p,
     line->value.len = name->value_len;
     line->next = p + name->size;
 
-    return name;
+    return 1;
 }
 
 
+/* expects the given name, if that is not NULL */
+
 static agg_header_name_t *
-agg_header_parse(agg_header_line_t *line, agg_header_names_t *names, u_char *p,
-    const u_char *end)
+agg_header_parse(agg_header_line_t *line, agg_header_names_t *names,
+    agg_header_name_t *name, u_char *p, const u_char *end)
 {
-    u_char              *start;
-    const u_char        *last;
-    agg_header_name_t   *name;
+    u_char        *start;
+    const u_char  *last;
 
     if (end - p < 2 * AGG_BLOCK || *p == '\r') {
         return NULL;
     }
-
-    name = names->last->next;
 
     if (name == NULL || p[name->len] != ':'
         || !agg_header_is(name, p, name->len))

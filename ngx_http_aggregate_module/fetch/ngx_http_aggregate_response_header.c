@@ -21,6 +21,12 @@
 #define NGX_HTTP_AGGREGATE_LINES  16
 
 
+/* the usual status line, which is recognized as a whole */
+
+#define NGX_HTTP_AGGREGATE_OK      "HTTP/1.1 200 OK" CRLF
+#define NGX_HTTP_AGGREGATE_OK_LEN  (sizeof(NGX_HTTP_AGGREGATE_OK) - 1)
+
+
 /* names, by what is done with their lines; 0: this was not looked up */
 
 #define NGX_HTTP_AGGREGATE_LINE_UNKNOWN   1     /* to nginx */
@@ -40,6 +46,8 @@
 static ngx_int_t ngx_http_aggregate_status_line(ngx_http_request_t *r);
 static ngx_int_t ngx_http_aggregate_take_status_line(ngx_http_request_t *r,
     u_char *last);
+static ngx_int_t ngx_http_aggregate_set_status_line(ngx_http_request_t *r,
+    ngx_uint_t status, u_char *last);
 static ngx_int_t ngx_http_aggregate_header_lines(ngx_http_request_t *r,
     agg_header_line_t *lines, size_t *n);
 static ngx_int_t ngx_http_aggregate_add_lines(ngx_http_request_t *r,
@@ -55,7 +63,8 @@ static ngx_int_t ngx_http_aggregate_handle(ngx_http_request_t *r,
 static ngx_int_t ngx_http_aggregate_pass_header(ngx_http_request_t *r,
     agg_header_line_t *lines, size_t n);
 static ngx_inline ngx_int_t ngx_http_aggregate_pass_line(
-    ngx_http_request_t *r, ngx_table_elt_t *h, agg_header_name_t *name);
+    ngx_http_request_t *r, ngx_table_elt_t *h, agg_header_name_t *name,
+    void *hides);
 static ngx_int_t ngx_http_aggregate_pass_other(ngx_http_request_t *r,
     ngx_table_elt_t *h, agg_header_name_t *name);
 static ngx_int_t ngx_http_aggregate_copy_line(ngx_http_request_t *r,
@@ -165,8 +174,21 @@ ngx_http_aggregate_status_line(ngx_http_request_t *r)
     b = &u->buffer;
     end = b->last;
 
-    if (end - b->pos < 16 || ngx_memcmp(b->pos, "HTTP/1.", 7) != 0) {
+    if ((size_t) (end - b->pos) < NGX_HTTP_AGGREGATE_OK_LEN
+        || ngx_memcmp(b->pos, "HTTP/1.", 7) != 0)
+    {
         return NGX_DECLINED;
+    }
+
+    handler = u->process_header;
+
+    if (handler == ngx_http_aggregate_status_handler
+        && ngx_memcmp(b->pos, NGX_HTTP_AGGREGATE_OK,
+                      NGX_HTTP_AGGREGATE_OK_LEN)
+           == 0)
+    {
+        return ngx_http_aggregate_set_status_line(r, NGX_HTTP_OK,
+                                b->pos + NGX_HTTP_AGGREGATE_OK_LEN - 2);
     }
 
     last = memchr(b->pos, LF, end - b->pos);
@@ -174,8 +196,6 @@ ngx_http_aggregate_status_line(ngx_http_request_t *r)
     if (last == NULL) {
         return NGX_DECLINED;
     }
-
-    handler = u->process_header;
 
     if (handler == ngx_http_aggregate_status_handler) {
         rc = ngx_http_aggregate_take_status_line(r, last);
@@ -209,13 +229,10 @@ ngx_http_aggregate_status_line(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_aggregate_take_status_line(ngx_http_request_t *r, u_char *last)
 {
-    u_char               *p, *start;
-    ngx_uint_t            i, status;
-    ngx_http_upstream_t  *u;
+    u_char      *p, *start;
+    ngx_uint_t   i, status;
 
-    u = r->upstream;
-
-    p = u->buffer.pos + 7;
+    p = r->upstream->buffer.pos + 7;
     last--;
 
     if (p[0] != '1' || p[1] != ' ' || last - p < 5 || *last != CR) {
@@ -240,6 +257,22 @@ ngx_http_aggregate_take_status_line(ngx_http_request_t *r, u_char *last)
     {
         return NGX_DECLINED;
     }
+
+    return ngx_http_aggregate_set_status_line(r, status, last);
+}
+
+
+/* last is CR */
+
+static ngx_int_t
+ngx_http_aggregate_set_status_line(ngx_http_request_t *r, ngx_uint_t status,
+    u_char *last)
+{
+    u_char               *p, *start;
+    ngx_http_upstream_t  *u;
+
+    u = r->upstream;
+    start = u->buffer.pos + sizeof("HTTP/1.1 ") - 1;
 
     u->headers_in.status_line.len = last - start;
 
@@ -287,6 +320,7 @@ ngx_http_aggregate_header_lines(ngx_http_request_t *r,
 
         for (i = 0; i < AGG_HEADER_NAMES; i++) {
             ngx_http_aggregate_names.names[i].kind = 0;
+            ngx_http_aggregate_names.names[i].hides = NULL;
         }
     }
 
@@ -328,8 +362,10 @@ ngx_http_aggregate_add_lines(ngx_http_request_t *r, agg_header_line_t *line,
     u_char             *copy;
     size_t              size;
     ngx_int_t           rc;
+    ptrdiff_t           shift;
     ngx_list_t         *list;
-    ngx_table_elt_t    *h;
+    ngx_table_elt_t    *h, *next;
+    ngx_list_part_t    *part;
     agg_header_name_t  *name;
 
     size = line[n - 1].next - start;
@@ -341,19 +377,27 @@ ngx_http_aggregate_add_lines(ngx_http_request_t *r, agg_header_line_t *line,
 
     ngx_memcpy(copy, start, size);
 
+    shift = (ptrdiff_t) ((uintptr_t) copy - (uintptr_t) start);
+
     list = &r->upstream->headers_in.headers;
+    part = list->last;
+    next = (ngx_table_elt_t *) part->elts + part->nelts;
 
     for ( /* void */ ; n; n--, line++) {
         name = line->name;
 
-        if (list->last->nelts < list->nalloc) {
-            h = (ngx_table_elt_t *) list->last->elts + list->last->nelts++;
+        if (part->nelts < list->nalloc) {
+            part->nelts++;
+            h = next++;
 
         } else {
             h = ngx_list_push(list);
             if (h == NULL) {
                 return NGX_ERROR;
             }
+
+            next = h + 1;
+            part = list->last;
         }
 
         h->hash = (ngx_uint_t) name->hash;
@@ -373,7 +417,7 @@ ngx_http_aggregate_add_lines(ngx_http_request_t *r, agg_header_line_t *line,
         }
 
         h->value.len = line->value.len;
-        h->value.data = copy + (line->value.data - start);
+        h->value.data = line->value.data + shift;
         h->value.data[h->value.len] = '\0';
 
         ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
@@ -521,12 +565,12 @@ static ngx_int_t
 ngx_http_aggregate_pass_header(ngx_http_request_t *r,
     agg_header_line_t *lines, size_t n)
 {
-    size_t                             i;
-    ngx_list_part_t                   *part;
-    ngx_table_elt_t                   *h;
-    agg_header_name_t                 *name;
-    ngx_http_upstream_t               *u;
-    ngx_http_aggregate_header_iter_t   it;
+    void                 *hides;
+    ngx_uint_t            i;
+    ngx_list_part_t      *part;
+    ngx_table_elt_t      *h;
+    agg_header_name_t    *name;
+    ngx_http_upstream_t  *u;
 
     u = r->upstream;
 
@@ -542,16 +586,27 @@ ngx_http_aggregate_pass_header(ngx_http_request_t *r,
         return NGX_OK;
     }
 
-    ngx_http_aggregate_header_iter(&it, &u->headers_in.headers);
+    hides = u->conf->hide_headers_hash.buckets;
 
-    for (i = 0; (h = ngx_http_aggregate_header_next(&it)) != NULL; i++) {
+    for (part = &u->headers_in.headers.part; part; part = part->next) {
 
-        name = (i < n) ? lines[i].name
-                       : agg_header_known(&ngx_http_aggregate_names,
-                                          h->lowcase_key);
+        h = part->elts;
 
-        if (ngx_http_aggregate_pass_line(r, h, name) != NGX_OK) {
-            return NGX_ERROR;
+        for (i = 0; i < part->nelts; i++, h++) {
+
+            if (n != 0) {
+                name = lines->name;
+                lines++;
+                n--;
+
+            } else {
+                name = agg_header_known(&ngx_http_aggregate_names,
+                                        h->lowcase_key);
+            }
+
+            if (ngx_http_aggregate_pass_line(r, h, name, hides) != NGX_OK) {
+                return NGX_ERROR;
+            }
         }
     }
 
@@ -573,7 +628,7 @@ ngx_http_aggregate_pass_header(ngx_http_request_t *r,
 
 static ngx_inline ngx_int_t
 ngx_http_aggregate_pass_line(ngx_http_request_t *r, ngx_table_elt_t *h,
-    agg_header_name_t *name)
+    agg_header_name_t *name, void *hides)
 {
     ngx_http_upstream_header_t  *hh;
 
@@ -583,9 +638,7 @@ ngx_http_aggregate_pass_line(ngx_http_request_t *r, ngx_table_elt_t *h,
     }
 #endif
 
-    if (name == NULL || name->kind == 0
-        || name->hides != r->upstream->conf->hide_headers_hash.buckets)
-    {
+    if (name == NULL || name->hides != hides) {
         return ngx_http_aggregate_pass_other(r, h, name);
     }
 

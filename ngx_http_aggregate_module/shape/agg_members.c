@@ -68,7 +68,7 @@ agg_run_members(agg_shape_run_t *run, const u_char **pos, const u_char *end)
 }
 
 
-/* the same on the way to a target, where members are dropped or walked */
+/* on the way to a target, where all members but one are dropped */
 
 agg_rc_e
 agg_run_silent_members(agg_shape_run_t *run, const u_char **pos,
@@ -76,16 +76,59 @@ agg_run_silent_members(agg_shape_run_t *run, const u_char **pos,
 {
     unsigned  step;
 
-    if (run->frame->state->other != &agg_state_drop) {
-        return AGG_OK;
-    }
-
     step = AGG_RUN_NAME;
     *pos = agg_members_drop(run, *pos, end, &step);
     run->step = step;
 
     return (step == AGG_RUN_SCAN && run->scan.state == AGG_SCAN_ERROR)
            ? AGG_INVALID : AGG_OK;
+}
+
+
+agg_rc_e
+agg_run_elements(agg_shape_run_t *run, const u_char **pos, const u_char *end)
+{
+    agg_frame_t   *f;
+    const u_char  *p;
+
+    f = run->frame;
+    p = *pos;
+
+    run->child = &agg_state_copy;
+    run->copying = 1;
+
+    do {
+        *pos = p;
+        agg_run_try(agg_run_keep(run, p));
+
+        run->step = AGG_RUN_SCAN;
+
+        p = agg_member_scan(run, p, end);
+        *pos = p;
+
+        if (run->scan.state != AGG_SCAN_DONE) {
+            return (run->scan.state == AGG_SCAN_ERROR) ? AGG_INVALID : AGG_OK;
+        }
+
+        run->to = p;
+
+        if (p == end || *p != ',') {
+            run->step = AGG_RUN_AFTER;
+            return AGG_OK;
+        }
+
+        run->step = AGG_RUN_ELEMENT;
+        f->index++;
+
+        do {
+            p++;
+        } while (p < end && agg_is_space(*p));
+
+    } while (p < end && f->index < f->limit);
+
+    *pos = p;
+
+    return AGG_OK;
 }
 
 

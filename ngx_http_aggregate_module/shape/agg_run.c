@@ -279,6 +279,10 @@ agg_run_token(agg_shape_run_t *run, const u_char **pos, const u_char *end)
     case AGG_RUN_VALUE:
     case AGG_RUN_ELEMENT:
 
+        if (run->step != AGG_RUN_VALUE && agg_run_copies(run->frame)) {
+            return agg_run_elements(run, pos, end);
+        }
+
         rc = (run->step == AGG_RUN_VALUE) ? agg_run_begin(run, p, end)
                                           : agg_run_element(run, p, end);
 

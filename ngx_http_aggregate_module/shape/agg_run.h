@@ -97,6 +97,16 @@ struct agg_frame_s {
     ((~agg_block_equal(p, (h)->text) & (h)->mask) == 0)
 
 
+/* whether the next element of an array is copied, as those before it */
+
+static inline int
+agg_run_copies(const agg_frame_t *f)
+{
+    return f->state->element == &agg_state_copy && f->index < f->limit
+           && f->state->nelements == 0 && !f->state->whole && !f->silent;
+}
+
+
 /* the predictions of a frame are those of its state */
 
 static inline void
@@ -173,6 +183,12 @@ const agg_edge_t *agg_state_edge(const agg_state_t *st, const u_char *name,
 agg_rc_e agg_run_members(agg_shape_run_t *run, const u_char **pos,
     const u_char *end);
 agg_rc_e agg_run_silent_members(agg_shape_run_t *run, const u_char **pos,
+    const u_char *end);
+
+
+/* elements up to a limit, in an array that agg_run_copies(): agg_members.c */
+
+agg_rc_e agg_run_elements(agg_shape_run_t *run, const u_char **pos,
     const u_char *end);
 
 

@@ -361,6 +361,76 @@ test_names(void)
 }
 
 
+/* lists in messages in each other, with the short cuts and without */
+
+static void
+test_levels(void)
+{
+    size_t                   which;
+    unsigned                 i, depth, plain;
+    agg_rc_e                 rc, want;
+    agg_str_t                s, spaces;
+    agg_buf_t                out, json;
+    agg_pb_pool_t           *loaded;
+    agg_pb_read_t            read;
+    agg_pb_print_t           print;
+    agg_pb_error_t           err;
+    agg_pb_fault_e           fault;
+    const agg_pb_message_t  *m;
+
+    memset(&read, 0, sizeof(read));
+    memset(&print, 0, sizeof(print));
+
+    spaces = str("                                                ");
+
+    s = wrap(2, join(text(1, "l"), join(number(3, 1), join(number(4, 3),
+                                                           number(5, 5)))));
+    s = join(s, a_field("m", 2, 11, ".p.M"));
+    s = a_file("a.proto", a_message("M", s));
+
+    check(agg_pb_load(&loaded, &mem, &s, 1, &err, &which) == AGG_OK, "load");
+    m = agg_pb_find_message(loaded, (u_char *) "p.M", 3);
+
+    for (depth = AGG_PB_DEPTH - 4; depth <= AGG_PB_DEPTH + 1; depth++) {
+
+        want = (depth < AGG_PB_DEPTH) ? AGG_OK : AGG_INVALID;
+        s = str("{\"l\":[1,2]}");
+
+        for (i = 1; i < depth; i++) {
+            s = join(str("{\"l\":[1],\"m\":"), join(s, str("}")));
+        }
+
+        s = join(s, spaces);
+
+        for (plain = 0; plain < 2; plain++) {
+            read.plain = plain;
+            agg_buf_init(&out, &mem, 1 << 20);
+            rc = agg_pb_from_json(loaded, m, NULL, &s, &read, &out, &err);
+            check(rc == want, "read %u, %u: %d", depth, plain, rc);
+        }
+
+        /* an unknown field behind them */
+
+        s = str("\x0a\x02\x01\x02");
+
+        for (i = 1; i < depth; i++) {
+            s = join(text(1, "\x01"), wrap(2, s));
+        }
+
+        s = join(s, wrap(9, spaces));
+
+        for (plain = 0; plain < 2; plain++) {
+            print.plain = plain;
+            agg_buf_init(&json, &mem, 1 << 20);
+            rc = agg_pb_to_json(loaded, m, NULL, &s, &print, &json, &fault);
+            check(rc == want, "print %u, %u: %d", depth, plain, rc);
+        }
+    }
+
+    mem_free_all();
+}
+
+
 /* each allocation fails in its turn */
 
 static void
@@ -674,6 +744,7 @@ main(void)
     test_refused();
     test_service();
     test_names();
+    test_levels();
     test_memory();
     test_many();
     test_disorder();

@@ -649,78 +649,6 @@ test_round(const agg_pb_message_t *m)
 }
 
 
-/* messages in each other, the last with lists, up to the depth and beyond */
-
-static void
-test_depth(void)
-{
-    unsigned   depth, i;
-    agg_str_t  json, wire;
-
-    sound = 1;
-
-    for (depth = AGG_PB_DEPTH - 4; depth <= AGG_PB_DEPTH; depth++) {
-
-        text.pos = text.start;
-
-        for (i = 1; i < depth; i++) {
-            add("{\"fKinds\":");
-        }
-
-        /* the long way reads all before the lists */
-
-        add(below(2) ? "{\"fKinds\":null,\"rInt32\":[1,2,3]}"
-                     : "{\"fInt32\":7,\"rBool\":null,\"rString\":[\"a\"]}");
-
-        for (i = 1; i < depth; i++) {
-            add("}");
-        }
-
-        add("                                                ");
-
-        json.data = text.start;
-        json.len = agg_buf_used(&text);
-
-        wire = compare_json(message(KINDS), &json, 1 << 26);
-        check(taken == (depth < AGG_PB_DEPTH), "%u", depth);
-        free(wire.data);
-
-        /* the printer's, with a list that is one level too deep, and more */
-
-        wire.data = malloc(1100);
-        check(wire.data != NULL, "memory");
-
-        memset(wire.data, 0, 1100);
-        memcpy(wire.data + 980, "\xfa\x01\x02\x01\x02\xe2\x02\x01x", 9);
-        wire.len = 9;
-
-        for (i = 1; i < depth; i++) {
-            (void) agg_pb_put_varint(wire.data + 980 - 4 * i,
-                                     agg_pb_tag(19, AGG_PB_LEN));
-            wire.data[982 - 4 * i] = (u_char) (wire.len | 0x80);
-            wire.data[983 - 4 * i] = (u_char) (wire.len >> 7);
-            wire.len += 4;
-        }
-
-        json = wire;
-        json.data += 989 - wire.len;
-        compare_wire(message(KINDS), &json, 1 << 26);
-
-        /* an unknown field behind it, so that the lists are not at the end */
-
-        memcpy(wire.data + 989, "\xf2\x01\x20", 3);
-        json.len += 3 + 0x20;
-        memmove(wire.data, json.data, json.len);
-        json.data = wire.data;
-        compare_wire(message(KINDS), &json, 1 << 26);
-
-        free(wire.data);
-    }
-
-    sound = 0;
-}
-
-
 /* one member with each of the values, where the short cuts are taken */
 
 static void
@@ -787,10 +715,6 @@ main(void)
 #endif
 
     agg_buf_init(&text, &mem, 1 << 26);
-
-    for (n = 0; n < 20; n++) {
-        test_depth();
-    }
 
     test_values(message(KINDS));
     test_values(message(OLD));

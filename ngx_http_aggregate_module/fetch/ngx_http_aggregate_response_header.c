@@ -588,6 +588,13 @@ ngx_http_aggregate_pass_header(ngx_http_request_t *r,
 
     hides = u->conf->hide_headers_hash.buckets;
 
+    if (hides == NULL) {
+
+        /* names that were not looked up have none either */
+
+        hides = u;
+    }
+
     for (part = &u->headers_in.headers.part; part; part = part->next) {
 
         h = part->elts;

@@ -1,6 +1,7 @@
 
 /*
- * JSON: how fast a document is parsed by cJSON, and scanned and shaped here.
+ * JSON: how fast a document is parsed by cJSON, and validated here: alone, and
+ * as one that is like those before it; in one piece, and in pieces of 4 KB.
  * sources: json/agg_scan.c json/agg_json.c json/agg_write.c json/agg_path.c
  * libs: -lcjson
  */
@@ -15,13 +16,14 @@
 
 #include <cjson/cJSON.h>
 
-#include "agg_json.h"
+#include "agg_scan.h"
 
 
 /* each figure is the best of so many runs of so many seconds */
 
 #define RUNS     5
 #define SECONDS  0.1
+#define PIECE    4096
 
 
 typedef struct {
@@ -31,6 +33,9 @@ typedef struct {
 
 
 typedef int (*work_pt)(const doc_t *doc);
+
+
+static agg_patterns_t  patterns;
 
 
 static double
@@ -57,9 +62,55 @@ work_cjson(const doc_t *doc)
 
 
 static int
-work_validate(const doc_t *doc)
+validate(const doc_t *doc, size_t piece, agg_patterns_t *expected)
 {
-    return agg_json_validate(doc->data, doc->len, NULL) == AGG_OK;
+    size_t      n, at;
+    agg_scan_t  scan;
+
+    agg_scan_init(&scan);
+
+    if (expected) {
+        agg_patterns_start(expected);
+        scan.patterns = expected;
+    }
+
+    for (at = 0; at < doc->len; at += n) {
+        n = (doc->len - at < piece) ? doc->len - at : piece;
+
+        if (agg_scan_push(&scan, doc->data + at, n) != AGG_OK) {
+            return 0;
+        }
+    }
+
+    return agg_scan_finish(&scan) == AGG_OK;
+}
+
+
+static int
+work_whole(const doc_t *doc)
+{
+    return validate(doc, doc->len, NULL);
+}
+
+
+static int
+work_pieces(const doc_t *doc)
+{
+    return validate(doc, PIECE, NULL);
+}
+
+
+static int
+work_like_whole(const doc_t *doc)
+{
+    return validate(doc, doc->len, &patterns);
+}
+
+
+static int
+work_like_pieces(const doc_t *doc)
+{
+    return validate(doc, PIECE, &patterns);
 }
 
 
@@ -107,13 +158,22 @@ measure(work_pt work, const doc_t *doc)
 static void
 report(const char *name, const doc_t *doc)
 {
-    double  cjson, validate;
+    unsigned  i;
+    double    figure[5];
 
-    cjson = measure(work_cjson, doc);
-    validate = measure(work_validate, doc);
+    static const work_pt  works[] = {
+        work_cjson, work_whole, work_pieces, work_like_whole, work_like_pieces
+    };
 
-    printf("%-28s %8zu  %7.0f  %7.0f %5.1fx\n", name, doc->len, cjson,
-           validate, validate / cjson);
+    agg_patterns_init(&patterns);
+
+    for (i = 0; i < 5; i++) {
+        figure[i] = measure(works[i], doc);
+    }
+
+    printf("%-28s %8zu  %7.0f  %7.0f  %7.0f  %7.0f  %7.0f %5.2f\n", name,
+           doc->len, figure[0], figure[1], figure[2], figure[3], figure[4],
+           figure[4] / figure[3]);
 }
 
 
@@ -124,7 +184,8 @@ load(const char *dir, const char *name)
     FILE   *f;
     doc_t   doc;
 
-    snprintf(path, sizeof(path), "%s/%s", dir, name);
+    snprintf(path, sizeof(path), "%s%s%s", dir ? dir : "", dir ? "/" : "",
+             name);
 
     f = fopen(path, "rb");
     if (f == NULL) {
@@ -132,8 +193,8 @@ load(const char *dir, const char *name)
         exit(1);
     }
 
-    doc.data = malloc(1 << 20);
-    doc.len = fread(doc.data, 1, 1 << 20, f);
+    doc.data = malloc(1 << 23);
+    doc.len = fread(doc.data, 1, 1 << 23, f);
     fclose(f);
 
     return doc;
@@ -189,6 +250,7 @@ dense(void)
 int
 main(int argc, char **argv)
 {
+    int       k;
     doc_t     doc, feed;
     unsigned  i;
 
@@ -196,12 +258,13 @@ main(int argc, char **argv)
         "users/42.json", "orders/42.json", "recommendations/outdoor.json",
     };
 
-    if (argc != 2) {
-        fprintf(stderr, "usage: %s conf.example/data\n", argv[0]);
+    if (argc < 2) {
+        fprintf(stderr, "usage: %s conf.example/data [FILE]...\n", argv[0]);
         return 1;
     }
 
-    printf("MB/s%32s  %7s  %7s\n", "bytes", "cJSON", "validate");
+    printf("%-28s %8s  %7s  %7s  %7s  %7s  %7s\n", "MB/s", "bytes", "cJSON",
+           "alone", "4 KB", "like", "4 KB");
 
     for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         doc = load(argv[1], names[i]);
@@ -221,6 +284,12 @@ main(int argc, char **argv)
     free(doc.data);
 
     free(feed.data);
+
+    for (k = 2; k < argc; k++) {
+        doc = load(NULL, argv[k]);
+        report(argv[k], &doc);
+        free(doc.data);
+    }
 
     return 0;
 }

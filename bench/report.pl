@@ -14,41 +14,10 @@ use FindBin;
 use Getopt::Std;
 
 use lib "$FindBin::Bin/lib";
+use Bench::Aims qw(@aims @late median);
 use Bench::Chart qw(bars);
 
 my $drop = $ENV{FOREIGN_DROP} || 40;
-
-# scenario, the most it may be, of which scenarios (summed) of which peer
-my @aims = (
-    [ 'AGG3',    0.90, 'nginx',      'PROXY', 'PROXYu', 'PROXYo' ],
-    [ 'AGG3',    0.30, 'lua',        'AGG3' ],
-    [ 'AGG3P',   1.00, 'lua-splice', 'AGG3P' ],
-    [ 'AGG10',   0.95, 'lua-splice', 'AGG10' ],
-    [ 'SHAPE',   0.22, 'lua',        'SHAPE' ],
-    [ 'SHAPE',   0.33, 'bun',        'SHAPE' ],
-    [ 'SHAPE',   1.60, 'nginx',      'PROXYs' ],
-    [ 'L1',      1.00, 'nginx',      'STATIC' ],
-    [ 'L1',      1.00, 'lua',        'L1' ],
-    [ 'L1',      1.00, 'nginx',      'L1' ],
-    [ 'L2',      0.55, 'lua',        'L2' ],
-    [ 'BREAKER', 1.10, 'nginx',      'RETURN' ],
-    [ 'GUARD',   1.03, 'nginx',      'PROXY' ],
-    [ 'DEAD',    1.00, 'ours',       'AGG3' ],
-    [ 'DEAD',    1.00, 'ours',       'LIVE' ],
-    [ 'DEADb',   1.00, 'ours',       'LIVE' ],
-    [ 'GQL3',    0.25, 'mercurius',  'GQL3' ],
-    [ 'GQL3',    1.50, 'ours',       'AGG3' ],
-    [ 'GQL1',    0.45, 'mercurius',  'GQL1' ],
-    [ 'GQL1',    0.80, 'tailcall',   'GQL1' ],
-    [ 'GQLN',    0.20, 'mercurius',  'GQLN' ],
-);
-
-# p99: scenario, the most it may be, in ms or of another peer's
-my @late = (
-    [ 'SLOWP',   1.00, 'lua-splice', 'ssi' ],
-    [ 'HANG',    515 ],
-    [ 'HANG',    1.00, 'lua' ],
-);
 
 my %o;
 getopts('s:', \%o) or exit 2;
@@ -100,12 +69,6 @@ sub read_samples {
     }
 
     return;
-}
-
-
-sub median {
-    my @v = sort { $a <=> $b } @_;
-    return @v % 2 ? $v[@v / 2] : ($v[@v / 2 - 1] + $v[@v / 2]) / 2;
 }
 
 

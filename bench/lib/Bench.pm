@@ -505,7 +505,7 @@ sub modules_dir {
 sub lay_out {
     my ($peer, $scenario, %o) = @_;
 
-    my $dir = "$run/gateway";
+    my $dir = $run . '/' . ($o{name} || 'gateway');
 
     rmtree($dir);
     mkpath("$dir/tmp");
@@ -513,6 +513,8 @@ sub lay_out {
     for my $file (glob("$bench/common/*"), glob("$peer->{dir}/*")) {
         my $text = render(read_file($file), DIR => $dir,
                           WORKERS => $scenario->{workers});
+
+        $text =~ s/127\.0\.0\.1:$ports\b/127.0.0.1:$port/g;
 
         if ($file =~ m{/nginx\.conf$}) {
             $text =~ s/^http \{\n/$&    $o{http}\n/m if $o{http};
@@ -545,7 +547,8 @@ sub gateway {
 
     my $cpus = $scenario->{workers} == 1 ? $env{GW_CPU}
                                          : "$env{GW_CPU},$env{LOAD_CPU}";
-    my $pid = start($cpus, 'gateway', @{ $o{wrap} || [] }, @command);
+    my $pid = start($cpus, $o{name} || 'gateway', @{ $o{wrap} || [] },
+                    @command);
 
     return $pid if wait_port($port, $pid);
     stop($pid);
@@ -680,10 +683,19 @@ sub load {
 
     local $ENV{DELAY} = $delay || 0;
     local $ENV{POST} = posted($scenario);
+
+    # wrk knows whole seconds only
+    my $longer = int($seconds) + ($seconds > int($seconds));
     my $pid = start($env{LOAD_CPU}, 'wrk', 'wrk', '-t1', "-c$conns",
-        "-d${seconds}s", '--timeout', '10s', '-s',
+        "-d${longer}s", '--timeout', '10s', '-s',
         "$bench/wrk/$scenario->{lua}",
         "http://127.0.0.1:$port$scenario->{uri}");
+
+    if ($seconds < $longer) {
+        sleep $seconds;
+        kill 'INT', $pid;
+    }
+
     waitpid $pid, 0;
     @running = grep { $_ != $pid } @running;
 

@@ -253,7 +253,8 @@ verb_fuzz()
 }
 
 
-# cJSON against ours, on the documents of the demo
+# bench-json [FILE...]: cJSON against ours, on the documents of the demo, and
+# on others
 verb_bench-json()
 {
     packages gcc libc6-dev libcjson-dev
@@ -261,7 +262,7 @@ verb_bench-json()
     (lock; program "$top/bench/json.c" "$build/bench/json" \
                "${CC:-gcc}" -O2 -g) || exit 1
 
-    "$build/bench/json" "$top/conf.example/data"
+    "$build/bench/json" "$top/conf.example/data" "$@"
 }
 
 

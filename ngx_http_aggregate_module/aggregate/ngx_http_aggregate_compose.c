@@ -11,8 +11,8 @@
 #include "ngx_http_aggregate_module.h"
 
 
-#define NGX_HTTP_AGGREGATE_COPY_ALL    65536
-#define NGX_HTTP_AGGREGATE_COPY_SLICE  4096
+#define NGX_HTTP_AGGREGATE_COPY_ALL    8192
+#define NGX_HTTP_AGGREGATE_COPY_SLICE  3072
 
 
 static ngx_int_t ngx_http_aggregate_shape_host(

@@ -295,6 +295,7 @@ struct ngx_http_aggregate_try_s {
     off_t                            content_length_n;
     ngx_http_upstream_t             *upstream;  /* of "proxy_pass" */
     ngx_int_t                      (*process_header)(ngx_http_request_t *r);
+    ngx_int_t                      (*reinit_request)(ngx_http_request_t *r);
 
     ngx_http_aggregate_reason_e      reason;    /* once it has a result */
     ngx_http_aggregate_reason_e      degraded;

@@ -79,6 +79,13 @@ ngx_uint_t ngx_http_aggregate_sent_status(ngx_http_aggregate_try_t *t);
 ngx_http_aggregate_reason_e ngx_http_aggregate_status_reason(
     ngx_http_aggregate_try_t *t);
 
+/* ngx_http_aggregate_read_buffer.c */
+
+void ngx_http_aggregate_read_buffer(ngx_http_aggregate_try_t *t,
+    ngx_http_upstream_t *u);
+void ngx_http_aggregate_read_ended(ngx_http_aggregate_fetches_t *fs,
+    ngx_http_aggregate_try_t *t);
+
 /* ngx_http_aggregate_response_header.c */
 
 ngx_int_t ngx_http_aggregate_parse_header(ngx_http_request_t *r);

@@ -20,7 +20,7 @@
  * for the answer
  */
 
-#define NGX_HTTP_AGGREGATE_ROOM_SIZE    20480
+#define NGX_HTTP_AGGREGATE_ROOM_SIZE    12288
 #define NGX_HTTP_AGGREGATE_ROOMS        32
 #define NGX_HTTP_AGGREGATE_ANSWER_SIZE  16384
 
@@ -914,6 +914,7 @@ ngx_http_aggregate_fetches_cleanup(void *data)
 
     fs->closed = 1;
 
+    ngx_http_aggregate_read_ended(fs, NULL);
     ngx_http_aggregate_fetches_outcome(fs, "failed");
 
     ngx_http_aggregate_memory_freed();

@@ -5,7 +5,6 @@
  */
 
 #include "ngx_http_aggregate_fetch_core.h"
-#include "ngx_http_aggregate_memory.h"
 #include "ngx_http_aggregate_owner.h"
 
 #if (NGX_HTTP_SSI)
@@ -21,9 +20,8 @@ static ngx_int_t ngx_http_aggregate_try_set_body(ngx_http_aggregate_try_t *t);
 static ngx_int_t ngx_http_aggregate_phase_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_aggregate_encode_uri(ngx_http_request_t *r);
 static void ngx_http_aggregate_try_run(ngx_http_request_t *sr);
-static void ngx_http_aggregate_try_buffer(ngx_http_request_t *sr,
-    ngx_http_upstream_t *u);
 static ngx_int_t ngx_http_aggregate_process_header(ngx_http_request_t *sr);
+static ngx_int_t ngx_http_aggregate_reinit_request(ngx_http_request_t *sr);
 static ngx_int_t ngx_http_aggregate_next_header(ngx_http_request_t *sr);
 static ngx_int_t ngx_http_aggregate_try_finished(ngx_http_request_t *sr,
     void *data, ngx_int_t rc);
@@ -441,59 +439,10 @@ ngx_http_aggregate_try_run(ngx_http_request_t *sr)
     t->process_header = u->process_header;
     u->process_header = ngx_http_aggregate_process_header;
 
-    ngx_http_aggregate_try_buffer(sr, u);
-}
+    t->reinit_request = u->reinit_request;
+    u->reinit_request = ngx_http_aggregate_reinit_request;
 
-
-/*
- * The buffer that nginx would allocate for the header, and for a body that is
- * not buffered, on its own: it fits into the block of the subrequests.  It is
- * set up as ngx_http_upstream_process_header() does that, in all versions that
- * are known.
- */
-
-static void
-ngx_http_aggregate_try_buffer(ngx_http_request_t *sr, ngx_http_upstream_t *u)
-{
-#if (nginx_version < 1032000)
-
-    u_char     *p;
-    ngx_buf_t  *b;
-
-    b = &u->buffer;
-
-    if (b->start || u->cacheable || u->store
-#if (NGX_HTTP_CACHE)
-        || sr->cache
-#endif
-       )
-    {
-        return;
-    }
-
-    if (ngx_list_init(&u->headers_in.headers, sr->pool, 8,
-                      sizeof(ngx_table_elt_t))
-        != NGX_OK
-        || ngx_list_init(&u->headers_in.trailers, sr->pool, 2,
-                         sizeof(ngx_table_elt_t))
-           != NGX_OK)
-    {
-        return;
-    }
-
-    p = ngx_http_aggregate_memory_take(sr->pool, u->conf->buffer_size);
-    if (p == NULL) {
-        return;
-    }
-
-    b->start = p;
-    b->pos = p;
-    b->last = p;
-    b->end = p + u->conf->buffer_size;
-    b->temporary = 1;
-    b->tag = u->output.tag;
-
-#endif
+    ngx_http_aggregate_read_buffer(t, u);
 }
 
 
@@ -544,14 +493,41 @@ ngx_http_aggregate_process_header(ngx_http_request_t *sr)
 }
 
 
+/* the next server is asked, and "proxy_pass" sets its own handler once more */
+
+static ngx_int_t
+ngx_http_aggregate_reinit_request(ngx_http_request_t *sr)
+{
+    ngx_int_t                  rc;
+    ngx_http_upstream_t       *u;
+    ngx_http_aggregate_try_t  *t;
+
+    t = ngx_http_aggregate_get_try(sr);
+    u = sr->upstream;
+
+    if (t == NULL) {
+        return NGX_ERROR;
+    }
+
+    rc = t->reinit_request(sr);
+
+    t->process_header = u->process_header;
+    u->process_header = ngx_http_aggregate_process_header;
+
+    return rc;
+}
+
+
 static ngx_int_t
 ngx_http_aggregate_next_header(ngx_http_request_t *sr)
 {
-    ngx_http_upstream_t  *u;
+    ngx_http_upstream_t       *u;
+    ngx_http_aggregate_try_t  *t;
 
+    t = ngx_http_aggregate_get_try(sr);
     u = sr->upstream;
 
-    if (u->reinit_request(sr) != NGX_OK) {
+    if (t->reinit_request(sr) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -713,6 +689,8 @@ ngx_http_aggregate_try_finalized(ngx_http_aggregate_try_t *t)
     root = t->fetches->root;
 
     t->finalized = 1;
+
+    ngx_http_aggregate_read_ended(t->fetches, t);
 
     *t->link = t->next;
 

@@ -409,6 +409,10 @@ ngx_http_aggregate_try_result(ngx_http_aggregate_try_t *t,
         fs->cancels = 1;
     }
 
+    if (reason == NGX_HTTP_AGGREGATE_CONNECT) {
+        ngx_http_aggregate_refused(t);
+    }
+
     ngx_http_aggregate_notify(fs, end, t);
 
     ngx_http_aggregate_fetches_post(fs);

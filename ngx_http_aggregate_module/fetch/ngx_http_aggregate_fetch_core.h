@@ -15,9 +15,14 @@
 #pragma GCC visibility push(hidden)
 
 
+typedef struct ngx_http_aggregate_single_s  ngx_http_aggregate_single_t;
+
+
 typedef struct {
     ngx_http_aggregate_observer_t   *observers;
     ngx_uint_t                       nobservers;
+    ngx_http_aggregate_single_t     *singles;   /* upstreams of one server, */
+    ngx_uint_t                       singles_mask;  /* by their addresses */
     ngx_uint_t                       phases;    /* unsigned  phases:1; */
     ngx_uint_t                       used;      /* unsigned  used:1; */
 } ngx_http_aggregate_fetch_main_conf_t;
@@ -85,6 +90,12 @@ void ngx_http_aggregate_read_buffer(ngx_http_aggregate_try_t *t,
     ngx_http_upstream_t *u);
 void ngx_http_aggregate_read_ended(ngx_http_aggregate_fetches_t *fs,
     ngx_http_aggregate_try_t *t);
+
+/* ngx_http_aggregate_refused.c */
+
+ngx_int_t ngx_http_aggregate_refused_init(ngx_conf_t *cf,
+    ngx_http_aggregate_fetch_main_conf_t *fmcf);
+void ngx_http_aggregate_refused(ngx_http_aggregate_try_t *t);
 
 /* ngx_http_aggregate_response_header.c */
 

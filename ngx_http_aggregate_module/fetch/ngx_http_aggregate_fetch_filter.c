@@ -344,11 +344,17 @@ ngx_http_aggregate_take_body(ngx_http_request_t *r, ngx_chain_t *in)
 static ngx_int_t
 ngx_http_aggregate_filter_init(ngx_conf_t *cf)
 {
+    ngx_http_aggregate_fetch_main_conf_t  *fmcf;
+
     if (!ngx_http_aggregate_fetch_is_used(cf)) {
         return NGX_OK;
     }
 
-    if (ngx_http_aggregate_phase_init(cf) != NGX_OK
+    fmcf = ngx_http_conf_get_module_main_conf(cf,
+                                      ngx_http_aggregate_fetch_filter_module);
+
+    if (ngx_http_aggregate_refused_init(cf, fmcf) != NGX_OK
+        || ngx_http_aggregate_phase_init(cf) != NGX_OK
         || ngx_http_aggregate_child_init(cf) != NGX_OK)
     {
         return NGX_ERROR;

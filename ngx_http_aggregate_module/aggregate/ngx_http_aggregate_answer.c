@@ -52,14 +52,22 @@ ngx_http_aggregate_answer(ngx_http_aggregate_ctx_t *ctx)
         return ngx_http_aggregate_problem(r, ctx, NGX_HTTP_BAD_GATEWAY);
     }
 
-    if (rc != NGX_OK
-        || ngx_http_aggregate_answer_headers(ctx) != NGX_OK)
-    {
+    if (rc != NGX_OK) {
         ctx->failed = 1;
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ngx_http_aggregate_send_answer(ctx, out, length);
+    if (ngx_http_aggregate_answer_headers(ctx) == NGX_OK) {
+        rc = ngx_http_aggregate_send_answer(ctx, out, length);
+
+    } else {
+        ctx->failed = 1;
+        rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_http_aggregate_composed(out);
+
+    return rc;
 }
 
 

@@ -3,16 +3,18 @@
  * Composes the answer from the values of the parts.
  *
  * The answer is first a list of slices of memory.  A small answer is copied to
- * one buffer, which costs less than a chain of many.  Of a large answer only
- * the small slices are copied, so that a body is in memory once.
+ * one buffer, which costs less than a chain of many: to one that all answers
+ * share, since most are sent at once.  Of a large answer only the small slices
+ * are copied, so that a body is in memory once.
  */
 
 #include "ngx_http_aggregate_memory.h"
 #include "ngx_http_aggregate_module.h"
+#include "ngx_http_aggregate_scratch.h"
 
 
-#define NGX_HTTP_AGGREGATE_COPY_ALL    8192
-#define NGX_HTTP_AGGREGATE_COPY_SLICE  3072
+#define NGX_HTTP_AGGREGATE_COPY_ALL    65536
+#define NGX_HTTP_AGGREGATE_COPY_SLICE  4096
 
 
 static ngx_int_t ngx_http_aggregate_shape_host(
@@ -35,6 +37,9 @@ static ngx_int_t ngx_http_aggregate_one_buffer(ngx_pool_t *pool,
     ngx_array_t *slices, off_t length, ngx_chain_t **out);
 static ngx_int_t ngx_http_aggregate_chain(ngx_pool_t *pool,
     ngx_array_t *slices, ngx_chain_t **out);
+
+
+static ngx_http_aggregate_scratch_t  ngx_http_aggregate_answer_scratch;
 
 
 /* parts that contain others are shaped last */
@@ -556,7 +561,13 @@ ngx_http_aggregate_one_buffer(ngx_pool_t *pool, ngx_array_t *slices,
         return NGX_ERROR;
     }
 
-    b->start = ngx_http_aggregate_memory_alloc(pool, length);
+    b->start = ngx_http_aggregate_scratch_get(
+                                    &ngx_http_aggregate_answer_scratch,
+                                    NGX_HTTP_AGGREGATE_COPY_ALL, pool);
+    if (b->start == NULL) {
+        b->start = ngx_http_aggregate_memory_alloc(pool, length);
+    }
+
     if (b->start == NULL) {
         return NGX_ERROR;
     }
@@ -578,6 +589,30 @@ ngx_http_aggregate_one_buffer(ngx_pool_t *pool, ngx_array_t *slices,
     *out = cl;
 
     return NGX_OK;
+}
+
+
+/* the answer was sent, or is on its way, or there was an error */
+
+void
+ngx_http_aggregate_composed(ngx_chain_t *out)
+{
+    ngx_buf_t                     *b;
+    ngx_http_aggregate_scratch_t  *scratch;
+
+    b = out->buf;
+    scratch = &ngx_http_aggregate_answer_scratch;
+
+    if (!ngx_http_aggregate_scratch_is(scratch, b->start)) {
+        return;
+    }
+
+    if (b->pos == b->last) {
+        ngx_http_aggregate_scratch_release(scratch);
+
+    } else {
+        ngx_http_aggregate_scratch_keep(scratch);
+    }
 }
 
 

@@ -301,6 +301,7 @@ ngx_int_t ngx_http_aggregate_resolve_conflicts(ngx_http_aggregate_ctx_t *ctx,
     agg_merge_t **merge);
 ngx_int_t ngx_http_aggregate_compose(ngx_http_aggregate_ctx_t *ctx,
     agg_merge_t *merge, ngx_chain_t **out, off_t *length);
+void ngx_http_aggregate_composed(ngx_chain_t *out);
 ngx_int_t ngx_http_aggregate_shape_parts(ngx_http_aggregate_ctx_t *ctx);
 
 /* ngx_http_aggregate_headers.c */

@@ -9,32 +9,13 @@
  */
 
 #include "ngx_http_aggregate_fetch_core.h"
-
-#if defined(__SANITIZE_ADDRESS__)
-#include <sanitizer/asan_interface.h>
-#else
-#define ASAN_POISON_MEMORY_REGION(p, size)
-#define ASAN_UNPOISON_MEMORY_REGION(p, size)
-#endif
+#include "ngx_http_aggregate_scratch.h"
 
 
 /* a "proxy_buffer_size" above is left to nginx */
 
 #define NGX_HTTP_AGGREGATE_READ_BUFFER_SIZE  16384
 
-/* how many are put by for the next ones */
-
-#define NGX_HTTP_AGGREGATE_READ_SPARES       16
-
-
-typedef struct ngx_http_aggregate_read_s  ngx_http_aggregate_read_t;
-
-/* its memory is behind it */
-
-struct ngx_http_aggregate_read_s {
-    ngx_http_aggregate_read_t  *next;
-    size_t                      size;
-};
 
 typedef void (*ngx_http_aggregate_read_pt)(ngx_http_request_t *r,
     ngx_http_upstream_t *u);
@@ -44,32 +25,22 @@ static void ngx_http_aggregate_read_first(ngx_http_request_t *sr,
     ngx_http_upstream_t *u);
 static ngx_int_t ngx_http_aggregate_read_lend(ngx_http_aggregate_try_t *t,
     ngx_http_upstream_t *u);
-static ngx_http_aggregate_read_t *ngx_http_aggregate_read_get(size_t size,
-    ngx_log_t *log);
 static void ngx_http_aggregate_read_take_back(ngx_http_aggregate_try_t *t,
     ngx_http_upstream_t *u);
-static void ngx_http_aggregate_read_free(void *data);
 
 
-/* the one that is used, and others of the same size */
-
-static ngx_http_aggregate_read_t   *ngx_http_aggregate_read_current;
-static ngx_http_aggregate_read_t   *ngx_http_aggregate_read_spare;
-static ngx_uint_t                   ngx_http_aggregate_read_spares;
-
-static ngx_pool_cleanup_t          *ngx_http_aggregate_read_cleanup;
+static ngx_http_aggregate_scratch_t  ngx_http_aggregate_read_scratch;
 
 /*
  * ngx_http_upstream_process_header(), which is static in nginx: the handler of
  * each upstream that has no buffer yet
  */
 
-static ngx_http_aggregate_read_pt   ngx_http_aggregate_read_header;
+static ngx_http_aggregate_read_pt    ngx_http_aggregate_read_header;
 
-/* the reader is NULL once its request has ended */
+/* who reads, NULL once its request has ended */
 
-static ngx_http_aggregate_try_t    *ngx_http_aggregate_reader;
-static ngx_uint_t                   ngx_http_aggregate_reading;
+static ngx_http_aggregate_try_t     *ngx_http_aggregate_reader;
 
 
 /* after the request has been sent, or while a connection is being made */
@@ -116,7 +87,6 @@ ngx_http_aggregate_read_first(ngx_http_request_t *sr, ngx_http_upstream_t *u)
     t = ngx_http_aggregate_get_try(sr);
 
     if (t == NULL
-        || ngx_http_aggregate_reading
         || u->buffer.start
         || ngx_http_aggregate_read_lend(t, u) != NGX_OK)
     {
@@ -124,22 +94,18 @@ ngx_http_aggregate_read_first(ngx_http_request_t *sr, ngx_http_upstream_t *u)
         return;
     }
 
-    ngx_http_aggregate_reading = 1;
     ngx_http_aggregate_reader = t;
 
     ngx_http_aggregate_read_header(sr, u);
 
-    ngx_http_aggregate_reading = 0;
-
-    if (ngx_http_aggregate_reader) {
-        ngx_http_aggregate_reader = NULL;
-        ngx_http_aggregate_read_take_back(t, u);
+    if (ngx_http_aggregate_reader == NULL) {
+        ngx_http_aggregate_scratch_release(&ngx_http_aggregate_read_scratch);
+        return;
     }
 
-    if (ngx_http_aggregate_read_current) {
-        ASAN_POISON_MEMORY_REGION(ngx_http_aggregate_read_current + 1,
-                                  ngx_http_aggregate_read_current->size);
-    }
+    ngx_http_aggregate_reader = NULL;
+
+    ngx_http_aggregate_read_take_back(t, u);
 }
 
 
@@ -152,27 +118,15 @@ static ngx_int_t
 ngx_http_aggregate_read_lend(ngx_http_aggregate_try_t *t,
     ngx_http_upstream_t *u)
 {
-    size_t                      size;
-    ngx_buf_t                  *b;
-    ngx_pool_t                 *pool;
-    ngx_pool_cleanup_t         *cln;
-    ngx_http_aggregate_read_t  *read;
+    u_char      *p;
+    ngx_buf_t   *b;
+    ngx_pool_t  *pool;
 
     pool = t->request->pool;
-    size = u->conf->buffer_size;
 
-    read = ngx_http_aggregate_read_get(size, pool->log);
-
-    if (read == NULL) {
-        return NGX_ERROR;
-    }
-
-    cln = ngx_pool_cleanup_add(pool, 0);
-
-    if (cln == NULL
-        || ngx_list_init(&u->headers_in.headers, pool, 8,
-                         sizeof(ngx_table_elt_t))
-           != NGX_OK
+    if (ngx_list_init(&u->headers_in.headers, pool, 8,
+                      sizeof(ngx_table_elt_t))
+        != NGX_OK
         || ngx_list_init(&u->headers_in.trailers, pool, 2,
                          sizeof(ngx_table_elt_t))
            != NGX_OK)
@@ -180,57 +134,22 @@ ngx_http_aggregate_read_lend(ngx_http_aggregate_try_t *t,
         return NGX_ERROR;
     }
 
-    ngx_http_aggregate_read_cleanup = cln;
-
-    ASAN_UNPOISON_MEMORY_REGION(read + 1, size);
+    p = ngx_http_aggregate_scratch_get(&ngx_http_aggregate_read_scratch,
+                                       u->conf->buffer_size, pool);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
 
     b = &u->buffer;
 
-    b->start = (u_char *) (read + 1);
-    b->pos = b->start;
-    b->last = b->start;
-    b->end = b->start + size;
+    b->start = p;
+    b->pos = p;
+    b->last = p;
+    b->end = p + u->conf->buffer_size;
     b->temporary = 1;
     b->tag = u->output.tag;
 
     return NGX_OK;
-}
-
-
-/* one of at least this size */
-
-static ngx_http_aggregate_read_t *
-ngx_http_aggregate_read_get(size_t size, ngx_log_t *log)
-{
-    ngx_http_aggregate_read_t  *read;
-
-    read = ngx_http_aggregate_read_current;
-
-    if (read == NULL) {
-        read = ngx_http_aggregate_read_spare;
-
-        if (read) {
-            ngx_http_aggregate_read_spare = read->next;
-            ngx_http_aggregate_read_spares--;
-        }
-    }
-
-    if (read && read->size < size) {
-        ngx_free(read);
-        read = NULL;
-    }
-
-    if (read == NULL) {
-        read = ngx_alloc(sizeof(ngx_http_aggregate_read_t) + size, log);
-
-        if (read) {
-            read->size = size;
-        }
-    }
-
-    ngx_http_aggregate_read_current = read;
-
-    return read;
 }
 
 
@@ -240,12 +159,14 @@ static void
 ngx_http_aggregate_read_take_back(ngx_http_aggregate_try_t *t,
     ngx_http_upstream_t *u)
 {
-    ngx_buf_t           *b;
-    ngx_pool_cleanup_t  *cln;
+    ngx_buf_t                     *b;
+    ngx_http_aggregate_scratch_t  *scratch;
 
     b = &u->buffer;
+    scratch = &ngx_http_aggregate_read_scratch;
 
-    if (b->start != (u_char *) (ngx_http_aggregate_read_current + 1)) {
+    if (!ngx_http_aggregate_scratch_is(scratch, b->start)) {
+        ngx_http_aggregate_scratch_release(scratch);
         return;
     }
 
@@ -255,36 +176,15 @@ ngx_http_aggregate_read_take_back(ngx_http_aggregate_try_t *t,
     {
         /* nothing of it is there yet */
 
+        ngx_http_aggregate_scratch_release(scratch);
+
         ngx_memzero(b, sizeof(ngx_buf_t));
 
         ngx_http_aggregate_read_buffer(t, u);
         return;
     }
 
-    cln = ngx_http_aggregate_read_cleanup;
-
-    cln->handler = ngx_http_aggregate_read_free;
-    cln->data = ngx_http_aggregate_read_current;
-
-    ngx_http_aggregate_read_current = NULL;
-}
-
-
-static void
-ngx_http_aggregate_read_free(void *data)
-{
-    ngx_http_aggregate_read_t *read = data;
-
-    if (ngx_http_aggregate_read_spares == NGX_HTTP_AGGREGATE_READ_SPARES) {
-        ngx_free(read);
-        return;
-    }
-
-    read->next = ngx_http_aggregate_read_spare;
-    ngx_http_aggregate_read_spare = read;
-    ngx_http_aggregate_read_spares++;
-
-    ASAN_POISON_MEMORY_REGION(read + 1, read->size);
+    ngx_http_aggregate_scratch_keep(scratch);
 }
 
 

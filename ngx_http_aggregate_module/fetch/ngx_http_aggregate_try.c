@@ -22,7 +22,7 @@ static ngx_int_t ngx_http_aggregate_encode_uri(ngx_http_request_t *r);
 static void ngx_http_aggregate_try_run(ngx_http_request_t *sr);
 static ngx_int_t ngx_http_aggregate_process_header(ngx_http_request_t *sr);
 static ngx_int_t ngx_http_aggregate_reinit_request(ngx_http_request_t *sr);
-static ngx_int_t ngx_http_aggregate_next_header(ngx_http_request_t *sr);
+static ngx_int_t ngx_http_aggregate_next_header(ngx_http_aggregate_try_t *t);
 static ngx_int_t ngx_http_aggregate_try_finished(ngx_http_request_t *sr,
     void *data, ngx_int_t rc);
 static void ngx_http_aggregate_finished_again(ngx_http_aggregate_try_t *t);
@@ -477,7 +477,7 @@ ngx_http_aggregate_process_header(ngx_http_request_t *sr)
             && status >= 100 && status < 200
             && status != NGX_HTTP_SWITCHING_PROTOCOLS)
         {
-            if (ngx_http_aggregate_next_header(sr) != NGX_OK) {
+            if (ngx_http_aggregate_next_header(t) != NGX_OK) {
                 return NGX_ERROR;
             }
 
@@ -519,12 +519,12 @@ ngx_http_aggregate_reinit_request(ngx_http_request_t *sr)
 
 
 static ngx_int_t
-ngx_http_aggregate_next_header(ngx_http_request_t *sr)
+ngx_http_aggregate_next_header(ngx_http_aggregate_try_t *t)
 {
-    ngx_http_upstream_t       *u;
-    ngx_http_aggregate_try_t  *t;
+    ngx_http_request_t   *sr;
+    ngx_http_upstream_t  *u;
 
-    t = ngx_http_aggregate_get_try(sr);
+    sr = t->request;
     u = sr->upstream;
 
     if (t->reinit_request(sr) != NGX_OK) {

@@ -14,7 +14,8 @@ use Test::More;
 use Harness;
 use Harness::Aggregate;
 
-my $t = Harness->new(modules => ['ngx_http_aggregate_module']);
+my $t = Harness->new;
+my $load = $t->load_others(qw(ndk_http_module ngx_http_lua_module));
 
 my $b = $t->backend('b', '/' => '{"v":1}');
 my $down = $t->backend('down', '/' => '{"v":2}');
@@ -34,13 +35,27 @@ my %block = (
     kept    => parts('/kept', 4),
     down    => parts('/kept', 4, 'default null;'),
     retry   => 'backend a /refused/1 { retry 2; default null; }',
+    script  => 'concurrency 1; ' . join('', map {
+        "backend d$_ /script/dead { default null; }
+         backend l$_ /script/live { }" } 1 .. 10),
     other   => parts('/refused', 4, 'default null;')
                . parts('/b', 4) =~ s/p/q/gr,
 );
 
-$t->plan(17);
+$t->plan(18);
 
-serve($t, http => q{
+my $script = $load && q{
+    upstream script {
+        server 0.0.0.1;
+        balancer_by_lua_block {
+            local dead = ngx.var.uri == "/script/dead"
+            require("ngx.balancer").set_current_peer("127.0.0.1",
+                dead and %%PORT_dead%% or %%PORT_b%%)
+        }
+    }
+} || q{ upstream script { server 127.0.0.1:%%PORT_b%%; } };
+
+serve($t, main => $load, http => "$script " . q{
     upstream dead { server 127.0.0.1:%%PORT_dead%%; }
     upstream pair { server 127.0.0.1:%%PORT_dead%% max_fails=0;
                     server 127.0.0.1:%%PORT_b%%; }
@@ -56,6 +71,7 @@ serve($t, http => q{
     location /pair/ { internal; proxy_pass http://pair/; }
     location /both/ { internal; proxy_pass http://both/; }
     location /kept/ { internal; proxy_pass http://kept/; }
+    location /script/ { internal; proxy_pass http://script; }
     location /plain/ { proxy_pass http://dead/; }
 } . join('', map { "location /$_ { aggregate { $block{$_} } }\n" }
     keys %block));
@@ -93,6 +109,16 @@ is($refused >= 10, 1, 'and each asks, as nginx has it');
 
 (undef, $refused) = asked('/both');
 is($refused, 40, 'each asks both');
+
+# nor is one left out that a script has chosen
+
+SKIP: {
+    skip 'no lua', 1 if !$load;
+
+    ($r) = asked('/script');
+    is($r->body, '{' . join(',', map { qq("d$_":null,"l$_":{"v":1}) } 1 .. 10)
+       . '}', 'a script that chooses');
+}
 
 # a retry is an attempt of its own, and a later request asks anew
 

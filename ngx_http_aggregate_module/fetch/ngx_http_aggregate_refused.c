@@ -11,6 +11,7 @@
 
 struct ngx_http_aggregate_single_s {
     ngx_http_upstream_srv_conf_t    *upstream;
+    ngx_addr_t                      *address;
     ngx_http_upstream_init_peer_pt   init;
     ngx_event_get_peer_pt            get;
     ngx_msec_t                       refused;
@@ -41,6 +42,7 @@ ngx_http_aggregate_refused_init(ngx_conf_t *cf,
     ngx_http_aggregate_fetch_main_conf_t *fmcf)
 {
     ngx_uint_t                       i, n, k;
+    ngx_http_upstream_server_t      *server;
     ngx_http_aggregate_single_t     *single;
     ngx_http_upstream_srv_conf_t   **uscfp;
     ngx_http_upstream_main_conf_t   *umcf;
@@ -70,7 +72,10 @@ ngx_http_aggregate_refused_init(ngx_conf_t *cf,
             single = &fmcf->singles[k++ & fmcf->singles_mask];
         } while (single->upstream);
 
+        server = uscfp[i]->servers->elts;
+
         single->upstream = uscfp[i];
+        single->address = server->addrs;
         single->init = uscfp[i]->peer.init;
         single->refused = (ngx_msec_t) -1;
 
@@ -181,9 +186,12 @@ ngx_http_aggregate_refused_get_peer(ngx_peer_connection_t *pc, void *data)
 
     rc = pc->get(pc, data);
 
-    if (rc != NGX_OK) {
-
-        /* such as NGX_DONE, for an idle connection */
+    if (rc != NGX_OK
+        || pc->socklen != single->address->socklen
+        || ngx_memcmp(pc->sockaddr, single->address->sockaddr, pc->socklen)
+           != 0)
+    {
+        /* an idle connection, or a server that a script has chosen */
 
         return rc;
     }

@@ -13,7 +13,7 @@ use IO::Uncompress::Gunzip ();
 use Harness;
 use Harness::H2;
 
-my $t = Harness->new(plan => 97);
+my $t = Harness->new(plan => 99);
 my $warn = qr/an answer is buffered to a temporary file/;
 
 # no two pieces of it are alike, and gzip makes little of it
@@ -23,6 +23,7 @@ my $want = qq({"a":$body});
 my $half = '[' . join(',', map { int rand 1e9 } 1 .. 40_000) . ']';
 
 my $b = $t->backend('b', '/big' => $body, '/half' => $half, '/one' => '1',
+    '/just' => '"' . 'x' x 66_000 . '"',
     '/list' => qq({"all":$body}), '/stale' => { body => $body,
         headers => ['Cache-Control' => 'max-age=0, stale-if-error=600'] },
     '/tagged' => { body => $body,
@@ -78,6 +79,9 @@ http {
         location /page { ssi on; root %%TESTDIR%%/www; default_type text/html; }
         location /around { addition_types *; add_after_body /b/one;
                            aggregate { %%BIG%% backend a /b/big { } } }
+        location /taken { aggregate_buffer 0;
+                          addition_types *; add_after_body /b/one;
+                          aggregate { %%BIG%% backend a /b/just { } } }
         location /stored { aggregate_cache z; aggregate_cache_ttl / 1h;
                            aggregate { %%BIG%% backend a /b/big { } } }
         location /hit { aggregate_cache z; aggregate_cache_ttl / 1h;
@@ -170,6 +174,11 @@ same($r->body, $want . '1', 'add_after_body');
 $r = http_get('/around');
 is($r->error, undef, 'add_after_body, a fast client: an end');
 same($r->body, $want . '1', 'add_after_body, a fast client');
+
+# the socket takes all of it at once
+$r = http_get('/taken');
+is($r->error, undef, 'taken at once: an end');
+same($r->body, '{"a":"' . 'x' x 66_000 . '"}1', 'taken at once');
 
 $t->mark_log;
 $r = http_request('HEAD', '/agg');

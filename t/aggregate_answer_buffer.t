@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# Answers are composed in one buffer of the worker.  One that is not sent at
-# once keeps it, and other clients get nothing of it.
+# Answers are composed in buffers of the worker.  One that is not sent at once
+# keeps its buffer, and other clients get nothing of it.  A small one has none.
 
 use strict;
 use warnings;
@@ -11,25 +11,26 @@ use lib "$FindBin::Bin/lib";
 
 use Test::More;
 
+use Digest::MD5 qw(md5_hex);
 use IO::Uncompress::Gunzip ();
 
 use Harness;
 use Harness::Aggregate;
 use Harness::H2;
 
-my $t = Harness->new(modules => ['ngx_http_aggregate_module']);
+my $t = Harness->new(modules => ['ngx_http_aggregate_module'],
+                     log_level => 'debug');
 
 
 # no two are alike, and gzip makes little of them
 sub text {
     my ($n, $size) = @_;
 
-    srand $n;
-    return join '', map { chr 97 + rand 26 } 1 .. $size;
+    return substr join('', map { md5_hex("$n $_") } 0 .. $size / 32), 0, $size;
 }
 
 
-my @sizes = (20, 3000, 20_000, 60_000);
+my @sizes = (3000, 12_000, 60_000, 60_000);
 
 $t->backend('b', '/' => sub {
     my ($n) = $_[0]{uri} =~ m{/(\d+)};
@@ -46,7 +47,7 @@ my @cases = (
 );
 my $rounds = 3;
 
-$t->plan(@cases * $rounds + 1);
+$t->plan(@cases * $rounds + 2);
 
 serve($t, cases => \@cases,
     listen => 'listen 127.0.0.1:%%PORT_0%% sndbuf=4k;
@@ -66,7 +67,7 @@ sub wanted {
 }
 
 
-# clients that read nothing until all have asked, twice each
+# clients that read nothing until all have asked, eight times each
 
 for my $round (1 .. $rounds) {
     for my $case (@cases) {
@@ -74,7 +75,7 @@ for my $round (1 .. $rounds) {
 
         for (1 .. 6) {
             my $c = $t->connect;
-            my @n = (++$serial, ++$serial);
+            my @n = map { ++$serial } 1 .. 8;
 
             $c->request(GET => case_uri($case) . "?n=$_",
                 headers => [ 'Accept-Encoding' => 'gzip' ]) for @n;
@@ -99,7 +100,7 @@ for my $round (1 .. $rounds) {
             }
         }
 
-        is($same, 12, "round $round: $case->[0]");
+        is($same, 48, "round $round: $case->[0]");
     }
 }
 
@@ -114,3 +115,18 @@ my $same = grep {
     $h2->wait($streams[$_])->{body} eq wanted($cases[0], $n[$_]) } 0 .. 7;
 
 is($same, 8, 'HTTP/2');
+
+# more of them wait than there are spares
+
+@n = map { 4 * ++$serial } 1 .. 20;
+
+my $before = length $t->error_log;
+
+@streams = map { $h2->request(GET => case_uri($cases[0]) . "?n=$_") } @n;
+
+wait_for(sub {
+    20 == grep { length($h2->wait($_, 0.01)->{body} || '') >= 1000 } @streams;
+}, slow(10));
+
+my @large = substr($t->error_log, $before) =~ /malloc: \w+:(16416|65568)\b/g;
+is("@large", '', 'small answers that wait have no large buffers');

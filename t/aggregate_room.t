@@ -30,7 +30,7 @@ push @cases,
     [ 'in turns', 'concurrency 4; '
       . join('', map { "backend p$_ /b/x/$_ { }" } 1 .. 8), 8 ],
     [ 'each', 'backend h /b/list { } backend e /b/x/${item.} { each h.l; }', 2,
-      21 ];
+      calls => 21 ];
 
 $t->plan(3 * @cases);
 
@@ -41,7 +41,7 @@ serve($t, cases => \@cases);
 http_get(case_uri($cases[0]));
 
 for my $i (0 .. $#cases) {
-    my ($name, undef, $parts, $calls) = @{ $cases[$i] };
+    my ($name, undef, $parts, %o) = @{ $cases[$i] };
 
     my $before = length $t->error_log;
     my $r = http_get(case_uri($cases[$i]));
@@ -61,6 +61,6 @@ for my $i (0 .. $#cases) {
     # response has come in two pieces, as long as there are no spare ones
 
     my $buffers = () = $log =~ /malloc: \w+:(?:4096|4128)\b/g;
-    my $asked = $calls || $parts;
+    my $asked = $o{calls} || $parts;
     cmp_ok($buffers, '<=', $asked < 8 ? $asked : $asked / 2, "$name: buffers");
 }

@@ -2,10 +2,10 @@
 /*
  * Composes the answer from the values of the parts.
  *
- * The answer is first a list of slices of memory.  A small answer is copied to
- * one buffer, which costs less than a chain of many: to one that all answers
- * share, since most are sent at once.  Of a large answer only the small slices
- * are copied, so that a body is in memory once.
+ * The answer is first a list of slices of memory.  If it is not large, it is
+ * copied to one buffer, which costs less than a chain of many: to one that
+ * answers of about its size share, since most are sent at once.  Of a large
+ * answer only the small slices are copied, so that a body is in memory once.
  */
 
 #include "ngx_http_aggregate_memory.h"
@@ -13,6 +13,8 @@
 #include "ngx_http_aggregate_scratch.h"
 
 
+#define NGX_HTTP_AGGREGATE_COPY_SMALL  4096     /* has a buffer of its own */
+#define NGX_HTTP_AGGREGATE_COPY_MIDDLE 16384
 #define NGX_HTTP_AGGREGATE_COPY_ALL    65536
 #define NGX_HTTP_AGGREGATE_COPY_SLICE  4096
 
@@ -35,11 +37,15 @@ static ngx_int_t ngx_http_aggregate_errors(ngx_http_aggregate_ctx_t *ctx,
     agg_buf_t *b);
 static ngx_int_t ngx_http_aggregate_one_buffer(ngx_pool_t *pool,
     ngx_array_t *slices, off_t length, ngx_chain_t **out);
+static u_char *ngx_http_aggregate_answer_memory(ngx_pool_t *pool,
+    size_t length);
 static ngx_int_t ngx_http_aggregate_chain(ngx_pool_t *pool,
     ngx_array_t *slices, ngx_chain_t **out);
 
 
-static ngx_http_aggregate_scratch_t  ngx_http_aggregate_answer_scratch;
+/* blocks of NGX_HTTP_AGGREGATE_COPY_MIDDLE bytes, and of ..._COPY_ALL */
+
+static ngx_http_aggregate_scratch_t  ngx_http_aggregate_answers[2];
 
 
 /* parts that contain others are shaped last */
@@ -561,13 +567,7 @@ ngx_http_aggregate_one_buffer(ngx_pool_t *pool, ngx_array_t *slices,
         return NGX_ERROR;
     }
 
-    b->start = ngx_http_aggregate_scratch_get(
-                                    &ngx_http_aggregate_answer_scratch,
-                                    NGX_HTTP_AGGREGATE_COPY_ALL, pool);
-    if (b->start == NULL) {
-        b->start = ngx_http_aggregate_memory_alloc(pool, length);
-    }
-
+    b->start = ngx_http_aggregate_answer_memory(pool, length);
     if (b->start == NULL) {
         return NGX_ERROR;
     }
@@ -592,6 +592,27 @@ ngx_http_aggregate_one_buffer(ngx_pool_t *pool, ngx_array_t *slices,
 }
 
 
+static u_char *
+ngx_http_aggregate_answer_memory(ngx_pool_t *pool, size_t length)
+{
+    u_char  *p;
+
+    p = NULL;
+
+    if (length > NGX_HTTP_AGGREGATE_COPY_MIDDLE) {
+        p = ngx_http_aggregate_scratch_get(&ngx_http_aggregate_answers[1],
+                                           NGX_HTTP_AGGREGATE_COPY_ALL, pool);
+
+    } else if (length > NGX_HTTP_AGGREGATE_COPY_SMALL) {
+        p = ngx_http_aggregate_scratch_get(&ngx_http_aggregate_answers[0],
+                                           NGX_HTTP_AGGREGATE_COPY_MIDDLE,
+                                           pool);
+    }
+
+    return p ? p : ngx_http_aggregate_memory_alloc(pool, length);
+}
+
+
 /* the answer was sent, or is on its way, or there was an error */
 
 void
@@ -601,7 +622,9 @@ ngx_http_aggregate_composed(ngx_chain_t *out)
     ngx_http_aggregate_scratch_t  *scratch;
 
     b = out->buf;
-    scratch = &ngx_http_aggregate_answer_scratch;
+
+    scratch = &ngx_http_aggregate_answers[b->end - b->start
+                                          > NGX_HTTP_AGGREGATE_COPY_MIDDLE];
 
     if (!ngx_http_aggregate_scratch_is(scratch, b->start)) {
         return;

@@ -15,6 +15,10 @@
 
 #define NGX_HTTP_AGGREGATE_SCRATCH_SPARES  16
 
+/* whoever asks for less than a fourth of a block gets none: it may be kept */
+
+#define NGX_HTTP_AGGREGATE_SCRATCH_PART    4
+
 
 /* its memory is behind it */
 
@@ -42,7 +46,8 @@ ngx_http_aggregate_scratch_get(ngx_http_aggregate_scratch_t *s, size_t size,
     }
 
     block = ngx_http_aggregate_scratch_block(s, size, pool->log);
-    if (block == NULL) {
+
+    if (block == NULL || block->size / NGX_HTTP_AGGREGATE_SCRATCH_PART > size) {
         return NULL;
     }
 

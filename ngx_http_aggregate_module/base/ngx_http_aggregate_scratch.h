@@ -29,9 +29,9 @@ typedef struct {
 
 
 /*
- * get returns at least size bytes, or NULL: in use, or no memory; pool is the
- * request's.  It is to be followed by release, which needs no request, or by
- * keep, as long as the pool exists.
+ * get returns at least size bytes, or NULL: in use, far too large, or no
+ * memory; pool is the request's.  It is to be followed by release, which needs
+ * no request, or by keep, as long as the pool exists.
  */
 
 u_char *ngx_http_aggregate_scratch_get(ngx_http_aggregate_scratch_t *s,

@@ -35,27 +35,33 @@ my %block = (
     kept    => parts('/kept', 4),
     down    => parts('/kept', 4, 'default null;'),
     retry   => 'backend a /refused/1 { retry 2; default null; }',
-    script  => 'concurrency 1; ' . join('', map {
-        "backend d$_ /script/dead { default null; }
-         backend l$_ /script/live { }" } 1 .. 10),
+    tls     => 'concurrency 1; ' . parts('/tls', 4, 'default null;'),
+    (map { ("by_$_" => 'concurrency 1; ' . join('', map {
+        "backend d$_ /script_NAME/down { default null; }
+         backend l$_ /script_NAME/live { }" } 1 .. 10) =~ s/NAME/$_/gr) }
+        qw(b dead)),
     other   => parts('/refused', 4, 'default null;')
                . parts('/b', 4) =~ s/p/q/gr,
 );
 
-$t->plan(18);
+$t->plan(20);
 
-my $script = $load && q{
-    upstream script {
-        server 0.0.0.1;
-        balancer_by_lua_block {
-            local dead = ngx.var.uri == "/script/dead"
+# whoever is chosen, the configuration has one server
+
+my $scripts = '';
+
+for my $name (qw(b dead)) {
+    my $balancer = $load && 'balancer_by_lua_block {
+            local down = string.find(ngx.var.uri, "down", 1, true)
             require("ngx.balancer").set_current_peer("127.0.0.1",
-                dead and %%PORT_dead%% or %%PORT_b%%)
-        }
-    }
-} || q{ upstream script { server 127.0.0.1:%%PORT_b%%; } };
+                down and %%PORT_dead%% or %%PORT_b%%)
+        }';
 
-serve($t, main => $load, http => "$script " . q{
+    $scripts .= "upstream script_$name { server 127.0.0.1:%%PORT_$name%%;
+        @{[$balancer || '']} }\n";
+}
+
+serve($t, main => $load, http => $scripts . q{
     upstream dead { server 127.0.0.1:%%PORT_dead%%; }
     upstream pair { server 127.0.0.1:%%PORT_dead%% max_fails=0;
                     server 127.0.0.1:%%PORT_b%%; }
@@ -71,7 +77,9 @@ serve($t, main => $load, http => "$script " . q{
     location /pair/ { internal; proxy_pass http://pair/; }
     location /both/ { internal; proxy_pass http://both/; }
     location /kept/ { internal; proxy_pass http://kept/; }
-    location /script/ { internal; proxy_pass http://script; }
+    location /tls/ { internal; proxy_pass https://127.0.0.1:%%PORT_0%%/; }
+    location /script_b/ { internal; proxy_pass http://script_b; }
+    location /script_dead/ { internal; proxy_pass http://script_dead; }
     location /plain/ { proxy_pass http://dead/; }
 } . join('', map { "location /$_ { aggregate { $block{$_} } }\n" }
     keys %block));
@@ -110,14 +118,21 @@ is($refused >= 10, 1, 'and each asks, as nginx has it');
 (undef, $refused) = asked('/both');
 is($refused, 40, 'each asks both');
 
+# a handshake that fails is no refusal
+
+(undef, undef, my $skipped) = asked('/tls');
+is($skipped, 0, 'each tries to shake hands');
+
 # nor is one left out that a script has chosen
 
 SKIP: {
-    skip 'no lua', 1 if !$load;
+    skip 'no lua', 2 if !$load;
 
-    ($r) = asked('/script');
-    is($r->body, '{' . join(',', map { qq("d$_":null,"l$_":{"v":1}) } 1 .. 10)
-       . '}', 'a script that chooses');
+    for my $name (qw(b dead)) {
+        ($r) = asked("/by_$name");
+        is($r->body, '{' . join(',', map { qq("d$_":null,"l$_":{"v":1}) }
+                                1 .. 10) . '}', "by a script, $name");
+    }
 }
 
 # a retry is an attempt of its own, and a later request asks anew

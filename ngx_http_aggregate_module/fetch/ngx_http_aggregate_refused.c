@@ -205,17 +205,23 @@ ngx_http_aggregate_refused_get_peer(ngx_peer_connection_t *pc, void *data)
 }
 
 
-/* the try has failed before there was a response */
+/*
+ * The try has failed before there was a response.  A handshake that fails has
+ * no time of its connection either, but its server did not refuse.
+ */
 
 void
 ngx_http_aggregate_refused(ngx_http_aggregate_try_t *t)
 {
+    ngx_str_t                    *name;
     ngx_http_upstream_t          *u;
     ngx_http_aggregate_single_t  *single;
 
     u = t->request->upstream;
 
-    if (u == NULL || u->upstream == NULL || u->state == NULL
+    if (t->status != NGX_HTTP_BAD_GATEWAY
+        || u == NULL || u->upstream == NULL || u->ssl
+        || u->state == NULL || u->state->peer == NULL
         || u->state->connect_time != (ngx_msec_t) -1)
     {
         return;
@@ -226,8 +232,20 @@ ngx_http_aggregate_refused(ngx_http_aggregate_try_t *t)
                                       ngx_http_aggregate_fetch_filter_module),
                  u->upstream);
 
-    if (single) {
-        single->refused = ngx_current_msec;
-        ngx_http_aggregate_refused_last = ngx_current_msec;
+    if (single == NULL) {
+        return;
     }
+
+    /* a script may have chosen another server, or none was asked */
+
+    name = u->state->peer;
+
+    if (name->len != single->address->name.len
+        || ngx_memcmp(name->data, single->address->name.data, name->len) != 0)
+    {
+        return;
+    }
+
+    single->refused = ngx_current_msec;
+    ngx_http_aggregate_refused_last = ngx_current_msec;
 }

@@ -12,6 +12,7 @@ use IO::Compress::Gzip ();
 
 use Harness;
 use Harness::Aggregate;
+use Harness::H2;
 
 my $t = Harness->new(modules => ['ngx_http_aggregate_module']);
 
@@ -38,6 +39,9 @@ my $b = $t->backend('b',
                  headers => [ 'Cache-Control' => 'max-age=60' ] },
     '/upgrade' => { status => 101, headers => [ Upgrade => 'x',
                     Connection => 'upgrade' ] },
+    '/pieces' => { steps => [
+        [ send => "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n1" ],
+        [ wait => 0.05 ], [ send => '2' ], [ 'done' ] ] },
     '/early' => { early => 1, body => '"early"' },
 );
 
@@ -187,7 +191,7 @@ my @cases = (
       . ',"i":"' . 'z' x 5000 . '"}' ],
 );
 
-$t->plan(@cases + 25);
+$t->plan(@cases + 43);
 
 $t->write_file('html/files/a.json', '{"file":1}');
 $t->write_file('html/files/empty.json', '');
@@ -206,6 +210,7 @@ my $dead = $t->dead_port;
 
 serve($t, cases => \@cases,
     listen => 'listen 127.0.0.1:%%PORT_0%%;
+               listen 127.0.0.1:%%PORT_h2%% http2;
                listen 127.0.0.1:%%PORT_tls%% ssl;
                listen unix:%%TESTDIR%%/sock;
                ssl_certificate %%TESTDIR%%/cert.pem;
@@ -216,6 +221,7 @@ serve($t, cases => \@cases,
         map \$uri \$by_uri { default other; /mapped/a 'is a';
                             /mapped/b 'is b'; }
         limit_req_zone \$uri zone=delay:1m rate=5r/s;
+        limit_req_zone \$uri zone=longer:1m rate=2r/s;
         limit_req_zone \$uri zone=nodelay:1m rate=1r/m;
         upstream group { server 127.0.0.1:%%PORT_b%%; }
         upstream kept { server 127.0.0.1:%%PORT_b%%; keepalive 4; }
@@ -387,6 +393,19 @@ serve($t, cases => \@cases,
         location /delay { aggregate { timeout 5s; backend a /delayed/1 { } } }
         location /delay2 { aggregate { timeout 120ms;
             backend a /delayed/o { } backend b /b/1 { } } }
+        location /longer/ { limit_req zone=longer burst=20;
+            proxy_pass http://127.0.0.1:%%PORT_b%%/; }
+        location /delay3 { aggregate { timeout 5s;
+            backend a /longer/1 { } backend b /b/pieces { } } }
+        location /fallback/ { error_page 500 = @delayed;
+            proxy_intercept_errors on;
+            proxy_pass http://127.0.0.1:%%PORT_b%%/; }
+        location @delayed { limit_req zone=longer burst=20; rewrite ^ /1 break;
+            proxy_pass http://127.0.0.1:%%PORT_b%%; }
+        location /delay4 { aggregate { timeout 5s;
+            backend a /fallback/500 { } backend b /b/pieces { } } }
+        location /delay5 { aggregate { timeout 5s; backend i /delay3 { }
+                                       backend b /b/pieces { } } }
         location /refuse { aggregate { backend a /refused/1 { }
                                        backend b /b/1 { } } }
         location /ok { return 200 ok; }
@@ -442,6 +461,33 @@ $r = http_get('/delay');
 is(outcome($r), '200 complete {"a":1}', 'limit_req delays a part');
 cmp_ok(time() - $start, '>=', 0.19, 'it does');
 cmp_ok($r->time, '<', slow(1.2), 'and no more than that');
+
+# nginx deletes the timer of limit_req when it reads another part's pieces; the
+# streams of HTTP/2 have no event of the client's socket before that
+
+my $h2 = Harness::H2->new(port => $t->port('h2'));
+
+for ([ '/delay3', '{"a":1,"b":12}', 'beside another part' ],
+     [ '/delay4', '{"a":1,"b":12}', 'in a fallback' ],
+     [ '/delay5', '{"i":{"a":1,"b":12},"b":12}', 'in an aggregate' ])
+{
+    my ($uri, $body, $name) = @$_;
+
+    http_get($uri);
+
+    my $id = $h2->request(GET => $uri);
+    $r = http_get($uri);
+    my $stream = $h2->wait($id);
+
+    is(outcome($r), "200 complete $body", "limit_req delays a part $name");
+    cmp_ok($r->time, '>=', 0.1, "it does, $name");
+    cmp_ok($r->time, '<', slow(2), "and no more than that, $name");
+    is($stream->{body}, $body, "limit_req delays a part $name, HTTP/2");
+    cmp_ok($stream->{time}, '>=', 0.1, "it does, $name, HTTP/2");
+    cmp_ok($stream->{time}, '<', slow(2), "and no more, $name, HTTP/2");
+}
+
+$h2->close;
 
 http_get('/delay2') for 1 .. 2;
 my $c = $t->connect;

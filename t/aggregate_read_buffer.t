@@ -64,7 +64,8 @@ sub response {
 my $b = $t->backend('b', '/' => sub { response($_[0]{uri}) });
 $t->backend('broken', '/' => sub { response($_[0]{uri}, 1) });
 
-my @places = qw(b small large huge buffered gunzip sub ssi apply twice);
+my @places = qw(b small large huge buffered gunzip sub ssi apply twice fallback
+                variable delayed);
 my @cases = map {
     my $place = $_;
     [ $place, join('', map { "backend p$_ /$place/\$arg_p$_ { }" } 0 .. 5) ]
@@ -78,6 +79,7 @@ my $rounds = 8;
 $t->plan($rounds * @cases + 3);
 
 serve($t, cases => \@cases, http => q{
+    limit_req_zone $server_name zone=delayed:1m rate=20r/s;
     upstream broken_first {
         server 127.0.0.1:%%PORT_broken%%;
         server 127.0.0.1:%%PORT_b%% backup;
@@ -105,6 +107,15 @@ serve($t, cases => \@cases, http => q{
         aggregate_apply whole; }
     location /twice/ { internal; proxy_pass http://broken_first/;
         proxy_next_upstream error invalid_header; }
+    location /fallback/ { internal; proxy_pass http://127.0.0.1:%%PORT_dead%%/;
+        error_page 502 = @fallback; }
+    location @fallback { proxy_pass http://kept; }
+    location /variable/ { internal; proxy_pass http://127.0.0.1:%%PORT_dead%%/;
+        error_page 502 = @variable; }
+    location @variable { set $to 127.0.0.1:%%PORT_b%%; proxy_pass http://$to; }
+    location /delayed/ { internal; limit_req zone=delayed burst=9;
+        proxy_pass http://kept/; }
+    location /before { limit_req zone=delayed burst=9; proxy_pass http://kept; }
 });
 
 srand 1;
@@ -119,6 +130,9 @@ sub part {
     my $size = (0, 10, 500, 3000, 9000, 40_000)[rand 6];
     my $id = ++$serial;
     my $coding = $codings[rand($place =~ /^(?:ssi|all)$/ ? 2 : 4)];
+
+    # a request is delayed once, in its first part
+    $coding = 1 if $place eq 'delayed';
     my @cuts = map { int rand(rand() < 0.5 ? 150 : 200 + $size) } 1 .. rand 6;
 
     # the first server's header is cut, so that the other is asked
@@ -138,6 +152,8 @@ sub expected {
 
 for my $round (1 .. $rounds) {
     my @asked;
+
+    http_get('/before/1.1.l.');
 
     # all at once
 

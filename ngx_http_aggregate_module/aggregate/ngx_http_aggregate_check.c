@@ -187,7 +187,6 @@ ngx_http_aggregate_check_statements(ngx_conf_t *cf,
 
     if (backend->encoded_slash) {
         backend->uri.slash = 1;
-        ngx_http_aggregate_fetch_phases(cf);
     }
 
     return NGX_OK;

@@ -376,8 +376,6 @@ ngx_http_aggregate_set_body(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     backend->body_where.file = cf->conf_file->file.name;
     backend->body_where.line = cf->conf_file->line;
 
-    ngx_http_aggregate_fetch_phases(cf);
-
     if (ngx_strcmp(value[1].data, "request") == 0) {
         backend->body = NGX_HTTP_AGGREGATE_REQUEST_BODY;
         backend->block->request_body = 1;

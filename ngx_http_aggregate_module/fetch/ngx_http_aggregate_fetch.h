@@ -293,6 +293,7 @@ struct ngx_http_aggregate_try_s {
     off_t                            received;
     ngx_http_request_body_t          empty_body;
     off_t                            content_length_n;
+    ngx_http_handler_pt              content_handler;
     ngx_http_upstream_t             *upstream;  /* of "proxy_pass" */
     ngx_int_t                      (*process_header)(ngx_http_request_t *r);
     ngx_int_t                      (*reinit_request)(ngx_http_request_t *r);
@@ -400,6 +401,7 @@ struct ngx_http_aggregate_fetches_s {
     ngx_http_aggregate_fetch_t     **due_last;
     ngx_http_aggregate_clock_t      *clocks;    /* those with a deadline */
     ngx_http_aggregate_fetch_t      *hedges;    /* may become due */
+    ngx_msec_t                       delay;     /* of a subrequest */
 
     ngx_event_t                      timer;
     ngx_http_posted_request_t        posted_request;
@@ -419,6 +421,7 @@ struct ngx_http_aggregate_fetches_s {
     unsigned                         expired:1;
     unsigned                         cancelled:1;
     unsigned                         client_gone:1;
+    unsigned                         delays:1;  /* resumes it at "delay" */
     unsigned                         closed:1;
     unsigned                         ended:1;   /* observers were told */
 };
@@ -525,15 +528,6 @@ void ngx_http_aggregate_fetch_cancel(ngx_http_aggregate_fetches_t *fs,
 
 ngx_http_aggregate_join_t *ngx_http_aggregate_join_create(ngx_pool_t *pool,
     ngx_uint_t expected);
-
-
-/*
- * At configuration time, where fetches may have a body or encoded slashes: the
- * engine needs a handler in the phases then.  "client_max_body_size" of the
- * locations that they are sent to does not apply to them.
- */
-
-void ngx_http_aggregate_fetch_phases(ngx_conf_t *cf);
 
 
 /*

@@ -23,7 +23,6 @@ typedef struct {
     ngx_uint_t                       nobservers;
     ngx_http_aggregate_single_t     *singles;   /* upstreams of one server, */
     ngx_uint_t                       singles_mask;  /* by their addresses */
-    ngx_uint_t                       phases;    /* unsigned  phases:1; */
     ngx_uint_t                       used;      /* unsigned  used:1; */
 } ngx_http_aggregate_fetch_main_conf_t;
 
@@ -46,6 +45,7 @@ typedef struct {
 
 ngx_uint_t ngx_http_aggregate_fetch_is_used(ngx_conf_t *cf);
 void ngx_http_aggregate_fetches_abort(ngx_http_aggregate_fetches_t *fs);
+void ngx_http_aggregate_fetches_take_delay(ngx_http_aggregate_fetches_t *fs);
 void ngx_http_aggregate_free_place(ngx_http_aggregate_try_t *t);
 
 /* ngx_http_aggregate_fetch.c */

@@ -418,17 +418,6 @@ ngx_http_aggregate_observe(ngx_conf_t *cf,
 
 
 void
-ngx_http_aggregate_fetch_phases(ngx_conf_t *cf)
-{
-    ngx_http_aggregate_fetch_main_conf_t  *fmcf;
-
-    fmcf = ngx_http_conf_get_module_main_conf(cf,
-                                      ngx_http_aggregate_fetch_filter_module);
-    fmcf->phases = 1;
-}
-
-
-void
 ngx_http_aggregate_fetch_use(ngx_conf_t *cf)
 {
     ngx_http_aggregate_fetch_main_conf_t  *fmcf;

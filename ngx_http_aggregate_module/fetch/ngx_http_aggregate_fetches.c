@@ -273,7 +273,9 @@ ngx_http_aggregate_fetches_write_handler(ngx_http_request_t *r)
 
 #endif
 
-    if (!fs->posted) {
+    ngx_http_aggregate_fetches_take_delay(fs);
+
+    if (!fs->posted && !fs->delays) {
         ngx_http_aggregate_fetches_run_delayed(fs);
     }
 
@@ -285,13 +287,44 @@ ngx_http_aggregate_fetches_write_handler(ngx_http_request_t *r)
 
 /*
  * limit_req delays a subrequest by the timer of the client's connection, which
- * resumes only the main request
+ * resumes only the main request, and which nginx deletes when it reads another
+ * response.  So it is exchanged for the timer here.
  */
+
+void
+ngx_http_aggregate_fetches_take_delay(ngx_http_aggregate_fetches_t *fs)
+{
+    ngx_event_t  *wev;
+
+    wev = fs->request->connection->write;
+
+    if (!wev->delayed || !wev->timer_set) {
+        return;
+    }
+
+    fs = fs->root->first;
+
+    if (fs->closed || fs->request != fs->request->main) {
+        return;
+    }
+
+    fs->delays = 1;
+    fs->delay = wev->timer.key;
+
+    wev->delayed = 0;
+    ngx_del_timer(wev);
+
+    ngx_http_aggregate_set_timer(fs);
+}
+
+
+/* there is no event for any of them */
 
 static void
 ngx_http_aggregate_fetches_run_delayed(ngx_http_aggregate_fetches_t *fs)
 {
     ngx_http_request_t            *sr;
+    ngx_http_upstream_t           *u;
     ngx_http_aggregate_try_t      *t;
     ngx_http_aggregate_fetches_t  *inner;
 
@@ -307,7 +340,9 @@ ngx_http_aggregate_fetches_run_delayed(ngx_http_aggregate_fetches_t *fs)
             continue;
         }
 
-        if (sr->upstream == NULL && !sr->aio) {
+        u = sr->upstream;
+
+        if ((u == NULL || u->cleanup == NULL) && !sr->aio) {
             (void) ngx_http_post_request(sr, NULL);
         }
     }
@@ -335,6 +370,13 @@ ngx_http_aggregate_fetches_timer_handler(ngx_event_t *ev)
         ngx_http_aggregate_fail_all(fs, NULL, NGX_HTTP_AGGREGATE_TIMEOUT);
 
     } else {
+
+        if (fs->delays && (ngx_msec_int_t) (fs->delay - ngx_current_msec) <= 0)
+        {
+            fs->delays = 0;
+            ngx_http_aggregate_fetches_run_delayed(fs);
+        }
+
         ngx_http_aggregate_expire_clocks(fs);
         ngx_http_aggregate_hedge_send(fs);
     }
@@ -562,6 +604,10 @@ ngx_http_aggregate_set_timer(ngx_http_aggregate_fetches_t *fs)
 
     if (fs->hedges) {
         next = ngx_http_aggregate_hedge_next(fs, next);
+    }
+
+    if (fs->delays && (ngx_msec_int_t) (fs->delay - next) < 0) {
+        next = fs->delay;
     }
 
     if (fs->timer.timer_set) {

@@ -20,6 +20,8 @@ static ngx_int_t ngx_http_aggregate_try_set_body(ngx_http_aggregate_try_t *t);
 static ngx_int_t ngx_http_aggregate_phase_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_aggregate_encode_uri(ngx_http_request_t *r);
 static void ngx_http_aggregate_try_run(ngx_http_request_t *sr);
+static ngx_int_t ngx_http_aggregate_try_content(ngx_http_request_t *r);
+static void ngx_http_aggregate_try_upstream(ngx_http_aggregate_try_t *t);
 static ngx_int_t ngx_http_aggregate_process_header(ngx_http_request_t *sr);
 static ngx_int_t ngx_http_aggregate_reinit_request(ngx_http_request_t *sr);
 static ngx_int_t ngx_http_aggregate_next_header(ngx_http_aggregate_try_t *t);
@@ -231,11 +233,10 @@ ngx_http_aggregate_try_prepare(ngx_http_aggregate_try_t *t)
 static ngx_int_t
 ngx_http_aggregate_try_set_body(ngx_http_aggregate_try_t *t)
 {
-    ngx_buf_t                             *b;
-    ngx_http_request_t                    *sr;
-    ngx_http_request_body_t               *rb;
-    ngx_http_aggregate_fetch_t            *fetch;
-    ngx_http_aggregate_fetch_main_conf_t  *fmcf;
+    ngx_buf_t                   *b;
+    ngx_http_request_t          *sr;
+    ngx_http_request_body_t     *rb;
+    ngx_http_aggregate_fetch_t  *fetch;
 
     sr = t->request;
     fetch = t->fetch;
@@ -243,16 +244,11 @@ ngx_http_aggregate_try_set_body(ngx_http_aggregate_try_t *t)
     t->content_length_n = -1;
 
     if (fetch->body_request || fetch->body_set) {
-        fmcf = ngx_http_get_module_main_conf(sr,
-                                      ngx_http_aggregate_fetch_filter_module);
 
-        if (fmcf->phases) {
+        /* the location's "client_max_body_size" is for clients */
 
-            /* the location's "client_max_body_size" is for clients */
-
-            t->content_length_n = sr->headers_in.content_length_n;
-            sr->headers_in.content_length_n = -1;
-        }
+        t->content_length_n = sr->headers_in.content_length_n;
+        sr->headers_in.content_length_n = -1;
     }
 
     if (fetch->body_request) {
@@ -299,16 +295,8 @@ ngx_http_aggregate_try_set_body(ngx_http_aggregate_try_t *t)
 ngx_int_t
 ngx_http_aggregate_phase_init(ngx_conf_t *cf)
 {
-    ngx_http_handler_pt                   *h;
-    ngx_http_core_main_conf_t             *cmcf;
-    ngx_http_aggregate_fetch_main_conf_t  *fmcf;
-
-    fmcf = ngx_http_conf_get_module_main_conf(cf,
-                                      ngx_http_aggregate_fetch_filter_module);
-
-    if (!fmcf->phases) {
-        return NGX_OK;
-    }
+    ngx_http_handler_pt        *h;
+    ngx_http_core_main_conf_t  *cmcf;
 
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
 
@@ -339,6 +327,13 @@ ngx_http_aggregate_phase_handler(ngx_http_request_t *r)
     if (t->content_length_n != -1) {
         r->headers_in.content_length_n = t->content_length_n;
         t->content_length_n = -1;
+    }
+
+    if (r->content_handler
+        && r->content_handler != ngx_http_aggregate_try_content)
+    {
+        t->content_handler = r->content_handler;
+        r->content_handler = ngx_http_aggregate_try_content;
     }
 
     if (t->fetch->encoded_slash) {
@@ -414,21 +409,59 @@ ngx_http_aggregate_encode_uri(ngx_http_request_t *r)
 }
 
 
-/* runs the phases; whoever talks to a backend is set up after that */
-
 static void
 ngx_http_aggregate_try_run(ngx_http_request_t *sr)
 {
-    ngx_http_upstream_t       *u;
     ngx_http_aggregate_try_t  *t;
 
     t = sr->post_subrequest->data;
 
     ngx_http_handler(sr);
 
-    u = sr->upstream;
+    ngx_http_aggregate_fetches_take_delay(t->fetches);
+}
 
-    if (t->finalized || u == NULL || u->process_header == NULL
+
+/*
+ * Whoever talks to a backend is set up now: the location's handler, or that of
+ * another one that an error or a response has led to
+ */
+
+static ngx_int_t
+ngx_http_aggregate_try_content(ngx_http_request_t *r)
+{
+    ngx_int_t                  rc;
+    ngx_http_core_loc_conf_t  *clcf;
+    ngx_http_aggregate_try_t  *t;
+
+    t = ngx_http_aggregate_get_try(r);
+
+    if (t == NULL) {
+
+        /* a copy of a request, as created by the cache */
+
+        clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+        return clcf->handler ? clcf->handler(r) : NGX_DECLINED;
+    }
+
+    rc = t->content_handler(r);
+
+    ngx_http_aggregate_try_upstream(t);
+
+    return rc;
+}
+
+
+static void
+ngx_http_aggregate_try_upstream(ngx_http_aggregate_try_t *t)
+{
+    ngx_http_upstream_t  *u;
+
+    u = t->request->upstream;
+
+    if (t->finalized || u == NULL || u == t->upstream
+        || u->process_header == NULL
         || u->conf == NULL || u->conf->module.len != 5
         || ngx_strncmp(u->conf->module.data, "proxy", 5) != 0)
     {
@@ -578,6 +611,10 @@ ngx_http_aggregate_try_finished(ngx_http_request_t *sr, void *data,
             && !t->has_result
             && !sr->header_sent)
         {
+            /* "error_page" may lead to a location that delays it */
+
+            ngx_http_aggregate_fetches_post(t->fetches);
+
             return rc;
         }
 

@@ -6,17 +6,12 @@
  */
 
 #include "ngx_http_aggregate_fetch_core.h"
-
-
-/* a large body is read in pieces of this size */
-
-#define NGX_HTTP_AGGREGATE_READ_SIZE  32768
+#include "ngx_http_aggregate_unbuffered.h"
 
 
 static ngx_int_t ngx_http_aggregate_header_filter(ngx_http_request_t *r);
 static ngx_http_aggregate_rare ngx_int_t ngx_http_aggregate_take_header(
     ngx_http_request_t *r);
-static void ngx_http_aggregate_grow_read_buffer(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_aggregate_accepts(
     ngx_http_aggregate_fetch_t *fetch, ngx_uint_t status);
 static ngx_int_t ngx_http_aggregate_body_filter(ngx_http_request_t *r,
@@ -139,14 +134,9 @@ ngx_http_aggregate_take_header(ngx_http_request_t *r)
 
     if (r->upstream) {
 
-        if (!r->upstream->cacheable && !r->upstream->store) {
+        /* else the body comes at its end only, or never */
 
-            /* else the body comes at its end only, or never */
-
-            r->upstream->buffering = 0;
-
-            ngx_http_aggregate_grow_read_buffer(r);
-        }
+        ngx_http_aggregate_unbuffered(r);
 
         t->cached = r->cached;
     }
@@ -194,49 +184,6 @@ ngx_http_aggregate_take_header(ngx_http_request_t *r)
     }
 
     return NGX_OK;
-}
-
-
-/*
- * Without buffering nginx reads a body into the buffer of the header, whose
- * size is "proxy_buffer_size".  What came with the header moves along.
- */
-
-static void
-ngx_http_aggregate_grow_read_buffer(ngx_http_request_t *r)
-{
-    off_t       length;
-    u_char     *p;
-    size_t      n, size;
-    ngx_buf_t  *b;
-
-    b = &r->upstream->buffer;
-    length = r->headers_out.content_length_n;
-    size = b->end - b->start;
-
-    /* none: no header was read, and an error page is sent */
-
-    if (size == 0
-        || size >= NGX_HTTP_AGGREGATE_READ_SIZE
-        || length < (off_t) (2 * size))
-    {
-        return;
-    }
-
-    size = ngx_min(length, NGX_HTTP_AGGREGATE_READ_SIZE);
-
-    p = ngx_palloc(r->pool, size);
-    if (p == NULL) {
-        return;
-    }
-
-    n = b->last - b->pos;
-    ngx_memcpy(p, b->pos, n);
-
-    b->start = p;
-    b->pos = p;
-    b->last = p + n;
-    b->end = p + size;
 }
 
 

@@ -12,6 +12,7 @@
  */
 
 #include "ngx_http_aggregate_shape.h"
+#include "ngx_http_aggregate_unbuffered.h"
 
 
 static ngx_int_t ngx_http_aggregate_apply_header_filter(
@@ -286,14 +287,19 @@ ngx_http_aggregate_apply_start(ngx_http_request_t *r,
     r->filter_need_in_memory = 1;
 
     if (r == r->main) {
+
+        if (r->upstream && !r->upstream->conf->limit_rate) {
+            ngx_http_aggregate_unbuffered(r);
+        }
+
         return NGX_OK;
     }
 
-    if (r->upstream && !r->upstream->cacheable && !r->upstream->store) {
+    if (r->upstream) {
 
         /* otherwise the body of a part comes at its end only, through a file */
 
-        r->upstream->buffering = 0;
+        ngx_http_aggregate_unbuffered(r);
     }
 
     if (ngx_http_aggregate_apply_detached(r)) {

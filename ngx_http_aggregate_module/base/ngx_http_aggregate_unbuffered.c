@@ -22,7 +22,9 @@ ngx_http_aggregate_unbuffered(ngx_http_request_t *r)
 
     /* without the cleanup it has ended, and an error page is sent */
 
-    if (u->cacheable || u->store || u->cleanup == NULL) {
+    if (u->cacheable || u->store || u->cleanup == NULL
+        || (r == r->main && u->conf->limit_rate))
+    {
         return;
     }
 

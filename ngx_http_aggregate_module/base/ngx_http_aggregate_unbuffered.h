@@ -17,7 +17,8 @@
 
 /*
  * For a header filter of a request that has an upstream.  A response that
- * nginx caches or stores is left as it is.
+ * nginx caches or stores is left as it is, and so is that of a main request
+ * whose rate is limited.
  */
 
 void ngx_http_aggregate_unbuffered(ngx_http_request_t *r);

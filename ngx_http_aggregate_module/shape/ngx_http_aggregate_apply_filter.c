@@ -286,20 +286,15 @@ ngx_http_aggregate_apply_start(ngx_http_request_t *r,
 
     r->filter_need_in_memory = 1;
 
-    if (r == r->main) {
-
-        if (r->upstream && !r->upstream->conf->limit_rate) {
-            ngx_http_aggregate_unbuffered(r);
-        }
-
-        return NGX_OK;
-    }
-
     if (r->upstream) {
 
         /* otherwise the body of a part comes at its end only, through a file */
 
         ngx_http_aggregate_unbuffered(r);
+    }
+
+    if (r == r->main) {
+        return NGX_OK;
     }
 
     if (ngx_http_aggregate_apply_detached(r)) {

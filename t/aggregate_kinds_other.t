@@ -203,6 +203,17 @@ my @cases = (
     [ 'no server', 'backend f /dead-f { } backend s /dead-s { }
       backend u /dead-u { } backend m /dead-m { }',
       '502 {"f":"connect","m":"connect","s":"connect","u":"connect"}' ],
+
+    # shaped responses to clients
+    map({ [ "shaped: $_->[0]", undef, ref $_->[1] ? $_->[1]
+            : "200 application/json $_->[1]", uri => "/shaped/$_->[0]" ] }
+        [ 'f/ok', '{"f":1}' ], [ 'f/big', $big ], [ 'f/slow', '{"f":2}' ],
+        [ 'f/cut', qr/^502 / ],
+        [ 'f/stderr', '3' ],
+        [ 's/ok', '{"c":1}' ], [ 's/big', $big ], [ 's/cut', qr/^502 / ],
+        [ 's/closed', qr/^502 / ],
+        [ 'u/ok', '{"c":1}' ], [ 'u/big', $big ], [ 'u/cut', qr/^502 / ],
+        [ 'm/ok', '{"m":1}' ], [ 'm/big', $big ], [ 'm/cut', qr/^502 / ]),
 );
 
 $t->plan(scalar @cases);
@@ -213,6 +224,7 @@ my ($f, $s, $m) = map { server($_) } \&fastcgi, \&cgi, \&memcached;
 
 serve($t, cases => \@cases, http => qq{
     default_type application/json;
+    aggregate_shape whole { deny nothing; }
 }, server => qq{
     location /f/ { fastcgi_pass 127.0.0.1:$f;
                    fastcgi_param REQUEST_URI \$uri; }
@@ -221,6 +233,17 @@ serve($t, cases => \@cases, http => qq{
     location /s/ { scgi_pass 127.0.0.1:$s; scgi_param REQUEST_URI \$uri; }
     location /u/ { uwsgi_pass 127.0.0.1:$s; uwsgi_param REQUEST_URI \$uri; }
     location /m/ { set \$memcached_key \$uri; memcached_pass 127.0.0.1:$m; }
+    location /shaped/ {
+        aggregate_apply whole;
+        location /shaped/f/ { fastcgi_pass 127.0.0.1:$f;
+                              fastcgi_param REQUEST_URI \$uri; }
+        location /shaped/s/ { scgi_pass 127.0.0.1:$s;
+                              scgi_param REQUEST_URI \$uri; }
+        location /shaped/u/ { uwsgi_pass 127.0.0.1:$s;
+                              uwsgi_param REQUEST_URI \$uri; }
+        location ~ ^/shaped(/m/.*) { set \$memcached_key \$1;
+                                     memcached_pass 127.0.0.1:$m; }
+    }
     location /dead-f { fastcgi_pass 127.0.0.1:%%PORT_dead%%; }
     location /dead-s { scgi_pass 127.0.0.1:%%PORT_dead%%; }
     location /dead-u { uwsgi_pass 127.0.0.1:%%PORT_dead%%; }

@@ -92,6 +92,7 @@ sub measured {
 
         my $scenario = scenario($turn->[1], $gateway->{peer});
         local $Bench::port = $gateway->{port};
+        Bench::start_redis() if ($scenario->{needs} || '') eq 'redis';
         check($scenario) or die "wrong answer: @$turn\n";
         push @$turn, $scenario;
         turn($turn->[0], $scenario, 1);

@@ -115,6 +115,10 @@ sub fastcgi {
         if $what eq 'none';
     return record(6, $head . '{"f":') if $what eq 'cut';
     return record(6, $head . '12') if $what eq 'cutnumber';
+    return record(6, "X-Accel-Redirect: /c\r\n$head") . $end
+        if $what eq 'accel';
+    return record(6, "X-Accel-Redirect: /shaped/c\r\n$head") . $end
+        if $what eq 'elsewhere';
     return record(7, 'a message') . record(6, $head . '3') . $end
         if $what eq 'stderr';
     return record(6, "Set-Cookie: a=b\r\n${head}4") . $end;
@@ -177,6 +181,9 @@ my @cases = (
     [ 'FastCGI, cut, what came is a document', 'backend a /f/cutnumber { }',
       '502 {"a":"truncated"}' ],
 
+    [ 'FastCGI, unbuffered, from another place', part('/f-unbuffered/f/accel'),
+      one('{"c":1}') ],
+
     [ 'SCGI', part('/s/ok'), one('{"c":1}') ],
     [ 'SCGI, big', part('/s/big'), one($big) ],
     [ 'SCGI, 503', part('/s/busy'), $failed ],
@@ -208,7 +215,9 @@ my @cases = (
     map({ [ "shaped: $_->[0]", undef, ref $_->[1] ? $_->[1]
             : "200 application/json $_->[1]", uri => "/shaped/$_->[0]" ] }
         [ 'f/ok', '{"f":1}' ], [ 'f/big', $big ], [ 'f/slow', '{"f":2}' ],
-        [ 'f/cut', qr/^502 / ],
+        [ 'f/cut', qr/^502 / ], [ 'f/cutnumber', qr/^502 / ],
+        [ 'f/elsewhere', '{"c":1}' ],
+        [ 'unbuffered/f/elsewhere', '{"c":1}' ],
         [ 'f/stderr', '3' ],
         [ 's/ok', '{"c":1}' ], [ 's/big', $big ], [ 's/cut', qr/^502 / ],
         [ 's/closed', qr/^502 / ],
@@ -237,6 +246,10 @@ serve($t, cases => \@cases, http => qq{
         aggregate_apply whole;
         location /shaped/f/ { fastcgi_pass 127.0.0.1:$f;
                               fastcgi_param REQUEST_URI \$uri; }
+        location /shaped/c { return 200 '{"c":1}'; }
+        location /shaped/unbuffered/ { fastcgi_pass 127.0.0.1:$f;
+                                       fastcgi_buffering off;
+                                       fastcgi_param REQUEST_URI \$uri; }
         location /shaped/s/ { scgi_pass 127.0.0.1:$s;
                               scgi_param REQUEST_URI \$uri; }
         location /shaped/u/ { uwsgi_pass 127.0.0.1:$s;
@@ -244,6 +257,7 @@ serve($t, cases => \@cases, http => qq{
         location ~ ^/shaped(/m/.*) { set \$memcached_key \$1;
                                      memcached_pass 127.0.0.1:$m; }
     }
+    location /c { return 200 '{"c":1}'; }
     location /dead-f { fastcgi_pass 127.0.0.1:%%PORT_dead%%; }
     location /dead-s { scgi_pass 127.0.0.1:%%PORT_dead%%; }
     location /dead-u { uwsgi_pass 127.0.0.1:%%PORT_dead%%; }

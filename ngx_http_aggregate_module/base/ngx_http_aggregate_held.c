@@ -20,6 +20,21 @@ ngx_http_aggregate_held_truncated(ngx_http_request_t *r, ngx_chain_t *in)
 }
 
 
+ngx_uint_t
+ngx_http_aggregate_held_unended(ngx_http_request_t *r)
+{
+    ngx_http_upstream_t  *u;
+
+    u = r->upstream;
+
+    /* the length is 0 before a body is read, too */
+
+    return u && !r->cached && !u->buffering && u->length != 0
+           && u->conf->module.len == 7
+           && ngx_strncmp(u->conf->module.data, "fastcgi", 7) == 0;
+}
+
+
 ngx_buf_t *
 ngx_http_aggregate_held_buf(ngx_http_request_t *r, u_char *pos, u_char *last)
 {

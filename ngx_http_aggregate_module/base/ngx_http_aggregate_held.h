@@ -85,6 +85,13 @@ ngx_uint_t ngx_http_aggregate_held_truncated(ngx_http_request_t *r,
     ngx_chain_t *in);
 
 /*
+ * Whether a FastCGI server has closed the connection before the end of a
+ * response that is read without buffering, which nginx takes for its end
+ */
+
+ngx_uint_t ngx_http_aggregate_held_unended(ngx_http_request_t *r);
+
+/*
  * The whole body of the response in one buffer, which may be empty and marks
  * the end.  The bytes are not copied.  NULL: there is no memory.
  */

@@ -821,10 +821,7 @@ ngx_http_aggregate_is_whole(ngx_http_aggregate_try_t *t, ngx_int_t rc)
         return 1;
     }
 
-    if (u && !t->cached && !u->buffering && u->length != 0
-        && u->conf->module.len == 7
-        && ngx_strncmp(u->conf->module.data, "fastcgi", 7) == 0)
-    {
+    if (ngx_http_aggregate_held_unended(sr)) {
         return 0;
     }
 

@@ -366,7 +366,9 @@ ngx_http_aggregate_apply_body(ngx_http_request_t *r,
             return NGX_ERROR;
         }
 
-        if (ctx->holding && ngx_http_aggregate_held_truncated(r, in)
+        if (ctx->holding
+            && (ngx_http_aggregate_held_truncated(r, in)
+                || (last && ngx_http_aggregate_held_unended(r)))
             && ngx_http_aggregate_apply_cut(r, ctx) != NGX_OK)
         {
             return NGX_ERROR;

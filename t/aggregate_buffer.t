@@ -264,7 +264,15 @@ for my $version ('--http1.1', '--http2') {
 
 # the file, and its end
 
-my $fds = $t->fds;
+my $fds;
+
+# connections of before may be about to be closed
+wait_for(sub {
+    $fds = $t->fds;
+    select undef, undef, undef, 0.2;
+    return $fds == $t->fds;
+}, slow(5));
+
 $t->mark_log;
 $c = $t->connect;
 $c->request(GET => '/path');

@@ -191,8 +191,10 @@ my @cases = (
       . ',"i":"' . 'z' x 5000 . '"}' ],
 );
 
-$t->plan(@cases + 43);
+$t->plan(@cases + 51);
 
+$t->write_file('html/delay.html', '(<!--#include virtual="/delay3" -->)');
+$t->write_file('html/late.html', '(<!--#include virtual="/delay6" -->)');
 $t->write_file('html/files/a.json', '{"file":1}');
 $t->write_file('html/files/empty.json', '');
 $t->write_file('html/files/long.json', $long);
@@ -406,8 +408,12 @@ serve($t, cases => \@cases,
             backend a /fallback/500 { } backend b /b/pieces { } } }
         location /delay5 { aggregate { timeout 5s; backend i /delay3 { }
                                        backend b /b/pieces { } } }
+        location /delay6 { aggregate { timeout 120ms;
+            backend a /longer/2 { } backend b /b/pieces { } } }
         location /refuse { aggregate { backend a /refused/1 { }
                                        backend b /b/1 { } } }
+        location /html/ { ssi on; types { } default_type text/html;
+                          root %%TESTDIR%%; }
         location /ok { return 200 ok; }
 
         location /vars { set $mine main; aggregate {
@@ -469,7 +475,8 @@ my $h2 = Harness::H2->new(port => $t->port('h2'));
 
 for ([ '/delay3', '{"a":1,"b":12}', 'beside another part' ],
      [ '/delay4', '{"a":1,"b":12}', 'in a fallback' ],
-     [ '/delay5', '{"i":{"a":1,"b":12},"b":12}', 'in an aggregate' ])
+     [ '/delay5', '{"i":{"a":1,"b":12},"b":12}', 'in an aggregate' ],
+     [ '/html/delay.html', '({"a":1,"b":12})', 'in a page' ])
 {
     my ($uri, $body, $name) = @$_;
 
@@ -479,7 +486,7 @@ for ([ '/delay3', '{"a":1,"b":12}', 'beside another part' ],
     $r = http_get($uri);
     my $stream = $h2->wait($id);
 
-    is(outcome($r), "200 complete $body", "limit_req delays a part $name");
+    is($r->body, $body, "limit_req delays a part $name");
     cmp_ok($r->time, '>=', 0.1, "it does, $name");
     cmp_ok($r->time, '<', slow(2), "and no more than that, $name");
     is($stream->{body}, $body, "limit_req delays a part $name, HTTP/2");
@@ -488,6 +495,11 @@ for ([ '/delay3', '{"a":1,"b":12}', 'beside another part' ],
 }
 
 $h2->close;
+
+http_get('/html/late.html');
+$r = http_get('/html/late.html');
+is($r->body, '({"b":12})', 'limit_req delays past the deadline in a page');
+cmp_ok($r->time, '<', slow(1), 'and the page does not wait');
 
 http_get('/delay2') for 1 .. 2;
 my $c = $t->connect;

@@ -30,6 +30,7 @@ static ngx_http_aggregate_fetch_root_t *ngx_http_aggregate_create_root(
 static void ngx_http_aggregate_attach(ngx_http_aggregate_fetches_t *fs);
 static ngx_uint_t ngx_http_aggregate_is_stream(ngx_http_request_t *r);
 static void ngx_http_aggregate_fetches_write_handler(ngx_http_request_t *r);
+static void ngx_http_aggregate_end_delay(ngx_http_aggregate_fetches_t *fs);
 static void ngx_http_aggregate_fetches_run_delayed(
     ngx_http_aggregate_fetches_t *fs);
 static void ngx_http_aggregate_fetches_timer_handler(ngx_event_t *ev);
@@ -287,8 +288,8 @@ ngx_http_aggregate_fetches_write_handler(ngx_http_request_t *r)
 
 /*
  * limit_req delays a subrequest by the timer of the client's connection, which
- * resumes only the main request, and which nginx deletes when it reads another
- * response.  So it is exchanged for the timer here.
+ * resumes the request that the connection belongs to, and which nginx deletes
+ * when it reads another response.  So the timer here resumes it.
  */
 
 void
@@ -304,21 +305,41 @@ ngx_http_aggregate_fetches_take_delay(ngx_http_aggregate_fetches_t *fs)
 
     fs = fs->root->first;
 
-    if (fs->closed || fs->request != fs->request->main) {
+    if (fs->closed || fs->delays) {
         return;
     }
 
     fs->delays = 1;
     fs->delay = wev->timer.key;
 
-    wev->delayed = 0;
-    ngx_del_timer(wev);
-
     ngx_http_aggregate_set_timer(fs);
 }
 
 
-/* there is no event for any of them */
+static void
+ngx_http_aggregate_end_delay(ngx_http_aggregate_fetches_t *fs)
+{
+    ngx_event_t  *wev;
+
+    fs->delays = 0;
+
+    wev = fs->request->connection->write;
+    wev->delayed = 0;
+
+    if (wev->timer_set) {
+        ngx_del_timer(wev);
+    }
+
+    if (fs->request != fs->request->main) {
+
+        /* the delay may have been that of the main request's "limit_rate" */
+
+        ngx_post_event(wev, &ngx_posted_events);
+    }
+}
+
+
+/* those that no event will resume */
 
 static void
 ngx_http_aggregate_fetches_run_delayed(ngx_http_aggregate_fetches_t *fs)
@@ -373,7 +394,7 @@ ngx_http_aggregate_fetches_timer_handler(ngx_event_t *ev)
 
         if (fs->delays && (ngx_msec_int_t) (fs->delay - ngx_current_msec) <= 0)
         {
-            fs->delays = 0;
+            ngx_http_aggregate_end_delay(fs);
             ngx_http_aggregate_fetches_run_delayed(fs);
         }
 
@@ -711,18 +732,12 @@ ngx_http_aggregate_fetches_close(ngx_http_aggregate_fetches_t *fs)
 
 #endif
 
-        if (c->write->delayed) {
+    }
 
-            /*
-             * limit_req may have delayed a part, but must not delay the answer
-             */
+    /* limit_req may have delayed a part, but must not delay the answer */
 
-            c->write->delayed = 0;
-
-            if (c->write->timer_set) {
-                ngx_del_timer(c->write);
-            }
-        }
+    if (fs->delays || (r == r->main && c->write->delayed)) {
+        ngx_http_aggregate_end_delay(fs);
     }
 }
 

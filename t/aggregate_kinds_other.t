@@ -219,6 +219,9 @@ my @cases = (
         [ 'f/elsewhere', '{"c":1}' ],
         [ 'unbuffered/f/elsewhere', '{"c":1}' ],
         [ 'f/stderr', '3' ],
+        map({ [ "$_/f/ok", '{"f":1}' ], [ "$_/f/big", $big ],
+              [ "$_/f/slow", '{"f":2}' ], [ "$_/f/cut", qr/^502 / ],
+              [ "$_/f/cutnumber", qr/^502 / ] } qw(rate unbuffered cache)),
         [ 's/ok', '{"c":1}' ], [ 's/big', $big ], [ 's/cut', qr/^502 / ],
         [ 's/closed', qr/^502 / ],
         [ 'u/ok', '{"c":1}' ], [ 'u/big', $big ], [ 'u/cut', qr/^502 / ],
@@ -234,6 +237,7 @@ my ($f, $s, $m) = map { server($_) } \&fastcgi, \&cgi, \&memcached;
 serve($t, cases => \@cases, http => qq{
     default_type application/json;
     aggregate_shape whole { deny nothing; }
+    fastcgi_cache_path %%TESTDIR%%/cache keys_zone=c:1m;
 }, server => qq{
     location /f/ { fastcgi_pass 127.0.0.1:$f;
                    fastcgi_param REQUEST_URI \$uri; }
@@ -250,6 +254,13 @@ serve($t, cases => \@cases, http => qq{
         location /shaped/unbuffered/ { fastcgi_pass 127.0.0.1:$f;
                                        fastcgi_buffering off;
                                        fastcgi_param REQUEST_URI \$uri; }
+        location /shaped/rate/ { fastcgi_pass 127.0.0.1:$f;
+                                 fastcgi_limit_rate 10m;
+                                 fastcgi_param REQUEST_URI \$uri; }
+        location /shaped/cache/ { fastcgi_pass 127.0.0.1:$f;
+                                  fastcgi_cache c; fastcgi_cache_key \$uri;
+                                  fastcgi_cache_valid 1m;
+                                  fastcgi_param REQUEST_URI \$uri; }
         location /shaped/s/ { scgi_pass 127.0.0.1:$s;
                               scgi_param REQUEST_URI \$uri; }
         location /shaped/u/ { uwsgi_pass 127.0.0.1:$s;

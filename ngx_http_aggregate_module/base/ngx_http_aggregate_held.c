@@ -27,11 +27,20 @@ ngx_http_aggregate_held_unended(ngx_http_request_t *r)
 
     u = r->upstream;
 
-    /* the length is 0 before a body is read, too */
+    if (u == NULL || r->cached || u->conf == NULL
+        || u->conf->module.len != 7
+        || ngx_strncmp(u->conf->module.data, "fastcgi", 7) != 0)
+    {
+        return 0;
+    }
 
-    return u && !r->cached && !u->buffering && u->length != 0
-           && u->conf->module.len == 7
-           && ngx_strncmp(u->conf->module.data, "fastcgi", 7) == 0;
+    if (u->buffering) {
+        return u->pipe && u->pipe->upstream_eof && !u->pipe->upstream_done;
+    }
+
+    /* before a body is read it is 0, too */
+
+    return u->length != 0;
 }
 
 

@@ -85,8 +85,8 @@ ngx_uint_t ngx_http_aggregate_held_truncated(ngx_http_request_t *r,
     ngx_chain_t *in);
 
 /*
- * Whether a FastCGI server has closed the connection before the end of a
- * response that is read without buffering, which nginx takes for its end
+ * Whether a FastCGI server has closed the connection before the end of its
+ * response, which nginx takes for the end
  */
 
 ngx_uint_t ngx_http_aggregate_held_unended(ngx_http_request_t *r);

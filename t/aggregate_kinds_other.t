@@ -1,4 +1,5 @@
-# Parts of the other handlers of nginx: FastCGI, SCGI, uwsgi, memcached.
+# The other handlers of nginx, FastCGI, SCGI, uwsgi and memcached: parts, and
+# responses that are shaped or stored.
 
 use strict;
 use warnings;
@@ -228,7 +229,7 @@ my @cases = (
         [ 'm/ok', '{"m":1}' ], [ 'm/big', $big ], [ 'm/cut', qr/^502 / ]),
 );
 
-$t->plan(scalar @cases);
+$t->plan(@cases + 4);
 $t->allow_log(qr/memcached sent invalid response/);
 $t->backend('b', '/1' => '1');
 
@@ -237,6 +238,7 @@ my ($f, $s, $m) = map { server($_) } \&fastcgi, \&cgi, \&memcached;
 serve($t, cases => \@cases, http => qq{
     default_type application/json;
     aggregate_shape whole { deny nothing; }
+    aggregate_cache_zone z 8m;
     fastcgi_cache_path %%TESTDIR%%/cache keys_zone=c:1m;
 }, server => qq{
     location /f/ { fastcgi_pass 127.0.0.1:$f;
@@ -268,6 +270,13 @@ serve($t, cases => \@cases, http => qq{
         location ~ ^/shaped(/m/.*) { set \$memcached_key \$1;
                                      memcached_pass 127.0.0.1:$m; }
     }
+    location /kept/ {
+        aggregate_cache z; aggregate_cache_ttl / 1m;
+        fastcgi_param REQUEST_URI \$uri;
+        location /kept/buffered/ { fastcgi_pass 127.0.0.1:$f; }
+        location /kept/unbuffered/ { fastcgi_pass 127.0.0.1:$f;
+                                     fastcgi_buffering off; }
+    }
     location /c { return 200 '{"c":1}'; }
     location /dead-f { fastcgi_pass 127.0.0.1:%%PORT_dead%%; }
     location /dead-s { scgi_pass 127.0.0.1:%%PORT_dead%%; }
@@ -277,3 +286,13 @@ serve($t, cases => \@cases, http => qq{
 });
 
 check($t, @cases);
+
+# what is not whole is not stored
+
+for my $way (qw(buffered unbuffered)) {
+    http_get("/kept/$way/f/$_") for qw(ok cutnumber);
+
+    is(http_get("/kept/$way/f/ok")->header('X-Cache'), 'HIT', "$way: stored");
+    isnt(http_get("/kept/$way/f/cutnumber")->header('X-Cache'), 'HIT',
+         "$way: cut");
+}

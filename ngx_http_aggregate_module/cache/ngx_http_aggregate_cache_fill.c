@@ -108,11 +108,12 @@ ngx_http_aggregate_cache_fill_body(ngx_http_request_t *r,
         return;
     }
 
-    if (ctx->store.expected != -1
-        && ctx->store.expected != (off_t) ctx->store.size)
+    if (ngx_http_aggregate_held_unended(r)
+        || (ctx->store.expected != -1
+            && ctx->store.expected != (off_t) ctx->store.size))
     {
 
-        /* shorter or longer than its Content-Length */
+        /* not ended, or shorter or longer than its Content-Length */
 
         ngx_http_aggregate_cache_fill_refuse(ctx, AGG_CACHE_NO_INCOMPLETE,
                                   NGX_HTTP_AGGREGATE_CACHE_HIT_FOR_MISS_ERROR);

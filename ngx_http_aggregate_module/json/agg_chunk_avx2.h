@@ -19,40 +19,43 @@ typedef struct {
 /* vectors of one byte each, and a table of white space */
 
 typedef struct {
-    __m256i  byte[AGG_CORE_BYTES];
-    __m256i  spaces;
-    __m256i  up;                    /* makes digits the highest signed bytes */
-    __m256i  most;
+    u_char  byte[AGG_CORE_BYTES][32];
+    u_char  spaces[32];
+    u_char  up[32];                 /* makes digits the highest signed bytes */
+    u_char  most[32];
 } agg_avx2_bytes_t;
 
 
+#define agg_avx2_8(c)   c, c, c, c, c, c, c, c
+#define agg_avx2_32(c)  { agg_avx2_8(c), agg_avx2_8(c), agg_avx2_8(c),       \
+                          agg_avx2_8(c) }
+
+static const agg_avx2_bytes_t  agg_avx2_bytes_table
+    __attribute__((aligned(32))) = {
+    AGG_CORE_EACH(agg_avx2_32),
+    { AGG_CORE_SPACES, AGG_CORE_SPACES },
+    agg_avx2_32(0x7f - '9'), agg_avx2_32(0x7f - 10)
+};
+
+
 /*
- * The compiler is kept from seeing through them: it would make each anew from
- * its byte wherever it is used.
+ * The compiler does not see through the pointer: it would make each vector anew
+ * from its byte wherever that is used.
  */
 
-agg_core_inline AGG_CORE_TARGET void
-agg_avx2_bytes(agg_avx2_bytes_t *k)
+agg_core_inline AGG_CORE_TARGET const agg_avx2_bytes_t *
+agg_avx2_bytes(void)
 {
-    unsigned  i;
+    const agg_avx2_bytes_t  *k;
 
-    static const u_char  spaces[16] = {
-        ' ', 0x7f, 0x7f, 0x7f, 0x7f, 0x7f, 0x7f, 0x7f,
-        0x7f, '\t', '\n', 0x7e, 0x7f, '\r', 0x7f, 0x7e
-    };
+    k = &agg_avx2_bytes_table;
+    __asm__ ("" : "+r" (k));
 
-    for (i = 0; i < AGG_CORE_BYTES; i++) {
-        k->byte[i] = _mm256_set1_epi8((char) agg_core_bytes[i]);
-        __asm__ ("" : "+x" (k->byte[i]));
-    }
-
-    k->spaces = _mm256_broadcastsi128_si256(
-                    _mm_loadu_si128((const __m128i *) spaces));
-    k->up = _mm256_set1_epi8(0x7f - '9');
-    k->most = _mm256_set1_epi8(0x7f - 10);
-
-    __asm__ ("" : "+x" (k->spaces), "+x" (k->up), "+x" (k->most));
+    return k;
 }
+
+
+#define agg_avx2_of(bytes)  _mm256_load_si256((const __m256i *) (bytes))
 
 
 agg_core_inline AGG_CORE_TARGET uint64_t
@@ -75,8 +78,12 @@ agg_core_inline AGG_CORE_TARGET uint64_t
 agg_avx2_equal(const agg_avx2_chunk_t *chunk, const agg_avx2_bytes_t *k,
     agg_core_byte_e n)
 {
-    return agg_avx2_mask(_mm256_cmpeq_epi8(chunk->low, k->byte[n]),
-                         _mm256_cmpeq_epi8(chunk->high, k->byte[n]));
+    __m256i  byte;
+
+    byte = agg_avx2_of(k->byte[n]);
+
+    return agg_avx2_mask(_mm256_cmpeq_epi8(chunk->low, byte),
+                         _mm256_cmpeq_epi8(chunk->high, byte));
 }
 
 
@@ -85,10 +92,14 @@ agg_avx2_equal(const agg_avx2_chunk_t *chunk, const agg_avx2_bytes_t *k,
 agg_core_inline AGG_CORE_TARGET __m256i
 agg_avx2_brackets(__m256i part, const agg_avx2_bytes_t *k)
 {
-    part = _mm256_or_si256(part, k->byte[AGG_CORE_LOWER]);
+    __m256i  open, close;
 
-    return _mm256_or_si256(_mm256_cmpeq_epi8(part, k->byte[AGG_CORE_OPEN]),
-                           _mm256_cmpeq_epi8(part, k->byte[AGG_CORE_CLOSE]));
+    part = _mm256_or_si256(part, agg_avx2_of(k->byte[AGG_CORE_LOWER]));
+
+    open = _mm256_cmpeq_epi8(part, agg_avx2_of(k->byte[AGG_CORE_OPEN]));
+    close = _mm256_cmpeq_epi8(part, agg_avx2_of(k->byte[AGG_CORE_CLOSE]));
+
+    return _mm256_or_si256(open, close);
 }
 
 
@@ -105,16 +116,17 @@ agg_avx2_bracket(const agg_avx2_chunk_t *chunk, const agg_avx2_bytes_t *k)
 agg_core_inline AGG_CORE_TARGET int
 agg_avx2_odd(const agg_avx2_chunk_t *chunk, const agg_avx2_bytes_t *k)
 {
-    __m256i  least, slash;
+    __m256i  least, slash, low, high;
 
     least = _mm256_min_epi8(chunk->low, chunk->high);
-    least = _mm256_cmpgt_epi8(k->byte[AGG_CORE_LOWER], least);
+    least = _mm256_cmpgt_epi8(agg_avx2_of(k->byte[AGG_CORE_LOWER]), least);
 
-    slash = _mm256_or_si256(
-                _mm256_cmpeq_epi8(chunk->low, k->byte[AGG_CORE_SLASH]),
-                _mm256_cmpeq_epi8(chunk->high, k->byte[AGG_CORE_SLASH]));
+    slash = agg_avx2_of(k->byte[AGG_CORE_SLASH]);
+    low = _mm256_cmpeq_epi8(chunk->low, slash);
+    high = _mm256_cmpeq_epi8(chunk->high, slash);
 
-    return _mm256_movemask_epi8(_mm256_or_si256(least, slash));
+    return _mm256_movemask_epi8(
+               _mm256_or_si256(least, _mm256_or_si256(low, high)));
 }
 
 
@@ -144,23 +156,29 @@ agg_core_inline AGG_CORE_TARGET uint64_t
 agg_avx2_space(const agg_avx2_chunk_t *chunk, const agg_avx2_bytes_t *k,
     int odd)
 {
+    __m256i  low, high;
+
     (void) odd;
 
-    return agg_avx2_mask(
-               _mm256_cmpeq_epi8(_mm256_shuffle_epi8(k->spaces, chunk->low),
-                                 chunk->low),
-               _mm256_cmpeq_epi8(_mm256_shuffle_epi8(k->spaces, chunk->high),
-                                 chunk->high));
+    low = _mm256_shuffle_epi8(agg_avx2_of(k->spaces), chunk->low);
+    high = _mm256_shuffle_epi8(agg_avx2_of(k->spaces), chunk->high);
+
+    return agg_avx2_mask(_mm256_cmpeq_epi8(low, chunk->low),
+                         _mm256_cmpeq_epi8(high, chunk->high));
 }
 
 
 agg_core_inline AGG_CORE_TARGET uint64_t
 agg_avx2_digit(const agg_avx2_chunk_t *chunk, const agg_avx2_bytes_t *k)
 {
-    return agg_avx2_mask(
-               _mm256_cmpgt_epi8(_mm256_add_epi8(chunk->low, k->up), k->most),
-               _mm256_cmpgt_epi8(_mm256_add_epi8(chunk->high, k->up),
-                                 k->most));
+    __m256i  low, high, most;
+
+    low = _mm256_add_epi8(chunk->low, agg_avx2_of(k->up));
+    high = _mm256_add_epi8(chunk->high, agg_avx2_of(k->up));
+    most = agg_avx2_of(k->most);
+
+    return agg_avx2_mask(_mm256_cmpgt_epi8(low, most),
+                         _mm256_cmpgt_epi8(high, most));
 }
 
 
@@ -273,18 +291,14 @@ typedef struct {
     u_char  most[32];
     u_char  up[32];                 /* as agg_block_not_digit */
     u_char  digits[32];
-    u_char  escapes[256];
+    u_char  pairs[256];
 } agg_avx2_stop_t;
 
-
-#define agg_avx2_8(c)   c, c, c, c, c, c, c, c
-#define agg_avx2_32(c)  { agg_avx2_8(c), agg_avx2_8(c), agg_avx2_8(c),       \
-                          agg_avx2_8(c) }
 
 static const agg_avx2_stop_t  agg_avx2_stop_bytes
     __attribute__((aligned(32))) = {
     agg_avx2_32('\\'), agg_avx2_32(0x02), agg_avx2_32(0x21),
-    agg_avx2_32(0x7f - '9'), agg_avx2_32(0x7f - 9), AGG_ESCAPES
+    agg_avx2_32(0x7f - '9'), agg_avx2_32(0x7f - 9), AGG_PAIRS
 };
 
 
@@ -302,7 +316,7 @@ agg_avx2_stops(void)
 }
 
 
-#define agg_avx2_escape(k, c)  (k)->escapes[c]
+#define agg_avx2_pair(k, c, next)  agg_is_pair((k)->pairs, c, next)
 
 
 /* by hand, since the compiler keeps in registers what it loads from there */

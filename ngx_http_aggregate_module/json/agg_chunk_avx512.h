@@ -12,12 +12,38 @@ typedef struct {
 } agg_avx512_chunk_t;
 
 
-/* vectors of one repeated byte, and a table for white space */
+/* as with AVX2 */
 
 typedef struct {
-    __m512i  byte[AGG_CORE_BYTES];
-    __m512i  spaces;
+    u_char  byte[AGG_CORE_BYTES][64];
+    u_char  spaces[64];
 } agg_avx512_bytes_t;
+
+
+#define agg_avx512_64(c)  { agg_avx2_8(c), agg_avx2_8(c), agg_avx2_8(c),     \
+                            agg_avx2_8(c), agg_avx2_8(c), agg_avx2_8(c),     \
+                            agg_avx2_8(c), agg_avx2_8(c) }
+
+static const agg_avx512_bytes_t  agg_avx512_bytes_table
+    __attribute__((aligned(64))) = {
+    AGG_CORE_EACH(agg_avx512_64),
+    { AGG_CORE_SPACES, AGG_CORE_SPACES, AGG_CORE_SPACES, AGG_CORE_SPACES }
+};
+
+
+agg_core_inline AGG_CORE_TARGET const agg_avx512_bytes_t *
+agg_avx512_bytes(void)
+{
+    const agg_avx512_bytes_t  *k;
+
+    k = &agg_avx512_bytes_table;
+    __asm__ ("" : "+r" (k));
+
+    return k;
+}
+
+
+#define agg_avx512_of(bytes)  _mm512_load_si512(bytes)
 
 
 agg_core_inline AGG_CORE_TARGET __m512i
@@ -27,26 +53,17 @@ agg_avx512_table(const u_char *table)
 }
 
 
-/* as with AVX2 */
+/*
+ * The compiler is kept from computing in mask registers, where a step takes
+ * longer than in others, and which it would also use to save masks.
+ */
 
-agg_core_inline AGG_CORE_TARGET void
-agg_avx512_bytes(agg_avx512_bytes_t *k)
+agg_core_inline uint64_t
+agg_avx512_mask(uint64_t mask)
 {
-    unsigned  i;
+    __asm__ ("" : "+r" (mask));
 
-    static const u_char  spaces[16] = {
-        ' ', 0x7f, 0x7f, 0x7f, 0x7f, 0x7f, 0x7f, 0x7f,
-        0x7f, '\t', '\n', 0x7e, 0x7f, '\r', 0x7f, 0x7e
-    };
-
-    for (i = 0; i < AGG_CORE_BYTES; i++) {
-        k->byte[i] = _mm512_set1_epi8((char) agg_core_bytes[i]);
-        __asm__ ("" : "+v" (k->byte[i]));
-    }
-
-    k->spaces = agg_avx512_table(spaces);
-
-    __asm__ ("" : "+v" (k->spaces));
+    return mask;
 }
 
 
@@ -61,7 +78,8 @@ agg_core_inline AGG_CORE_TARGET uint64_t
 agg_avx512_equal(const agg_avx512_chunk_t *chunk, const agg_avx512_bytes_t *k,
     agg_core_byte_e n)
 {
-    return _mm512_cmpeq_epi8_mask(chunk->all, k->byte[n]);
+    return agg_avx512_mask(
+               _mm512_cmpeq_epi8_mask(chunk->all, agg_avx512_of(k->byte[n])));
 }
 
 
@@ -71,20 +89,27 @@ agg_core_inline AGG_CORE_TARGET uint64_t
 agg_avx512_bracket(const agg_avx512_chunk_t *chunk,
     const agg_avx512_bytes_t *k)
 {
-    __m512i  all;
+    __m512i  all, open, close;
 
-    all = _mm512_or_si512(chunk->all, k->byte[AGG_CORE_LOWER]);
+    all = _mm512_or_si512(chunk->all, agg_avx512_of(k->byte[AGG_CORE_LOWER]));
+    open = agg_avx512_of(k->byte[AGG_CORE_OPEN]);
+    close = agg_avx512_of(k->byte[AGG_CORE_CLOSE]);
 
-    return _mm512_cmpeq_epi8_mask(all, k->byte[AGG_CORE_OPEN])
-           | _mm512_cmpeq_epi8_mask(all, k->byte[AGG_CORE_CLOSE]);
+    return agg_avx512_mask(_mm512_cmpeq_epi8_mask(all, open)
+                           | _mm512_cmpeq_epi8_mask(all, close));
 }
 
 
 agg_core_inline AGG_CORE_TARGET int
 agg_avx512_odd(const agg_avx512_chunk_t *chunk, const agg_avx512_bytes_t *k)
 {
-    return (_mm512_cmplt_epi8_mask(chunk->all, k->byte[AGG_CORE_LOWER])
-            | _mm512_cmpeq_epi8_mask(chunk->all, k->byte[AGG_CORE_SLASH]))
+    __m512i  lower, slash;
+
+    lower = agg_avx512_of(k->byte[AGG_CORE_LOWER]);
+    slash = agg_avx512_of(k->byte[AGG_CORE_SLASH]);
+
+    return (_mm512_cmplt_epi8_mask(chunk->all, lower)
+            | _mm512_cmpeq_epi8_mask(chunk->all, slash))
            != 0;
 }
 
@@ -92,7 +117,8 @@ agg_avx512_odd(const agg_avx512_chunk_t *chunk, const agg_avx512_bytes_t *k)
 agg_core_inline AGG_CORE_TARGET uint64_t
 agg_avx512_control(const agg_avx512_chunk_t *chunk)
 {
-    return _mm512_cmplt_epu8_mask(chunk->all, _mm512_set1_epi8(0x20));
+    return agg_avx512_mask(
+               _mm512_cmplt_epu8_mask(chunk->all, _mm512_set1_epi8(0x20)));
 }
 
 
@@ -109,19 +135,24 @@ agg_core_inline AGG_CORE_TARGET uint64_t
 agg_avx512_space(const agg_avx512_chunk_t *chunk, const agg_avx512_bytes_t *k,
     int odd)
 {
+    __m512i  all;
+
     (void) odd;
 
-    return _mm512_cmpeq_epi8_mask(
-               _mm512_shuffle_epi8(k->spaces, chunk->all), chunk->all);
+    all = _mm512_shuffle_epi8(agg_avx512_of(k->spaces), chunk->all);
+
+    return agg_avx512_mask(_mm512_cmpeq_epi8_mask(all, chunk->all));
 }
 
 
 agg_core_inline AGG_CORE_TARGET uint64_t
 agg_avx512_digit(const agg_avx512_chunk_t *chunk, const agg_avx512_bytes_t *k)
 {
-    return _mm512_cmplt_epu8_mask(
-               _mm512_sub_epi8(chunk->all, k->byte[AGG_CORE_ZERO]),
-               _mm512_set1_epi8(10));
+    __m512i  all;
+
+    all = _mm512_sub_epi8(chunk->all, agg_avx512_of(k->byte[AGG_CORE_ZERO]));
+
+    return agg_avx512_mask(_mm512_cmplt_epu8_mask(all, _mm512_set1_epi8(10)));
 }
 
 

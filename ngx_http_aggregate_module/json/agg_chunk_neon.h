@@ -18,7 +18,7 @@ typedef struct {
 
 typedef int  agg_neon_bytes_t;
 
-#define agg_neon_bytes(k)  (*(k) = 0)
+#define agg_neon_bytes()  NULL
 
 
 /* makes a bit of each byte, which is all ones or zero, by adding neighbours */

@@ -15,7 +15,7 @@ typedef struct {
 
 typedef int  agg_sse2_bytes_t;
 
-#define agg_sse2_bytes(k)  (*(k) = 0)
+#define agg_sse2_bytes()  NULL
 
 
 #define agg_sse2_gather(chunk, expr)                                         \

@@ -15,7 +15,7 @@ typedef struct {
 
 typedef int  agg_words_bytes_t;
 
-#define agg_words_bytes(k)  (*(k) = 0)
+#define agg_words_bytes()  NULL
 
 
 /* gathers the high bits of each word; no other bits may be set */

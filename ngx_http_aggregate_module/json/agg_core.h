@@ -82,9 +82,23 @@ typedef enum {
 } agg_core_byte_e;
 
 
-static const u_char  agg_core_bytes[AGG_CORE_BYTES] = {
-    '"', '\\', ',', ':', '{', '}', '0', '.', 0x20
-};
+/* a list of them, as made by "of" */
+
+#define AGG_CORE_EACH(of)                                                    \
+    { of('"'), of('\\'), of(','), of(':'), of('{'), of('}'), of('0'),        \
+      of('.'), of(0x20) }
+
+#define agg_core_of(c)  c
+
+static const u_char  agg_core_bytes[AGG_CORE_BYTES]
+    __attribute__((unused)) = AGG_CORE_EACH(agg_core_of);
+
+
+/* white space, where its low four bits are its place */
+
+#define AGG_CORE_SPACES                                                      \
+    ' ', 0x7f, 0x7f, 0x7f, 0x7f, 0x7f, 0x7f, 0x7f,                           \
+    0x7f, '\t', '\n', 0x7e, 0x7f, '\r', 0x7f, 0x7e
 
 
 /*
@@ -96,6 +110,7 @@ typedef struct {
     uint64_t            due;        /* the last token is a separator */
     uint64_t            name;       /* the next mark is to be a colon */
     uint64_t            kinds[2];   /* as in agg_scan_t */
+    uint64_t            space;      /* in the last block */
     unsigned            depth;
 } agg_core_t;
 
@@ -157,7 +172,7 @@ agg_core_escapes(const u_char *p, uint64_t slash, uint64_t *escaped)
 
         *escaped |= 2ull << i;
 
-        if (agg_escapes[p[i + 1]]) {
+        if (agg_is_escaped(p[i + 1])) {
             slash &= ~(2ull << i);
             continue;
         }
@@ -557,57 +572,66 @@ agg_core_enter(const agg_scan_t *s, agg_core_t *c)
 
 
 /*
- * saves the state: everything before p is valid, and only a string may be cut
+ * The state behind the last byte of a token, as what AGG_SCAN_AFTER becomes by
+ * an exclusive or: by whether a colon is due, and whether the container is an
+ * object.
  */
 
-static const u_char *
+#define AGG_CORE_STATE(state)  (AGG_SCAN_##state ^ AGG_SCAN_AFTER)
+
+#define AGG_CORE_STATES(array, object, array_name, name)                     \
+    { AGG_CORE_STATE(array), AGG_CORE_STATE(object),                         \
+      AGG_CORE_STATE(array_name), AGG_CORE_STATE(name) }
+
+static const u_char  agg_core_states[0x80][4] = {
+    ['"'] = AGG_CORE_STATES(AFTER, AFTER, COLON, COLON),
+    [','] = AGG_CORE_STATES(VALUE, NAME, VALUE, NAME),
+    [':'] = AGG_CORE_STATES(VALUE, VALUE, VALUE, VALUE),
+    ['['] = AGG_CORE_STATES(FIRST_VALUE, FIRST_VALUE, FIRST_VALUE,
+                            FIRST_VALUE),
+    ['{'] = AGG_CORE_STATES(FIRST_NAME, FIRST_NAME, FIRST_NAME, FIRST_NAME)
+};
+
+
+/*
+ * Saves the state: all before p, where the last block begins, and n bytes of
+ * this one are valid, and only a string may be cut.  There is no jump that
+ * depends on the text, since it would not be predicted.
+ */
+
+agg_core_inline const u_char *
 agg_core_leave(agg_scan_t *s, const agg_core_t *c, const u_char *start,
-    const u_char *p)
+    const u_char *p, unsigned n)
 {
+    unsigned       state, string;
+    uint64_t       text;
     const u_char  *q;
+
+    text = ~c->space & ~0ull >> (AGG_CHUNK - n);
+
+    if (text != 0) {
+        q = p + AGG_CHUNK - 1 - __builtin_clzll(text);
+
+    } else {
+        for (q = p - 1; q >= start && agg_is_space(*q); q--) { /* void */ }
+
+        if (q < start) {
+            return p + n;
+        }
+    }
 
     s->kinds[0] = c->kinds[0];
     s->kinds[1] = c->kinds[1];
     s->depth = (u_char) c->depth;
 
-    if (c->string) {
-        s->state = c->name ? AGG_SCAN_NAME_STRING : AGG_SCAN_STRING;
-        return p;
-    }
+    state = AGG_SCAN_AFTER
+            ^ agg_core_states[*q & 0x7f][c->name << 1 | (c->kinds[0] & 1)];
 
-    for (q = p; q > start && agg_is_space(q[-1]); q--) { /* void */ }
+    string = AGG_SCAN_STRING + (unsigned) c->name;
 
-    if (q == start) {
-        return p;
-    }
+    s->state = (u_char) (state ^ ((state ^ string) & (unsigned) c->string));
 
-    switch (q[-1]) {
-
-    case ',':
-        s->state = (c->kinds[0] & 1) ? AGG_SCAN_NAME : AGG_SCAN_VALUE;
-        break;
-
-    case ':':
-        s->state = AGG_SCAN_VALUE;
-        break;
-
-    case '{':
-        s->state = AGG_SCAN_FIRST_NAME;
-        break;
-
-    case '[':
-        s->state = AGG_SCAN_FIRST_VALUE;
-        break;
-
-    case '"':
-        s->state = c->name ? AGG_SCAN_COLON : AGG_SCAN_AFTER;
-        break;
-
-    default:
-        s->state = AGG_SCAN_AFTER;
-    }
-
-    return p;
+    return p + n;
 }
 
 

@@ -176,6 +176,7 @@ AGG_CORE(block)(const agg_scan_t *s, agg_core_t *c, const u_char *start,
     empty = agg_core_order(c, b) & b->live;
 
     c->string = 0 - (b->string >> 63);
+    c->space = b->space;
 
     if (b->scalar != 0) {
         if (AGG_CORE(scalars)(b, p, &chunk, k) != 0) {
@@ -201,18 +202,20 @@ AGG_CORE(block)(const agg_scan_t *s, agg_core_t *c, const u_char *start,
 static AGG_CORE_TARGET const u_char *
 AGG_CORE(run)(agg_scan_t *s, const u_char *start, const u_char *end)
 {
-    size_t             left;
-    u_char             buf[AGG_CHUNK];
-    unsigned           n;
-    agg_core_t         c, next;
-    const u_char      *p;
-    AGG_CORE(bytes_t)  k;
+    size_t                    left;
+    u_char                    buf[AGG_CHUNK];
+    unsigned                  n, before;
+    agg_core_t                c, next;
+    const u_char             *p;
+    const AGG_CORE(bytes_t)  *k;
 
-    AGG_CORE(bytes)(&k);
+    k = AGG_CORE(bytes)();
     agg_core_enter(s, &c);
 
+    n = 0;
+
     for (p = start; (size_t) (end - p) >= AGG_CHUNK; p += n) {
-        n = AGG_CORE(block)(s, &c, start, p, p, &k);
+        n = AGG_CORE(block)(s, &c, start, p, p, k);
 
         if (n == 0) {
 
@@ -233,26 +236,31 @@ AGG_CORE(run)(agg_scan_t *s, const u_char *start, const u_char *end)
     left -= agg_core_cut_character(p, end);
 
     if (left == 0) {
-        return agg_core_leave(s, &c, start, p);
+        return agg_core_leave(s, &c, start, p - n, n);
     }
 
     next = c;
+    before = n;
 
     memset(buf, AGG_CORE_PAD, AGG_CHUNK);
     memcpy(buf, p, left);
 
-    n = AGG_CORE(block)(s, &next, start, p, buf, &k);
+    n = AGG_CORE(block)(s, &next, start, p, buf, k);
 
     if (n > AGG_CHUNK) {
         goto done;
     }
 
-    if (n != 0) {
-        c = next;
-        p += (n < left) ? n : left;
+    if (n == 0) {
+        return (p == start)
+               ? p : agg_core_leave(s, &c, start, p - before, before);
     }
 
-    return agg_core_leave(s, &c, start, p);
+    if (n > left) {
+        n = (unsigned) left;
+    }
+
+    return agg_core_leave(s, &next, start, p, n);
 
 done:
 

@@ -53,7 +53,7 @@ typedef int  agg_block_stop_t;
 
 #define agg_block_stops()  NULL
 
-#define agg_block_escape(k, c)  agg_escapes[c]
+#define agg_block_pair(k, c, next)  agg_is_pair(agg_pairs, c, next)
 
 
 agg_core_inline uint32_t

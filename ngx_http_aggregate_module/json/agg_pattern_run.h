@@ -49,7 +49,6 @@ agg_core_inline AGG_CORE_TARGET const u_char *
 AGG_CORE(string_end)(agg_patterns_t *t, const u_char *p, uint64_t mask,
     uint64_t i, const u_char *last, const AGG_CORE(stop_t) *k)
 {
-    int            known;
     u_char         c;
     uint64_t       rest;
     const u_char  *end;
@@ -82,19 +81,7 @@ AGG_CORE(string_end)(agg_patterns_t *t, const u_char *p, uint64_t mask,
 
         c = p[i];
 
-        if (c == '\\') {
-            known = AGG_CORE(escape)(k, p[i + 1]);
-
-        } else if (c < '\\') {
-            agg_pattern_anew(i);
-            return p + i;
-
-        } else {
-            known = (u_char) (c - 0xc2) < 0xe0 - 0xc2
-                    && (signed char) p[i + 1] < -0x40;
-        }
-
-        if (known) {
+        if (AGG_CORE(pair)(k, c, p[i + 1])) {
             mask &= rest << i;
 
             if (mask != 0) {
@@ -108,6 +95,11 @@ AGG_CORE(string_end)(agg_patterns_t *t, const u_char *p, uint64_t mask,
         }
 
         agg_pattern_anew(i);
+
+        if (c < '\\') {
+            return p + i;
+        }
+
         t->at = p + i;
 
         end = agg_pattern_special(t, last);

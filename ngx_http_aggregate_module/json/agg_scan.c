@@ -9,24 +9,7 @@
  */
 
 
-#include "agg_pattern.h"
-#include "agg_core.h"
-#include "agg_chunk_words.h"
-
-#if (AGG_BLOCK_SSE2)
-#include "agg_chunk_sse2.h"
-#endif
-
-#if (AGG_SCAN_AVX)
-#include "agg_chunk_avx2.h"
-#include "agg_chunk_avx512.h"
-#endif
-
-#if (AGG_SCAN_NEON)
-#include "agg_chunk_neon.h"
-#endif
-
-#include "agg_pattern_block.h"
+#include "agg_scan_kind.h"
 
 
 static int agg_scan_expects(const agg_scan_t *s, const u_char *p,
@@ -56,126 +39,6 @@ static int agg_scan_number_byte(agg_scan_t *s, u_char c);
 
 #define agg_scan_after(s)                                                    \
     (((s)->depth == (s)->base) ? AGG_SCAN_DONE : AGG_SCAN_AFTER)
-
-
-typedef const u_char *(*agg_scan_core_pt)(agg_scan_t *s, const u_char *p,
-    const u_char *end);
-typedef const u_char *(*agg_scan_replay_pt)(agg_scan_t *s, agg_replay_t *rp,
-    const u_char *p, const u_char *last);
-
-
-typedef struct {
-    const char          *name;
-    int                (*supported)(void);
-    agg_scan_core_pt     run;
-    agg_scan_core_pt     patterns;
-    agg_scan_replay_pt   replay;
-} agg_scan_kind_t;
-
-
-#if (AGG_SCAN_AVX)
-static int agg_scan_has_avx2(void);
-static int agg_scan_has_avx512(void);
-#endif
-
-
-/*
- * The fastest one first.  With 512 bits a block takes fewer instructions than
- * with 256, and yet some ten per cent more time where both were measured.
- */
-
-static const agg_scan_kind_t  agg_scan_kinds[] = {
-
-#if (AGG_SCAN_AVX)
-    { "avx2", agg_scan_has_avx2, agg_avx2_run, agg_avx2_patterns,
-      agg_avx2_replay },
-    { "avx512", agg_scan_has_avx512, agg_avx512_run, agg_avx2_patterns,
-      agg_avx2_replay },
-#endif
-
-#if (AGG_SCAN_NEON)
-    { "neon", NULL, agg_neon_run, agg_block_patterns, agg_block_replay },
-#endif
-
-#if (AGG_BLOCK_SSE2)
-    { "sse2", NULL, agg_sse2_run, agg_block_patterns, agg_block_replay },
-#endif
-
-    { "words", NULL, agg_words_run, agg_block_patterns, agg_block_replay },
-    { NULL, NULL, NULL, NULL, NULL }
-};
-
-
-#define AGG_SCAN_KINDS  (sizeof(agg_scan_kinds) / sizeof(agg_scan_kinds[0]))
-
-
-/* those that this machine can run, and the last one, which is none */
-
-static const agg_scan_kind_t  *agg_scan_usable[AGG_SCAN_KINDS];
-
-static agg_scan_core_pt    agg_scan_core = agg_words_run;
-static agg_scan_core_pt    agg_scan_patterns = agg_block_patterns;
-static agg_scan_replay_pt  agg_scan_replayed = agg_block_replay;
-
-
-/* before main(), or as the module is loaded */
-
-static void __attribute__((constructor))
-agg_scan_choose(void)
-{
-    unsigned                n;
-    const agg_scan_kind_t  *kind;
-
-    n = 0;
-
-    for (kind = agg_scan_kinds; kind->name != NULL; kind++) {
-        if (kind->supported == NULL || kind->supported()) {
-            agg_scan_usable[n++] = kind;
-        }
-    }
-
-    agg_scan_usable[n] = kind;
-
-    agg_scan_core_use(0);
-}
-
-
-#if (AGG_SCAN_AVX)
-
-static int
-agg_scan_has_avx2(void)
-{
-    __builtin_cpu_init();
-
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi")
-           && __builtin_cpu_supports("bmi2")
-           && __builtin_cpu_supports("pclmul");
-}
-
-
-static int
-agg_scan_has_avx512(void)
-{
-    return agg_scan_has_avx2() && __builtin_cpu_supports("avx512bw");
-}
-
-#endif
-
-
-const char *
-agg_scan_core_name(unsigned n)
-{
-    return agg_scan_usable[n]->name;
-}
-
-
-void
-agg_scan_core_use(unsigned n)
-{
-    agg_scan_core = agg_scan_usable[n]->run;
-    agg_scan_patterns = agg_scan_usable[n]->patterns;
-    agg_scan_replayed = agg_scan_usable[n]->replay;
-}
 
 
 void
@@ -668,7 +531,7 @@ agg_string_end(const u_char *p, const u_char *last)
             return q;
         }
 
-        if (*q == '\\' && agg_escapes[q[1]]) {
+        if (*q == '\\' && agg_is_escaped(q[1])) {
             p = q + 2;
             continue;
         }
@@ -692,7 +555,7 @@ agg_string_special(const u_char *p)
 
     if (*p == '\\') {
 
-        if (agg_escapes[p[1]]) {
+        if (agg_is_escaped(p[1])) {
             return p + 2;
         }
 
@@ -1018,7 +881,7 @@ agg_scan_escape_byte(agg_scan_t *s, u_char c)
 
     s->state = s->string;
 
-    return agg_escapes[c] ? 1 : -1;
+    return agg_is_escaped(c) ? 1 : -1;
 }
 
 

@@ -46,7 +46,7 @@ typedef enum {
     AGG_SCAN_COLON,
     AGG_SCAN_AFTER,                 /* a value in a container */
     AGG_SCAN_STRING,
-    AGG_SCAN_NAME_STRING,
+    AGG_SCAN_NAME_STRING,           /* follows AGG_SCAN_STRING */
     AGG_SCAN_ESCAPE,
     AGG_SCAN_HEX,
     AGG_SCAN_UTF8,
@@ -217,15 +217,46 @@ const u_char *agg_scan_replay(agg_scan_t *s, agg_replay_t *rp,
     const u_char *p, const u_char *end);
 
 
-/* the characters that may follow a backslash, except u */
+/*
+ * Bytes that are special in a string.  Two of them are an escape other than \u,
+ * or a character, if a bit of the first one, two higher, is also the second's.
+ */
 
-#define AGG_ESCAPES                                                          \
+#define AGG_PAIR_ESCAPED       0x01     /* behind a backslash */
+#define AGG_PAIR_CONTINUATION  0x02
+#define AGG_PAIR_SLASH         0x04
+#define AGG_PAIR_LEAD          0x08     /* of a character of two bytes */
+
+#define agg_pair_4(bits)   bits, bits, bits, bits
+#define agg_pair_16(bits)  agg_pair_4(bits), agg_pair_4(bits),               \
+                           agg_pair_4(bits), agg_pair_4(bits)
+
+#define AGG_PAIRS                                                            \
     {                                                                        \
-        ['"'] = 1, ['\\'] = 1, ['/'] = 1, ['b'] = 1, ['f'] = 1, ['n'] = 1,   \
-        ['r'] = 1, ['t'] = 1                                                 \
+        ['"'] = AGG_PAIR_ESCAPED,                                            \
+        ['/'] = AGG_PAIR_ESCAPED,                                            \
+        ['\\'] = AGG_PAIR_ESCAPED | AGG_PAIR_SLASH,                          \
+        ['b'] = AGG_PAIR_ESCAPED,                                            \
+        ['f'] = AGG_PAIR_ESCAPED,                                            \
+        ['n'] = AGG_PAIR_ESCAPED,                                            \
+        ['r'] = AGG_PAIR_ESCAPED,                                            \
+        ['t'] = AGG_PAIR_ESCAPED,                                            \
+                                                                             \
+        [0x80] = agg_pair_16(AGG_PAIR_CONTINUATION),                         \
+        [0x90] = agg_pair_16(AGG_PAIR_CONTINUATION),                         \
+        [0xa0] = agg_pair_16(AGG_PAIR_CONTINUATION),                         \
+        [0xb0] = agg_pair_16(AGG_PAIR_CONTINUATION),                         \
+                                                                             \
+        [0xc2] = AGG_PAIR_LEAD, AGG_PAIR_LEAD,                               \
+        [0xc4] = agg_pair_4(AGG_PAIR_LEAD), agg_pair_4(AGG_PAIR_LEAD),       \
+                 agg_pair_4(AGG_PAIR_LEAD),                                  \
+        [0xd0] = agg_pair_16(AGG_PAIR_LEAD)                                  \
     }
 
-static const u_char  agg_escapes[256] = AGG_ESCAPES;
+static const u_char  agg_pairs[256] = AGG_PAIRS;
+
+#define agg_is_pair(pairs, c, next)  ((pairs)[c] >> 2 & (pairs)[next])
+#define agg_is_escaped(c)            (agg_pairs[c] & AGG_PAIR_ESCAPED)
 
 
 /* agg_scan_t.kinds: a bit for each container, the lowest for the innermost */
@@ -272,6 +303,10 @@ void agg_scan_start_string(agg_scan_t *s, unsigned depth);
 
 const char *agg_scan_core_name(unsigned n);
 void agg_scan_core_use(unsigned n);
+
+/* whether the core in use is faster without patterns, if there is no shape */
+
+int agg_scan_alone(void);
 
 
 /*

@@ -139,6 +139,7 @@ add_scalar(text_t *t)
 
     static const char *const  wrong[] = {
         "01", "1.", "-", "tru", "nul", "truee", "\"\x80\"", "\"\\x\"", "\"\t\"",
+        "\"\xc0\xaf\"", "\"\xc1\xbf\"", "\"\xc3\x28\"", "\"\xe2\x82\"",
         "1ee5", "+1", "NaN", "\"\xf4\x90\x80\x80\"", "1.5.5", "-01", "x", ","
     };
 

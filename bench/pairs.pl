@@ -1,11 +1,14 @@
 #!/usr/bin/perl
 
-# bench/pairs.pl [-r ROUNDS] [-t SECONDS] [-s "SCENARIO..."] [-o FILE.tsv]
+# bench/pairs.pl [-r ROUNDS] [-t SECONDS] [-s "SCENARIO..."] [-o FILE.tsv] [-e]
 #
 # The ratios of CPU time a request that are aimed at, on a machine whose speed
 # changes: all gateways run, one has load, and they take turns of SECONDS (0.3).
 # A ratio is the median of those of ROUNDS (25) rounds.  In -o each turn is a
 # line.
+#
+# Each is loaded as much as it can take; with -e all have as many requests a
+# second: half of what the slowest of them can take.
 
 use strict;
 use warnings;
@@ -19,7 +22,7 @@ use Bench;
 use Bench::Aims qw(@aims median quartiles);
 
 my %o = (r => 25, t => 0.3, s => '', o => '');
-getopts('r:t:s:o:', \%o) or exit 2;
+getopts('r:t:s:o:e', \%o) or exit 2;
 
 my %wanted = map { $_ => 1 } split ' ', $o{s};
 my @those = grep { !%wanted || $wanted{ $_->[0] } } @aims;
@@ -37,7 +40,7 @@ if ($o{o}) {
 
 print "| ours | of | aim | median | quartiles | |\n|---|---|---|---|---|---|\n";
 measured($_) for @those;
-print "\n$o{r} rounds of $o{t} s\n";
+print "\n$o{r} rounds of $o{t} s", $o{e} ? ', at equal rates' : '', "\n";
 
 
 # the gateway of a peer, which goes on to the end
@@ -60,15 +63,19 @@ sub side_by_side {
 }
 
 
-# microseconds of CPU a request, in a turn of SECONDS
+# microseconds of CPU a request, in a turn of SECONDS, at a rate if one is given
 sub turn {
-    my ($name, $scenario, $seconds) = @_;
+    my ($name, $scenario, $seconds, $rate) = @_;
 
     my $gateway = $gateway{$name};
     local $Bench::port = $gateway->{port};
 
     my $conns = $scenario->{conns}
         || $env{$scenario->{kind} eq 'slow' ? 'SLOW_CONNS' : 'CONNS'};
+
+    return Bench::sample_once($gateway->{pid}, $scenario, $seconds, $conns,
+        $conns * 1000 / $rate) if $rate;
+
     return Bench::sample_once($gateway->{pid}, $scenario, $seconds, $conns);
 }
 
@@ -81,6 +88,7 @@ sub measured {
                                            : "$ours of $name";
 
     my @turns = ([ 'ours', $ours ], map { [ $name, $_ ] } @of);
+    my $rate;
 
     for my $turn (@turns) {
         my $gateway = side_by_side($turn->[0]);
@@ -95,7 +103,8 @@ sub measured {
         Bench::start_redis() if ($scenario->{needs} || '') eq 'redis';
         check($scenario) or die "wrong answer: @$turn\n";
         push @$turn, $scenario;
-        turn($turn->[0], $scenario, 1);
+        my $half = turn($turn->[0], $scenario, 1)->{rps} / 2;
+        $rate = $half if $o{e} && (!$rate || $half < $rate);
     }
 
     my @ratios;
@@ -104,7 +113,7 @@ sub measured {
         my ($mine, $theirs) = (0, 0);
 
         for my $turn ($round % 2 ? @turns : reverse @turns) {
-            my $got = turn($turn->[0], $turn->[2], $o{t});
+            my $got = turn($turn->[0], $turn->[2], $o{t}, $rate);
 
             print $out join("\t", time, "$ours/$label", $round,
                 $turn->[0], $turn->[1], $got->{cpu_us}, $got->{foreign}), "\n"

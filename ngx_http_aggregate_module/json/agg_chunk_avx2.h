@@ -398,6 +398,7 @@ agg_avx2_copy(u_char *dst, const u_char *p)
 
 
 #include "agg_core_run.h"
+#include "agg_pattern_strings.h"
 #include "agg_pattern_run.h"
 
 

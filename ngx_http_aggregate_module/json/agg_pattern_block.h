@@ -91,6 +91,7 @@ agg_block_copy(u_char *dst, const u_char *p)
 }
 
 
+#include "agg_pattern_strings.h"
 #include "agg_pattern_run.h"
 
 

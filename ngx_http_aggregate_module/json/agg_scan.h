@@ -304,10 +304,6 @@ void agg_scan_start_string(agg_scan_t *s, unsigned depth);
 const char *agg_scan_core_name(unsigned n);
 void agg_scan_core_use(unsigned n);
 
-/* whether the core in use is faster without patterns, if there is no shape */
-
-int agg_scan_alone(void);
-
 
 /*
  * Steps over what is special in a string: an escape or a character that is

@@ -685,7 +685,7 @@ agg_replay_leave(agg_shape_run_t *run, const agg_context_t *c,
     run->copying = c->on;
 
     run->scan = *s;
-    run->scan.patterns = agg_scan_alone() ? NULL : run->shape->patterns;
+    run->scan.patterns = run->shape->patterns;
     run->scan.base = (u_char) agg_run_depth(run);
 
     if (stop == AGG_REPLAY_STRING) {

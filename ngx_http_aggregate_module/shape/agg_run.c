@@ -92,7 +92,7 @@ agg_shape_run_init(agg_shape_run_t *run, const agg_shape_t *s, agg_buf_t *out,
         return;
     }
 
-    run->scan.patterns = agg_scan_alone() ? NULL : s->patterns;
+    run->scan.patterns = s->patterns;
     agg_patterns_start(s->patterns);
     agg_replay_start(s);
 
@@ -125,10 +125,8 @@ agg_shape_run_init(agg_shape_run_t *run, const agg_shape_t *s, agg_buf_t *out,
 void
 agg_shape_run_expect(agg_shape_run_t *run, agg_patterns_t *patterns)
 {
-    if (!agg_scan_alone()) {
-        run->scan.patterns = patterns;
-        agg_patterns_start(patterns);
-    }
+    run->scan.patterns = patterns;
+    agg_patterns_start(patterns);
 }
 
 

@@ -197,6 +197,12 @@ load(const char *dir, const char *name)
     doc.len = fread(doc.data, 1, 1 << 23, f);
     fclose(f);
 
+    if (doc.len == 0) {
+        fprintf(stderr, "%s%s%s: nothing can be read\n", dir ? dir : "",
+                dir ? "/" : "", name);
+        exit(1);
+    }
+
     return doc;
 }
 

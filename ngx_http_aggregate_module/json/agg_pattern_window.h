@@ -47,27 +47,34 @@ AGG_CORE(string_stop)(AGG_CORE(seen_t) *seen, const u_char *p,
     const u_char  *q;
 
     n = (uintptr_t) p - (uintptr_t) seen->base;
-    q = p;
 
-    if (n < 2 * AGG_SEEN) {
-        q = seen->base + AGG_SEEN;
-
-        if (n >= AGG_SEEN) {
-
-            if (q > last) {
-                return p;
-            }
-
-            AGG_CORE(see)(seen, q, k);
-            q += AGG_SEEN;
-            n -= AGG_SEEN;
-        }
-
+    if (n < AGG_SEEN) {
         mask = seen->mask >> n;
 
         if (mask != 0) {
             return p + AGG_CORE(first)(mask);
         }
+
+        q = seen->base + AGG_SEEN;
+
+    } else if (n < 2 * AGG_SEEN) {
+        q = seen->base + AGG_SEEN;
+
+        if (q > last) {
+            return p;
+        }
+
+        AGG_CORE(see)(seen, q, k);
+        mask = seen->mask >> (n - AGG_SEEN);
+
+        if (mask != 0) {
+            return p + AGG_CORE(first)(mask);
+        }
+
+        q += AGG_SEEN;
+
+    } else {
+        q = p;
     }
 
     for ( /* void */ ; q <= last; q += AGG_SEEN) {

@@ -86,9 +86,9 @@ agg_scan_has_slow_avx512(void)
 
 /*
  * The fastest one first.  On processors of Intel a block of 512 bits takes a
- * fifth less time than one of 256, and kept masks save a third of that of a
- * pattern, for a quarter more instructions.  On those of AMD 512 bits took a
- * tenth more time, and kept masks have not been measured.
+ * fifth less time than one of 256, and patterns with kept masks take a third to
+ * a half less, for up to a third more instructions.  On those of AMD 512 bits
+ * took a tenth more time, and kept masks have not been measured.
  */
 
 static const agg_scan_kind_t  agg_scan_kinds[] = {

@@ -38,23 +38,7 @@ static const agg_avx2_bytes_t  agg_avx2_bytes_table
 };
 
 
-/*
- * The compiler does not see through the pointer: it would make each vector anew
- * from its byte wherever that is used.
- */
-
-agg_core_inline AGG_CORE_TARGET const agg_avx2_bytes_t *
-agg_avx2_bytes(void)
-{
-    const agg_avx2_bytes_t  *k;
-
-    k = &agg_avx2_bytes_table;
-    __asm__ ("" : "+r" (k));
-
-    return k;
-}
-
-
+#define agg_avx2_bytes()    agg_core_table(&agg_avx2_bytes_table)
 #define agg_avx2_of(bytes)  _mm256_load_si256((const __m256i *) (bytes))
 
 
@@ -302,19 +286,7 @@ static const agg_avx2_stop_t  agg_avx2_stop_bytes
 };
 
 
-/* they stay in memory: the compiler does not see through the pointer */
-
-agg_core_inline AGG_CORE_TARGET const agg_avx2_stop_t *
-agg_avx2_stops(void)
-{
-    const agg_avx2_stop_t  *k;
-
-    k = &agg_avx2_stop_bytes;
-    __asm__ ("" : "+r" (k));
-
-    return k;
-}
-
+#define agg_avx2_stops()  agg_core_table(&agg_avx2_stop_bytes)
 
 #define agg_avx2_pair(k, c, next)  agg_is_pair((k)->pairs, c, next)
 

@@ -31,18 +31,7 @@ static const agg_avx512_bytes_t  agg_avx512_bytes_table
 };
 
 
-agg_core_inline AGG_CORE_TARGET const agg_avx512_bytes_t *
-agg_avx512_bytes(void)
-{
-    const agg_avx512_bytes_t  *k;
-
-    k = &agg_avx512_bytes_table;
-    __asm__ ("" : "+r" (k));
-
-    return k;
-}
-
-
+#define agg_avx512_bytes()    agg_core_table(&agg_avx512_bytes_table)
 #define agg_avx512_of(bytes)  _mm512_load_si512(bytes)
 
 

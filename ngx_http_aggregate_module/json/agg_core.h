@@ -94,6 +94,20 @@ static const u_char  agg_core_bytes[AGG_CORE_BYTES]
     __attribute__((unused)) = AGG_CORE_EACH(agg_core_of);
 
 
+/*
+ * The compiler does not see through the pointer.  It would make each vector of
+ * a table anew from its byte, or keep in registers what it has loaded.
+ */
+
+agg_core_inline const void *
+agg_core_table(const void *table)
+{
+    __asm__ ("" : "+r" (table));
+
+    return table;
+}
+
+
 /* white space, where its low four bits are its place */
 
 #define AGG_CORE_SPACES                                                      \

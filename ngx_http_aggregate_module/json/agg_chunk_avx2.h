@@ -317,16 +317,13 @@ agg_avx2_stop(const u_char *p, const agg_avx2_stop_t *k)
 }
 
 
-/* the lowest bit; 32 or 64 if there is none */
-
-#define agg_avx2_first(mask)                                                 \
-    ((sizeof(mask) == 4) ? agg_avx2_first4(mask) : agg_avx2_first8(mask))
-
-
-/* by hand, since the compiler clears or extends the register */
+/*
+ * By hand, since the compiler clears or extends the register, or tests what the
+ * flags tell
+ */
 
 agg_core_inline AGG_CORE_TARGET uint64_t
-agg_avx2_first4(uint32_t mask)
+agg_avx2_first(uint32_t mask)
 {
     uint64_t  n;
 
@@ -336,14 +333,14 @@ agg_avx2_first4(uint32_t mask)
 }
 
 
-agg_core_inline AGG_CORE_TARGET uint64_t
-agg_avx2_first8(uint64_t mask)
+agg_core_inline AGG_CORE_TARGET int
+agg_avx2_lowest(uint64_t mask, uint64_t *n)
 {
-    uint64_t  n;
+    int  none;
 
-    __asm__ ("tzcntq %1, %0" : "=r" (n) : "r" (mask) : "cc");
+    __asm__ ("tzcntq %2, %1" : "=@ccc" (none), "=r" (*n) : "r" (mask));
 
-    return n;
+    return !none;
 }
 
 
@@ -370,7 +367,6 @@ agg_avx2_copy(u_char *dst, const u_char *p)
 
 
 #include "agg_core_run.h"
-#include "agg_pattern_strings.h"
 #include "agg_pattern_run.h"
 
 

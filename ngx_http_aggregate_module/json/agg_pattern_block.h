@@ -66,12 +66,19 @@ agg_block_stop(const u_char *p, const agg_block_stop_t *k)
 }
 
 
-/* the lowest bit; 32 if a mask of a block has none */
+#define agg_block_first(mask)  agg_first(mask)
 
-agg_core_inline uint64_t
-agg_block_first(uint64_t mask)
+
+agg_core_inline int
+agg_block_lowest(uint64_t mask, uint64_t *n)
 {
-    return (mask == 0) ? AGG_PATTERN_BLOCK : (uint64_t) agg_first(mask);
+    if (mask == 0) {
+        return 0;
+    }
+
+    *n = (uint64_t) __builtin_ctzll(mask);
+
+    return 1;
 }
 
 
@@ -91,7 +98,6 @@ agg_block_copy(u_char *dst, const u_char *p)
 }
 
 
-#include "agg_pattern_strings.h"
 #include "agg_pattern_run.h"
 
 

@@ -3,15 +3,18 @@
  * The loops over patterns themselves, once for each kind of vectors: included
  * with functions by the names that AGG_CORE makes, and AGG_CORE_TARGET.  fits
  * tells whether a text is at p, stop gives a mask of the bytes at p that a
- * string cannot be scanned past; both read AGG_PATTERN_BLOCK bytes.  digits
- * gives a mask of the bytes that are no digits, and its two highest bits are
- * set; copy copies a block.  stops makes vectors ready.
+ * string cannot be scanned past; both read AGG_PATTERN_BLOCK bytes.  lowest
+ * gives the number of the lowest bit, if there is one.  digits gives a mask of
+ * the bytes that are no digits, of which first is the lowest bit, and its two
+ * highest bits are set; copy copies a block.  stops makes vectors ready.
  *
  * A string and the text behind it are gone over together, since nothing but
- * the closing quote fits the first byte of what is compared; over_string and
- * over_strings are of agg_pattern_strings.h or agg_pattern_window.h.  A number
- * is over where such a text is.
+ * the closing quote fits the first byte of what is compared.  A number is over
+ * where such a text is.
  */
+
+
+#include "agg_pattern_strings.h"
 
 
 /* the text at p, behind a scalar that is no string, if it came behind g */
@@ -59,6 +62,11 @@ AGG_CORE(over_scalar)(const agg_pattern_t *g, agg_pattern_t **next,
 
     if ((u_char) (c - '1') > 8) {
 
+        if (c > '9') {
+            q = agg_pattern_literal(p, c);
+            goto over;
+        }
+
         if (c == '"') {
             *pos = p + 1;
             return AGG_PATTERN_STRING;
@@ -99,7 +107,9 @@ AGG_CORE(over_scalar)(const agg_pattern_t *g, agg_pattern_t **next,
 other:
 
     p = *pos;
-    q = (*p > '9') ? agg_pattern_literal(p, *p) : agg_pattern_scalar(p, *p);
+    q = agg_pattern_scalar(p, *p);
+
+over:
 
     if (q == NULL) {
         return AGG_PATTERN_NOTHING;
@@ -129,11 +139,12 @@ AGG_CORE(patterns)(agg_scan_t *s, const u_char *start, const u_char *last)
     const AGG_CORE(stop_t)  *k;
 
     k = AGG_CORE(stops)();
-    AGG_CORE(seen_none)(&seen);
+    AGG_CORE(seen_start)(&seen, start, last, k);
     t = s->patterns;
     g = agg_pattern_before(s);
     p = start;
     t->start = start;
+    next = g;
 
     if (s->state == AGG_SCAN_STRING) {
         goto string;
@@ -152,6 +163,11 @@ AGG_CORE(patterns)(agg_scan_t *s, const u_char *start, const u_char *last)
                     continue;
                 }
 
+                if (next->flags & AGG_PATTERN_END) {
+                    p += next->len;
+                    break;
+                }
+
             } else if (next == g && !agg_pattern_pay(t, p, AGG_PATTERN_FLAT)) {
                 break;
             }
@@ -159,17 +175,13 @@ AGG_CORE(patterns)(agg_scan_t *s, const u_char *start, const u_char *last)
             g = next;
             p += g->len;
 
-            if (g->flags & AGG_PATTERN_END) {
-                break;
-            }
-
             if ((g->flags & AGG_PATTERN_SCALAR) == 0) {
                 goto string;
             }
 
         } else if (rc == AGG_PATTERN_MISSED) {
 
-            q = agg_pattern_miss(s, g, p, last);
+            q = agg_pattern_miss(s, g, p);
 
             if (q == NULL) {
                 p = t->at;
@@ -287,7 +299,7 @@ AGG_CORE(replay)(agg_scan_t *s, agg_replay_t *rp, const u_char *start,
     const AGG_CORE(stop_t)  *k;
 
     k = AGG_CORE(stops)();
-    AGG_CORE(seen_none)(&seen);
+    AGG_CORE(seen_start)(&seen, start, last, k);
     t = rp->patterns;
     g = rp->before;
     p = start;
@@ -302,45 +314,23 @@ AGG_CORE(replay)(agg_scan_t *s, agg_replay_t *rp, const u_char *start,
 
     for ( ;; ) {
 
-        if (rc == AGG_PATTERN_FOUND) {
-
-        text:
-
-            if (next->plain == 0) {
-                rc = AGG_CORE(apply)(rp, next, p);
-
-                if (rc != AGG_PATTERN_FOUND) {
-                    continue;
-                }
-
-                if ((next->flags & AGG_PATTERN_SCALAR) == 0) {
-                    p += next->len;
-                    g = next;
-                    goto string;
-                }
-            }
-
-            rp->before = g;
-            g = next;
-            p += g->len;
-
-        } else if (rc == AGG_PATTERN_MISSED) {
-
-            rp->context = g->to;
-            rp->before = g;
-
-            q = agg_replay_miss(s, rp, g, p, last);
-
-            if (q == NULL) {
-                break;
-            }
-
-            p = q;
-            g = t->found;
-
-        } else {
+        if (rc != AGG_PATTERN_MISSED) {
             break;
         }
+
+        rp->context = g->to;
+        rp->before = g;
+
+        q = agg_replay_miss(s, rp, g, p);
+
+        if (q == NULL) {
+            break;
+        }
+
+        p = q;
+        g = t->found;
+
+    scalar:
 
         rc = AGG_CORE(over_scalar)(g, &next, &p, last, k);
 
@@ -361,7 +351,16 @@ AGG_CORE(replay)(agg_scan_t *s, agg_replay_t *rp, const u_char *start,
 
     behind:
 
-        if (rc == AGG_PATTERN_FOUND && next->plain > 0) {
+        if (rc == AGG_PATTERN_FOUND) {
+
+            if (next->plain == 0) {
+                goto text;
+            }
+
+            if (next->plain < 0) {
+                goto before_scalar;
+            }
+
             p += next->plain - 1;
             g = next;
 
@@ -373,9 +372,34 @@ AGG_CORE(replay)(agg_scan_t *s, agg_replay_t *rp, const u_char *start,
 
         rc = AGG_CORE(over_strings)(t, &g, &next, &p, &seen, last, k);
 
-        if (rc == AGG_PATTERN_FOUND) {
-            goto text;
+        if (rc != AGG_PATTERN_FOUND) {
+            continue;
         }
+
+        if (next->plain != 0) {
+            goto before_scalar;
+        }
+
+    text:
+
+        rc = AGG_CORE(apply)(rp, next, p);
+
+        if (rc != AGG_PATTERN_FOUND) {
+            continue;
+        }
+
+        if ((next->flags & AGG_PATTERN_SCALAR) == 0) {
+            p += next->len;
+            g = next;
+            goto string;
+        }
+
+    before_scalar:
+
+        rp->before = g;
+        g = next;
+        p += g->len;
+        goto scalar;
     }
 
     rp->before = g;

@@ -1,136 +1,155 @@
 
 /*
- * How the loops of agg_pattern_run.h go over strings: a block from where a
- * string goes on, and then others.  This takes the fewest instructions.
+ * How the loops of agg_pattern_run.h go over strings, by masks of 64 bytes that
+ * are kept: these follow one another wherever strings end, so that no string
+ * has to wait for the one before it.
  */
 
 
-/* nothing is kept */
-
-typedef int  AGG_CORE(seen_t);
+#define AGG_SEEN  64
 
 
-agg_core_inline void
-AGG_CORE(seen_none)(AGG_CORE(seen_t) *seen)
+/*
+ * What strings stop at among the 64 bytes before limit, which is a multiple of
+ * 64: a bit for each of them, the lowest for the first.  The last ones to be
+ * seen begin at last, so that a stop may be up to 63 bytes beyond it.
+ */
+
+typedef struct {
+    const u_char  *limit;
+    uint64_t       mask;
+} AGG_CORE(seen_t);
+
+
+agg_core_inline AGG_CORE_TARGET uint64_t
+AGG_CORE(see)(const u_char *p, const AGG_CORE(stop_t) *k)
 {
-    (void) seen;
+    return AGG_CORE(stop)(p, k)
+           | (uint64_t) AGG_CORE(stop)(p + AGG_PATTERN_BLOCK, k)
+             << AGG_PATTERN_BLOCK;
+}
+
+
+agg_core_inline AGG_CORE_TARGET void
+AGG_CORE(seen_start)(AGG_CORE(seen_t) *seen, const u_char *start,
+    const u_char *last, const AGG_CORE(stop_t) *k)
+{
+    uintptr_t  n;
+
+    n = (uintptr_t) start % AGG_SEEN;
+
+    /* nothing before start is read */
+
+    seen->limit = start + (AGG_SEEN - n);
+    seen->mask = (start <= last) ? AGG_CORE(see)(start, k) << n : 0;
 }
 
 
 /*
- * Where a string ends: a quote or a control character is there, or it is beyond
- * last.  Its block at p has something special at p[i], the lowest bit of the
- * mask, or nothing.  NULL: what is at t->at is wrong, or costs too much.
+ * Whether the string that goes on at *pos has something special: it is at *pos
+ * then, which otherwise is beyond last.
  */
 
-agg_core_inline AGG_CORE_TARGET const u_char *
-AGG_CORE(string_end)(agg_patterns_t *t, const u_char *p, uint64_t mask,
-    uint64_t i, const u_char *last, const AGG_CORE(stop_t) *k)
+agg_core_inline AGG_CORE_TARGET int
+AGG_CORE(string_stop)(AGG_CORE(seen_t) *seen, const u_char **pos,
+    const u_char *last, const AGG_CORE(stop_t) *k)
 {
-    u_char         c;
-    uint64_t       rest;
-    const u_char  *end;
-
-    rest = ~3ull;
-    agg_pattern_anew(rest);
-
-    end = p + AGG_PATTERN_BLOCK;
+    uint64_t  n;
 
     for ( ;; ) {
 
-        if (mask == 0) {
+        if (*pos < seen->limit) {
 
-            do {
-                if (end > last) {
-                    return end;
-                }
-
-                p = end;
-                end += 2 * AGG_PATTERN_BLOCK;
-
-                mask = AGG_CORE(stop)(p, k)
-                       | (uint64_t) AGG_CORE(stop)(p + AGG_PATTERN_BLOCK, k)
-                         << AGG_PATTERN_BLOCK;
-
-            } while (mask == 0);
-
-            i = AGG_CORE(first)(mask);
-        }
-
-        c = p[i];
-
-        if (AGG_CORE(pair)(k, c, p[i + 1])) {
-            mask &= rest << i;
-
-            if (mask != 0) {
-                i = AGG_CORE(first)(mask);
-
-            } else if (p + i + 2 > end) {
-                end = p + i + 2;
+            if (AGG_CORE(lowest)(seen->mask >> (uintptr_t) *pos % AGG_SEEN,
+                                 &n))
+            {
+                *pos += n;
+                return 1;
             }
 
-            continue;
+            *pos = seen->limit;
         }
 
-        agg_pattern_anew(i);
-
-        if (c < '\\') {
-            return p + i;
+        if (seen->limit > last) {
+            return 0;
         }
 
-        t->at = p + i;
-
-        end = agg_pattern_special(t, last);
-
-        if (end == NULL) {
-            return NULL;
-        }
-
-        mask = 0;
+        seen->mask = AGG_CORE(see)(seen->limit, k);
+        seen->limit += AGG_SEEN;
     }
 }
 
 
 /*
- * The same string, *pos being its block, and the text behind it, which is not
- * *next if that was looked for at a quote.
+ * Whether the string that has something special at *pos, which is no quote, has
+ * its quote: it is at *pos then, which otherwise is beyond last, or where
+ * something is wrong or costs too much.
+ */
+
+agg_core_inline AGG_CORE_TARGET int
+AGG_CORE(string_end)(agg_patterns_t *t, AGG_CORE(seen_t) *seen,
+    const u_char **pos, const u_char *last, const AGG_CORE(stop_t) *k)
+{
+    const u_char  *p;
+
+    p = *pos;
+
+    do {
+        if (AGG_CORE(pair)(k, *p, p[1])) {
+            p += 2;
+
+        } else {
+            t->at = p;
+
+            p = agg_pattern_special(t, last);
+
+            if (p == NULL) {
+                *pos = t->at;
+                return 0;
+            }
+        }
+
+        if (!AGG_CORE(string_stop)(seen, &p, last, k)) {
+            *pos = p;
+            return 0;
+        }
+
+    } while (*p != '"');
+
+    *pos = p;
+
+    return 1;
+}
+
+
+/*
+ * The same string, and the text behind it, which is not *next if its quote is
+ * at *pos.
  */
 
 agg_core_inline AGG_CORE_TARGET agg_pattern_rc_e
 AGG_CORE(over_special)(agg_patterns_t *t, const agg_pattern_t *g,
-    agg_pattern_t **next, const u_char **pos, uint64_t mask, uint64_t i,
+    agg_pattern_t **next, const u_char **pos, AGG_CORE(seen_t) *seen,
     const u_char *last, const AGG_CORE(stop_t) *k)
 {
     const u_char  *q;
 
-    q = *pos + i;
+    if (**pos != '"') {
 
-    if (*q != '"') {
-        q = AGG_CORE(string_end)(t, *pos, mask, i, last, k);
-
-        if (q == NULL) {
-            *pos = t->at;
+        if (!AGG_CORE(string_end)(t, seen, pos, last, k)) {
             return AGG_PATTERN_CUT;
         }
 
-        *pos = q;
-
-        if (q > last) {
-            return AGG_PATTERN_CUT;
-        }
-
+        q = *pos;
         agg_pattern_anew(*next);
 
         if (AGG_CORE(fits_behind)(*next, q)) {
             *pos = q + 1;
             return AGG_PATTERN_FOUND;
         }
-
-        if (*q != '"') {
-            return AGG_PATTERN_CUT;
-        }
     }
 
+    q = *pos;
     agg_pattern_anew(q);
 
     *pos = q + 1;
@@ -141,28 +160,23 @@ AGG_CORE(over_special)(agg_patterns_t *t, const agg_pattern_t *g,
 }
 
 
-/* the string that goes on at *pos, and the text behind it */
+/*
+ * The string that goes on at *pos, and the text behind it.  *pos is behind the
+ * quote then.
+ */
 
 agg_core_inline AGG_CORE_TARGET agg_pattern_rc_e
 AGG_CORE(over_string)(agg_patterns_t *t, const agg_pattern_t *g,
     agg_pattern_t **next, const u_char **pos, AGG_CORE(seen_t) *seen,
     const u_char *last, const AGG_CORE(stop_t) *k)
 {
-    uint32_t       mask;
-    uint64_t       i;
     const u_char  *q;
 
-    (void) seen;
-
-    mask = AGG_CORE(stop)(*pos, k);
-    i = AGG_CORE(first)(mask);
-    q = *pos + i;
-
-    if (q > last) {
-        *pos = q;
+    if (!AGG_CORE(string_stop)(seen, pos, last, k)) {
         return AGG_PATTERN_CUT;
     }
 
+    q = *pos;
     *next = g->next;
 
     if (AGG_CORE(fits_behind)(*next, q)) {
@@ -170,7 +184,7 @@ AGG_CORE(over_string)(agg_patterns_t *t, const agg_pattern_t *g,
         return AGG_PATTERN_FOUND;
     }
 
-    return AGG_CORE(over_special)(t, g, next, pos, mask, i, last, k);
+    return AGG_CORE(over_special)(t, g, next, pos, seen, last, k);
 }
 
 
@@ -181,55 +195,16 @@ AGG_CORE(over_strings)(agg_patterns_t *t, agg_pattern_t **before,
     agg_pattern_t **next, const u_char **pos, AGG_CORE(seen_t) *seen,
     const u_char *last, const AGG_CORE(stop_t) *k)
 {
-    uint32_t           mask;
-    uint64_t           i;
-    const u_char      *p, *q;
-    agg_pattern_t     *g;
-    agg_pattern_rc_e   rc;
-
-    (void) seen;
-
-    g = *before;
-    p = *pos;
+    agg_pattern_rc_e  rc;
 
     for ( ;; ) {
-        mask = AGG_CORE(stop)(p, k);
-        i = AGG_CORE(first)(mask);
-        q = p + i;
-
-        if (q > last) {
-            rc = AGG_PATTERN_CUT;
-            p = q;
-            break;
-        }
-
-        *next = g->next;
-
-        if (AGG_CORE(fits_behind)(*next, q)) {
-
-            if ((*next)->plain > 0) {
-                g = *next;
-                p = q + g->plain;
-                continue;
-            }
-
-            rc = AGG_PATTERN_FOUND;
-            p = q + 1;
-            break;
-        }
-
-        rc = AGG_CORE(over_special)(t, g, next, &p, mask, i, last, k);
+        rc = AGG_CORE(over_string)(t, *before, next, pos, seen, last, k);
 
         if (rc != AGG_PATTERN_FOUND || (*next)->plain <= 0) {
-            break;
+            return rc;
         }
 
-        g = *next;
-        p += g->plain - 1;
+        *before = *next;
+        *pos += (*next)->plain - 1;
     }
-
-    *before = g;
-    *pos = p;
-
-    return rc;
 }

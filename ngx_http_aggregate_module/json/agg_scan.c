@@ -218,6 +218,7 @@ agg_scan_expected(agg_scan_t *s, const u_char *p, const u_char *end)
 
     if ((size_t) (end - p) >= AGG_PATTERN_AHEAD) {
         last = end - AGG_PATTERN_AHEAD;
+        s->patterns->beyond = end - AGG_SCAN_AHEAD;
 
         p = agg_scan_patterns(s, p, last);
 
@@ -232,6 +233,7 @@ agg_scan_expected(agg_scan_t *s, const u_char *p, const u_char *end)
     memset(buf + left, 0, sizeof(buf) - left);
 
     last = buf + left;
+    s->patterns->beyond = last - 1;
 
     q = agg_scan_patterns(s, buf, last - 1);
 
@@ -277,6 +279,7 @@ agg_scan_replay(agg_scan_t *s, agg_replay_t *rp, const u_char *p,
 
     if ((size_t) (end - p) >= AGG_PATTERN_AHEAD) {
         last = end - AGG_PATTERN_AHEAD;
+        rp->patterns->beyond = end - AGG_SCAN_AHEAD;
 
         p = agg_scan_replayed(s, rp, p, last);
 
@@ -293,6 +296,7 @@ agg_scan_replay(agg_scan_t *s, agg_replay_t *rp, const u_char *p,
 
     rp->shift = (ptrdiff_t) ((uintptr_t) p - (uintptr_t) buf);
     last = buf + left;
+    rp->patterns->beyond = last - 1;
 
     q = agg_scan_replayed(s, rp, buf, last - 1);
 

@@ -119,6 +119,7 @@ struct agg_patterns_s {
     size_t              cost;       /* lost, as bytes */
     const u_char       *start;      /* of the bytes at hand */
     const u_char       *at;         /* where it stopped */
+    const u_char       *beyond;     /* up to there a new text may reach */
     agg_pattern_t      *found;
     agg_pattern_t      *before;     /* the text that the last bytes follow */
     unsigned            n;

@@ -20,7 +20,6 @@
 #if (AGG_SCAN_AVX)
 #include "agg_chunk_avx2.h"
 #include "agg_chunk_avx512.h"
-#include "agg_pattern_wide.h"
 #endif
 
 #if (AGG_SCAN_NEON)
@@ -86,20 +85,16 @@ agg_scan_has_slow_avx512(void)
 
 /*
  * The fastest one first.  On processors of Intel a block of 512 bits takes a
- * fifth less time than one of 256, and patterns with kept masks take a third to
- * a half less, for up to a third more instructions.  On those of AMD (Zen 4)
- * 512 bits take a tenth more time; nothing is known of kept masks there.
+ * fifth less time than one of 256, on those of AMD (Zen 4) a tenth more.
  */
 
 static const agg_scan_kind_t  agg_scan_kinds[] = {
 
 #if (AGG_SCAN_AVX)
-    { "avx512", agg_scan_has_fast_avx512, agg_avx512_run, agg_wide_patterns,
-      agg_wide_replay },
+    { "avx512", agg_scan_has_fast_avx512, agg_avx512_run, agg_avx2_patterns,
+      agg_avx2_replay },
     { "avx2", agg_scan_has_avx2, agg_avx2_run, agg_avx2_patterns,
       agg_avx2_replay },
-    { "avx2 wide", agg_scan_has_avx2, agg_avx2_run, agg_wide_patterns,
-      agg_wide_replay },
     { "avx512", agg_scan_has_slow_avx512, agg_avx512_run, agg_avx2_patterns,
       agg_avx2_replay },
 #endif

@@ -719,6 +719,23 @@ misplaced(void)
 }
 
 
+/* a piece ends within a text, of which the first part is not learned */
+
+static void
+cut(void)
+{
+    unsigned  n;
+
+    agg_patterns_init(&patterns);
+
+    check(in_two("{\"first\":1,\"second\":|\"text\",\"third\":2}"), "cut");
+
+    for (n = AGG_PATTERN_FIRST; n < patterns.n; n++) {
+        check(memcmp(patterns.pattern[n].text, ",\"s", 3) != 0, "learned");
+    }
+}
+
+
 int
 main(void)
 {
@@ -731,6 +748,8 @@ main(void)
         agg_scan_core_use(n);
 
         srand(n + 1);
+
+        cut();
 
         for (i = 0; i < 4; i++) {
             towers(i);

@@ -302,7 +302,7 @@ static const agg_avx2_stop_t  agg_avx2_stop_bytes
 /* as agg_block_special */
 
 agg_core_inline AGG_CORE_TARGET uint32_t
-agg_avx2_stop(const u_char *p, const agg_avx2_stop_t *k)
+agg_avx2_stop32(const u_char *p, const agg_avx2_stop_t *k)
 {
     __m256i  part, slash;
 
@@ -314,6 +314,14 @@ agg_avx2_stop(const u_char *p, const agg_avx2_stop_t *k)
     agg_avx2_by("vpsubsb", part, k, most);
 
     return (uint32_t) _mm256_movemask_epi8(_mm256_or_si256(slash, part));
+}
+
+
+agg_core_inline AGG_CORE_TARGET uint64_t
+agg_avx2_stop(const u_char *p, const agg_avx2_stop_t *k)
+{
+    return agg_avx2_stop32(p, k)
+           | (uint64_t) agg_avx2_stop32(p + 32, k) << 32;
 }
 
 

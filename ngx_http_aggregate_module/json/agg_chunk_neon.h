@@ -220,7 +220,114 @@ agg_neon_utf8(const u_char *p, const agg_neon_chunk_t *chunk)
 #define agg_neon_prefix_xor(m)  agg_core_prefix_xor(m)
 
 
+/* for agg_pattern_run.h */
+
+/* as agg_neon_mask, of two */
+
+agg_core_inline uint32_t
+agg_neon_mask2(uint8x16_t a, uint8x16_t b)
+{
+    uint8x16_t  bits;
+
+    bits = vreinterpretq_u8_u64(vdupq_n_u64(0x8040201008040201ull));
+
+    a = vpaddq_u8(vandq_u8(a, bits), vandq_u8(b, bits));
+    a = vpaddq_u8(a, a);
+    a = vpaddq_u8(a, a);
+
+    return vgetq_lane_u32(vreinterpretq_u32_u8(a), 0);
+}
+
+
+agg_core_inline int
+agg_neon_fits_text(const u_char *text, uint32_t mask, const u_char *p)
+{
+    uint32_t  same;
+
+    same = agg_neon_mask2(vceqq_u8(vld1q_u8(p), vld1q_u8(text)),
+                          vceqq_u8(vld1q_u8(p + 16), vld1q_u8(text + 16)));
+
+    return (~same & mask) == 0;
+}
+
+
+#define agg_neon_fits(g, p)  agg_neon_fits_text((g)->text, (g)->mask, p)
+
+#define agg_neon_fits_behind(g, q)                                           \
+    agg_neon_fits_text(&(g)->quote, (g)->behind, q)
+
+
+typedef int  agg_neon_stop_t;
+
+#define agg_neon_stops()  NULL
+
+#define agg_neon_pair(k, c, next)  agg_is_pair(agg_pairs, c, next)
+
+
+/* as agg_block_special */
+
+agg_core_inline uint8x16_t
+agg_neon_stop16(const u_char *p)
+{
+    uint8x16_t  b, special;
+
+    b = vld1q_u8(p);
+
+    special = vcgeq_u8(vsubq_u8(b, vdupq_n_u8(0x20)), vdupq_n_u8(0x60));
+    special = vorrq_u8(special, vceqq_u8(b, vdupq_n_u8('"')));
+
+    return vorrq_u8(special, vceqq_u8(b, vdupq_n_u8('\\')));
+}
+
+
+agg_core_inline uint64_t
+agg_neon_stop(const u_char *p, const agg_neon_stop_t *k)
+{
+    (void) k;
+
+    return agg_neon_mask(agg_neon_stop16(p), agg_neon_stop16(p + 16),
+                         agg_neon_stop16(p + 32), agg_neon_stop16(p + 48));
+}
+
+
+#define agg_neon_first(mask)  agg_first(mask)
+
+
+agg_core_inline int
+agg_neon_lowest(uint64_t mask, uint64_t *n)
+{
+    if (mask == 0) {
+        return 0;
+    }
+
+    *n = (uint64_t) agg_first(mask);
+
+    return 1;
+}
+
+
+agg_core_inline uint32_t
+agg_neon_digits(const u_char *p, const agg_neon_stop_t *k)
+{
+    uint8x16_t  other;
+
+    (void) k;
+
+    other = vcgeq_u8(vsubq_u8(vld1q_u8(p), vdupq_n_u8('0')), vdupq_n_u8(10));
+
+    return agg_neon_mask2(other, vdupq_n_u8(0)) | 3u << 16;
+}
+
+
+agg_core_inline void
+agg_neon_copy(u_char *dst, const u_char *p)
+{
+    memcpy(dst, p, AGG_PATTERN_BLOCK);
+}
+
+
 #include "agg_core_run.h"
+#include "agg_pattern_run.h"
 
 
 #undef AGG_CORE

@@ -83,9 +83,10 @@
 #define AGG_OUTPUT_RESUME    2      /* nothing but this */
 #define AGG_OUTPUT_ANY       3
 
-/* bytes that are looked at together */
+/* bytes that are compared or copied together, and that strings are seen by */
 
 #define AGG_PATTERN_BLOCK    32
+#define AGG_PATTERN_SEEN     64
 
 /* the kind of the container that a text begins in, where it has none */
 

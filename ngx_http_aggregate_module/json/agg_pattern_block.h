@@ -57,12 +57,19 @@ typedef int  agg_block_stop_t;
 
 
 agg_core_inline uint32_t
+agg_block_stop32(const u_char *p)
+{
+    return agg_block_special(p)
+           | (uint32_t) agg_block_special(p + AGG_BLOCK) << AGG_BLOCK;
+}
+
+
+agg_core_inline uint64_t
 agg_block_stop(const u_char *p, const agg_block_stop_t *k)
 {
     (void) k;
 
-    return agg_block_special(p)
-           | (uint32_t) agg_block_special(p + AGG_BLOCK) << AGG_BLOCK;
+    return agg_block_stop32(p) | (uint64_t) agg_block_stop32(p + 32) << 32;
 }
 
 
@@ -76,7 +83,7 @@ agg_block_lowest(uint64_t mask, uint64_t *n)
         return 0;
     }
 
-    *n = (uint64_t) __builtin_ctzll(mask);
+    *n = (uint64_t) agg_first(mask);
 
     return 1;
 }

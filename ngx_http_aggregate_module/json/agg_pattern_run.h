@@ -2,11 +2,12 @@
 /*
  * The loops over patterns themselves, once for each kind of vectors: included
  * with functions by the names that AGG_CORE makes, and AGG_CORE_TARGET.  fits
- * tells whether a text is at p, stop gives a mask of the bytes at p that a
- * string cannot be scanned past; both read AGG_PATTERN_BLOCK bytes.  lowest
- * gives the number of the lowest bit, if there is one.  digits gives a mask of
- * the bytes that are no digits, of which first is the lowest bit, and its two
- * highest bits are set; copy copies a block.  stops makes vectors ready.
+ * tells whether a text is at p, and reads AGG_PATTERN_BLOCK bytes; stop gives a
+ * mask of those of AGG_PATTERN_SEEN bytes at p that a string cannot be scanned
+ * past.  lowest gives the number of the lowest bit, if there is one.  digits
+ * gives a mask of the bytes that are no digits, of which first is the lowest
+ * bit, and its two highest bits are set; copy copies a block.  stops makes
+ * vectors ready.
  *
  * A string and the text behind it are gone over together, since nothing but
  * the closing quote fits the first byte of what is compared.  A number is over

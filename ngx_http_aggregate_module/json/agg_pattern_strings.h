@@ -6,9 +6,6 @@
  */
 
 
-#define AGG_SEEN  64
-
-
 /*
  * What strings stop at among the 64 bytes before limit, which is a multiple of
  * 64: a bit for each of them, the lowest for the first.  The last ones to be
@@ -21,27 +18,18 @@ typedef struct {
 } AGG_CORE(seen_t);
 
 
-agg_core_inline AGG_CORE_TARGET uint64_t
-AGG_CORE(see)(const u_char *p, const AGG_CORE(stop_t) *k)
-{
-    return AGG_CORE(stop)(p, k)
-           | (uint64_t) AGG_CORE(stop)(p + AGG_PATTERN_BLOCK, k)
-             << AGG_PATTERN_BLOCK;
-}
-
-
 agg_core_inline AGG_CORE_TARGET void
 AGG_CORE(seen_start)(AGG_CORE(seen_t) *seen, const u_char *start,
     const u_char *last, const AGG_CORE(stop_t) *k)
 {
     uintptr_t  n;
 
-    n = (uintptr_t) start % AGG_SEEN;
+    n = (uintptr_t) start % AGG_PATTERN_SEEN;
 
     /* nothing before start is read */
 
-    seen->limit = start + (AGG_SEEN - n);
-    seen->mask = (start <= last) ? AGG_CORE(see)(start, k) << n : 0;
+    seen->limit = start + (AGG_PATTERN_SEEN - n);
+    seen->mask = (start <= last) ? AGG_CORE(stop)(start, k) << n : 0;
 }
 
 
@@ -54,15 +42,14 @@ agg_core_inline AGG_CORE_TARGET int
 AGG_CORE(string_stop)(AGG_CORE(seen_t) *seen, const u_char **pos,
     const u_char *last, const AGG_CORE(stop_t) *k)
 {
-    uint64_t  n;
+    uint64_t  n, mask;
 
     for ( ;; ) {
 
         if (*pos < seen->limit) {
+            mask = seen->mask >> (uintptr_t) *pos % AGG_PATTERN_SEEN;
 
-            if (AGG_CORE(lowest)(seen->mask >> (uintptr_t) *pos % AGG_SEEN,
-                                 &n))
-            {
+            if (AGG_CORE(lowest)(mask, &n)) {
                 *pos += n;
                 return 1;
             }
@@ -74,8 +61,8 @@ AGG_CORE(string_stop)(AGG_CORE(seen_t) *seen, const u_char **pos,
             return 0;
         }
 
-        seen->mask = AGG_CORE(see)(seen->limit, k);
-        seen->limit += AGG_SEEN;
+        seen->mask = AGG_CORE(stop)(seen->limit, k);
+        seen->limit += AGG_PATTERN_SEEN;
     }
 }
 

@@ -100,7 +100,7 @@ static const agg_scan_kind_t  agg_scan_kinds[] = {
 #endif
 
 #if (AGG_SCAN_NEON)
-    { "neon", NULL, agg_neon_run, agg_block_patterns, agg_block_replay },
+    { "neon", NULL, agg_neon_run, agg_neon_patterns, agg_neon_replay },
 #endif
 
 #if (AGG_BLOCK_SSE2)

@@ -9,6 +9,7 @@
  * sources: shape/agg_members.c shape/agg_name.c shape/agg_keep.c
  * sources: shape/agg_place.c shape/agg_replay.c
  * sources: json/agg_path.c json/agg_scan.c json/agg_json.c json/agg_write.c
+ * arm64: by qemu's user mode
  */
 
 
@@ -24,6 +25,14 @@
 #define ROOM       65536
 #define COLUMNS    14
 #define DOCUMENTS  6
+
+/* an emulated processor takes longer */
+
+#if (defined __aarch64__)
+#define SHAPES     200
+#else
+#define SHAPES     800
+#endif
 
 
 typedef struct {
@@ -506,7 +515,7 @@ main(int argc, char **argv)
     unsigned  i, n;
 
     srand((unsigned) (argc > 1 ? atoi(argv[1]) : 1));
-    n = (unsigned) (argc > 2 ? atoi(argv[2]) : 800);
+    n = (unsigned) (argc > 2 ? atoi(argv[2]) : SHAPES);
 
     for (i = 0; i < n; i++) {
         one_shape();

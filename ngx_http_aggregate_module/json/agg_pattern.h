@@ -83,7 +83,7 @@
 #define AGG_OUTPUT_RESUME    2      /* nothing but this */
 #define AGG_OUTPUT_ANY       3
 
-/* bytes that are compared or copied together, and that strings are seen by */
+/* bytes that are compared or copied together, and those of a string's mask */
 
 #define AGG_PATTERN_BLOCK    32
 #define AGG_PATTERN_SEEN     64
@@ -109,6 +109,21 @@ typedef struct {
 /* the compiler is not to keep in registers what it has loaded from there */
 
 #define agg_pattern_anew(p)  __asm__ volatile ("" : "+r" (p))
+
+
+/* the number of the lowest bit; 0: there is none */
+
+static inline int
+agg_pattern_lowest(uint64_t mask, uint64_t *n)
+{
+    if (mask == 0) {
+        return 0;
+    }
+
+    *n = (uint64_t) agg_first(mask);
+
+    return 1;
+}
 
 
 /* where a scalar and the text behind it led to */
@@ -702,6 +717,16 @@ agg_pattern_miss(agg_scan_t *s, agg_pattern_t *g, const u_char *p)
 #define agg_replay_scalar(c)                                                 \
     (agg_is_digit(c)                                                         \
      || ((c) > ' ' && ((c) | 0x20) != '{' && ((c) | 0x20) != '}'))
+
+
+/* whether no scalar is at p, and nothing was done for the text before it */
+
+static inline int
+agg_replay_undone(const agg_pattern_t *g, const u_char *p)
+{
+    return (g->plain != 0 || g->output == AGG_OUTPUT_RESUME)
+           && !agg_replay_scalar(*p);
+}
 
 
 /* the same as AGG_CORE(apply) of agg_pattern_run.h, for any output */

@@ -73,20 +73,8 @@ agg_block_stop(const u_char *p, const agg_block_stop_t *k)
 }
 
 
-#define agg_block_first(mask)  agg_first(mask)
-
-
-agg_core_inline int
-agg_block_lowest(uint64_t mask, uint64_t *n)
-{
-    if (mask == 0) {
-        return 0;
-    }
-
-    *n = (uint64_t) agg_first(mask);
-
-    return 1;
-}
+#define agg_block_first(mask)      agg_first(mask)
+#define agg_block_lowest(mask, n)  agg_pattern_lowest(mask, n)
 
 
 agg_core_inline uint32_t

@@ -337,13 +337,11 @@ AGG_CORE(replay)(agg_scan_t *s, agg_replay_t *rp, const u_char *start,
 
         if (rc == AGG_PATTERN_NOTHING) {
 
-            if ((g->plain == 0 && g->output != AGG_OUTPUT_RESUME)
-                || agg_replay_scalar(*p))
-            {
+            if (!agg_replay_undone(g, p)) {
                 break;
             }
 
-            /* another text is there, and nothing was done for this one */
+            /* another text is there */
 
             p -= g->len;
             g = rp->before;

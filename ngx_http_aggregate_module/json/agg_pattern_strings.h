@@ -8,8 +8,8 @@
 
 /*
  * What strings stop at among the 64 bytes before limit, which is a multiple of
- * 64: a bit for each of them, the lowest for the first.  No 64 bytes are read
- * that begin beyond last, so that a stop is at most 63 bytes beyond it.
+ * 64: a bit for each of them, the lowest for the first.  The first of these
+ * bytes is at last or before it, so a stop is at most 63 bytes beyond last.
  */
 
 typedef struct {

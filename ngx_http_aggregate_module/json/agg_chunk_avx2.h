@@ -9,6 +9,9 @@
 #define AGG_CORE_TARGET                                                      \
     __attribute__((target("avx2,bmi,bmi2,pclmul,popcnt")))
 
+#define agg_avx2_opens  0
+#define agg_avx2_ahead  1
+
 
 typedef struct {
     __m256i  low;
@@ -88,8 +91,11 @@ agg_avx2_brackets(__m256i part, const agg_avx2_bytes_t *k)
 
 
 agg_core_inline AGG_CORE_TARGET uint64_t
-agg_avx2_bracket(const agg_avx2_chunk_t *chunk, const agg_avx2_bytes_t *k)
+agg_avx2_bracket(const agg_avx2_chunk_t *chunk, const agg_avx2_bytes_t *k,
+    uint64_t *opening)
 {
+    (void) opening;
+
     return agg_avx2_mask(agg_avx2_brackets(chunk->low, k),
                          agg_avx2_brackets(chunk->high, k));
 }
@@ -114,23 +120,24 @@ agg_avx2_odd(const agg_avx2_chunk_t *chunk, const agg_avx2_bytes_t *k)
 }
 
 
+/* control characters and those that are not ASCII */
+
 agg_core_inline AGG_CORE_TARGET uint64_t
-agg_avx2_control(const agg_avx2_chunk_t *chunk)
+agg_avx2_low(const agg_avx2_chunk_t *chunk, const agg_avx2_bytes_t *k)
 {
-    __m256i  most;
+    __m256i  lower;
 
-    most = _mm256_set1_epi8(0x1f);
+    lower = agg_avx2_of(k->byte[AGG_CORE_LOWER]);
 
-    return agg_avx2_mask(
-               _mm256_cmpeq_epi8(_mm256_max_epu8(chunk->low, most), most),
-               _mm256_cmpeq_epi8(_mm256_max_epu8(chunk->high, most), most));
+    return agg_avx2_mask(_mm256_cmpgt_epi8(lower, chunk->low),
+                         _mm256_cmpgt_epi8(lower, chunk->high));
 }
 
 
-agg_core_inline AGG_CORE_TARGET int
+agg_core_inline AGG_CORE_TARGET uint64_t
 agg_avx2_high(const agg_avx2_chunk_t *chunk)
 {
-    return _mm256_movemask_epi8(_mm256_or_si256(chunk->low, chunk->high));
+    return agg_avx2_mask(chunk->low, chunk->high);
 }
 
 

@@ -6,6 +6,9 @@
 #define AGG_CORE_TARGET                                                      \
     __attribute__((target("avx512f,avx512bw,avx2,bmi,bmi2,pclmul,popcnt")))
 
+#define agg_avx512_opens  1
+#define agg_avx512_ahead  1
+
 
 typedef struct {
     __m512i  all;
@@ -17,6 +20,7 @@ typedef struct {
 typedef struct {
     u_char  byte[AGG_CORE_BYTES][64];
     u_char  spaces[64];
+    u_char  digits[64];             /* how many there are */
 } agg_avx512_bytes_t;
 
 
@@ -27,7 +31,8 @@ typedef struct {
 static const agg_avx512_bytes_t  agg_avx512_bytes_table
     __attribute__((aligned(64))) = {
     AGG_CORE_EACH(agg_avx512_64),
-    { AGG_CORE_SPACES, AGG_CORE_SPACES, AGG_CORE_SPACES, AGG_CORE_SPACES }
+    { AGG_CORE_SPACES, AGG_CORE_SPACES, AGG_CORE_SPACES, AGG_CORE_SPACES },
+    agg_avx512_64(10)
 };
 
 
@@ -72,11 +77,11 @@ agg_avx512_equal(const agg_avx512_chunk_t *chunk, const agg_avx512_bytes_t *k,
 }
 
 
-/* as with AVX2 */
+/* [ and ] become { and } */
 
 agg_core_inline AGG_CORE_TARGET uint64_t
 agg_avx512_bracket(const agg_avx512_chunk_t *chunk,
-    const agg_avx512_bytes_t *k)
+    const agg_avx512_bytes_t *k, uint64_t *opening)
 {
     __m512i  all, open, close;
 
@@ -84,37 +89,38 @@ agg_avx512_bracket(const agg_avx512_chunk_t *chunk,
     open = agg_avx512_of(k->byte[AGG_CORE_OPEN]);
     close = agg_avx512_of(k->byte[AGG_CORE_CLOSE]);
 
-    return agg_avx512_mask(_mm512_cmpeq_epi8_mask(all, open)
-                           | _mm512_cmpeq_epi8_mask(all, close));
+    *opening = agg_avx512_mask(_mm512_cmpeq_epi8_mask(all, open));
+
+    return *opening | agg_avx512_mask(_mm512_cmpeq_epi8_mask(all, close));
+}
+
+
+/* control characters and those that are not ASCII */
+
+agg_core_inline AGG_CORE_TARGET uint64_t
+agg_avx512_low(const agg_avx512_chunk_t *chunk, const agg_avx512_bytes_t *k)
+{
+    __m512i  lower;
+
+    lower = agg_avx512_of(k->byte[AGG_CORE_LOWER]);
+
+    return agg_avx512_mask(_mm512_cmplt_epi8_mask(chunk->all, lower));
+}
+
+
+agg_core_inline AGG_CORE_TARGET uint64_t
+agg_avx512_high(const agg_avx512_chunk_t *chunk)
+{
+    return agg_avx512_mask(_mm512_movepi8_mask(chunk->all));
 }
 
 
 agg_core_inline AGG_CORE_TARGET int
 agg_avx512_odd(const agg_avx512_chunk_t *chunk, const agg_avx512_bytes_t *k)
 {
-    __m512i  lower, slash;
-
-    lower = agg_avx512_of(k->byte[AGG_CORE_LOWER]);
-    slash = agg_avx512_of(k->byte[AGG_CORE_SLASH]);
-
-    return (_mm512_cmplt_epi8_mask(chunk->all, lower)
-            | _mm512_cmpeq_epi8_mask(chunk->all, slash))
+    return (agg_avx512_low(chunk, k)
+            | agg_avx512_equal(chunk, k, AGG_CORE_SLASH))
            != 0;
-}
-
-
-agg_core_inline AGG_CORE_TARGET uint64_t
-agg_avx512_control(const agg_avx512_chunk_t *chunk)
-{
-    return agg_avx512_mask(
-               _mm512_cmplt_epu8_mask(chunk->all, _mm512_set1_epi8(0x20)));
-}
-
-
-agg_core_inline AGG_CORE_TARGET int
-agg_avx512_high(const agg_avx512_chunk_t *chunk)
-{
-    return _mm512_movepi8_mask(chunk->all) != 0;
 }
 
 
@@ -141,7 +147,8 @@ agg_avx512_digit(const agg_avx512_chunk_t *chunk, const agg_avx512_bytes_t *k)
 
     all = _mm512_sub_epi8(chunk->all, agg_avx512_of(k->byte[AGG_CORE_ZERO]));
 
-    return agg_avx512_mask(_mm512_cmplt_epu8_mask(all, _mm512_set1_epi8(10)));
+    return agg_avx512_mask(
+               _mm512_cmplt_epu8_mask(all, agg_avx512_of(k->digits)));
 }
 
 

@@ -8,6 +8,9 @@
 #define AGG_CORE(name)  agg_neon_##name
 #define AGG_CORE_TARGET
 
+#define agg_neon_opens  0
+#define agg_neon_ahead  0
+
 
 typedef struct {
     uint8x16_t  part[4];
@@ -39,28 +42,31 @@ agg_neon_mask(uint8x16_t a, uint8x16_t b, uint8x16_t c, uint8x16_t d)
 }
 
 
+/* the expression of b for each part: compilers would leave a loop as it is */
+
 #define agg_neon_gather(chunk, expr)                                         \
     do {                                                                     \
-        unsigned    i;                                                       \
-        uint8x16_t  b, found[4];                                             \
+        uint8x16_t  b, first, second, third;                                 \
                                                                              \
-        for (i = 0; i < 4; i++) {                                            \
-            b = (chunk)->part[i];                                            \
-            found[i] = (expr);                                               \
-        }                                                                    \
+        b = (chunk)->part[0];                                                \
+        first = (expr);                                                      \
+        b = (chunk)->part[1];                                                \
+        second = (expr);                                                     \
+        b = (chunk)->part[2];                                                \
+        third = (expr);                                                      \
+        b = (chunk)->part[3];                                                \
                                                                              \
-        return agg_neon_mask(found[0], found[1], found[2], found[3]);        \
+        return agg_neon_mask(first, second, third, (expr));                  \
     } while (0)
 
 
 agg_core_inline void
 agg_neon_load(agg_neon_chunk_t *chunk, const u_char *p)
 {
-    unsigned  i;
-
-    for (i = 0; i < 4; i++) {
-        chunk->part[i] = vld1q_u8(p + 16 * i);
-    }
+    chunk->part[0] = vld1q_u8(p);
+    chunk->part[1] = vld1q_u8(p + 16);
+    chunk->part[2] = vld1q_u8(p + 32);
+    chunk->part[3] = vld1q_u8(p + 48);
 }
 
 
@@ -94,70 +100,88 @@ agg_neon_brackets(uint8x16_t part)
 
 
 agg_core_inline uint64_t
-agg_neon_bracket(const agg_neon_chunk_t *chunk, const agg_neon_bytes_t *k)
+agg_neon_bracket(const agg_neon_chunk_t *chunk, const agg_neon_bytes_t *k,
+    uint64_t *opening)
 {
     (void) k;
+    (void) opening;
 
     agg_neon_gather(chunk, agg_neon_brackets(b));
 }
 
 
-agg_core_inline int
-agg_neon_high(const agg_neon_chunk_t *chunk)
+/* control characters and those that are not ASCII */
+
+agg_core_inline uint8x16_t
+agg_neon_lows(uint8x16_t part)
 {
-    uint8x16_t  most;
-
-    most = vorrq_u8(vorrq_u8(chunk->part[0], chunk->part[1]),
-                    vorrq_u8(chunk->part[2], chunk->part[3]));
-
-    return vmaxvq_u8(most) >= 0x80;
+    return vcgeq_u8(vsubq_u8(part, vdupq_n_u8(0x20)), vdupq_n_u8(0x60));
 }
 
 
-/* whether there is a control character, a non-ASCII byte or a backslash */
+agg_core_inline uint64_t
+agg_neon_low(const agg_neon_chunk_t *chunk, const agg_neon_bytes_t *k)
+{
+    (void) k;
+
+    agg_neon_gather(chunk, agg_neon_lows(b));
+}
+
+
+agg_core_inline uint64_t
+agg_neon_high(const agg_neon_chunk_t *chunk)
+{
+    agg_neon_gather(chunk, vcgeq_u8(b, vdupq_n_u8(0x80)));
+}
+
+
+/* whether there is one of these, or a backslash */
+
+agg_core_inline uint8x16_t
+agg_neon_odds(uint8x16_t part)
+{
+    return vorrq_u8(agg_neon_lows(part), vceqq_u8(part, vdupq_n_u8('\\')));
+}
+
 
 agg_core_inline int
 agg_neon_odd(const agg_neon_chunk_t *chunk, const agg_neon_bytes_t *k)
 {
-    unsigned    i;
-    uint8x16_t  b, odd;
+    uint8x16_t  odd;
 
     (void) k;
 
-    odd = vdupq_n_u8(0);
-
-    for (i = 0; i < 4; i++) {
-        b = chunk->part[i];
-        odd = vorrq_u8(odd, vcgeq_u8(vsubq_u8(b, vdupq_n_u8(0x20)),
-                                     vdupq_n_u8(0x60)));
-        odd = vorrq_u8(odd, vceqq_u8(b, vdupq_n_u8('\\')));
-    }
+    odd = vorrq_u8(vorrq_u8(agg_neon_odds(chunk->part[0]),
+                            agg_neon_odds(chunk->part[1])),
+                   vorrq_u8(agg_neon_odds(chunk->part[2]),
+                            agg_neon_odds(chunk->part[3])));
 
     return vmaxvq_u8(odd) != 0;
 }
 
 
-agg_core_inline uint64_t
-agg_neon_control(const agg_neon_chunk_t *chunk)
-{
-    agg_neon_gather(chunk, vcltq_u8(b, vdupq_n_u8(0x20)));
-}
-
-
 /* a byte is white space if it equals the table's entry for its low four bits */
+
+static const u_char  agg_neon_space_table[16] = { AGG_CORE_SPACES };
+
 
 agg_core_inline uint64_t
 agg_neon_space(const agg_neon_chunk_t *chunk, const agg_neon_bytes_t *k,
     int odd)
 {
+    uint8x16_t  table;
+
     (void) k;
 
     if (!odd) {
         return agg_neon_is(chunk, ' ');
     }
 
-    return agg_neon_is(chunk, ' ') | agg_neon_is(chunk, '\n')
-           | agg_neon_is(chunk, '\r') | agg_neon_is(chunk, '\t');
+    table = vld1q_u8(agg_neon_space_table);
+
+    agg_neon_gather(chunk,
+                    vceqq_u8(b, vqtbl1q_u8(table,
+                                           vandq_u8(b, vdupq_n_u8(0x0f)))));
 }
 
 
@@ -199,19 +223,18 @@ agg_neon_utf8_errors(uint8x16_t block, uint8x16_t before)
 agg_core_inline int
 agg_neon_utf8(const u_char *p, const agg_neon_chunk_t *chunk)
 {
-    unsigned    i;
-    uint8x16_t  errors, before;
+    uint8x16_t         errors;
+    const uint8x16_t  *part;
 
     (void) p;
 
-    errors = vdupq_n_u8(0);
-    before = errors;
+    part = chunk->part;
 
-    for (i = 0; i < 4; i++) {
-        errors = vorrq_u8(errors,
-                          agg_neon_utf8_errors(chunk->part[i], before));
-        before = chunk->part[i];
-    }
+    errors = vorrq_u8(
+                 vorrq_u8(agg_neon_utf8_errors(part[0], vdupq_n_u8(0)),
+                          agg_neon_utf8_errors(part[1], part[0])),
+                 vorrq_u8(agg_neon_utf8_errors(part[2], part[1]),
+                          agg_neon_utf8_errors(part[3], part[2])));
 
     return vmaxvq_u8(errors) != 0;
 }

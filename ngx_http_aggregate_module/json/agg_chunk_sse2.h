@@ -5,6 +5,9 @@
 #define AGG_CORE(name)  agg_sse2_##name
 #define AGG_CORE_TARGET
 
+#define agg_sse2_opens  0
+#define agg_sse2_ahead  0
+
 
 typedef struct {
     __m128i  part[4];
@@ -18,20 +21,23 @@ typedef int  agg_sse2_bytes_t;
 #define agg_sse2_bytes()  NULL
 
 
+/* the expression of b for each part: compilers would leave a loop as it is */
+
 #define agg_sse2_gather(chunk, expr)                                         \
     do {                                                                     \
         __m128i   b;                                                         \
-        uint64_t  mask;                                                      \
-        unsigned  i;                                                         \
+        uint64_t  low, high;                                                 \
                                                                              \
-        mask = 0;                                                            \
+        b = (chunk)->part[0];                                                \
+        low = agg_block_mask(expr);                                          \
+        b = (chunk)->part[1];                                                \
+        low |= (uint64_t) agg_block_mask(expr) << 16;                        \
+        b = (chunk)->part[2];                                                \
+        high = agg_block_mask(expr);                                         \
+        b = (chunk)->part[3];                                                \
+        high |= (uint64_t) agg_block_mask(expr) << 16;                       \
                                                                              \
-        for (i = 0; i < 4; i++) {                                            \
-            b = (chunk)->part[i];                                            \
-            mask |= (uint64_t) agg_block_mask(expr) << (16 * i);             \
-        }                                                                    \
-                                                                             \
-        return mask;                                                         \
+        return low | high << 32;                                             \
     } while (0)
 
 
@@ -75,9 +81,11 @@ agg_sse2_brackets(__m128i part)
 
 
 agg_core_inline uint64_t
-agg_sse2_bracket(const agg_sse2_chunk_t *chunk, const agg_sse2_bytes_t *k)
+agg_sse2_bracket(const agg_sse2_chunk_t *chunk, const agg_sse2_bytes_t *k,
+    uint64_t *opening)
 {
     (void) k;
+    (void) opening;
 
     agg_sse2_gather(chunk, agg_sse2_brackets(b));
 }
@@ -85,41 +93,57 @@ agg_sse2_bracket(const agg_sse2_chunk_t *chunk, const agg_sse2_bytes_t *k)
 
 /* whether there is a control character, a non-ASCII byte or a backslash */
 
+agg_core_inline __m128i
+agg_sse2_odds(__m128i part)
+{
+    return _mm_or_si128(_mm_cmplt_epi8(part, _mm_set1_epi8(0x20)),
+                        _mm_cmpeq_epi8(part, _mm_set1_epi8('\\')));
+}
+
+
 agg_core_inline int
 agg_sse2_odd(const agg_sse2_chunk_t *chunk, const agg_sse2_bytes_t *k)
 {
-    __m128i   odd;
-    unsigned  i;
+    __m128i  odd;
 
     (void) k;
 
-    odd = _mm_setzero_si128();
-
-    for (i = 0; i < 4; i++) {
-        odd = _mm_or_si128(odd, _mm_cmplt_epi8(chunk->part[i],
-                                               _mm_set1_epi8(0x20)));
-        odd = _mm_or_si128(odd, _mm_cmpeq_epi8(chunk->part[i],
-                                               _mm_set1_epi8('\\')));
-    }
+    odd = _mm_or_si128(
+              _mm_or_si128(agg_sse2_odds(chunk->part[0]),
+                           agg_sse2_odds(chunk->part[1])),
+              _mm_or_si128(agg_sse2_odds(chunk->part[2]),
+                           agg_sse2_odds(chunk->part[3])));
 
     return (int) agg_block_mask(odd);
 }
 
 
+/* control characters and those that are not ASCII */
+
 agg_core_inline uint64_t
-agg_sse2_control(const agg_sse2_chunk_t *chunk)
+agg_sse2_low(const agg_sse2_chunk_t *chunk, const agg_sse2_bytes_t *k)
 {
-    agg_sse2_gather(chunk, _mm_cmpeq_epi8(_mm_max_epu8(b, _mm_set1_epi8(0x1f)),
-                                          _mm_set1_epi8(0x1f)));
+    (void) k;
+
+    agg_sse2_gather(chunk, _mm_cmplt_epi8(b, _mm_set1_epi8(0x20)));
 }
 
 
-agg_core_inline int
+agg_core_inline uint64_t
 agg_sse2_high(const agg_sse2_chunk_t *chunk)
 {
-    return (int) agg_block_mask(
-               _mm_or_si128(_mm_or_si128(chunk->part[0], chunk->part[1]),
-                            _mm_or_si128(chunk->part[2], chunk->part[3])));
+    agg_sse2_gather(chunk, b);
+}
+
+
+agg_core_inline __m128i
+agg_sse2_spaces(__m128i part)
+{
+    return _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(part, _mm_set1_epi8(' ')),
+                                     _mm_cmpeq_epi8(part, _mm_set1_epi8('\n'))),
+                        _mm_or_si128(_mm_cmpeq_epi8(part, _mm_set1_epi8('\r')),
+                                     _mm_cmpeq_epi8(part,
+                                                    _mm_set1_epi8('\t'))));
 }
 
 
@@ -127,18 +151,13 @@ agg_core_inline uint64_t
 agg_sse2_space(const agg_sse2_chunk_t *chunk, const agg_sse2_bytes_t *k,
     int odd)
 {
-    uint64_t  space;
-
     (void) k;
 
-    space = agg_sse2_is(chunk, ' ');
-
-    if (odd) {
-        space |= agg_sse2_is(chunk, '\n') | agg_sse2_is(chunk, '\r')
-                 | agg_sse2_is(chunk, '\t');
+    if (!odd) {
+        return agg_sse2_is(chunk, ' ');
     }
 
-    return space;
+    agg_sse2_gather(chunk, agg_sse2_spaces(b));
 }
 
 

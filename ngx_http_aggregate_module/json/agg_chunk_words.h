@@ -5,6 +5,9 @@
 #define AGG_CORE(name)  agg_words_##name
 #define AGG_CORE_TARGET
 
+#define agg_words_opens  0
+#define agg_words_ahead  0
+
 
 typedef struct {
     uint64_t  words[8];
@@ -65,35 +68,32 @@ agg_words_equal(const agg_words_chunk_t *chunk, const agg_words_bytes_t *k,
 
 
 agg_core_inline uint64_t
-agg_words_bracket(const agg_words_chunk_t *chunk, const agg_words_bytes_t *k)
+agg_words_bracket(const agg_words_chunk_t *chunk, const agg_words_bytes_t *k,
+    uint64_t *opening)
 {
     (void) k;
+    (void) opening;
 
     agg_words_gather(chunk, agg_word_equal(w | AGG_ONES * 0x20, '{')
                             | agg_word_equal(w | AGG_ONES * 0x20, '}'));
 }
 
 
+/* control characters and those that are not ASCII */
+
 agg_core_inline uint64_t
-agg_words_control(const agg_words_chunk_t *chunk)
+agg_words_low(const agg_words_chunk_t *chunk, const agg_words_bytes_t *k)
 {
-    agg_words_gather(chunk, agg_word_below(w, 0x20));
+    (void) k;
+
+    agg_words_gather(chunk, (w & AGG_HIGH) | agg_word_below(w, 0x20));
 }
 
 
-agg_core_inline int
+agg_core_inline uint64_t
 agg_words_high(const agg_words_chunk_t *chunk)
 {
-    uint64_t  w;
-    unsigned  i;
-
-    w = 0;
-
-    for (i = 0; i < 8; i++) {
-        w |= chunk->words[i];
-    }
-
-    return (w & AGG_HIGH) != 0;
+    agg_words_gather(chunk, w & AGG_HIGH);
 }
 
 

@@ -2,7 +2,11 @@
 /*
  * The loop of the core.  It is included once for each kind of vectors, with the
  * functions of agg_chunk_*.h under the names made by AGG_CORE, and with
- * AGG_CORE_TARGET.
+ * AGG_CORE_TARGET.  Two constants have such names, too: "opens" if it costs
+ * nothing to find opening brackets on their own, and "ahead" if the quotes of a
+ * block are looked for while the block before is at hand.  All that a block
+ * takes depends on them, for so long that a processor would run out of other
+ * things to do.
  */
 
 
@@ -15,24 +19,36 @@ agg_core_inline AGG_CORE_TARGET unsigned
 AGG_CORE(special)(const agg_core_t *c, agg_masks_t *b, const u_char *p,
     const AGG_CORE(chunk_t) *chunk, const AGG_CORE(bytes_t) *k)
 {
-    uint64_t  slash, escaped;
+    uint64_t  slash, escaped, low, high;
     unsigned  cut;
 
     cut = AGG_CHUNK;
     slash = AGG_CORE(equal)(chunk, k, AGG_CORE_SLASH);
 
-    if (slash != 0) {
+    if (__builtin_expect(slash != 0, 0)) {
         cut = agg_core_escapes(p, slash, &escaped);
 
         b->quote &= ~escaped;
         b->string = AGG_CORE(prefix_xor)(b->quote) ^ c->string;
     }
 
-    b->wrong = AGG_CORE(control)(chunk) & b->string;
+    low = AGG_CORE(low)(chunk, k);
 
-    if (!AGG_CORE(high)(chunk)) {
+    b->wrong = low & b->string;
+
+    /* most documents with control characters only have lines */
+
+    if ((low & ~b->space) == 0) {
         return cut;
     }
+
+    high = AGG_CORE(high)(chunk);
+
+    if (high == 0) {
+        return cut;
+    }
+
+    b->wrong &= ~high;
 
     if (AGG_CORE(utf8)(p, chunk) != 0) {
         return 0;
@@ -91,14 +107,30 @@ AGG_CORE(scalars)(agg_masks_t *b, const u_char *p,
 }
 
 
+/* the quotes of a block */
+
+agg_core_inline AGG_CORE_TARGET uint64_t
+AGG_CORE(quotes)(const u_char *p, const AGG_CORE(bytes_t) *k)
+{
+    AGG_CORE(chunk_t)  chunk;
+
+    AGG_CORE(load)(&chunk, p);
+
+    return AGG_CORE(equal)(&chunk, k, AGG_CORE_QUOTE);
+}
+
+
 /*
  * Returns the number of accepted bytes, plus that of a block if the value ends
- * with them; 0 if something is invalid or not supported here.
+ * with them; 0 if something is invalid or not supported here.  If quotes are
+ * looked for ahead, and next is not NULL, they are those of this block, and
+ * those at next then.
  */
 
 agg_core_inline AGG_CORE_TARGET unsigned
-AGG_CORE(block)(const agg_scan_t *s, agg_core_t *c, const u_char *start,
-    const u_char *from, const u_char *p, const AGG_CORE(bytes_t) *k)
+AGG_CORE(block)(const agg_scan_t *s, agg_core_t *c, uint64_t *quotes,
+    const u_char *start, const u_char *from, const u_char *p,
+    const u_char *next, const AGG_CORE(bytes_t) *k)
 {
     int                odd;
     uint64_t           brackets, empty, run;
@@ -114,10 +146,20 @@ AGG_CORE(block)(const agg_scan_t *s, agg_core_t *c, const u_char *start,
 
     AGG_CORE(load)(&chunk, p);
 
-    b->quote = AGG_CORE(equal)(&chunk, k, AGG_CORE_QUOTE);
+    if (AGG_CORE(ahead) && next != NULL) {
+        agg_core_saved(*quotes);
+
+        b->quote = *quotes;
+        *quotes = AGG_CORE(quotes)(next, k);
+
+    } else {
+        b->quote = AGG_CORE(equal)(&chunk, k, AGG_CORE_QUOTE);
+    }
+
     b->string = AGG_CORE(prefix_xor)(b->quote) ^ c->string;
 
     odd = AGG_CORE(odd)(&chunk, k);
+    b->space = AGG_CORE(space)(&chunk, k, odd);
 
     if (odd) {
         cut = AGG_CORE(special)(c, b, p, &chunk, k);
@@ -127,13 +169,14 @@ AGG_CORE(block)(const agg_scan_t *s, agg_core_t *c, const u_char *start,
         }
     }
 
-    brackets = AGG_CORE(bracket)(&chunk, k) & ~b->string;
-
     b->open = 0;
-    b->object = 0 - (c->kinds[0] & 1);
+    brackets = AGG_CORE(bracket)(&chunk, k, &b->open) & ~b->string;
+    b->open &= ~b->string;
+
+    b->object = 0 - (c->kinds & 1);
 
     if (brackets != 0) {
-        done = agg_core_brackets(c, b, p, brackets, s->base);
+        done = agg_core_brackets(c, b, p, brackets, AGG_CORE(opens));
 
         if (done <= AGG_CHUNK) {
 
@@ -142,11 +185,12 @@ AGG_CORE(block)(const agg_scan_t *s, agg_core_t *c, const u_char *start,
             }
 
             b->live = ~0ull >> (AGG_CHUNK - done);
+            b->open &= b->live;
             cut = done + AGG_CHUNK;
         }
     }
 
-    b->space = AGG_CORE(space)(&chunk, k, odd) & ~b->string;
+    b->space &= ~b->string;
     b->comma = AGG_CORE(equal)(&chunk, k, AGG_CORE_COMMA) & ~b->string;
 
     b->separator = AGG_CORE(equal)(&chunk, k, AGG_CORE_COLON) & ~b->string;
@@ -173,7 +217,7 @@ AGG_CORE(block)(const agg_scan_t *s, agg_core_t *c, const u_char *start,
 
     b->start = b->scalar & ~(b->scalar << 1);
 
-    empty = agg_core_order(c, b) & b->live;
+    empty = agg_core_order(c, b);
 
     c->string = 0 - (b->string >> 63);
     c->space = b->space;
@@ -184,10 +228,13 @@ AGG_CORE(block)(const agg_scan_t *s, agg_core_t *c, const u_char *start,
         }
     }
 
-    if ((b->wrong & b->live) != 0
-        || (empty != 0 && agg_core_empty(s, start, from, empty) != 0))
-    {
-        return 0;
+    if ((b->wrong | empty) != 0) {
+
+        if ((b->wrong & b->live) != 0
+            || agg_core_empty(s, start, from, empty & b->live) != 0)
+        {
+            return 0;
+        }
     }
 
     return cut;
@@ -204,18 +251,28 @@ AGG_CORE(run)(agg_scan_t *s, const u_char *start, const u_char *end)
 {
     size_t                    left;
     u_char                    buf[AGG_CHUNK];
+    uint64_t                  quotes;
     unsigned                  n, before;
     agg_core_t                c, next;
-    const u_char             *p;
+    const u_char             *p, *ahead;
     const AGG_CORE(bytes_t)  *k;
 
-    k = AGG_CORE(bytes)();
-    agg_core_enter(s, &c);
+    if (!agg_core_enter(s, &c)) {
+        return start;
+    }
 
+    k = AGG_CORE(bytes)();
     n = 0;
 
     for (p = start; (size_t) (end - p) >= AGG_CHUNK; p += n) {
-        n = AGG_CORE(block)(s, &c, start, p, p, k);
+
+        if (n != AGG_CHUNK) {
+            quotes = AGG_CORE(quotes)(p, k);
+        }
+
+        ahead = ((size_t) (end - p) >= 2 * AGG_CHUNK) ? p + AGG_CHUNK : p;
+
+        n = AGG_CORE(block)(s, &c, &quotes, start, p, p, ahead, k);
 
         if (n == 0) {
 
@@ -245,7 +302,7 @@ AGG_CORE(run)(agg_scan_t *s, const u_char *start, const u_char *end)
     memset(buf, AGG_CORE_PAD, AGG_CHUNK);
     memcpy(buf, p, left);
 
-    n = AGG_CORE(block)(s, &next, start, p, buf, k);
+    n = AGG_CORE(block)(s, &next, &quotes, start, p, buf, NULL, k);
 
     if (n > AGG_CHUNK) {
         goto done;

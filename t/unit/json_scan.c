@@ -601,7 +601,9 @@ scan_depth(void)
     size_t    len, offset;
     unsigned  depth, kind, i;
 
-    for (depth = 126; depth < 131; depth++) {
+    /* around what the core supports, and around the limit */
+
+    for (depth = 61; depth < 131; depth += (depth == 67) ? 59 : 1) {
         for (kind = 0; kind < 3; kind++) {
             len = 0;
 
@@ -624,6 +626,11 @@ scan_depth(void)
             check((agg_json_validate((u_char *) buf, len, &offset) == AGG_OK)
                   == (depth <= 128), "depth %u", depth);
             scan_wide((u_char *) buf, len, 1);
+
+            /* one of the inner containers ends as the other kind */
+
+            buf[len - depth + 2] ^= '[' ^ '{';
+            scan_wide((u_char *) buf, len, 0);
         }
     }
 }
@@ -745,6 +752,7 @@ scan_inner(void)
 {
     size_t         len, i;
     unsigned       n;
+    u_char         deep[69];
     agg_scan_t     s;
     const u_char  *p, *end;
 
@@ -776,10 +784,13 @@ scan_inner(void)
     p = agg_scan_value(&s, (u_char *) "12", (u_char *) "12" + 2);
     check(s.state == AGG_SCAN_INTEGER, "%u", s.state);
 
-    for (n = 126; n < 129; n++) {
+    memset(deep, '[', sizeof(deep));
+
+    for (n = 60; n < 129; n++) {
         agg_scan_start(&s, n);
-        p = agg_scan_value(&s, (u_char *) "[[", (u_char *) "[[" + 2);
-        check((s.state == AGG_SCAN_ERROR) == (n > 126), "%u", n);
+        p = agg_scan_value(&s, deep, deep + 129 - n);
+        check(s.state == AGG_SCAN_ERROR && p == deep + 128 - n, "%u %td", n,
+              p - deep);
     }
 }
 

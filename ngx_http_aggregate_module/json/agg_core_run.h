@@ -2,11 +2,10 @@
 /*
  * The loop of the core.  It is included once for each kind of vectors, with the
  * functions of agg_chunk_*.h under the names made by AGG_CORE, and with
- * AGG_CORE_TARGET.  Two constants have such names, too: "opens" if it costs
- * nothing to find opening brackets on their own, and "ahead" if the quotes of a
- * block are looked for while the block before is at hand.  All that a block
- * takes depends on them, for so long that a processor would run out of other
- * things to do.
+ * AGG_CORE_TARGET.  Two constants have such names, too: "opens" is 1 if opening
+ * brackets cost nothing when they are found on their own, and "ahead" if the
+ * quotes of a block are found while the block before is checked.  Nearly all
+ * instructions of a block depend on its quotes, and would have to await them.
  */
 
 

@@ -404,6 +404,7 @@ struct ngx_http_aggregate_fetches_s {
     ngx_msec_t                       delay;     /* of a subrequest */
 
     ngx_event_t                      timer;
+    ngx_event_t                      resume;    /* at the end of a turn */
     ngx_http_posted_request_t        posted_request;
     ngx_msec_t                       start;
     ngx_msec_t                       deadline;

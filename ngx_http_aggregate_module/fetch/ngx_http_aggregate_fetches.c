@@ -30,6 +30,7 @@ static ngx_http_aggregate_fetch_root_t *ngx_http_aggregate_create_root(
 static void ngx_http_aggregate_attach(ngx_http_aggregate_fetches_t *fs);
 static ngx_uint_t ngx_http_aggregate_is_stream(ngx_http_request_t *r);
 static void ngx_http_aggregate_fetches_write_handler(ngx_http_request_t *r);
+static void ngx_http_aggregate_fetches_resume_handler(ngx_event_t *ev);
 static void ngx_http_aggregate_end_delay(ngx_http_aggregate_fetches_t *fs);
 static void ngx_http_aggregate_fetches_run_delayed(
     ngx_http_aggregate_fetches_t *fs);
@@ -111,6 +112,10 @@ ngx_http_aggregate_fetches_create(ngx_http_request_t *r,
     fs->timer.handler = ngx_http_aggregate_fetches_timer_handler;
     fs->timer.data = fs;
     fs->timer.log = c->log;
+
+    fs->resume.handler = ngx_http_aggregate_fetches_resume_handler;
+    fs->resume.data = fs;
+    fs->resume.log = c->log;
 
     fs->start = ngx_current_msec;
     fs->deadline = fs->start + limits->timeout;
@@ -282,7 +287,41 @@ ngx_http_aggregate_fetches_write_handler(ngx_http_request_t *r)
 
     fs->posted = 0;
 
+    if (fs->parent) {
+        ngx_http_aggregate_fetches_run(fs);
+        return;
+    }
+
+    ngx_post_event(&fs->resume, &ngx_posted_events);
+}
+
+
+/*
+ * Called when all events of this turn of the event loop have been handled: what
+ * has come for other requests is read first.  So answers are composed and sent
+ * one after another, parts that come together are handled at once, and a
+ * process that waits for several answers is woken once.
+ */
+
+static void
+ngx_http_aggregate_fetches_resume_handler(ngx_event_t *ev)
+{
+    ngx_connection_t              *c;
+    ngx_http_request_t            *r;
+    ngx_http_aggregate_fetches_t  *fs;
+
+    fs = ev->data;
+    r = fs->request;
+    c = r->connection;
+
+    ngx_http_set_log_request(c->log, r);
+
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, c->log, 0,
+                   "aggregate resume: \"%V\"", &r->uri);
+
     ngx_http_aggregate_fetches_run(fs);
+
+    ngx_http_run_posted_requests(c);
 }
 
 
@@ -778,6 +817,10 @@ ngx_http_aggregate_detach(ngx_http_aggregate_fetches_t *fs)
 
     if (fs->timer.timer_set) {
         ngx_del_timer(&fs->timer);
+    }
+
+    if (fs->resume.posted) {
+        ngx_delete_posted_event(&fs->resume);
     }
 
     if (fs->parent) {

@@ -81,7 +81,7 @@ my %more = (
 );
 
 my $t = Harness->new(plan => @ways * (2 * @conditions + 22) + 2 * keys(%more)
-                     + 25);
+                     + 33);
 
 my %table = (%more,
     '/large' => sub {
@@ -98,6 +98,9 @@ my %table = (%more,
                    'Cache-Control' => 'max-age=60' ] };
     },
     '/header/' => { body => 'x' },
+    (map { ("/dated/$_->[0]" => { body => 'x', headers =>
+        [ 'Cache-Control' => 'max-age=60', 'Last-Modified' => $_->[1] ] }) }
+        [ a => $date ], [ b => $later ], [ c => $later =~ s/Jan/xxx/r ]),
     '/chunked' => { body => '0123456789', chunked => 1, headers =>
                     [ 'Accept-Ranges' => 'bytes' ] },
     '/nocache' => sub {
@@ -234,6 +237,23 @@ is(http_get('/stored/new')->header('X-Reason'), '-', 'none');
 $r = http_get('/chunked', headers => [ Range => 'bytes=2-4' ]);
 is($r->status . $r->body, '2000123456789', 'no length, no range');
 is($r->header('Accept-Ranges'), undef, 'and none is promised');
+
+# the date is that of the entry, whatever was asked for before
+
+for my $round (1 .. 2) {
+    for my $is ([ a => $date ], [ b => $later ], [ c => undef ], [ a => $date ])
+    {
+        my $uri = "/dated/$is->[0]";
+
+        my @got = map {
+            http_get($uri, headers => [ 'If-Modified-Since' => $_ ])->status
+        } $date, $later;
+
+        is("@got", join(' ', map { defined $is->[1] && $_ eq $is->[1] ? 304
+                                                                      : 200 }
+            $date, $later), "dates of $uri");
+    }
+}
 
 # no-cache with a validator is stored, and asked for each time
 

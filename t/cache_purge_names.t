@@ -14,7 +14,7 @@ use Test::More;
 
 use Harness;
 
-my $t = Harness->new(plan => 85);
+my $t = Harness->new(plan => 88);
 
 my %n;
 
@@ -262,6 +262,16 @@ purge('prefix=/ru/');
 ok(!hit('/user/a?id=8'), 'purged by the URI that it was refreshed for');
 
 # each argument counts
+
+# an unsafe method reaches its own key, also where workers know several
+
+for my $id (8, 9) {
+    http_get("/user/four?id=$id") for 1 .. 12;
+}
+
+is(http_request('POST', '/user/four?id=8')->status, 200, 'POST');
+ok(!hit('/user/five?id=8'), 'its key');
+is(join('', map { hit('/user/four?id=9') } 1 .. 8), '1' x 8, 'no other key');
 
 sub names {
     my ($r) = @_;

@@ -12,6 +12,7 @@
 
 
 #include "ngx_http_aggregate_cache.h"
+#include "gw_text.h"
 
 #include <openssl/evp.h>
 
@@ -29,6 +30,7 @@ typedef struct {
 typedef struct {
     size_t                           len;
     u_char                           digest[AGG_CACHE_DIGEST];
+    uint64_t                         purge_hash;
     u_char                           key[NGX_HTTP_AGGREGATE_CACHE_KNOWN_KEY];
 } ngx_http_aggregate_cache_known_t;
 
@@ -38,7 +40,7 @@ static ngx_uint_t ngx_http_aggregate_cache_same_names(
 static ngx_int_t ngx_http_aggregate_cache_digest(ngx_str_t *data,
     u_char *digest);
 static ngx_int_t ngx_http_aggregate_cache_key_digest(ngx_str_t *key,
-    u_char *digest);
+    u_char *digest, uint64_t *purge_hash);
 static ngx_int_t ngx_http_aggregate_cache_default_key(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx, ngx_str_t *identity);
 static ngx_int_t ngx_http_aggregate_cache_custom_key(ngx_http_request_t *r,
@@ -212,7 +214,8 @@ ngx_http_aggregate_cache_make_key(ngx_http_request_t *r,
     }
 
     if (ngx_http_aggregate_cache_key_digest(&ctx->key.resource,
-                                            ctx->key.digest)
+                                            ctx->key.digest,
+                                            &ctx->key.purge_hash[1])
         != NGX_OK)
     {
         return NGX_ERROR;
@@ -220,9 +223,6 @@ ngx_http_aggregate_cache_make_key(ngx_http_request_t *r,
 
     ctx->key.variant = ctx->key.resource;
     ngx_memcpy(ctx->key.variant_digest, ctx->key.digest, AGG_CACHE_DIGEST);
-
-    ctx->key.purge_hash[1] = agg_cache_hash(AGG_CACHE_PURGE_KEY,
-                                            ctx->key.digest, AGG_CACHE_DIGEST);
 
     return NGX_OK;
 }
@@ -265,7 +265,8 @@ ngx_http_aggregate_cache_digest(ngx_str_t *data, u_char *digest)
 /* SHA-256 takes a third of the time of a hit, so digests are cached */
 
 static ngx_int_t
-ngx_http_aggregate_cache_key_digest(ngx_str_t *key, u_char *digest)
+ngx_http_aggregate_cache_key_digest(ngx_str_t *key, u_char *digest,
+    uint64_t *purge_hash)
 {
     ngx_http_aggregate_cache_known_t  *known;
 
@@ -281,7 +282,14 @@ ngx_http_aggregate_cache_key_digest(ngx_str_t *key, u_char *digest)
     }
 
     if (keys == NULL || key->len > NGX_HTTP_AGGREGATE_CACHE_KNOWN_KEY) {
-        return ngx_http_aggregate_cache_digest(key, digest);
+
+        if (ngx_http_aggregate_cache_digest(key, digest) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        *purge_hash = agg_cache_hash(AGG_CACHE_PURGE_KEY, digest,
+                                     AGG_CACHE_DIGEST);
+        return NGX_OK;
     }
 
     known = &keys[agg_cache_sum(key->data, key->len)
@@ -291,6 +299,7 @@ ngx_http_aggregate_cache_key_digest(ngx_str_t *key, u_char *digest)
         && ngx_memcmp(known->key, key->data, key->len) == 0)
     {
         ngx_memcpy(digest, known->digest, AGG_CACHE_DIGEST);
+        *purge_hash = known->purge_hash;
         return NGX_OK;
     }
 
@@ -298,9 +307,13 @@ ngx_http_aggregate_cache_key_digest(ngx_str_t *key, u_char *digest)
         return NGX_ERROR;
     }
 
+    *purge_hash = agg_cache_hash(AGG_CACHE_PURGE_KEY, digest,
+                                 AGG_CACHE_DIGEST);
+
     known->len = key->len;
     ngx_memcpy(known->key, key->data, key->len);
     ngx_memcpy(known->digest, digest, AGG_CACHE_DIGEST);
+    known->purge_hash = *purge_hash;
 
     return NGX_OK;
 }
@@ -311,8 +324,8 @@ ngx_http_aggregate_cache_default_key(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx, ngx_str_t *identity)
 {
     size_t                                n, port_len, ordinal_len;
-    u_char                               *p, port[NGX_INT_T_LEN],
-                                          ordinal[NGX_INT_T_LEN];
+    u_char                               *p, port[GW_INTEGER],
+                                          ordinal[GW_INTEGER];
     ngx_str_t                             scheme, forwarded, *host, *location;
     agg_cache_str_t                       path, args, *list;
     ngx_connection_t                     *c;
@@ -324,12 +337,11 @@ ngx_http_aggregate_cache_default_key(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    port_len = ngx_sprintf(port, "%ui",
-                           (ngx_uint_t) ngx_inet_get_port(c->local_sockaddr))
+    port_len = gw_write_integer(port, ngx_inet_get_port(c->local_sockaddr))
                - port;
 
     ascf = ngx_http_get_module_srv_conf(r, ngx_http_aggregate_cache_module);
-    ordinal_len = ascf->ordinal ? ngx_sprintf(ordinal, "%ui", ascf->ordinal)
+    ordinal_len = ascf->ordinal ? gw_write_integer(ordinal, ascf->ordinal)
                                   - ordinal
                                 : 0;
 

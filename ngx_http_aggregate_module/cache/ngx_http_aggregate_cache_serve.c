@@ -10,6 +10,7 @@
 #include "ngx_http_aggregate_held.h"
 #include "ngx_http_aggregate_memory.h"
 #include "ngx_http_aggregate_send.h"
+#include "gw_text.h"
 
 
 typedef void (*ngx_http_aggregate_cache_served_header_pt)(ngx_http_request_t *r,
@@ -378,9 +379,30 @@ static void
 ngx_http_aggregate_cache_set_last_modified(ngx_http_request_t *r,
     ngx_table_elt_t *h)
 {
+    time_t  time;
+
+    /* the last one that was parsed */
+
+    static time_t  known_time;
+    static u_char  known[sizeof("Sun, 06 Nov 1994 08:49:37 GMT") - 1];
+
     r->headers_out.last_modified = h;
-    r->headers_out.last_modified_time = ngx_parse_http_time(h->value.data,
-                                                            h->value.len);
+
+    if (h->value.len == sizeof(known)
+        && ngx_memcmp(h->value.data, known, sizeof(known)) == 0)
+    {
+        r->headers_out.last_modified_time = known_time;
+        return;
+    }
+
+    time = ngx_parse_http_time(h->value.data, h->value.len);
+
+    r->headers_out.last_modified_time = time;
+
+    if (h->value.len == sizeof(known)) {
+        ngx_memcpy(known, h->value.data, sizeof(known));
+        known_time = time;
+    }
 }
 
 
@@ -485,9 +507,9 @@ ngx_http_aggregate_cache_add_status_headers(ngx_http_request_t *r,
         age = agg_cache_age(&ctx->lookup.entry.freshness, ngx_time());
 
         if (ctx->serve.hit) {
-            p = ngx_sprintf(p, "; hit; ttl=%L; detail=%s",
-                            ctx->lookup.entry.freshness.fresh - age,
-                            ctx->l2.hit ? "L2" : "L1");
+            p = ngx_cpymem(p, "; hit; ttl=", 11);
+            p = gw_write_integer(p, ctx->lookup.entry.freshness.fresh - age);
+            p = ngx_cpymem(p, ctx->l2.hit ? "; detail=L2" : "; detail=L1", 11);
 
         } else {
             p = ngx_http_aggregate_cache_write_forward_reason(ctx, p);
@@ -504,12 +526,12 @@ ngx_http_aggregate_cache_add_status_headers(ngx_http_request_t *r,
             return NGX_ERROR;
         }
 
-        value.data = ngx_pnalloc(r->pool, NGX_INT64_LEN);
+        value.data = ngx_pnalloc(r->pool, GW_INTEGER);
         if (value.data == NULL) {
             return NGX_ERROR;
         }
 
-        value.len = ngx_sprintf(value.data, "%L", age) - value.data;
+        value.len = gw_write_integer(value.data, age) - value.data;
 
         ngx_str_set(&name, "Age");
 

@@ -1,6 +1,6 @@
 
 /*
- * The ground floor: escapes, the nearest name, SipHash, origins, the
+ * The ground floor: escapes, integers, the nearest name, SipHash, origins, the
  * output that grows, Prometheus' formats.
  */
 
@@ -540,6 +540,45 @@ test_out(void)
 }
 
 
+static void
+integers(void)
+{
+    int         len;
+    char        wanted[32];
+    uint8_t     dst[GW_INTEGER], *end;
+    int64_t     n;
+    unsigned    i, sign;
+
+    for (i = 0; i < 64; i++) {
+        for (sign = 0; sign < 4; sign++) {
+            n = (int64_t) (((uint64_t) 1 << i) - (sign & 1));
+            n = sign & 2 ? (int64_t) -(uint64_t) n : n;
+
+            end = gw_write_integer(dst, n);
+            len = snprintf(wanted, sizeof(wanted), "%lld", (long long) n);
+
+            check(end == dst + len && memcmp(dst, wanted, (size_t) len) == 0,
+                  "\"%.*s\" is not \"%s\"", (int) (end - dst), dst, wanted);
+        }
+    }
+
+    n = 1;
+
+    for (i = 0; i < 18; i++) {
+        n *= 10;
+
+        for (sign = 0; sign < 3; sign++) {
+            end = gw_write_integer(dst, n + 1 - sign);
+            len = snprintf(wanted, sizeof(wanted), "%lld",
+                           (long long) (n + 1 - sign));
+
+            check(end == dst + len && memcmp(dst, wanted, (size_t) len) == 0,
+                  "\"%.*s\" is not \"%s\"", (int) (end - dst), dst, wanted);
+        }
+    }
+}
+
+
 int
 main(void)
 {
@@ -557,6 +596,8 @@ main(void)
               && memcmp(dst, rows[i].dst, len) == 0,
               "\"%.*s\" is not \"%s\"", (int) len, dst, rows[i].dst);
     }
+
+    integers();
 
     for (i = 0; i < sizeof(origins) / sizeof(origins[0]); i++) {
         check(gw_origin_foreign(bytes(origins[i].name),

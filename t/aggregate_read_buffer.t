@@ -74,6 +74,9 @@ my @cases = map {
 push @cases, [ 'all', join('', map {
     "backend p$_ /$places[$_]/\$arg_p$_ { }" } 0 .. 5) ];
 
+push @cases, [ 'shaped', join('', map {
+    "backend p$_ /b/\$arg_p$_ { allow id x; }" } 0 .. 5) ];
+
 my $rounds = 8;
 
 $t->plan($rounds * @cases + 3);

@@ -21,12 +21,13 @@ use Harness::H2;
 
 my $t = Harness->new(modules => ['ngx_http_aggregate_module']);
 
-my $late = slow(0.4);
+my $late = slow(0.8);
 my $deadline = int($late * 2000) . 'ms';
 
 my $b = $t->backend('b',
     '/' => { body => '{"v":1}', delay => $late },
     '/now' => '{"v":2}',
+    '/bad' => { body => '{"v":1,"w":x}', delay => $late / 2 },
 );
 
 my $two = 'backend a /b/a { } backend b /b/b { }';
@@ -50,6 +51,9 @@ my @deadlines = (
       '200 complete {"a":{"a":{"v":1},"b":{"v":1}}}' ],
 );
 
+my $bad = [ 'not JSON', 'timeout 30s; backend a /b/bad { allow v w; }
+                         backend b /b/b { allow v; }' ];
+
 my @ways = (
     [ 'FIN', sub { $_[0]->close } ],
     [ 'RST', sub { $_[0]->reset } ],
@@ -65,9 +69,9 @@ mkfifo($t->testdir . '/fifo', 0600) or die "mkfifo: $!\n";
 sysopen my $fifo, $t->testdir . '/fifo', O_RDWR | O_NONBLOCK
     or die "fifo: $!\n";
 
-$t->plan(2 + 3 * @cases * @ways + @deadlines + 1 + 4);
+$t->plan(2 + 3 * @cases * @ways + @deadlines + 1 + 2 + 4);
 
-serve($t, cases => [ @cases, @deadlines ],
+serve($t, cases => [ @cases, @deadlines, $bad ],
     listen => 'listen 127.0.0.1:%%PORT_0%%;
                listen 127.0.0.1:%%PORT_h2%% http2;',
     http => q{
@@ -180,9 +184,17 @@ for my $case (@cases) {
     }
 }
 
-# a deadline passes, whose parts have come
+# what is wrong with a response is known until it is logged
 
-my %query = (uri => '/graphql');
+my $c = $t->connect;
+$c->request(GET => case_uri($bad));
+in_one_turn(2, sub { });
+
+is(outcome($c->response), '200 partial:a {"b":{"v":1}}', 'not JSON');
+is(scalar($t->grep_log(qr/"a" failed: .*found a letter at byte 11 where/)), 1,
+    'where it is wrong');
+
+# a deadline passes, whose parts have come
 
 for my $case (@deadlines) {
     my $c = $t->connect;
@@ -192,7 +204,7 @@ for my $case (@deadlines) {
     is(outcome($c->response), $case->[2], $case->[0]);
 }
 
-my $c = $t->connect;
+$c = $t->connect;
 $c->request(POST => '/graphql', body => '{"query":"{ a { v } b { v } }"}',
     headers => [ 'Content-Type' => 'application/json' ]);
 in_one_turn(2, sub { sleep 2 * $late });

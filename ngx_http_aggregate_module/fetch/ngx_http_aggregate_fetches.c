@@ -1016,6 +1016,10 @@ ngx_http_aggregate_fetches_cleanup(void *data)
         ngx_del_timer(&fs->timer);
     }
 
+    if (fs->resume.posted) {
+        ngx_delete_posted_event(&fs->resume);
+    }
+
     fs->closed = 1;
 
     ngx_http_aggregate_read_ended(fs, NULL);

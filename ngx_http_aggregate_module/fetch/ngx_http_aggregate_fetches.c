@@ -819,10 +819,6 @@ ngx_http_aggregate_detach(ngx_http_aggregate_fetches_t *fs)
         ngx_del_timer(&fs->timer);
     }
 
-    if (fs->resume.posted) {
-        ngx_delete_posted_event(&fs->resume);
-    }
-
     if (fs->parent) {
 
         for (p = &fs->parent->inner; *p; p = &(*p)->next_inner) {

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "gw_number.h"
 #include "gw_out.h"
 
 
@@ -134,7 +135,11 @@ gw_out_text(gw_out_t *out, const char *text)
 void
 gw_out_uint(gw_out_t *out, uint64_t n)
 {
-    gw_out_decimal(out, n, 0, 0);
+    uint8_t  digits[GW_NUMBER], *end;
+
+    end = gw_write_uint(digits, n);
+
+    gw_out_put(out, digits, (size_t) (end - digits));
 }
 
 

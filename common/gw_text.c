@@ -175,35 +175,6 @@ gw_escape_query(uint8_t *dst, const uint8_t *src, size_t len)
 }
 
 
-uint8_t *
-gw_write_integer(uint8_t *dst, int64_t n)
-{
-    size_t    len;
-    uint8_t   digits[GW_INTEGER], *p;
-    uint64_t  rest;
-
-    rest = (uint64_t) n;
-
-    if (n < 0) {
-        *dst++ = '-';
-        rest = -rest;
-    }
-
-    p = digits + sizeof(digits);
-
-    do {
-        *--p = (uint8_t) ('0' + rest % 10);
-        rest /= 10;
-    } while (rest);
-
-    len = (size_t) (digits + sizeof(digits) - p);
-
-    memcpy(dst, p, len);
-
-    return dst + len;
-}
-
-
 size_t
 gw_cut(const uint8_t *src, size_t len, size_t max)
 {

@@ -53,11 +53,6 @@ uint8_t *gw_escape_label(uint8_t *dst, const uint8_t *src, size_t len);
 #define GW_QUERY  ((size_t) 3)
 uint8_t *gw_escape_query(uint8_t *dst, const uint8_t *src, size_t len);
 
-/* the decimal digits of n, with a sign before them if it is negative */
-
-#define GW_INTEGER  ((size_t) 20)
-uint8_t *gw_write_integer(uint8_t *dst, int64_t n);
-
 
 /* len, or the last end of a character at or before max if len is larger */
 size_t gw_cut(const uint8_t *src, size_t len, size_t max);

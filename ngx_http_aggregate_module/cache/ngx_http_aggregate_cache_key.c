@@ -12,7 +12,7 @@
 
 
 #include "ngx_http_aggregate_cache.h"
-#include "gw_text.h"
+#include "gw_number.h"
 
 #include <openssl/evp.h>
 
@@ -324,8 +324,8 @@ ngx_http_aggregate_cache_default_key(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx, ngx_str_t *identity)
 {
     size_t                                n, port_len, ordinal_len;
-    u_char                               *p, port[GW_INTEGER],
-                                          ordinal[GW_INTEGER];
+    u_char                               *p, port[GW_NUMBER],
+                                          ordinal[GW_NUMBER];
     ngx_str_t                             scheme, forwarded, *host, *location;
     agg_cache_str_t                       path, args, *list;
     ngx_connection_t                     *c;
@@ -337,11 +337,11 @@ ngx_http_aggregate_cache_default_key(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    port_len = gw_write_integer(port, ngx_inet_get_port(c->local_sockaddr))
+    port_len = gw_write_uint(port, ngx_inet_get_port(c->local_sockaddr))
                - port;
 
     ascf = ngx_http_get_module_srv_conf(r, ngx_http_aggregate_cache_module);
-    ordinal_len = ascf->ordinal ? gw_write_integer(ordinal, ascf->ordinal)
+    ordinal_len = ascf->ordinal ? gw_write_uint(ordinal, ascf->ordinal)
                                   - ordinal
                                 : 0;
 

@@ -10,7 +10,7 @@
 #include "ngx_http_aggregate_held.h"
 #include "ngx_http_aggregate_memory.h"
 #include "ngx_http_aggregate_send.h"
-#include "gw_text.h"
+#include "gw_number.h"
 
 
 typedef void (*ngx_http_aggregate_cache_served_header_pt)(ngx_http_request_t *r,
@@ -508,7 +508,7 @@ ngx_http_aggregate_cache_add_status_headers(ngx_http_request_t *r,
 
         if (ctx->serve.hit) {
             p = ngx_cpymem(p, "; hit; ttl=", 11);
-            p = gw_write_integer(p, ctx->lookup.entry.freshness.fresh - age);
+            p = gw_write_int(p, ctx->lookup.entry.freshness.fresh - age);
             p = ngx_cpymem(p, ctx->l2.hit ? "; detail=L2" : "; detail=L1", 11);
 
         } else {
@@ -526,12 +526,12 @@ ngx_http_aggregate_cache_add_status_headers(ngx_http_request_t *r,
             return NGX_ERROR;
         }
 
-        value.data = ngx_pnalloc(r->pool, GW_INTEGER);
+        value.data = ngx_pnalloc(r->pool, GW_NUMBER);
         if (value.data == NULL) {
             return NGX_ERROR;
         }
 
-        value.len = gw_write_integer(value.data, age) - value.data;
+        value.len = gw_write_int(value.data, age) - value.data;
 
         ngx_str_set(&name, "Age");
 

@@ -5,6 +5,7 @@
 
 
 #include "agg_gql.h"
+#include "gw_number.h"
 
 
 /* the most bytes of a client's text that a message quotes */
@@ -266,10 +267,9 @@ agg_gql_putv(agg_buf_t *b, const char *fmt, va_list args)
 static agg_rc_e
 agg_gql_format_one(agg_buf_t *b, int type, va_list *args)
 {
-    char        digits[16];
     size_t      i;
+    u_char      digits[GW_NUMBER], *end;
     agg_rc_e    rc;
-    unsigned    n;
     const char  *s;
 
     const agg_str_t  *v;
@@ -305,18 +305,12 @@ agg_gql_format_one(agg_buf_t *b, int type, va_list *args)
         return agg_buf_append(b, s, strlen(s));
 
     case 'c':
-        digits[0] = (char) va_arg(*args, int);
+        digits[0] = (u_char) va_arg(*args, int);
         return agg_buf_append(b, digits, 1);
 
     default:    /* u */
-        n = va_arg(*args, unsigned);
-        i = sizeof(digits);
+        end = gw_write_uint(digits, va_arg(*args, unsigned));
 
-        do {
-            digits[--i] = (char) ('0' + n % 10);
-            n /= 10;
-        } while (n != 0);
-
-        return agg_buf_append(b, digits + i, sizeof(digits) - i);
+        return agg_buf_append(b, digits, (size_t) (end - digits));
     }
 }

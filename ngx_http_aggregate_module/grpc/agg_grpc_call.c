@@ -1,5 +1,6 @@
 
 #include "agg_grpc_call.h"
+#include "gw_number.h"
 
 
 #define agg_grpc_lower(c)  ((c) >= 'A' && (c) <= 'Z' ? (c) | 0x20 : (c))
@@ -170,7 +171,7 @@ agg_grpc_timeout_read(const u_char *data, size_t len)
 u_char *
 agg_grpc_timeout_write(u_char *p, uint64_t msec)
 {
-    u_char  unit, text[8], *t;
+    u_char  unit;
 
     unit = 'm';
 
@@ -183,15 +184,7 @@ agg_grpc_timeout_write(u_char *p, uint64_t msec)
         }
     }
 
-    t = text + sizeof(text);
-
-    do {
-        *--t = (u_char) ('0' + msec % 10);
-        msec /= 10;
-    } while (msec != 0);
-
-    memcpy(p, t, (size_t) (text + sizeof(text) - t));
-    p += text + sizeof(text) - t;
+    p = gw_write_uint(p, msec);
     *p++ = unit;
 
     return p;

@@ -6,6 +6,7 @@
 
 #include "agg_pb.h"
 #include "agg_pb_block.h"
+#include "gw_number.h"
 #include "gw_text.h"
 
 
@@ -142,9 +143,7 @@ agg_pb_error_put(agg_pb_error_t *err, const u_char *p, size_t len)
 static void
 agg_pb_error_format(agg_pb_error_t *err, const char *fmt, va_list args)
 {
-    u_char      c, digits[10];
-    size_t      n;
-    unsigned    number;
+    u_char      c, digits[GW_NUMBER], *end;
     const char *text;
     agg_str_t  *s;
 
@@ -173,15 +172,8 @@ agg_pb_error_format(agg_pb_error_t *err, const char *fmt, va_list args)
             break;
 
         default: /* 'u' */
-            n = sizeof(digits);
-            number = va_arg(args, unsigned);
-
-            do {
-                digits[--n] = (u_char) ('0' + number % 10);
-                number /= 10;
-            } while (number);
-
-            agg_pb_error_put(err, digits + n, sizeof(digits) - n);
+            end = gw_write_uint(digits, va_arg(args, unsigned));
+            agg_pb_error_put(err, digits, (size_t) (end - digits));
         }
     }
 }

@@ -52,80 +52,6 @@ static const uint64_t  agg_pb_powers_of_ten[] = {
     1000000000000000000, 10000000000000000000U
 };
 
-const char  agg_pb_hundred[201] =
-    "00010203040506070809101112131415161718192021222324252627282930313233343536"
-    "37383940414243444546474849505152535455565758596061626364656667686970717273"
-    "7475767778798081828384858687888990919293949596979899";
-
-
-static inline u_char *
-agg_pb_print_pair(u_char *p, unsigned n)
-{
-    memcpy(p, agg_pb_hundred + n * 2, 2);
-
-    return p + 2;
-}
-
-
-/* with leading zeros */
-
-static inline u_char *
-agg_pb_print_four(u_char *p, unsigned n)
-{
-    p = agg_pb_print_pair(p, n / 100);
-
-    return agg_pb_print_pair(p, n % 100);
-}
-
-
-u_char *
-agg_pb_print_uint(u_char *p, uint64_t n)
-{
-    unsigned  low;
-
-    if (n < 10) {
-        *p = (u_char) ('0' + n);
-        return p + 1;
-    }
-
-    if (n < 100) {
-        return agg_pb_print_pair(p, (unsigned) n);
-    }
-
-    if (n < 10000) {
-        low = (unsigned) n;
-        p = agg_pb_print_uint(p, low / 100);
-
-        return agg_pb_print_pair(p, low % 100);
-    }
-
-    if (n < 100000000) {
-        low = (unsigned) n;
-        p = agg_pb_print_uint(p, low / 10000);
-
-        return agg_pb_print_four(p, low % 10000);
-    }
-
-    low = (unsigned) (n % 100000000);
-
-    p = agg_pb_print_uint(p, n / 100000000);
-    p = agg_pb_print_four(p, low / 10000);
-
-    return agg_pb_print_four(p, low % 10000);
-}
-
-
-u_char *
-agg_pb_print_int(u_char *p, int64_t n)
-{
-    if (n < 0) {
-        *p++ = '-';
-        return agg_pb_print_uint(p, 0 - (uint64_t) n);
-    }
-
-    return agg_pb_print_uint(p, (uint64_t) n);
-}
-
 
 u_char *
 agg_pb_print_double(u_char *p, double n)
@@ -195,7 +121,7 @@ agg_pb_print_float(u_char *p, float n)
     }
 
     if (n < 16777216 && (float) (uint32_t) n == n) {
-        return agg_pb_print_uint(p, (uint32_t) n);
+        return gw_write_uint(p, (uint32_t) n);
     }
 
     count = agg_pb_shortest((double) n, 1, digits, &point);
@@ -213,17 +139,17 @@ agg_pb_print_fixed(u_char *p, uint64_t m, unsigned k)
     unsigned  i;
 
     if (k == 0) {
-        return agg_pb_print_uint(p, m);
+        return gw_write_uint(p, m);
     }
 
     whole = m / agg_pb_powers_of_ten[k];
     m -= whole * agg_pb_powers_of_ten[k];
 
-    p = agg_pb_print_uint(p, whole);
+    p = gw_write_uint(p, whole);
     *p++ = '.';
 
     for (i = k; i > 1; i -= 2) {
-        (void) agg_pb_print_pair(p + i - 2, (unsigned) (m % 100));
+        (void) gw_write_pair(p + i - 2, (unsigned) (m % 100));
         m /= 100;
     }
 
@@ -279,7 +205,7 @@ agg_pb_print_digits(u_char *p, const char *digits, int n, int point)
     *p++ = 'e';
     *p++ = (exponent < 0) ? '-' : '+';
 
-    return agg_pb_print_uint(p, (uint64_t) abs(exponent));
+    return gw_write_uint(p, (uint64_t) abs(exponent));
 }
 
 
@@ -363,7 +289,7 @@ agg_pb_shortest(double n, int single, char *digits, int *point)
         k++;
     }
 
-    h = (int) (agg_pb_print_uint((u_char *) digits, s) - (u_char *) digits);
+    h = (int) (gw_write_uint((u_char *) digits, s) - (u_char *) digits);
     *point = h + k;
 
     return h;
@@ -753,7 +679,7 @@ agg_pb_text(const agg_pb_decimal_t *d, const u_char *p, const u_char *end,
     exponent = d->exponent;
 
     if (!d->more) {
-        n = (int) (agg_pb_print_uint((u_char *) text, d->digits)
+        n = (int) (gw_write_uint((u_char *) text, d->digits)
                    - (u_char *) text);
 
     } else {

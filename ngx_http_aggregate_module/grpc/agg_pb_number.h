@@ -17,6 +17,7 @@
 
 #include "agg_block.h"
 #include "agg_pb.h"
+#include "gw_number.h"
 
 
 #pragma GCC visibility push(hidden)
@@ -36,18 +37,10 @@ extern const agg_pb_power_t  agg_pb_powers[AGG_PB_POWER_MAX
                                            - AGG_PB_POWER_MIN + 1];
 
 
-/* the numbers below a hundred, with two digits each */
-
-extern const char  agg_pb_hundred[201];
-
-
 /* room that each of the printers may need */
 
 #define AGG_PB_NUMBER  32
 
-
-u_char *agg_pb_print_uint(u_char *p, uint64_t n);
-u_char *agg_pb_print_int(u_char *p, int64_t n);
 
 /* finite numbers only */
 

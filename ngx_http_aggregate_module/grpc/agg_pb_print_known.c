@@ -12,15 +12,6 @@
 #define AGG_PB_SECOND        1000000000
 
 
-static inline u_char *
-agg_pb_put_pair(u_char *p, unsigned n)
-{
-    memcpy(p, agg_pb_hundred + n * 2, 2);
-
-    return p + 2;
-}
-
-
 static agg_rc_e agg_pb_read_time(agg_pb_printer_t *w,
     const agg_pb_message_t *m, uint32_t first, uint32_t last,
     int64_t *seconds, int32_t *nanos);
@@ -119,18 +110,18 @@ agg_pb_put_timestamp(u_char *p, int64_t seconds, int32_t nanos)
     year = yoe + era * 400 + (month <= 2);
 
     *p++ = '"';
-    p = agg_pb_put_pair(p, year / 100);
-    p = agg_pb_put_pair(p, year % 100);
+    p = gw_write_pair(p, year / 100);
+    p = gw_write_pair(p, year % 100);
     *p++ = '-';
-    p = agg_pb_put_pair(p, month);
+    p = gw_write_pair(p, month);
     *p++ = '-';
-    p = agg_pb_put_pair(p, day);
+    p = gw_write_pair(p, day);
     *p++ = 'T';
-    p = agg_pb_put_pair(p, second / 3600);
+    p = gw_write_pair(p, second / 3600);
     *p++ = ':';
-    p = agg_pb_put_pair(p, second / 60 % 60);
+    p = gw_write_pair(p, second / 60 % 60);
     *p++ = ':';
-    p = agg_pb_put_pair(p, second % 60);
+    p = gw_write_pair(p, second % 60);
     p = agg_pb_print_nanos(p, (unsigned) nanos);
     *p++ = 'Z';
     *p++ = '"';
@@ -169,7 +160,7 @@ agg_pb_print_duration(agg_pb_printer_t *w, const agg_pb_message_t *m,
         nanos = -nanos;
     }
 
-    p = agg_pb_print_uint(p, (uint64_t) seconds);
+    p = gw_write_uint(p, (uint64_t) seconds);
     p = agg_pb_print_nanos(p, (unsigned) nanos);
     *p++ = 's';
     *p++ = '"';

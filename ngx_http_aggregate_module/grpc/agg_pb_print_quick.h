@@ -132,18 +132,18 @@ agg_pb_quick_other(agg_pb_quick_t *q, const agg_pb_field_t *f,
         *pos += 4;
 
         return (f->type == AGG_PB_SFIXED32)
-               ? agg_pb_print_int(dst, (int32_t) (uint32_t) *bits)
-               : agg_pb_print_uint(dst, *bits);
+               ? gw_write_int(dst, (int32_t) (uint32_t) *bits)
+               : gw_write_uint(dst, *bits);
 
     case AGG_PB_SINT32:
         *pos = agg_pb_quick_varint(q, *pos, bits);
 
-        return agg_pb_print_int(dst, agg_pb_unzigzag(*bits & UINT32_MAX));
+        return gw_write_int(dst, agg_pb_unzigzag(*bits & UINT32_MAX));
 
     case AGG_PB_SINT64:
         *pos = agg_pb_quick_varint(q, *pos, bits);
         *dst++ = '"';
-        dst = agg_pb_print_int(dst, agg_pb_unzigzag(*bits));
+        dst = gw_write_int(dst, agg_pb_unzigzag(*bits));
         break;
 
     default: /* AGG_PB_FIXED64_TYPE, AGG_PB_SFIXED64 */
@@ -151,8 +151,8 @@ agg_pb_quick_other(agg_pb_quick_t *q, const agg_pb_field_t *f,
         *pos += 8;
         *dst++ = '"';
         dst = (f->type == AGG_PB_SFIXED64)
-              ? agg_pb_print_int(dst, (int64_t) *bits)
-              : agg_pb_print_uint(dst, *bits);
+              ? gw_write_int(dst, (int64_t) *bits)
+              : gw_write_uint(dst, *bits);
     }
 
     *dst++ = '"';
@@ -254,20 +254,20 @@ agg_pb_quick_number(agg_pb_quick_t *q, const agg_pb_field_t *f,
     switch (kind) {
 
     case AGG_PB_QUICK_INT32:
-        return agg_pb_print_int(dst, (int32_t) (uint32_t) *bits);
+        return gw_write_int(dst, (int32_t) (uint32_t) *bits);
 
     case AGG_PB_QUICK_UINT32:
-        return agg_pb_print_uint(dst, (uint32_t) *bits);
+        return gw_write_uint(dst, (uint32_t) *bits);
 
     case AGG_PB_QUICK_INT64:
         *dst = '"';
-        dst = agg_pb_print_int(dst + 1, (int64_t) *bits);
+        dst = gw_write_int(dst + 1, (int64_t) *bits);
         *dst = '"';
         return dst + 1;
 
     case AGG_PB_QUICK_UINT64:
         *dst = '"';
-        dst = agg_pb_print_uint(dst + 1, *bits);
+        dst = gw_write_uint(dst + 1, *bits);
         *dst = '"';
         return dst + 1;
 

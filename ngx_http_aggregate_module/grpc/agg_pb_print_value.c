@@ -101,26 +101,26 @@ agg_pb_print_scalar(agg_pb_printer_t *w, const agg_pb_field_t *f,
     case AGG_PB_INT32:
     case AGG_PB_SINT32:
     case AGG_PB_SFIXED32:
-        p = agg_pb_print_int(p, (int64_t) bits);
+        p = gw_write_int(p, (int64_t) bits);
         break;
 
     case AGG_PB_UINT32:
     case AGG_PB_FIXED32_TYPE:
-        p = agg_pb_print_uint(p, bits);
+        p = gw_write_uint(p, bits);
         break;
 
     case AGG_PB_INT64:
     case AGG_PB_SINT64:
     case AGG_PB_SFIXED64:
         *p++ = '"';
-        p = agg_pb_print_int(p, (int64_t) bits);
+        p = gw_write_int(p, (int64_t) bits);
         *p++ = '"';
         break;
 
     case AGG_PB_UINT64:
     case AGG_PB_FIXED64_TYPE:
         *p++ = '"';
-        p = agg_pb_print_uint(p, bits);
+        p = gw_write_uint(p, bits);
         *p++ = '"';
         break;
 
@@ -145,7 +145,7 @@ agg_pb_print_scalar(agg_pb_printer_t *w, const agg_pb_field_t *f,
                                        value->name.data + value->name.len, 0);
         }
 
-        p = agg_pb_print_int(p, (int64_t) bits);
+        p = gw_write_int(p, (int64_t) bits);
         break;
 
     default: /* AGG_PB_FLOAT, AGG_PB_DOUBLE */

@@ -246,7 +246,7 @@ ngx_http_aggregate_grpc_lend(ngx_http_aggregate_grpc_ctx_t *ctx,
         /* $content_length */
 
         lent->length.value.data = lent->digits;
-        lent->length.value.len = agg_pb_print_uint(lent->digits,
+        lent->length.value.len = gw_write_uint(lent->digits,
                                                    (uint64_t) ngx_buf_size(b))
                                  - lent->digits;
 

@@ -4,6 +4,7 @@
  * output that grows, Prometheus' formats.
  */
 
+#include "gw_number.h"
 #include "gw_origin.h"
 #include "gw_prometheus.h"
 #include "gw_siphash.h"
@@ -545,7 +546,7 @@ integers(void)
 {
     int         len;
     char        wanted[32];
-    uint8_t     dst[GW_INTEGER], *end;
+    uint8_t     dst[GW_NUMBER], *end;
     int64_t     n;
     unsigned    i, sign;
 
@@ -554,7 +555,7 @@ integers(void)
             n = (int64_t) (((uint64_t) 1 << i) - (sign & 1));
             n = sign & 2 ? (int64_t) -(uint64_t) n : n;
 
-            end = gw_write_integer(dst, n);
+            end = gw_write_int(dst, n);
             len = snprintf(wanted, sizeof(wanted), "%lld", (long long) n);
 
             check(end == dst + len && memcmp(dst, wanted, (size_t) len) == 0,
@@ -568,7 +569,7 @@ integers(void)
         n *= 10;
 
         for (sign = 0; sign < 3; sign++) {
-            end = gw_write_integer(dst, n + 1 - sign);
+            end = gw_write_int(dst, n + 1 - sign);
             len = snprintf(wanted, sizeof(wanted), "%lld",
                            (long long) (n + 1 - sign));
 

@@ -297,10 +297,10 @@ ngx_http_aggregate_fetches_write_handler(ngx_http_request_t *r)
 
 
 /*
- * Called when all events of this turn of the event loop have been handled: what
- * has come for other requests is read first.  So answers are composed and sent
- * one after another, parts that come together are handled at once, and a
- * process that waits for several answers is woken once.
+ * Called by the timer, or when all events of this turn of the event loop have
+ * been handled: what has come for other requests is read first.  So answers are
+ * composed and sent one after another, parts that come together are handled at
+ * once, and a process that waits for several answers is woken once.
  */
 
 static void
@@ -412,18 +412,11 @@ ngx_http_aggregate_fetches_run_delayed(ngx_http_aggregate_fetches_t *fs)
 static void
 ngx_http_aggregate_fetches_timer_handler(ngx_event_t *ev)
 {
-    ngx_connection_t              *c;
-    ngx_http_request_t            *r;
     ngx_http_aggregate_fetches_t  *fs;
 
     fs = ev->data;
-    r = fs->request;
-    c = r->connection;
 
-    ngx_http_set_log_request(c->log, r);
-
-    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, c->log, 0,
-                   "aggregate timer: \"%V\"", &r->uri);
+    ngx_http_set_log_request(fs->request->connection->log, fs->request);
 
     if ((ngx_msec_int_t) (fs->deadline - ngx_current_msec) <= 0) {
         fs->expired = 1;
@@ -441,9 +434,7 @@ ngx_http_aggregate_fetches_timer_handler(ngx_event_t *ev)
         ngx_http_aggregate_hedge_send(fs);
     }
 
-    ngx_http_aggregate_fetches_run(fs);
-
-    ngx_http_run_posted_requests(c);
+    ngx_http_aggregate_fetches_resume_handler(ev);
 }
 
 

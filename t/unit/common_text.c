@@ -542,40 +542,40 @@ test_out(void)
 
 
 static void
+integer(int64_t n)
+{
+    int      len;
+    char     wanted[32];
+    uint8_t  dst[GW_NUMBER], *end;
+
+    end = gw_write_int(dst, n);
+    len = snprintf(wanted, sizeof(wanted), "%lld", (long long) n);
+
+    check(end == dst + len && memcmp(dst, wanted, (size_t) len) == 0,
+          "\"%.*s\" is not \"%s\"", (int) (end - dst), dst, wanted);
+}
+
+
+/* around the powers of two and of ten, and below zero */
+
+static void
 integers(void)
 {
-    int         len;
-    char        wanted[32];
-    uint8_t     dst[GW_NUMBER], *end;
-    int64_t     n;
-    unsigned    i, sign;
+    int64_t   n;
+    unsigned  i;
 
     for (i = 0; i < 64; i++) {
-        for (sign = 0; sign < 4; sign++) {
-            n = (int64_t) (((uint64_t) 1 << i) - (sign & 1));
-            n = sign & 2 ? (int64_t) -(uint64_t) n : n;
+        n = (int64_t) ((uint64_t) 1 << i);
 
-            end = gw_write_int(dst, n);
-            len = snprintf(wanted, sizeof(wanted), "%lld", (long long) n);
-
-            check(end == dst + len && memcmp(dst, wanted, (size_t) len) == 0,
-                  "\"%.*s\" is not \"%s\"", (int) (end - dst), dst, wanted);
-        }
+        integer(n);
+        integer((int64_t) ((uint64_t) n - 1));
+        integer((int64_t) (0 - (uint64_t) n));
     }
 
-    n = 1;
-
-    for (i = 0; i < 18; i++) {
-        n *= 10;
-
-        for (sign = 0; sign < 3; sign++) {
-            end = gw_write_int(dst, n + 1 - sign);
-            len = snprintf(wanted, sizeof(wanted), "%lld",
-                           (long long) (n + 1 - sign));
-
-            check(end == dst + len && memcmp(dst, wanted, (size_t) len) == 0,
-                  "\"%.*s\" is not \"%s\"", (int) (end - dst), dst, wanted);
-        }
+    for (n = 1; n < INT64_MAX / 10; n *= 10) {
+        integer(n - 1);
+        integer(n);
+        integer(-n);
     }
 }
 

@@ -46,6 +46,7 @@ static uint32_t agg_cache_lookup(agg_cache_store_t *store,
 static void agg_cache_protect(agg_cache_store_t *store, uint32_t i,
     int64_t now);
 static void agg_cache_unlink(agg_cache_store_t *store, uint32_t i);
+static void agg_cache_invalidate(agg_cache_node_t *node);
 static void agg_cache_drop(agg_cache_store_t *store, uint32_t i);
 static int agg_cache_evict(agg_cache_store_t *store);
 static void agg_cache_reclaim(agg_cache_store_t *store, int32_t pid,
@@ -140,8 +141,7 @@ agg_cache_store_reset(agg_cache_store_t *store, int32_t pid,
             continue;
         }
 
-        __atomic_store_n(&node->generation, node->generation + 1,
-                         __ATOMIC_SEQ_CST);
+        agg_cache_invalidate(node);
 
         node->chunks = 0;
         node->length = 0;
@@ -291,10 +291,12 @@ agg_cache_store_read(const agg_cache_store_t *store,
         chunk = __atomic_load_n(&store->links[chunk], __ATOMIC_RELAXED);
     }
 
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    /* pairs with that of agg_cache_invalidate() */
+
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
 
     return __atomic_load_n(&store->nodes[ref->node].generation,
-                           __ATOMIC_SEQ_CST)
+                           __ATOMIC_RELAXED)
            == ref->generation ? 0 : -1;
 }
 
@@ -526,6 +528,17 @@ agg_cache_unlink(agg_cache_store_t *store, uint32_t i)
 }
 
 
+/* readers of the chunks see the change before what is written to them then */
+
+static void
+agg_cache_invalidate(agg_cache_node_t *node)
+{
+    __atomic_store_n(&node->generation, node->generation + 1,
+                     __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+}
+
+
 static void
 agg_cache_drop(agg_cache_store_t *store, uint32_t i)
 {
@@ -533,10 +546,7 @@ agg_cache_drop(agg_cache_store_t *store, uint32_t i)
 
     node = &store->nodes[i];
 
-    /* readers of these chunks see the change before anyone can write to them */
-
-    __atomic_store_n(&node->generation, node->generation + 1,
-                     __ATOMIC_SEQ_CST);
+    agg_cache_invalidate(node);
 
     if (node->segment != AGG_CACHE_WRITING) {
         agg_cache_unlink(store, i);

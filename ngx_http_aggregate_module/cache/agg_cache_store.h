@@ -145,15 +145,24 @@ void agg_cache_store_reset(agg_cache_store_t *store, int32_t pid,
     int (*alive)(int32_t pid));
 
 
+/*
+ * The mutex orders what processes see of each other; what one has done before
+ * it is killed is up to the compiler alone.
+ */
+
+#define agg_cache_store_order()  __atomic_signal_fence(__ATOMIC_SEQ_CST)
+
+
 static inline int
 agg_cache_store_enter(agg_cache_store_t *store, int32_t pid,
     int (*alive)(int32_t pid))
 {
     int  died;
 
-    died = (__atomic_load_n(&store->busy, __ATOMIC_SEQ_CST) != 0);
+    died = (__atomic_load_n(&store->busy, __ATOMIC_RELAXED) != 0);
 
-    __atomic_store_n(&store->busy, 1, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&store->busy, 1, __ATOMIC_RELAXED);
+    agg_cache_store_order();
 
     if (died) {
         agg_cache_store_reset(store, pid, alive);
@@ -166,7 +175,8 @@ agg_cache_store_enter(agg_cache_store_t *store, int32_t pid,
 static inline void
 agg_cache_store_leave(agg_cache_store_t *store)
 {
-    __atomic_store_n(&store->busy, 0, __ATOMIC_SEQ_CST);
+    agg_cache_store_order();
+    __atomic_store_n(&store->busy, 0, __ATOMIC_RELAXED);
 }
 
 

@@ -6,9 +6,12 @@
 
 
 #include "ngx_http_aggregate_cache.h"
+#include "ngx_http_aggregate_scratch.h"
 
 
-#define NGX_HTTP_AGGREGATE_CACHE_ZONE_MIN  (256 * 1024)
+#define NGX_HTTP_AGGREGATE_CACHE_ZONE_MIN     (256 * 1024)
+
+#define NGX_HTTP_AGGREGATE_CACHE_ENTRY_BLOCK  8192
 
 
 static char *ngx_http_aggregate_cache_zone_size(ngx_conf_t *cf,
@@ -17,6 +20,11 @@ static ngx_int_t ngx_http_aggregate_cache_zone_init(ngx_shm_zone_t *shm_zone,
     void *data);
 static ngx_int_t ngx_http_aggregate_cache_zone_layout(
     ngx_http_aggregate_cache_zone_t *zone, size_t size);
+static u_char *ngx_http_aggregate_cache_entry_memory(ngx_pool_t *pool,
+    size_t size);
+
+
+static ngx_http_aggregate_scratch_t  ngx_http_aggregate_cache_entries;
 
 
 char *
@@ -289,7 +297,7 @@ ngx_http_aggregate_cache_zone_read(ngx_http_aggregate_cache_zone_t *zone,
     }
 
     data->len = (size_t) ref->length;
-    data->data = ngx_pnalloc(pool, data->len);
+    data->data = ngx_http_aggregate_cache_entry_memory(pool, data->len);
 
     if (data->data == NULL) {
         return NGX_ERROR;
@@ -302,6 +310,28 @@ ngx_http_aggregate_cache_zone_read(ngx_http_aggregate_cache_zone_t *zone,
     }
 
     return NGX_OK;
+}
+
+
+/* what a pool would allocate separately, if it is not much larger than that */
+
+static u_char *
+ngx_http_aggregate_cache_entry_memory(ngx_pool_t *pool, size_t size)
+{
+    u_char  *p;
+
+    if (size <= pool->max || size > NGX_HTTP_AGGREGATE_CACHE_ENTRY_BLOCK) {
+        return ngx_pnalloc(pool, size);
+    }
+
+    p = ngx_http_aggregate_scratch_get(&ngx_http_aggregate_cache_entries,
+                                       NGX_HTTP_AGGREGATE_CACHE_ENTRY_BLOCK,
+                                       pool);
+    if (p) {
+        ngx_http_aggregate_scratch_keep(&ngx_http_aggregate_cache_entries);
+    }
+
+    return p;
 }
 
 

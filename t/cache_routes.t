@@ -13,7 +13,7 @@ use Test::More;
 
 use Harness;
 
-my $t = Harness->new(plan => 71);
+my $t = Harness->new(plan => 71 + 2 * 16);
 
 my $say = sub {
     my ($name, @headers) = @_;
@@ -28,6 +28,8 @@ my $say = sub {
                               @headers ] };
     };
 };
+
+my %seen;
 
 my $inside = $t->backend('inside',
     '/gone/'   => { status => 404, headers =>
@@ -70,7 +72,35 @@ my $auth = $t->backend('auth', '/' => sub {
 $t->write_file('html/50x.html', 'an error page');
 $t->write_file('html/real.txt', 'a file');
 
-$t->run(<<'EOF');
+# what is asked for by a name, by servers that answer to it: their own name, or
+# the only one at the address, or whatever matches
+
+my @servers = (
+    [ 2, 'w.example' ],         [ 3, '*.example' ],
+    [ 4, '.example' ],          [ 5, '~^w\.' ],
+    [ 6, '~^(?<any>.+)$' ],     [ 7, 'nothing' ],
+    [ 8, '$hostname' ],         [ 9, '' ],
+    [ 10, '""' ],               [ 11, '_' ],
+    [ 12, '_' ],                [ 13, '0:w.example' ],
+    [ 14, 'x w.example' ],      [ 15, '$hostname w.example' ],
+    [ 16, '"" w.example' ],     [ 17, 'w.example x' ],
+);
+
+my $servers = join '', map { my ($n, $name) = @$_;
+    $name = "server_name $name;" if $name ne ''; <<"EOF" } @servers;
+
+    server {
+        listen            127.0.0.$n:%%PORT_0%%;
+        $name
+        proxy_set_header  X-Server $n;
+
+        location /by/ {
+            proxy_pass  http://127.0.0.1:%%PORT_inside%%;
+        }
+    }
+EOF
+
+my $conf = <<'EOF';
 
 %%GLOBALS%%
 
@@ -222,9 +252,16 @@ http {
             proxy_pass  http://127.0.0.1:%%PORT_outside%%;
         }
     }
+
+    # servers that a name leads to by other ways, each at its own addresses
+
+%%SERVERS%%
 }
 
 EOF
+
+$conf =~ s/%%SERVERS%%/$servers/;
+$t->run($conf);
 
 sub get {
     my ($uri, @headers) = @_;
@@ -360,6 +397,18 @@ http_get('/twin/a', host => 'a.example');
 my $c = Harness::Client->new(host => '127.0.0.2', port => $t->port(0));
 $c->request(GET => '/twin/a', host => 'a.example', close => 1);
 like($c->response->body, qr/^outside/, 'a server of the same name');
+
+for my $case (@servers, @servers) {
+    my ($n) = @$case;
+
+    $c = Harness::Client->new(host => "127.0.0.$n", port => $t->port(0));
+    $c->request(GET => '/by/a', host => 'w.example', close => 1);
+    $r = $c->response;
+
+    my $which = $seen{$n}++ ? 'HIT' : 'MISS';
+    is($r->header('X-Cache') . ' ' . ($r->body =~ /x-server=(\d+)/ ? $1 : ''),
+       "$which $n", "$which of the server at address $n");
+}
 
 # WebSocket
 

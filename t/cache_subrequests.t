@@ -10,6 +10,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use Test::More;
+use Time::HiRes qw(sleep);
 
 use Harness;
 
@@ -23,7 +24,11 @@ my @echoed = ([ '/echo', 'MISS', 'subrequests' ],
               [ '/two', 'MISS', 'subrequests' ],
               [ '/plain', 'HIT', '-' ]);
 
+my @sizes = (1, 100, 2000, 20000);
+
 my $t = Harness->new;
+
+my (%n, @large);
 
 my @fresh = (headers => [ 'Cache-Control' => 'max-age=60' ]);
 
@@ -37,6 +42,31 @@ my $b = $t->backend('api',
     '/ssi/cached' => { body => 'a<!--# include virtual="/kept/1" -->b',
                        type => 'text/html', @fresh },
     '/added'      => { body => 'main', type => 'text/html', @fresh },
+    '/renewed/'   => sub {
+        my ($q) = @_;
+        my ($size) = $q->{uri} =~ /(\d+)/;
+
+        return { status => 304, headers => [ ETag => '"1"' ] }
+            if grep { lc $_->[0] eq 'if-none-match' } @{ $q->{headers} };
+
+        return { body => 'm' x $size, type => 'text/html', headers =>
+                 [ 'Cache-Control' => 'no-cache', ETag => '"1"' ] };
+    },
+    '/replaced/'  => sub {
+        my ($q) = @_;
+        my ($size) = $q->{uri} =~ /(\d+)/;
+
+        return $n{$q->{uri}}++
+            ? { status => 503, body => 'busy' x 5000, drip => 0.01,
+                drip_bytes => 5000, type => 'text/html' }
+            : { body => 'm' x $size, type => 'text/html', headers =>
+                [ 'Cache-Control' => 'max-age=1, stale-if-error=60' ] };
+    },
+    '/large/'     => sub {
+        my ($q) = @_;
+        my ($digit) = $q->{uri} =~ /(\d)$/;
+        return { body => '"' . $digit x 5000 . '"', @fresh };
+    },
     '/in/'        => { body => '[in]', delay => 0.02, type => 'text/html' },
     '/kept/'      => { body => '[kept]', type => 'text/html', @fresh },
 );
@@ -44,7 +74,7 @@ my $b = $t->backend('api',
 my $load = $t->load_others('ngx_http_echo_module');
 
 push @uris, @echoed if $load;
-$t->plan(4 * @uris + 2);
+$t->plan(4 * @uris + 4 * @sizes + 5);
 
 $t->run($load . <<'EOF'
 
@@ -78,6 +108,32 @@ http {
             add_before_body      /in/1;
             add_after_body       /in/2;
             proxy_pass  http://127.0.0.1:%%PORT_api%%;
+        }
+
+        location ~ ^/(?:renewed|replaced)/ {
+            aggregate_cache      api;
+            add_before_body      /in/1;
+            add_after_body       /in/2;
+            proxy_pass  http://127.0.0.1:%%PORT_api%%;
+        }
+
+        location /large/ {
+            aggregate_cache  api;
+            proxy_pass  http://127.0.0.1:%%PORT_api%%;
+        }
+
+        location /large/slow/ {
+            aggregate_cache  api;
+            limit_rate       4k;
+            proxy_pass  http://127.0.0.1:%%PORT_api%%;
+        }
+
+        location = /large {
+            aggregate {
+                backend a /large/1 { }
+                backend b /large/2 { }
+                backend c /large/3 { }
+            }
         }
 
         location /in/ {
@@ -140,6 +196,41 @@ for my $case (@uris) {
     my $why = qr{^\Q$uri\E \w+ \Q$reason\E$}m;
     like($t->read_when('reason.log', $why), $why, "$uri, why");
 }
+
+# the entry in the place of a response, whose end is sent by a filter
+
+my @replaced = map { my $way = $_; map { "/$way/$_" } @sizes }
+    qw(renewed replaced);
+
+http_get($_) for @replaced;
+sleep 2.1;
+
+for my $uri (@replaced) {
+    my $r = http_get($uri);
+    my ($size) = $uri =~ /(\d+)/;
+
+    is($r->header('X-Cache'), $uri =~ /renewed/ ? 'REVALIDATED' : 'STALE',
+        $uri);
+    ok($r->body eq '[in]' . 'm' x $size . '[in]', "$uri, whole");
+}
+
+# entries that are larger than a block of a pool, at once
+
+@large = map { http_get('/large')->body } 1 .. 3;
+
+is($large[0], '{"a":"' . 1 x 5000 . '","b":"' . 2 x 5000 . '","c":"'
+   . 3 x 5000 . '"}', 'large parts');
+is($large[2], $large[0], 'which are hits');
+
+http_get("/large/slow/$_") for 4, 5;
+
+my @slow = map { [ $_, $t->connect ] } 4, 5, 4;
+
+$_->[1]->request(GET => "/large/slow/$_->[0]") for @slow;
+
+is(join(' ', map { $_->[1]->response->body eq '"' . $_->[0] x 5000 . '"' }
+        @slow), '1 1 1', 'and those that are sent slowly');
+undef @slow;
 
 like(http_get('/ssi/cached')->body, qr/^a\[kept\]b$/, 'parts are there');
 

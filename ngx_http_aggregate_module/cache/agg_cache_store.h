@@ -146,8 +146,8 @@ void agg_cache_store_reset(agg_cache_store_t *store, int32_t pid,
 
 
 /*
- * The mutex orders what processes see of each other; what one has done before
- * it is killed is up to the compiler alone.
+ * The mutex orders what processes see of each other.  A process that is killed
+ * has done things in the order in which the compiler has put them.
  */
 
 #define agg_cache_store_order()  __atomic_signal_fence(__ATOMIC_SEQ_CST)

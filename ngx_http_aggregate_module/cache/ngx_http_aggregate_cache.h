@@ -262,6 +262,10 @@ typedef struct {
     agg_cache_place_t                   purge_place;
     time_t                              requested;
 
+    void                              **loc_conf;   /* where it was made, */
+    ngx_str_t                           uri;        /* and for what */
+    ngx_str_t                           args;
+
     ngx_list_t                          headers;    /* the original */
     ngx_table_elt_t                    *if_modified_since;
     ngx_table_elt_t                    *if_unmodified_since;
@@ -327,6 +331,8 @@ typedef struct {
 
 typedef struct {
     unsigned                            hit:1;
+    unsigned                            instead:1;    /* of an error */
+    unsigned                            sending:1;    /* the replacement */
     unsigned                            replace:1;    /* by the entry */
     unsigned                            body_sent:1;
     unsigned                            client_304:1;
@@ -345,6 +351,8 @@ struct ngx_http_aggregate_cache_ctx_s {
     ngx_http_aggregate_cache_status_e       status;
     agg_cache_reason_e                      reason;
     ngx_uint_t                              backend_status;
+    ngx_uint_t                              others;   /* headers at its start,
+                                                         of other modules */
 
     ngx_http_aggregate_cache_ctx_key_t      key;
     ngx_http_aggregate_cache_ctx_lookup_t   lookup;
@@ -465,7 +473,7 @@ void ngx_http_aggregate_cache_wait_cancel(ngx_http_aggregate_cache_ctx_t *ctx);
 /* key */
 
 void *ngx_http_aggregate_cache_create_srv_conf(ngx_conf_t *cf);
-void ngx_http_aggregate_cache_number_servers(ngx_conf_t *cf);
+ngx_int_t ngx_http_aggregate_cache_name_servers(ngx_conf_t *cf);
 ngx_int_t ngx_http_aggregate_cache_set_location_path(ngx_conf_t *cf,
     ngx_http_aggregate_cache_conf_t *prev,
     ngx_http_aggregate_cache_conf_t *conf);
@@ -574,6 +582,8 @@ ngx_int_t ngx_http_aggregate_cache_prepare_request(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
 void ngx_http_aggregate_cache_restore_request(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
+void ngx_http_aggregate_cache_restore_location(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
 
 /* storable */
 
@@ -652,6 +662,8 @@ ngx_int_t ngx_http_aggregate_cache_serve(ngx_http_request_t *r,
 ngx_buf_t *ngx_http_aggregate_cache_body(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
 ngx_int_t ngx_http_aggregate_cache_set_headers(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
+ngx_int_t ngx_http_aggregate_cache_clear_headers(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
 ngx_int_t ngx_http_aggregate_cache_add_status_headers(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);

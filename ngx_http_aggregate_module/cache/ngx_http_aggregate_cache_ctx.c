@@ -8,6 +8,8 @@
 #include "ngx_http_aggregate_cache.h"
 
 
+static ngx_uint_t ngx_http_aggregate_cache_count_headers(
+    ngx_http_request_t *r);
 static void ngx_http_aggregate_cache_suspended(ngx_http_request_t *r);
 
 
@@ -29,6 +31,7 @@ ngx_http_aggregate_cache_create_ctx(ngx_http_request_t *r,
     ctx->cleanup = cleanup;
     ctx->status = NGX_HTTP_AGGREGATE_CACHE_MISS;
     ctx->fill.upstream = r->upstream;
+    ctx->others = ngx_http_aggregate_cache_count_headers(r);
 
     if (ngx_http_aggregate_ctx_keep(r, ctx, &ngx_http_aggregate_cache_module,
                                     ngx_http_aggregate_cache_ctx_cleanup)
@@ -38,6 +41,22 @@ ngx_http_aggregate_cache_create_ctx(ngx_http_request_t *r,
     }
 
     return ctx;
+}
+
+
+static ngx_uint_t
+ngx_http_aggregate_cache_count_headers(ngx_http_request_t *r)
+{
+    ngx_uint_t        n;
+    ngx_list_part_t  *part;
+
+    n = 0;
+
+    for (part = &r->headers_out.headers.part; part; part = part->next) {
+        n += part->nelts;
+    }
+
+    return n;
 }
 
 

@@ -146,6 +146,24 @@ ngx_http_aggregate_cache_restore_request(ngx_http_request_t *r,
 }
 
 
+/*
+ * An internal redirect has led to another location, but the filters of the one
+ * whose response has been stored apply to the entry.
+ */
+
+void
+ngx_http_aggregate_cache_restore_location(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx)
+{
+    r->uri = ctx->fill.uri;
+    r->args = ctx->fill.args;
+    r->loc_conf = ctx->fill.loc_conf;
+
+    ngx_http_set_exten(r);
+    ngx_http_update_location_config(r);
+}
+
+
 static ngx_uint_t
 ngx_http_aggregate_cache_is_stripped_header(ngx_http_request_t *r,
     ngx_table_elt_t *h)

@@ -470,6 +470,15 @@ ngx_http_aggregate_cache_replace(ngx_http_request_t *r,
 
     ngx_http_aggregate_cache_restore_request(r, ctx);
 
+    if (ctx->fill.redirected) {
+
+        /* the status was another location's */
+
+        ctx->backend_status = 0;
+
+        ngx_http_aggregate_cache_restore_location(r, ctx);
+    }
+
     return ngx_http_aggregate_cache_set_headers(r, ctx);
 }
 
@@ -498,6 +507,13 @@ ngx_http_aggregate_cache_take_body(ngx_http_request_t *r,
     if (ctx->refetch.pending) {
         (void) ngx_http_aggregate_held_discard(in);
         return NGX_OK;
+    }
+
+    if (ctx->serve.sending) {
+
+        /* a filter behind this one sends the end by itself */
+
+        return ngx_http_next_body_filter(r, in);
     }
 
     if (ctx->store.capturing) {
@@ -534,24 +550,33 @@ static ngx_int_t
 ngx_http_aggregate_cache_send_replaced(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx)
 {
-    ngx_chain_t  out;
+    ngx_int_t    rc;
+    ngx_chain_t  out, *in;
 
     if (r->header_only) {
         return NGX_OK;
     }
 
-    if (ctx->serve.body_sent) {
-        return ngx_http_next_body_filter(r, NULL);
+    in = NULL;
+
+    if (!ctx->serve.body_sent) {
+        ctx->serve.body_sent = 1;
+
+        out.buf = ngx_http_aggregate_cache_body(r, ctx);
+        out.next = NULL;
+
+        if (out.buf == NULL) {
+            return NGX_ERROR;
+        }
+
+        in = &out;
     }
 
-    ctx->serve.body_sent = 1;
+    ctx->serve.sending = 1;
 
-    out.buf = ngx_http_aggregate_cache_body(r, ctx);
-    out.next = NULL;
+    rc = ngx_http_next_body_filter(r, in);
 
-    if (out.buf == NULL) {
-        return NGX_ERROR;
-    }
+    ctx->serve.sending = 0;
 
-    return ngx_http_next_body_filter(r, &out);
+    return rc;
 }

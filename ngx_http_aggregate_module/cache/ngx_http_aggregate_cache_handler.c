@@ -131,6 +131,10 @@ ngx_http_aggregate_cache_redirected(ngx_http_request_t *r,
         ngx_http_aggregate_cache_lock_release(ctx,
                                   NGX_HTTP_AGGREGATE_CACHE_HIT_FOR_MISS_ERROR);
         ngx_http_aggregate_cache_restore_request(r, ctx);
+        ngx_http_aggregate_cache_restore_location(r, ctx);
+
+        ctx->backend_status = r->err_status;
+        ctx->serve.instead = 1;
 
         return ngx_http_aggregate_cache_serve(r, ctx);
     }
@@ -456,6 +460,9 @@ ngx_http_aggregate_cache_fetch(ngx_http_request_t *r,
     ctx->hit_for_miss = 0;
     ctx->fill.requested = ngx_time();
     ctx->fill.upstream = r->upstream;
+    ctx->fill.loc_conf = r->loc_conf;
+    ctx->fill.uri = r->uri;
+    ctx->fill.args = r->args;
 
     if (ngx_http_aggregate_cache_prepare_request(r, ctx) != NGX_OK) {
         return NGX_ERROR;

@@ -23,7 +23,7 @@
 
 
 typedef struct {
-    ngx_uint_t                       ordinal;
+    ngx_str_t                        server;
 } ngx_http_aggregate_cache_srv_conf_t;
 
 
@@ -35,8 +35,10 @@ typedef struct {
 } ngx_http_aggregate_cache_known_t;
 
 
-static ngx_uint_t ngx_http_aggregate_cache_same_names(
-    ngx_http_core_srv_conf_t *one, ngx_http_core_srv_conf_t *two);
+static ngx_str_t *ngx_http_aggregate_cache_first_name(ngx_conf_t *cf,
+    ngx_http_core_srv_conf_t *cscf);
+static ngx_uint_t ngx_http_aggregate_cache_same(ngx_str_t *one,
+    ngx_str_t *two);
 static ngx_int_t ngx_http_aggregate_cache_digest(ngx_str_t *data,
     u_char *digest);
 static ngx_int_t ngx_http_aggregate_cache_key_digest(ngx_str_t *key,
@@ -65,15 +67,17 @@ ngx_http_aggregate_cache_create_srv_conf(ngx_conf_t *cf)
 
 
 /*
- * Servers with a common name are numbered in the order of the configuration.
- * Requests distinguish them by the address, but that is another one on each
- * node.
+ * A server is known by its first name, as the client may have asked for another
+ * one, and by how many servers before it in the configuration have that, too.
+ * Requests distinguish these by the address, but that is another one on each
+ * node, as the name of the host is.
  */
 
-void
-ngx_http_aggregate_cache_number_servers(ngx_conf_t *cf)
+ngx_int_t
+ngx_http_aggregate_cache_name_servers(ngx_conf_t *cf)
 {
-    ngx_uint_t                            i, n;
+    ngx_str_t                            *name;
+    ngx_uint_t                            i, n, ordinal;
     ngx_http_core_srv_conf_t            **servers;
     ngx_http_core_main_conf_t            *cmcf;
     ngx_http_aggregate_cache_srv_conf_t  *conf;
@@ -82,44 +86,62 @@ ngx_http_aggregate_cache_number_servers(ngx_conf_t *cf)
 
     servers = cmcf->servers.elts;
 
-    for (i = 1; i < cmcf->servers.nelts; i++) {
+    for (i = 0; i < cmcf->servers.nelts; i++) {
+        name = ngx_http_aggregate_cache_first_name(cf, servers[i]);
+        ordinal = 0;
+
+        for (n = 0; n < i; n++) {
+            ordinal += ngx_http_aggregate_cache_same(name,
+                       ngx_http_aggregate_cache_first_name(cf, servers[n]));
+        }
 
         conf = servers[i]->ctx->srv_conf
                                 [ngx_http_aggregate_cache_module.ctx_index];
 
-        for (n = 0; n < i; n++) {
-            conf->ordinal += ngx_http_aggregate_cache_same_names(servers[i],
-                                                                 servers[n]);
+        conf->server.data = ngx_pnalloc(cf->pool, NGX_INT_T_LEN + 1
+                                                  + name->len);
+        if (conf->server.data == NULL) {
+            return NGX_ERROR;
+        }
+
+        conf->server.len = ngx_sprintf(conf->server.data, "%ui:%V", ordinal,
+                                       name)
+                           - conf->server.data;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_str_t *
+ngx_http_aggregate_cache_first_name(ngx_conf_t *cf,
+    ngx_http_core_srv_conf_t *cscf)
+{
+    ngx_uint_t               i;
+    ngx_http_server_name_t  *names;
+
+    static ngx_str_t  none = ngx_null_string;
+
+    names = cscf->server_names.elts;
+
+    for (i = 0; i < cscf->server_names.nelts; i++) {
+
+        if (!ngx_http_aggregate_cache_same(&names[i].name,
+                                           &cf->cycle->hostname))
+        {
+            return &names[i].name;
         }
     }
+
+    return &none;
 }
 
 
 static ngx_uint_t
-ngx_http_aggregate_cache_same_names(ngx_http_core_srv_conf_t *one,
-    ngx_http_core_srv_conf_t *two)
+ngx_http_aggregate_cache_same(ngx_str_t *one, ngx_str_t *two)
 {
-    ngx_uint_t               i, n;
-    ngx_http_server_name_t  *ours, *theirs;
-
-    ours = one->server_names.elts;
-    theirs = two->server_names.elts;
-
-    for (i = 0; i < one->server_names.nelts; i++) {
-
-        for (n = 0; n < two->server_names.nelts; n++) {
-
-            if (ours[i].name.len == theirs[n].name.len
-                && ngx_memcmp(ours[i].name.data, theirs[n].name.data,
-                              ours[i].name.len)
-                   == 0)
-            {
-                return 1;
-            }
-        }
-    }
-
-    return 0;
+    return one->len == two->len
+           && ngx_memcmp(one->data, two->data, one->len) == 0;
 }
 
 
@@ -323,10 +345,10 @@ static ngx_int_t
 ngx_http_aggregate_cache_default_key(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx, ngx_str_t *identity)
 {
-    size_t                                n, port_len, ordinal_len;
-    u_char                               *p, port[GW_NUMBER],
-                                          ordinal[GW_NUMBER];
-    ngx_str_t                             scheme, forwarded, *host, *location;
+    size_t                                n, port_len;
+    u_char                               *p, port[GW_NUMBER];
+    ngx_str_t                             scheme, forwarded, *host, *location,
+                                         *server;
     agg_cache_str_t                       path, args, *list;
     ngx_connection_t                     *c;
     ngx_http_aggregate_cache_srv_conf_t  *ascf;
@@ -341,9 +363,6 @@ ngx_http_aggregate_cache_default_key(ngx_http_request_t *r,
                - port;
 
     ascf = ngx_http_get_module_srv_conf(r, ngx_http_aggregate_cache_module);
-    ordinal_len = ascf->ordinal ? gw_write_uint(ordinal, ascf->ordinal)
-                                  - ordinal
-                                : 0;
 
     ngx_str_set(&scheme, "http");
 
@@ -356,6 +375,7 @@ ngx_http_aggregate_cache_default_key(ngx_http_request_t *r,
 #endif
 
     host = &r->headers_in.server;
+    server = &ascf->server;
     location = &ctx->conf->location;
 
     if (ngx_http_aggregate_cache_path(r, &path, &args) != NGX_OK
@@ -368,7 +388,7 @@ ngx_http_aggregate_cache_default_key(ngx_http_request_t *r,
 
     list = ngx_palloc(r->pool, (n + 1) * sizeof(agg_cache_str_t));
     p = ngx_pnalloc(r->pool, 11 * sizeof(uint32_t) + 1 + scheme.len + host->len
-                             + port_len + path.len + args.len + ordinal_len
+                             + port_len + path.len + args.len + server->len
                              + location->len + ctx->key.original_uri.len
                              + forwarded.len + identity->len);
 
@@ -386,7 +406,7 @@ ngx_http_aggregate_cache_default_key(ngx_http_request_t *r,
     p = agg_cache_field_write(p, port, port_len);
     p = agg_cache_field_write(p, path.data, path.len);
     p = agg_cache_args_write(p, list, n, args.len);
-    p = agg_cache_field_write(p, ordinal, ordinal_len);
+    p = agg_cache_field_write(p, server->data, server->len);
     p = agg_cache_field_write(p, location->data, location->len);
     p = agg_cache_field_write(p, ctx->key.original_uri.data,
                               ctx->key.original_uri.len);

@@ -245,7 +245,9 @@ ngx_http_aggregate_cache_init(ngx_conf_t *cf)
 
     ngx_http_aggregate_owner_gone = ngx_http_aggregate_cache_part_aborted;
 
-    ngx_http_aggregate_cache_number_servers(cf);
+    if (ngx_http_aggregate_cache_name_servers(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     return ngx_http_aggregate_cache_filter_init(cf);
 }

@@ -265,12 +265,7 @@ ngx_http_aggregate_cache_refetch_reset(ngx_http_request_t *r,
     ngx_http_aggregate_cache_owner_restore(r, ctx);
     ngx_http_aggregate_cache_restore_request(r, ctx);
 
-    ngx_http_clean_header(r);
-
-    if (ngx_list_init(&r->headers_out.headers, r->pool, 20,
-                      sizeof(ngx_table_elt_t))
-        != NGX_OK)
-    {
+    if (ngx_http_aggregate_cache_clear_headers(r, ctx) != NGX_OK) {
         return NGX_ERROR;
     }
 

@@ -15,6 +15,11 @@
 
 static size_t ngx_http_aggregate_cache_write_headers(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx, agg_cache_entry_t *old, u_char *p);
+static void ngx_http_aggregate_cache_response_iter(
+    ngx_http_aggregate_header_iter_t *it, ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
+static ngx_uint_t ngx_http_aggregate_cache_is_updated(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx, ngx_str_t *name);
 static size_t ngx_http_aggregate_cache_write_header(u_char **p, ngx_str_t *name,
     ngx_str_t *value);
 static ngx_uint_t ngx_http_aggregate_cache_is_stored_header(
@@ -70,7 +75,7 @@ ngx_http_aggregate_cache_write_headers(ngx_http_request_t *r,
     len = 0;
     pp = (p == NULL) ? NULL : &p;
 
-    ngx_http_aggregate_header_iter(&it, &r->headers_out.headers);
+    ngx_http_aggregate_cache_response_iter(&it, r, ctx);
 
     while ((h = ngx_http_aggregate_header_next(&it)) != NULL) {
 
@@ -109,8 +114,7 @@ ngx_http_aggregate_cache_write_headers(ngx_http_request_t *r,
             name.len = old_name.len;
 
             if (ngx_http_aggregate_cache_is_stored_header(r, ctx, &name)
-                && ngx_http_aggregate_header_find(&r->headers_out.headers,
-                                                  &name))
+                && ngx_http_aggregate_cache_is_updated(r, ctx, &name))
             {
                 continue;
             }
@@ -149,6 +153,42 @@ ngx_http_aggregate_cache_write_headers(ngx_http_request_t *r,
     }
 
     return len;
+}
+
+
+/* the headers of the response, without those that were there before it */
+
+static void
+ngx_http_aggregate_cache_response_iter(ngx_http_aggregate_header_iter_t *it,
+    ngx_http_request_t *r, ngx_http_aggregate_cache_ctx_t *ctx)
+{
+    ngx_uint_t  i;
+
+    ngx_http_aggregate_header_iter(it, &r->headers_out.headers);
+
+    for (i = 0; i < ctx->others; i++) {
+        (void) ngx_http_aggregate_header_next(it);
+    }
+}
+
+
+static ngx_uint_t
+ngx_http_aggregate_cache_is_updated(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx, ngx_str_t *name)
+{
+    ngx_table_elt_t                   *h;
+    ngx_http_aggregate_header_iter_t   it;
+
+    ngx_http_aggregate_cache_response_iter(&it, r, ctx);
+
+    while ((h = ngx_http_aggregate_header_next(&it)) != NULL) {
+
+        if (h->hash != 0 && ngx_http_aggregate_header_named(h, name)) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

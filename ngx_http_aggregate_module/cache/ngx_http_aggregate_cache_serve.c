@@ -28,6 +28,8 @@ static ngx_int_t ngx_http_aggregate_cache_buffer_entry(ngx_http_request_t *r,
 static void ngx_http_aggregate_cache_release_body(void *data);
 static ngx_int_t ngx_http_aggregate_cache_set_stored_headers(
     ngx_http_request_t *r, ngx_http_aggregate_cache_ctx_t *ctx);
+static void ngx_http_aggregate_cache_set_header(ngx_http_request_t *r,
+    ngx_table_elt_t *h);
 static ngx_uint_t ngx_http_aggregate_cache_is_named(ngx_str_t *name,
     ngx_str_t *common);
 static void ngx_http_aggregate_cache_set_content_type(ngx_http_request_t *r,
@@ -149,15 +151,8 @@ ngx_int_t
 ngx_http_aggregate_cache_set_headers(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx)
 {
-    ngx_http_clean_header(r);
-
-    if (ngx_http_aggregate_cache_buffer_entry(r, ctx) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    if (ngx_list_init(&r->headers_out.headers, r->pool, 20,
-                      sizeof(ngx_table_elt_t))
-        != NGX_OK)
+    if (ngx_http_aggregate_cache_clear_headers(r, ctx) != NGX_OK
+        || ngx_http_aggregate_cache_buffer_entry(r, ctx) != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -172,6 +167,58 @@ ngx_http_aggregate_cache_set_headers(ngx_http_request_t *r,
 
     if (ctx->lookup.entry.status == NGX_HTTP_OK) {
         r->allow_ranges = 1;
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * Clears the header of a response, but for the headers that other modules had
+ * set before it: these are the client's own.
+ */
+
+ngx_int_t
+ngx_http_aggregate_cache_clear_headers(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx)
+{
+    ngx_uint_t                         i;
+    ngx_list_t                         list;
+    ngx_table_elt_t                   *h, *copy;
+    ngx_http_aggregate_header_iter_t   it;
+
+    list = r->headers_out.headers;
+
+    ngx_http_clean_header(r);
+
+    if (list.part.nelts == 0) {
+        return NGX_OK;
+    }
+
+    if (ngx_list_init(&r->headers_out.headers, r->pool, 20,
+                      sizeof(ngx_table_elt_t))
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_http_aggregate_header_iter(&it, &list);
+
+    for (i = 0; i < ctx->others; i++) {
+        h = ngx_http_aggregate_header_next(&it);
+
+        if (h == NULL) {
+            break;
+        }
+
+        copy = ngx_http_aggregate_header_copy(&r->headers_out.headers, h);
+        if (copy == NULL) {
+            return NGX_ERROR;
+        }
+
+        if (copy->hash) {
+            ngx_http_aggregate_cache_set_header(r, copy);
+        }
     }
 
     return NGX_OK;
@@ -254,16 +301,13 @@ static ngx_int_t
 ngx_http_aggregate_cache_set_stored_headers(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx)
 {
-    ngx_str_t                                  name, value;
-    ngx_uint_t                                 i;
-    const u_char                              *p;
-    agg_cache_str_t                            n, v;
-    ngx_table_elt_t                           *h;
-    ngx_http_aggregate_cache_served_header_t  *sets;
+    ngx_str_t         name, value;
+    const u_char     *p;
+    agg_cache_str_t   n, v;
+    ngx_table_elt_t  *h;
 
     static ngx_str_t  content_type = ngx_string("Content-Type");
 
-    sets = ngx_http_aggregate_cache_served_headers;
     p = ctx->lookup.entry.lines.data;
 
     while (agg_cache_entry_line(&ctx->lookup.entry, &p, &n, &v) == 1) {
@@ -284,16 +328,27 @@ ngx_http_aggregate_cache_set_stored_headers(ngx_http_request_t *r,
             return NGX_ERROR;
         }
 
-        for (i = 0; sets[i].name.len; i++) {
-
-            if (ngx_http_aggregate_cache_is_named(&name, &sets[i].name)) {
-                sets[i].handler(r, h);
-                break;
-            }
-        }
+        ngx_http_aggregate_cache_set_header(r, h);
     }
 
     return NGX_OK;
+}
+
+
+/* nginx's filters look for some headers in places of their own */
+
+static void
+ngx_http_aggregate_cache_set_header(ngx_http_request_t *r, ngx_table_elt_t *h)
+{
+    ngx_http_aggregate_cache_served_header_t  *set;
+
+    for (set = ngx_http_aggregate_cache_served_headers; set->name.len; set++) {
+
+        if (ngx_http_aggregate_cache_is_named(&h->key, &set->name)) {
+            set->handler(r, h);
+            return;
+        }
+    }
 }
 
 
@@ -506,7 +561,7 @@ ngx_http_aggregate_cache_add_status_headers(ngx_http_request_t *r,
 
         age = agg_cache_age(&ctx->lookup.entry.freshness, ngx_time());
 
-        if (ctx->serve.hit) {
+        if (ctx->serve.hit && !ctx->serve.instead) {
             p = ngx_cpymem(p, "; hit; ttl=", 11);
             p = gw_write_int(p, ctx->lookup.entry.freshness.fresh - age);
             p = ngx_cpymem(p, ctx->l2.hit ? "; detail=L2" : "; detail=L1", 11);

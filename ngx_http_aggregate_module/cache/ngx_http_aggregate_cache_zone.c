@@ -9,7 +9,9 @@
 #include "ngx_http_aggregate_scratch.h"
 
 
-#define NGX_HTTP_AGGREGATE_CACHE_ZONE_MIN     (256 * 1024)
+#define NGX_HTTP_AGGREGATE_CACHE_ZONE_MIN  (256 * 1024)
+
+/* memory for entries up to this size is used again by the next requests */
 
 #define NGX_HTTP_AGGREGATE_CACHE_ENTRY_BLOCK  8192
 
@@ -313,7 +315,7 @@ ngx_http_aggregate_cache_zone_read(ngx_http_aggregate_cache_zone_t *zone,
 }
 
 
-/* what a pool would allocate separately, if it is not much larger than that */
+/* most entries are larger than what a pool has in its blocks */
 
 static u_char *
 ngx_http_aggregate_cache_entry_memory(ngx_pool_t *pool, size_t size)

@@ -187,6 +187,7 @@ typedef struct {
     unsigned                      header_in:1;  /* that of the upstream */
     unsigned                      in_body:1;
     unsigned                      not_grpc:1;
+    unsigned                      local:1;      /* nginx's own error */
     unsigned                      trailers_only:1;
     unsigned                      vary:1;       /* the form, by Accept */
     unsigned                      no_store:1;

@@ -283,7 +283,17 @@ ngx_http_aggregate_grpc_send_header(ngx_http_aggregate_grpc_ctx_t *ctx,
     ctx->held = 0;
     ctx->released = 1;
 
-    ngx_http_aggregate_grpc_clear(ctx);
+    if (ctx->local) {
+
+        /* as in a special response: no header of the backend, never stored */
+
+        ngx_http_clean_header(r);
+        r->err_status = status;
+
+    } else {
+        ngx_http_aggregate_grpc_clear(ctx);
+    }
+
     ngx_http_aggregate_grpc_set_type(ctx, type);
 
     r->headers_out.status = status;

@@ -322,14 +322,16 @@ ngx_http_aggregate_grpc_process_header(ngx_http_request_t *r)
 
     ctx->header_in = 1;
     ctx->not_grpc = 0;
+    ctx->local = 0;
     ctx->trailers_only = 0;
     ctx->code = -1;
     ctx->status = NGX_HTTP_OK;
 
     if (!ngx_http_aggregate_grpc_is_grpc(u)) {
         ctx->not_grpc = 1;
-        ctx->status = u->headers_in.status_n >= NGX_HTTP_BAD_REQUEST
-                      ? u->headers_in.status_n : NGX_HTTP_BAD_GATEWAY;
+        ctx->local = u->headers_in.status_n < NGX_HTTP_BAD_REQUEST;
+        ctx->status = ctx->local ? NGX_HTTP_BAD_GATEWAY
+                                 : u->headers_in.status_n;
 
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "upstream sent status %ui that is not gRPC for \"%V\"",
@@ -624,6 +626,7 @@ ngx_http_aggregate_grpc_broken(ngx_http_aggregate_grpc_ctx_t *ctx,
                   "upstream sent %s for \"%V\"", reason, &ctx->binding->name);
 
     ctx->failed = 1;
+    ctx->local = 1;
     ctx->code = -1;
     ctx->status = NGX_HTTP_BAD_GATEWAY;
 

@@ -82,6 +82,11 @@ static const char  *ngx_http_gw_other_access[] = {
 };
 
 
+static const char  *ngx_http_gw_additions[] = {
+    "add_before_body", "add_after_body", NULL
+};
+
+
 static const char  *ngx_http_gw_other[] = {
     "rewrite", "try_files", "index", "error_page", NULL
 };
@@ -425,6 +430,7 @@ ngx_http_gw_is_recorded(ngx_str_t *name)
     return ngx_http_gw_is_ours(name)
            || ngx_http_gw_is_in(name, ngx_http_gw_access)
            || ngx_http_gw_is_in(name, ngx_http_gw_other_access)
+           || ngx_http_gw_is_in(name, ngx_http_gw_additions)
            || ngx_http_gw_is_in(name, ngx_http_gw_other);
 }
 
@@ -663,6 +669,14 @@ ngx_http_gw_is_access(ngx_http_gw_written_t *written)
     }
 
     return ngx_http_gw_is_in(&written->name, ngx_http_gw_access);
+}
+
+
+ngx_uint_t
+ngx_http_gw_is_addition(ngx_http_gw_written_t *written)
+{
+    return written->value.len
+           && ngx_http_gw_is_in(&written->name, ngx_http_gw_additions);
 }
 
 

@@ -97,6 +97,10 @@ ngx_http_gw_written_t *ngx_http_gw_find(ngx_http_gw_level_t *level,
 
 ngx_uint_t ngx_http_gw_is_access(ngx_http_gw_written_t *written);
 
+/* whether the directive adds to responses, except to those of subrequests */
+
+ngx_uint_t ngx_http_gw_is_addition(ngx_http_gw_written_t *written);
+
 /* whether access to the location is restricted, there or at a level above */
 
 ngx_uint_t ngx_http_gw_is_restricted(ngx_http_gw_level_t *level);

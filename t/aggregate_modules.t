@@ -23,6 +23,8 @@ sub gz {
 }
 
 my $b = $t->backend('b', '/1' => '1', '/2' => '2', '/object' => '{"v":2,"x":3}',
+    '/large' => { body => 'x' x 100_000 },
+    '/none' => { status => 404, body => 'none' },
     '/late' => { delay => slow(1), body => '3' },
     '/later' => { delay => slow(1.5), body => '4' },
     '/gz' => gz($gzip), '/empty' => gz(''), '/plain' => gz('{"a":1}'),
@@ -30,9 +32,43 @@ my $b = $t->backend('b', '/1' => '1', '/2' => '2', '/object' => '{"v":2,"x":3}',
     '/204' => { status => 204, headers => [ 'Content-Encoding' => 'gzip' ] });
 
 $t->write_file('ssi.json', '<!--# include virtual="/b/1" -->');
-$t->write_file('njs.js', 'export default { b(r, d, f) { r.sendBuffer(d, f) }, '
-    . 'f(r) { r.subrequest("/agg", s => '
-    . 'r.return(200, s.status + s.responseText)) } }');
+$t->write_file('set.json', '<!--# include virtual="/b/1" set="x" -->'
+    . '<!--# echo var="x" encoding="none" -->');
+$t->write_file('njs.js', <<'EOF');
+function b(r, d, f) {
+    r.sendBuffer(d, f);
+}
+function f(r) {
+    r.subrequest("/agg", s => r.return(200, s.status + s.responseText));
+}
+async function all(r, uris) {
+    let a = await Promise.all(uris.map(uri => r.subrequest(uri)));
+    r.return(200, '[' + a.map(s => s.status + ',' + s.responseText) + ']');
+}
+function one(r) {
+    all(r, ['/b/1']);
+}
+function three(r) {
+    all(r, ['/b/1', '/agg', '/b/object']);
+}
+function late(r) {
+    all(r, ['/b/late']);
+}
+function large(r) {
+    all(r, ['/b/large']);
+}
+function none(r) {
+    all(r, ['/b/none']);
+}
+function callback(r) {
+    r.subrequest('/b/2', s => r.return(200, s.responseText));
+}
+function detached(r) {
+    r.subrequest('/b/1', { detached: true });
+    r.return(200, '5');
+}
+export default { b, f, one, three, late, large, none, callback, detached }
+EOF
 
 # a location's text, and what the part x of the answer may be
 my %locations = (
@@ -78,13 +114,24 @@ my %locations = (
                    . '); ngx.print("1") }', undef ],
     lua_rewrite => [ 'rewrite_by_lua_block { ngx.sleep(' . slow(1) . ') }
             proxy_pass http://127.0.0.1:%%PORT_b%%/1;', undef ],
+    js_one => [ 'js_content njs.one;', '[200,1]' ],
+    js_three => [ 'js_content njs.three;',
+                  '[200,1,200,{"y":1},200,{"v":2,"x":3}]' ],
+    js_callback => [ 'js_content njs.callback;', '2' ],
+    js_detached => [ 'js_content njs.detached;', '5' ],
+    js_late => [ 'js_content njs.late;', undef ],
+    js_large => [ 'js_content njs.large;', undef ],
+    js_none => [ 'js_content njs.none;', undef ],
     lua_aggregate => [ 'content_by_lua_block {
             ngx.print(ngx.location.capture("/agg").body) }', '{"y":1}' ],
 
     # njs takes the mark of the end off a subrequest's body
     js_filter => [ 'js_body_filter njs.b;
             proxy_pass http://127.0.0.1:%%PORT_b%%/2;', undef ],
+    ssi_set => [ 'ssi on; ssi_types *; alias %%TESTDIR%%/set.json;', undef ],
     ssi => [ 'ssi on; ssi_types *; alias %%TESTDIR%%/ssi.json;', undef ],
+
+    # nginx adds nothing to a subrequest
     addition => [ 'add_before_body /b/1; addition_types *;
             proxy_pass http://127.0.0.1:%%PORT_b%%/2;', '2' ],
     mirror => [ 'mirror /b/late; proxy_pass http://127.0.0.1:%%PORT_b%%/2;',

@@ -43,6 +43,13 @@ my @warnings = (
              . "$::proxy }", aggregate()),
       qr/"limit_except" does not apply to backend "b"/ ],
 
+    # additions, which nginx makes to no subrequest
+    (map { [ "$_ in a part's location",
+             server("location /b/ {\ninternal;\n$_ /x; #!\n$::proxy }",
+                    aggregate()),
+             qr/"$_" does not apply to backend "b" in \S+:\d+, which is/ ]
+         } qw(add_before_body add_after_body)),
+
     # URIs without a location
     [ 'no location', server("location = /a { aggregate {\n"
         . "backend b /typo/x { } #!\n} }", part()),

@@ -674,6 +674,7 @@ ngx_http_aggregate_warn_target(ngx_conf_t *cf, ngx_http_aggregate_ask_t *ask)
             written = &level->written[i];
 
             if (ngx_http_gw_is_access(written)
+                || ngx_http_gw_is_addition(written)
                 || (level == target && level->clcf->internal == 1
                     && ngx_strcmp(written->name.data, "limit_except") == 0))
             {

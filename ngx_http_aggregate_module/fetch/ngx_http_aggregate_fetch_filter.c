@@ -245,6 +245,14 @@ ngx_http_aggregate_take_body(ngx_http_request_t *r, ngx_chain_t *in)
     }
 
     if (r != t->request) {
+
+        if (r->subrequest_in_memory) {
+
+            /* nginx keeps the body for the module that waits for it */
+
+            return ngx_http_next_body_filter(r, in);
+        }
+
         (void) ngx_http_aggregate_held_discard(in);
         return NGX_OK;
     }

@@ -15,7 +15,7 @@ use Time::HiRes qw(time sleep);
 use Harness;
 use Harness::H2;
 
-my $t = Harness->new(plan => 37);
+my $t = Harness->new(plan => 46);
 
 my @fresh = (headers => [ 'Cache-Control' => 'max-age=60' ]);
 
@@ -28,6 +28,7 @@ my $b = $t->backend('api',
     '/none/'    => { body => 'a' x 200_000, delay => 0.3, drip => 0.05,
                      drip_bytes => 1000 },
     '/part/'    => { body => '{"x":1}', delay => 0.4, @fresh },
+    '/later/'   => { body => '{"y":1}', delay => 0.8, @fresh },
     '/post/'    => { body => 'x', delay => 1.5 },
     '/long/'    => { body => 'a', delay => 1, @fresh },
 );
@@ -99,6 +100,20 @@ http {
                 backend a /part/a { }
                 backend b /part/b { }
             }
+        }
+
+        location /two/ {
+            aggregate_cache      api;
+            aggregate_cache_ttl  /two 60s;
+
+            aggregate {
+                backend a /part$uri { }
+                backend b /later$uri { }
+            }
+        }
+
+        location /later/ {
+            proxy_pass  http://127.0.0.1:%%PORT_api%%;
         }
 
         location /part/ {
@@ -183,6 +198,28 @@ leave('/agg/a', 'close');
 $r = http_get('/agg/a');
 is_deeply($r->json, { a => { x => 1 }, b => { x => 1 } }, 'an aggregate');
 is($r->header('X-Cache') . $b->count('/part/a'), 'HIT1', 'one call');
+
+# over HTTP/2, after the first of its parts has come
+
+for my $how ('stream', 'connection', 'both') {
+    $h = Harness::H2->new(port => $t->port('h2'));
+    $id = $h->request(GET => "/two/$how");
+    ok(wait_for(sub { $b->count("/later/two/$how") }, 5), "$how, asked");
+
+    $h->rst($id) if $how ne 'connection';
+    sleep(0.1) if $how eq 'both';
+    $h->close if $how ne 'stream';
+
+    ok(wait_for(sub { my $log = ($b->log("/later/two/$how"))[0];
+                      $log && $log->{done} && !$log->{aborted} }, 5),
+       "$how, its last part is fetched");
+
+    $h = Harness::H2->new(port => $t->port('h2'));
+    $r = $h->wait($h->request(GET => "/two/$how"), 5);
+    is($r->{body} . $b->count("/later/two/$how"),
+       '{"a":{"x":1},"b":{"y":1}}1', "$how, the aggregate is stored");
+    $h->close;
+}
 
 # what is not to be stored ends with its client
 

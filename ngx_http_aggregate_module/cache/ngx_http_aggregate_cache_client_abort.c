@@ -117,6 +117,10 @@ ngx_http_aggregate_cache_read_event(ngx_http_request_t *r)
     r->keepalive = 0;
     r->read_event_handler = ngx_http_aggregate_cache_exit_event;
 
+    /* after an error, nginx would end the request with its first subrequest */
+
+    r->connection->error = 0;
+
     /* an exiting worker does not wait for such a fetch */
 
     r->connection->idle = 1;
@@ -178,6 +182,7 @@ ngx_http_aggregate_cache_exit_event(ngx_http_request_t *r)
     ctx = ngx_http_aggregate_cache_get_ctx(r);
 
     if (ctx == NULL || !r->connection->close) {
+        r->connection->error = 0;
         return;
     }
 

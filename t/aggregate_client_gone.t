@@ -52,7 +52,15 @@ my @ways = (
     [ 'a half-closed connection', sub { $_[0]->shutdown } ],
 );
 
-$t->plan(@cases * @ways + 22);
+# the aggregate is a subrequest of another module
+
+my @within = ('/guarded', '/page', '/page/two', '/added');
+
+$t->write_file('page', 'A<!--#include virtual="/long" -->B');
+$t->write_file('two', '<!--#include virtual="/ok" -->'
+                      . '<!--#include virtual="/long" -->');
+
+$t->plan(@cases * @ways + @within * (@ways + 2) + 22);
 
 serve($t, cases => [ @cases, $chain, $post ],
     listen => 'listen 127.0.0.1:%%PORT_0%%;
@@ -70,6 +78,12 @@ serve($t, cases => [ @cases, $chain, $post ],
             backend x /b/slow { } } }
         location /long { aggregate { timeout 30s; backend a /b/slow { }
             backend b /b/1 { } } }
+        location = /guarded { auth_request /long;
+            proxy_pass http://127.0.0.1:%%PORT_b%%/1; }
+        location = /page { ssi on; ssi_types *; alias %%TESTDIR%%/page; }
+        location = /page/two { ssi on; ssi_types *; alias %%TESTDIR%%/two; }
+        location = /added { add_after_body /long; addition_types *;
+            alias %%TESTDIR%%/page; }
         location /status { stub_status; }
         location /ok { aggregate { backend a /b/1 { } } }
     });
@@ -180,6 +194,29 @@ $h->request(GET => '/long') for 1 .. 5;
 wait_for(sub { $b->stats->{active} == 5 }, slow(2));
 $h->reset;
 ok(settled(5), 'HTTP/2: RST');
+
+for my $uri (@within) {
+    for my $way (@ways) {
+        $b->clear;
+
+        $c = $t->connect;
+        $c->request(GET => $uri);
+        wait_for(sub { $b->stats->{active} == 1 }, slow(2));
+        $way->[1]->($c);
+        ok(settled(1), "within $uri: $way->[0]");
+    }
+
+    for my $way ('rst', 'close') {
+        $b->clear;
+
+        $h = Harness::H2->new(port => $t->port('h2'));
+        my $id = $h->request(GET => $uri);
+        wait_for(sub { $b->stats->{active} == 1 }, slow(2));
+        $h->$way($way eq 'rst' ? $id : ());
+        ok(settled(1), "within $uri: HTTP/2, $way");
+        $h->close;
+    }
+}
 
 # the log, and what is left
 

@@ -15,7 +15,7 @@ use Time::HiRes qw(time sleep);
 use Harness;
 use Harness::H2;
 
-my $t = Harness->new(plan => 45);
+my $t = Harness->new(plan => 51);
 
 my @fresh = (headers => [ 'Cache-Control' => 'max-age=60' ]);
 my $large = '"' . 'a' x 900_000 . '"';
@@ -114,6 +114,16 @@ http {
             }
         }
 
+        location = /auth {
+            auth_request  /one/late/auth;
+            proxy_pass    http://127.0.0.1:%%PORT_api%%/fast/;
+        }
+
+        location = /auth2 {
+            auth_request  /two/a/auth;
+            proxy_pass    http://127.0.0.1:%%PORT_api%%/fast/;
+        }
+
         location = /stub {
             stub_status;
         }
@@ -187,6 +197,23 @@ leave('/around/a/held', '/a/held', 'close');
 ok(done('/a/held'), 'a cached aggregate as a part');
 is(http_get('/held/a/held')->body, '{"x":"a","y":"f"}', 'its answer');
 is($b->count('/a/held') . $b->count('/fast/a/held'), '11', 'is stored');
+
+# aggregates that are subrequests of others
+
+leave('/auth', '/late/auth', 'close');
+ok(done('/late/auth'), 'an aggregate of auth_request');
+is(http_get('/cached/late/auth')->header('X-Cache'), 'HIT',
+   'its part is stored');
+
+for my $how ('rst', 'close') {
+    my $h = Harness::H2->new(port => $t->port('h2'));
+    my $id = $h->request(GET => '/auth2');
+    ok(wait_for(sub { $b->count('/slow/a/auth') }, 5), "$how, asked");
+    $h->$how($how eq 'rst' ? $id : ());
+    ok(aborted('/slow/a/auth'), "$how, what is not cached is cancelled");
+    $h->close;
+    $b->clear;
+}
 
 # HTTP/2: a stream, and a connection
 

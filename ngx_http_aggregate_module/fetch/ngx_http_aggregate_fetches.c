@@ -124,7 +124,10 @@ ngx_http_aggregate_fetches_create(ngx_http_request_t *r,
 
     r->write_event_handler = ngx_http_aggregate_fetches_write_handler;
 
-    if (r == r->main) {
+    if (fs->parent == NULL) {
+
+        /* nginx calls the handler of the active request */
+
         r->read_event_handler = ngx_http_aggregate_fetches_read_handler;
 
         /*
@@ -762,6 +765,8 @@ ngx_http_aggregate_fetches_close(ngx_http_aggregate_fetches_t *fs)
 
 #endif
 
+    } else {
+        r->read_event_handler = ngx_http_request_empty_handler;
     }
 
     /* limit_req may have delayed a part, but must not delay the answer */

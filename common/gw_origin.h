@@ -29,6 +29,12 @@ int gw_origin_foreign(const uint8_t *name, size_t name_len,
     const uint8_t *value, size_t value_len,
     const uint8_t *host, size_t host_len);
 
+/*
+ * whether an Origin can have this after its "://": a host as browsers write it,
+ * and a port if there is one
+ */
+int gw_origin_is_host(const uint8_t *host, size_t len);
+
 
 #pragma GCC visibility pop
 

@@ -119,6 +119,9 @@ my @errors = (
     [ $file, 'aggregate_grpc_websocket on pin=1s;', qr/mean "ping="/ ],
     [ $file, 'aggregate_grpc_websocket on ping=x;', qr/value "ping=x"/ ],
     [ $file, 'aggregate_grpc_websocket on max_frame=0;', qr/"max_frame=0"/ ],
+    (map { [ $file, "aggregate_grpc_websocket on origin=a origin=$_;",
+             qr/"origin=\Q$_\E" of "aggregate_grpc_websocket", must.* \S+:\d+/ ]
+         } 'http://app.example.com', 'a/b', 'a:', 'a:65536', ''),
     [ $file, 'aggregate_grpc t.v1.Items; aggregate_grpc_websocket on ping=60s;',
       qr/"ping".*must be below "client_body_timeout" in \S+:\d+/ ],
     [ $file, 'aggregate_grpc t.v1.Items; grpc_read_timeout 5s;
@@ -134,7 +137,7 @@ my @good = (
     [ $file, 'aggregate_grpc t.v1.Items/Plain get;' ],
     [ $file, 'aggregate_grpc off;' ],
     [ $file, 'aggregate_grpc t.v1.Items; aggregate_grpc_websocket on ping=5s
-              max_frame=1k origin=a origin=b:8080;' ],
+              max_frame=1k origin=a origin=b:8080 "origin=[::1]:8080";' ],
     [ "$file aggregate_grpc_descriptor items.pb;",
       'aggregate_grpc t.v1.Items;' ],
     [ 'aggregate_grpc_descriptor one.pb;', 'aggregate_grpc d.S auto;' ],

@@ -2,6 +2,7 @@
 #include "ngx_http_aggregate_grpc.h"
 #include "ngx_http_aggregate_inherit.h"
 #include "ngx_http_gw_written.h"
+#include "gw_origin.h"
 #include "gw_text.h"
 
 #include <openssl/rand.h>
@@ -808,6 +809,15 @@ ngx_http_aggregate_grpc_websocket(ngx_conf_t *cf, ngx_command_t *cmd,
 
             host->data = s.data + 7;
             host->len = s.len - 7;
+
+            if (!gw_origin_is_host(host->data, host->len)) {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "invalid value \"%V\" of "
+                                   "\"aggregate_grpc_websocket\", must be a "
+                                   "host, or a host and a port, without a "
+                                   "scheme or a path", &value[i]);
+                return NGX_CONF_ERROR;
+            }
 
         } else {
             return ngx_http_aggregate_grpc_unknown(cf, names, &value[i],

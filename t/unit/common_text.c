@@ -131,6 +131,52 @@ static const struct {
 };
 
 
+static const struct {
+    const char  *host;
+    int          good;
+} hosts[] = {
+    { "localhost", 1 },
+    { "app.example.com", 1 },
+    { "App-1.example_x.com.", 1 },
+    { "xn--bcher-kva.example:8080", 1 },
+    { "a:1", 1 },
+    { "a:65535", 1 },
+    { "10.0.0.1:80", 1 },
+    { "[::1]", 1 },
+    { "[2001:DB8::f]:8080", 1 },
+
+    { "", 0 },
+    { "http://app.example.com", 0 },
+    { "//app.example.com", 0 },
+    { "app.example.com/", 0 },
+    { "a/b", 0 },
+    { "a?b", 0 },
+    { "a#b", 0 },
+    { "a@b", 0 },
+    { "a b", 0 },
+    { "a,b", 0 },
+    { "*.example.com", 0 },
+    { "b\xc3\xbc" "cher.example", 0 },
+    { "a:", 0 },
+    { "a:0", 0 },
+    { "a:080", 0 },
+    { "a:65536", 0 },
+    { "a:655350", 0 },
+    { "a:99999999999", 0 },
+    { "a:8x", 0 },
+    { "a:80:80", 0 },
+    { ":80", 0 },
+    { "::1", 0 },
+    { "[", 0 },
+    { "[]", 0 },
+    { "[::1", 0 },
+    { "[::g]", 0 },
+    { "[::1]8", 0 },
+    { "[::1]:", 0 },
+    { "[::1]:x", 0 }
+};
+
+
 /* by CPython's hash() of bytes(range(n)) with PYTHONHASHSEED=0, a key of 0 */
 
 static const struct {
@@ -607,6 +653,11 @@ main(void)
                                 origins[i].host ? strlen(origins[i].host) : 0)
               == origins[i].foreign, "%s: %s", origins[i].name,
               origins[i].value);
+    }
+
+    for (i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
+        check(gw_origin_is_host(bytes(hosts[i].host)) == hosts[i].good,
+              "host %s", hosts[i].host);
     }
 
     for (i = 0; i < sizeof(data); i++) {

@@ -15,7 +15,7 @@ use Harness::WebSocket;
 
 my $t = Harness->new(modules => [ 'ngx_http_aggregate_module' ]);
 
-$t->plan(71);
+$t->plan(95);
 $t->port('0');
 descriptor($t, 'items.pb', 'items.proto');
 
@@ -230,6 +230,53 @@ like(dial('/v1/chat', 'Origin: https://app.example.com')->head,
 like(dial('/denied/v1/chat')->head, qr{^HTTP/1\.1 403 }, 'access rules');
 unlike(dial('/off/v1/watch')->head, qr{^HTTP/1\.1 101 }, 'switched off');
 like(dial('/v1/chat/%2e%2e/x')->head, qr{^HTTP/1\.1 400 }, 'an invalid path');
+
+# handshakes with one header that is another, or none
+
+sub shake {
+    my ($name, $value) = @_;
+
+    my %headers = (Host => 'localhost', Upgrade => 'websocket',
+                   Connection => 'Upgrade', 'Sec-WebSocket-Version' => 13,
+                   'Sec-WebSocket-Key' => 'dGhlIHNhbXBsZSBub25jZQ==',
+                   $name => $value);
+    my $c = $t->connect;
+    my $in = '';
+
+    $c->send("GET /v1/chat HTTP/1.1\r\n"
+             . join('', map { "$_: $headers{$_}\r\n" }
+                    grep { defined $headers{$_} } sort keys %headers)
+             . "\r\n");
+    wait_for(sub { $c->socket->sysread($in, 4096, length $in);
+                   $in =~ /\r\n\r\n/ }, slow(5));
+
+    return $in;
+}
+
+for my $version (8, 12, 130, '13, 8', 'x', '', undef) {
+    like(shake('Sec-WebSocket-Version' => $version),
+         qr{^HTTP/1\.1\ 400\ .*^Sec-WebSocket-Version:\ 13\r$}msx,
+         'version ' . ($version // 'none'));
+}
+
+for my $key ('dGhlIHNhbXBsZSBub25jZQ=', 'dGhlIHNhbXBsZSBub25jZQ==x',
+             'dGhlIHNhbXBsZSBub25jZQ=x', 'dGhlIHNhbXBsZSBub25jZQAA',
+             'dGhlIHNhbXBsZSBub25jZQA=', 'dGhlIHNhbXBsZS*ub25jZQ==',
+             'dGhlIHNhbXBsZSBub25j====', '', undef)
+{
+    like(shake('Sec-WebSocket-Key' => $key), qr{^HTTP/1\.1 400 },
+         'key ' . ($key // 'none'));
+}
+
+for my $connection ('keep-alive', 'Upgraded', 'close, x', '', undef) {
+    like(shake(Connection => $connection), qr{^HTTP/1\.1 400 },
+         'Connection ' . ($connection // 'none'));
+}
+
+for my $connection ('upgrade', 'keep-alive, UPGRADE', 'x ,Upgrade') {
+    like(shake(Connection => $connection), qr{^HTTP/1\.1 101 },
+         "Connection $connection");
+}
 
 # pings
 

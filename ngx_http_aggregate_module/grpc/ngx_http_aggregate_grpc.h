@@ -273,6 +273,8 @@ void ngx_http_aggregate_grpc_ws_init(void);
 
 ngx_int_t ngx_http_aggregate_grpc_headers(ngx_http_aggregate_grpc_ctx_t *ctx,
     ngx_list_t *list);
+ngx_uint_t ngx_http_aggregate_grpc_lists(ngx_http_request_t *r,
+    const char *name, size_t len);
 ngx_int_t ngx_http_aggregate_grpc_deadline(
     ngx_http_aggregate_grpc_ctx_t *ctx);
 ngx_str_t *ngx_http_aggregate_grpc_find_header(ngx_list_t *list,

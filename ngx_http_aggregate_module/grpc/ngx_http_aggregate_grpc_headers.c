@@ -107,6 +107,29 @@ ngx_http_aggregate_grpc_headers(ngx_http_aggregate_grpc_ctx_t *ctx,
 }
 
 
+/* whether Connection lists this lower case name */
+
+ngx_uint_t
+ngx_http_aggregate_grpc_lists(ngx_http_request_t *r, const char *name,
+    size_t len)
+{
+    ngx_str_t   listed[NGX_HTTP_AGGREGATE_GRPC_LISTED + 1];
+    ngx_uint_t  i, n;
+
+    n = ngx_http_aggregate_grpc_listed(r, listed);
+
+    for (i = 0; i < n; i++) {
+        if (listed[i].len == len
+            && ngx_strncasecmp(listed[i].data, (u_char *) name, len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
 /* parses the names that Connection lists */
 
 static ngx_uint_t

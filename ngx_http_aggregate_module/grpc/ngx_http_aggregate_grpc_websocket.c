@@ -16,6 +16,7 @@
 
 static ngx_int_t ngx_http_aggregate_grpc_ws_check(
     ngx_http_aggregate_grpc_ctx_t *ctx, ngx_str_t *key);
+static ngx_uint_t ngx_http_aggregate_grpc_ws_is_key(ngx_str_t *key);
 static ngx_uint_t ngx_http_aggregate_grpc_ws_foreign(
     ngx_http_aggregate_grpc_ctx_t *ctx, ngx_str_t *origin);
 static ngx_int_t ngx_http_aggregate_grpc_ws_message(
@@ -154,7 +155,7 @@ static ngx_int_t
 ngx_http_aggregate_grpc_ws_check(ngx_http_aggregate_grpc_ctx_t *ctx,
     ngx_str_t *key)
 {
-    ngx_str_t               *value, *version, *origin;
+    ngx_str_t               *value, *version, *origin, supported;
     ngx_http_request_t      *r;
     const agg_pb_method_t   *method;
 
@@ -173,8 +174,25 @@ ngx_http_aggregate_grpc_ws_check(ngx_http_aggregate_grpc_ctx_t *ctx,
                                                   "sec-websocket-version",
                                                   21);
 
-    if (value == NULL || value->len != 24 || version == NULL
-        || version->len != 2 || ngx_strncmp(version->data, "13", 2) != 0
+    if (version == NULL || version->len != 2
+        || ngx_strncmp(version->data, "13", 2) != 0)
+    {
+        ngx_str_set(&supported, "13");
+
+        if (ngx_http_aggregate_header_add(&r->headers_out.headers,
+                                          "Sec-WebSocket-Version", &supported)
+            == NULL)
+        {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        return ngx_http_aggregate_grpc_refuse_text(ctx, NGX_HTTP_BAD_REQUEST,
+                                           AGG_GRPC_INVALID_ARGUMENT,
+                                           "unsupported WebSocket version");
+    }
+
+    if (value == NULL || !ngx_http_aggregate_grpc_ws_is_key(value)
+        || !ngx_http_aggregate_grpc_lists(r, "upgrade", 7)
         || r->headers_in.content_length_n > 0 || r->headers_in.chunked)
     {
         return ngx_http_aggregate_grpc_refuse_text(ctx, NGX_HTTP_BAD_REQUEST,
@@ -194,6 +212,23 @@ ngx_http_aggregate_grpc_ws_check(ngx_http_aggregate_grpc_ctx_t *ctx,
     *key = *value;
 
     return NGX_OK;
+}
+
+
+/* 16 bytes in base64 */
+
+static ngx_uint_t
+ngx_http_aggregate_grpc_ws_is_key(ngx_str_t *key)
+{
+    u_char     bytes[ngx_base64_decoded_length(24)];
+    ngx_str_t  decoded;
+
+    decoded.data = bytes;
+
+    return key->len == 24
+           && ngx_strncmp(&key->data[22], "==", 2) == 0
+           && ngx_decode_base64(&decoded, key) == NGX_OK
+           && decoded.len == 16;
 }
 
 

@@ -122,6 +122,11 @@ my @errors = (
     (map { [ $file, "aggregate_grpc_websocket on origin=a origin=$_;",
              qr/"origin=\Q$_\E" of "aggregate_grpc_websocket", must.* \S+:\d+/ ]
          } 'http://app.example.com', 'a/b', 'a:', 'a:65536', ''),
+    (map { my $name = $_;
+           map { [ $file, "$name $_;",
+                   qr/invalid value "$_" in "$name", must be a size.* \S+:\d+/ ]
+               } qw(0 0k 2g -1) }
+         qw(aggregate_grpc_max_message aggregate_grpc_max_response)),
     [ $file, 'aggregate_grpc t.v1.Items; aggregate_grpc_websocket on ping=60s;',
       qr/"ping".*must be below "client_body_timeout" in \S+:\d+/ ],
     [ $file, 'aggregate_grpc t.v1.Items; grpc_read_timeout 5s;
@@ -138,6 +143,8 @@ my @good = (
     [ $file, 'aggregate_grpc off;' ],
     [ $file, 'aggregate_grpc t.v1.Items; aggregate_grpc_websocket on ping=5s
               max_frame=1k origin=a origin=b:8080 "origin=[::1]:8080";' ],
+    [ $file, 'aggregate_grpc t.v1.Items; aggregate_grpc_max_message 1;
+              aggregate_grpc_max_response 1g;' ],
     [ "$file aggregate_grpc_descriptor items.pb;",
       'aggregate_grpc t.v1.Items;' ],
     [ 'aggregate_grpc_descriptor one.pb;', 'aggregate_grpc d.S auto;' ],

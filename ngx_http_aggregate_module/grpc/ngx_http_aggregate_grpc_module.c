@@ -1,6 +1,7 @@
 
 #include "ngx_http_aggregate_grpc.h"
 #include "ngx_http_aggregate_inherit.h"
+#include "ngx_http_aggregate_setters.h"
 #include "ngx_http_gw_written.h"
 #include "gw_origin.h"
 #include "gw_text.h"
@@ -44,6 +45,10 @@ static ngx_conf_enum_t  ngx_http_aggregate_grpc_errors[] = {
     { ngx_string("status"), 1 },
     { ngx_null_string, 0 }
 };
+
+
+static ngx_http_aggregate_bounds_t  ngx_http_aggregate_grpc_size =
+    { 1, 1024 * 1024 * 1024, "must be a size from 1 to 1g" };
 
 
 static ngx_command_t  ngx_http_aggregate_grpc_commands[] = {
@@ -99,17 +104,17 @@ static ngx_command_t  ngx_http_aggregate_grpc_commands[] = {
 
     { ngx_string("aggregate_grpc_max_message"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_size_slot,
+      ngx_http_aggregate_set_size,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_aggregate_grpc_loc_conf_t, max_message),
-      NULL },
+      &ngx_http_aggregate_grpc_size },
 
     { ngx_string("aggregate_grpc_max_response"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_size_slot,
+      ngx_http_aggregate_set_size,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_aggregate_grpc_loc_conf_t, max_response),
-      NULL },
+      &ngx_http_aggregate_grpc_size },
 
     { ngx_string("aggregate_grpc_websocket"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,

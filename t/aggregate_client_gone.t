@@ -20,6 +20,7 @@ my $b = $t->backend('b',
     '/slow' => { delay => 20 },
     '/half' => { body => '"' . 'x' x 100 . '"', cut => 50, after => 'hang' },
     '/drip' => { body => '"' . 'x' x 1000 . '"', drip => 0.05 },
+    '/big' => '"' . 'x' x 1_000_000 . '"',
     '/0.3' => { body => '{"id":1}', delay => slow(0.3) },
 );
 
@@ -60,11 +61,15 @@ $t->write_file('page', 'A<!--#include virtual="/long" -->B');
 $t->write_file('two', '<!--#include virtual="/ok" -->'
                       . '<!--#include virtual="/long" -->');
 
-$t->plan(@cases * @ways + @within * (@ways + 2) + 22);
+$t->write_file('big', '<!--#include virtual="/big" -->'
+                      . '<!--#include virtual="/long" -->');
+
+$t->plan(@cases * @ways + @within * (@ways + 2) + 24);
 
 serve($t, cases => [ @cases, $chain, $post ],
     listen => 'listen 127.0.0.1:%%PORT_0%%;
-               listen 127.0.0.1:%%PORT_h2%% http2;',
+               listen 127.0.0.1:%%PORT_h2%% http2;
+               listen 127.0.0.1:%%PORT_queued%% http2 sndbuf=16k;',
     http => q{
         log_format gone '$request_uri $status $aggregate_status '
                         '"$aggregate_backend_reason" $request_time';
@@ -82,6 +87,8 @@ serve($t, cases => [ @cases, $chain, $post ],
             proxy_pass http://127.0.0.1:%%PORT_b%%/1; }
         location = /page { ssi on; ssi_types *; alias %%TESTDIR%%/page; }
         location = /page/two { ssi on; ssi_types *; alias %%TESTDIR%%/two; }
+        location = /big { aggregate { backend a /b/big { } } }
+        location = /page/big { ssi on; ssi_types *; alias %%TESTDIR%%/big; }
         location = /added { add_after_body /long; addition_types *;
             alias %%TESTDIR%%/page; }
         location /status { stub_status; }
@@ -216,6 +223,19 @@ for my $uri (@within) {
         ok(settled(1), "within $uri: HTTP/2, $way");
         $h->close;
     }
+}
+
+# HTTP/2 has frames in its queue, and tells the end by a write event
+
+for my $how ('close', 'reset') {
+    $b->clear;
+    $h = Harness::H2->new(port => $t->port('queued'));
+    $h->request(GET => '/page/big');
+    wait_for(sub { $b->stats->{active} == 1 && $b->stats->{aborted} == 0 },
+             slow(2));
+    sleep slow(0.2);
+    $h->$how;
+    ok(settled(1), "within /page/big: HTTP/2, $how");
 }
 
 # the log, and what is left

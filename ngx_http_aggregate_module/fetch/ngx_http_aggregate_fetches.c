@@ -282,6 +282,13 @@ ngx_http_aggregate_fetches_write_handler(ngx_http_request_t *r)
 
 #endif
 
+    if (c->error && fs->parent == NULL) {
+
+        /* a stream with queued frames is told of its end by a write event */
+
+        ngx_post_event(c->read, &ngx_posted_events);
+    }
+
     ngx_http_aggregate_fetches_take_delay(fs);
 
     if (!fs->posted && !fs->delays) {

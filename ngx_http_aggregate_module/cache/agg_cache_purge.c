@@ -53,6 +53,8 @@ static uint32_t agg_cache_purges_free(agg_cache_purges_t *purges);
 static void agg_cache_purges_unlink(agg_cache_purges_t *purges, uint32_t i);
 static void agg_cache_mark_raise(agg_cache_mark_t *target,
     const agg_cache_mark_t *mark);
+static int agg_cache_purge_tag(const agg_cache_str_t *tags, const u_char **p,
+    agg_cache_str_t *tag);
 
 
 /* at most one bucket for each mark */
@@ -407,8 +409,9 @@ size_t
 agg_cache_purge_hashes(uint64_t *hashes, size_t n,
     const agg_cache_str_t *path, const agg_cache_str_t *tags)
 {
-    size_t         i, count, depth, len;
-    const u_char  *p, *end;
+    size_t            i, count, depth;
+    const u_char     *p;
+    agg_cache_str_t   tag;
 
     count = 0;
     depth = 0;
@@ -430,28 +433,93 @@ agg_cache_purge_hashes(uint64_t *hashes, size_t n,
     }
 
     p = tags->data;
-    end = p + tags->len;
 
-    while (p < end) {
+    while (agg_cache_purge_tag(tags, &p, &tag)) {
 
-        if (*p == ' ' || *p == '\t') {
-            p++;
-            continue;
+        if (count < n) {
+            hashes[count] = agg_cache_hash(AGG_CACHE_PURGE_TAG, tag.data,
+                                           tag.len);
         }
 
-        for (len = 0; p + len < end; len++) {
-            if (p[len] == ' ' || p[len] == '\t') {
+        count++;
+    }
+
+    return count;
+}
+
+
+size_t
+agg_cache_purge_add_tags(u_char *dst, const agg_cache_str_t *tags,
+    const agg_cache_str_t *more)
+{
+    u_char           *last;
+    const u_char     *p, *q;
+    agg_cache_str_t   tag, old;
+
+    last = dst;
+
+    if (tags->len) {
+        memcpy(last, tags->data, tags->len);
+        last += tags->len;
+    }
+
+    p = more->data;
+
+    while (agg_cache_purge_tag(more, &p, &tag)) {
+
+        q = tags->data;
+
+        while (agg_cache_purge_tag(tags, &q, &old)) {
+            if (old.len == tag.len
+                && memcmp(old.data, tag.data, tag.len) == 0)
+            {
                 break;
             }
         }
 
-        if (count < n) {
-            hashes[count] = agg_cache_hash(AGG_CACHE_PURGE_TAG, p, len);
+        if (old.len) {
+            continue;
         }
 
-        count++;
-        p += len;
+        if (last != dst) {
+            *last++ = ' ';
+        }
+
+        memcpy(last, tag.data, tag.len);
+        last += tag.len;
     }
 
-    return count;
+    return (size_t) (last - dst);
+}
+
+
+/* 0: there are no more tags */
+
+static int
+agg_cache_purge_tag(const agg_cache_str_t *tags, const u_char **p,
+    agg_cache_str_t *tag)
+{
+    const u_char  *end;
+
+    tag->len = 0;
+
+    if (tags->len == 0) {
+        return 0;
+    }
+
+    end = tags->data + tags->len;
+
+    while (*p < end && (**p == ' ' || **p == '\t')) {
+        (*p)++;
+    }
+
+    tag->data = *p;
+
+    while (*p < end && **p != ' ' && **p != '\t') {
+        (*p)++;
+    }
+
+    tag->len = (size_t) (*p - tag->data);
+
+    return tag->len != 0;
 }

@@ -111,6 +111,13 @@ agg_cache_purged_e agg_cache_purges_check_place(
 size_t agg_cache_purge_hashes(uint64_t *hashes, size_t n,
     const agg_cache_str_t *path, const agg_cache_str_t *tags);
 
+/*
+ * Writes the tags, and those of the second list that the first one lacks, to
+ * dst, which has room for both lists and one byte.  Returns the length.
+ */
+size_t agg_cache_purge_add_tags(u_char *dst, const agg_cache_str_t *tags,
+    const agg_cache_str_t *more);
+
 
 #pragma GCC visibility pop
 

@@ -15,6 +15,7 @@ typedef struct {
     u_char                           *vary;      /* buffer for names */
     ngx_uint_t                        ignored;
     ngx_uint_t                        accel;
+    agg_cache_entry_t                *stored;    /* that a 304 updates */
 } ngx_http_aggregate_cache_parsed_t;
 
 
@@ -43,7 +44,13 @@ static ngx_uint_t ngx_http_aggregate_cache_is_unkeyed(ngx_http_request_t *r,
 static void ngx_http_aggregate_cache_configured_freshness(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx, agg_cache_response_t *resp);
 static ngx_int_t ngx_http_aggregate_cache_evaluate_tags(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx, agg_cache_entry_t *stored);
+static ngx_int_t ngx_http_aggregate_cache_keep_tags(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx, agg_cache_entry_t *stored);
+static ngx_uint_t ngx_http_aggregate_cache_has_tags(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
+static ngx_uint_t ngx_http_aggregate_cache_has_header(ngx_list_t *headers,
+    u_char *name, size_t len);
 static void ngx_http_aggregate_cache_on_control(
     ngx_http_aggregate_cache_ctx_t *ctx,
     ngx_http_aggregate_cache_parsed_t *parsed, ngx_str_t *value);
@@ -144,6 +151,8 @@ ngx_http_aggregate_cache_check_revalidated(ngx_http_request_t *r,
     ngx_http_aggregate_cache_parsed_t   parsed;
 
     ngx_memzero(&parsed, sizeof(ngx_http_aggregate_cache_parsed_t));
+
+    parsed.stored = &ctx->lookup.entry;
 
     headers = ngx_http_aggregate_cache_upstream_headers(r, ctx);
 
@@ -284,7 +293,7 @@ ngx_http_aggregate_cache_decide_storable(ngx_http_request_t *r,
         return rc;
     }
 
-    return ngx_http_aggregate_cache_evaluate_tags(r, ctx);
+    return ngx_http_aggregate_cache_evaluate_tags(r, ctx, parsed->stored);
 }
 
 
@@ -376,19 +385,23 @@ ngx_http_aggregate_cache_configured_freshness(ngx_http_request_t *r,
 
 static ngx_int_t
 ngx_http_aggregate_cache_evaluate_tags(ngx_http_request_t *r,
-    ngx_http_aggregate_cache_ctx_t *ctx)
+    ngx_http_aggregate_cache_ctx_t *ctx, agg_cache_entry_t *stored)
 {
     uint64_t          hash;
     agg_cache_str_t   tags, path;
 
     ngx_str_null(&ctx->store.tags);
 
-    if (ctx->conf->tags == NULL) {
-        return NGX_OK;
+    if (ctx->conf->tags
+        && ngx_http_complex_value(r, ctx->conf->tags, &ctx->store.tags)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
     }
 
-    if (ngx_http_complex_value(r, ctx->conf->tags, &ctx->store.tags)
-        != NGX_OK)
+    if (stored && stored->tags.len
+        && !ngx_http_aggregate_cache_has_tags(r, ctx)
+        && ngx_http_aggregate_cache_keep_tags(r, ctx, stored) != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -412,6 +425,118 @@ ngx_http_aggregate_cache_evaluate_tags(ngx_http_request_t *r,
     }
 
     return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_cache_keep_tags(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx, agg_cache_entry_t *stored)
+{
+    u_char           *p;
+    agg_cache_str_t   tags;
+
+    tags.data = ctx->store.tags.data;
+    tags.len = ctx->store.tags.len;
+
+    p = ngx_pnalloc(r->pool, stored->tags.len + tags.len + 1);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    ctx->store.tags.len = agg_cache_purge_add_tags(p, &stored->tags, &tags);
+    ctx->store.tags.data = p;
+
+    return NGX_OK;
+}
+
+
+/*
+ * Does the 304 have each header that "aggregate_cache_tags" names? A missing
+ * one keeps its stored value, RFC 9111, 3.2, and so the tags from it.  The
+ * tags of other variables may be from any header.
+ */
+
+static ngx_uint_t
+ngx_http_aggregate_cache_has_tags(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx)
+{
+    u_char                     *name;
+    size_t                      len;
+    ngx_str_t                  *s;
+    ngx_list_t                 *headers;
+    ngx_uint_t                 *index;
+    ngx_http_variable_t        *v;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    if (ctx->conf->tags == NULL || ctx->conf->tags->flushes == NULL) {
+        return 0;
+    }
+
+    cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
+    v = cmcf->variables.elts;
+
+    headers = ngx_http_aggregate_cache_upstream_headers(r, ctx);
+
+    for (index = ctx->conf->tags->flushes;
+         *index != (ngx_uint_t) -1;
+         index++)
+    {
+        s = &v[*index].name;
+
+        if (s->len > 14 && ngx_strncmp(s->data, "upstream_http_", 14) == 0) {
+            name = s->data + 14;
+
+        } else if (s->len > 10 && ngx_strncmp(s->data, "sent_http_", 10) == 0) {
+            name = s->data + 10;
+
+        } else {
+            return 0;
+        }
+
+        len = s->data + s->len - name;
+
+        if (!ngx_http_aggregate_cache_has_header(headers, name, len)) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+/* the name is that of a variable */
+
+static ngx_uint_t
+ngx_http_aggregate_cache_has_header(ngx_list_t *headers, u_char *name,
+    size_t len)
+{
+    u_char                             c;
+    size_t                             i;
+    ngx_table_elt_t                   *h;
+    ngx_http_aggregate_header_iter_t   it;
+
+    ngx_http_aggregate_header_iter(&it, headers);
+
+    while ((h = ngx_http_aggregate_header_next(&it)) != NULL) {
+
+        if (h->key.len != len) {
+            continue;
+        }
+
+        for (i = 0; i < len; i++) {
+            c = ngx_tolower(h->key.data[i]);
+
+            if (name[i] != (c == '-' ? '_' : c)) {
+                break;
+            }
+        }
+
+        if (i == len) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

@@ -341,6 +341,37 @@ check_hashes(void)
 }
 
 
+static void
+check_tags(void)
+{
+    size_t           i, len;
+    u_char           tags[32];
+    agg_cache_str_t  old, new;
+
+    static const char  *cases[][3] = {
+        { "", "", "" },
+        { "a", "", "a" },
+        { "", " a\tb ", "a b" },
+        { "a b", "b c", "a b c" },
+        { "a b", "b a", "a b" },
+        { "ab", "a b abc", "ab a b abc" },
+        { "a", "b c b", "a b c b" }
+    };
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        old.data = (const u_char *) cases[i][0];
+        old.len = strlen(cases[i][0]);
+        new.data = (const u_char *) cases[i][1];
+        new.len = strlen(cases[i][1]);
+
+        len = agg_cache_purge_add_tags(tags, &old, &new);
+
+        check(len == strlen(cases[i][2])
+              && memcmp(tags, cases[i][2], len) == 0, cases[i][2]);
+    }
+}
+
+
 int
 main(void)
 {
@@ -351,6 +382,7 @@ main(void)
     check_model(128);
     check_model(600);
     check_hashes();
+    check_tags();
 
     if (failed) {
         printf("%u of %u checks failed\n", failed, checks);

@@ -648,6 +648,8 @@ ngx_int_t ngx_http_aggregate_cache_fill_note_subrequests(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
 void ngx_http_aggregate_cache_fill_refused(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
+ngx_msec_t ngx_http_aggregate_cache_hit_for_miss(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx, ngx_uint_t status);
 void ngx_http_aggregate_cache_fill_refuse(ngx_http_aggregate_cache_ctx_t *ctx,
     agg_cache_reason_e reason, ngx_msec_t hit_for_miss);
 

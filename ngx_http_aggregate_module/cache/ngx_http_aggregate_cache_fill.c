@@ -372,16 +372,10 @@ ngx_http_aggregate_cache_fill_new_subrequest(ngx_http_request_t *r,
 }
 
 
-/*
- * A response that is not stored is a sign for the next ones only if the reason
- * is the response and not the request.
- */
-
 void
 ngx_http_aggregate_cache_fill_refused(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx)
 {
-    ngx_msec_t  hit_for_miss;
     ngx_uint_t  error;
 
     (void) ngx_atomic_fetch_add(&ctx->zone->sh->refused, 1);
@@ -395,15 +389,29 @@ ngx_http_aggregate_cache_fill_refused(ngx_http_request_t *r,
         ngx_http_aggregate_cache_fill_delete(r, ctx);
     }
 
-    if (ctx->no_store) {
-        hit_for_miss = 0;
+    ngx_http_aggregate_cache_fill_cancel(ctx,
+                       ngx_http_aggregate_cache_hit_for_miss(r, ctx,
+                                                       ctx->backend_status));
+}
 
-    } else {
-        hit_for_miss = error ? NGX_HTTP_AGGREGATE_CACHE_HIT_FOR_MISS_ERROR
-                             : NGX_HTTP_AGGREGATE_CACHE_HIT_FOR_MISS;
+
+/*
+ * A response that is not stored is a sign for the next ones only if the reason
+ * is the response and not the request.  Returns the time in milliseconds.
+ */
+
+ngx_msec_t
+ngx_http_aggregate_cache_hit_for_miss(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx, ngx_uint_t status)
+{
+    if (r->method != NGX_HTTP_GET || ctx->no_store) {
+        return 0;
     }
 
-    ngx_http_aggregate_cache_fill_cancel(ctx, hit_for_miss);
+    return (ngx_http_aggregate_breaker_rejected(r)
+            || ngx_http_aggregate_cache_upstream_failed(r, ctx, status))
+           ? NGX_HTTP_AGGREGATE_CACHE_HIT_FOR_MISS_ERROR
+           : NGX_HTTP_AGGREGATE_CACHE_HIT_FOR_MISS;
 }
 
 

@@ -231,12 +231,18 @@ ngx_http_aggregate_cache_add_conditions(ngx_http_request_t *r,
 }
 
 
-/* the request is finalized: a response that is incomplete is not stored */
+/*
+ * The request is finalized: a response that is incomplete is not stored.  If
+ * the client has left, this says nothing about the next response.
+ */
 
 static void
 ngx_http_aggregate_cache_finalized(void *data)
 {
     ngx_http_aggregate_cache_ctx_t *ctx = data;
+
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
 
     ctx->finalized = 1;
 
@@ -244,5 +250,21 @@ ngx_http_aggregate_cache_finalized(void *data)
         ctx->fill.active = 0;
         ctx->store.capturing = 0;
         ctx->reason = AGG_CACHE_NO_INCOMPLETE;
+
+        r = ctx->request;
+
+        if (r == NULL) {
+            return;
+        }
+
+        c = r->connection;
+
+        if (ctx->lock.owner && !ctx->client.aborted
+            && !c->error && !c->timedout
+            && r->main->headers_out.status != NGX_HTTP_CLIENT_CLOSED_REQUEST)
+        {
+            ngx_http_aggregate_cache_lock_release(ctx,
+                                  NGX_HTTP_AGGREGATE_CACHE_HIT_FOR_MISS_ERROR);
+        }
     }
 }

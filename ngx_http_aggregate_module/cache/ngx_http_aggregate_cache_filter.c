@@ -161,7 +161,7 @@ ngx_http_aggregate_cache_header_seen(ngx_http_request_t *r,
 
         if (ctx->store.capturing) {
             ngx_http_aggregate_cache_fill_refuse(ctx, AGG_CACHE_NO_INCOMPLETE,
-                                                 0);
+                                  NGX_HTTP_AGGREGATE_CACHE_HIT_FOR_MISS_ERROR);
         }
 
         ctx->serve.replace = 0;
@@ -263,7 +263,7 @@ ngx_http_aggregate_cache_fill_header(ngx_http_request_t *r,
     if (ctx->fill.redirected || rejected) {
         ngx_http_aggregate_cache_fill_refuse(ctx,
                     rejected ? AGG_CACHE_NO_REJECTED : AGG_CACHE_NO_REDIRECTED,
-                    0);
+                    ngx_http_aggregate_cache_hit_for_miss(r, ctx, status));
         return NGX_OK;
     }
 

@@ -159,7 +159,11 @@ ngx_http_aggregate_cache_redirected(ngx_http_request_t *r,
         ngx_http_aggregate_cache_invalidate(ctx);
     }
 
-    ngx_http_aggregate_cache_lock_release(ctx, 0);
+    ngx_http_aggregate_cache_lock_release(ctx,
+                      ctx->fill.active
+                      ? ngx_http_aggregate_cache_hit_for_miss(r, ctx,
+                                                              r->err_status)
+                      : 0);
     ngx_http_aggregate_cache_restore_request(r, ctx);
 
     ctx->fill.active = 0;

@@ -20,6 +20,7 @@ use Harness::Fleet;
 my @fresh = ('Cache-Control' => 'max-age=1');
 my @swr = ('Cache-Control' => 'max-age=1, stale-while-revalidate=600');
 my @long = ('Cache-Control' => 'max-age=600');
+my @hour = ('Cache-Control' => 'max-age=3600');
 
 my %cases = (
     kept       => [ [ @fresh, 'Surrogate-Key' => 'one two' ], [ @long ] ],
@@ -29,7 +30,27 @@ my %cases = (
     site       => [ [ @fresh, 'Surrogate-Key' => 'one two' ], [ @long ] ],
     some       => [ [ @fresh, 'Surrogate-Key' => 'one', 'X-Tags' => 'two' ],
                     [ @long, 'X-Tags' => 'three' ] ],
+
+    accel      => [ [ @hour, 'X-Accel-Expires' => 1 ], [ @hour ] ],
+    accelonly  => [ [ 'X-Accel-Expires' => 1 ], [] ],
+    cdn        => [ [ @hour, 'CDN-Cache-Control' => 'max-age=1' ], [ @hour ] ],
+    cdnonly    => [ [ 'CDN-Cache-Control' => 'max-age=1' ], [] ],
+    cdnpublic  => [ [ 'CDN-Cache-Control' => 'max-age=1',
+                      'Cache-Control' => 'private' ], [] ],
+    cdnnocache => [ [ @hour, 'CDN-Cache-Control' => 'no-cache' ], [] ],
+    cdnswr     => [ [ 'CDN-Cache-Control' =>
+                      'max-age=1, stale-while-revalidate=600' ], [ @hour ] ],
+    ignored    => [ [ @fresh, 'CDN-Cache-Control' => 'max-age=1' ],
+                    [ @hour ] ],
+    hidden     => [ [ @fresh ], [] ],
+    renewed    => [ [ @fresh, 'CDN-Cache-Control' => 'max-age=1' ],
+                    [ 'CDN-Cache-Control' => 'max-age=3600' ] ],
 );
+
+# the time for which the 304 renews the response
+
+my %ttl = (accel => 1, accelonly => 1, cdn => 1, cdnonly => 1, cdnpublic => 1,
+           cdnswr => 1, ignored => 3600, hidden => 1, renewed => 3600);
 
 my $serve = sub {
     my ($q) = @_;
@@ -41,7 +62,7 @@ my $serve = sub {
              headers => [ ETag => '"a"', $asked ? @$new : @$old ] };
 };
 
-my $f = Harness::Fleet->new(plan => 16, backend => [ '/' => $serve ],
+my $f = Harness::Fleet->new(plan => 27, backend => [ '/' => $serve ],
                             workers => 1, server => <<'EOC');
 
         aggregate_cache_tags  $upstream_http_surrogate_key;
@@ -58,6 +79,16 @@ my $f = Harness::Fleet->new(plan => 16, backend => [ '/' => $serve ],
             proxy_pass  http://127.0.0.1:BACKEND;
         }
 
+        location ~ /ignored$ {
+            aggregate_cache_ignore_headers  CDN-Cache-Control;
+            proxy_pass  http://127.0.0.1:BACKEND;
+        }
+
+        location ~ /hidden$ {
+            proxy_hide_header  Cache-Control;
+            proxy_pass  http://127.0.0.1:BACKEND;
+        }
+
 EOC
 
 ok($f->linked, 'both gateways are linked');
@@ -70,9 +101,11 @@ sub purge {
 }
 
 my @paths = map { $_ eq 'kept' ? ('/a/kept', '/b/kept') : "/a/$_" }
-    sort keys %cases;
+    qw(background kept replaced site some);
 
-$f->get(0, $_) for @paths;
+my @lifetimes = sort keys %ttl;
+
+$f->get(0, $_) for @paths, map { "/a/$_" } @lifetimes, 'cdnnocache';
 
 my $filled = time();
 wait_for(sub { time() - $filled > 2 }, 5);
@@ -104,3 +137,23 @@ for my $path (grep { !/replaced|^.b/ } @paths) {
 is(state_of(0, '/a/replaced'), 'HIT', 'the tags of the 304 replace them');
 purge(0, 'three');
 isnt(state_of(0, '/a/replaced'), 'HIT', 'and purge it');
+
+# what stated the lifetime, though it is not stored
+
+for my $name (@lifetimes) {
+    my $path = "/a/$name";
+    my $stale = $name eq 'cdnswr' ? 'STALE' : 'REVALIDATED';
+
+    # on a busy machine, it may be stale again
+
+    ok(wait_for(sub {
+        my $state = state_of(0, $path);
+        my $r = $f->get(0, $path);
+        my ($ttl) = ($r->header('Cache-Status') || '') =~ /ttl=(\d+)/;
+
+        return $state eq $stale && $r->header('X-Cache') eq 'HIT'
+            && $ttl <= $ttl{$name} && $ttl > $ttl{$name} - 100;
+    }, slow(10)), "$name, lifetime");
+}
+
+is(state_of(0, '/a/cdnnocache'), 'REVALIDATED', "no-cache, $_") for 1, 2;

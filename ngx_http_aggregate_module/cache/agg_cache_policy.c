@@ -22,10 +22,14 @@
 
 static void agg_cache_effective(const agg_cache_response_t *resp,
     agg_cache_control_t *cc);
+static void agg_cache_keep_control(agg_cache_control_t *cc,
+    const agg_cache_freshness_t *fresh);
 static agg_cache_reason_e agg_cache_refuse(const agg_cache_response_t *resp,
     const agg_cache_control_t *cc);
 static int64_t agg_cache_lifetime(const agg_cache_response_t *resp,
     const agg_cache_control_t *cc, int64_t *age);
+static unsigned agg_cache_source(const agg_cache_response_t *resp,
+    const agg_cache_control_t *cc);
 static void agg_cache_stale(const agg_cache_response_t *resp,
     const agg_cache_control_t *cc, agg_cache_freshness_t *fresh);
 static int64_t agg_cache_initial_age(const agg_cache_response_t *resp);
@@ -97,7 +101,7 @@ agg_cache_check_storable(const agg_cache_response_t *resp,
         return AGG_CACHE_NO_FRESHNESS;
     }
 
-    fresh->flags = 0;
+    fresh->flags = agg_cache_source(resp, &cc);
     fresh->origin = resp->received - age;
     fresh->fresh = lifetime;
 
@@ -116,6 +120,105 @@ agg_cache_check_storable(const agg_cache_response_t *resp,
     }
 
     return AGG_CACHE_STORE;
+}
+
+
+/*
+ * The lifetime that X-Accel-Expires or CDN-Cache-Control stated must survive,
+ * as neither header is stored, nor is one that the configuration hides.
+ */
+
+void
+agg_cache_keep_freshness(agg_cache_response_t *resp,
+    const agg_cache_freshness_t *fresh)
+{
+    if (resp->flags & AGG_CACHE_RESP_ACCEL) {
+        return;
+    }
+
+    if (fresh->flags & AGG_CACHE_ACCEL) {
+
+        resp->flags |= AGG_CACHE_RESP_ACCEL;
+        resp->accel = fresh->fresh;
+
+        if (fresh->flags & AGG_CACHE_ACCEL_UNTIL) {
+            resp->flags |= AGG_CACHE_RESP_ACCEL_UNTIL;
+            resp->accel += fresh->origin - resp->received;
+        }
+
+        return;
+    }
+
+    if (resp->flags & AGG_CACHE_RESP_TARGETED) {
+        return;
+    }
+
+    if (fresh->flags & AGG_CACHE_TARGETED) {
+
+        resp->flags |= AGG_CACHE_RESP_TARGETED;
+
+        agg_cache_control_init(&resp->targeted);
+        agg_cache_keep_control(&resp->targeted, fresh);
+
+    } else if ((fresh->flags & AGG_CACHE_STATED)
+               && !(resp->flags & (AGG_CACHE_RESP_CONTROL
+                                   |AGG_CACHE_RESP_EXPIRES)))
+    {
+        agg_cache_keep_control(&resp->control, fresh);
+    }
+}
+
+
+static void
+agg_cache_keep_control(agg_cache_control_t *cc,
+    const agg_cache_freshness_t *fresh)
+{
+    if (fresh->flags & AGG_CACHE_SHARED) {
+        cc->flags |= AGG_CACHE_CC_PUBLIC;
+    }
+
+    cc->stale_updating = fresh->updating;
+    cc->stale_error = fresh->error;
+
+    if (!(fresh->flags & AGG_CACHE_STATED)) {
+        return;
+    }
+
+    if (fresh->fresh == 0 && fresh->updating == 0 && fresh->error == 0) {
+
+        /* only "no-cache" is stored like this */
+
+        cc->flags |= AGG_CACHE_CC_NO_CACHE;
+        return;
+    }
+
+    cc->max_age = fresh->fresh;
+}
+
+
+/* the flags for what states the lifetime */
+
+static unsigned
+agg_cache_source(const agg_cache_response_t *resp,
+    const agg_cache_control_t *cc)
+{
+    if (resp->flags & AGG_CACHE_RESP_ACCEL) {
+        return (resp->flags & AGG_CACHE_RESP_ACCEL_UNTIL)
+               ? AGG_CACHE_ACCEL|AGG_CACHE_ACCEL_UNTIL : AGG_CACHE_ACCEL;
+    }
+
+    if (resp->flags & AGG_CACHE_RESP_TARGETED) {
+        return (cc->max_age != AGG_CACHE_UNSET
+                || cc->s_maxage != AGG_CACHE_UNSET
+                || (cc->flags & AGG_CACHE_CC_NO_CACHE))
+               ? AGG_CACHE_TARGETED|AGG_CACHE_STATED : AGG_CACHE_TARGETED;
+    }
+
+    return (cc->max_age != AGG_CACHE_UNSET
+            || cc->s_maxage != AGG_CACHE_UNSET
+            || (cc->flags & AGG_CACHE_CC_NO_CACHE)
+            || (resp->flags & AGG_CACHE_RESP_EXPIRES))
+           ? AGG_CACHE_STATED : 0;
 }
 
 

@@ -35,6 +35,7 @@
 #define AGG_CACHE_RESP_ACCEL_UNTIL     0x0800  /* its value is a time */
 #define AGG_CACHE_RESP_VALIDATOR       0x1000  /* ETag or Last-Modified */
 #define AGG_CACHE_RESP_VARY_MANY       0x2000  /* more names than are kept */
+#define AGG_CACHE_RESP_CONTROL         0x4000  /* Cache-Control is there */
 
 
 /*
@@ -105,9 +106,16 @@ typedef enum {
 } agg_cache_reason_e;
 
 
-/* agg_cache_freshness_t, flags; they are stored with the entry */
+/*
+ * agg_cache_freshness_t, flags; they are stored with the entry.  STATED: by
+ * CDN-Cache-Control, Cache-Control or Expires, and not by the configuration.
+ */
 
 #define AGG_CACHE_SHARED               0x0001  /* credentials may have it */
+#define AGG_CACHE_ACCEL                0x0002  /* of X-Accel-Expires */
+#define AGG_CACHE_ACCEL_UNTIL          0x0004  /* its value was a time */
+#define AGG_CACHE_TARGETED             0x0008  /* of CDN-Cache-Control */
+#define AGG_CACHE_STATED               0x0010
 
 
 typedef struct {
@@ -122,6 +130,13 @@ typedef struct {
 /* the reason, and with AGG_CACHE_STORE the freshness */
 agg_cache_reason_e agg_cache_check_storable(const agg_cache_response_t *resp,
     agg_cache_freshness_t *fresh);
+
+/*
+ * A 304 updates the response: gives it the lifetime that a header of the
+ * stored one stated, if neither the 304 nor what is stored has that header.
+ */
+void agg_cache_keep_freshness(agg_cache_response_t *resp,
+    const agg_cache_freshness_t *fresh);
 
 /* the word for a reason, for logs and Cache-Status; "-" if it is stored */
 const char *agg_cache_reason_name(agg_cache_reason_e reason);

@@ -39,6 +39,8 @@ static ngx_int_t ngx_http_aggregate_cache_parse_stored_headers(
 static ngx_int_t ngx_http_aggregate_cache_decide_storable(
     ngx_http_request_t *r, ngx_http_aggregate_cache_ctx_t *ctx,
     ngx_http_aggregate_cache_parsed_t *parsed, ngx_uint_t status);
+static void ngx_http_aggregate_cache_keep_freshness(
+    ngx_http_aggregate_cache_parsed_t *parsed);
 static ngx_uint_t ngx_http_aggregate_cache_is_unkeyed(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
 static void ngx_http_aggregate_cache_configured_freshness(ngx_http_request_t *r,
@@ -273,6 +275,10 @@ ngx_http_aggregate_cache_decide_storable(ngx_http_request_t *r,
         }
     }
 
+    if (parsed->stored) {
+        ngx_http_aggregate_cache_keep_freshness(parsed);
+    }
+
     ngx_http_aggregate_cache_configured_freshness(r, ctx, resp);
 
     ctx->reason = agg_cache_check_storable(resp, &ctx->store.freshness);
@@ -294,6 +300,38 @@ ngx_http_aggregate_cache_decide_storable(ngx_http_request_t *r,
     }
 
     return ngx_http_aggregate_cache_evaluate_tags(r, ctx, parsed->stored);
+}
+
+
+/* the headers that are ignored now state nothing */
+
+static void
+ngx_http_aggregate_cache_keep_freshness(
+    ngx_http_aggregate_cache_parsed_t *parsed)
+{
+    agg_cache_freshness_t  fresh;
+
+    fresh = parsed->stored->freshness;
+
+    if (parsed->ignored & NGX_HTTP_AGGREGATE_CACHE_IGN_ACCEL) {
+        fresh.flags &= ~AGG_CACHE_ACCEL;
+    }
+
+    if (!(fresh.flags & AGG_CACHE_TARGETED)) {
+
+        if (parsed->ignored & (NGX_HTTP_AGGREGATE_CACHE_IGN_CONTROL
+                               |NGX_HTTP_AGGREGATE_CACHE_IGN_EXPIRES))
+        {
+            fresh.flags &= ~AGG_CACHE_STATED;
+        }
+
+    } else if (parsed->targeted.len
+               || (parsed->ignored & NGX_HTTP_AGGREGATE_CACHE_IGN_TARGETED))
+    {
+        fresh.flags &= ~(AGG_CACHE_TARGETED|AGG_CACHE_STATED);
+    }
+
+    agg_cache_keep_freshness(&parsed->resp, &fresh);
 }
 
 
@@ -545,6 +583,7 @@ ngx_http_aggregate_cache_on_control(ngx_http_aggregate_cache_ctx_t *ctx,
     ngx_http_aggregate_cache_parsed_t *parsed, ngx_str_t *value)
 {
     if (!(parsed->ignored & NGX_HTTP_AGGREGATE_CACHE_IGN_CONTROL)) {
+        parsed->resp.flags |= AGG_CACHE_RESP_CONTROL;
         agg_cache_control_parse(&parsed->resp.control, value->data, value->len);
     }
 }

@@ -53,6 +53,10 @@ typedef struct {
     AGG_CACHE_STORE, left, updating, error, shared
 
 
+static void fill_response(agg_cache_response_t *resp, const char *control,
+    const char *targeted, int64_t accel, unsigned until, int64_t valid);
+
+
 static const row_t  rows[] = {
 
     /* RFC 9111, 3: storing responses */
@@ -442,6 +446,146 @@ check_row(const row_t *row)
 }
 
 
+/* a 304 of 100 seconds later, which is merged with what is stored */
+
+static void
+check_kept(void)
+{
+    size_t                 i;
+    agg_cache_reason_e     verdict;
+    agg_cache_response_t   resp;
+    agg_cache_freshness_t  fresh;
+
+    static const struct {
+        const char          *what;
+        const char          *targeted;    /* of the 200 */
+        const char          *control;
+        int64_t              accel;       /* or UNSET */
+        unsigned             until;
+        const char          *merged;      /* Cache-Control after the 304 */
+        const char          *update;      /* CDN-Cache-Control of the 304 */
+        int64_t              update_accel;
+        int64_t              valid;
+
+        agg_cache_reason_e   verdict;
+        int64_t              fresh;
+        int64_t              updating;
+        unsigned             shared;
+    } cases[] = {
+        { "X-Accel-Expires", NULL, "max-age=9", 50, 0,
+          "max-age=9", NULL, UNSET, UNSET, AGG_CACHE_STORE, 50, 0, 0 },
+        { "X-Accel-Expires alone", NULL, NULL, 50, 0,
+          NULL, NULL, UNSET, UNSET, AGG_CACHE_STORE, 50, 0, 0 },
+        { "X-Accel-Expires before CDN-Cache-Control", NULL, NULL, 50, 0,
+          NULL, "max-age=9", UNSET, UNSET, AGG_CACHE_STORE, 50, 0, 0 },
+        { "another X-Accel-Expires", NULL, NULL, 50, 0,
+          NULL, NULL, 7, UNSET, AGG_CACHE_STORE, 7, 0, 0 },
+        { "a time", NULL, NULL, 150, AGG_CACHE_RESP_ACCEL_UNTIL,
+          NULL, NULL, UNSET, UNSET, AGG_CACHE_STORE, 50, 0, 0 },
+        { "a time that is over", NULL, NULL, 90, AGG_CACHE_RESP_ACCEL_UNTIL,
+          NULL, NULL, UNSET, UNSET, AGG_CACHE_NO_FRESHNESS, 0, 0, 0 },
+        { "CDN-Cache-Control", "max-age=50", "max-age=9", UNSET, 0,
+          "max-age=9", NULL, UNSET, UNSET, AGG_CACHE_STORE, 50, 0, 0 },
+        { "CDN-Cache-Control before private", "max-age=50", "private", UNSET,
+          0, "private", NULL, UNSET, UNSET, AGG_CACHE_STORE, 50, 0, 0 },
+        { "another CDN-Cache-Control", "max-age=50", NULL, UNSET, 0,
+          NULL, "max-age=7", UNSET, UNSET, AGG_CACHE_STORE, 7, 0, 0 },
+        { "a new X-Accel-Expires", "max-age=50", NULL, UNSET, 0,
+          NULL, NULL, 7, UNSET, AGG_CACHE_STORE, 7, 0, 0 },
+        { "all of CDN-Cache-Control",
+          "max-age=50, public, stale-while-revalidate=5", NULL, UNSET, 0,
+          "max-age=9", NULL, UNSET, UNSET, AGG_CACHE_STORE, 50, 5, 1 },
+        { "s-maxage of CDN-Cache-Control", "s-maxage=50", NULL, UNSET, 0,
+          "max-age=9", NULL, UNSET, UNSET, AGG_CACHE_STORE, 50, 0, 1 },
+        { "no-cache of CDN-Cache-Control", "no-cache", "max-age=9", UNSET, 0,
+          "max-age=9", NULL, UNSET, 30, AGG_CACHE_STORE, 0, 0, 0 },
+        { "must-revalidate of CDN-Cache-Control", "max-age=5, must-revalidate",
+          NULL, UNSET, 0, "max-age=9, stale-while-revalidate=60", NULL, UNSET,
+          UNSET, AGG_CACHE_STORE, 5, 0, 0 },
+        { "CDN-Cache-Control without a lifetime", "public", "private", UNSET,
+          0, "private", NULL, UNSET, 30, AGG_CACHE_STORE, 30, 0, 1 },
+        { "a hidden Cache-Control", NULL, "max-age=50", UNSET, 0,
+          NULL, NULL, UNSET, 30, AGG_CACHE_STORE, 50, 0, 0 },
+        { "Cache-Control of the 304", NULL, "max-age=50", UNSET, 0,
+          "public", NULL, UNSET, 30, AGG_CACHE_STORE, 30, 0, 1 },
+        { "no-store of the 304", NULL, "max-age=50", UNSET, 0,
+          "no-store", NULL, UNSET, 30, AGG_CACHE_NO_DIRECTIVE, 0, 0, 0 },
+        { "the configuration", NULL, NULL, UNSET, 0,
+          NULL, NULL, UNSET, 30, AGG_CACHE_STORE, 30, 0, 0 },
+    };
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        fill_response(&resp, cases[i].control, cases[i].targeted,
+                      cases[i].accel, cases[i].until, 40);
+
+        check(agg_cache_check_storable(&resp, &fresh) == AGG_CACHE_STORE,
+              "200", cases[i].what, 0, 0);
+
+        fill_response(&resp, cases[i].merged, cases[i].update,
+                      cases[i].update_accel, 0, cases[i].valid);
+
+        resp.received += 100;
+        resp.requested += 100;
+
+        agg_cache_keep_freshness(&resp, &fresh);
+        verdict = agg_cache_check_storable(&resp, &fresh);
+
+        check(verdict == cases[i].verdict, "verdict", cases[i].what,
+              (long) verdict, (long) cases[i].verdict);
+
+        if (verdict != AGG_CACHE_STORE) {
+            continue;
+        }
+
+        check(fresh.fresh == cases[i].fresh, "kept", cases[i].what,
+              (long) fresh.fresh, (long) cases[i].fresh);
+        check(fresh.updating == cases[i].updating, "updating", cases[i].what,
+              (long) fresh.updating, (long) cases[i].updating);
+        check((fresh.flags & AGG_CACHE_SHARED) == cases[i].shared, "shared",
+              cases[i].what, (long) fresh.flags, (long) cases[i].shared);
+    }
+}
+
+
+static void
+fill_response(agg_cache_response_t *resp, const char *control,
+    const char *targeted, int64_t accel, unsigned until, int64_t valid)
+{
+    memset(resp, 0, sizeof(agg_cache_response_t));
+
+    resp->flags = GET|VALIDATOR|until;
+    resp->status = 200;
+
+    agg_cache_control_init(&resp->control);
+
+    if (control) {
+        resp->flags |= AGG_CACHE_RESP_CONTROL;
+        agg_cache_control_parse(&resp->control, (const u_char *) control,
+                                strlen(control));
+    }
+
+    if (targeted) {
+        resp->flags |= AGG_CACHE_RESP_TARGETED;
+        (void) agg_cache_targeted_parse(&resp->targeted,
+                                        (const u_char *) targeted,
+                                        strlen(targeted));
+    }
+
+    if (accel != UNSET) {
+        resp->flags |= AGG_CACHE_RESP_ACCEL;
+        resp->accel = accel;
+    }
+
+    resp->date = UNSET;
+    resp->requested = NOW;
+    resp->received = NOW;
+    resp->valid = valid;
+    resp->ttl = UNSET;
+    resp->stale_updating = UNSET;
+    resp->stale_error = UNSET;
+}
+
+
 static void
 check_age(void)
 {
@@ -502,6 +646,7 @@ main(void)
         check_row(&rows[i]);
     }
 
+    check_kept();
     check_age();
     check_request();
 

@@ -20,6 +20,7 @@ use Harness::Fleet;
 my @fresh = ('Cache-Control' => 'max-age=1');
 my @swr = ('Cache-Control' => 'max-age=1, stale-while-revalidate=600');
 my @long = ('Cache-Control' => 'max-age=600');
+my @cookies = ('Set-Cookie' => 'a=1', 'Set-Cookie' => 'b=2');
 my @hour = ('Cache-Control' => 'max-age=3600');
 
 my %cases = (
@@ -45,6 +46,11 @@ my %cases = (
     hidden     => [ [ @fresh ], [] ],
     renewed    => [ [ @fresh, 'CDN-Cache-Control' => 'max-age=1' ],
                     [ 'CDN-Cache-Control' => 'max-age=3600' ] ],
+
+    large      => [ [ @fresh, map { ("X-Old-$_" => 'a' x 1000) } 1 .. 35 ],
+                    [ @long, map { ("X-New-$_" => 'b' x 1000) } 1 .. 35 ] ],
+    cookie     => [ [ @fresh ], [ @long, @cookies ] ],
+    cookies    => [ [ @fresh ], [ @long, @cookies ] ],
 );
 
 # the time for which the 304 renews the response
@@ -62,7 +68,7 @@ my $serve = sub {
              headers => [ ETag => '"a"', $asked ? @$new : @$old ] };
 };
 
-my $f = Harness::Fleet->new(plan => 27, backend => [ '/' => $serve ],
+my $f = Harness::Fleet->new(plan => 37, backend => [ '/' => $serve ],
                             workers => 1, server => <<'EOC');
 
         aggregate_cache_tags  $upstream_http_surrogate_key;
@@ -81,6 +87,18 @@ my $f = Harness::Fleet->new(plan => 27, backend => [ '/' => $serve ],
 
         location ~ /ignored$ {
             aggregate_cache_ignore_headers  CDN-Cache-Control;
+            proxy_pass  http://127.0.0.1:BACKEND;
+        }
+
+        location ~ /cookies$ {
+            aggregate_cache_ignore_headers  Set-Cookie;
+            proxy_pass  http://127.0.0.1:BACKEND;
+        }
+
+        location ~ /large$ {
+            proxy_buffer_size        128k;
+            proxy_buffers            4 128k;
+            proxy_busy_buffers_size  128k;
             proxy_pass  http://127.0.0.1:BACKEND;
         }
 
@@ -105,7 +123,8 @@ my @paths = map { $_ eq 'kept' ? ('/a/kept', '/b/kept') : "/a/$_" }
 
 my @lifetimes = sort keys %ttl;
 
-$f->get(0, $_) for @paths, map { "/a/$_" } @lifetimes, 'cdnnocache';
+$f->get(0, $_) for @paths, map { "/a/$_" } @lifetimes,
+    qw(cdnnocache large cookie cookies);
 
 my $filled = time();
 wait_for(sub { time() - $filled > 2 }, 5);
@@ -157,3 +176,23 @@ for my $name (@lifetimes) {
 }
 
 is(state_of(0, '/a/cdnnocache'), 'REVALIDATED', "no-cache, $_") for 1, 2;
+
+# a header that gets too large
+
+my $r = $f->get(0, '/a/large');
+is($r->body . ' ' . $r->header('X-Cache'), 'body REVALIDATED', 'too large');
+like($r->header('Cache-Status'), qr/detail=header-too-large/, 'and why');
+is(state_of(0, '/a/large'), 'MISS', 'not stored');
+
+# cookies are for the client whose request is revalidated
+
+for my $name ('cookie', 'cookies') {
+    $r = $f->get(0, "/a/$name");
+    is($r->body . ' ' . $r->header('X-Cache'), 'body REVALIDATED', $name);
+    is(join(' ', $r->headers('Set-Cookie')), 'a=1 b=2', "$name, sent");
+
+    $r = $f->get(0, "/a/$name");
+    is($r->header('Set-Cookie'), undef, "$name, not stored");
+}
+
+is($r->header('X-Cache'), 'HIT', 'and the entry is renewed');

@@ -23,6 +23,8 @@ static ngx_int_t ngx_http_aggregate_cache_fill_header(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_aggregate_cache_not_modified(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
+static ngx_int_t ngx_http_aggregate_cache_add_cookies(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx, ngx_list_t *headers);
 static void ngx_http_aggregate_cache_preconditions(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
 static void ngx_http_aggregate_cache_allow_ranges(ngx_http_request_t *r);
@@ -298,7 +300,8 @@ static ngx_int_t
 ngx_http_aggregate_cache_not_modified(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx)
 {
-    ngx_int_t  rc;
+    ngx_int_t   rc;
+    ngx_list_t  headers;
 
     if (!ngx_http_aggregate_cache_is_validated(r, ctx)) {
         ngx_http_aggregate_cache_refetch(r, ctx);
@@ -317,7 +320,48 @@ ngx_http_aggregate_cache_not_modified(ngx_http_request_t *r,
 
     ctx->status = NGX_HTTP_AGGREGATE_CACHE_REVALIDATED;
 
-    return ngx_http_aggregate_cache_replace(r, ctx);
+    headers = r->headers_out.headers;
+
+    rc = ngx_http_aggregate_cache_replace(r, ctx);
+
+    if (rc != NGX_OK || ctx->refresh) {
+        return rc;
+    }
+
+    return ngx_http_aggregate_cache_add_cookies(r, ctx, &headers);
+}
+
+
+/* cookies are not stored, so this client is the only one to get them */
+
+static ngx_int_t
+ngx_http_aggregate_cache_add_cookies(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx, ngx_list_t *headers)
+{
+    ngx_uint_t                         i;
+    ngx_table_elt_t                   *h;
+    ngx_http_aggregate_header_iter_t   it;
+
+    ngx_http_aggregate_header_iter(&it, headers);
+
+    /* those that were set before the response are there already */
+
+    for (i = 0; i < ctx->others; i++) {
+        (void) ngx_http_aggregate_header_next(&it);
+    }
+
+    while ((h = ngx_http_aggregate_header_next(&it)) != NULL) {
+
+        if (h->hash && ngx_http_aggregate_header_is(h, "Set-Cookie")
+            && ngx_http_aggregate_header_push(&r->headers_out.headers,
+                                              &h->key, &h->value)
+               == NULL)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
 }
 
 

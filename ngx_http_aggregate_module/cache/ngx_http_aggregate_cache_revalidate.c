@@ -121,7 +121,8 @@ ngx_http_aggregate_cache_is_same_etag(const ngx_str_t *one,
 
 /*
  * The freshness of the entry becomes that of the 304, or of the stored header
- * where the 304 has none.  NGX_OK: the entry is stored again.
+ * where the 304 has none.  NGX_OK: the entry is stored again; NGX_DECLINED: it
+ * may not be stored any more.
  */
 
 ngx_int_t
@@ -141,8 +142,11 @@ ngx_http_aggregate_cache_revalidate(ngx_http_request_t *r,
         return rc;
     }
 
-    if (ngx_http_aggregate_cache_serialize_headers(r, ctx, entry) != NGX_OK) {
-        return NGX_ERROR;
+    rc = ngx_http_aggregate_cache_serialize_headers(r, ctx, entry);
+
+    if (rc != NGX_OK) {
+        ctx->reason = AGG_CACHE_NO_HEADER;
+        return rc;
     }
 
     b = ngx_calloc_buf(r->pool);

@@ -13,7 +13,7 @@ use Time::HiRes qw(time sleep);
 
 use Harness;
 
-my $t = Harness->new(plan => 44);
+my $t = Harness->new(plan => 60);
 
 my $b = $t->backend('api',
     '/slow/' => { delay => 1, body => 'slow', headers =>
@@ -44,6 +44,9 @@ http {
     %%HTTP%%
 
     aggregate_cache_zone  api 1m max_object=200k;
+    aggregate_cache_zone  half 1m;
+
+    log_format  reason  '$uri $aggregate_cache_reason';
 
     server {
         listen       127.0.0.1:%%PORT_0%%;
@@ -52,6 +55,12 @@ http {
         location / {
             aggregate_cache  api;
             proxy_pass       http://127.0.0.1:%%PORT_api%%;
+        }
+
+        location ~ ^/half(?<limit>/limit/.*) {
+            aggregate_cache  half;
+            access_log       %%TESTDIR%%/reason.log reason;
+            proxy_pass       http://127.0.0.1:%%PORT_api%%$limit;
         }
 
         location = /state {
@@ -98,6 +107,36 @@ for my $coding (qw(length chunked)) {
         is(http_get("/limit/$coding/$size")->header('X-Cache'), $state,
            "$coding, $size bytes");
     }
+}
+
+# what a zone has no room for
+
+my ($ok, $output) = $t->test_config('%%GLOBALS%% events { } http {
+    aggregate_cache_zone half 1m max_object=1m; }');
+my ($max) = $output =~ /\[warn\]\ .*max_object\ 1048576\ of\ zone\ "half"\ is
+                         \ too\ large,\ a\ response\ larger\ than\ (\d+)/x;
+
+ok($ok && $max, 'a warning');
+
+for my $case ([ 'length', $max + 1, 'MISS', 'too-large' ],
+              [ 'length', $max, 'MISS', 'no-room' ],
+              [ 'chunked', $max + 1, 'MISS', 'no-room' ],
+              [ 'chunked', $max, 'MISS', 'no-room' ],
+              [ 'length', $max - 2048, 'HIT', '-' ],
+              [ 'chunked', $max - 2048, 'HIT', '-' ])
+{
+    my ($coding, $size, $state, $reason) = @$case;
+    my $uri = "/half/limit/$coding/$size";
+
+    my $detail = http_get($uri)->header('Cache-Status');
+
+    is(http_get($uri)->header('X-Cache'), $state, "$uri, not stored");
+    ok(wait_for(sub { $t->read_file('reason.log') =~ /^\Q$uri $reason\E$/m }),
+       "$uri, the reason in the log");
+
+    next if $coding eq 'chunked';
+    like($detail, $reason eq '-' ? qr/stored/ : qr/detail=$reason/,
+         "$uri, the reason in the response");
 }
 
 # reload

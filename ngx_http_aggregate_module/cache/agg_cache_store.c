@@ -301,6 +301,15 @@ agg_cache_store_read(const agg_cache_store_t *store,
 }
 
 
+/* more than half of the room would evict almost all other entries */
+
+uint64_t
+agg_cache_store_max(const agg_cache_store_t *store)
+{
+    return (uint64_t) (store->nelts / 2) * AGG_CACHE_CHUNK;
+}
+
+
 int
 agg_cache_store_reserve(agg_cache_store_t *store, const u_char *digest,
     uint64_t len, int32_t pid, int (*alive)(int32_t pid),
@@ -312,7 +321,7 @@ agg_cache_store_reserve(agg_cache_store_t *store, const u_char *digest,
 
     need = len / AGG_CACHE_CHUNK + (len % AGG_CACHE_CHUNK != 0);
 
-    if (len == 0 || need > store->nelts / 2) {
+    if (len == 0 || len > agg_cache_store_max(store)) {
         return -1;
     }
 

@@ -111,6 +111,9 @@ int agg_cache_store_find(agg_cache_store_t *store, const u_char *digest,
 int agg_cache_store_read(const agg_cache_store_t *store,
     const agg_cache_ref_t *ref, size_t offset, u_char *dst, size_t len);
 
+/* the length of the largest entry */
+uint64_t agg_cache_store_max(const agg_cache_store_t *store);
+
 /*
  * Makes room for an entry of len bytes, evicting others, and takes back the
  * room of writers that died.  Returns 0, or -1: it is too large, or others

@@ -297,6 +297,7 @@ typedef struct {
     off_t                               expected;
     ngx_array_t                        *inserted;   /* of filters */
 
+    size_t                              max;        /* of the body */
     unsigned                            capturing:1;
     unsigned                            stored:1;
 } ngx_http_aggregate_cache_ctx_store_t;

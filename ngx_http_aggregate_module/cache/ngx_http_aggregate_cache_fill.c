@@ -9,6 +9,8 @@
 #include "ngx_http_aggregate_held.h"
 
 
+static size_t ngx_http_aggregate_cache_fill_max(
+    ngx_http_aggregate_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_aggregate_cache_fill_copy(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx, ngx_buf_t *b);
 static ssize_t ngx_http_aggregate_cache_fill_read_file(ngx_file_t *file,
@@ -47,6 +49,14 @@ ngx_http_aggregate_cache_fill_start(ngx_http_request_t *r,
         return rc == NGX_ERROR ? NGX_ERROR : NGX_OK;
     }
 
+    ctx->store.max = ngx_http_aggregate_cache_fill_max(ctx);
+
+    if (ctx->store.expected > (off_t) ctx->store.max) {
+        ngx_http_aggregate_cache_fill_refuse(ctx, AGG_CACHE_NO_ROOM,
+                                        NGX_HTTP_AGGREGATE_CACHE_HIT_FOR_MISS);
+        return NGX_OK;
+    }
+
     ctx->store.capturing = 1;
 
     if (r->headers_out.status == NGX_HTTP_NO_CONTENT) {
@@ -54,6 +64,24 @@ ngx_http_aggregate_cache_fill_start(ngx_http_request_t *r,
     }
 
     return NGX_OK;
+}
+
+
+/* a body of max_object bytes may be too large for the zone with its header */
+
+static size_t
+ngx_http_aggregate_cache_fill_max(ngx_http_aggregate_cache_ctx_t *ctx)
+{
+    uint64_t  head, max;
+
+    head = AGG_CACHE_ENTRY_HEADER + ctx->key.resource.len
+           + ctx->store.tags.len + ctx->store.headers.len
+           + AGG_CACHE_ENTRY_NAMES_MAX * sizeof(uint64_t);
+
+    max = agg_cache_store_max(ctx->zone->sh->store);
+    max = (max > head) ? max - head : 0;
+
+    return (size_t) ngx_min(max, ctx->zone->max_object);
 }
 
 
@@ -85,9 +113,12 @@ ngx_http_aggregate_cache_fill_body(ngx_http_request_t *r,
             size = ngx_buf_size(b);
 
             if (size < 0
-                || size > (off_t) (ctx->zone->max_object - ctx->store.size))
+                || size > (off_t) (ctx->store.max - ctx->store.size))
             {
-                ngx_http_aggregate_cache_fill_refuse(ctx, AGG_CACHE_NO_LARGE,
+                ngx_http_aggregate_cache_fill_refuse(ctx,
+                                        ctx->store.max < ctx->zone->max_object
+                                        ? AGG_CACHE_NO_ROOM
+                                        : AGG_CACHE_NO_LARGE,
                                         NGX_HTTP_AGGREGATE_CACHE_HIT_FOR_MISS);
                 return;
             }

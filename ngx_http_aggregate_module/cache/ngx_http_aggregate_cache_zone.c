@@ -9,7 +9,9 @@
 #include "ngx_http_aggregate_scratch.h"
 
 
-#define NGX_HTTP_AGGREGATE_CACHE_ZONE_MIN  (256 * 1024)
+#define NGX_HTTP_AGGREGATE_CACHE_ZONE_MIN    (256 * 1024)
+
+#define NGX_HTTP_AGGREGATE_CACHE_MAX_OBJECT  (1024 * 1024)
 
 /* memory for entries up to this size is used again by the next requests */
 
@@ -22,6 +24,8 @@ static ngx_int_t ngx_http_aggregate_cache_zone_init(ngx_shm_zone_t *shm_zone,
     void *data);
 static ngx_int_t ngx_http_aggregate_cache_zone_layout(
     ngx_http_aggregate_cache_zone_t *zone, size_t size);
+static void ngx_http_aggregate_cache_zone_set_max_object(
+    ngx_http_aggregate_cache_zone_t *zone, ngx_log_t *log);
 static u_char *ngx_http_aggregate_cache_entry_memory(ngx_pool_t *pool,
     size_t size);
 
@@ -46,7 +50,7 @@ ngx_http_aggregate_cache_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    max_object = 1024 * 1024;
+    max_object = 0;
 
     for (i = 3; i < cf->args->nelts; i++) {
 
@@ -187,23 +191,43 @@ ngx_http_aggregate_cache_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 
     if (ozone) {
         zone->sh = ozone->sh;
-        return NGX_OK;
-    }
 
-    if (shm_zone->shm.exists) {
+    } else if (shm_zone->shm.exists) {
         zone->sh = zone->shpool->data;
-        return NGX_OK;
-    }
 
-    if (ngx_http_aggregate_cache_zone_layout(zone, shm_zone->shm.size)
-        != NGX_OK)
+    } else if (ngx_http_aggregate_cache_zone_layout(zone, shm_zone->shm.size)
+               != NGX_OK)
     {
         ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
                       "could not initialize zone \"%V\"", &zone->name);
         return NGX_ERROR;
     }
 
+    ngx_http_aggregate_cache_zone_set_max_object(zone, shm_zone->shm.log);
+
     return NGX_OK;
+}
+
+
+static void
+ngx_http_aggregate_cache_zone_set_max_object(
+    ngx_http_aggregate_cache_zone_t *zone, ngx_log_t *log)
+{
+    size_t  max;
+
+    max = (size_t) agg_cache_store_max(zone->sh->store);
+
+    if (zone->max_object == 0) {
+        zone->max_object = NGX_HTTP_AGGREGATE_CACHE_MAX_OBJECT;
+
+    } else if (zone->max_object > max) {
+        ngx_log_error(NGX_LOG_WARN, log, 0,
+                      "max_object %uz of zone \"%V\" is too large, a response "
+                      "larger than %uz is not stored in a zone of this size",
+                      zone->max_object, &zone->name, max);
+    }
+
+    zone->max_object = ngx_min(zone->max_object, max);
 }
 
 

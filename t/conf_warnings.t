@@ -145,6 +145,21 @@ my @warnings = (
     [ 'a breaker and files, named', server("location \@n {\n"
         . "breaker k zone=z; #!\n}"), qr/"breaker" guards nothing/ ],
 
+    # identities that nobody checks
+    (map { [ "the identity $_", server("location / { aggregate_cache c;\n"
+             . "aggregate_cache_identity $_; #!\n$::proxy }"),
+             qr/"aggregate_cache_identity \S+" is a name .* no "auth_basic"/ ]
+         } '$remote_user', '${remote_user}-$http_x'),
+    [ 'the identity $remote_user with allow',
+      server("location / { allow 10.0.0.0/8; deny all; aggregate_cache c;\n"
+             . "aggregate_cache_identity \$remote_user; #!\n$::proxy }"),
+      qr/is a name that the client sends/ ],
+    [ 'the identity $remote_user beside auth_basic',
+      server("location / { aggregate_cache c; auth_basic off;\n"
+             . "aggregate_cache_identity \$remote_user; #!\n$::proxy }",
+             'location /b/ { auth_basic x; }'),
+      qr/is a name that the client sends/ ],
+
     # for anybody
     [ 'aggregate_cache_purge without rules',
       server("location = /p {\naggregate_cache_purge c; #!\n}"),
@@ -326,6 +341,19 @@ my @fine = (
         . 'breaker_status; }') ],
     [ 'a key with a variable', server('location / { aggregate_cache c; '
         . 'aggregate_cache_key "home $arg_x";', $::proxy, '}') ],
+    (map { [ "an identity checked by $_->[0]", server($_->[1]
+             . 'location / { aggregate_cache c;'
+             . 'aggregate_cache_identity $remote_user;', $_->[2], $::proxy,
+             '}') ] }
+        [ auth_basic => '', 'auth_basic x;' ],
+        [ auth_request => '', 'auth_request /auth;' ],
+        [ 'auth_basic of the server', 'auth_basic x;', '' ]),
+    [ 'an identity checked in a location', server('aggregate_cache c;'
+        . 'aggregate_cache_identity $remote_user;',
+        "location / { auth_basic x; $::proxy }") ],
+    [ 'an identity of several words', server('location / { aggregate_cache c;'
+        . 'set $user x; aggregate_cache_identity $user-$remote_user;',
+        $::proxy, '}') ],
     [ 'an identity of auth_request', server('location / { aggregate_cache c; '
         . 'set $user x; aggregate_cache_identity $user-$http_x;', $::proxy,
         '}') ],

@@ -53,6 +53,13 @@ static ngx_int_t ngx_http_aggregate_warnings(ngx_conf_t *cf);
 static void *ngx_http_aggregate_warnings_create_conf(ngx_conf_t *cf);
 static void ngx_http_aggregate_warn_level(ngx_conf_t *cf,
     ngx_http_gw_level_t *level);
+static void ngx_http_aggregate_warn_identity(ngx_conf_t *cf,
+    ngx_array_t *levels, ngx_http_gw_level_t *level);
+static ngx_uint_t ngx_http_aggregate_authenticates(
+    ngx_http_gw_level_t *level);
+static ngx_uint_t ngx_http_aggregate_is_unchecked(ngx_str_t *text);
+static ngx_uint_t ngx_http_aggregate_is_made_of(ngx_str_t *text,
+    ngx_uint_t remote_user);
 static ngx_uint_t ngx_http_aggregate_is_ours(ngx_http_gw_written_t *written);
 static void ngx_http_aggregate_warn_ask(ngx_conf_t *cf,
     ngx_http_aggregate_warnings_conf_t *wcf, ngx_array_t *levels,
@@ -198,6 +205,7 @@ ngx_http_aggregate_warnings(ngx_conf_t *cf)
 
     for (i = 0; i < levels->nelts; i++) {
         ngx_http_aggregate_warn_level(cf, level[i]);
+        ngx_http_aggregate_warn_identity(cf, levels, level[i]);
     }
 
     wcf = ngx_http_conf_get_module_main_conf(cf,
@@ -285,6 +293,73 @@ ngx_http_aggregate_warn_level(ngx_conf_t *cf, ngx_http_gw_level_t *level)
                                     &written->name);
         }
     }
+}
+
+
+/* $remote_user is not checked where only the backend asks for a password */
+
+static void
+ngx_http_aggregate_warn_identity(ngx_conf_t *cf, ngx_array_t *levels,
+    ngx_http_gw_level_t *level)
+{
+    ngx_uint_t               i;
+    ngx_http_gw_level_t    **nested, *above;
+    ngx_http_gw_written_t   *written;
+
+    written = ngx_http_gw_find(level, "aggregate_cache_identity");
+
+    if (written == NULL || !ngx_http_aggregate_is_unchecked(&written->value)
+        || ngx_http_aggregate_is_client_word(&written->value))
+    {
+        return;
+    }
+
+    for (above = level; above; above = above->parent) {
+        if (ngx_http_aggregate_authenticates(above)) {
+            return;
+        }
+    }
+
+    /* the locations below may do it, all of those that have a cache */
+
+    nested = levels->elts;
+
+    for (i = 0; i < levels->nelts; i++) {
+
+        for (above = nested[i]->parent; above; above = above->parent) {
+
+            if (above == level && ngx_http_aggregate_authenticates(nested[i]))
+            {
+                return;
+            }
+        }
+    }
+
+    ngx_http_aggregate_warn(cf, NGX_LOG_WARN, written,
+                            "\"%V %V\" is a name that the client sends, and "
+                            "no \"auth_basic\" or \"auth_request\" checks its "
+                            "password", &written->name, &written->value);
+}
+
+
+static ngx_uint_t
+ngx_http_aggregate_authenticates(ngx_http_gw_level_t *level)
+{
+    ngx_uint_t              i;
+    ngx_http_gw_written_t  *written;
+
+    for (i = 0; i < level->nwritten; i++) {
+        written = &level->written[i];
+
+        if (ngx_http_gw_is_access(written)
+            && ngx_strcmp(written->name.data, "allow") != 0
+            && ngx_strcmp(written->name.data, "deny") != 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 
@@ -830,6 +905,22 @@ ngx_http_aggregate_warn_ring(ngx_conf_t *cf, ngx_http_aggregate_ask_t **way,
 ngx_uint_t
 ngx_http_aggregate_is_client_word(ngx_str_t *text)
 {
+    return ngx_http_aggregate_is_made_of(text, 0);
+}
+
+
+/* the same for $remote_user, which is the client's word without a check */
+
+static ngx_uint_t
+ngx_http_aggregate_is_unchecked(ngx_str_t *text)
+{
+    return ngx_http_aggregate_is_made_of(text, 1);
+}
+
+
+static ngx_uint_t
+ngx_http_aggregate_is_made_of(ngx_str_t *text, ngx_uint_t remote_user)
+{
     size_t      left;
     u_char     *p, *last;
     ngx_uint_t  found;
@@ -853,7 +944,9 @@ ngx_http_aggregate_is_client_word(ngx_str_t *text)
 
         if (!(left >= 5 && ngx_strncasecmp(p, (u_char *) "http_", 5) == 0)
             && !(left >= 7 && ngx_strncasecmp(p, (u_char *) "cookie_", 7) == 0)
-            && !(left >= 4 && ngx_strncasecmp(p, (u_char *) "arg_", 4) == 0))
+            && !(left >= 4 && ngx_strncasecmp(p, (u_char *) "arg_", 4) == 0)
+            && !(remote_user && left >= 11
+                 && ngx_strncasecmp(p, (u_char *) "remote_user", 11) == 0))
         {
             return 0;
         }

@@ -28,6 +28,7 @@ static agg_cache_reason_e agg_cache_refuse(const agg_cache_response_t *resp,
     const agg_cache_control_t *cc);
 static int64_t agg_cache_lifetime(const agg_cache_response_t *resp,
     const agg_cache_control_t *cc, int64_t *age);
+static int64_t agg_cache_seconds(int64_t seconds);
 static unsigned agg_cache_source(const agg_cache_response_t *resp,
     const agg_cache_control_t *cc);
 static void agg_cache_stale(const agg_cache_response_t *resp,
@@ -104,6 +105,15 @@ agg_cache_check_storable(const agg_cache_response_t *resp,
     fresh->flags = agg_cache_source(resp, &cc);
     fresh->origin = resp->received - age;
     fresh->fresh = lifetime;
+
+    if (fresh->origin < 0) {
+
+        /* an age beyond the epoch shortens the lifetime */
+
+        fresh->fresh += fresh->origin;
+        fresh->fresh = fresh->fresh > 0 ? fresh->fresh : 0;
+        fresh->origin = 0;
+    }
 
     agg_cache_stale(resp, &cc, fresh);
 
@@ -342,8 +352,7 @@ agg_cache_lifetime(const agg_cache_response_t *resp,
             lifetime += *age;
         }
 
-        return lifetime > AGG_CACHE_SECONDS_MAX ? AGG_CACHE_SECONDS_MAX
-                                                : lifetime;
+        return agg_cache_seconds(lifetime);
     }
 
     if (cc->s_maxage != AGG_CACHE_UNSET) {
@@ -367,19 +376,29 @@ agg_cache_lifetime(const agg_cache_response_t *resp,
             return 0;
         }
 
-        return (resp->expires - date > AGG_CACHE_SECONDS_MAX)
-               ? AGG_CACHE_SECONDS_MAX : resp->expires - date;
+        return agg_cache_seconds(resp->expires - date);
     }
 
     if (resp->valid != AGG_CACHE_UNSET) {
-        return resp->valid > 0 ? resp->valid : AGG_CACHE_UNSET;
+        return resp->valid > 0 ? agg_cache_seconds(resp->valid)
+                               : AGG_CACHE_UNSET;
     }
 
     if (resp->status == 200 && resp->ttl != AGG_CACHE_UNSET) {
-        return resp->ttl > 0 ? resp->ttl : AGG_CACHE_UNSET;
+        return resp->ttl > 0 ? agg_cache_seconds(resp->ttl)
+                             : AGG_CACHE_UNSET;
     }
 
     return AGG_CACHE_UNSET;
+}
+
+
+/* other nodes refuse an entry with a longer time */
+
+static int64_t
+agg_cache_seconds(int64_t seconds)
+{
+    return seconds > AGG_CACHE_SECONDS_MAX ? AGG_CACHE_SECONDS_MAX : seconds;
 }
 
 
@@ -397,11 +416,11 @@ agg_cache_stale(const agg_cache_response_t *resp,
         /* s-maxage is proxy-revalidate as well, so no default for it */
 
         if (fresh->updating == AGG_CACHE_UNSET) {
-            fresh->updating = resp->stale_updating;
+            fresh->updating = agg_cache_seconds(resp->stale_updating);
         }
 
         if (fresh->error == AGG_CACHE_UNSET) {
-            fresh->error = resp->stale_error;
+            fresh->error = agg_cache_seconds(resp->stale_error);
         }
     }
 
@@ -441,9 +460,7 @@ agg_cache_initial_age(const agg_cache_response_t *resp)
 
     corrected = (resp->age == AGG_CACHE_UNSET) ? delay : resp->age + delay;
 
-    if (apparent > AGG_CACHE_SECONDS_MAX) {
-        apparent = AGG_CACHE_SECONDS_MAX;
-    }
+    apparent = agg_cache_seconds(apparent);
 
     return apparent > corrected ? apparent : corrected;
 }

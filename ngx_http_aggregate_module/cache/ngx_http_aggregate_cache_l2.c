@@ -502,7 +502,7 @@ ngx_http_aggregate_cache_l2_time(ngx_http_aggregate_cache_ctx_t *ctx,
 
     now -= ngx_http_aggregate_cache_local_time() - (int64_t) time * 1000;
 
-    return ngx_max(now, 0);
+    return ngx_max(now, 1);
 }
 
 

@@ -586,6 +586,67 @@ fill_response(agg_cache_response_t *resp, const char *control,
 }
 
 
+/* other nodes can read what any node stores */
+
+static void
+check_limits(void)
+{
+    size_t                 i;
+    agg_cache_reason_e     verdict;
+    agg_cache_response_t   resp;
+    agg_cache_freshness_t  fresh;
+
+    static const struct {
+        const char  *what;
+        const char  *control;
+        int64_t      age;
+        int64_t      valid;
+        int64_t      ttl;
+        int64_t      stale;
+        int64_t      left;
+        int64_t      stale_left;
+    } cases[] = {
+        { "aggregate_cache_valid", NULL, UNSET, 3153600000, UNSET, UNSET,
+          2147483647, 0 },
+        { "aggregate_cache_ttl", NULL, UNSET, UNSET, 3153600000, UNSET,
+          2147483647, 0 },
+        { "aggregate_cache_stale", "max-age=60", UNSET, UNSET, UNSET,
+          3153600000, 60, 2147483647 },
+        { "an age beyond the epoch", "max-age=2147483647", 2147483000, UNSET,
+          UNSET, UNSET, 647, 0 },
+        { "an age and a configured time", NULL, 2147483000, 3153600000,
+          UNSET, UNSET, 647, 0 },
+        { "an age beyond the lifetime", "max-age=60", 2147483000, UNSET,
+          UNSET, 3153600000, -NOW, 2147483647 },
+    };
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        fill_response(&resp, cases[i].control, NULL, UNSET, 0,
+                      cases[i].valid);
+
+        resp.age = cases[i].age;
+        resp.ttl = cases[i].ttl;
+        resp.stale_updating = cases[i].stale;
+        resp.stale_error = cases[i].stale;
+
+        verdict = agg_cache_check_storable(&resp, &fresh);
+
+        check(verdict == AGG_CACHE_STORE, "verdict", cases[i].what,
+              (long) verdict, 0);
+        check(fresh.fresh - agg_cache_age(&fresh, NOW) == cases[i].left,
+              "left", cases[i].what,
+              (long) (fresh.fresh - agg_cache_age(&fresh, NOW)),
+              (long) cases[i].left);
+        check(fresh.fresh >= 0 && fresh.fresh <= AGG_CACHE_SECONDS_MAX
+              && fresh.origin >= 0, "limits", cases[i].what,
+              (long) fresh.fresh, (long) fresh.origin);
+        check(fresh.updating == cases[i].stale_left
+              && fresh.error == cases[i].stale_left, "stale", cases[i].what,
+              (long) fresh.updating, (long) cases[i].stale_left);
+    }
+}
+
+
 static void
 check_age(void)
 {
@@ -647,6 +708,7 @@ main(void)
     }
 
     check_kept();
+    check_limits();
     check_age();
     check_request();
 

@@ -350,6 +350,7 @@ struct ngx_http_aggregate_redis_stream_s {
     uint64_t                              bound_ms;  /* last when joined */
     uint64_t                              bound_seq;
     uint64_t                              clock;
+    ngx_msec_t                            refused_at;  /* the last line */
     void                                 *data;
 
     void                                (*known)(

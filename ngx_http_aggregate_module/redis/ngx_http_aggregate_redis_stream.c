@@ -26,6 +26,8 @@ static ngx_int_t ngx_http_aggregate_redis_stream_reply(
     ngx_http_aggregate_redis_connection_t *conn, void *reply);
 static ngx_int_t ngx_http_aggregate_redis_stream_error(
     ngx_http_aggregate_redis_stream_t *stream, const char *text, size_t len);
+static void ngx_http_aggregate_redis_stream_log_type(
+    ngx_http_aggregate_redis_stream_t *stream);
 static ngx_int_t ngx_http_aggregate_redis_stream_role(
     ngx_http_aggregate_redis_stream_t *stream, void *reply);
 static ngx_int_t ngx_http_aggregate_redis_stream_get_info(
@@ -339,6 +341,12 @@ ngx_http_aggregate_redis_stream_error(
         ngx_http_aggregate_redis_refused(stream->connection.node, &command,
                                          &error);
 
+        /* Redis 6 quotes the error of a command in that of the script */
+
+        if (ngx_strnstr(error.data, "WRONGTYPE", error.len)) {
+            ngx_http_aggregate_redis_stream_log_type(stream);
+        }
+
         return (stream->step == ngx_http_aggregate_redis_stream_ask_join
                 || stream->step == ngx_http_aggregate_redis_stream_ask_events)
                ? NGX_ERROR : NGX_OK;
@@ -355,6 +363,31 @@ ngx_http_aggregate_redis_stream_error(
     }
 
     return NGX_ERROR;
+}
+
+
+static void
+ngx_http_aggregate_redis_stream_log_type(
+    ngx_http_aggregate_redis_stream_t *stream)
+{
+    ngx_http_aggregate_redis_node_t  *node;
+
+    if (stream->refused_at
+        && ngx_current_msec - stream->refused_at
+           < NGX_HTTP_AGGREGATE_REDIS_REFUSED)
+    {
+        return;
+    }
+
+    stream->refused_at = ngx_current_msec ? ngx_current_msec : 1;
+
+    node = stream->connection.node;
+
+    ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                  "key \"%V\" of redis \"%V\" (%V) is not a stream: purges "
+                  "reach no other node, and no response is read from redis, "
+                  "until the key is deleted", &stream->key,
+                  &stream->redis->name, &node->name);
 }
 
 

@@ -533,8 +533,8 @@ ngx_int_t ngx_http_aggregate_cache_l2_reply(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
 void ngx_http_aggregate_cache_l2_set_seen(ngx_http_aggregate_cache_ctx_t *ctx);
 void ngx_http_aggregate_cache_l2_set(ngx_http_request_t *r,
-    ngx_http_aggregate_cache_ctx_t *ctx, const u_char *digest, ngx_str_t *head,
-    ngx_chain_t *body, size_t size);
+    ngx_http_aggregate_cache_ctx_t *ctx, const u_char *digest, ngx_uint_t kind,
+    ngx_str_t *head, ngx_chain_t *body, size_t size);
 void ngx_http_aggregate_cache_l2_delete(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
 int64_t ngx_http_aggregate_cache_l2_time(ngx_http_aggregate_cache_ctx_t *ctx,

@@ -19,6 +19,13 @@
 #define NGX_HTTP_AGGREGATE_CACHE_L2_MAX  (1024 * 1024)
 
 
+/* the names by which a response varies stay as long as all its variants */
+
+static ngx_str_t  ngx_http_aggregate_cache_l2_vary_script = ngx_string(
+    "redis.call('set', KEYS[1], ARGV[1], 'PX', "
+    "math.max(redis.call('pttl', KEYS[1]), tonumber(ARGV[2])))");
+
+
 static ngx_int_t ngx_http_aggregate_cache_l2_key(
     ngx_http_aggregate_cache_ctx_t *ctx, ngx_pool_t *pool, const u_char *digest,
     ngx_str_t *key);
@@ -385,12 +392,13 @@ ngx_http_aggregate_cache_l2_promote(ngx_http_aggregate_cache_ctx_t *ctx,
 
 void
 ngx_http_aggregate_cache_l2_set(ngx_http_request_t *r,
-    ngx_http_aggregate_cache_ctx_t *ctx, const u_char *digest, ngx_str_t *head,
-    ngx_chain_t *body, size_t size)
+    ngx_http_aggregate_cache_ctx_t *ctx, const u_char *digest, ngx_uint_t kind,
+    ngx_str_t *head, ngx_chain_t *body, size_t size)
 {
     u_char       *p, px[NGX_INT64_LEN];
     int64_t       retention;
-    ngx_str_t     argv[5];
+    ngx_str_t     key, value, ttl, argv[6];
+    ngx_uint_t    argc;
     ngx_chain_t  *cl;
 
     if (ctx->conf->redis == NULL || !ctx->zone->sh->stream_ready
@@ -402,36 +410,52 @@ ngx_http_aggregate_cache_l2_set(ngx_http_request_t *r,
     retention = ngx_http_aggregate_cache_l2_retention(ctx);
 
     if (retention <= 0
-        || ngx_http_aggregate_cache_l2_key(ctx, r->pool, digest, &argv[1])
+        || ngx_http_aggregate_cache_l2_key(ctx, r->pool, digest, &key)
            != NGX_OK)
     {
         return;
     }
 
-    argv[2].len = head->len + size;
-    argv[2].data = ngx_alloc(argv[2].len, r->connection->log);
+    value.len = head->len + size;
+    value.data = ngx_alloc(value.len, r->connection->log);
 
-    if (argv[2].data == NULL) {
+    if (value.data == NULL) {
         return;
     }
 
-    p = ngx_cpymem(argv[2].data, head->data, head->len);
+    p = ngx_cpymem(value.data, head->data, head->len);
 
     for (cl = body; cl; cl = cl->next) {
         p = ngx_cpymem(p, cl->buf->pos, cl->buf->last - cl->buf->pos);
     }
 
-    agg_cache_entry_seal(argv[2].data, argv[2].len);
+    agg_cache_entry_seal(value.data, value.len);
 
-    ngx_str_set(&argv[0], "SET");
-    ngx_str_set(&argv[3], "PX");
-    argv[4].data = px;
-    argv[4].len = ngx_sprintf(px, "%L", retention) - px;
+    ttl.data = px;
+    ttl.len = ngx_sprintf(px, "%L", retention) - px;
 
-    (void) ngx_http_aggregate_redis_send(ctx->conf->redis, &argv[1], 5, argv,
+    if (kind == AGG_CACHE_ENTRY_RESPONSE) {
+        ngx_str_set(&argv[0], "SET");
+        argv[1] = key;
+        argv[2] = value;
+        ngx_str_set(&argv[3], "PX");
+        argv[4] = ttl;
+        argc = 5;
+
+    } else {
+        ngx_str_set(&argv[0], "EVAL");
+        argv[1] = ngx_http_aggregate_cache_l2_vary_script;
+        ngx_str_set(&argv[2], "1");
+        argv[3] = key;
+        argv[4] = value;
+        argv[5] = ttl;
+        argc = 6;
+    }
+
+    (void) ngx_http_aggregate_redis_send(ctx->conf->redis, &key, argc, argv,
                                          NULL, NULL, NULL, 0);
 
-    ngx_free(argv[2].data);
+    ngx_free(value.data);
 }
 
 

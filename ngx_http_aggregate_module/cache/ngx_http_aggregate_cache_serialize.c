@@ -405,7 +405,8 @@ ngx_http_aggregate_cache_store_entry(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    ngx_http_aggregate_cache_l2_set(r, ctx, digest, &head, body, size);
+    ngx_http_aggregate_cache_l2_set(r, ctx, digest, entry->kind, &head, body,
+                                    size);
 
     return ngx_http_aggregate_cache_zone_write(ctx->zone, digest, &head, body,
                                                size, ctx->fill.purge_seq);

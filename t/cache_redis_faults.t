@@ -18,7 +18,7 @@ use Time::HiRes qw(time sleep);
 use Harness;
 use Harness::Redis;
 
-my $t = Harness->new(plan => 38);
+my $t = Harness->new(plan => 41);
 my $d = $t->testdir;
 
 $t->port(0);
@@ -26,6 +26,8 @@ $t->port(0);
 my %n;
 
 my $api = $t->backend('api',
+    '/slow/vary' => { body => 'vary', headers =>
+                      [ 'Cache-Control' => 'max-age=1000', Vary => 'X-Lang' ] },
     '/' => sub {
         my ($q) = @_;
         return { body => 'n' . ++$n{$q->{uri}}, headers =>
@@ -176,7 +178,11 @@ http {
 EOC
 }
 
-sub one { return http_get($_[0]) }
+sub one {
+    my ($uri, @headers) = @_;
+    return http_get($uri, headers => [ @headers ]);
+}
+
 sub state_of { return http_get('/state')->json->{zones}{one}{redis} }
 sub purge { return http_request('POST', "/purge?$_[0]")->status }
 
@@ -312,3 +318,23 @@ one('/need');
 is(purge('uri=/need'), 200, 'a purge');
 is(one('/need')->body, 'n2', 'and a fetch');
 is(scalar(() = $t->grep_log(qr/refuses the command/)), 0, 'nothing is refused');
+
+# replies that are slow, but in time: all of a request share one time-out
+
+(my $patient = conf()) =~ s/timeout          50ms/timeout          500ms/;
+$t->reload($patient);
+ok(up(), 'with a longer time-out');
+
+one('/slow/vary', 'X-Lang' => 'en');
+wait_for(sub { @{ $redis->call('KEYS', 'u:{*}') } > 1 });
+mode('delay 0.4');
+
+for my $case ([ '/slow', 'en' ], [ '/slow/vary', 'de' ]) {
+    my ($uri, $lang) = @$case;
+
+    $start = time();
+    one($uri, 'X-Lang' => $lang);
+    cmp_ok(time() - $start, '<', 0.7, "$uri, one time-out");
+}
+
+mode('pass');

@@ -249,8 +249,11 @@ typedef struct {
     ngx_int_t                           rc;
     ngx_str_t                           reply;
     int64_t                             integer;
+    ngx_msec_t                          sent;
+    ngx_msec_t                          left;    /* to wait for replies */
 
     unsigned                            hit:1;
+    unsigned                            started:1;  /* "left" is set */
 } ngx_http_aggregate_cache_ctx_l2_t;
 
 
@@ -294,10 +297,10 @@ typedef struct {
     ngx_chain_t                       **last;
     ngx_buf_t                          *tail;
     size_t                              size;
+    size_t                              max;        /* of the body */
     off_t                               expected;
     ngx_array_t                        *inserted;   /* of filters */
 
-    size_t                              max;        /* of the body */
     unsigned                            capturing:1;
     unsigned                            stored:1;
 } ngx_http_aggregate_cache_ctx_store_t;
@@ -529,6 +532,10 @@ u_char *ngx_http_aggregate_cache_l2_write_key(
 ngx_http_aggregate_redis_op_t *ngx_http_aggregate_cache_l2_send(
     ngx_http_aggregate_cache_ctx_t *ctx, ngx_str_t *key, ngx_uint_t argc,
     ngx_str_t *argv, ngx_uint_t wait);
+ngx_uint_t ngx_http_aggregate_cache_l2_may_wait(
+    ngx_http_aggregate_cache_ctx_t *ctx);
+ngx_int_t ngx_http_aggregate_cache_l2_wait(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
 ngx_int_t ngx_http_aggregate_cache_l2_reply(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
 void ngx_http_aggregate_cache_l2_set_seen(ngx_http_aggregate_cache_ctx_t *ctx);

@@ -29,6 +29,7 @@ static ngx_str_t  ngx_http_aggregate_cache_l2_vary_script = ngx_string(
 static ngx_int_t ngx_http_aggregate_cache_l2_key(
     ngx_http_aggregate_cache_ctx_t *ctx, ngx_pool_t *pool, const u_char *digest,
     ngx_str_t *key);
+static void ngx_http_aggregate_cache_l2_timeout(ngx_event_t *ev);
 static void ngx_http_aggregate_cache_l2_handler(
     ngx_http_aggregate_redis_op_t *op);
 static ngx_int_t ngx_http_aggregate_cache_l2_read(ngx_http_request_t *r,
@@ -67,7 +68,9 @@ ngx_http_aggregate_cache_l2_get(ngx_http_request_t *r,
 
     /* an entry may have been purged before this node has read the stream */
 
-    if (!ctx->zone->sh->stream_ready) {
+    if (!ctx->zone->sh->stream_ready
+        || !ngx_http_aggregate_cache_l2_may_wait(ctx))
+    {
         return NGX_DECLINED;
     }
 
@@ -77,7 +80,67 @@ ngx_http_aggregate_cache_l2_get(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
+    return ngx_http_aggregate_cache_l2_wait(r, ctx);
+}
+
+
+/* all replies that a request waits for share one time-out of Redis */
+
+ngx_uint_t
+ngx_http_aggregate_cache_l2_may_wait(ngx_http_aggregate_cache_ctx_t *ctx)
+{
+    if (!ctx->l2.started) {
+        ctx->l2.started = 1;
+        ctx->l2.left = ctx->conf->redis->timeout;
+    }
+
+    if (ctx->l2.left) {
+        return 1;
+    }
+
+    ctx->l2.rc = NGX_ERROR;
+
+    return 0;
+}
+
+
+ngx_int_t
+ngx_http_aggregate_cache_l2_wait(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx)
+{
+    ctx->l2.sent = ngx_current_msec;
+
+    if (ctx->l2.left < ctx->conf->redis->timeout) {
+
+        /* sooner than the time-out of the command itself */
+
+        ctx->wait.timer.handler = ngx_http_aggregate_cache_l2_timeout;
+        ctx->wait.timer.data = ctx;
+        ctx->wait.timer.log = r->connection->log;
+
+        ngx_add_timer(&ctx->wait.timer, ctx->l2.left);
+    }
+
     return ngx_http_aggregate_cache_suspend(r);
+}
+
+
+static void
+ngx_http_aggregate_cache_l2_timeout(ngx_event_t *ev)
+{
+    ngx_http_aggregate_cache_ctx_t  *ctx;
+
+    ctx = ev->data;
+
+    ngx_http_aggregate_redis_forget(ctx->l2.op);
+
+    ctx->l2.op = NULL;
+    ctx->l2.rc = NGX_ERROR;
+    ctx->l2.left = 0;
+
+    (void) ngx_atomic_fetch_add(&ctx->conf->redis->sh->timeouts, 1);
+
+    ngx_http_aggregate_cache_resume(ctx);
 }
 
 
@@ -136,9 +199,18 @@ ngx_http_aggregate_cache_l2_send(ngx_http_aggregate_cache_ctx_t *ctx,
 static void
 ngx_http_aggregate_cache_l2_handler(ngx_http_aggregate_redis_op_t *op)
 {
+    ngx_msec_t                       elapsed;
     ngx_http_aggregate_cache_ctx_t  *ctx;
 
     ctx = op->data;
+
+    if (ctx->fleet.pause == 0) {
+
+        /* later replies are a part of the wait for the lock */
+
+        elapsed = ngx_current_msec - ctx->l2.sent;
+        ctx->l2.left -= ngx_min(elapsed, ctx->l2.left);
+    }
 
     ctx->l2.op = NULL;
     ctx->l2.rc = op->rc;

@@ -345,7 +345,8 @@ ngx_http_aggregate_cache_fleet_lock(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx)
 {
     if (!ctx->lock.owner || ctx->conf->redis == NULL
-        || !ctx->zone->sh->stream_ready)
+        || !ctx->zone->sh->stream_ready
+        || !ngx_http_aggregate_cache_l2_may_wait(ctx))
     {
         return NGX_DECLINED;
     }
@@ -365,7 +366,7 @@ ngx_http_aggregate_cache_fleet_lock(ngx_http_request_t *r,
 
     ctx->fleet.held = 1;
 
-    return ngx_http_aggregate_cache_suspend(r);
+    return ngx_http_aggregate_cache_l2_wait(r, ctx);
 }
 
 

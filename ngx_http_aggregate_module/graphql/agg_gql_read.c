@@ -170,12 +170,16 @@ agg_gql_member_text(agg_gql_plan_t *plan, agg_gql_member_t *member)
 }
 
 
-/* whether the value is a leaf, or a list of leaves, of one member */
+/*
+ * whether the value is a leaf, or a list of leaves, of one member; where a
+ * batch fetches it, the member is the key
+ */
 
 static int
 agg_gql_node_plain(const agg_gql_node_t *node)
 {
     return node->kind == AGG_GQL_NODE_LEAF
+           && node->fetch == AGG_GQL_NONE
            && node->member != AGG_GQL_NONE && node->path.nsteps == 0
            && (!agg_gql_is_list(node->wraps)
                || !agg_gql_is_list(agg_gql_inner(

@@ -389,7 +389,11 @@ agg_gql_allowed(agg_gql_exec_t *e, const agg_gql_binding_t *binding)
 int
 agg_gql_node_allowed(agg_gql_exec_t *e, const agg_gql_node_t *node)
 {
+    /* no field leads to a root type, so its @allow is that of its fields */
+
     return agg_gql_allowed(e, node->binding)
+           && (node->set != e->plan->root
+               || agg_gql_allowed(e, node->set->type->data))
            && (node->kind != AGG_GQL_NODE_OBJECT
                || agg_gql_allowed(e, node->type->data));
 }

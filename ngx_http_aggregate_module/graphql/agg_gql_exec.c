@@ -102,7 +102,7 @@ agg_gql_exec_next_root(agg_gql_exec_t *e)
         return e->rc;
     }
 
-    return agg_gql_exec_walk(e, node, &agg_gql_nothing, NULL, &e->object,
+    return agg_gql_exec_walk(e, node, &e->object.value, NULL, &e->object,
                              &e->sites_last);
 }
 

@@ -59,9 +59,6 @@ static agg_rc_e agg_gql_write_nothing(agg_gql_exec_t *e, uint32_t *depth,
     } while (0)
 
 
-static const agg_str_t  agg_gql_nothing = { 2, (u_char *) "{}" };
-
-
 agg_rc_e
 agg_gql_exec_write(agg_gql_exec_t *e)
 {
@@ -385,7 +382,7 @@ agg_gql_write_field(agg_gql_exec_t *e, uint32_t *depth)
 
     if (node->root) {
         return agg_gql_write_value(e, depth, node, node->wraps,
-                                   &agg_gql_nothing, NULL);
+                                   &e->object.value, NULL);
     }
 
     if (!agg_gql_node_value(node, &f->value, e->values + f->values, &value)) {

@@ -21,11 +21,12 @@ static const char  gql_schema[] =
     "    batch: {key: \"k\", by: \"id\"}) } "
     "type Z { id: ID! i: Int f: Float s: String b: Boolean e: E any: Any "
     "  l: [Int!] m: [ID] must: Int! z: Z zs: [Z] zn: [Z!]! } "
+    "type Space { x: X @rest(get: \"/sx\") z: Z @rest(get: \"/sz\") } "
     "union U @discriminate(by: \"t\") = X | Y "
     "type Query { n(id: ID, l: [Int]): N @rest(get: \"/q?i=${args.id}"
     "&l=${args.l*}\") "
     "  us: [U!] @rest(get: \"/us\", select: \"v\") "
-    "  z: Z @rest(get: \"/z\") "
+    "  z: Z @rest(get: \"/z\") space: Space "
     "  y: Y! @rest(get: \"/y\", nullOn: [\"404\"]) "
     "  d: X @rest(get: \"/d\", default: \"{\\\"id\\\":1}\") } "
     "input I { a: Int = 7 b: [E] @json(path: \"bb\") } "
@@ -42,7 +43,8 @@ static const char *const  gql_operations[] = {
     "mutation { a: m(i: {b: [A, null, C]}) { id n { id } } "
     "  b: m(i: {a: 1}) { id } }",
     "{ z { id i alias: f s b e any l m must z { must id } zs { s id } "
-    "  zn { must } } }"
+    "  zn { must } } }",
+    "{ space { z { id } x { id n { id } } } b: space { x { id } } }"
 };
 
 #define GQL_OPERATIONS  (sizeof(gql_operations) / sizeof(gql_operations[0]))

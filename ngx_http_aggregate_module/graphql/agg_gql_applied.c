@@ -126,6 +126,19 @@ agg_gql_decode(agg_gql_build_t *b, const agg_gql_target_t *target,
         return AGG_OK;
     }
 
+    /* an object has the fields of its own type, which inherit no directives */
+
+    if (target->on == AGG_GQL_ON_FIELD_DEFINITION && a->directive->hidden) {
+        field = target->element;
+
+        if (field->parent->kind == AGG_GQL_INTERFACE) {
+            return agg_gql_bad(b, target->doc, a->offset,
+                               "Directive \"@%V\" may not be used on a field "
+                               "of an interface, but on those of the types "
+                               "that implement it.", &a->name);
+        }
+    }
+
     /* our own directives and those of the specification, by one letter */
 
     name = (const char *) a->name.data;

@@ -257,6 +257,24 @@ ours(void)
     refuse("interface I @discriminate(by: \"k\", map: [{value: \"a\", "
            "type: \"B\"}]) { a: Int } type Bb implements I { a: Int }",
            "2:61 \"B\" is not a possible type of \"I\". Did you mean \"Bb\"?");
+    refuse("interface I { a: Int @allow(if: \"$u\") } "
+           "type A implements I { a: Int }",
+           "2:22 Directive \"@allow\" may not be used on a field of an "
+           "interface, but on those of the types that implement it.");
+    refuse("interface I { a: Int @json(path: \"b\") "
+           "b: Int @rest(get: \"/b\") } "
+           "extend interface I { c: Int @rest(post: \"/c\") @allow(if: \"$u\") "
+           "}",
+           "2:22 Directive \"@json\" may not be used on a field of an "
+           "interface, but on those of the types that implement it.\n"
+           "2:46 Directive \"@rest\" may not be used on a field of an "
+           "interface, but on those of the types that implement it.\n"
+           "2:93 Directive \"@rest\" may not be used on a field of an "
+           "interface, but on those of the types that implement it.\n"
+           "2:111 Directive \"@allow\" may not be used on a field of an "
+           "interface, but on those of the types that implement it.");
+    refuse("directive @x on FIELD_DEFINITION | ARGUMENT_DEFINITION "
+           "interface I { a(b: Int @x): Int @x @deprecated }", "");
     refuse("type A { a: Int @allow(if: \"user\") }",
            "2:28 \"user\" is not a variable.");
 }

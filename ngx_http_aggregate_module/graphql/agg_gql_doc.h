@@ -191,6 +191,7 @@ typedef struct {
     uint32_t                 value;         /* its values: this to value_end */
     uint32_t                 value_end;
     const agg_gql_type_t    *type;          /* after validation: the root */
+    uint32_t                 nroots;        /* the same: its fields */
 } agg_gql_operation_t;
 
 
@@ -231,6 +232,8 @@ typedef struct {
     const agg_gql_source_t  *source;
     uint32_t                 ntokens;
     uint32_t                 naliases;
+    uint32_t                 nexpanded;     /* after validation: its fields,
+                                               with fragments expanded */
     agg_gql_def_t           *defs;
     uint32_t                 ndefs;
     agg_gql_operation_t     *operations;

@@ -454,7 +454,8 @@ agg_gql_validate_limits(agg_gql_validation_t *v)
         agg_gql_try(agg_gql_measure(v, doc->operations[i].first,
                                     doc->operations[i].selection_end, &size));
 
-        v->expanded = agg_gql_sum(v->expanded, size.selections);
+        doc->operations[i].nroots = size.roots;
+        doc->nexpanded = agg_gql_sum(doc->nexpanded, size.selections);
 
         if (l->max_depth != 0 && size.depth > l->max_depth) {
             return agg_gql_limit(v->errors, doc->source, offset, "max_depth",
@@ -466,7 +467,7 @@ agg_gql_validate_limits(agg_gql_validation_t *v)
                                  "max_root_fields", l->max_root_fields);
         }
 
-        if (l->max_selections != 0 && v->expanded > l->max_selections) {
+        if (l->max_selections != 0 && doc->nexpanded > l->max_selections) {
             return agg_gql_limit(v->errors, doc->source, offset,
                                  "max_selections", l->max_selections);
         }

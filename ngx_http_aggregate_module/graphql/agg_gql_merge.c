@@ -133,7 +133,8 @@ agg_gql_validate_merge(agg_gql_validation_t *v)
 
     m.v = v;
     m.doc = v->doc;
-    m.budget = (v->expanded < 60000) ? 16 * (v->expanded + 1000) : 1000000;
+    m.budget = (v->doc->nexpanded < 60000) ? 16 * (v->doc->nexpanded + 1000)
+                                           : 1000000;
 
     agg_gql_try(agg_gql_number_names(v, &m.names, &n));
 

@@ -38,7 +38,6 @@ typedef struct {
     const agg_gql_limits_t  *limits;
     unsigned                 introspection;
     unsigned                 cyclic;
-    uint32_t                 expanded;      /* selections, of all operations */
     uint32_t                *by_name;       /* fragments */
     uint32_t                *spreads;       /* selections that are spreads */
     agg_gql_spreads_t       *of_fragment;

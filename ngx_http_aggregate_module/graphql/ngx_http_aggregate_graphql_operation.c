@@ -15,12 +15,15 @@ static ngx_int_t ngx_http_aggregate_graphql_compile(
     ngx_http_aggregate_graphql_plan_t *plan);
 static ngx_int_t ngx_http_aggregate_graphql_check(
     ngx_http_aggregate_graphql_op_t *op);
+static ngx_int_t ngx_http_aggregate_graphql_share(
+    ngx_http_aggregate_graphql_op_t *op);
 static ngx_int_t ngx_http_aggregate_graphql_values(
     ngx_http_aggregate_graphql_op_t *op);
 static ngx_int_t ngx_http_aggregate_graphql_find_variant(
     ngx_http_aggregate_graphql_op_t *op);
-static ngx_int_t ngx_http_aggregate_graphql_share(
-    ngx_http_aggregate_graphql_op_t *op);
+static void ngx_http_aggregate_graphql_over_limit(
+    ngx_http_aggregate_graphql_op_t *op, agg_gql_outcome_e outcome,
+    const char *message, const char *limit);
 static ngx_int_t ngx_http_aggregate_graphql_errors(
     ngx_http_aggregate_graphql_op_t *op, agg_gql_errors_t *errors,
     agg_rc_e rc);
@@ -53,6 +56,7 @@ ngx_http_aggregate_graphql_prepare(ngx_http_aggregate_graphql_op_t *op)
     if (ngx_http_aggregate_graphql_find_document(op, &op->text) != NGX_OK
         || ngx_http_aggregate_graphql_find_plan(op) != NGX_OK
         || ngx_http_aggregate_graphql_check(op) != NGX_OK
+        || ngx_http_aggregate_graphql_share(op) != NGX_OK
         || ngx_http_aggregate_graphql_values(op) != NGX_OK
         || ngx_http_aggregate_graphql_find_variant(op) != NGX_OK)
     {
@@ -72,6 +76,16 @@ void
 ngx_http_aggregate_graphql_refuse(ngx_http_aggregate_graphql_op_t *op,
     agg_gql_outcome_e outcome, const char *message)
 {
+    ngx_http_aggregate_graphql_over_limit(op, outcome, message, NULL);
+}
+
+
+/* limit: the statement, or NULL */
+
+static void
+ngx_http_aggregate_graphql_over_limit(ngx_http_aggregate_graphql_op_t *op,
+    agg_gql_outcome_e outcome, const char *message, const char *limit)
+{
     agg_buf_t  *b;
 
     op->outcome = outcome;
@@ -85,6 +99,12 @@ ngx_http_aggregate_graphql_refuse(ngx_http_aggregate_graphql_op_t *op,
     (void) agg_json_escape(b, (u_char *) message, ngx_strlen(message));
     (void) ngx_http_aggregate_graphql_puts(b, ",\"extensions\":{\"code\":\"");
     (void) ngx_http_aggregate_graphql_puts(b, agg_gql_outcome_code(outcome));
+
+    if (limit && !op->ctx->mask_errors) {
+        (void) ngx_http_aggregate_graphql_puts(b, "\",\"limit\":\"");
+        (void) ngx_http_aggregate_graphql_puts(b, limit);
+    }
+
     (void) ngx_http_aggregate_graphql_puts(b, "\"}}");
 }
 
@@ -334,6 +354,53 @@ ngx_http_aggregate_graphql_check(ngx_http_aggregate_graphql_op_t *op)
 }
 
 
+/* the operations of a batch share the limits of a single one */
+
+static ngx_int_t
+ngx_http_aggregate_graphql_share(ngx_http_aggregate_graphql_op_t *op)
+{
+    u_char                              text[80];
+    const char                         *limit;
+    agg_gql_doc_t                      *doc;
+    agg_gql_limits_t                   *spent;
+    ngx_http_aggregate_graphql_conf_t  *gcf;
+
+    if (!op->ctx->batch) {
+        return NGX_OK;
+    }
+
+    gcf = op->ctx->conf;
+    doc = &op->plan->doc;
+    spent = &op->ctx->spent;
+
+    spent->max_tokens += doc->ntokens;
+    spent->max_aliases += doc->naliases;
+    spent->max_root_fields += doc->operations[op->plan->operation].nroots;
+    spent->max_selections += doc->nexpanded;
+
+    limit = (spent->max_tokens > (uint32_t) gcf->max_tokens)
+            ? "max_tokens"
+            : (spent->max_aliases > (uint32_t) gcf->max_aliases)
+            ? "max_aliases"
+            : (spent->max_root_fields > (uint32_t) gcf->max_root_fields)
+            ? "max_root_fields"
+            : (spent->max_selections > (uint32_t) gcf->max_selections)
+            ? "max_selections" : NULL;
+
+    if (limit == NULL) {
+        return NGX_OK;
+    }
+
+    *ngx_sprintf(text, "The batch is over the limit of \"%s\".", limit)
+        = '\0';
+
+    ngx_http_aggregate_graphql_over_limit(op, AGG_GQL_OVER_LIMIT,
+                                          (char *) text, limit);
+
+    return NGX_ERROR;
+}
+
+
 static ngx_int_t
 ngx_http_aggregate_graphql_values(ngx_http_aggregate_graphql_op_t *op)
 {
@@ -403,7 +470,7 @@ ngx_http_aggregate_graphql_find_variant(ngx_http_aggregate_graphql_op_t *op)
     {
         if (variant->mask == mask) {
             op->exec.plan = &variant->plan;
-            return ngx_http_aggregate_graphql_share(op);
+            return NGX_OK;
         }
     }
 
@@ -423,8 +490,9 @@ ngx_http_aggregate_graphql_find_variant(ngx_http_aggregate_graphql_op_t *op)
                       op->exec.variables);
 
     if (rc == AGG_TOO_LARGE) {
-        ngx_http_aggregate_graphql_refuse(op, AGG_GQL_OVER_LIMIT,
-                                  "The operation selects too many fields.");
+        ngx_http_aggregate_graphql_over_limit(op, AGG_GQL_OVER_LIMIT,
+                                  "The operation selects too many fields.",
+                                  "max_selections");
         return NGX_ERROR;
     }
 
@@ -440,49 +508,7 @@ ngx_http_aggregate_graphql_find_variant(ngx_http_aggregate_graphql_op_t *op)
 
     op->exec.plan = &variant->plan;
 
-    return ngx_http_aggregate_graphql_share(op);
-}
-
-
-/* the operations of a batch share the limits of a single one */
-
-static ngx_int_t
-ngx_http_aggregate_graphql_share(ngx_http_aggregate_graphql_op_t *op)
-{
-    const char                         *name;
-    agg_gql_doc_t                      *doc;
-    agg_gql_limits_t                   *spent;
-    ngx_http_aggregate_graphql_conf_t  *gcf;
-
-    if (!op->ctx->batch) {
-        return NGX_OK;
-    }
-
-    gcf = op->ctx->conf;
-    doc = &op->plan->doc;
-    spent = &op->ctx->spent;
-
-    spent->max_tokens += doc->ntokens;
-    spent->max_aliases += doc->naliases;
-    spent->max_root_fields += op->exec.plan->root->nnodes;
-    spent->max_selections += op->exec.plan->nnodes;
-
-    name = (spent->max_tokens > (uint32_t) gcf->max_tokens)
-           ? "The batch is over the limit of \"max_tokens\"."
-           : (spent->max_aliases > (uint32_t) gcf->max_aliases)
-           ? "The batch is over the limit of \"max_aliases\"."
-           : (spent->max_root_fields > (uint32_t) gcf->max_root_fields)
-           ? "The batch is over the limit of \"max_root_fields\"."
-           : (spent->max_selections > (uint32_t) gcf->max_selections)
-           ? "The batch is over the limit of \"max_selections\"." : NULL;
-
-    if (name == NULL) {
-        return NGX_OK;
-    }
-
-    ngx_http_aggregate_graphql_refuse(op, AGG_GQL_OVER_LIMIT, name);
-
-    return NGX_ERROR;
+    return NGX_OK;
 }
 
 
@@ -689,8 +715,9 @@ ngx_http_aggregate_graphql_failed(ngx_http_aggregate_graphql_op_t *op,
                       "of %uz bytes",
                       op->ctx->conf->limits.max_response_size);
 
-        ngx_http_aggregate_graphql_refuse(op, AGG_GQL_ANSWER_TOO_LARGE,
-                                          "The answer is too large.");
+        ngx_http_aggregate_graphql_over_limit(op, AGG_GQL_ANSWER_TOO_LARGE,
+                                              "The answer is too large.",
+                                              "max_response_size");
         return;
     }
 

@@ -16,6 +16,9 @@ my $t = Harness->new(modules => ['ngx_http_aggregate_module']);
 $t->backend('b',
     '/things' => '[' . join(',', map { qq({"t":"$_","id":1,"x":2,"y":3,"z":4}) }
                             'A' .. 'D') . ']',
+    '/list' => '[{"id":1},{"id":2},{"id":3}]',
+    '/echo' => '{"id":"e"}',
+    '/first' => '{"a":1}',
 );
 
 my $fields = '{ id: ID! x: Int y: Int z: Int }';
@@ -23,7 +26,31 @@ my $fields = '{ id: ID! x: Int y: Int z: Int }';
 $t->write_file('s.graphql', <<"EOS");
 interface Thing \@discriminate(by: "t") $fields
 @{[ join "\n", map { "type $_ implements Thing $fields" } 'A' .. 'D' ]}
-type Query { things: [Thing] \@rest(get: "/b/things") }
+input In { a: String b: [String] \@json(path: "bb") }
+type Item {
+  id: ID!
+  uri(s: String): ID \@rest(get: "/b/echo?\${parent.id}&s=\${args.s}",
+                        select: "id")
+  batch(s: String): ID \@rest(get: "/b/echo?s=\${args.s}&k=\${keys}",
+                          batch: {key: "id", by: "id"})
+  all(s: String, t: String): ID \@rest(post: "/b/echo", select: "id",
+                                   body: "\${args.}")
+}
+type Query {
+  things: [Thing] \@rest(get: "/b/things")
+  list: [Item] \@rest(get: "/b/list")
+  first: Int \@rest(get: "/b/first", select: "a")
+  uri(s: String): ID \@rest(get: "/b/echo?s=\${args.s}", select: "id")
+  body(in: In): ID \@rest(post: "/b/echo", body: "\${args.in}", select: "id")
+  all(s: String, t: String): ID \@rest(post: "/b/echo", body: "\${args.}",
+                                   select: "id")
+  header(s: String): ID \@rest(get: "/b/echo", select: "id",
+                           headers: [{name: "X-S", value: "\${args.}"}])
+  spare(s: String): ID \@rest(get: "/b/echo?s=\${args.s}", default: "7")
+}
+type Mutation {
+  set(s: String): ID \@rest(post: "/b/echo", body: "\${args.s}", select: "id")
+}
 EOS
 
 # [ name, operations of a batch, the outcome of each ]
@@ -57,11 +84,59 @@ my @batches = (
       [ qr/"data"/, $over->('max_aliases') ] ],
 );
 
-$t->plan(@batches + 1);
+# requests to backends over max_body_size, of which 1 KB are allowed
+my ($half, $long) = ('x' x 600, 'x' x 1100);
+my $large = sub {
+    my ($paths, $data) = @_;
+    return join(' ', map { "FETCH_FAILED $_" } @$paths) . " $data";
+};
+my @requests = (
+    [ 'an argument', 'query($s: String) { uri(s: $s) first }',
+      $large->([ 'uri' ], '{"uri":null,"first":1}'), partial => 'Query.uri' ],
+    [ 'a literal', qq({ uri(s: "$long") first }),
+      $large->([ 'uri' ], '{"uri":null,"first":1}') ],
+    [ 'an input object', 'query($s: String) {
+        body(in: {a: $s, b: [$s]}) first }',
+      $large->([ 'body' ], '{"body":null,"first":1}') ],
+    [ 'all arguments', 'query($h: String) { all(s: $h, t: $h) first }',
+      $large->([ 'all' ], '{"all":null,"first":1}') ],
+    [ 'all arguments in a header', 'query($s: String) {
+        header(s: $s) first }',
+      $large->([ 'header' ], '{"header":null,"first":1}') ],
+    [ 'a default', 'query($s: String) { spare(s: $s) first }',
+      '{"data":{"spare":"7","first":1}}', partial => 'Query.spare' ],
+    [ 'a field of objects', 'query($s: String) { list { id uri(s: $s) } }',
+      $large->([ map { "list.$_.uri" } 0 .. 2 ], '{"list":['
+      . '{"id":"1","uri":null},{"id":"2","uri":null},{"id":"3","uri":null}]}'),
+      partial => 'Item.uri' ],
+    [ 'a batch', 'query($s: String) { list { id batch(s: $s) } }',
+      $large->([ map { "list.$_.batch" } 0 .. 2 ], '{"list":['
+      . '{"id":"1","batch":null},{"id":"2","batch":null},'
+      . '{"id":"3","batch":null}]}') ],
+    [ 'all arguments of objects', 'query($h: String) {
+        list { all(s: $h, t: $h) } }',
+      $large->([ map { "list.$_.all" } 0 .. 2 ],
+               '{"list":[{"all":null},{"all":null},{"all":null}]}') ],
+    [ 'a mutation', 'mutation($s: String) { a: set(s: "") b: set(s: $s)
+        c: set(s: "") }',
+      $large->([ 'b' ], '{"a":"e","b":null,"c":"e"}') ],
+);
+
+for my $case (@requests) {
+    push @$case, uri => '/sizes',
+        variables => sprintf '{%s}', join ',',
+            ($case->[1] =~ /\$s:/ ? qq("s":"$long") : ()),
+            ($case->[1] =~ /\$h:/ ? qq("h":"$half") : ());
+}
+
+$t->plan(@batches + 2 + graphql_checks(@requests));
 
 graphql_serve($t, schema => 's.graphql', block => 'batching 5;
     max_selections 12; max_root_fields 4; max_aliases 3;
-    mask_errors $arg_mask;');
+    mask_errors $arg_mask;', server => '
+    location = /sizes {
+        aggregate_graphql %%TESTDIR%%/s.graphql { max_body_size 1k; }
+    }');
 
 for my $case (@batches) {
     my ($name, $queries, $expected) = @$case;
@@ -79,6 +154,11 @@ for my $case (@batches) {
 
 like(batch([ ($things) x 3 ], args => 'mask=1')->body,
      qr/"extensions":\{"code":"LIMIT_EXCEEDED"\}/, 'a batch: mask_errors');
+
+graphql_check($t, @requests);
+like(graphql($t, 'query($s: String) { uri(s: $s) }', uri => '/sizes',
+             variables => qq({"s":"$long"}))->body,
+     qr/"reason":"too_large","coordinate":"Query.uri"/, 'its reason');
 
 
 sub batch {

@@ -5,7 +5,7 @@
 #include "agg_gql_exec.h"
 
 
-static agg_rc_e agg_gql_call_values(agg_gql_exec_t *e,
+static agg_gql_render_e agg_gql_call_values(agg_gql_exec_t *e,
     const agg_gql_template_t *t, agg_gql_site_t *site, const agg_str_t *keys,
     agg_str_t **values);
 static agg_rc_e agg_gql_call_value(agg_gql_exec_t *e,
@@ -39,9 +39,15 @@ agg_gql_call_site(agg_gql_exec_t *e, agg_gql_site_t *site)
         return rc;
     }
 
-    rc = agg_gql_call_render(e, call, site, NULL);
-    if (rc != AGG_OK) {
-        return rc;
+    if (state->args_large) {
+        call->error = AGG_GQL_CALL_TOO_LARGE;
+
+    } else {
+        rc = agg_gql_call_render(e, call, site, NULL);
+
+        if (rc != AGG_OK) {
+            return rc;
+        }
     }
 
     site->call = call;
@@ -231,6 +237,10 @@ agg_gql_call_args(agg_gql_exec_t *e, agg_gql_state_t *state)
             state->args_failed = 1;
             return AGG_OK;
 
+        case AGG_TOO_LARGE:
+            state->args_large = 1;
+            return AGG_OK;
+
         default:
             return rc;
         }
@@ -271,9 +281,10 @@ agg_gql_call_render(agg_gql_exec_t *e, agg_gql_call_t *call,
 
     } else {
 
-        rc = agg_gql_call_values(e, t, site, keys, &values);
-        if (rc != AGG_OK) {
-            return rc;
+        rendered = agg_gql_call_values(e, t, site, keys, &values);
+
+        if (rendered != AGG_GQL_RENDERED) {
+            return agg_gql_call_rendered(call, rendered);
         }
 
         agg_buf_init(&path, e->mem, e->max_request);
@@ -303,9 +314,10 @@ agg_gql_call_render(agg_gql_exec_t *e, agg_gql_call_t *call,
         return AGG_OK;
     }
 
-    rc = agg_gql_call_values(e, &binding->body, site, keys, &values);
-    if (rc != AGG_OK) {
-        return rc;
+    rendered = agg_gql_call_values(e, &binding->body, site, keys, &values);
+
+    if (rendered != AGG_GQL_RENDERED) {
+        return agg_gql_call_rendered(call, rendered);
     }
 
     agg_buf_init(&args, e->mem, e->max_request);
@@ -328,7 +340,6 @@ agg_gql_call_headers(agg_gql_exec_t *e, agg_gql_call_t *call,
     agg_gql_site_t *site, const agg_str_t *keys)
 {
     unsigned                   i;
-    agg_rc_e                   rc;
     agg_buf_t                  b;
     agg_str_t                 *values;
     agg_gql_render_e           rendered;
@@ -343,9 +354,10 @@ agg_gql_call_headers(agg_gql_exec_t *e, agg_gql_call_t *call,
     for (i = 0; i < call->binding->nheaders; i++) {
         t = &call->binding->headers[i].value;
 
-        rc = agg_gql_call_values(e, t, site, keys, &values);
-        if (rc != AGG_OK) {
-            return rc;
+        rendered = agg_gql_call_values(e, t, site, keys, &values);
+
+        if (rendered != AGG_GQL_RENDERED) {
+            return agg_gql_call_rendered(call, rendered);
         }
 
         agg_buf_init(&b, e->mem, e->max_request);
@@ -392,7 +404,7 @@ agg_gql_call_rendered(agg_gql_call_t *call, agg_gql_render_e rendered)
 }
 
 
-static agg_rc_e
+static agg_gql_render_e
 agg_gql_call_values(agg_gql_exec_t *e, const agg_gql_template_t *t,
     agg_gql_site_t *site, const agg_str_t *keys, agg_str_t **values)
 {
@@ -402,7 +414,7 @@ agg_gql_call_values(agg_gql_exec_t *e, const agg_gql_template_t *t,
     *values = e->mem->alloc(e->mem->ctx,
                             (t->npieces + 1) * sizeof(agg_str_t));
     if (*values == NULL) {
-        return AGG_NOMEM;
+        return AGG_GQL_RENDER_NOMEM;
     }
 
     for (i = 0; i < t->npieces; i++) {
@@ -412,12 +424,14 @@ agg_gql_call_values(agg_gql_exec_t *e, const agg_gql_template_t *t,
         }
 
         rc = agg_gql_call_value(e, &t->pieces[i], site, keys, *values + i);
+
         if (rc != AGG_OK) {
-            return rc;
+            return (rc == AGG_TOO_LARGE) ? AGG_GQL_RENDER_LARGE
+                                         : AGG_GQL_RENDER_NOMEM;
         }
     }
 
-    return AGG_OK;
+    return AGG_GQL_RENDERED;
 }
 
 

@@ -287,7 +287,7 @@ agg_gql_site_create(agg_gql_exec_t *e, agg_gql_node_t *node,
         site->raw.data = NULL;
     }
 
-    if (!node->binding->rest->batch) {
+    if (!node->binding->rest->batch || state->args_large) {
         *e->queue_last = site;
         e->queue_last = &site->same;
         return AGG_OK;

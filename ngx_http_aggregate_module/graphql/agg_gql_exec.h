@@ -165,6 +165,7 @@ struct agg_gql_state_s {
     agg_gql_call_t          **calls_last;
     unsigned                  args_known:1;
     unsigned                  args_failed:1;
+    unsigned                  args_large:1; /* over max_request */
     unsigned                  batched:1;    /* in the list of batches */
     unsigned                  failed:1;     /* a call of it is */
 };

@@ -50,6 +50,11 @@ my %plans = (
                fetch e /b/pause?j join string; fetch f /b/pause?j wave=2 join;',
     joined_slow => 'fetch_plan; fetch a /b/pause?s join timeout='
                . int(slow(100)) . 'ms; fetch b /b/pause?s join;',
+    joined_quick => 'fetch_plan; fetch a /b/pause?q join; fetch b /b/pause?q
+               join timeout=' . int(slow(100)) . 'ms;',
+    joined_both => 'fetch_plan; fetch a /b/slow?b join timeout='
+               . int(slow(100)) . 'ms; fetch b /b/slow?b join timeout='
+               . int(slow(150)) . 'ms;',
     joined_cancelled => 'fetch_plan; fetch z /b/1;
                fetch a /b/pause?c join cancelled_by=z;
                fetch b /b/pause?c join;',
@@ -78,7 +83,7 @@ my %plans = (
 my $locations = join '', map { "location = /$_ { $plans{$_} }\n" }
     sort keys %plans;
 
-$t->plan(26);
+$t->plan(29);
 
 $t->run(<<"EOF");
 %%GLOBALS%%
@@ -144,6 +149,14 @@ is($events, 'handlers 6 begin 5 headers 5 end 5 result 6',
 is($got, "a timeout 0 1\nb - 200 1 joined 4\n",
    'a deadline of one of them is not that of the other');
 is($b->count, 1, 'which is not sent again');
+
+($events, $got) = ask('joined_quick');
+is($got, "a - 200 1 4\nb timeout 0 0 joined\n",
+   'nor is a deadline of another that of the first');
+
+($events, $got) = ask('joined_both');
+is($got, "a timeout 0 1\nb timeout 0 0 joined\n", 'each has its own');
+ok(aborted('/slow'), 'and the last one closes the connection');
 
 ($events, $got) = ask('joined_cancelled');
 like($got, qr/^a cancelled 0 1$/m, 'the one that was sent is cancelled');

@@ -39,6 +39,8 @@ static ngx_int_t ngx_http_aggregate_fetch_follow(
 static void ngx_http_aggregate_fetch_pend(ngx_http_aggregate_fetch_t *fetch);
 static void ngx_http_aggregate_fetch_enqueue(
     ngx_http_aggregate_fetch_t *fetch);
+static void ngx_http_aggregate_fetch_clock(ngx_http_aggregate_fetch_t *fetch,
+    ngx_msec_t start, uint64_t usec);
 static void ngx_http_aggregate_fetch_set(ngx_http_aggregate_fetch_t *fetch,
     ngx_http_aggregate_try_t *t, ngx_http_aggregate_reason_e reason);
 static void ngx_http_aggregate_fetch_due(ngx_http_aggregate_fetch_t *fetch);
@@ -307,6 +309,10 @@ ngx_http_aggregate_fetch_follow(ngx_http_aggregate_fetch_t *fetch,
     if (leader->answered) {
         ngx_http_aggregate_fetch_set(fetch, t, t->reason);
         ngx_http_aggregate_fetch_due(fetch);
+
+    } else if (leader->tries) {
+        ngx_http_aggregate_fetch_clock(fetch, ngx_current_msec,
+                                   ngx_http_aggregate_usec(fetch->fetches));
     }
 
     return NGX_OK;
@@ -348,11 +354,10 @@ void
 ngx_http_aggregate_fetch_sent(ngx_http_aggregate_fetch_t *fetch,
     ngx_http_aggregate_try_t *t)
 {
-    ngx_http_aggregate_clock_t    *clock;
+    ngx_http_aggregate_fetch_t    *f;
     ngx_http_aggregate_fetches_t  *fs;
 
     fs = fetch->fetches;
-    clock = fetch->clock;
 
     if (fetch->hedging) {
         t->hedge = 1;
@@ -369,12 +374,39 @@ ngx_http_aggregate_fetch_sent(ngx_http_aggregate_fetch_t *fetch,
     if (t->number == 1) {
         fetch->start = ngx_current_msec;
         fetch->start_usec = ngx_http_aggregate_usec(fs);
+
+        for (f = fetch->followers; f; f = f->next) {
+
+            if (!f->has_result) {
+                f->start = fetch->start;
+                f->start_usec = fetch->start_usec;
+                ngx_http_aggregate_fetch_clock(f, f->start, f->start_usec);
+            }
+        }
     }
+
+    ngx_http_aggregate_fetch_clock(fetch, fetch->start, fetch->start_usec);
+
+    if (fetch->hedge && (fetch->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
+        ngx_http_aggregate_hedge_sent(fetch);
+    }
+}
+
+
+static void
+ngx_http_aggregate_fetch_clock(ngx_http_aggregate_fetch_t *fetch,
+    ngx_msec_t start, uint64_t usec)
+{
+    ngx_http_aggregate_clock_t    *clock;
+    ngx_http_aggregate_fetches_t  *fs;
+
+    fs = fetch->fetches;
+    clock = fetch->clock;
 
     if (!clock->started) {
         clock->started = 1;
-        clock->start = fetch->start;
-        clock->start_usec = fetch->start_usec;
+        clock->start = start;
+        clock->start_usec = usec;
         clock->deadline = clock->start + clock->timeout;
     }
 
@@ -382,10 +414,6 @@ ngx_http_aggregate_fetch_sent(ngx_http_aggregate_fetch_t *fetch,
         clock->linked = 1;
         clock->next = fs->clocks;
         fs->clocks = clock;
-    }
-
-    if (fetch->hedge && (fetch->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
-        ngx_http_aggregate_hedge_sent(fetch);
     }
 }
 

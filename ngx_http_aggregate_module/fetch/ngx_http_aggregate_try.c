@@ -38,6 +38,8 @@ static ngx_uint_t ngx_http_aggregate_is_whole(ngx_http_aggregate_try_t *t,
 static void ngx_http_aggregate_try_cancelled(ngx_http_request_t *sr);
 static ngx_uint_t ngx_http_aggregate_try_deadline(ngx_http_request_t *r,
     ngx_msec_t *deadline);
+static ngx_msec_t ngx_http_aggregate_fetch_deadline(
+    ngx_http_aggregate_fetch_t *fetch);
 static ngx_uint_t ngx_http_aggregate_try_is_due(ngx_http_aggregate_try_t *t);
 
 
@@ -66,13 +68,14 @@ ngx_http_aggregate_try_init(void)
 }
 
 
-/* the part's, and that of all parts */
+/* the deadline of the last one that waits for the try, and of all parts */
 
 static ngx_uint_t
 ngx_http_aggregate_try_deadline(ngx_http_request_t *r, ngx_msec_t *deadline)
 {
+    ngx_msec_t                   other;
     ngx_http_aggregate_try_t    *t;
-    ngx_http_aggregate_clock_t  *clock;
+    ngx_http_aggregate_fetch_t  *f;
 
     t = ngx_http_aggregate_find_try(r);
 
@@ -80,17 +83,36 @@ ngx_http_aggregate_try_deadline(ngx_http_request_t *r, ngx_msec_t *deadline)
         return 0;
     }
 
-    clock = t->fetch->clock;
+    *deadline = ngx_http_aggregate_fetch_deadline(t->fetch);
 
-    *deadline = t->fetches->deadline;
+    for (f = t->fetch->followers; f; f = f->next) {
 
-    if (clock->timeout
-        && (ngx_msec_int_t) (clock->deadline - *deadline) < 0)
-    {
-        *deadline = clock->deadline;
+        if (f->has_result) {
+            continue;
+        }
+
+        other = ngx_http_aggregate_fetch_deadline(f);
+
+        if ((ngx_msec_int_t) (other - *deadline) > 0) {
+            *deadline = other;
+        }
     }
 
     return 1;
+}
+
+
+static ngx_msec_t
+ngx_http_aggregate_fetch_deadline(ngx_http_aggregate_fetch_t *fetch)
+{
+    ngx_msec_t                   all;
+    ngx_http_aggregate_clock_t  *clock;
+
+    clock = fetch->clock;
+    all = fetch->fetches->deadline;
+
+    return (clock->timeout && (ngx_msec_int_t) (clock->deadline - all) < 0)
+           ? clock->deadline : all;
 }
 
 

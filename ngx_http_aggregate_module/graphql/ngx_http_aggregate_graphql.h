@@ -93,6 +93,18 @@ typedef struct {
 } ngx_http_aggregate_graphql_field_t;
 
 
+/* a call's fetch; what concerns the response is that of its leader */
+
+typedef struct {
+    ngx_http_aggregate_fetch_t           fetch;
+    ngx_http_aggregate_clock_t           clock;
+    ngx_array_t                         *pass_headers;  /* of all fields that
+                                                           use the response */
+
+    unsigned                             merged:1;
+} ngx_http_aggregate_graphql_fetch_t;
+
+
 /* the plans of an operation, one for each set of conditions */
 
 #define NGX_HTTP_AGGREGATE_GRAPHQL_VARIANTS  8

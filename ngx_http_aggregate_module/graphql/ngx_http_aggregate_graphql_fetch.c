@@ -11,6 +11,8 @@ static void ngx_http_aggregate_graphql_fetched(
     ngx_http_aggregate_fetch_t *fetch);
 static ngx_uint_t ngx_http_aggregate_graphql_selected(
     ngx_http_aggregate_fetch_t *fetch);
+static ngx_int_t ngx_http_aggregate_graphql_pass_headers(
+    ngx_http_aggregate_fetch_t *fetch, ngx_array_t *names);
 static ngx_int_t ngx_http_aggregate_graphql_fetch_headers(
     ngx_http_aggregate_graphql_op_t *op, agg_gql_call_t *call,
     ngx_http_aggregate_fetch_t *fetch);
@@ -58,14 +60,9 @@ ngx_http_aggregate_graphql_fetch(void *ctx, agg_gql_call_t *call)
 
     ngx_pool_t                          *pool;
     const agg_gql_binding_t             *binding;
-    ngx_http_aggregate_clock_t          *clock;
     ngx_http_aggregate_fetch_t          *fetch;
+    ngx_http_aggregate_graphql_fetch_t  *own;
     ngx_http_aggregate_graphql_field_t  *field;
-
-    struct {
-        ngx_http_aggregate_fetch_t   fetch;
-        ngx_http_aggregate_clock_t   clock;
-    } *both;
 
     if (op->ctx->fetches == NULL
         && ngx_http_aggregate_graphql_open(op->ctx) != NGX_OK)
@@ -77,22 +74,21 @@ ngx_http_aggregate_graphql_fetch(void *ctx, agg_gql_call_t *call)
     binding = call->binding;
     field = binding->data;
 
-    both = ngx_pcalloc(pool, sizeof(*both));
-    if (both == NULL) {
+    own = ngx_pcalloc(pool, sizeof(ngx_http_aggregate_graphql_fetch_t));
+    if (own == NULL) {
         return AGG_NOMEM;
     }
 
-    fetch = &both->fetch;
-    clock = &both->clock;
+    fetch = &own->fetch;
 
-    clock->timeout = binding->timeout;
+    own->clock.timeout = binding->timeout;
 
     call->data = fetch;
 
     fetch->name = &field->name;
     fetch->data = call;
     fetch->handler = ngx_http_aggregate_graphql_fetched;
-    fetch->clock = clock;
+    fetch->clock = &own->clock;
     fetch->method = field->method;
     fetch->method_name = field->method_name;
     fetch->uri.data = call->path.data;
@@ -244,10 +240,11 @@ ngx_http_aggregate_graphql_fetch_headers(ngx_http_aggregate_graphql_op_t *op,
 static void
 ngx_http_aggregate_graphql_fetched(ngx_http_aggregate_fetch_t *fetch)
 {
-    agg_rc_e                           rc;
-    agg_gql_call_t                    *call;
-    ngx_http_aggregate_graphql_op_t   *op;
-    ngx_http_aggregate_graphql_ctx_t  *ctx;
+    agg_rc_e                             rc;
+    agg_gql_call_t                      *call;
+    ngx_http_aggregate_graphql_op_t     *op;
+    ngx_http_aggregate_graphql_ctx_t    *ctx;
+    ngx_http_aggregate_graphql_field_t  *field;
 
     call = fetch->data;
     ctx = fetch->fetches->data;
@@ -287,9 +284,22 @@ ngx_http_aggregate_graphql_fetched(ngx_http_aggregate_fetch_t *fetch)
         return;
     }
 
-    if (fetch->reason != NGX_HTTP_AGGREGATE_NO_REASON && !call->null
-        && fetch->reason != NGX_HTTP_AGGREGATE_CANCELLED)
-    {
+    if (fetch->reason == NGX_HTTP_AGGREGATE_NO_REASON || call->null) {
+
+        field = call->binding->data;
+
+        if (field->pass_headers
+            && ngx_http_aggregate_graphql_pass_headers(fetch,
+                                                       field->pass_headers)
+               != NGX_OK)
+        {
+            op->exec.rc = AGG_NOMEM;
+        }
+
+        return;
+    }
+
+    if (fetch->reason != NGX_HTTP_AGGREGATE_CANCELLED) {
         ngx_log_error(NGX_LOG_WARN, ctx->request->connection->log, 0,
                       "graphql field \"%V\" failed: %V, status %ui, "
                       "after %Mms", fetch->name,
@@ -314,4 +324,41 @@ ngx_http_aggregate_graphql_selected(ngx_http_aggregate_fetch_t *fetch)
     t = fetch->leader ? fetch->leader->current : fetch->current;
 
     return t && t->received != 0;
+}
+
+
+/* adds names to those of other fields that use the same response */
+
+static ngx_int_t
+ngx_http_aggregate_graphql_pass_headers(ngx_http_aggregate_fetch_t *fetch,
+    ngx_array_t *names)
+{
+    ngx_str_t                           *name;
+    ngx_array_t                         *all;
+    ngx_http_aggregate_graphql_fetch_t  *leader;
+
+    leader = (ngx_http_aggregate_graphql_fetch_t *) fetch->leader;
+
+    if (leader->pass_headers == NULL || leader->pass_headers == names) {
+        leader->pass_headers = names;
+        return NGX_OK;
+    }
+
+    all = ngx_array_create(fetch->fetches->request->pool,
+                           leader->pass_headers->nelts + names->nelts,
+                           sizeof(ngx_str_t));
+    if (all == NULL) {
+        return NGX_ERROR;
+    }
+
+    name = ngx_array_push_n(all, all->nalloc);
+
+    ngx_memcpy(name, leader->pass_headers->elts,
+               leader->pass_headers->nelts * sizeof(ngx_str_t));
+    ngx_memcpy(name + leader->pass_headers->nelts, names->elts,
+               names->nelts * sizeof(ngx_str_t));
+
+    leader->pass_headers = all;
+
+    return NGX_OK;
 }

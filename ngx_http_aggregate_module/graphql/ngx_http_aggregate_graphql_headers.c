@@ -100,7 +100,7 @@ ngx_http_aggregate_graphql_headers(ngx_http_aggregate_graphql_ctx_t *ctx)
 }
 
 
-/* merges the headers of the responses that are used in the answer */
+/* merges the headers of the responses that are used in the answer, once */
 
 static ngx_int_t
 ngx_http_aggregate_graphql_merge(ngx_http_aggregate_merge_headers_t *headers,
@@ -108,22 +108,28 @@ ngx_http_aggregate_graphql_merge(ngx_http_aggregate_merge_headers_t *headers,
 {
     agg_gql_call_t                      *call;
     ngx_http_aggregate_fetch_t          *fetch;
-    ngx_http_aggregate_graphql_field_t  *field;
+    ngx_http_aggregate_graphql_fetch_t  *leader;
 
     for (call = state->calls; call; call = call->next) {
 
         fetch = call->data;
 
-        if (fetch == NULL || fetch->response == NULL || fetch->joined
+        if (fetch == NULL || fetch->response == NULL
             || (fetch->reason != NGX_HTTP_AGGREGATE_NO_REASON && !call->null))
         {
             continue;
         }
 
-        field = call->binding->data;
+        leader = (ngx_http_aggregate_graphql_fetch_t *) fetch->leader;
+
+        if (leader->merged) {
+            continue;
+        }
+
+        leader->merged = 1;
 
         if (ngx_http_aggregate_merge_response(headers, fetch->response,
-                                              field->pass_headers)
+                                              leader->pass_headers)
             != NGX_OK)
         {
             return NGX_ERROR;

@@ -2,41 +2,15 @@
 /* the line in the error log about a failed part */
 
 #include "ngx_http_aggregate_module.h"
-#include "gw_text.h"
 
 
-#define NGX_HTTP_AGGREGATE_LOG_SIZE  1024
-#define NGX_HTTP_AGGREGATE_LOG_TYPE  64
-
-
-static void ngx_http_aggregate_log_hold(ngx_http_aggregate_part_t *part,
-    ngx_http_aggregate_held_t *held, ngx_uint_t level);
-static ngx_uint_t ngx_http_aggregate_log_release(
-    ngx_http_aggregate_held_t *held);
-static void ngx_http_aggregate_log_timer(ngx_event_t *ev);
 static u_char *ngx_http_aggregate_log_value(u_char *p, u_char *last,
     ngx_http_aggregate_part_t *part);
-static u_char *ngx_http_aggregate_log_fetch(u_char *p, u_char *last,
-    ngx_http_aggregate_part_t *part, ngx_http_aggregate_fetch_t *fetch);
-static u_char *ngx_http_aggregate_log_response(u_char *p, u_char *last,
-    ngx_http_request_t *r, ngx_http_aggregate_part_t *part);
-static u_char *ngx_http_aggregate_log_json(u_char *p, u_char *last,
-    agg_shape_run_t *run);
 static u_char *ngx_http_aggregate_log_waiting(u_char *p, u_char *last,
     ngx_http_aggregate_part_t *part);
 
 
-/* counts of suppressed lines in this worker that are not reported yet */
-
-static ngx_queue_t  ngx_http_aggregate_held;
-static ngx_event_t  ngx_http_aggregate_held_timer;
-
-
-/*
- * Never logs a body, an argument or a value, as they may be secret.  There is
- * one line a second for each part and reason.  The next line, or a separate one
- * a second later, has the number of suppressed lines.
- */
+/* never logs a body, an argument or a value, as they may be secret */
 
 void
 ngx_http_aggregate_log_failure(ngx_http_aggregate_part_t *part,
@@ -59,14 +33,13 @@ ngx_http_aggregate_log_failure(ngx_http_aggregate_part_t *part,
 
     held = &part->conf->held[part->reason];
 
-    if (held->second == ngx_time()) {
-        ngx_http_aggregate_log_hold(part, held, level);
+    held->kind = "aggregate backend";
+    held->name = &part->conf->name;
+    held->reason = part->reason;
+
+    if (ngx_http_aggregate_log_suppress(ctx->request, held, level, &lines)) {
         return;
     }
-
-    lines = ngx_http_aggregate_log_release(held);
-
-    held->second = ngx_time();
 
     last = text + NGX_HTTP_AGGREGATE_LOG_SIZE;
 
@@ -88,7 +61,8 @@ ngx_http_aggregate_log_failure(ngx_http_aggregate_part_t *part,
                               ? ngx_current_msec - part->clock.start : 0);
 
     if (part->failure) {
-        p = ngx_http_aggregate_log_fetch(p, last, part, part->failure);
+        p = ngx_http_aggregate_log_fetch(p, last, part->failure, part->reason,
+                                         part->status);
 
     } else if (part->state == NGX_HTTP_AGGREGATE_WAITING) {
         p = ngx_http_aggregate_log_waiting(p, last, part);
@@ -107,124 +81,6 @@ ngx_http_aggregate_log_failure(ngx_http_aggregate_part_t *part,
     line.len = p - text;
 
     ngx_log_error(level, log, 0, "%V", &line);
-}
-
-
-static void
-ngx_http_aggregate_log_hold(ngx_http_aggregate_part_t *part,
-    ngx_http_aggregate_held_t *held, ngx_uint_t level)
-{
-    ngx_event_t               *ev;
-    ngx_http_core_loc_conf_t  *clcf;
-
-    if (held->lines++) {
-        return;
-    }
-
-    ev = &ngx_http_aggregate_held_timer;
-
-    if (ev->handler == NULL) {
-        ngx_queue_init(&ngx_http_aggregate_held);
-
-        ev->handler = ngx_http_aggregate_log_timer;
-        ev->data = ev;
-        ev->cancelable = 1;
-    }
-
-    ev->log = ngx_cycle->log;
-
-    clcf = ngx_http_get_module_loc_conf(part->ctx->request,
-                                        ngx_http_core_module);
-    held->log = clcf->error_log;
-    held->level = level;
-    held->name = &part->conf->name;
-    held->reason = part->reason;
-
-    ngx_queue_insert_tail(&ngx_http_aggregate_held, &held->queue);
-
-    if (!ev->timer_set) {
-        ngx_add_timer(ev, 1000);
-    }
-}
-
-
-/* returns the number of suppressed lines, which is reported now */
-
-static ngx_uint_t
-ngx_http_aggregate_log_release(ngx_http_aggregate_held_t *held)
-{
-    ngx_uint_t  lines;
-
-    lines = held->lines;
-
-    if (lines) {
-        ngx_queue_remove(&held->queue);
-        held->lines = 0;
-    }
-
-    return lines;
-}
-
-
-static void
-ngx_http_aggregate_log_timer(ngx_event_t *ev)
-{
-    ngx_http_aggregate_log_held(0);
-
-    if (!ngx_queue_empty(&ngx_http_aggregate_held)) {
-        ngx_add_timer(ev, 1000);
-    }
-}
-
-
-void
-ngx_http_aggregate_log_held(ngx_uint_t all)
-{
-    ngx_uint_t                  lines;
-    ngx_queue_t                *q, *next;
-    ngx_http_aggregate_held_t  *held;
-
-    if (ngx_http_aggregate_held_timer.handler == NULL) {
-        return;
-    }
-
-    for (q = ngx_queue_head(&ngx_http_aggregate_held);
-         q != ngx_queue_sentinel(&ngx_http_aggregate_held);
-         q = next)
-    {
-        next = ngx_queue_next(q);
-        held = ngx_queue_data(q, ngx_http_aggregate_held_t, queue);
-
-        if (!all && held->second == ngx_time()) {
-            continue;
-        }
-
-        lines = ngx_http_aggregate_log_release(held);
-
-        ngx_log_error(held->level, held->log, 0,
-                      "aggregate backend \"%V\" failed: %V, %ui more since the "
-                      "last line", held->name,
-                      &ngx_http_aggregate_reasons[held->reason], lines);
-    }
-}
-
-
-void
-ngx_http_aggregate_log_forget(void *data)
-{
-    ngx_queue_t                *q;
-    ngx_http_aggregate_held_t  *held;
-
-    if (ngx_http_aggregate_held_timer.handler == NULL) {
-        return;
-    }
-
-    while (!ngx_queue_empty(&ngx_http_aggregate_held)) {
-        q = ngx_queue_head(&ngx_http_aggregate_held);
-        held = ngx_queue_data(q, ngx_http_aggregate_held_t, queue);
-
-        (void) ngx_http_aggregate_log_release(held);
-    }
 }
 
 
@@ -257,122 +113,6 @@ ngx_http_aggregate_log_value(u_char *p, u_char *last,
     return ngx_slprintf(p, last, ", \"%*s\" of \"%*s\" %s",
                         piece->path->text.len, piece->path->text.data,
                         piece->text.len, piece->text.data, what);
-}
-
-
-static u_char *
-ngx_http_aggregate_log_fetch(u_char *p, u_char *last,
-    ngx_http_aggregate_part_t *part, ngx_http_aggregate_fetch_t *fetch)
-{
-    ngx_http_aggregate_try_t  *t;
-
-    if (fetch->uri.len) {
-        p = ngx_slprintf(p, last, ", subrequest \"%V\"", &fetch->uri);
-    }
-
-    if (fetch->tries > 1) {
-        p = ngx_slprintf(p, last, ", %ui tries", fetch->tries);
-    }
-
-    t = fetch->leader ? fetch->leader->current : NULL;
-
-    if (fetch->response) {
-        p = ngx_http_aggregate_log_response(p, last, fetch->response,
-                                            part);
-    }
-
-    if (part->reason == NGX_HTTP_AGGREGATE_INVALID_JSON && t && t->run) {
-        p = ngx_http_aggregate_log_json(p, last, t->run);
-    }
-
-    return p;
-}
-
-
-static u_char *
-ngx_http_aggregate_log_response(u_char *p, u_char *last,
-    ngx_http_request_t *r, ngx_http_aggregate_part_t *part)
-{
-    size_t                len;
-    u_char                type[GW_SHOW * NGX_HTTP_AGGREGATE_LOG_TYPE];
-    const char           *waited;
-    ngx_http_upstream_t  *u;
-
-    u = r->upstream;
-
-    if (u && u->state && u->state->peer) {
-        p = ngx_slprintf(p, last, ", upstream \"%V\"", u->state->peer);
-    }
-
-    /* without a status from the backend, it is nginx's own error page */
-
-    if (part->status && r->headers_out.content_type.len) {
-        len = ngx_min(r->headers_out.content_type.len,
-                      NGX_HTTP_AGGREGATE_LOG_TYPE);
-        len = gw_show(type, r->headers_out.content_type.data, len) - type;
-
-        p = ngx_slprintf(p, last, ", type \"%*s\"", len, type);
-    }
-
-    if (part->reason == NGX_HTTP_AGGREGATE_TIMEOUT && u && u->state) {
-
-        if (u->state->connect_time == (ngx_msec_t) -1) {
-            waited = "connection";
-
-        } else if (u->state->header_time == (ngx_msec_t) -1) {
-            waited = "response header";
-
-        } else {
-            waited = "body";
-        }
-
-        p = ngx_slprintf(p, last, ", while it waited for the %s", waited);
-    }
-
-    return p;
-}
-
-
-/* the class of the byte where the scan stopped, never the byte itself */
-
-static u_char *
-ngx_http_aggregate_log_json(u_char *p, u_char *last, agg_shape_run_t *run)
-{
-    u_char       ch;
-    const char  *what;
-
-    ch = run->stop;
-
-    if (!run->stopped) {
-        what = "the end of the body";
-
-    } else if (ch >= 0x80) {
-        what = "a byte beyond ASCII";
-
-    } else if (ch < 0x20 || ch == 0x7f) {
-        what = "a control character";
-
-    } else if (ch >= '0' && ch <= '9') {
-        what = "a digit";
-
-    } else if ((ch | 0x20) >= 'a' && (ch | 0x20) <= 'z') {
-        what = "a letter";
-
-    } else if (ngx_strchr("{}[]", ch)) {
-        what = "a bracket";
-
-    } else if (ch == '"') {
-        what = "a quotation mark";
-
-    } else if (ch == '<') {
-        what = "\"<\", as HTML begins,";
-
-    } else {
-        what = "a punctuation mark";
-    }
-
-    return ngx_slprintf(p, last, ", found %s at byte %uz where %s", what,
-                        run->offset, agg_shape_run_expected(run));
 }
 
 

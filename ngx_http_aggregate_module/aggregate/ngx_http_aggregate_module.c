@@ -5,6 +5,8 @@
 #include "gw_version.h"
 
 
+static ngx_uint_t ngx_http_aggregate_is_exposed(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_aggregate_level(ngx_http_request_t *r);
 static ngx_int_t ngx_http_aggregate_preconfiguration(ngx_conf_t *cf);
 static void *ngx_http_aggregate_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_aggregate_create_loc_conf(ngx_conf_t *cf);
@@ -139,6 +141,28 @@ ngx_http_aggregate_is_debugged(ngx_http_request_t *r)
 }
 
 
+static ngx_uint_t
+ngx_http_aggregate_is_exposed(ngx_http_request_t *r)
+{
+    ngx_http_aggregate_loc_conf_t  *alcf;
+
+    alcf = ngx_http_get_module_loc_conf(r, ngx_http_aggregate_module);
+
+    return alcf->expose;
+}
+
+
+static ngx_uint_t
+ngx_http_aggregate_level(ngx_http_request_t *r)
+{
+    ngx_http_aggregate_loc_conf_t  *alcf;
+
+    alcf = ngx_http_get_module_loc_conf(r, ngx_http_aggregate_module);
+
+    return alcf->log_level;
+}
+
+
 static ngx_int_t
 ngx_http_aggregate_preconfiguration(ngx_conf_t *cf)
 {
@@ -152,6 +176,8 @@ ngx_http_aggregate_preconfiguration(ngx_conf_t *cf)
     cln->handler = ngx_http_aggregate_log_forget;
 
     ngx_http_aggregate_debugged = ngx_http_aggregate_is_debugged;
+    ngx_http_aggregate_exposed = ngx_http_aggregate_is_exposed;
+    ngx_http_aggregate_log_level = ngx_http_aggregate_level;
 
     return ngx_http_aggregate_add_variables(cf);
 }

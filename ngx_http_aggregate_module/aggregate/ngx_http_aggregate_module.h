@@ -4,6 +4,7 @@
 
 
 #include "ngx_http_aggregate_ctx.h"
+#include "ngx_http_aggregate_failure_log.h"
 #include "ngx_http_aggregate_fetch.h"
 #include "ngx_http_aggregate_header_list.h"
 #include "agg_freshness.h"
@@ -47,19 +48,6 @@ typedef enum {
 
 typedef struct ngx_http_aggregate_backend_s  ngx_http_aggregate_backend_t;
 typedef struct ngx_http_aggregate_block_s    ngx_http_aggregate_block_t;
-
-
-/* suppressed lines of the error log, in this worker */
-
-typedef struct {
-    time_t                           second;        /* of the last line */
-    ngx_uint_t                       lines;
-    ngx_uint_t                       level;
-    ngx_uint_t                       reason;
-    ngx_str_t                       *name;          /* of the backend */
-    ngx_log_t                       *log;
-    ngx_queue_t                      queue;         /* while lines > 0 */
-} ngx_http_aggregate_held_t;
 
 
 /* a "backend" block */
@@ -271,18 +259,6 @@ void ngx_http_aggregate_part_fail(ngx_http_aggregate_part_t *part,
 
 void ngx_http_aggregate_log_failure(ngx_http_aggregate_part_t *part,
     ngx_uint_t elements);
-
-/* logs the numbers of suppressed lines; all: including those of this second */
-
-void ngx_http_aggregate_log_held(ngx_uint_t all);
-
-
-/*
- * Forgets the suppressed lines, which belong to a configuration that is being
- * freed: without a master process, the worker outlives it.
- */
-
-void ngx_http_aggregate_log_forget(void *data);
 
 /* ngx_http_aggregate_request.c */
 

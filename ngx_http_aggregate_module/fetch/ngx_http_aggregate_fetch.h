@@ -570,9 +570,11 @@ typedef struct {
 
 extern ngx_http_aggregate_reporter_t  *ngx_http_aggregate_reporter;
 
-/* whether "aggregate_debug" asks for Server-Timing */
+/* "aggregate_debug", "aggregate_expose" and "aggregate_log_level" */
 
 extern ngx_uint_t  (*ngx_http_aggregate_debugged)(ngx_http_request_t *r);
+extern ngx_uint_t  (*ngx_http_aggregate_exposed)(ngx_http_request_t *r);
+extern ngx_uint_t  (*ngx_http_aggregate_log_level)(ngx_http_request_t *r);
 
 
 extern ngx_module_t  ngx_http_aggregate_fetch_filter_module;

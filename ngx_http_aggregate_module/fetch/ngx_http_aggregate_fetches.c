@@ -60,6 +60,8 @@ extern ngx_module_t  ngx_http_ssi_filter_module;
 ngx_http_aggregate_reporter_t  *ngx_http_aggregate_reporter;
 
 ngx_uint_t  (*ngx_http_aggregate_debugged)(ngx_http_request_t *r);
+ngx_uint_t  (*ngx_http_aggregate_exposed)(ngx_http_request_t *r);
+ngx_uint_t  (*ngx_http_aggregate_log_level)(ngx_http_request_t *r);
 
 
 ngx_http_aggregate_fetches_t *

@@ -6,6 +6,7 @@
 #define _NGX_HTTP_AGGREGATE_GRAPHQL_H_INCLUDED_
 
 
+#include "ngx_http_aggregate_failure_log.h"
 #include "ngx_http_aggregate_fetch.h"
 #include "agg_gql_exec.h"
 #include "agg_gql_http.h"
@@ -90,6 +91,8 @@ typedef struct {
     agg_patterns_t                      *patterns;  /* if it is not used */
     ngx_uint_t                           method;
     ngx_str_t                            method_name;
+    ngx_http_aggregate_held_t           *held;      /* by reason; NULL: the
+                                                       worker had no failure */
 } ngx_http_aggregate_graphql_field_t;
 
 

@@ -9,6 +9,8 @@
 
 static void ngx_http_aggregate_graphql_fetched(
     ngx_http_aggregate_fetch_t *fetch);
+static void ngx_http_aggregate_graphql_log(
+    ngx_http_aggregate_graphql_ctx_t *ctx, ngx_http_aggregate_fetch_t *fetch);
 static ngx_uint_t ngx_http_aggregate_graphql_selected(
     ngx_http_aggregate_fetch_t *fetch);
 static ngx_int_t ngx_http_aggregate_graphql_pass_headers(
@@ -300,13 +302,82 @@ ngx_http_aggregate_graphql_fetched(ngx_http_aggregate_fetch_t *fetch)
     }
 
     if (fetch->reason != NGX_HTTP_AGGREGATE_CANCELLED) {
-        ngx_log_error(NGX_LOG_WARN, ctx->request->connection->log, 0,
-                      "graphql field \"%V\" failed: %V, status %ui, "
-                      "after %Mms", fetch->name,
-                      &ngx_http_aggregate_reasons[fetch->reason],
-                      fetch->status,
-                      fetch->tries ? fetch->end - fetch->start : 0);
+        ngx_http_aggregate_graphql_log(ctx, fetch);
     }
+}
+
+
+/* never logs a body, an argument or a value, as they may be secret */
+
+static void
+ngx_http_aggregate_graphql_log(ngx_http_aggregate_graphql_ctx_t *ctx,
+    ngx_http_aggregate_fetch_t *fetch)
+{
+    u_char                              *p, *last;
+    u_char                               text[NGX_HTTP_AGGREGATE_LOG_SIZE];
+    ngx_str_t                            line;
+    ngx_log_t                           *log;
+    ngx_uint_t                           level, lines;
+    agg_gql_call_t                      *call;
+    ngx_http_aggregate_held_t           *held;
+    ngx_http_aggregate_graphql_field_t  *field;
+
+    log = ctx->request->connection->log;
+    level = ngx_http_aggregate_log_level
+            ? ngx_http_aggregate_log_level(ctx->request) : NGX_LOG_ERR;
+
+    if (log->log_level < level) {
+        return;
+    }
+
+    call = fetch->data;
+    field = call->binding->data;
+
+    if (field->held == NULL) {
+
+        /* in the configuration's memory, as it is this worker's own */
+
+        field->held = ngx_pcalloc(ctx->conf->sources.pool,
+                                  (NGX_HTTP_AGGREGATE_INTERNAL + 1)
+                                  * sizeof(ngx_http_aggregate_held_t));
+        if (field->held == NULL) {
+            return;
+        }
+    }
+
+    held = &field->held[fetch->reason];
+
+    held->kind = "graphql field";
+    held->name = fetch->name;
+    held->reason = fetch->reason;
+
+    if (ngx_http_aggregate_log_suppress(ctx->request, held, level, &lines)) {
+        return;
+    }
+
+    last = text + NGX_HTTP_AGGREGATE_LOG_SIZE;
+
+    p = ngx_slprintf(text, last, "graphql field \"%V\" failed: %V, status ",
+                     fetch->name, &ngx_http_aggregate_reasons[fetch->reason]);
+
+    p = fetch->status ? ngx_slprintf(p, last, "%ui", fetch->status)
+                      : ngx_slprintf(p, last, "-");
+
+    p = ngx_slprintf(p, last, ", after %Mms",
+                     fetch->start ? fetch->end - fetch->start : 0);
+
+    p = ngx_http_aggregate_log_fetch(p, last, fetch, fetch->reason,
+                                     fetch->status);
+
+    if (lines) {
+        p = ngx_slprintf(p, last, ", and %ui more since the last line",
+                         lines);
+    }
+
+    line.data = text;
+    line.len = p - text;
+
+    ngx_log_error(level, log, 0, "%V", &line);
 }
 
 

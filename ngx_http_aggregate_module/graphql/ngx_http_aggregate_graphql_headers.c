@@ -14,6 +14,10 @@ static ngx_int_t ngx_http_aggregate_graphql_merge(
 static ngx_int_t ngx_http_aggregate_graphql_state_header(
     ngx_http_aggregate_graphql_ctx_t *ctx,
     ngx_http_aggregate_graphql_field_state_t *states, ngx_uint_t n);
+static ngx_int_t ngx_http_aggregate_graphql_failed_fields(
+    ngx_http_aggregate_graphql_ctx_t *ctx,
+    ngx_http_aggregate_graphql_field_state_t *states, ngx_uint_t n,
+    ngx_str_t *value);
 static ngx_int_t ngx_http_aggregate_graphql_server_timing(
     ngx_http_aggregate_graphql_ctx_t *ctx,
     ngx_http_aggregate_graphql_field_state_t *states, ngx_uint_t n);
@@ -144,10 +148,8 @@ static ngx_int_t
 ngx_http_aggregate_graphql_state_header(ngx_http_aggregate_graphql_ctx_t *ctx,
     ngx_http_aggregate_graphql_field_state_t *states, ngx_uint_t n)
 {
-    size_t      len;
-    u_char     *p;
     ngx_str_t   value;
-    ngx_uint_t  i, k;
+    ngx_uint_t  i;
 
     ngx_str_set(&value, "complete");
 
@@ -163,36 +165,61 @@ ngx_http_aggregate_graphql_state_header(ngx_http_aggregate_graphql_ctx_t *ctx,
             }
         }
 
-        len = sizeof("partial; failed=\"\"");
+        if (ngx_http_aggregate_exposed
+            && !ngx_http_aggregate_exposed(ctx->request))
+        {
+            ngx_str_set(&value, "partial");
 
-        for (i = 0; i < n; i++) {
-            len += states[i].name.len + 2;
-        }
-
-        p = ngx_pnalloc(ctx->request->pool, len);
-        if (p == NULL) {
+        } else if (ngx_http_aggregate_graphql_failed_fields(ctx, states, n,
+                                                            &value)
+                   != NGX_OK)
+        {
             return NGX_ERROR;
         }
-
-        value.data = p;
-        p = ngx_sprintf(p, "partial; failed=\"");
-
-        for (i = 0, k = 0; i < n; i++) {
-
-            if (states[i].reason != NGX_HTTP_AGGREGATE_NO_REASON
-                || states[i].too_many)
-            {
-                p = ngx_sprintf(p, "%s%V", k++ ? ", " : "", &states[i].name);
-            }
-        }
-
-        *p++ = '"';
-        value.len = p - value.data;
     }
 
     return ngx_http_aggregate_header_add(&ctx->request->headers_out.headers,
                                          "X-Aggregate", &value)
            ? NGX_OK : NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_graphql_failed_fields(ngx_http_aggregate_graphql_ctx_t *ctx,
+    ngx_http_aggregate_graphql_field_state_t *states, ngx_uint_t n,
+    ngx_str_t *value)
+{
+    size_t      len;
+    u_char     *p;
+    ngx_uint_t  i, k;
+
+    len = sizeof("partial; failed=\"\"");
+
+    for (i = 0; i < n; i++) {
+        len += states[i].name.len + 2;
+    }
+
+    p = ngx_pnalloc(ctx->request->pool, len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    value->data = p;
+    p = ngx_sprintf(p, "partial; failed=\"");
+
+    for (i = 0, k = 0; i < n; i++) {
+
+        if (states[i].reason != NGX_HTTP_AGGREGATE_NO_REASON
+            || states[i].too_many)
+        {
+            p = ngx_sprintf(p, "%s%V", k++ ? ", " : "", &states[i].name);
+        }
+    }
+
+    *p++ = '"';
+    value->len = p - value->data;
+
+    return NGX_OK;
 }
 
 

@@ -481,6 +481,7 @@ agg_gql_bind_pass_headers(agg_gql_binder_t *b, agg_gql_binding_t *binding)
 {
     unsigned               i;
     agg_rc_e               rc;
+    const agg_str_t       *name;
     const agg_gql_rest_t  *rest;
 
     rest = binding->rest;
@@ -497,7 +498,16 @@ agg_gql_bind_pass_headers(agg_gql_binder_t *b, agg_gql_binding_t *binding)
 
     for (i = 0; i < rest->npass_headers; i++) {
 
-        if (!agg_gql_is_token(&rest->pass_headers[i].text)) {
+        name = &rest->pass_headers[i].text;
+
+        if (name->len != 0 && memchr(name->data, '*', name->len) != NULL) {
+            return agg_gql_bind_error(b, &rest->pass_headers[i], 0,
+                                      "\"%V\" is not the name of a header, "
+                                      "there are no wildcards: each header is "
+                                      "named", name, NULL);
+        }
+
+        if (!agg_gql_is_token(name)) {
             return agg_gql_bind_error(b, &rest->pass_headers[i], 0,
                                       "invalid header name \"%V\"",
                                       &rest->pass_headers[i].text, NULL);
@@ -509,7 +519,7 @@ agg_gql_bind_pass_headers(agg_gql_binder_t *b, agg_gql_binding_t *binding)
             return rc;
         }
 
-        if (agg_gql_one_of(&binding->pass_headers[i], agg_gql_own_headers)) {
+        if (agg_header_flags(name->data, name->len) & AGG_HEADER_NO_PASS) {
             return agg_gql_bind_error(b, &rest->pass_headers[i], 0,
                                       "header \"%V\" can not be passed",
                                       &rest->pass_headers[i].text, NULL);

@@ -35,6 +35,7 @@ my $batch = 'batch: {key: "id", by: "id"}';
 
 $t->write_file('s.graphql', <<"EOS");
 scalar Json
+scalar Int
 enum State { PAID \@json(value: "paid") OPEN \@json(value: 9) }
 interface Thing \@discriminate(by: "kind", map: [
     {value: "x", type: "X"}, {value: "y", type: "Y"}]) { id: ID! n: Float }

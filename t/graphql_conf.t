@@ -85,6 +85,12 @@ extend type Query { u: U @rest(get: "/u") }', qr/"X"/, qr/s\.graphql:4:/ ],
   passHeaders: ["X-A", "X-*"]) }', qr/no wildcards/, qr/s\.graphql:2:25/ ],
     [ 'a header that never passes', 'type Query { a: Int @rest(get: "/a",
   passHeaders: ["Content-Encoding"]) }', qr/"Content-Encoding" can not/ ],
+    [ 'one root type for both', 'schema { query: A mutation: A }
+type A { a: Int @rest(get: "/a") }', qr/root types must be different/,
+      qr/s\.graphql:2:1/ ],
+    [ 'two equal values', 'type Query { a: E @rest(get: "/a") }
+enum E { A @json(value: 1) B @json(value: 1.0) }',
+      qr/has two values that are 1\.0/, qr/s\.graphql:2:28/ ],
     [ 'a default', 'type Query { a: Int @rest(get: "/a", default: "{") }',
       qr/JSON/i ],
     [ 'a path', 'type Query { a: Int @rest(get: "/a", select: "a..b") }',

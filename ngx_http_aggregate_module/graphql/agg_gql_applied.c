@@ -8,6 +8,23 @@
 #include "agg_gql_build.h"
 
 
+/* types, and behind them directives, that a directive refers to */
+
+typedef struct {
+    uint32_t                *queue;
+    uint32_t                 n;
+    u_char                  *seen;
+} agg_gql_refs_t;
+
+
+static agg_rc_e agg_gql_check_directives(agg_gql_build_t *b);
+static int agg_gql_refers_to_itself(agg_gql_build_t *b,
+    const agg_gql_directive_t *d, agg_gql_refs_t *refs);
+static void agg_gql_refer_inputs(agg_gql_build_t *b, agg_gql_refs_t *refs,
+    const agg_gql_input_t *inputs, unsigned n);
+static void agg_gql_refer_applied(agg_gql_build_t *b, agg_gql_refs_t *refs,
+    const void *first, const void *end);
+static void agg_gql_refer(agg_gql_refs_t *refs, uint32_t id);
 static agg_rc_e agg_gql_decode(agg_gql_build_t *b,
     const agg_gql_target_t *target, uint32_t applied);
 static agg_rc_e agg_gql_decode_deprecated(agg_gql_build_t *b,
@@ -60,6 +77,8 @@ agg_gql_build_applied(agg_gql_build_t *b)
         return AGG_INVALID;
     }
 
+    agg_gql_try(agg_gql_check_directives(b));
+
     for (i = 0; i < b->ntargets; i++) {
         target = &b->targets[i];
 
@@ -71,6 +90,145 @@ agg_gql_build_applied(agg_gql_build_t *b)
     }
 
     return AGG_OK;
+}
+
+
+/* a directive must not refer to itself by its arguments and their types */
+
+static agg_rc_e
+agg_gql_check_directives(agg_gql_build_t *b)
+{
+    uint32_t              i, n;
+    agg_gql_refs_t        refs;
+    agg_gql_directive_t  *d;
+
+    n = b->schema->ntypes + b->schema->ndirectives;
+
+    refs.queue = b->mem->alloc(b->mem->ctx, n * sizeof(uint32_t));
+    refs.seen = b->mem->alloc(b->mem->ctx, n);
+
+    if (refs.queue == NULL || refs.seen == NULL) {
+        return AGG_NOMEM;
+    }
+
+    for (i = 0; i < b->schema->ndirectives; i++) {
+        d = b->schema->directives[i];
+
+        if (d->builtin || d->nargs == 0) {
+            continue;
+        }
+
+        memset(refs.seen, 0, n);
+        refs.n = 0;
+
+        if (agg_gql_refers_to_itself(b, d, &refs)) {
+            agg_gql_try(agg_gql_bad_at(b, &d->loc, "Directive \"@%V\" must not "
+                                       "refer to itself.", &d->name));
+        }
+    }
+
+    return AGG_OK;
+}
+
+
+static int
+agg_gql_refers_to_itself(agg_gql_build_t *b, const agg_gql_directive_t *d,
+    agg_gql_refs_t *refs)
+{
+    uint32_t                    i, id;
+    const agg_gql_type_t       *type;
+    const agg_gql_directive_t  *other;
+
+    agg_gql_refer_inputs(b, refs, d->args, d->nargs);
+
+    for (i = 0; i < refs->n; i++) {
+        id = refs->queue[i];
+
+        if (id >= b->schema->ntypes) {
+            other = b->schema->directives[id - b->schema->ntypes];
+
+            if (other == d) {
+                return 1;
+            }
+
+            agg_gql_refer_inputs(b, refs, other->args, other->nargs);
+            continue;
+        }
+
+        type = b->schema->types[id];
+
+        agg_gql_refer_applied(b, refs, type, type + 1);
+        agg_gql_refer_inputs(b, refs, type->inputs, type->ninputs);
+
+        if (type->nvalues != 0) {
+            agg_gql_refer_applied(b, refs, type->values,
+                                  type->values + type->nvalues);
+        }
+    }
+
+    return 0;
+}
+
+
+/* arguments, or fields of an input object: their directives and types */
+
+static void
+agg_gql_refer_inputs(agg_gql_build_t *b, agg_gql_refs_t *refs,
+    const agg_gql_input_t *inputs, unsigned n)
+{
+    unsigned  i;
+
+    if (n == 0) {
+        return;
+    }
+
+    agg_gql_refer_applied(b, refs, inputs, inputs + n);
+
+    for (i = 0; i < n; i++) {
+        agg_gql_refer(refs, inputs[i].type.type->id);
+    }
+}
+
+
+/* directives on the elements in a piece of memory */
+
+static void
+agg_gql_refer_applied(agg_gql_build_t *b, agg_gql_refs_t *refs,
+    const void *first, const void *end)
+{
+    uint32_t                    i, id;
+    const agg_gql_target_t     *target;
+    const agg_gql_directive_t  *d;
+
+    for (i = 0; i < b->ntargets; i++) {
+        target = &b->targets[i];
+
+        if ((const u_char *) target->element < (const u_char *) first
+            || (const u_char *) target->element >= (const u_char *) end)
+        {
+            continue;
+        }
+
+        for (id = target->applied; id != AGG_GQL_NONE;
+             id = target->doc->applied[id].next)
+        {
+            d = target->doc->applied[id].directive;
+
+            if (!d->builtin) {
+                agg_gql_refer(refs, b->schema->ntypes + d->index);
+            }
+        }
+    }
+}
+
+
+static void
+agg_gql_refer(agg_gql_refs_t *refs, uint32_t id)
+{
+    if (!refs->seen[id]) {
+        refs->seen[id] = 1;
+        refs->queue[refs->n++] = id;
+    }
 }
 
 

@@ -522,6 +522,13 @@ agg_gql_build_roots(agg_gql_build_t *b)
                                    &type->name));
     }
 
+    if (type == b->schema->query) {
+        agg_gql_try(agg_gql_bad_at(b, &type->loc,
+                                   "All root types must be different, \"%V\" "
+                                   "type is used as query and mutation root "
+                                   "types.", &type->name));
+    }
+
     type = b->schema->subscription;
 
     if (type != NULL) {

@@ -2,7 +2,16 @@
 /* Rules for our own directives that do not need their templates. */
 
 
+#include <stdio.h>
+#include <stdlib.h>
+
 #include "agg_gql_build.h"
+
+
+/* a longer number is only equal to itself */
+
+#define AGG_GQL_MAX_NUMBER  400
+#define AGG_GQL_KEY_SIZE    32
 
 
 static agg_rc_e agg_gql_check_rest_field(agg_gql_build_t *b,
@@ -14,7 +23,7 @@ static agg_rc_e agg_gql_check_path(agg_gql_build_t *b,
 static agg_rc_e agg_gql_check_limit(agg_gql_build_t *b,
     const agg_gql_text_t *text);
 static agg_rc_e agg_gql_check_number(agg_gql_build_t *b,
-    const agg_gql_text_t *text, const char *name, unsigned max);
+    const agg_gql_text_t *text, const char *name, unsigned min, unsigned max);
 static agg_rc_e agg_gql_check_time(agg_gql_build_t *b,
     const agg_gql_text_t *text);
 static agg_rc_e agg_gql_check_statuses(agg_gql_build_t *b,
@@ -23,6 +32,8 @@ static agg_rc_e agg_gql_check_allow(agg_gql_build_t *b,
     const agg_gql_text_t *text);
 static agg_rc_e agg_gql_check_enum_values(agg_gql_build_t *b,
     agg_gql_type_t *type);
+static agg_str_t *agg_gql_number_key(agg_gql_build_t *b,
+    const agg_str_t *number);
 
 
 agg_rc_e
@@ -123,7 +134,7 @@ agg_gql_check_rest_args(agg_gql_build_t *b, agg_gql_rest_t *rest)
     agg_gql_try(agg_gql_check_path(b, &rest->error_message, 0));
     agg_gql_try(agg_gql_check_path(b, &rest->error_code, 0));
     agg_gql_try(agg_gql_check_limit(b, &rest->limit));
-    agg_gql_try(agg_gql_check_number(b, &rest->retry, "retry", 10));
+    agg_gql_try(agg_gql_check_number(b, &rest->retry, "retry", 0, 10));
     agg_gql_try(agg_gql_check_time(b, &rest->timeout));
     agg_gql_try(agg_gql_check_statuses(b, &rest->accept));
 
@@ -183,7 +194,7 @@ agg_gql_check_limit(agg_gql_build_t *b, const agg_gql_text_t *text)
     agg_gql_text_t   max;
 
     if (text->text.len < 2 || text->text.data[0] != '$') {
-        return agg_gql_check_number(b, text, "limit", 1000000000);
+        return agg_gql_check_number(b, text, "limit", 1, 1000000000);
     }
 
     p = memchr(text->text.data, ' ', text->text.len);
@@ -198,13 +209,13 @@ agg_gql_check_limit(agg_gql_build_t *b, const agg_gql_text_t *text)
     max.text.data = p;
     agg_json_trim(&max.text);
 
-    return agg_gql_check_number(b, &max, "limit", 1000000000);
+    return agg_gql_check_number(b, &max, "limit", 1, 1000000000);
 }
 
 
 static agg_rc_e
 agg_gql_check_number(agg_gql_build_t *b, const agg_gql_text_t *text,
-    const char *name, unsigned max)
+    const char *name, unsigned min, unsigned max)
 {
     size_t    i;
     uint64_t  n;
@@ -224,12 +235,12 @@ agg_gql_check_number(agg_gql_build_t *b, const agg_gql_text_t *text,
         n = n * 10 + (text->text.data[i] - '0');
     }
 
-    if (i != 0 && i == text->text.len && n <= max) {
+    if (i != 0 && i == text->text.len && n >= min && n <= max) {
         return AGG_OK;
     }
 
-    return agg_gql_bad_at(b, &text->loc, "\"%s\" is a number from 0 to %u, "
-                          "not \"%V\".", name, max, &text->text);
+    return agg_gql_bad_at(b, &text->loc, "\"%s\" is a number from %u to %u, "
+                          "not \"%V\".", name, min, max, &text->text);
 }
 
 
@@ -395,13 +406,23 @@ agg_gql_check_enum_values(agg_gql_build_t *b, agg_gql_type_t *type)
 {
     agg_rc_e               rc;
     unsigned               i;
+    const agg_str_t       *key;
     agg_gql_enum_value_t  *v;
 
     for (i = 0; i < type->nvalues; i++) {
         v = &type->values[i];
+        key = &v->json;
+
+        if (agg_json_kind(key) == AGG_NUMBER) {
+
+            key = agg_gql_number_key(b, key);
+            if (key == NULL) {
+                return AGG_NOMEM;
+            }
+        }
 
         rc = agg_gql_table_add(&b->table, b->mem, (const char *) type + 2,
-                               &v->json, v);
+                               key, v);
         if (rc == AGG_NOMEM) {
             return rc;
         }
@@ -414,4 +435,37 @@ agg_gql_check_enum_values(agg_gql_build_t *b, agg_gql_type_t *type)
     }
 
     return AGG_OK;
+}
+
+
+/* numbers that are equal as those of responses are, such as 1 and 1.0 */
+
+static agg_str_t *
+agg_gql_number_key(agg_gql_build_t *b, const agg_str_t *number)
+{
+    char        text[AGG_GQL_MAX_NUMBER + 1], *p;
+    agg_str_t  *key;
+
+    key = b->mem->alloc(b->mem->ctx, sizeof(agg_str_t));
+    p = b->mem->alloc(b->mem->ctx, AGG_GQL_KEY_SIZE);
+
+    if (key == NULL || p == NULL) {
+        return NULL;
+    }
+
+    if (number->len > AGG_GQL_MAX_NUMBER) {
+        *key = *number;
+        return key;
+    }
+
+    memcpy(text, number->data, number->len);
+    text[number->len] = '\0';
+
+    /* adding 0 turns a negative zero into a positive one */
+
+    key->data = (u_char *) p;
+    key->len = (size_t) snprintf(p, AGG_GQL_KEY_SIZE, "%.17g",
+                                 strtod(text, NULL) + 0.0);
+
+    return key;
 }

@@ -227,7 +227,9 @@ ours(void)
     refuse("type A { a: Int @rest(get: \"/a\", limit: \"$n\") }",
            "2:41 \"limit\" is a number or \"$variable MAX\", not \"$n\".");
     refuse("type A { a: Int @rest(get: \"/a\", limit: \"$n x\") }",
-           "2:41 \"limit\" is a number from 0 to 1000000000, not \"x\".");
+           "2:41 \"limit\" is a number from 1 to 1000000000, not \"x\".");
+    refuse("type A { a: [Int] @rest(get: \"/a\", limit: 0) }",
+           "2:43 \"limit\" is a number from 1 to 1000000000, not \"0\".");
     refuse("type A { a: Int @rest(get: \"/a\", limit: \"$n 5\") }", "");
     refuse("type A { a: Int @rest(get: \"/a\", timeout: \"5x\") }",
            "2:43 \"5x\" is not a time.");
@@ -250,6 +252,37 @@ ours(void)
     refuse("enum E { A @json(value: \"x\") B @json(value: \"x\") C }",
            "2:30 Enum \"E\" has two values that are \"x\".");
     refuse("enum E { A @json(value: \"B\") B @json(value: 1) }", "");
+    refuse("enum E { A @json(value: 1) B @json(value: 1.0) "
+           "C @json(value: 1e0) D @json(value: \"1\") }",
+           "2:28 Enum \"E\" has two values that are 1.0.\n"
+           "2:48 Enum \"E\" has two values that are 1e0.");
+    refuse("enum E { A @json(value: 0) B @json(value: -0) }",
+           "2:28 Enum \"E\" has two values that are -0.");
+    refuse("enum E { A @json(value: 0.1) B @json(value: 0.2) "
+           "C @json(value: true) D @json(value: false) E @json(value: 1e300) "
+           "}", "");
+    refuse("!type A { a: Int @rest(get: \"/a\") } "
+           "schema { query: A mutation: A }",
+           "1:1 All root types must be different, \"A\" type is used as query "
+           "and mutation root types.");
+    refuse("directive @a(x: Int @a) on ARGUMENT_DEFINITION",
+           "2:1 Directive \"@a\" must not refer to itself.");
+    refuse("directive @a(x: Int @b) on ARGUMENT_DEFINITION "
+           "directive @b(y: Int @a) on ARGUMENT_DEFINITION",
+           "2:1 Directive \"@a\" must not refer to itself.\n"
+           "2:48 Directive \"@b\" must not refer to itself.");
+    refuse("directive @a(x: I) on INPUT_FIELD_DEFINITION "
+           "input I { y: [E!] @a z: I }  enum E { F }",
+           "2:1 Directive \"@a\" must not refer to itself.");
+    refuse("directive @a(x: [E!]) on ENUM_VALUE enum E { F @a }",
+           "2:1 Directive \"@a\" must not refer to itself.");
+    refuse("directive @a(x: S) on SCALAR scalar S @a",
+           "2:1 Directive \"@a\" must not refer to itself.");
+    refuse("directive @a(x: Int @b) on ARGUMENT_DEFINITION | FIELD_DEFINITION "
+           "directive @b(y: I) on ARGUMENT_DEFINITION | INPUT_FIELD_DEFINITION "
+           "input I { y: Int @c } directive @c on INPUT_FIELD_DEFINITION "
+           "type T { f(x: Int @a): Int @a }", "");
+    refuse("scalar Int type T { a(b: Int): Int }", "");
     refuse("input I { a: Int @json(path: \"a.b\") }",
            "2:30 The path of an input field is one name.");
     refuse("interface I { a: I }", "2:15 Field \"I.a\" returns \"I\", which "

@@ -127,7 +127,7 @@ my @blocks = (
       qr/document "x".*usr.* at 1:3/ ],
 );
 
-$t->plan(@schemas + @blocks + 5);
+$t->plan(@schemas + @blocks + 6);
 $t->port('0');
 $t->{ports}{b} = $t->{ports}{dead} = $t->dead_port;
 $t->write_file('bad.json', '[');
@@ -167,6 +167,10 @@ ok($ok, 'a mask') or diag($output);
 ($ok, $output) = $t->test_config(graphql_configuration($t,
     schema => 'none.graphql'));
 like($output, qr/none\.graphql/, 'a file that is not there');
+($ok, $output) = $t->test_config(graphql_configuration($t,
+    schema => 'none*.graphql'));
+like($output, qr/no file matches "[^"]*none\*\.graphql" .*\.conf:\d+$/m,
+     'a mask that matches nothing');
 
 # a large schema
 my $large = join "\n", map { "type T$_ { id: ID! next: T" . ($_ % 5000 + 1)

@@ -110,6 +110,13 @@ ngx_http_aggregate_graphql_schema(ngx_conf_t *cf,
         }
     }
 
+    if (gcf->sources.nelts == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "no file matches \"%V\" in \"aggregate_graphql\"",
+                           &file[0]);
+        return NGX_CONF_ERROR;
+    }
+
     agg_gql_errors_init(&errors, mem);
     errors.suggest = 1;
 

@@ -156,7 +156,7 @@ my %accepts = (
     'application/json;q=0' => 406,
 );
 
-$t->plan(3 * @statuses + 2 * @others + @no_types + 2 * keys(%accepts) + 74);
+$t->plan(3 * @statuses + 2 * @others + @no_types + 2 * keys(%accepts) + 87);
 
 
 for my $case (@statuses) {
@@ -236,6 +236,11 @@ is($r->status . ' ' . graphql_outcome($r->body), '400 BAD_REQUEST',
    'GET with variables that are no JSON');
 $r = http_get('/graphql?query=%7');
 is($r->status, 400, 'GET that is not encoded well');
+$r = http_get('/graphql?query={one}&operationName=%zz');
+is($r->status, 400, 'GET with a name that is not encoded well');
+$r = http_get('/graphql?utm=%zz&%=1&query={one}&x=%7&%q=%');
+is($r->body, '{"data":{"one":1}}',
+   'GET with unknown arguments that are not encoded well');
 $r = http_get('/graphql?query=');
 is($r->status, 400, 'GET with an empty query');
 
@@ -251,6 +256,26 @@ is($t->{backends}{b}->count('/set'), 0, 'a mutation by GET: not sent');
 $r = http_request('PUT', '/graphql', body => '{"query":"{ one }"}');
 is($r->status . ' ' . graphql_outcome($r->body), '405 BAD_REQUEST', 'PUT');
 is($r->header('Allow'), 'GET, HEAD, POST', 'PUT: Allow');
+is($r->header('Content-Type'), 'application/json; charset=utf-8', 'PUT: type');
+is($r->header('Vary'), 'Accept', 'PUT: Vary');
+$r = http_request('PUT', '/graphql', body => '{"query":"{ one }"}',
+                  headers => $both);
+is($r->status . ' ' . $r->header('Content-Type'),
+   "405 $response; charset=utf-8", 'PUT: the other type');
+
+for my $accept ('APPLICATION/*', 'Application/JSON', 'application/Json;Q=0.5',
+                'TEXT/HTML, APPLICATION/JSON')
+{
+    $r = graphql($t, '{ one }', headers => [ Accept => $accept ]);
+    is($r->status . ' ' . $r->header('Content-Type'),
+       '200 application/json; charset=utf-8', "Accept: $accept");
+}
+
+$r = graphql($t, '{ one }', headers => [ Accept => uc $response ]);
+is($r->header('Content-Type'), "$response; charset=utf-8",
+   'Accept: the other type in upper case');
+is(graphql($t, '{ one }', headers => [ Accept => 'APPLICATION/XML, x/*' ])
+   ->status, 406, 'Accept: none of both');
 
 $r = http_get('/posts?query={one}');
 is($r->status . ' ' . $r->header('Allow'), '405 POST', 'methods');
@@ -441,6 +466,10 @@ is($r->status . ' ' . graphql_outcome($r->body), '413 BAD_REQUEST',
    'too large');
 is($r->header('Content-Type'), 'application/json; charset=utf-8',
    'too large: type');
+is($r->header('Vary'), 'Accept', 'too large: Vary');
+$r = graphql($t, undef, json => $long, uri => '/limited', headers => $both);
+is($r->status . ' ' . $r->header('Content-Type'),
+   "413 $response; charset=utf-8", 'too large: the other type');
 $r = http("POST /limited HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
           . "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n"
           . "\r\n" . sprintf("%x\r\n%s\r\n0\r\n\r\n", length $long, $long));

@@ -34,7 +34,7 @@ static agg_gql_outcome_e agg_gql_extensions(agg_gql_request_t *req,
 static agg_gql_outcome_e agg_gql_persisted(agg_gql_request_t *req,
     const agg_str_t *value, agg_mem_t *mem, const char **message);
 static agg_gql_outcome_e agg_gql_arg(agg_gql_request_t *req,
-    const agg_str_t *name, agg_str_t *value, agg_mem_t *mem,
+    agg_str_t *name, agg_str_t *value, agg_mem_t *mem,
     const char **message);
 static int agg_gql_arg_decode(agg_str_t *value);
 static int agg_gql_hex(u_char c);
@@ -46,6 +46,7 @@ static void agg_gql_match(agg_gql_match_t *match, const agg_gql_range_t *range,
     const char *type, int position);
 static int agg_gql_is(const agg_str_t *s, const char *text);
 static int agg_gql_equal_lower(const agg_str_t *s, const char *text);
+static int agg_gql_begins_lower(const agg_str_t *s, const char *text);
 
 
 static const struct {
@@ -344,15 +345,7 @@ agg_gql_request_args(agg_gql_request_t *req, const agg_str_t *args,
             value.data = equal + 1;
             value.len = (size_t) (end - value.data);
 
-            if (!agg_gql_arg_decode(&name) || !agg_gql_arg_decode(&value)) {
-                *message = "An argument of the query string is not encoded "
-                           "well.";
-                return AGG_GQL_BAD_PARAMS;
-            }
-
-            rc = (value.len != 0)
-                 ? agg_gql_arg(req, &name, &value, mem, message)
-                 : AGG_GQL_DONE;
+            rc = agg_gql_arg(req, &name, &value, mem, message);
 
             if (rc != AGG_GQL_DONE) {
                 return rc;
@@ -367,9 +360,34 @@ agg_gql_request_args(agg_gql_request_t *req, const agg_str_t *args,
 
 
 static agg_gql_outcome_e
-agg_gql_arg(agg_gql_request_t *req, const agg_str_t *name, agg_str_t *value,
+agg_gql_arg(agg_gql_request_t *req, agg_str_t *name, agg_str_t *value,
     agg_mem_t *mem, const char **message)
 {
+    size_t  i;
+
+    static const char *const  names[] = {
+        "query", "operationName", "documentId", "variables", "extensions"
+    };
+
+    if (!agg_gql_arg_decode(name)) {
+        return AGG_GQL_DONE;
+    }
+
+    for (i = 0; i < 5 && !agg_gql_is(name, names[i]); i++) { /* void */ }
+
+    if (i == 5) {
+        return AGG_GQL_DONE;
+    }
+
+    if (!agg_gql_arg_decode(value)) {
+        *message = "An argument of the query string is not encoded well.";
+        return AGG_GQL_BAD_PARAMS;
+    }
+
+    if (value->len == 0) {
+        return AGG_GQL_DONE;
+    }
+
     if (agg_gql_is(name, "query")) {
         req->query = *value;
 
@@ -701,8 +719,9 @@ static void
 agg_gql_match(agg_gql_match_t *match, const agg_gql_range_t *range,
     const char *type, int position)
 {
-    int     fit;
-    size_t  n;
+    int        fit;
+    size_t     n;
+    agg_str_t  kind;
 
     if (agg_gql_equal_lower(&range->type, type)) {
         fit = 3;
@@ -713,8 +732,11 @@ agg_gql_match(agg_gql_match_t *match, const agg_gql_range_t *range,
     } else {
         n = (size_t) (strchr(type, '/') - type) + 1;
 
+        kind.data = range->type.data;
+        kind.len = n;
+
         fit = (range->type.len == n + 1 && range->type.data[n] == '*'
-               && memcmp(range->type.data, type, n) == 0)
+               && agg_gql_begins_lower(&kind, type))
               ? 2 : 0;
     }
 
@@ -738,12 +760,17 @@ agg_gql_is(const agg_str_t *s, const char *text)
 static int
 agg_gql_equal_lower(const agg_str_t *s, const char *text)
 {
+    return s->len == strlen(text) && agg_gql_begins_lower(s, text);
+}
+
+
+/* whether the text, which is not shorter, begins with s */
+
+static int
+agg_gql_begins_lower(const agg_str_t *s, const char *text)
+{
     u_char  c;
     size_t  i;
-
-    if (s->len != strlen(text)) {
-        return 0;
-    }
 
     for (i = 0; i < s->len; i++) {
         c = s->data[i];

@@ -224,6 +224,8 @@ char *ngx_http_aggregate_graphql_documents(ngx_conf_t *cf,
 ngx_http_aggregate_graphql_ctx_t *ngx_http_aggregate_graphql_get_ctx(
     ngx_http_request_t *r);
 ngx_int_t ngx_http_aggregate_graphql_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_aggregate_graphql_negotiate(ngx_http_request_t *r,
+    agg_gql_media_e *media, int *html);
 ngx_int_t ngx_http_aggregate_graphql_progress(
     ngx_http_aggregate_fetches_t *fs);
 
@@ -274,7 +276,7 @@ agg_rc_e ngx_http_aggregate_graphql_fetch(void *ctx, agg_gql_call_t *call);
 ngx_int_t ngx_http_aggregate_graphql_answer(
     ngx_http_aggregate_graphql_ctx_t *ctx);
 ngx_int_t ngx_http_aggregate_graphql_error(ngx_http_request_t *r,
-    agg_gql_media_e media, agg_gql_outcome_e outcome, const char *message);
+    agg_gql_outcome_e outcome, const char *message);
 
 /* ngx_http_aggregate_graphql_headers.c */
 

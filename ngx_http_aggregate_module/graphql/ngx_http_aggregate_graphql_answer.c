@@ -225,14 +225,20 @@ ngx_http_aggregate_graphql_send(ngx_http_request_t *r, agg_gql_media_e media,
 /* an error before there is an operation or a context */
 
 ngx_int_t
-ngx_http_aggregate_graphql_error(ngx_http_request_t *r, agg_gql_media_e media,
+ngx_http_aggregate_graphql_error(ngx_http_request_t *r,
     agg_gql_outcome_e outcome, const char *message)
 {
-    size_t       len;
-    u_char      *p, *last;
-    off_t        length;
-    ngx_str_t    no_store;
-    ngx_chain_t  *out, **end;
+    int               html;
+    size_t            len;
+    u_char           *p, *last;
+    off_t             length;
+    ngx_str_t         no_store, accept;
+    ngx_chain_t      *out, **end;
+    agg_gql_media_e   media;
+
+    if (ngx_http_aggregate_graphql_negotiate(r, &media, &html) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
 
     len = sizeof("{\"errors\":[{\"message\":\"\",\"extensions\":{\"code\":"
                  "\"\"}}]}")
@@ -252,11 +258,15 @@ ngx_http_aggregate_graphql_error(ngx_http_request_t *r, agg_gql_media_e media,
     length = 0;
 
     ngx_str_set(&no_store, "no-store");
+    ngx_str_set(&accept, "Accept");
 
     if (ngx_http_aggregate_graphql_add(r, &end, p, last - p, &length)
         != NGX_OK
         || ngx_http_aggregate_header_add(&r->headers_out.headers,
                                          "Cache-Control", &no_store)
+           == NULL
+        || ngx_http_aggregate_header_add(&r->headers_out.headers, "Vary",
+                                         &accept)
            == NULL)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;

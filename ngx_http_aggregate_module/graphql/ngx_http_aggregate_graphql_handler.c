@@ -12,8 +12,6 @@ static void ngx_http_aggregate_graphql_start_request(ngx_http_request_t *r);
 static ngx_http_aggregate_graphql_ctx_t *
     ngx_http_aggregate_graphql_create_ctx(ngx_http_request_t *r);
 static void ngx_http_aggregate_graphql_cleanup(void *data);
-static ngx_int_t ngx_http_aggregate_graphql_negotiate(
-    ngx_http_aggregate_graphql_ctx_t *ctx, int *html);
 static ngx_int_t ngx_http_aggregate_graphql_join_accept(ngx_http_request_t *r,
     agg_str_t *accept);
 static ngx_int_t ngx_http_aggregate_graphql_read_get(
@@ -43,8 +41,7 @@ ngx_http_aggregate_graphql_handler(ngx_http_request_t *r)
     gcf = glcf->conf;
 
     if (r->error_page && r->err_status == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE) {
-        return ngx_http_aggregate_graphql_error(r, AGG_GQL_JSON,
-                                                AGG_GQL_BODY_TOO_LARGE,
+        return ngx_http_aggregate_graphql_error(r, AGG_GQL_BODY_TOO_LARGE,
                                                 "The body is too large.");
     }
 
@@ -62,8 +59,7 @@ ngx_http_aggregate_graphql_handler(ngx_http_request_t *r)
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
-        return ngx_http_aggregate_graphql_error(r, AGG_GQL_JSON,
-                                                AGG_GQL_BAD_METHOD,
+        return ngx_http_aggregate_graphql_error(r, AGG_GQL_BAD_METHOD,
                                                 "The method is not allowed.");
     }
 
@@ -94,7 +90,7 @@ ngx_http_aggregate_graphql_start_request(ngx_http_request_t *r)
         return;
     }
 
-    rc = ngx_http_aggregate_graphql_negotiate(ctx, &html);
+    rc = ngx_http_aggregate_graphql_negotiate(r, &ctx->media, &html);
 
     if (rc == NGX_OK && html && ctx->get
         && ngx_http_aggregate_graphql_is_on(r, &ctx->conf->ide))
@@ -213,19 +209,17 @@ ngx_http_aggregate_graphql_cleanup(void *data)
 }
 
 
-static ngx_int_t
-ngx_http_aggregate_graphql_negotiate(ngx_http_aggregate_graphql_ctx_t *ctx,
-    int *html)
+ngx_int_t
+ngx_http_aggregate_graphql_negotiate(ngx_http_request_t *r,
+    agg_gql_media_e *media, int *html)
 {
     agg_str_t  accept;
 
-    if (ngx_http_aggregate_graphql_join_accept(ctx->request, &accept)
-        != NGX_OK)
-    {
+    if (ngx_http_aggregate_graphql_join_accept(r, &accept) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    ctx->media = agg_gql_accept(&accept, html);
+    *media = agg_gql_accept(&accept, html);
 
     return NGX_OK;
 }

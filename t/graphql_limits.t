@@ -19,6 +19,8 @@ $t->backend('b',
     '/list' => '[{"id":1},{"id":2},{"id":3}]',
     '/echo' => '{"id":"e"}',
     '/first' => '{"a":1}',
+    '/down' => { status => 500 },
+    '/fill' => '{"id":"f"}',
 );
 
 my $fields = '{ id: ID! x: Int y: Int z: Int }';
@@ -26,6 +28,7 @@ my $fields = '{ id: ID! x: Int y: Int z: Int }';
 $t->write_file('s.graphql', <<"EOS");
 interface Thing \@discriminate(by: "t") $fields
 @{[ join "\n", map { "type $_ implements Thing $fields" } 'A' .. 'D' ]}
+input Fill { a: String = "@{[ 'd' x 100 ]}" }
 input In { a: String b: [String] \@json(path: "bb") }
 type Item {
   id: ID!
@@ -39,6 +42,10 @@ type Item {
 type Query {
   things: [Thing] \@rest(get: "/b/things")
   list: [Item] \@rest(get: "/b/list")
+  down: Int \@rest(get: "/b/down")
+  ids(l: [ID]): ID \@rest(post: "/b/echo", body: "\${args.l}", select: "id")
+  fill(l: [Fill]): ID \@rest(post: "/b/fill", body: "\${args.l}",
+                            select: "id")
   first: Int \@rest(get: "/b/first", select: "a")
   uri(s: String): ID \@rest(get: "/b/echo?s=\${args.s}", select: "id")
   body(in: In): ID \@rest(post: "/b/echo", body: "\${args.in}", select: "id")
@@ -129,14 +136,36 @@ for my $case (@requests) {
             ($case->[1] =~ /\$h:/ ? qq("h":"$half") : ());
 }
 
-$t->plan(@batches + 2 + graphql_checks(@requests));
+# answers whose size is the limit, or a byte over it
+my $partial = '{"errors":[{"message":"Cannot fetch field Query.down.",'
+    . '"locations":[{"line":1,"column":9}],"path":["down"],"extensions":'
+    . '{"code":"FETCH_FAILED","reason":"status","http":{"status":500},'
+    . '"coordinate":"Query.down"}}],"data":{"first":1,"down":null}}';
+my @answers = (
+    [ 'data', '{ first }', '{"data":{"first":1}}' ],
+    [ 'data and errors', '{ first down }', $partial ],
+    [ 'a batch', [ '{ first }', '{ first down }' ],
+      '[{"data":{"first":1}},' . ($partial =~ s/:9\}/:9}/r) . ']' ],
+);
+my $exact = join '', map { my $i = $_; my $size = length $answers[$i][2];
+    map { my $limit = $size - $_;
+          "location = /$i/$_ { aggregate_graphql %%TESTDIR%%/s.graphql {
+              max_response_size $limit; batching 5; } }\n" } 0, 1
+} 0 .. $#answers;
+
+$t->plan(@batches + 2 + graphql_checks(@requests) + 2 * @answers + 6);
 
 graphql_serve($t, schema => 's.graphql', block => 'batching 5;
     max_selections 12; max_root_fields 4; max_aliases 3;
     mask_errors $arg_mask;', server => '
     location = /sizes {
         aggregate_graphql %%TESTDIR%%/s.graphql { max_body_size 1k; }
-    }');
+    }
+    location = /variables {
+        aggregate_graphql %%TESTDIR%%/s.graphql { max_response_size 200;
+                                                  max_body_size 4k; }
+    }
+    ' . $exact);
 
 for my $case (@batches) {
     my ($name, $queries, $expected) = @$case;
@@ -159,6 +188,40 @@ graphql_check($t, @requests);
 like(graphql($t, 'query($s: String) { uri(s: $s) }', uri => '/sizes',
              variables => qq({"s":"$long"}))->body,
      qr/"reason":"too_large","coordinate":"Query.uri"/, 'its reason');
+
+for my $i (0 .. $#answers) {
+    my ($name, $query, $expected) = @{ $answers[$i] };
+    my ($ok, $over) = map {
+        ref $query ? batch([ @$query ], uri => "/$i/$_")
+                   : graphql($t, $query, uri => "/$i/$_")
+    } 0, 1;
+
+    is($ok->body, $expected, "max_response_size: $name");
+    ok(index($over->body, $expected) < 0
+       && $over->body =~ /"code":"LIMIT_EXCEEDED","limit":"max_response_size"/,
+       "max_response_size: $name, a byte over it") or diag($over->body);
+}
+
+# variables may be larger than max_response_size
+my $r = graphql($t, 'query($s: String) { first uri(s: $s) }',
+                uri => '/variables', variables => qq({"s":"$long"}));
+is($r->body, '{"data":{"first":1,"uri":"e"}}', 'variables');
+$r = graphql($t, 'query($l: [ID]) { first @skip(if: true) uri
+                  __typename @include(if: false) ids(l: $l) }',
+             uri => '/variables', variables => '{"l":[' . '1,' x 499 . '1]}');
+is($r->body, '{"data":{"uri":"e","ids":"e"}}', 'variables that get quotes');
+
+for ([ 1, 200 ], [ 100, 200 ]) {
+    my ($n, $status) = @$_;
+    $r = graphql($t, 'query($l: [Fill]) { fill(l: $l) }', uri => '/variables',
+                 variables => '{"l":[' . join(',', ('{}') x $n) . ']}');
+    is($r->status . ' ' . ($r->body =~ /"limit":"(\w+)"/ ? $1 : 'none'),
+       $status . ' ' . ($n == 1 ? 'none' : 'max_body_size'),
+       "variables: $n objects with defaults");
+}
+
+like($r->body, qr/"code":"LIMIT_EXCEEDED"/, 'variables: the code');
+is($t->{backends}{b}->count('/fill'), 1, 'variables: nothing is sent then');
 
 
 sub batch {

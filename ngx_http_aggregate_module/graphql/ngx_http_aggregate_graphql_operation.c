@@ -31,6 +31,8 @@ static agg_rc_e ngx_http_aggregate_graphql_write_error(
     ngx_http_aggregate_graphql_op_t *op, agg_gql_error_t *error);
 static size_t ngx_http_aggregate_graphql_room(
     ngx_http_aggregate_graphql_op_t *op);
+static size_t ngx_http_aggregate_graphql_size(
+    ngx_http_aggregate_graphql_op_t *op);
 static void ngx_http_aggregate_graphql_failed(
     ngx_http_aggregate_graphql_op_t *op, agg_rc_e rc);
 
@@ -404,6 +406,7 @@ ngx_http_aggregate_graphql_share(ngx_http_aggregate_graphql_op_t *op)
 static ngx_int_t
 ngx_http_aggregate_graphql_values(ngx_http_aggregate_graphql_op_t *op)
 {
+    size_t                              max;
     agg_rc_e                            rc;
     agg_str_t                          *values;
     agg_gql_errors_t                    errors;
@@ -422,17 +425,21 @@ ngx_http_aggregate_graphql_values(ngx_http_aggregate_graphql_op_t *op)
     agg_gql_errors_init(&errors, op->ctx->mem);
     errors.suggest = op->ctx->introspection;
 
+    /* coercion may double values, by quotes and brackets; defaults add more */
+
+    max = 2 * (op->request.variables.len + op->text.len)
+          + op->ctx->conf->limits.max_body_size;
+
     rc = agg_gql_coerce_variables(&op->ctx->conf->schema, &plan->doc,
                                   plan->operation,
                                   op->request.variables.data
                                   ? &op->request.variables : NULL,
-                                  values, op->ctx->mem,
-                                  op->ctx->conf->limits.max_response_size,
-                                  &errors);
+                                  values, op->ctx->mem, max, &errors);
 
     if (rc == AGG_TOO_LARGE) {
-        ngx_http_aggregate_graphql_refuse(op, AGG_GQL_BAD_VARIABLES,
-                                          "The variables are too large.");
+        ngx_http_aggregate_graphql_over_limit(op, AGG_GQL_OVER_LIMIT,
+                                      "Defaults make the variables too large.",
+                                      "max_body_size");
         return NGX_ERROR;
     }
 
@@ -647,6 +654,7 @@ ngx_http_aggregate_graphql_start(ngx_http_aggregate_graphql_op_t *op)
 void
 ngx_http_aggregate_graphql_advance(ngx_http_aggregate_graphql_op_t *op)
 {
+    size_t           room;
     agg_rc_e         rc;
     agg_gql_exec_t  *e;
 
@@ -663,8 +671,16 @@ ngx_http_aggregate_graphql_advance(ngx_http_aggregate_graphql_op_t *op)
     }
 
     if (rc == AGG_OK) {
-        e->out.max = ngx_http_aggregate_graphql_room(op);
+        room = ngx_http_aggregate_graphql_room(op);
+
+        e->out.max = room;
+        e->errors.max = room;
+
         rc = agg_gql_exec_write(e);
+
+        if (rc == AGG_OK && ngx_http_aggregate_graphql_size(op) > room) {
+            rc = AGG_TOO_LARGE;
+        }
     }
 
     if (rc != AGG_OK) {
@@ -689,17 +705,39 @@ ngx_http_aggregate_graphql_room(ngx_http_aggregate_graphql_op_t *op)
 
     ctx = op->ctx;
     max = ctx->conf->limits.max_response_size;
-    used = 0;
+
+    /* brackets and commas of a batch */
+
+    used = ctx->batch ? ctx->nops + 1 : 0;
 
     for (i = 0; i < ctx->nops; i++) {
 
-        if (&ctx->ops[i] != op && ctx->ops[i].outcome <= AGG_GQL_DATA_ERRORS) {
-            used += agg_buf_used(&ctx->ops[i].exec.out)
-                    + agg_buf_used(&ctx->ops[i].exec.errors);
+        if (&ctx->ops[i] != op) {
+            used += ngx_http_aggregate_graphql_size(&ctx->ops[i]);
         }
     }
 
     return (used < max) ? max - used : 0;
+}
+
+
+static size_t
+ngx_http_aggregate_graphql_size(ngx_http_aggregate_graphql_op_t *op)
+{
+    size_t  data, errors;
+
+    if (op->outcome > AGG_GQL_DATA_ERRORS) {
+        return sizeof("{\"errors\":[]}") - 1 + agg_buf_used(&op->errors);
+    }
+
+    data = agg_buf_used(&op->exec.out);
+    errors = agg_buf_used(&op->exec.errors);
+
+    if (errors == 0) {
+        return sizeof("{\"data\":}") - 1 + data;
+    }
+
+    return sizeof("{\"errors\":[],\"data\":}") - 1 + errors + data;
 }
 
 

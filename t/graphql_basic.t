@@ -30,6 +30,7 @@ $t->backend('b',
     '/reviews' => '{"p1":[{"stars":5},{"stars":4,"text":"good"}],"7":[]}',
     '/search' => '{"hits":[{"type":"Book","id":"p1"},{"type":"User","id":9},'
         . '{"type":"Odd"}]}',
+    '/text' => 'plain "text"',
     '/created' => '{"id":5,"status":"paid","echo":true}',
 );
 
@@ -75,6 +76,8 @@ type Query {
                               select: "address.city")
   search(q: String!, kind: [String!]): [Hit]
     @rest(get: "/b/search?q=${args.q}&kind=${args.kind*}", select: "hits")
+  text: String @rest(get: "/b/text", encoding: STRING)
+  texts: String @rest(get: "/b/text", encoding: "string")
   fallback: Int @rest(get: "/b/users/500", default: "7")
   told: User @rest(get: "/b/users/7", error: {message: "message"})
 }
@@ -127,6 +130,9 @@ my @cases = (
       'FORBIDDEN user.email {"user":{"email":null,"id":"42"}}' ],
     [ 'allowed', '{ user(id: 42) { email } }',
       '{"data":{"user":{"email":"a@b.c"}}}', args => 'staff=1' ],
+    [ 'a body as a string', '{ text texts }',
+      '{"data":{"text":"plain \"text\"","texts":"plain \"text\""}}',
+      count => { '/text' => 1 } ],
     [ 'a default', '{ fallback }', '{"data":{"fallback":7}}',
       partial => 'Query.fallback' ],
     [ 'an error that is told', '{ told { name } }',

@@ -440,6 +440,7 @@ agg_gql_decode_rest_arg(agg_gql_build_t *b, agg_gql_doc_t *doc,
     agg_gql_rest_t *rest, agg_gql_arg_t *arg)
 {
     size_t            i;
+    unsigned          name;
     agg_gql_text_t   *text;
     agg_gql_value_t  *v;
 
@@ -471,8 +472,11 @@ agg_gql_decode_rest_arg(agg_gql_build_t *b, agg_gql_doc_t *doc,
             continue;
         }
 
+        name = (v->kind == AGG_GQL_ENUM
+                && texts[i].offset == offsetof(agg_gql_rest_t, encoding));
+
         if (v->kind != AGG_GQL_STRING && v->kind != AGG_GQL_BLOCK_STRING
-            && v->kind != AGG_GQL_INT)
+            && v->kind != AGG_GQL_INT && !name)
         {
             return agg_gql_bad(b, doc, v->offset,
                                "\"%s\" takes a string or a number.",

@@ -129,7 +129,7 @@ const char  agg_gql_prelude[] =
 "directive @rest(get: String post: String put: String patch: String\n"
 "    delete: String select: String limit: __Any accept: String\n"
 "    timeout: String retry: __Any headers: [__Header!] body: String\n"
-"    passHeaders: [String!] encoding: String nullOn: [String!]\n"
+"    passHeaders: [String!] encoding: __Any nullOn: [String!]\n"
 "    default: String batch: __Batch error: __Error) on FIELD_DEFINITION\n"
 "directive @json(path: String value: __Any) on FIELD_DEFINITION\n"
 "    | INPUT_FIELD_DEFINITION | ENUM_VALUE\n"

@@ -145,12 +145,14 @@ agg_gql_check_rest_args(agg_gql_build_t *b, agg_gql_rest_t *rest)
     s = &rest->encoding.text;
 
     if (s->data != NULL
-        && (s->len != 4 || memcmp(s->data, "json", 4) != 0)
-        && (s->len != 6 || memcmp(s->data, "string", 6) != 0))
+        && (s->len != 4 || (memcmp(s->data, "json", 4) != 0
+                            && memcmp(s->data, "JSON", 4) != 0))
+        && (s->len != 6 || (memcmp(s->data, "string", 6) != 0
+                            && memcmp(s->data, "STRING", 6) != 0)))
     {
         agg_gql_try(agg_gql_bad_at(b, &rest->encoding.loc,
-                                   "\"encoding\" is \"json\" or \"string\", "
-                                   "not \"%V\".", s));
+                                   "\"encoding\" is JSON or STRING, not "
+                                   "\"%V\".", s));
     }
 
     s = &rest->default_json.text;

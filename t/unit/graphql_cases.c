@@ -242,7 +242,16 @@ ours(void)
     refuse("type A { a: Int @rest(get: \"/a\", select: \"a[\") }",
            "2:42 Bad path \"a[\": expected a number.");
     refuse("type A { a: Int @rest(get: \"/a\", encoding: \"xml\") }",
-           "2:44 \"encoding\" is \"json\" or \"string\", not \"xml\".");
+           "2:44 \"encoding\" is JSON or STRING, not \"xml\".");
+    refuse("type A { a: Int @rest(get: \"/a\", encoding: XML) }",
+           "2:44 \"encoding\" is JSON or STRING, not \"XML\".");
+    refuse("type A { a: Int @rest(get: \"/a\", encoding: true) }",
+           "2:44 \"encoding\" takes a string or a number.");
+    refuse("type A { a: Int @rest(get: \"/a\", encoding: STRING) "
+           "b: Int @rest(get: \"/a\", encoding: \"string\") "
+           "c: Int @rest(get: \"/a\", encoding: JSON) }", "");
+    refuse("type A { a: Int @rest(get: \"/a\", select: STRING) }",
+           "2:42 String cannot represent a non string value: STRING");
     refuse("type A { a: Int @rest(get: \"/a\") @json(path: \"a\") }",
            "2:17 @rest and @json do not go together.");
     refuse("extend type Query { b: Int @rest(get: \"/\", "

@@ -18,6 +18,7 @@ static void brk_expire(brk_breaker_t *b, brk_clock_t *m);
 static brk_verdict_e brk_probe(brk_breaker_t *b, brk_clock_t *m,
     brk_token_t *token);
 static brk_lease_t *brk_lease(brk_breaker_t *b, const brk_token_t *token);
+static void brk_count(brk_breaker_t *b, brk_outcome_t outcome);
 static void brk_record(brk_breaker_t *b, brk_clock_t *m,
     brk_outcome_t outcome, const brk_token_t *token);
 static void brk_trip(brk_breaker_t *b, brk_clock_t *m);
@@ -143,17 +144,8 @@ brk_settle(brk_breaker_t *b, brk_clock_t *m, brk_token_t *token,
     token->gen = 0;
     token->lease = 0;
 
-    if (outcome.neutral) {
-        b->totals.neutral++;
-
-    } else if (outcome.failure) {
-        b->totals.failure++;
-
-    } else if (outcome.slow) {
-        b->totals.slow++;
-
-    } else {
-        b->totals.success++;
+    if (!outcome.early || outcome.failure) {
+        brk_count(b, outcome);
     }
 
     if (b->state == BRK_HALF_OPEN) {
@@ -241,18 +233,18 @@ brk_overdue(brk_breaker_t *b, brk_clock_t *m, brk_token_t *token)
 
 
 void
-brk_late(brk_breaker_t *b, brk_clock_t *m, uint64_t gen, unsigned probe)
+brk_late(brk_breaker_t *b, brk_clock_t *m, uint64_t gen,
+    brk_outcome_t outcome, unsigned probe)
 {
-    brk_token_t    token;
-    brk_outcome_t  outcome;
+    brk_token_t  token;
 
     m->event.from = m->event.to = b->state;
 
-    if (b->totals.success) {
-        b->totals.success--;
-    }
+    brk_count(b, outcome);
 
-    b->totals.failure++;
+    if (!outcome.failure) {
+        return;
+    }
 
     if (b->state == BRK_HALF_OPEN) {
         if (probe && b->gen == gen) {
@@ -264,9 +256,6 @@ brk_late(brk_breaker_t *b, brk_clock_t *m, uint64_t gen, unsigned probe)
 
     if (b->state == BRK_CLOSED || b->state == BRK_FORCED_CLOSED) {
         token.counted = 0;
-
-        outcome.neutral = 0;
-        outcome.failure = 1;
         outcome.slow = 0;
 
         brk_record(b, m, outcome, &token);
@@ -563,6 +552,26 @@ brk_lease(brk_breaker_t *b, const brk_token_t *token)
     lease = &b->leases[token->lease - 1];
 
     return (lease->serial == token->serial) ? lease : NULL;
+}
+
+
+/* brk_pass() counts successes at the same time, without the lock */
+
+static void
+brk_count(brk_breaker_t *b, brk_outcome_t outcome)
+{
+    if (outcome.neutral) {
+        b->totals.neutral++;
+
+    } else if (outcome.failure) {
+        b->totals.failure++;
+
+    } else if (outcome.slow) {
+        b->totals.slow++;
+
+    } else {
+        __atomic_fetch_add(&b->totals.success, 1, __ATOMIC_RELAXED);
+    }
 }
 
 

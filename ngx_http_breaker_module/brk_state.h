@@ -20,8 +20,8 @@
  *
  * A call may be counted as slow before it has ended (brk_overdue); its end is
  * then an amendment and not a second call.  A probe is settled when its
- * response header is there; should the response fail after that, brk_late()
- * records a failure.
+ * response header is there.  In the totals it is counted at its end, by
+ * brk_late(), which also records a failure behind the header.
  *
  * The caller holds a lock around each function.  Every function takes constant
  * time and calls nothing.  Fields are written in an order that leaves a usable
@@ -87,6 +87,8 @@ typedef struct {
     unsigned        neutral:1;            /* says nothing about the backend */
     unsigned        failure:1;
     unsigned        slow:1;
+    unsigned        early:1;              /* of the header: brk_late() follows,
+                                             unless it is a failure */
 } brk_outcome_t;
 
 
@@ -200,12 +202,12 @@ void brk_settle(brk_breaker_t *b, brk_clock_t *m, brk_token_t *token,
 void brk_overdue(brk_breaker_t *b, brk_clock_t *m, brk_token_t *token);
 
 /*
- * The response of a probe of generation "gen" that was settled as a success has
- * failed after its header.  It counts in the window; with "probe" it also
- * fails as a probe, if the breaker is half-open still.
+ * Ends the response of a probe of generation "gen" that was settled early.  A
+ * failure counts in the window; with "probe" it also fails as a probe, if the
+ * breaker is half-open still.
  */
 void brk_late(brk_breaker_t *b, brk_clock_t *m, uint64_t gen,
-    unsigned probe);
+    brk_outcome_t outcome, unsigned probe);
 
 /*
  * Ends a successful call of a healthy breaker: closed, without any failure or

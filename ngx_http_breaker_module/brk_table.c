@@ -214,14 +214,14 @@ brk_table_overdue(brk_table_t *t, brk_permit_t *permit, brk_clock_t *m)
 
 void
 brk_table_late(brk_table_t *t, const brk_permit_t *permit, brk_clock_t *m,
-    unsigned probe)
+    brk_outcome_t outcome, unsigned probe)
 {
     brk_slot_t  *slot;
 
     slot = brk_table_slot(t, permit->index, permit->born);
 
     if (slot) {
-        brk_late(&slot->breaker, m, permit->token.gen, probe);
+        brk_late(&slot->breaker, m, permit->token.gen, outcome, probe);
         brk_table_place(t, slot, 1);
     }
 }

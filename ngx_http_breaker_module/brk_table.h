@@ -146,7 +146,7 @@ void brk_table_overdue(brk_table_t *t, brk_permit_t *permit,
 
 /* brk_late() of a probe; "permit" is a copy from before it was settled */
 void brk_table_late(brk_table_t *t, const brk_permit_t *permit,
-    brk_clock_t *m, unsigned probe);
+    brk_clock_t *m, brk_outcome_t outcome, unsigned probe);
 
 /* needs no lock */
 uint64_t brk_table_hash(const brk_table_t *t, const uint8_t *data, size_t len);

@@ -724,11 +724,13 @@ ngx_http_breaker_probe_header(ngx_http_request_t *r,
 
     permit = ctx->permit;
 
+    ctx->outcome.early = 1;
+
     ngx_http_breaker_settle(ctx, r->connection->log);
 
-    /* if the response fails later, the copy of the permit tells so */
+    /* the copy of the permit counts the response at its end */
 
-    if (!ctx->outcome.failure && !ctx->outcome.slow) {
+    if (!ctx->outcome.failure) {
         ctx->permit = permit;
     }
 }
@@ -747,7 +749,8 @@ ngx_http_breaker_end(ngx_http_breaker_ctx_t *ctx, ngx_log_t *log)
 
     if (ctx->settled) {
 
-        if (ctx->outcome.failure && ctx->permit.born) {
+        if (ctx->permit.born) {
+            ctx->outcome.neutral = 0;
             ngx_http_breaker_late(ctx, ctx->grpc, log);
         }
 

@@ -170,7 +170,8 @@ ngx_http_breaker_late(ngx_http_breaker_ctx_t *ctx, ngx_uint_t probe,
 
     ngx_http_breaker_lock(zone);
 
-    brk_table_late(zone->table, &ctx->permit, &clock, probe != 0);
+    brk_table_late(zone->table, &ctx->permit, &clock, ctx->outcome,
+                   probe != 0);
 
     ngx_http_breaker_unlock(zone, log);
 

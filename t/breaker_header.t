@@ -160,7 +160,7 @@ sub half_open {
     return sleep 0.25;
 }
 
-$t->plan(33);
+$t->plan(35);
 $t->run($conf);
 
 # an event stream longer than "probe_timeout"
@@ -178,9 +178,11 @@ is(http_get('/?key=a')->header('X-Result'), 'pass', 'and it stays so');
 is(row('a')->{state}, 'closed', 'longer than a probe may take');
 is(scalar($t->grep_log(qr/breaker "a".*timed out/)), 0, 'nothing timed out');
 my $before = window('a');
+is(row('a')->{outcomes}{success}, 1, 'and is not counted yet');
 $stream->close;
 sleep 0.2;
 is(window('a'), $before, 'the client leaves: nothing');
+is(row('a')->{outcomes}{success}, 2, 'a success, as its header was');
 
 # a header with a failure decides at once, too
 

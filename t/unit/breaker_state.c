@@ -12,10 +12,11 @@
 #define CALLS  64
 
 
-static const brk_outcome_t  success = { 0, 0, 0 };
-static const brk_outcome_t  neutral = { 1, 0, 0 };
-static const brk_outcome_t  failure = { 0, 1, 0 };
-static const brk_outcome_t  slow = { 0, 0, 1 };
+static const brk_outcome_t  success = { 0, 0, 0, 0 };
+static const brk_outcome_t  neutral = { 1, 0, 0, 0 };
+static const brk_outcome_t  failure = { 0, 1, 0, 0 };
+static const brk_outcome_t  slow = { 0, 0, 1, 0 };
+static const brk_outcome_t  header = { 0, 0, 0, 1 };
 
 
 static const brk_policy_t  standard = {
@@ -851,11 +852,12 @@ test_repair(uint64_t seed)
 static void
 test_early(void)
 {
-    rig_t        rig;
-    unsigned     i;
-    uint64_t     gen;
-    brk_sum_t    sum;
-    brk_token_t  token, other;
+    rig_t         rig;
+    unsigned      i;
+    uint64_t      gen;
+    brk_sum_t     sum;
+    brk_token_t   token, other;
+    brk_totals_t  totals;
 
     rig_init(&rig);
     rig.p.failure_threshold = 0;
@@ -919,20 +921,30 @@ test_early(void)
     /* a probe that fails behind its header */
 
     other = token;
-    brk_settle(&rig.b, &rig.m, &token, success);
+    totals = rig.b.totals;
+    brk_settle(&rig.b, &rig.m, &token, header);
     check(rig.b.succeeded == 1, "decided");
-    brk_late(&rig.b, &rig.m, other.gen, 0);
+    check(memcmp(&totals, &rig.b.totals, sizeof(brk_totals_t)) == 0,
+          "not counted before its end");
+    brk_late(&rig.b, &rig.m, other.gen, failure, 0);
     check(rig.b.state == BRK_HALF_OPEN, "half-open still");
-    check(rig.b.totals.success == 0, "no success");
-    brk_late(&rig.b, &rig.m, other.gen - 1, 1);
+    check(rig.b.totals.success == totals.success
+          && rig.b.totals.failure == totals.failure + 1, "a failure");
+    brk_late(&rig.b, &rig.m, other.gen, success, 1);
+    check(rig.b.state == BRK_HALF_OPEN
+          && rig.b.totals.success == totals.success + 1, "a success");
+    brk_late(&rig.b, &rig.m, other.gen, slow, 1);
+    check(rig.b.state == BRK_HALF_OPEN
+          && rig.b.totals.slow == totals.slow + 1, "a slow one");
+    brk_late(&rig.b, &rig.m, other.gen - 1, failure, 1);
     check(rig.b.state == BRK_HALF_OPEN, "another generation");
-    brk_late(&rig.b, &rig.m, other.gen, 1);
+    brk_late(&rig.b, &rig.m, other.gen, failure, 1);
     check(rig.b.state == BRK_OPEN && rig.b.why == BRK_WHY_PROBE_FAILED,
           "its status came later");
 
     brk_force(&rig.b, &rig.m, BRK_CLOSED);
     rig.p.failure_threshold = 1;
-    brk_late(&rig.b, &rig.m, other.gen, 0);
+    brk_late(&rig.b, &rig.m, other.gen, failure, 0);
     check(rig.b.state == BRK_OPEN, "counts as any error");
 }
 

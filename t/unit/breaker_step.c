@@ -38,8 +38,8 @@ typedef struct {
 
 static shared_t             *shared;
 
-static const brk_outcome_t   success = { 0, 0, 0 };
-static const brk_outcome_t   failure = { 0, 1, 0 };
+static const brk_outcome_t   success = { 0, 0, 0, 0 };
+static const brk_outcome_t   failure = { 0, 1, 0, 0 };
 
 static const brk_policy_t    policy = {
     2, 0, 0, 5, 1, 1, 0, 1000, 200, 1000, 300

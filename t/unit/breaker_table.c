@@ -17,8 +17,8 @@
 static const uint64_t      seeds[2] = { 0x0706050403020100ull,
                                         0x0f0e0d0c0b0a0908ull };
 
-static const brk_outcome_t  success = { 0, 0, 0 };
-static const brk_outcome_t  failure = { 0, 1, 0 };
+static const brk_outcome_t  success = { 0, 0, 0, 0 };
+static const brk_outcome_t  failure = { 0, 1, 0, 0 };
 
 static const brk_policy_t   policy = {
     1, 0, 0, 20, 1, 1, 0, 10000, 60000, 60000, 30000

@@ -1,5 +1,6 @@
 
 #include "ngx_http_breaker.h"
+#include "ngx_http_gw_upstream.h"
 
 
 static ngx_uint_t ngx_http_breaker_error_page(ngx_http_request_t *r,
@@ -148,17 +149,8 @@ ngx_http_breaker_judge_upstream(ngx_http_request_t *r,
     switch (rc) {
 
     case NGX_ERROR:
-
-        if (call.header && !r->connection->error && !r->connection->timedout
-            && !(u->buffering && u->pipe && u->pipe->downstream_error))
-        {
-            /* an invalid frame or chunk, or a stream that was reset */
-
-            call.end = BRK_END_BROKEN;
-            break;
-        }
-
-        call.end = BRK_END_CLIENT;
+        call.end = ngx_http_gw_upstream_is_broken(r, u, rc) ? BRK_END_BROKEN
+                                                            : BRK_END_CLIENT;
         break;
 
     case NGX_HTTP_REQUEST_TIME_OUT:
@@ -174,7 +166,7 @@ ngx_http_breaker_judge_upstream(ngx_http_request_t *r,
     case NGX_HTTP_BAD_GATEWAY:
     case NGX_HTTP_GATEWAY_TIME_OUT:
 
-        if (call.header && call.status != (unsigned) rc) {
+        if (ngx_http_gw_upstream_is_broken(r, u, rc)) {
             call.end = BRK_END_BROKEN;
 
         } else if (call.status == 0) {

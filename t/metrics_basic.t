@@ -13,7 +13,7 @@ use Test::More;
 use Harness;
 use Harness::Metrics;
 
-my $t = Harness->new(plan => 71,
+my $t = Harness->new(plan => 74,
                      modules => ['ngx_http_aggregate_module']);
 
 my $b = $t->backend('b',
@@ -23,6 +23,8 @@ my $b = $t->backend('b',
     '/reset' => { action => 'reset' },
     '/hang'  => { action => 'hang' },
     '/cut'   => { body => 'x' x 1000, length => 2000, after => 'close' },
+    '/badchunk' => { raw => "HTTP/1.1 200 OK\r\n"
+                     . "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nzz" },
     '/slow'  => { delay => 1 },
     '/auth'  => '',
     '/deny'  => { status => 403 },
@@ -49,6 +51,10 @@ http {
         server 127.0.0.1:%%PORT_b%%;
     }
 
+    upstream chunks {
+        server 127.0.0.1:%%PORT_b%%;
+    }
+
     upstream twice {
         server 127.0.0.1:DEAD max_fails=0;
         server 127.0.0.1:%%PORT_b%%;
@@ -64,6 +70,17 @@ http {
 
         location /users/ {
             proxy_pass http://users/;
+        }
+
+        location /chunks/ {
+            proxy_http_version 1.1;
+            proxy_pass http://chunks/;
+        }
+
+        location /unbuffered/ {
+            proxy_http_version 1.1;
+            proxy_buffering off;
+            proxy_pass http://chunks/;
         }
 
         location ~ ^/re/(?<what>\w+)$ {
@@ -181,6 +198,8 @@ get('/users/reset');
 get('/users/hang');
 get('/users/cut');
 get('/users/slow');
+get('/chunks/badchunk');
+get('/unbuffered/badchunk');
 get('/re/ok');
 get('/exact');
 get('/twice/ok');
@@ -264,6 +283,9 @@ for my $case (
     [ $errors, 1, service => 'users', status => 'connect' ],
     [ $errors, 1, service => 'users', status => 'timeout' ],
     [ $errors, 1, service => 'users', status => 'truncated' ],
+    [ $errors, 2, service => 'chunks', status => 'truncated' ],
+    [ $backend, 1, route => '/chunks/', backend => 'chunks' ],
+    [ 'gateway_backend_cancelled_total', undef, service => 'chunks' ],
     [ 'gateway_requests_in_flight', 0, route => '/users/' ],
     [ 'gateway_backend_in_flight', 0, service => 'users' ],
     [ 'gateway_metrics_overflow_total', 0, zone => 'gw' ],

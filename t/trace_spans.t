@@ -14,7 +14,7 @@ use Harness;
 use Harness::Metrics;
 use Harness::Otlp;
 
-my $t = Harness->new(plan => 66);
+my $t = Harness->new(plan => 68);
 
 my $once = 0;
 
@@ -25,6 +25,8 @@ my $b = $t->backend('b',
     '/404'   => { status => 404, body => '{}' },
     '/hang'  => { action => 'hang' },
     '/slow'  => { delay => 0.15, body => '{}' },
+    '/badchunk' => { raw => "HTTP/1.1 200 OK\r\n"
+                     . "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nzz" },
     '/retry' => sub { $once++ % 2 ? '{}' : { status => 503 } },
     '/auth'  => '',
     '/mirror' => '',
@@ -72,6 +74,12 @@ http {
         listen           127.0.0.1:%%PORT_0%%;
         server_name      localhost;
         aggregate_trace  on;
+
+        location = /chunks {
+            proxy_http_version  1.1;
+            proxy_buffering     off;
+            proxy_pass          http://b/badchunk;
+        }
 
         location /b/ {
             proxy_pass            http://b/;
@@ -320,6 +328,12 @@ is(scalar(grep { my $s = $_; $s->{kind} eq 'CLIENT' && $s->{attrs}{'url.full'}
 ($r, @s) = trace('/each');
 is(join(',', sort map { $_->{attrs}{'gateway.part.item'} }
              grep { $_->{name} eq 'GET each1' } @s), '0,1', 'items');
+
+($r, @s) = trace('/chunks');
+is(span_named('GET b', @s)->{attrs}{'error.type'}, 'truncated',
+   'an invalid chunk');
+is(span_named('GET b', @s)->{attrs}{'gateway.cancelled'}, undef,
+   'is not cancelled');
 
 ($r, @s) = trace('/failed');
 is(tree(@s), '', 'a failed aggregate');

@@ -3,6 +3,7 @@
 
 
 #include "ngx_http_aggregate_metrics.h"
+#include "ngx_http_gw_upstream.h"
 
 
 #define NGX_HTTP_AGGREGATE_METRICS_WARN       60
@@ -315,7 +316,8 @@ ngx_http_aggregate_metrics_end(ngx_http_aggregate_watch_t *w)
     if (w->rc != NGX_OK
         && (w->rc == NGX_DONE
             || w->rc == NGX_HTTP_CLIENT_CLOSED_REQUEST
-            || w->rc == NGX_ERROR))
+            || (w->rc == NGX_ERROR
+                && !ngx_http_gw_upstream_is_broken(r, w->upstream, w->rc))))
     {
         ngx_http_aggregate_metrics_count(r, w->zone,
                                          AGG_METRICS_BACKEND_CANCELLED,
@@ -371,7 +373,7 @@ ngx_http_aggregate_metrics_error(ngx_http_aggregate_watch_t *w)
         return AGG_METRICS_WORD + NGX_HTTP_AGGREGATE_TIMEOUT;
     }
 
-    return w->rc >= NGX_HTTP_INTERNAL_SERVER_ERROR
+    return (w->rc >= NGX_HTTP_INTERNAL_SERVER_ERROR || w->rc == NGX_ERROR)
            ? AGG_METRICS_WORD + NGX_HTTP_AGGREGATE_TRUNCATED : 0;
 }
 

@@ -591,7 +591,7 @@ ngx_http_aggregate_trace_client(ngx_http_aggregate_trace_ctx_t *ctx,
         return;
     }
 
-    if (!span->part && span->rc >= 500) {
+    if (!span->part && (span->rc >= 500 || span->rc == NGX_ERROR)) {
         o->error = 1;
         ngx_http_aggregate_trace_text(set, "error.type",
                                       span->rc == NGX_HTTP_GATEWAY_TIME_OUT

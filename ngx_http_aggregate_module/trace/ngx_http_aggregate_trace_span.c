@@ -5,6 +5,7 @@
 #include "ngx_http_aggregate_trace.h"
 #include "ngx_http_aggregate_fetch_core.h"
 #include "ngx_http_aggregate_module.h"
+#include "ngx_http_gw_upstream.h"
 
 
 static ngx_http_aggregate_span_t *ngx_http_aggregate_span_create(
@@ -239,8 +240,11 @@ ngx_http_aggregate_trace_end(ngx_http_aggregate_watch_t *w)
 
     span->end = w->end;
     span->ended = 1;
-    span->cancelled = (w->rc == NGX_DONE || w->rc == NGX_ERROR
-                       || w->rc == NGX_HTTP_CLIENT_CLOSED_REQUEST);
+    span->cancelled = (w->rc == NGX_DONE
+                       || w->rc == NGX_HTTP_CLIENT_CLOSED_REQUEST
+                       || (w->rc == NGX_ERROR
+                           && !ngx_http_gw_upstream_is_broken(w->request, u,
+                                                              w->rc)));
 }
 
 

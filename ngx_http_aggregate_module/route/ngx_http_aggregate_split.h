@@ -108,6 +108,7 @@ typedef struct {
 
 ngx_int_t ngx_http_aggregate_split_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
+void ngx_http_aggregate_split_init_filter(void);
 
 /*
  * The version of split number n for r: for a client request, the one that was

@@ -904,7 +904,7 @@ ngx_http_aggregate_split_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 static ngx_int_t
 ngx_http_aggregate_split_init(ngx_conf_t *cf)
 {
-    ngx_uint_t                             i, k;
+    ngx_uint_t                             i, k, zoned;
     gw_nearest_t                           nearest;
     ngx_http_aggregate_split_zone_t      **zones;
     ngx_http_aggregate_split_conf_t       *split, **splits, **splitp;
@@ -915,6 +915,7 @@ ngx_http_aggregate_split_init(ngx_conf_t *cf)
 
     splits = smcf->splits.elts;
     zones = smcf->zones.elts;
+    zoned = 0;
 
     for (i = 0; i < smcf->splits.nelts; i++) {
         split = splits[i];
@@ -960,6 +961,11 @@ ngx_http_aggregate_split_init(ngx_conf_t *cf)
         }
 
         *splitp = split;
+        zoned = 1;
+    }
+
+    if (zoned) {
+        ngx_http_aggregate_split_init_filter();
     }
 
     return NGX_OK;

@@ -3,10 +3,15 @@
  * The variable of a split.  The version is chosen when the variable is first
  * read, once for a client request and all its subrequests.  Each request that
  * has read it and called an upstream is counted when the client request ends.
+ *
+ * Only the tries of one upstream count: the one whose address was last read
+ * from the variable, or else the first one after the variable was read.  Others
+ * are those of "error_page" and the like, which may be any version.
  */
 
 #include "ngx_http_aggregate_depends.h"
 #include "ngx_http_aggregate_split.h"
+#include "ngx_http_gw_upstream.h"
 
 
 /* a repeated read is detected among this many recent reads of a request */
@@ -18,6 +23,14 @@ typedef struct {
     ngx_http_request_t                *request;
     ngx_http_aggregate_split_conf_t   *split;
     ngx_uint_t                         states;     /* r->upstream_states */
+    ngx_uint_t                         later;      /* unsigned  later:1; */
+
+    /* the upstream of the response, in the first read of a request */
+
+    ngx_http_upstream_t               *upstream;
+    void                             (*finalize_request)(
+                                        ngx_http_request_t *r, ngx_int_t rc);
+    ngx_uint_t                         broken;     /* states when it broke */
 } ngx_http_aggregate_split_read_t;
 
 
@@ -50,10 +63,23 @@ static ngx_uint_t ngx_http_aggregate_split_forced(ngx_http_request_t *r,
 static ngx_int_t ngx_http_aggregate_split_record(ngx_http_request_t *r,
     ngx_http_aggregate_split_ctx_t *ctx,
     ngx_http_aggregate_split_conf_t *split);
+static void ngx_http_aggregate_split_mark(ngx_http_request_t *r,
+    ngx_http_aggregate_split_read_t *read);
+static ngx_http_aggregate_split_read_t *ngx_http_aggregate_split_find_read(
+    ngx_http_aggregate_split_ctx_t *ctx, ngx_http_request_t *r);
+static ngx_int_t ngx_http_aggregate_split_header_filter(
+    ngx_http_request_t *r);
+static void ngx_http_aggregate_split_finalize_request(ngx_http_request_t *r,
+    ngx_int_t rc);
 static void ngx_http_aggregate_split_cleanup(void *data);
 static void ngx_http_aggregate_split_count(
-    ngx_http_aggregate_split_read_t *read,
-    ngx_http_aggregate_split_choice_t *choice);
+    ngx_http_aggregate_split_ctx_t *ctx,
+    ngx_http_aggregate_split_read_t *read);
+static ngx_http_upstream_state_t *ngx_http_aggregate_split_tries(
+    ngx_http_aggregate_split_read_t *read, ngx_msec_t *time);
+
+
+static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
 
 
 ngx_int_t
@@ -272,8 +298,19 @@ ngx_http_aggregate_split_record(ngx_http_request_t *r,
 
     for (i = 0; i < n && i < NGX_HTTP_AGGREGATE_SPLIT_RECENT; i++) {
         if (read[n - 1 - i].request == r && read[n - 1 - i].split == split) {
-            return NGX_OK;
+            break;
         }
+    }
+
+    if (i < n && i < NGX_HTTP_AGGREGATE_SPLIT_RECENT) {
+
+        /* "proxy_pass" and the like, before they set up their upstream */
+
+        if (r->upstream && r->upstream->create_request == NULL) {
+            ngx_http_aggregate_split_mark(r, &read[n - 1 - i]);
+        }
+
+        return NGX_OK;
     }
 
     read = ngx_array_push(&ctx->reads);
@@ -283,9 +320,107 @@ ngx_http_aggregate_split_record(ngx_http_request_t *r,
 
     read->request = r;
     read->split = split;
-    read->states = r->upstream_states ? r->upstream_states->nelts : 0;
+    read->upstream = NULL;
+    read->broken = 0;
+
+    ngx_http_aggregate_split_mark(r, read);
 
     return NGX_OK;
+}
+
+
+/* the next upstream of the request is the one that counts */
+
+static void
+ngx_http_aggregate_split_mark(ngx_http_request_t *r,
+    ngx_http_aggregate_split_read_t *read)
+{
+    read->states = r->upstream_states ? r->upstream_states->nelts : 0;
+    read->later = (r->upstream_states != NULL);
+}
+
+
+static ngx_http_aggregate_split_read_t *
+ngx_http_aggregate_split_find_read(ngx_http_aggregate_split_ctx_t *ctx,
+    ngx_http_request_t *r)
+{
+    ngx_uint_t                        i;
+    ngx_http_aggregate_split_read_t  *read;
+
+    read = ctx->reads.elts;
+
+    for (i = 0; i < ctx->reads.nelts; i++) {
+        if (read[i].request == r) {
+            return &read[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+/* only the end of the upstream tells whether the body was complete */
+
+static ngx_int_t
+ngx_http_aggregate_split_header_filter(ngx_http_request_t *r)
+{
+    ngx_http_upstream_t              *u;
+    ngx_http_aggregate_split_ctx_t   *ctx;
+    ngx_http_aggregate_split_read_t  *read;
+
+    u = r->upstream;
+
+    if (u == NULL || u->cleanup == NULL || u->finalize_request == NULL) {
+        return ngx_http_next_header_filter(r);
+    }
+
+    ctx = ngx_http_aggregate_split_find_ctx(r->main);
+
+    if (ctx == NULL) {
+        return ngx_http_next_header_filter(r);
+    }
+
+    read = ngx_http_aggregate_split_find_read(ctx, r);
+
+    if (read && read->upstream != u) {
+        read->upstream = u;
+        read->finalize_request = u->finalize_request;
+        u->finalize_request = ngx_http_aggregate_split_finalize_request;
+    }
+
+    return ngx_http_next_header_filter(r);
+}
+
+
+static void
+ngx_http_aggregate_split_finalize_request(ngx_http_request_t *r,
+    ngx_int_t rc)
+{
+    ngx_http_aggregate_split_ctx_t   *ctx;
+    ngx_http_aggregate_split_read_t  *read;
+
+    ctx = ngx_http_aggregate_split_find_ctx(r->main);
+    read = ctx ? ngx_http_aggregate_split_find_read(ctx, r) : NULL;
+
+    if (read == NULL) {
+        ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
+                      "no split context of a request that ends");
+        return;
+    }
+
+    if (ngx_http_gw_upstream_is_broken(r, r->upstream, rc)) {
+        read->broken = r->upstream_states->nelts;
+    }
+
+    read->finalize_request(r, rc);
+}
+
+
+void
+ngx_http_aggregate_split_init_filter(void)
+{
+    ngx_http_next_header_filter = ngx_http_top_header_filter;
+    ngx_http_top_header_filter = ngx_http_aggregate_split_header_filter;
 }
 
 
@@ -312,50 +447,31 @@ ngx_http_aggregate_split_cleanup(void *data)
     read = ctx->reads.elts;
 
     for (i = 0; i < ctx->reads.nelts; i++) {
-        ngx_http_aggregate_split_count(&read[i],
-                                 &ctx->choices[read[i].split->ordinal]);
+        ngx_http_aggregate_split_count(ctx, &read[i]);
     }
 }
 
 
 static void
-ngx_http_aggregate_split_count(ngx_http_aggregate_split_read_t *read,
-    ngx_http_aggregate_split_choice_t *choice)
+ngx_http_aggregate_split_count(ngx_http_aggregate_split_ctx_t *ctx,
+    ngx_http_aggregate_split_read_t *read)
 {
-    unsigned                          error;
-    ngx_uint_t                        i, n;
-    ngx_msec_t                        time, ms;
-    ngx_http_request_t               *r;
-    ngx_http_upstream_state_t        *state, *last;
-    ngx_http_aggregate_split_conf_t  *split;
+    unsigned                            error;
+    ngx_msec_t                          time;
+    ngx_http_request_t                 *r;
+    ngx_http_upstream_state_t          *last;
+    ngx_http_aggregate_split_conf_t    *split;
+    ngx_http_aggregate_split_choice_t  *choice;
 
     r = read->request;
     split = read->split;
+    choice = &ctx->choices[split->ordinal];
 
     if (r->upstream_states == NULL || split->state == NULL) {
         return;
     }
 
-    time = 0;
-    last = NULL;
-    state = r->upstream_states->elts;
-    n = r->upstream_states->nelts;
-
-    for (i = read->states; i < n; i++) {
-
-        if (state[i].peer == NULL) {
-            continue;
-        }
-
-        last = &state[i];
-
-        ms = (last->header_time != (ngx_msec_t) -1) ? last->header_time
-                                                    : last->response_time;
-
-        if ((ngx_msec_int_t) ms > 0) {
-            time += ms;
-        }
-    }
+    last = ngx_http_aggregate_split_tries(read, &time);
 
     /* clients that left and cancelled parts are not counted */
 
@@ -369,12 +485,15 @@ ngx_http_aggregate_split_count(ngx_http_aggregate_split_read_t *read,
 
     if (!error) {
 
-        if (r->connection->error) {
+        read = ngx_http_aggregate_split_find_read(ctx, r);
+
+        error = (read->broken && last
+                 == (ngx_http_upstream_state_t *) r->upstream_states->elts
+                    + read->broken - 1);
+
+        if (!error && r->connection->error) {
             return;
         }
-
-        error = (r->upstream && r->upstream->pipe
-                 && r->upstream->pipe->upstream_error);
     }
 
     ngx_shmtx_lock(&split->zone->shpool->mutex);
@@ -386,6 +505,46 @@ ngx_http_aggregate_split_count(ngx_http_aggregate_split_read_t *read,
     }
 
     ngx_shmtx_unlock(&split->zone->shpool->mutex);
+}
+
+
+/*
+ * The last try of the upstream that counts; NULL: there was none.  nginx puts
+ * an empty state before the states of each upstream but the first one.
+ */
+
+static ngx_http_upstream_state_t *
+ngx_http_aggregate_split_tries(ngx_http_aggregate_split_read_t *read,
+    ngx_msec_t *time)
+{
+    ngx_uint_t                  i, n;
+    ngx_msec_t                  ms;
+    ngx_http_upstream_state_t  *state, *last;
+
+    state = read->request->upstream_states->elts;
+    n = read->request->upstream_states->nelts;
+    i = read->states;
+
+    if (read->later && i < n && state[i].peer == NULL) {
+        i++;
+    }
+
+    *time = 0;
+    last = NULL;
+
+    for ( /* void */ ; i < n && state[i].peer != NULL; i++) {
+
+        last = &state[i];
+
+        ms = (last->header_time != (ngx_msec_t) -1) ? last->header_time
+                                                    : last->response_time;
+
+        if ((ngx_msec_int_t) ms > 0) {
+            *time += ms;
+        }
+    }
+
+    return last;
 }
 
 

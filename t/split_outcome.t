@@ -37,7 +37,7 @@ my $b = $t->backend('b',
 );
 
 my $dead = $t->dead_port;
-$t->plan(25);
+$t->plan(26);
 
 $t->run(<<'EOC' =~ s/DEAD/$dead/gr);
 
@@ -74,6 +74,13 @@ http {
             proxy_buffering  off;
             rewrite          ^/unbuffered(/.*) $1 break;
             proxy_pass       http://$pool;
+        }
+
+        location /ignore/ {
+            proxy_buffering            off;
+            proxy_ignore_client_abort  on;
+            rewrite                    ^/ignore(/.*) $1 break;
+            proxy_pass                 http://$pool;
         }
 
         location /part/ {
@@ -200,10 +207,15 @@ adds('/', '1 0', 'HEAD', ask => sub { http_request(HEAD => '/') });
 # neither a client that leaves, nor a part that is cancelled
 
 my @before = counted(qw(pool v2));
-my $c = $t->connect;
-$c->request(GET => '/unbuffered/drip');
-sleep 0.3;
-$c->close;
+
+for my $where ('/unbuffered', '/ignore') {
+    my $c = $t->connect;
+    $c->request(GET => "$where/drip");
+    sleep 0.3;
+    $c->close;
+}
+
+ok(wait_for(sub { $b->stats->{open} == 0 }, slow(5)), 'both are over');
 is(http_get('/cancelled')->status, 502, 'a part fails');
 sleep 0.5;
 my @now = counted(qw(pool v2));

@@ -203,7 +203,7 @@ agg_balance_start(agg_balance_cell_t *cell, uint32_t worker, uint64_t decay,
 void
 agg_balance_end(agg_balance_t *b, agg_balance_cell_t *cell, uint32_t worker,
     int probe, agg_balance_end_e end, uint64_t time,
-    const agg_balance_params_t *params, uint64_t now)
+    const agg_balance_params_t *params, uint64_t start, uint64_t now)
 {
     double  sample, average;
 
@@ -257,7 +257,10 @@ agg_balance_end(agg_balance_t *b, agg_balance_cell_t *cell, uint32_t worker,
         }
 
         cell->failing = 0;
-        cell->blocked = 0;
+
+        if (cell->blocked && (int64_t) (start - cell->refused) > 0) {
+            cell->blocked = 0;
+        }
 
         break;
 
@@ -275,15 +278,22 @@ agg_balance_end(agg_balance_t *b, agg_balance_cell_t *cell, uint32_t worker,
 
 
 void
-agg_balance_block(agg_balance_cell_t *cell, uint64_t time, uint64_t now)
+agg_balance_block(agg_balance_cell_t *cell, uint64_t time, uint64_t start,
+    uint64_t now)
 {
     if (time > AGG_BALANCE_BLOCK) {
         time = AGG_BALANCE_BLOCK;
     }
 
-    if (time) {
-        cell->blocked = now + time;
+    if (time == 0
+        || ((int64_t) (start - cell->refused) <= 0
+            && time < agg_balance_blocked(cell, now)))
+    {
+        return;
     }
+
+    cell->blocked = now + time;
+    cell->refused = now;
 }
 
 

@@ -66,6 +66,7 @@ typedef struct {
     double      latency;                  /* ms, 0: no sample yet */
     uint64_t    sampled;                  /* when */
     uint64_t    blocked;                  /* until then, 0: not */
+    uint64_t    refused;                  /* when it was blocked */
     uint64_t    touched;                  /* was wanted */
 
     uint32_t    failing;                  /* the last sample was a failure */
@@ -126,15 +127,19 @@ int agg_balance_start(agg_balance_cell_t *cell, uint32_t worker,
     uint64_t decay, uint64_t now);
 
 /*
- * A request ends.  The time is that until the response header, or until the end
- * if there was none.
+ * A request that began at "start" ends.  The time is that until the response
+ * header, or until the end if there was none.
  */
 void agg_balance_end(agg_balance_t *b, agg_balance_cell_t *cell,
     uint32_t worker, int probe, agg_balance_end_e end, uint64_t time,
-    const agg_balance_params_t *params, uint64_t now);
+    const agg_balance_params_t *params, uint64_t start, uint64_t now);
 
-/* no requests for this time in ms, up to AGG_BALANCE_BLOCK */
-void agg_balance_block(agg_balance_cell_t *cell, uint64_t time, uint64_t now);
+/*
+ * No requests for this time in ms, up to AGG_BALANCE_BLOCK.  A request that
+ * began before the server was blocked does not end that, nor shorten it.
+ */
+void agg_balance_block(agg_balance_cell_t *cell, uint64_t time,
+    uint64_t start, uint64_t now);
 
 /*
  * the average latency of all servers except "cell", which may be NULL;
@@ -175,24 +180,29 @@ agg_balance_cost(agg_balance_t *b, const agg_balance_cell_t *cell,
 }
 
 
+/* the rest of the time for which it is blocked */
+
+static inline uint64_t
+agg_balance_blocked(const agg_balance_cell_t *cell, uint64_t now)
+{
+    uint64_t  left;
+
+    if (cell->blocked == 0) {
+        return 0;
+    }
+
+    left = cell->blocked - now;
+
+    return ((int64_t) left <= 0 || left > AGG_BALANCE_BLOCK) ? 0 : left;
+}
+
+
 /* whether it may be called: it is not blocked, and no probe is under way */
 
 static inline int
 agg_balance_free(const agg_balance_cell_t *cell, uint64_t now)
 {
-    uint64_t  left;
-
-    if (agg_balance_load(cell->probe)) {
-        return 0;
-    }
-
-    if (cell->blocked == 0) {
-        return 1;
-    }
-
-    left = cell->blocked - now;
-
-    return (int64_t) left <= 0 || left > AGG_BALANCE_BLOCK;
+    return !agg_balance_load(cell->probe) && !agg_balance_blocked(cell, now);
 }
 
 

@@ -59,6 +59,7 @@ static void ngx_http_aggregate_balance_begin(
     ngx_http_aggregate_balance_data_t *bp, uint32_t cell);
 static void ngx_http_aggregate_balance_free(ngx_peer_connection_t *pc,
     void *data, ngx_uint_t state);
+static ngx_uint_t ngx_http_aggregate_balance_status(ngx_http_upstream_t *u);
 static agg_balance_end_e ngx_http_aggregate_balance_result(
     ngx_http_aggregate_balance_data_t *bp, ngx_peer_connection_t *pc,
     ngx_uint_t state, ngx_msec_t *time);
@@ -555,12 +556,26 @@ ngx_http_aggregate_balance_free(ngx_peer_connection_t *pc, void *data,
         end = ngx_http_aggregate_balance_result(bp, pc, state, &time);
 
         agg_balance_end(bp->conf->table, cell, bp->conf->worker, bp->probe,
-                        end, time, &bp->conf->params, ngx_current_msec);
+                        end, time, &bp->conf->params, bp->start,
+                        ngx_current_msec);
 
         ngx_http_aggregate_balance_retry_after(bp, cell);
     }
 
     ngx_http_upstream_free_round_robin_peer(pc, &bp->rrp, state);
+}
+
+
+/*
+ * 0: the try has no response header; u->headers_in may still be that of the
+ * previous one
+ */
+
+static ngx_uint_t
+ngx_http_aggregate_balance_status(ngx_http_upstream_t *u)
+{
+    return (u->state && u->state->header_time != (ngx_msec_t) -1)
+           ? u->headers_in.status_n : 0;
 }
 
 
@@ -576,11 +591,9 @@ ngx_http_aggregate_balance_result(ngx_http_aggregate_balance_data_t *bp,
     rules = &bp->conf->rules;
 
     *time = ngx_current_msec - bp->start;
-    status = u->headers_in.status_n;
+    status = ngx_http_aggregate_balance_status(u);
 
-    if (u->state && u->state->header_time != (ngx_msec_t) -1
-        && status >= NGX_HTTP_OK)
-    {
+    if (status >= NGX_HTTP_OK) {
         *time = ngx_min(*time, u->state->header_time);
 
         if (status >= 400 && status <= 599
@@ -598,16 +611,16 @@ ngx_http_aggregate_balance_result(ngx_http_aggregate_balance_data_t *bp,
         return AGG_BALANCE_CANCELLED;
     }
 
-    if (pc->cached) {
+    timeout = (pc->connection
+               && (pc->connection->read->timedout
+                   || pc->connection->write->timedout));
+
+    if (pc->cached && !timeout && u->state && u->state->bytes_received == 0) {
 
         /* the server has closed a kept connection meanwhile */
 
         return AGG_BALANCE_CANCELLED;
     }
-
-    timeout = (pc->connection
-               && (pc->connection->read->timedout
-                   || pc->connection->write->timedout));
 
     return (timeout ? rules->timeout : rules->error) ? AGG_BALANCE_FAILED
                                                      : AGG_BALANCE_CANCELLED;
@@ -622,13 +635,15 @@ ngx_http_aggregate_balance_retry_after(ngx_http_aggregate_balance_data_t *bp,
 {
     time_t                             until;
     ngx_int_t                          n;
+    ngx_uint_t                         status;
     ngx_table_elt_t                   *h;
     ngx_http_upstream_t               *u;
     ngx_http_aggregate_header_iter_t   it;
 
     u = bp->request->upstream;
+    status = ngx_http_aggregate_balance_status(u);
 
-    if (u->headers_in.status_n != 429 && u->headers_in.status_n != 503) {
+    if (status != 429 && status != 503) {
         return;
     }
 
@@ -651,7 +666,8 @@ ngx_http_aggregate_balance_retry_after(ngx_http_aggregate_balance_data_t *bp,
 
         if (n > 0) {
             n = ngx_min(n, AGG_BALANCE_BLOCK / 1000);
-            agg_balance_block(cell, (uint64_t) n * 1000, ngx_current_msec);
+            agg_balance_block(cell, (uint64_t) n * 1000, bp->start,
+                              ngx_current_msec);
         }
 
         return;

@@ -62,7 +62,8 @@ sample(uint32_t i, agg_balance_end_e end, uint64_t time, uint64_t now)
     int  probe;
 
     probe = agg_balance_start(&b->cells[i], 0, params.decay, now);
-    agg_balance_end(b, &b->cells[i], 0, probe, end, time, &params, now);
+    agg_balance_end(b, &b->cells[i], 0, probe, end, time, &params, now - time,
+                    now);
 }
 
 
@@ -141,13 +142,29 @@ test_latency(void)
     sample(d, AGG_BALANCE_FAILED, 20000, now);
     check(b->cells[d].latency == 20000, "its own time");
 
-    agg_balance_block(&b->cells[c], 5000, now);
+    agg_balance_block(&b->cells[c], 5000, now, now);
     check(!agg_balance_free(&b->cells[c], now + 4999), "blocked");
     check(agg_balance_free(&b->cells[c], now + 5000), "and no longer");
-    agg_balance_block(&b->cells[c], 3600000, now);
+    agg_balance_block(&b->cells[c], 3600000, now, now);
     check(!agg_balance_free(&b->cells[c], now + 29999), "an hour");
     check(agg_balance_free(&b->cells[c], now + 30000), "is half a minute");
     check(agg_balance_free(&b->cells[c], now - 100000), "a clock that jumps");
+
+    /* only requests that began later know that the server is back */
+
+    now += 60000;
+    agg_balance_block(&b->cells[c], 5000, now, now);
+    sample(c, AGG_BALANCE_OK, 500, now + 400);
+    check(!agg_balance_free(&b->cells[c], now + 400), "an older response");
+    agg_balance_block(&b->cells[c], 1000, now - 1, now + 500);
+    check(!agg_balance_free(&b->cells[c], now + 4999), "an older, shorter one");
+    agg_balance_block(&b->cells[c], 9000, now - 1, now + 600);
+    check(!agg_balance_free(&b->cells[c], now + 9599), "an older, longer one");
+    agg_balance_block(&b->cells[c], 1000, now + 700, now + 800);
+    check(!agg_balance_free(&b->cells[c], now + 1799)
+          && agg_balance_free(&b->cells[c], now + 1800), "a later one");
+    sample(c, AGG_BALANCE_OK, 10, now + 1000);
+    check(agg_balance_free(&b->cells[c], now + 1000), "a later response");
 }
 
 
@@ -175,9 +192,9 @@ test_probe(void)
     check(probe && !agg_balance_free(&b->cells[c], now), "alone");
     check(!agg_balance_start(&b->cells[c], 1, params.decay, now), "only one");
     agg_balance_end(b, &b->cells[c], 1, 0, AGG_BALANCE_CANCELLED, 0, &params,
-                    now);
+                    now, now);
     agg_balance_end(b, &b->cells[c], 0, probe, AGG_BALANCE_OK, 30, &params,
-                    now);
+                    now, now);
     check(b->cells[c].latency == 10 && !b->cells[c].failing,
           "at the others' average");
     check(agg_balance_free(&b->cells[c], now), "free again");
@@ -195,7 +212,8 @@ test_probe(void)
     check(agg_balance_free(&b->cells[c], now), "free");
     check(b->cells[a].in_flight == 1 && b->cells[c].in_flight == 0, "back");
     check(agg_balance_worker(b, 79) == 1, "its place is free");
-    agg_balance_end(b, &b->cells[c], 1, 1, AGG_BALANCE_OK, 3, &params, now);
+    agg_balance_end(b, &b->cells[c], 1, 1, AGG_BALANCE_OK, 3, &params, now,
+                    now);
     check(b->cells[c].in_flight == 0, "one that was not dead");
 }
 
@@ -231,7 +249,8 @@ simulate(server_t *servers, unsigned calls, double gap, uint64_t seed,
             s = &servers[flight[k].server];
             agg_balance_end(b, &b->cells[s->cell], 0, flight[k].probe,
                             s->fails ? AGG_BALANCE_FAILED : AGG_BALANCE_OK,
-                            (uint64_t) s->time, &params, now);
+                            (uint64_t) s->time, &params,
+                            now - (uint64_t) s->time, now);
             flight[k] = flight[--live];
         }
 
@@ -272,7 +291,8 @@ simulate(server_t *servers, unsigned calls, double gap, uint64_t seed,
     for (k = 0; k < live; k++) {
         s = &servers[flight[k].server];
         agg_balance_end(b, &b->cells[s->cell], 0, flight[k].probe,
-                        AGG_BALANCE_CANCELLED, 0, &params, (uint64_t) next);
+                        AGG_BALANCE_CANCELLED, 0, &params, now,
+                        (uint64_t) next);
     }
 
     *clock = (uint64_t) next;

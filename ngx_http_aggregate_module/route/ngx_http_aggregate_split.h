@@ -13,25 +13,14 @@
 
 
 #define NGX_HTTP_AGGREGATE_SPLIT_MAX   64   /* splits of a zone */
-#define NGX_HTTP_AGGREGATE_SPLIT_NAME  64   /* bytes of a name in a zone */
 
 #define NGX_HTTP_AGGREGATE_SPLIT_CONF  NGX_HTTP_AGGREGATE_BLOCK_CONF
 
 
-/* an entry of a zone: the state of a split, found by its name */
+/* the states in a zone; NULL: a free place */
 
 typedef struct {
-    size_t                                len;
-    u_char                                name[NGX_HTTP_AGGREGATE_SPLIT_NAME];
-    ngx_uint_t                            capacity;    /* versions */
-    agg_split_t                          *state;
-} ngx_http_aggregate_split_place_t;
-
-
-typedef struct {
-    ngx_uint_t                            nplaces;
-    ngx_http_aggregate_split_place_t
-                                      places[NGX_HTTP_AGGREGATE_SPLIT_MAX];
+    agg_split_t                          *states[NGX_HTTP_AGGREGATE_SPLIT_MAX];
 } ngx_http_aggregate_split_places_t;
 
 
@@ -75,6 +64,7 @@ typedef struct {
 
     ngx_http_aggregate_split_zone_t      *zone;        /* NULL: none */
     agg_split_t                          *state;       /* in the zone */
+    ngx_uint_t                            capacity;    /* its versions */
     agg_split_t                          *initial;     /* as configured */
 
     u_char                               *file;

@@ -376,7 +376,7 @@ ngx_http_aggregate_split_write(gw_out_t *out,
 
     ngx_shmtx_lock(&split->zone->shpool->mutex);
 
-    ngx_memcpy(v, split->state->versions,
+    ngx_memcpy(v, ngx_http_aggregate_split_state(split)->versions,
                split->nversions * sizeof(agg_split_version_t));
 
     ngx_shmtx_unlock(&split->zone->shpool->mutex);

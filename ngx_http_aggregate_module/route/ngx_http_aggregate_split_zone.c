@@ -7,9 +7,17 @@
 #define NGX_HTTP_AGGREGATE_SPLIT_TIMER  500
 
 
+static void ngx_http_aggregate_split_find(
+    ngx_http_aggregate_split_zone_t *old,
+    ngx_http_aggregate_split_conf_t *split, ngx_log_t *log);
 static ngx_int_t ngx_http_aggregate_split_place(
     ngx_http_aggregate_split_zone_t *zone,
-    ngx_http_aggregate_split_conf_t *split, ngx_uint_t fresh, ngx_log_t *log);
+    ngx_http_aggregate_split_conf_t *split);
+static void ngx_http_aggregate_split_free(
+    ngx_http_aggregate_split_zone_t *zone,
+    ngx_http_aggregate_split_zone_t *old);
+static ngx_uint_t ngx_http_aggregate_split_uses(
+    ngx_http_aggregate_split_zone_t *zone, agg_split_t *state);
 static void ngx_http_aggregate_split_handler(ngx_event_t *ev);
 static ngx_uint_t ngx_http_aggregate_split_look(
     ngx_http_aggregate_split_conf_t *split, ngx_log_t *log);
@@ -46,6 +54,7 @@ ngx_http_aggregate_split_init_zone(ngx_shm_zone_t *shm_zone, void *data)
         }
 
         shpool->data = zone->places;
+        shpool->log_nomem = 0;
 
     } else {
         zone->places = shpool->data;
@@ -54,10 +63,23 @@ ngx_http_aggregate_split_init_zone(ngx_shm_zone_t *shm_zone, void *data)
     splits = zone->splits.elts;
 
     for (i = 0; i < zone->splits.nelts; i++) {
-        if (ngx_http_aggregate_split_place(zone, splits[i], fresh,
-                                           shm_zone->shm.log)
-            != NGX_OK)
+        ngx_http_aggregate_split_find(data, splits[i], shm_zone->shm.log);
+    }
+
+    for (i = 0; i < zone->splits.nelts; i++) {
+
+        if (splits[i]->state
+            || ngx_http_aggregate_split_place(zone, splits[i]) == NGX_OK)
         {
+            continue;
+        }
+
+        ngx_http_aggregate_split_free(zone, data);
+
+        if (ngx_http_aggregate_split_place(zone, splits[i]) != NGX_OK) {
+            ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
+                          "split zone \"%V\" is too small for split \"$%V\"",
+                          &zone->name, &splits[i]->name);
             return NGX_ERROR;
         }
     }
@@ -71,54 +93,71 @@ ngx_http_aggregate_split_init_zone(ngx_shm_zone_t *shm_zone, void *data)
 
 
 /*
- * The state of a split in the zone.  The state of another configuration is not
- * touched, as the reload may still fail: the first new worker replaces it.
+ * Takes the state over from the previous configuration.  It is not touched, as
+ * the reload may still fail: if the text has changed, the first new worker
+ * replaces the state, and old workers have the shares of their configuration.
  */
 
-static ngx_int_t
-ngx_http_aggregate_split_place(ngx_http_aggregate_split_zone_t *zone,
-    ngx_http_aggregate_split_conf_t *split, ngx_uint_t fresh, ngx_log_t *log)
+static void
+ngx_http_aggregate_split_find(ngx_http_aggregate_split_zone_t *old,
+    ngx_http_aggregate_split_conf_t *split, ngx_log_t *log)
 {
-    size_t                             len;
     ngx_uint_t                         i;
-    agg_split_t                       *state;
-    ngx_http_aggregate_split_place_t  *place;
+    ngx_http_aggregate_split_conf_t  **splits, *prev;
 
-    len = ngx_min(split->name.len, NGX_HTTP_AGGREGATE_SPLIT_NAME);
+    split->state = NULL;
 
-    for (i = 0; i < zone->places->nplaces; i++) {
-        place = &zone->places->places[i];
+    splits = old ? old->splits.elts : NULL;
 
-        if (place->len != len
-            || ngx_strncmp(place->name, split->name.data, len) != 0
-            || place->capacity < split->nversions)
+    for (i = 0; old && i < old->splits.nelts; i++) {
+        prev = splits[i];
+
+        if (prev->name.len != split->name.len
+            || ngx_strncmp(prev->name.data, split->name.data, prev->name.len)
+               != 0)
         {
             continue;
         }
 
-        split->state = place->state;
+        if (prev->capacity >= split->nversions) {
+            split->state = prev->state;
+            split->capacity = prev->capacity;
+        }
 
-        if (split->state->text != split->text) {
+        if (prev->text != split->text) {
             ngx_log_error(NGX_LOG_NOTICE, log, 0,
                           "split \"$%V\" has changed, its shares are those of "
                           "the configuration", &split->name);
         }
 
-        return NGX_OK;
+        return;
+    }
+}
+
+
+/* NGX_DECLINED: there is no room */
+
+static ngx_int_t
+ngx_http_aggregate_split_place(ngx_http_aggregate_split_zone_t *zone,
+    ngx_http_aggregate_split_conf_t *split)
+{
+    ngx_uint_t    i;
+    agg_split_t  *state;
+
+    for (i = 0; i < NGX_HTTP_AGGREGATE_SPLIT_MAX; i++) {
+        if (zone->places->states[i] == NULL) {
+            break;
+        }
     }
 
-    state = NULL;
-
-    if (zone->places->nplaces < NGX_HTTP_AGGREGATE_SPLIT_MAX) {
-        state = ngx_slab_alloc(zone->shpool,
-                               agg_split_size((unsigned) split->nversions));
+    if (i == NGX_HTTP_AGGREGATE_SPLIT_MAX) {
+        return NGX_DECLINED;
     }
 
+    state = ngx_slab_alloc(zone->shpool,
+                           agg_split_size((unsigned) split->nversions));
     if (state == NULL) {
-        ngx_log_error(NGX_LOG_EMERG, log, 0,
-                      "split zone \"%V\" is too small for split \"$%V\"",
-                      &zone->name, &split->name);
-        return NGX_ERROR;
+        return NGX_DECLINED;
     }
 
     state->magic = 0;
@@ -126,18 +165,67 @@ ngx_http_aggregate_split_place(ngx_http_aggregate_split_zone_t *zone,
     agg_split_init(state, (unsigned) split->nversions, split->text,
                    split->plans, ngx_current_msec);
 
-    place = &zone->places->places[zone->places->nplaces];
-
-    place->len = len;
-    ngx_memcpy(place->name, split->name.data, len);
-    place->capacity = split->nversions;
-    place->state = state;
-
-    zone->places->nplaces++;
+    zone->places->states[i] = state;
 
     split->state = state;
+    split->capacity = split->nversions;
 
     return NGX_OK;
+}
+
+
+/*
+ * Frees states that neither this configuration nor the previous one has, which
+ * goes on if the reload fails.  A worker of an earlier one that still runs
+ * does not find the text of its split there any more.
+ */
+
+static void
+ngx_http_aggregate_split_free(ngx_http_aggregate_split_zone_t *zone,
+    ngx_http_aggregate_split_zone_t *old)
+{
+    ngx_uint_t    i;
+    agg_split_t  *state;
+
+    for (i = 0; i < NGX_HTTP_AGGREGATE_SPLIT_MAX; i++) {
+
+        state = zone->places->states[i];
+
+        if (state == NULL
+            || ngx_http_aggregate_split_uses(zone, state)
+            || (old && ngx_http_aggregate_split_uses(old, state)))
+        {
+            continue;
+        }
+
+        ngx_shmtx_lock(&zone->shpool->mutex);
+
+        state->text = 0;
+        zone->places->states[i] = NULL;
+
+        ngx_slab_free_locked(zone->shpool, state);
+
+        ngx_shmtx_unlock(&zone->shpool->mutex);
+    }
+}
+
+
+static ngx_uint_t
+ngx_http_aggregate_split_uses(ngx_http_aggregate_split_zone_t *zone,
+    agg_split_t *state)
+{
+    ngx_uint_t                         i;
+    ngx_http_aggregate_split_conf_t  **splits;
+
+    splits = zone->splits.elts;
+
+    for (i = 0; i < zone->splits.nelts; i++) {
+        if (splits[i]->state == state) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 
@@ -209,6 +297,13 @@ ngx_http_aggregate_split_handler(ngx_event_t *ev)
     ngx_http_aggregate_split_zone_t      **zones;
     ngx_http_aggregate_split_conf_t      **splits;
     ngx_http_aggregate_split_main_conf_t  *smcf;
+
+    if (ngx_exiting) {
+
+        /* the workers of the next configuration do it, and save the file */
+
+        return;
+    }
 
     ev->log = ngx_cycle->log;
 

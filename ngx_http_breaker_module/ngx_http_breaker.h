@@ -136,6 +136,17 @@ typedef struct {
 } ngx_http_breaker_subject_t;
 
 
+/* a breaker that rejected a request, and in which location */
+
+typedef struct ngx_http_breaker_refused_s  ngx_http_breaker_refused_t;
+
+struct ngx_http_breaker_refused_s {
+    ngx_http_breaker_subject_t   subject;
+    ngx_str_t                   *location;
+    ngx_http_breaker_refused_t  *next;
+};
+
+
 /*
  * One for each request that met a breaker; it survives internal redirects,
  * which wipe r->ctx, as the data of its own cleanup of the pool.
@@ -167,7 +178,7 @@ struct ngx_http_breaker_ctx_s {
     ngx_queue_t                  queue;       /* the policy's queue */
     ngx_uint_t                   log_level;
 
-    ngx_http_breaker_subject_t   refused;     /* the one that rejected it */
+    ngx_http_breaker_refused_t   refused;     /* the first rejection */
 
     /* for the variables: the last one that was met, or that rejected it */
 
@@ -182,7 +193,6 @@ struct ngx_http_breaker_ctx_s {
     unsigned                     queued:1;
     unsigned                     grpc:1;      /* failed by a code of gRPC */
     unsigned                     rejected:1;
-    unsigned                     in_fallback:1; /* to the named location */
     unsigned                     indexed:1;   /* the node is in the tree */
 };
 

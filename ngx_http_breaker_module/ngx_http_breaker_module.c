@@ -197,7 +197,7 @@ ngx_http_breaker_key_variable(ngx_http_request_t *r,
         return NGX_OK;
     }
 
-    key = ctx->rejected ? &ctx->refused.key : &ctx->subject.key;
+    key = ctx->rejected ? &ctx->refused.subject.key : &ctx->subject.key;
 
     p = ngx_pnalloc(r->pool, key->len * GW_SHOW);
     if (p == NULL) {

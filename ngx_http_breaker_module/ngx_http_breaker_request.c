@@ -6,6 +6,8 @@ static ngx_http_breaker_rare ngx_int_t ngx_http_breaker_guard(
     ngx_http_request_t *r, ngx_http_breaker_guard_t *guard);
 static ngx_uint_t ngx_http_breaker_same(ngx_http_breaker_subject_t *subject,
     ngx_http_breaker_zone_t *zone, brk_key_t *key);
+static ngx_uint_t ngx_http_breaker_was_refused(ngx_http_breaker_ctx_t *ctx,
+    ngx_http_breaker_zone_t *zone, brk_key_t *key);
 static ngx_uint_t ngx_http_breaker_parent_holds_permit(ngx_http_request_t *r,
     ngx_http_breaker_zone_t *zone, brk_key_t *key);
 static ngx_http_breaker_rare ngx_int_t ngx_http_breaker_decide(
@@ -21,6 +23,10 @@ static ngx_inline void ngx_http_breaker_install_handler(ngx_http_request_t *r,
     ngx_http_breaker_ctx_t *ctx);
 static ngx_int_t ngx_http_breaker_reject(ngx_http_request_t *r,
     ngx_http_breaker_ctx_t *ctx);
+static ngx_int_t ngx_http_breaker_refuse(ngx_http_request_t *r,
+    ngx_http_breaker_ctx_t *ctx);
+static ngx_uint_t ngx_http_breaker_was_in(ngx_http_breaker_ctx_t *ctx,
+    ngx_str_t *location);
 static ngx_int_t ngx_http_breaker_retry_after(ngx_http_request_t *r,
     brk_msec_t wait);
 static ngx_int_t ngx_http_breaker_content_handler(ngx_http_request_t *r);
@@ -155,9 +161,7 @@ ngx_http_breaker_guard(ngx_http_request_t *r, ngx_http_breaker_guard_t *guard)
 
     /* the fallback of a rejected request is not guarded by the same key */
 
-    if (ctx && ctx->rejected
-        && ngx_http_breaker_same(&ctx->refused, guard->zone, key))
-    {
+    if (ctx && ngx_http_breaker_was_refused(ctx, guard->zone, key)) {
         return NGX_DECLINED;
     }
 
@@ -191,6 +195,26 @@ ngx_http_breaker_same(ngx_http_breaker_subject_t *subject,
 }
 
 
+static ngx_uint_t
+ngx_http_breaker_was_refused(ngx_http_breaker_ctx_t *ctx,
+    ngx_http_breaker_zone_t *zone, brk_key_t *key)
+{
+    ngx_http_breaker_refused_t  *refused;
+
+    if (!ctx->rejected) {
+        return 0;
+    }
+
+    for (refused = &ctx->refused; refused; refused = refused->next) {
+        if (ngx_http_breaker_same(&refused->subject, zone, key)) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
 /* a parent request holds a permit for the same key */
 
 static ngx_uint_t
@@ -208,8 +232,7 @@ ngx_http_breaker_parent_holds_permit(ngx_http_request_t *r,
         }
 
         if ((ctx->held && ngx_http_breaker_same(&ctx->subject, zone, key))
-            || (ctx->rejected
-                && ngx_http_breaker_same(&ctx->refused, zone, key)))
+            || ngx_http_breaker_was_refused(ctx, zone, key))
         {
             return 1;
         }
@@ -349,15 +372,11 @@ ngx_http_breaker_reject(ngx_http_request_t *r, ngx_http_breaker_ctx_t *ctx)
     static ngx_str_t  name = ngx_string("X-Breaker");
     static ngx_str_t  value = ngx_string("open");
 
-    if (!ctx->rejected
-        && ngx_http_breaker_add_header(r, &name, &value) != NGX_OK)
+    if ((!ctx->rejected
+         && ngx_http_breaker_add_header(r, &name, &value) != NGX_OK)
+        || ngx_http_breaker_refuse(r, ctx) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    if (!ctx->rejected) {
-        ctx->rejected = 1;
-        ctx->refused = ctx->subject;
     }
 
     blcf = ngx_http_get_module_loc_conf(r, ngx_http_breaker_module);
@@ -367,11 +386,9 @@ ngx_http_breaker_reject(ngx_http_request_t *r, ngx_http_breaker_ctx_t *ctx)
 
         cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
 
-        if (!ctx->in_fallback
+        if (!ngx_http_breaker_was_in(ctx, &fallback->name)
             && ngx_http_breaker_has_named(cscf, &fallback->name))
         {
-            ctx->in_fallback = 1;
-
             (void) ngx_http_named_location(r, &fallback->name);
             ngx_http_finalize_request(r, NGX_DONE);
 
@@ -398,6 +415,58 @@ ngx_http_breaker_reject(ngx_http_request_t *r, ngx_http_breaker_ctx_t *ctx)
     ngx_http_finalize_request(r, rc);
 
     return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_http_breaker_refuse(ngx_http_request_t *r, ngx_http_breaker_ctx_t *ctx)
+{
+    ngx_http_core_loc_conf_t    *clcf;
+    ngx_http_breaker_refused_t  *refused;
+
+    refused = &ctx->refused;
+
+    if (ctx->rejected) {
+        refused = ngx_palloc(r->pool, sizeof(ngx_http_breaker_refused_t));
+        if (refused == NULL) {
+            return NGX_ERROR;
+        }
+
+        refused->next = ctx->refused.next;
+        ctx->refused.next = refused;
+
+    } else {
+        ctx->rejected = 1;
+        refused->next = NULL;
+    }
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    refused->subject = ctx->subject;
+    refused->location = &clcf->name;
+
+    return NGX_OK;
+}
+
+
+/* another rejection in the same location would never end */
+
+static ngx_uint_t
+ngx_http_breaker_was_in(ngx_http_breaker_ctx_t *ctx, ngx_str_t *location)
+{
+    ngx_http_breaker_refused_t  *refused;
+
+    for (refused = &ctx->refused; refused; refused = refused->next) {
+        if (refused->location->len == location->len
+            && ngx_strncmp(refused->location->data, location->data,
+                           location->len)
+               == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 
@@ -815,7 +884,6 @@ ngx_http_breaker_init_ctx(ngx_http_request_t *r, ngx_http_breaker_ctx_t *ctx)
     ctx->queued = 0;
     ctx->grpc = 0;
     ctx->rejected = 0;
-    ctx->in_fallback = 0;
     ctx->indexed = 0;
 
     ctx->cleanup.handler = ngx_http_breaker_cleanup;

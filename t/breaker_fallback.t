@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 
 # "breaker_fallback" with a JSON type: what a client wrote stays inside its
-# string.  And the level of the lines for transitions.
+# string.  Named locations, one after the other.  And the level of the lines
+# for transitions.
 
 use strict;
 use warnings;
@@ -17,6 +18,7 @@ use Harness;
 my $t = Harness->new(modules => [ 'ngx_http_breaker_module' ]);
 
 my $b = $t->backend('b', '/' => 'fine', '/fail' => { status => 500 });
+my $n = $t->backend('n', '*' => 'named');
 
 my $conf = <<'EOC';
 
@@ -79,6 +81,41 @@ http {
 
 LEVELS
 
+        location = /chain {
+            breaker           A zone=z;
+            breaker_fallback  @b;
+            proxy_pass        http://127.0.0.1:%%PORT_b%%/;
+        }
+
+        location @b {
+            breaker           B zone=z;
+            breaker_fallback  @c;
+            proxy_pass        http://127.0.0.1:%%PORT_n%%;
+        }
+
+        location @c {
+            breaker           C zone=z;
+            breaker_fallback  @again;
+            proxy_pass        http://127.0.0.1:%%PORT_n%%;
+        }
+
+        location @again {
+            breaker           $arg_again zone=z;
+            breaker_fallback  @b;
+            proxy_pass        http://127.0.0.1:%%PORT_n%%;
+        }
+
+        location = /self {
+            error_page  418 = @self;
+            return      418;
+        }
+
+        location @self {
+            breaker           S zone=z;
+            breaker_fallback  @self;
+            proxy_pass        http://127.0.0.1:%%PORT_n%%;
+        }
+
         location = /breakers {
             breaker_status;
         }
@@ -102,7 +139,7 @@ EOC
 
 $conf =~ s/LEVELS/$levels/;
 
-$t->plan(23);
+$t->plan(32);
 $t->run($conf);
 
 http_get('/breakers');
@@ -136,6 +173,38 @@ is(rejected('/capture/a%22b', '')->body, '["a\\"b"]', 'a capture');
 is(rejected('/empty', '')->body, '', 'an empty variable');
 is(rejected('/text', 'a"b\\')->body, 'q: a"b\\', 'other types as they are');
 is(rejected('/constant', '')->body, '{"a":"\\n"}', 'constants as they are');
+
+# named locations, each with a breaker of its own; the backend is never asked
+# by a request that its breaker has rejected, and none is redirected for ever
+
+sub opened {
+    my ($key) = @_;
+    http_get($key eq 'S' ? '/self' : '/chain?again=D');
+    return http_request(POST => "/breakers?key=$key&action=open")->status;
+}
+
+is(http_get('/chain')->body, 'fine', 'all are closed');
+
+for my $case (
+    [ A => '/chain', 'named', 'the first one is open' ],
+    [ B => '/chain', 'named', 'the second one, too' ],
+    [ C => '/chain', 'named', 'the third one, too' ],
+) {
+    my ($key, $uri, $body, $name) = @$case;
+    opened($key);
+    is(http_get($uri)->body, $body, $name);
+}
+
+is(http_get('/chain?again=B')->body, 'named',
+   'a fallback is not guarded by the same key');
+opened('D');
+$n->clear;
+my $r = http_get('/chain?again=D');
+is($r->status . ' ' . $r->header('X-Breaker'), '503 open', 'back to the second');
+ok($r->header('Retry-After'), 'the default answer');
+opened('S');
+is(http_get('/self')->status, 503, 'back to itself');
+is($n->count, 1, 'nothing was asked since');
 
 # levels: the way to open has the one that is set, the way back is no error
 

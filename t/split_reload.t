@@ -70,7 +70,7 @@ my $other = 'aggregate_split $other key=$arg_key zone=splits { 5% x; * y; }';
 mkdir $t->testdir . '/state';
 chmod 0777, $t->testdir . '/state';
 
-$t->plan(28);
+$t->plan(30);
 $t->run(conf($two));
 
 # a split that is changed, and changed back
@@ -103,6 +103,11 @@ wait_for(sub { $t->grep_log(qr/still could not bind/) }, slow(10));
 is(version('pool', 'v2'), '55 manual', 'changes nothing');
 $t->reload(conf($two));
 is(version('pool', 'v2'), '55 manual', 'nor after the next one');
+
+$t->allow_log(qr/split zone "splits" is too small/);
+is($t->reload(conf(join ' ', map { $other =~ s/other/many$_/r } 1 .. 30)), 0,
+   'splits that the zone has no room for');
+is(version('pool', 'v2'), '55 manual', 'take nothing away');
 
 # more splits than the zone has room for, some at a time
 

@@ -200,7 +200,8 @@ is(http_get('/chain?again=B')->body, 'named',
 opened('D');
 $n->clear;
 my $r = http_get('/chain?again=D');
-is($r->status . ' ' . $r->header('X-Breaker'), '503 open', 'back to the second');
+is($r->status . ' ' . $r->header('X-Breaker'), '503 open',
+   'back to the second');
 ok($r->header('Retry-After'), 'the default answer');
 opened('S');
 is(http_get('/self')->status, 503, 'back to itself');

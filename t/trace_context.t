@@ -13,7 +13,7 @@ use Test::More;
 
 use Harness;
 
-my $t = Harness->new(plan => 145, modules => ['ngx_http_aggregate_module']);
+my $t = Harness->new(plan => 155, modules => ['ngx_http_aggregate_module']);
 
 my $b = $t->backend('b', '*' => '{}');
 my $c = $t->backend('c', '/v1/traces' => '');
@@ -65,6 +65,15 @@ http {
                             proxy_pass http://127.0.0.1:%%PORT_b%%; }
         location /b3      { aggregate_trace_propagators b3;
                             proxy_pass http://127.0.0.1:%%PORT_b%%; }
+        location /b3first { aggregate_trace_propagators b3 tracecontext;
+                            proxy_pass http://127.0.0.1:%%PORT_b%%; }
+        location /b3own   { aggregate_trace_propagators b3;
+                            aggregate_trace 0% parent=ignore;
+                            proxy_pass http://127.0.0.1:%%PORT_b%%; }
+        location /b3inject { aggregate_trace_propagators b3;
+                            aggregate_trace 0%;
+                            aggregate_trace_context inject;
+                            proxy_pass http://127.0.0.1:%%PORT_b%%; }
         location /b3multi { aggregate_trace_propagators b3multi tracecontext;
                             proxy_pass http://127.0.0.1:%%PORT_b%%; }
     }
@@ -88,7 +97,7 @@ sub received {
     my %got;
 
     for my $name (qw(traceparent tracestate b3 x-b3-traceid x-b3-spanid
-                     x-b3-sampled baggage))
+                     x-b3-sampled x-b3-flags baggage))
     {
         $got{$name} = [ map { $_->[1] } grep { lc $_->[0] eq $name }
                         @{ $q->{headers} } ];
@@ -274,11 +283,27 @@ like($got->{b3}[0], qr/^$id-(?!$span)\w{16}-1$/, 'b3');
 is(scalar @{ $got->{traceparent} }, 0, 'b3 alone');
 like(get([ b3 => "$id-$span-0-$span" ], '/b3')->{b3}[0], qr/^$id-\w{16}-0$/,
      'b3 with a parent');
-like(get([ b3 => "$id-$span-d" ], '/b3')->{b3}[0], qr/-1$/, 'b3: debug');
+like(get([ b3 => "$id-$span-d" ], '/b3')->{b3}[0], qr/^$id-\w{16}-d$/,
+     'b3: debug');
+like(get([ b3 => $_ ], '/b3')->{b3}[0], qr/^(?!$id)\w{32}-\w{16}-$_$/,
+     "b3: $_ alone") for qw(0 1 d);
+like(get([ 'X-B3-Sampled' => 0 ], '/b3multi')->{traceparent}[0], qr/-0[02]$/,
+     'b3multi: 0 alone');
+$got = get([ 'X-B3-Flags' => 1 ], '/b3multi');
+is_deeply([ @$got{qw(x-b3-sampled x-b3-flags)} ], [ [], [1] ],
+          'b3multi: debug');
+like(get([ b3 => '0', traceparent => $good ], '/b3first')->{traceparent}[0],
+     qr/^00-(?!$id)\w{32}-\w{16}-0[02]$/, 'the first one of the list');
+like(get([ b3 => "$id-$span-x", traceparent => $good ], '/b3first')
+         ->{traceparent}[0], qr/^00-$id-/, 'that is valid');
+like(get([ b3 => "$id-$span-d" ], '/b3own')->{b3}[0], qr/-0$/,
+     'b3: debug, which is ignored');
+like(get([ b3 => '1' ], '/b3inject')->{b3}[0], qr/-0$/,
+     'b3: 1 alone, at the edge');
 like(get([ b3 => "$span-$span" ], '/b3')->{b3}[0], qr/^0{16}$span-/,
      'b3: 64 bits');
 unlike(get([ b3 => $_ ], '/b3')->{b3}[0], qr/^$id/, "b3: $_")
-    for '0', "$id-$span-x", "$id-$span-1-", "$id-", uc("$id-$span-1"),
+    for '2', '', "$id-$span-x", "$id-$span-1-", "$id-", uc("$id-$span-1"),
         "$id-$span-11";
 $got = get([ 'X-B3-TraceId' => $id, 'X-B3-SpanId' => $span,
              'X-B3-Sampled' => 1 ], '/b3multi');

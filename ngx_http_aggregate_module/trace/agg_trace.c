@@ -18,6 +18,9 @@ static int agg_trace_unhex(uint8_t *dst, const uint8_t *p, size_t len);
 static int agg_trace_is_zero(const uint8_t *p, size_t len);
 static void agg_trace_trim(const uint8_t **p, size_t *len);
 static int agg_trace_b3_id(uint8_t *dst, const uint8_t *p, size_t len);
+static int agg_trace_b3_decision(agg_trace_context_t *context,
+    const uint8_t *sampled, size_t sampled_len, const uint8_t *flags,
+    size_t flags_len);
 static int agg_trace_member(const uint8_t *p, size_t len);
 
 
@@ -194,6 +197,7 @@ agg_trace_parse(agg_trace_context_t *context, const uint8_t *p, size_t len)
 
     context->flags &= AGG_TRACE_SAMPLED|AGG_TRACE_RANDOM;
     context->decided = 1;
+    context->debug = 0;
 
     return 0;
 }
@@ -269,7 +273,7 @@ agg_trace_b3_id(uint8_t *dst, const uint8_t *p, size_t len)
 }
 
 
-/* TRACE-SPAN[-SAMPLED[-PARENT]] */
+/* SAMPLED, TRACE-SPAN[-SAMPLED[-PARENT]] */
 
 int
 agg_trace_parse_b3(agg_trace_context_t *context, const uint8_t *p, size_t len)
@@ -282,7 +286,8 @@ agg_trace_parse_b3(agg_trace_context_t *context, const uint8_t *p, size_t len)
     q = memchr(p, '-', len);
 
     if (q == NULL) {
-        return -1;
+        return agg_trace_parse_b3multi(context, NULL, 0, NULL, 0, p, len, NULL,
+                                       0);
     }
 
     trace = (size_t) (q - p);
@@ -306,21 +311,42 @@ agg_trace_parse_b3multi(agg_trace_context_t *context,
     size_t span_len, const uint8_t *sampled, size_t sampled_len,
     const uint8_t *flags, size_t flags_len)
 {
-    if (trace_id == NULL || span_id == NULL || span_len != 16
+    int  rc;
+
+    rc = agg_trace_b3_decision(context, sampled, sampled_len, flags,
+                               flags_len);
+
+    if (rc == 0 && trace_id == NULL && span_id == NULL) {
+        return context->decided ? 1 : -1;
+    }
+
+    if (rc != 0
+        || trace_id == NULL || span_id == NULL || span_len != 16
         || agg_trace_b3_id(context->trace_id, trace_id, trace_len) != 0
         || agg_trace_unhex(context->span_id, span_id, 8) != 0
         || agg_trace_is_zero(context->trace_id, 16)
         || agg_trace_is_zero(context->span_id, 8))
     {
+        context->decided = 0;
         return -1;
     }
 
+    return 0;
+}
+
+
+static int
+agg_trace_b3_decision(agg_trace_context_t *context, const uint8_t *sampled,
+    size_t sampled_len, const uint8_t *flags, size_t flags_len)
+{
     context->flags = 0;
     context->decided = 0;
+    context->debug = 0;
 
     if (flags && flags_len == 1 && *flags == '1') {
         context->flags = AGG_TRACE_SAMPLED;
         context->decided = 1;
+        context->debug = 1;
         return 0;
     }
 
@@ -328,25 +354,15 @@ agg_trace_parse_b3multi(agg_trace_context_t *context,
         return 0;
     }
 
-    if (sampled_len != 1) {
+    if (sampled_len != 1
+        || (*sampled != '0' && *sampled != '1' && *sampled != 'd'))
+    {
         return -1;
     }
 
-    switch (*sampled) {
-
-    case '1':
-    case 'd':
-        context->flags = AGG_TRACE_SAMPLED;
-        break;
-
-    case '0':
-        break;
-
-    default:
-        return -1;
-    }
-
+    context->flags = (*sampled == '0') ? 0 : AGG_TRACE_SAMPLED;
     context->decided = 1;
+    context->debug = (*sampled == 'd');
 
     return 0;
 }
@@ -427,7 +443,8 @@ agg_trace_write_b3(uint8_t *dst, const agg_trace_context_t *context)
     *dst++ = '-';
     dst = agg_trace_hex(dst, context->span_id, 8);
     *dst++ = '-';
-    *dst = (context->flags & AGG_TRACE_SAMPLED) ? '1' : '0';
+    *dst = (context->flags & AGG_TRACE_SAMPLED)
+           ? (context->debug ? 'd' : '1') : '0';
 }
 
 

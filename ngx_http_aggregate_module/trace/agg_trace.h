@@ -39,6 +39,7 @@ typedef struct {
     uint8_t   span_id[8];
     uint8_t   flags;
     unsigned  decided:1;               /* flags say whether it is sampled */
+    unsigned  debug:1;                 /* sampled, and marked so by B3 */
 } agg_trace_context_t;
 
 
@@ -66,7 +67,10 @@ int agg_trace_ratio(const uint8_t *trace_id, uint32_t ratio);
 int32_t agg_trace_parse_ratio(const uint8_t *p, size_t len);
 
 
-/* these return 0, or -1 if the context is invalid */
+/*
+ * These return 0, or -1 if the context is invalid.  B3 may tell whether to
+ * sample without any ids: 1, and only "flags", "decided" and "debug" are set.
+ */
 
 int agg_trace_parse(agg_trace_context_t *context, const uint8_t *p,
     size_t len);

@@ -100,6 +100,7 @@ typedef struct {
     ngx_msec_t                          keep_slow;
     ngx_uint_t                          context;
     ngx_uint_t                          propagators;
+    u_char                              order[3]; /* one bit each, 0: none */
     ngx_http_complex_value_t           *parent;
     ngx_http_complex_value_t           *name;
     ngx_array_t                        *attrs;

@@ -343,6 +343,7 @@ ngx_http_aggregate_trace_propagators(ngx_conf_t *cf, ngx_command_t *cmd,
 {
     ngx_http_aggregate_trace_loc_conf_t *tlcf = conf;
 
+    u_char      *order;
     ngx_str_t   *value;
     ngx_uint_t   i, n;
 
@@ -353,6 +354,7 @@ ngx_http_aggregate_trace_propagators(ngx_conf_t *cf, ngx_command_t *cmd,
     }
 
     value = cf->args->elts;
+    order = tlcf->order;
 
     for (i = 1; i < cf->args->nelts; i++) {
 
@@ -370,7 +372,10 @@ ngx_http_aggregate_trace_propagators(ngx_conf_t *cf, ngx_command_t *cmd,
             return NGX_CONF_ERROR;
         }
 
-        tlcf->propagators |= (ngx_uint_t) 1 << n;
+        if (!(tlcf->propagators & ((ngx_uint_t) 1 << n))) {
+            tlcf->propagators |= (ngx_uint_t) 1 << n;
+            *order++ = (u_char) (1 << n);
+        }
     }
 
     return NGX_CONF_OK;
@@ -620,8 +625,13 @@ ngx_http_aggregate_trace_merge_loc_conf(ngx_conf_t *cf, void *parent,
                               NGX_HTTP_AGGREGATE_TRACE_PROPAGATE);
 
     if (conf->propagators == 0) {
-        conf->propagators = prev->propagators ? prev->propagators
-                                              : NGX_HTTP_AGGREGATE_TRACE_W3C;
+        conf->propagators = prev->propagators;
+        ngx_memcpy(conf->order, prev->order, sizeof(conf->order));
+    }
+
+    if (conf->propagators == 0) {
+        conf->propagators = NGX_HTTP_AGGREGATE_TRACE_W3C;
+        conf->order[0] = NGX_HTTP_AGGREGATE_TRACE_W3C;
     }
 
     if (conf->parent == NULL) {

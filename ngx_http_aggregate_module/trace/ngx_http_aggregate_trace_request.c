@@ -32,7 +32,8 @@ typedef enum {
     NGX_HTTP_AGGREGATE_TRACE_LINE_B3,
     NGX_HTTP_AGGREGATE_TRACE_LINE_B3_ID,
     NGX_HTTP_AGGREGATE_TRACE_LINE_B3_SPAN,
-    NGX_HTTP_AGGREGATE_TRACE_LINE_B3_SAMPLED
+    NGX_HTTP_AGGREGATE_TRACE_LINE_B3_SAMPLED,
+    NGX_HTTP_AGGREGATE_TRACE_LINE_B3_FLAGS
 } ngx_http_aggregate_trace_line_e;
 
 typedef struct {
@@ -49,6 +50,9 @@ static ngx_int_t ngx_http_aggregate_trace_parent(ngx_http_request_t *r,
     ngx_http_aggregate_trace_loc_conf_t *tlcf,
     ngx_http_aggregate_trace_found_t *found, agg_trace_context_t *parent,
     ngx_uint_t *w3c);
+static int ngx_http_aggregate_trace_w3c(ngx_http_request_t *r,
+    ngx_http_aggregate_trace_loc_conf_t *tlcf,
+    ngx_http_aggregate_trace_found_t *found, agg_trace_context_t *parent);
 static ngx_int_t ngx_http_aggregate_trace_state(ngx_http_request_t *r,
     ngx_http_aggregate_trace_found_t *found, ngx_str_t *state);
 static ngx_uint_t ngx_http_aggregate_trace_decide(ngx_http_request_t *r,
@@ -71,6 +75,7 @@ static ngx_http_aggregate_trace_line_t
     { ngx_string("X-B3-TraceId"), (u_char *) "x-b3-traceid", 0 },
     { ngx_string("X-B3-SpanId"), (u_char *) "x-b3-spanid", 0 },
     { ngx_string("X-B3-Sampled"), (u_char *) "x-b3-sampled", 0 },
+    { ngx_string("X-B3-Flags"), (u_char *) "x-b3-flags", 0 },
     { ngx_null_string, NULL, 0 }
 };
 
@@ -178,6 +183,7 @@ ngx_http_aggregate_trace_ctx_t *
 ngx_http_aggregate_trace_create(ngx_http_request_t *r,
     ngx_http_aggregate_trace_loc_conf_t *tlcf)
 {
+    ngx_int_t                          rc;
     ngx_uint_t                         w3c;
     agg_trace_context_t                parent;
     ngx_http_aggregate_trace_ctx_t    *ctx;
@@ -191,6 +197,7 @@ ngx_http_aggregate_trace_create(ngx_http_request_t *r,
     ngx_http_aggregate_trace_start(r, ctx, tlcf);
 
     parent.decided = 0;
+    parent.debug = 0;
     w3c = 0;
 
     if (tlcf->context != NGX_HTTP_AGGREGATE_TRACE_IGNORE) {
@@ -200,15 +207,19 @@ ngx_http_aggregate_trace_create(ngx_http_request_t *r,
                         || found.b3_id || found.b3_span || found.b3_sampled
                         || found.b3_flags);
 
-        if (ngx_http_aggregate_trace_parent(r, tlcf, &found, &parent, &w3c)
-            == NGX_OK)
-        {
+        rc = ngx_http_aggregate_trace_parent(r, tlcf, &found, &parent, &w3c);
+
+        if (tlcf->context == NGX_HTTP_AGGREGATE_TRACE_INJECT) {
+            parent.decided = 0;
+        }
+
+        if (rc == NGX_OK) {
+
             if (tlcf->context == NGX_HTTP_AGGREGATE_TRACE_INJECT) {
                 ctx->has_link = 1;
                 ngx_memcpy(ctx->link.trace_id, parent.trace_id, 16);
                 ngx_memcpy(ctx->link.span_id, parent.span_id, 8);
                 ctx->link.flags = parent.flags;
-                parent.decided = 0;
 
             } else {
                 ctx->has_parent = 1;
@@ -299,58 +310,72 @@ ngx_http_aggregate_trace_find(ngx_http_request_t *r,
     (h) ? (h)->value.data : NULL, (h) ? (h)->value.len : 0
 
 
+/* NGX_DONE: there is only a decision whether to sample */
+
 static ngx_int_t
 ngx_http_aggregate_trace_parent(ngx_http_request_t *r,
     ngx_http_aggregate_trace_loc_conf_t *tlcf,
     ngx_http_aggregate_trace_found_t *found, agg_trace_context_t *parent,
     ngx_uint_t *w3c)
 {
-    ngx_str_t  value;
+    int         rc;
+    ngx_uint_t  i;
 
     *w3c = 0;
 
-    if (tlcf->propagators & NGX_HTTP_AGGREGATE_TRACE_W3C) {
+    for (i = 0; i < sizeof(tlcf->order) && tlcf->order[i]; i++) {
 
-        if (tlcf->parent) {
+        switch (tlcf->order[i]) {
 
-            if (ngx_http_complex_value(r, tlcf->parent, &value) == NGX_OK
-                && agg_trace_parse(parent, value.data, value.len) == 0)
-            {
-                *w3c = 1;
-                return NGX_OK;
-            }
+        case NGX_HTTP_AGGREGATE_TRACE_W3C:
+            rc = ngx_http_aggregate_trace_w3c(r, tlcf, found, parent);
+            *w3c = (rc == 0);
+            break;
 
-        } else if (found->parents == 1
-                   && agg_trace_parse(parent, found->parent->value.data,
-                                      found->parent->value.len)
-                      == 0)
-        {
-            *w3c = 1;
-            return NGX_OK;
-        }
-    }
+        case NGX_HTTP_AGGREGATE_TRACE_B3:
+            rc = found->b3 ? agg_trace_parse_b3(parent, found->b3->value.data,
+                                                found->b3->value.len)
+                           : -1;
+            break;
 
-    if ((tlcf->propagators & NGX_HTTP_AGGREGATE_TRACE_B3)
-        && found->b3
-        && agg_trace_parse_b3(parent, found->b3->value.data,
-                              found->b3->value.len)
-           == 0)
-    {
-        return NGX_OK;
-    }
+        default: /* NGX_HTTP_AGGREGATE_TRACE_B3MULTI */
 
-    if ((tlcf->propagators & NGX_HTTP_AGGREGATE_TRACE_B3MULTI)
-        && agg_trace_parse_b3multi(parent,
+            rc = agg_trace_parse_b3multi(parent,
                             ngx_http_aggregate_trace_value(found->b3_id),
                             ngx_http_aggregate_trace_value(found->b3_span),
                             ngx_http_aggregate_trace_value(found->b3_sampled),
-                            ngx_http_aggregate_trace_value(found->b3_flags))
-           == 0)
-    {
-        return NGX_OK;
+                            ngx_http_aggregate_trace_value(found->b3_flags));
+        }
+
+        if (rc != -1) {
+            return rc == 0 ? NGX_OK : NGX_DONE;
+        }
     }
 
     return NGX_DECLINED;
+}
+
+
+static int
+ngx_http_aggregate_trace_w3c(ngx_http_request_t *r,
+    ngx_http_aggregate_trace_loc_conf_t *tlcf,
+    ngx_http_aggregate_trace_found_t *found, agg_trace_context_t *parent)
+{
+    ngx_str_t  value;
+
+    if (tlcf->parent) {
+
+        if (ngx_http_complex_value(r, tlcf->parent, &value) != NGX_OK) {
+            return -1;
+        }
+
+        return agg_trace_parse(parent, value.data, value.len);
+    }
+
+    return found->parents == 1 ? agg_trace_parse(parent,
+                                                 found->parent->value.data,
+                                                 found->parent->value.len)
+                               : -1;
 }
 
 
@@ -404,7 +429,8 @@ ngx_http_aggregate_trace_decide(ngx_http_request_t *r,
     int32_t    ratio;
     ngx_str_t  value;
 
-    if (ctx->has_parent && parent->decided && !tlcf->ignore_parent) {
+    if (parent->decided && !tlcf->ignore_parent) {
+        ctx->context.debug = parent->debug;
         return parent->flags & AGG_TRACE_SAMPLED;
     }
 
@@ -647,6 +673,14 @@ ngx_http_aggregate_trace_push_all(ngx_http_request_t *r,
         != NGX_OK)
     {
         return NGX_ERROR;
+    }
+
+    if (context.debug) {
+        ngx_str_set(&value, "1");
+
+        return ngx_http_aggregate_trace_push(r,
+                                       NGX_HTTP_AGGREGATE_TRACE_LINE_B3_FLAGS,
+                                       &value);
     }
 
     value.data = p + 50;

@@ -25,6 +25,8 @@ typedef struct {
     gw_out_t           *out;           /* NULL: only checked */
     int                 openmetrics;
     agg_metrics_seen_t *seen;
+    size_t              before;        /* families of earlier texts */
+    size_t              all;           /* with all of this one */
 
     agg_metrics_str_t   family;
     agg_metrics_type_e  type;
@@ -54,6 +56,8 @@ static const uint8_t *agg_metrics_read_number(const uint8_t *p,
     const uint8_t *end);
 static const uint8_t *agg_metrics_read_name(const uint8_t *p,
     const uint8_t *end, int colon);
+static int agg_metrics_total(agg_metrics_str_t name);
+static int agg_metrics_has_family(agg_metrics_reader_t *rd, size_t len);
 static void agg_metrics_emit_head(agg_metrics_reader_t *rd);
 
 
@@ -81,6 +85,7 @@ agg_metrics_include(gw_out_t *out, int openmetrics, agg_metrics_seen_t *seen,
     memset(&rd, 0, sizeof(rd));
     rd.openmetrics = openmetrics;
     rd.seen = seen;
+    rd.before = seen->n;
 
     if (len == 0) {
         return 0;
@@ -101,12 +106,14 @@ agg_metrics_include(gw_out_t *out, int openmetrics, agg_metrics_seen_t *seen,
         return 0;
     }
 
-    seen->n = before;
-
     memset(&rd, 0, sizeof(rd));
     rd.out = out;
     rd.openmetrics = openmetrics;
     rd.seen = seen;
+    rd.before = before;
+    rd.all = seen->n;
+
+    seen->n = before;
 
     (void) agg_metrics_read_text(&rd, text, len);
 
@@ -259,6 +266,9 @@ agg_metrics_read_type(agg_metrics_reader_t *rd, const uint8_t *p,
         {
             rd->type = i;
             rd->has_type = 1;
+            rd->seen->family[rd->seen->n - 1].counter =
+                                           (i == AGG_METRICS_COUNTER
+                                            && agg_metrics_total(rd->family));
             return 0;
         }
     }
@@ -271,7 +281,7 @@ static int
 agg_metrics_read_family(agg_metrics_reader_t *rd,
     const agg_metrics_str_t *name)
 {
-    size_t               i;
+    size_t               i, len;
     agg_metrics_seen_t  *seen;
 
     seen = rd->seen;
@@ -291,7 +301,14 @@ agg_metrics_read_family(agg_metrics_reader_t *rd,
     }
 
     for (i = 0; i < seen->n; i++) {
-        if (seen->family[i].len == name->len
+
+        len = seen->family[i].len;
+
+        if (rd->openmetrics && seen->family[i].counter && i < rd->before) {
+            len -= sizeof("_total") - 1;
+        }
+
+        if ((len == name->len || seen->family[i].len == name->len)
             && memcmp(seen->family[i].name, name->data, name->len) == 0)
         {
             return -1;
@@ -300,6 +317,7 @@ agg_metrics_read_family(agg_metrics_reader_t *rd,
 
     seen->family[seen->n].name = name->data;
     seen->family[seen->n].len = name->len;
+    seen->family[seen->n].counter = 0;
     seen->n++;
 
     rd->family = *name;
@@ -577,12 +595,37 @@ agg_metrics_read_name(const uint8_t *p, const uint8_t *end, int colon)
 }
 
 
+static int
+agg_metrics_total(agg_metrics_str_t name)
+{
+    return name.len > 6 && memcmp(name.data + name.len - 6, "_total", 6) == 0;
+}
+
+
+/* a family whose name is the first len bytes of that of the present one */
+
+static int
+agg_metrics_has_family(agg_metrics_reader_t *rd, size_t len)
+{
+    size_t  i;
+
+    for (i = 0; i < rd->all; i++) {
+        if (rd->seen->family[i].len == len
+            && memcmp(rd->seen->family[i].name, rd->family.data, len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
 static void
 agg_metrics_emit_head(agg_metrics_reader_t *rd)
 {
-    int                 total;
-    size_t              i, len;
-    const char         *type;
+    size_t       i, len;
+    const char  *type;
 
     if (rd->sampled) {
         return;
@@ -592,11 +635,10 @@ agg_metrics_emit_head(agg_metrics_reader_t *rd)
     len = rd->family.len;
 
     if (rd->openmetrics) {
-        total = len > 6
-                && memcmp(rd->family.data + len - 6, "_total", 6) == 0;
-
-        if (rd->type == AGG_METRICS_COUNTER && total) {
-            len -= 6;
+        if (rd->type == AGG_METRICS_COUNTER && agg_metrics_total(rd->family)
+            && !agg_metrics_has_family(rd, len - (sizeof("_total") - 1)))
+        {
+            len -= sizeof("_total") - 1;
 
         } else if (rd->type == AGG_METRICS_COUNTER
                    || rd->type == AGG_METRICS_UNTYPED)

@@ -7,6 +7,10 @@
  * family in two places, has a family that the page already has or may have
  * itself, or if there is no room for all of its families.  Time is linear in
  * len, with one comparison for each pair of families.
+ *
+ * In OpenMetrics the family of the counter a_total is "a".  If there is another
+ * family of that name, a_total is written as one of an unknown type, and a text
+ * with "a" is refused after one with the counter.
  */
 
 
@@ -30,6 +34,7 @@ typedef struct {
     struct {
         const uint8_t  *name;
         size_t          len;
+        unsigned        counter:1;     /* whose name ends with "_total" */
     } family[AGG_METRICS_SEEN];
 } agg_metrics_seen_t;
 

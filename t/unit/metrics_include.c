@@ -41,9 +41,13 @@ try(int open, const char *text, const char *wanted)
     agg_metrics_seen_t  *seen;
 
     seen = malloc(sizeof(agg_metrics_seen_t));
-    seen->n = 1;
+    seen->n = 2;
     seen->family[0].name = (const u_char *) "taken";
     seen->family[0].len = 5;
+    seen->family[0].counter = 0;
+    seen->family[1].name = (const u_char *) "all_total";
+    seen->family[1].len = 9;
+    seen->family[1].counter = 1;
 
     gw_out_block_init(&block, 1 << 20, grow, NULL);
     p = exact(text, strlen(text));
@@ -60,7 +64,7 @@ try(int open, const char *text, const char *wanted)
               (char *) block.start);
 
     } else {
-        check(gw_out_block_used(&block) == 0 && seen->n == 1,
+        check(gw_out_block_used(&block) == 0 && seen->n == 2,
               "%s: nothing of it", text);
     }
 
@@ -106,6 +110,20 @@ main(void)
         "# HELP a_total \"b\"\n# TYPE a_total counter\na_total 1\n");
     try(1, "# HELP a_total \"b\"\n# TYPE a_total counter\na_total 1\n",
         "# HELP a \\\"b\\\"\n# TYPE a counter\na_total 1\n");
+
+    /* the counter's family has the name of another one */
+
+    try(1, "# TYPE a_total counter\na_total 1\n# TYPE a gauge\na 2\n",
+        "# TYPE a_total unknown\na_total 1\n# TYPE a gauge\na 2\n");
+    try(1, "# TYPE a gauge\na 2\n# TYPE a_total counter\na_total 1\n",
+        "# TYPE a gauge\na 2\n# TYPE a_total unknown\na_total 1\n");
+    try(0, "# TYPE a gauge\na 2\n# TYPE a_total counter\na_total 1\n",
+        "# TYPE a gauge\na 2\n# TYPE a_total counter\na_total 1\n");
+    try(1, "# TYPE taken_total counter\ntaken_total 1\n",
+        "# TYPE taken_total unknown\ntaken_total 1\n");
+    try(1, "# TYPE all gauge\nall 1\n", NULL);
+    try(0, "# TYPE all gauge\nall 1\n",
+        "# TYPE all gauge\nall 1\n");
     try(1, "# TYPE a counter\na 1\n", "# TYPE a unknown\na 1\n");
     try(0, "# TYPE h histogram\nh_bucket{le=\"+Inf\"} 1\nh_sum 1\nh_count 1\n",
         "# TYPE h histogram\nh_bucket{le=\"+Inf\"} 1\nh_sum 1\nh_count 1\n");

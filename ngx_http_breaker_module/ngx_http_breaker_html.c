@@ -15,6 +15,8 @@ static void ngx_http_breaker_html_policy(ngx_http_breaker_text_t *text,
     ngx_http_breaker_report_t *report, ngx_http_breaker_row_t *row);
 static void ngx_http_breaker_html_row(ngx_http_breaker_text_t *text,
     ngx_http_breaker_report_t *report, ngx_http_breaker_row_t *row);
+static void ngx_http_breaker_html_percent(ngx_http_breaker_text_t *text,
+    uint32_t rate);
 static void ngx_http_breaker_html_rate(ngx_http_breaker_text_t *text,
     const char *head, uint64_t part, uint64_t of);
 static void ngx_http_breaker_html_text(ngx_http_breaker_text_t *text,
@@ -308,13 +310,15 @@ ngx_http_breaker_html_policy(ngx_http_breaker_text_t *text,
     }
 
     if (p->failure_rate) {
-        ngx_http_breaker_write(text, "%s%uD&#8201;%% failed", n++ ? ", " : "",
-                               p->failure_rate / 100);
+        ngx_http_breaker_write(text, n++ ? ", " : "");
+        ngx_http_breaker_html_percent(text, p->failure_rate);
+        ngx_http_breaker_write(text, "&#8201;%% failed");
     }
 
     if (p->slow_rate) {
-        ngx_http_breaker_write(text, "%s%uD&#8201;%% above %uL&nbsp;ms",
-                               n++ ? ", " : "", p->slow_rate / 100,
+        ngx_http_breaker_write(text, n++ ? ", " : "");
+        ngx_http_breaker_html_percent(text, p->slow_rate);
+        ngx_http_breaker_write(text, "&#8201;%% above %uL&nbsp;ms",
                                policy->rules.slow_call);
     }
 
@@ -325,6 +329,26 @@ ngx_http_breaker_html_policy(ngx_http_breaker_text_t *text,
     ngx_http_breaker_write(text, "; for ");
     ngx_http_breaker_html_time(text, (int64_t) p->recovery_timeout);
     ngx_http_breaker_write(text, "</small>");
+}
+
+
+/* a part of BRK_RATE_FULL, as it is written in the configuration */
+
+static void
+ngx_http_breaker_html_percent(ngx_http_breaker_text_t *text, uint32_t rate)
+{
+    uint32_t  part;
+
+    part = rate % 100;
+
+    ngx_http_breaker_write(text, "%uD", rate / 100);
+
+    if (part % 10) {
+        ngx_http_breaker_write(text, ".%02uD", part);
+
+    } else if (part) {
+        ngx_http_breaker_write(text, ".%uD", part / 10);
+    }
 }
 
 

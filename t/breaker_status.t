@@ -37,6 +37,7 @@ http {
     breaker_zone    main 1m;
     breaker_zone    side 64k;
     breaker_policy  p { failure_threshold 2; recovery_timeout 60s; }
+    breaker_policy  q { failure_rate 0.5%; slow_rate 12.55%; slow_call 1s; }
 
     server {
         listen       127.0.0.1:%%PORT_0%%;
@@ -50,7 +51,7 @@ http {
         }
 
         location /side/ {
-            breaker     side zone=side policy=p;
+            breaker     side zone=side policy=q;
             proxy_pass  http://127.0.0.1:%%PORT_b%%/;
         }
 
@@ -121,7 +122,7 @@ sub row {
     return $row;
 }
 
-$t->plan(128 + 9);
+$t->plan(129 + 9);
 $t->allow_log(qr{x\\x0A2026/01/01 00:00:00 \[emerg\] 1#1: forged});
 $t->run($conf);
 
@@ -267,6 +268,9 @@ unlike(status('?format=html&filter=%22%3E%3Cscript%3E')->body, qr/"><script>/,
 like($r->body, qr/<button>force open<.*<button>force closed<.*back to normal/s,
      'html: what the buttons do');
 like($r->body, qr/opens at /, 'html: thresholds');
+like(status('?format=html&zone=side')->body,
+     qr/in a row, 0\.5&#8201;% failed, 12\.55&#8201;% above 1000&nbsp;ms/,
+     'html: rates');
 like($r->body, qr{nginx/\d}, 'html: version');
 
 # POST

@@ -14,7 +14,7 @@ use Harness;
 use Harness::Metrics;
 use Harness::Otlp;
 
-my $t = Harness->new(plan => 68);
+my $t = Harness->new(plan => 70);
 
 my $once = 0;
 
@@ -74,6 +74,12 @@ http {
         listen           127.0.0.1:%%PORT_0%%;
         server_name      localhost;
         aggregate_trace  on;
+
+        location = /part_off {
+            aggregate {
+                backend p /off/ok { }
+            }
+        }
 
         location = /chunks {
             proxy_http_version  1.1;
@@ -334,6 +340,12 @@ is(span_named('GET b', @s)->{attrs}{'error.type'}, 'truncated',
    'an invalid chunk');
 is(span_named('GET b', @s)->{attrs}{'gateway.cancelled'}, undef,
    'is not cancelled');
+
+($r, @s) = trace('/part_off');
+is(span_named('GET p', @s)->{attrs}{'url.full'}, 'http://b/ok',
+   'a part whose location is not traced has a whole span');
+is((grep { $_->{head} =~ /-\Q${\ span_named('GET p', @s)->{span_id}}\E-/ }
+    $b->log) + 0, 1, 'with the id that it has sent');
 
 ($r, @s) = trace('/failed');
 is(tree(@s), '', 'a failed aggregate');

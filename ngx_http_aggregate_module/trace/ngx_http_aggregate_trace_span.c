@@ -118,16 +118,21 @@ ngx_http_aggregate_trace_above(ngx_http_request_t *r,
 }
 
 
+/* a part has the span of its aggregate, whatever its own location says */
+
 ngx_uint_t
 ngx_http_aggregate_trace_wanted(ngx_http_request_t *r)
 {
+    ngx_http_aggregate_try_t             *t;
     ngx_http_aggregate_trace_ctx_t       *ctx;
     ngx_http_aggregate_trace_loc_conf_t  *tlcf;
 
     tlcf = ngx_http_get_module_loc_conf(r, ngx_http_aggregate_trace_module);
 
     if (!tlcf->on) {
-        return 0;
+        t = (r != r->main) ? ngx_http_aggregate_get_try(r) : NULL;
+
+        return t && ngx_http_aggregate_trace_observed(t);
     }
 
     ctx = ngx_http_aggregate_trace_get(r->main);

@@ -95,6 +95,22 @@ my @cases = (
     [ block("@endpoint header A file:/nothing/there;"), '', qr/failed/ ],
     [ block("@endpoint header A env:NOTHING_IS_THERE;"), '',
       qr/no environment variable/ ],
+    (map { [ block("@endpoint header $_ x;"), '',
+             qr/invalid header "$_", it is set by the exporter .* in .*:\d/ ] }
+         'Host', 'content-type', 'Content-Length', 'Transfer-Encoding',
+         'Connection', 'User-Agent', 'Content-Encoding', 'Expect', 'TE'),
+    [ block("@endpoint header A/B c;"), '', qr/invalid name of a header/ ],
+    [ block("@endpoint resource service.name x;"), '',
+      qr/invalid key "service.name" in "resource", it is set by "service"/ ],
+    [ block("@endpoint resource k 1; resource k 2;"), '',
+      qr/duplicate key "k" in "resource" in .*:\d/ ],
+    [ block("@endpoint resource '' 1;"), '', qr/invalid key "" in "resource"/ ],
+    [ block("@endpoint resource host.name h; resource K 1; resource k 2;"),
+      '' ],
+    (map { [ block("endpoint 'http://127.0.0.1:4318/v$_';"), '',
+             qr/invalid endpoint .* in .*:\d/ ] }
+         ' w', '"w', '<', '|', '{', '^', '`', '\\\\', '#w', "\xe4"),
+    [ block("endpoint 'http://127.0.0.1:4318/v%20w?a=b&c=[d]';"), '' ],
     [ block("@endpoint interval 1s; timeout 2s; batch 10; queue 1m; gzip on;"
             . ' spans 10; protocol json; service x; resource a b;'
             . " header C d;"), '' ],

@@ -14,6 +14,7 @@ static char *ngx_http_aggregate_exporter_header(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 static char *ngx_http_aggregate_exporter_check(ngx_conf_t *cf,
     ngx_http_aggregate_exporter_conf_t *ecf);
+static ngx_int_t ngx_http_aggregate_exporter_is_uri(ngx_str_t *uri);
 static ngx_int_t ngx_http_aggregate_exporter_attributes(ngx_conf_t *cf,
     ngx_http_aggregate_exporter_conf_t *ecf);
 static ngx_int_t ngx_http_aggregate_exporter_head(ngx_conf_t *cf,
@@ -53,6 +54,26 @@ static ngx_http_aggregate_bounds_t  ngx_http_aggregate_exporter_spans_bounds =
 
 static ngx_http_aggregate_bounds_t  ngx_http_aggregate_exporter_queue_bounds =
     { 16384, 1024 * 1024 * 1024, "must be a size from 16k to 1g" };
+
+
+/* headers that the exporter sends itself, or that frame its requests */
+
+static ngx_str_t  ngx_http_aggregate_exporter_headers[] = {
+    ngx_string("Host"),
+    ngx_string("User-Agent"),
+    ngx_string("Content-Type"),
+    ngx_string("Content-Encoding"),
+    ngx_string("Content-Length"),
+    ngx_string("Transfer-Encoding"),
+    ngx_string("Connection"),
+    ngx_string("Keep-Alive"),
+    ngx_string("Proxy-Connection"),
+    ngx_string("Upgrade"),
+    ngx_string("Expect"),
+    ngx_string("TE"),
+    ngx_string("Trailer"),
+    ngx_null_string
+};
 
 
 ngx_command_t  ngx_http_aggregate_exporter_statements[] = {
@@ -335,7 +356,9 @@ ngx_http_aggregate_exporter_endpoint(ngx_conf_t *cf, ngx_command_t *cmd,
         return NGX_CONF_ERROR;
     }
 
-    if (u.uri.len == 0 || u.uri.data[0] != '/' || u.naddrs == 0) {
+    if (u.uri.len == 0 || u.uri.data[0] != '/' || u.naddrs == 0
+        || ngx_http_aggregate_exporter_is_uri(&u.uri) != NGX_OK)
+    {
         goto invalid;
     }
 
@@ -368,6 +391,25 @@ invalid:
 }
 
 
+/* whether all bytes may be in the path and the arguments of a URI */
+
+static ngx_int_t
+ngx_http_aggregate_exporter_is_uri(ngx_str_t *uri)
+{
+    size_t  i;
+
+    for (i = 0; i < uri->len; i++) {
+        if (uri->data[i] <= ' ' || uri->data[i] >= 0x7f
+            || ngx_strchr("\"#<>\\^`{|}", uri->data[i]))
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
 static char *
 ngx_http_aggregate_exporter_resource(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf)
@@ -375,14 +417,46 @@ ngx_http_aggregate_exporter_resource(ngx_conf_t *cf, ngx_command_t *cmd,
     ngx_http_aggregate_exporter_conf_t *ecf = conf;
 
     ngx_str_t                        *value;
+    ngx_uint_t                        i;
     ngx_http_aggregate_trace_attr_t  *attr;
+
+    value = cf->args->elts;
+
+    if (value[1].len == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid key \"\" in \"resource\"");
+        return NGX_CONF_ERROR;
+    }
+
+    if (value[1].len == sizeof("service.name") - 1
+        && ngx_strncmp(value[1].data, "service.name",
+                       sizeof("service.name") - 1)
+           == 0)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid key \"%V\" in \"resource\", it is set by "
+                           "\"service\"", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    attr = ecf->resource.elts;
+
+    for (i = 0; i < ecf->resource.nelts; i++) {
+        if (attr[i].name.len == value[1].len
+            && ngx_strncmp(attr[i].name.data, value[1].data, value[1].len)
+               == 0)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "duplicate key \"%V\" in \"resource\"",
+                               &value[1]);
+            return NGX_CONF_ERROR;
+        }
+    }
 
     attr = ngx_array_push(&ecf->resource);
     if (attr == NULL) {
         return NGX_CONF_ERROR;
     }
-
-    value = cf->args->elts;
 
     attr->name = value[1];
     attr->value.value = value[2];
@@ -399,10 +473,21 @@ ngx_http_aggregate_exporter_header(ngx_conf_t *cf, ngx_command_t *cmd,
 
     char                               *rv;
     size_t                              i;
-    ngx_str_t                          *value, text;
+    ngx_str_t                          *value, text, *name;
     ngx_http_aggregate_trace_header_t  *h;
 
     value = cf->args->elts;
+
+    for (name = ngx_http_aggregate_exporter_headers; name->len; name++) {
+        if (name->len == value[1].len
+            && ngx_strncasecmp(name->data, value[1].data, name->len) == 0)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid header \"%V\", it is set by the "
+                               "exporter or frames the request", &value[1]);
+            return NGX_CONF_ERROR;
+        }
+    }
 
     rv = ngx_http_aggregate_read_secret(cf, &value[2], &text);
 
@@ -421,7 +506,7 @@ ngx_http_aggregate_exporter_header(ngx_conf_t *cf, ngx_command_t *cmd,
 
     for (i = 0; i < value[1].len; i++) {
         if (value[1].data[i] <= ' ' || value[1].data[i] >= 0x7f
-            || value[1].data[i] == ':')
+            || ngx_strchr("\"(),/:;<=>?@[\\]{}", value[1].data[i]))
         {
             break;
         }
@@ -449,7 +534,7 @@ static ngx_int_t
 ngx_http_aggregate_exporter_attributes(ngx_conf_t *cf,
     ngx_http_aggregate_exporter_conf_t *ecf)
 {
-    ngx_uint_t                        i;
+    ngx_uint_t                        i, n;
     agg_otlp_attr_t                  *a;
     ngx_http_aggregate_trace_attr_t  *attr;
 
@@ -473,12 +558,26 @@ ngx_http_aggregate_exporter_attributes(ngx_conf_t *cf,
 
     attr = ecf->resource.elts;
 
+    n = 2;
+
     for (i = 0; i < ecf->resource.nelts; i++) {
-        a[i + 2].key = attr[i].name.data;
-        a[i + 2].key_len = attr[i].name.len;
-        a[i + 2].data = attr[i].value.value.data;
-        a[i + 2].len = attr[i].value.value.len;
+
+        if (attr[i].name.len == a[1].key_len
+            && ngx_strncmp(attr[i].name.data, a[1].key, a[1].key_len) == 0)
+        {
+            a[1].data = attr[i].value.value.data;
+            a[1].len = attr[i].value.value.len;
+            continue;
+        }
+
+        a[n].key = attr[i].name.data;
+        a[n].key_len = attr[i].name.len;
+        a[n].data = attr[i].value.value.data;
+        a[n].len = attr[i].value.value.len;
+        n++;
     }
+
+    ecf->nattrs = n;
 
     return NGX_OK;
 }

@@ -15,7 +15,7 @@ use Harness;
 use Harness::Metrics;
 use Harness::Otlp;
 
-my $t = Harness->new(plan => 59, modules => ['ngx_http_aggregate_module']);
+my $t = Harness->new(plan => 65, modules => ['ngx_http_aggregate_module']);
 
 my $c = $t->backend('c', '/v1/traces' => '', '/other' => '');
 
@@ -196,6 +196,21 @@ is($batch->{resource}{'service.name'}, 'json', 'JSON: decoded');
 is($batch->{spans}[0]{attrs}{'http.response.status_code'}, 200,
    'JSON: a number');
 ok(wait_for(sub { total('rejected') == 1 }), 'JSON: rejected in part');
+
+# batches: a client request with two spans is divided if need be
+
+$c->set('/v1/traces' => {%ok});
+
+for my $case ([ 1, '' ], [ 1, 'protocol json;' ], [ 3, 'protocol json;' ]) {
+    my ($size, $more) = @$case;
+    $t->restart(conf("batch $size; $more"));
+    $c->clear;
+    http_get('/keep') for 1 .. 3;
+    ok(wait_for(sub { scalar(() = spans($c)) == 6 }, slow(5)), 'six spans');
+    my @sizes = map { scalar @{ otlp($_)->{spans} } } $c->log;
+    is(scalar(grep { $_ > $size } @sizes), 0, "at most $size at a time")
+        or diag("@sizes");
+}
 
 # the end of a worker
 

@@ -183,7 +183,10 @@ ngx_http_aggregate_exporter_body(ngx_http_aggregate_exporter_t *e,
     size = 0;
     n = 0;
 
-    for (item = e->first; item && n < spans; item = item->next) {
+    for (item = e->first;
+         item && (n == 0 || n + item->spans <= spans);
+         item = item->next)
+    {
         n += item->spans;
         size += item->len;
     }

@@ -98,9 +98,20 @@ ngx_http_aggregate_trace_export(ngx_http_aggregate_trace_ctx_t *ctx)
     n = 1;
 
     for (span = ctx->spans; span; span = span->next) {
+
+        if (n == (ngx_uint_t) tmcf->exporter->batch) {
+
+            /* the others go into another request to the collector */
+
+            ngx_http_aggregate_exporter_push(tmcf->exporter, out->start,
+                                             gw_out_block_used(out), n);
+            out->out.last = out->start;
+            n = 0;
+        }
+
         used = gw_out_block_used(out);
 
-        if (json) {
+        if (json && n) {
             gw_out_put(&out->out, ",", 1);
         }
 
@@ -114,8 +125,10 @@ ngx_http_aggregate_trace_export(ngx_http_aggregate_trace_ctx_t *ctx)
         n++;
     }
 
-    ngx_http_aggregate_exporter_push(tmcf->exporter, out->start,
-                                     gw_out_block_used(out), n);
+    if (n) {
+        ngx_http_aggregate_exporter_push(tmcf->exporter, out->start,
+                                         gw_out_block_used(out), n);
+    }
 }
 
 

@@ -25,6 +25,8 @@ static void *ngx_http_breaker_create_main_conf(ngx_conf_t *cf);
 static void ngx_http_breaker_unknown_directive(void *data);
 static char *ngx_http_breaker_init_main_conf(ngx_conf_t *cf, void *conf);
 static void *ngx_http_breaker_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_breaker_log_level(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 static char *ngx_http_breaker_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
 
@@ -72,10 +74,10 @@ static ngx_command_t  ngx_http_breaker_commands[] = {
 
     { ngx_string("breaker_log_level"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_enum_slot,
+      ngx_http_breaker_log_level,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_breaker_loc_conf_t, log_level),
-      &ngx_http_breaker_log_levels },
+      0,
+      NULL },
 
     { ngx_string("breaker_status"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
@@ -347,6 +349,39 @@ ngx_http_breaker_init_module(ngx_cycle_t *cycle)
                   "ngx_http_breaker_module/" GW_VERSION);
 
     return NGX_OK;
+}
+
+
+static char *
+ngx_http_breaker_log_level(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_breaker_loc_conf_t *blcf = conf;
+
+    ngx_str_t        *value;
+    ngx_conf_enum_t  *e;
+
+    if (blcf->log_level != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    for (e = ngx_http_breaker_log_levels; e->name.len; e++) {
+
+        if (e->name.len == value[1].len
+            && ngx_strncmp(e->name.data, value[1].data, e->name.len) == 0)
+        {
+            blcf->log_level = e->value;
+            return NGX_CONF_OK;
+        }
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid value \"%V\" in \"%V\", must be \"error\", "
+                       "\"warn\", \"notice\", or \"info\"",
+                       &value[1], &cmd->name);
+
+    return NGX_CONF_ERROR;
 }
 
 

@@ -235,6 +235,12 @@ ngx_http_breaker_policy(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
+    if (value[1].len == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid name \"\" in \"%V\"", &cmd->name);
+        return NGX_CONF_ERROR;
+    }
+
     policies = bmcf->policies.elts;
 
     for (i = 0; i < bmcf->policies.nelts; i++) {

@@ -166,6 +166,8 @@ my @cases = (
       . "location /c { breaker k zone=z policy=p dry_run; } }",
       undef ],
 
+    [ "breaker_policy '' { }", qr/invalid name "" in "breaker_policy" in / ],
+
     # fallbacks
 
     [ "$server breaker_fallback; }", qr/invalid number of arguments/ ],

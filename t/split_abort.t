@@ -21,7 +21,7 @@ my $t = Harness->new(modules => [ 'ngx_http_aggregate_module' ]);
 my $v1 = $t->backend('v1', '*' => 'v1');
 my $v2 = $t->backend('v2', '*' => 'v2');
 
-$t->plan(17);
+$t->plan(18);
 
 my $conf = <<'EOC';
 
@@ -172,6 +172,7 @@ $t->run;
 is_deeply([ sort values %$got ], [ ('v1') x WORKERS ], 'after a restart');
 $v = version();
 is("$v->{state} $v->{percent}", 'aborted 0', 'still');
+is($v->{reason}, 'errors', 'with the reason');
 
 is(scalar($t->grep_log(qr/\[error\].*split "\$pool": version "v2" is aborted/)),
    1, 'one line');

@@ -14,7 +14,7 @@ use Harness;
 use Harness::Metrics;
 use Harness::Otlp;
 
-my $t = Harness->new(plan => 70);
+my $t = Harness->new(plan => 73);
 
 my $once = 0;
 
@@ -335,6 +335,14 @@ is(scalar(grep { my $s = $_; $s->{kind} eq 'CLIENT' && $s->{attrs}{'url.full'}
 is(join(',', sort map { $_->{attrs}{'gateway.part.item'} }
              grep { $_->{name} eq 'GET each1' } @s), '0,1', 'items');
 
+my $bad;
+http("GET / HTTQ/1.1\r\n\r\n");
+ok(wait_for(sub { ($bad) = grep {
+    ($_->{attrs}{'http.response.status_code'} || 0) == 400 } spans($c) },
+    slow(5)), 'a bad request');
+ok($bad && !exists $bad->{attrs}{'http.route'}, 'has no route')
+    or diag(explain $bad);
+
 ($r, @s) = trace('/chunks');
 is(span_named('GET b', @s)->{attrs}{'error.type'}, 'truncated',
    'an invalid chunk');
@@ -401,6 +409,11 @@ is_deeply([ map { span_named("GET $_", @s)->{attrs}{'gateway.split.pool'} }
 ($r, @s) = trace('/redact/?code=1&KEY=2&token=3&a=code');
 is(span_named('GET /redact/', @s)->{attrs}{'url.query'},
    'code=REDACTED&KEY=REDACTED&token=3&a=code', 'aggregate_trace_redact');
+($r, @s) = trace('/b/ok?%74oken=1&to%6Be%4e=2&token%=3&token%7=4&tokens=5');
+is(join(' ', $s[0]{attrs}{'url.query'},
+        span_named('GET b', @s)->{attrs}{'url.full'} =~ s/.*\?//r),
+   join(' ', ('%74oken=REDACTED&to%6Be%4e=REDACTED&token%=3&token%7=4&tokens=5')
+        x 2), 'names are compared decoded');
 ($r, @s) = trace('/all/?a=1&b&c=3');
 is(join(' ', span_named('GET /all/', @s)->{attrs}{'url.query'},
              span_named('GET b', @s)->{attrs}{'url.full'}),

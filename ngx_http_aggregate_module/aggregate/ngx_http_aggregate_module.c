@@ -2,6 +2,7 @@
 #include "ngx_http_aggregate_module.h"
 #include "ngx_http_aggregate_inherit.h"
 #include "ngx_http_aggregate_memory.h"
+#include "ngx_http_aggregate_setters.h"
 #include "gw_version.h"
 
 
@@ -30,6 +31,12 @@ static ngx_conf_enum_t  ngx_http_aggregate_log_levels[] = {
 };
 
 
+static ngx_http_aggregate_enum_t  ngx_http_aggregate_log_level_words = {
+    ngx_http_aggregate_log_levels,
+    "must be \"error\", \"warn\", \"notice\", or \"info\""
+};
+
+
 static ngx_command_t  ngx_http_aggregate_commands[] = {
 
     { ngx_string("aggregate"),
@@ -48,10 +55,10 @@ static ngx_command_t  ngx_http_aggregate_commands[] = {
 
     { ngx_string("aggregate_log_level"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_enum_slot,
+      ngx_http_aggregate_set_enum,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_aggregate_loc_conf_t, log_level),
-      &ngx_http_aggregate_log_levels },
+      &ngx_http_aggregate_log_level_words },
 
     { ngx_string("aggregate_expose"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,

@@ -82,6 +82,8 @@ static void ngx_http_aggregate_buffer_give_up_file(
 static void ngx_http_aggregate_buffer_cleanup(void *data);
 static void *ngx_http_aggregate_buffer_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_aggregate_buffer_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_aggregate_buffer_size(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
 static char *ngx_http_aggregate_buffer_merge_loc_conf(ngx_conf_t *cf,
     void *parent, void *child);
 static ngx_int_t ngx_http_aggregate_buffer_init(ngx_conf_t *cf);
@@ -91,7 +93,7 @@ static ngx_command_t  ngx_http_aggregate_buffer_commands[] = {
 
     { ngx_string("aggregate_buffer"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_size_slot,
+      ngx_http_aggregate_buffer_size,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_aggregate_buffer_loc_conf_t, size),
       NULL },
@@ -647,6 +649,35 @@ ngx_http_aggregate_buffer_create_loc_conf(ngx_conf_t *cf)
     blcf->size = NGX_CONF_UNSET_SIZE;
 
     return blcf;
+}
+
+
+static char *
+ngx_http_aggregate_buffer_size(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_aggregate_buffer_loc_conf_t *blcf = conf;
+
+    off_t       n;
+    ngx_str_t  *value;
+
+    if (blcf->size != NGX_CONF_UNSET_SIZE) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    n = ngx_parse_offset(&value[1]);
+
+    if (n == NGX_ERROR) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid value \"%V\" in \"%V\", must be a size "
+                           "from 0", &value[1], &cmd->name);
+        return NGX_CONF_ERROR;
+    }
+
+    blcf->size = (size_t) n;
+
+    return NGX_CONF_OK;
 }
 
 

@@ -438,8 +438,6 @@ char *ngx_http_aggregate_cache_key(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_aggregate_cache_identity(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-char *ngx_http_aggregate_cache_lock_time(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
 char *ngx_http_aggregate_cache_ttl(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_aggregate_cache_valid(ngx_conf_t *cf, ngx_command_t *cmd,

@@ -217,20 +217,6 @@ ngx_http_aggregate_cache_identity(ngx_conf_t *cf, ngx_command_t *cmd,
 
 
 char *
-ngx_http_aggregate_cache_lock_time(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf)
-{
-    ngx_str_t  *value;
-
-    value = cf->args->elts;
-
-    ngx_http_gw_warn_time(cf, &value[1]);
-
-    return ngx_conf_set_msec_slot(cf, cmd, conf);
-}
-
-
-char *
 ngx_http_aggregate_cache_ttl(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_aggregate_cache_conf_t *accf = conf;

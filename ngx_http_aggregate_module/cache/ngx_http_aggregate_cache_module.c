@@ -7,6 +7,7 @@
 #include "ngx_http_aggregate_cache.h"
 #include "ngx_http_aggregate_inherit.h"
 #include "ngx_http_aggregate_owner.h"
+#include "ngx_http_aggregate_setters.h"
 #include "ngx_http_gw_written.h"
 #include "gw_text.h"
 #include "ngx_http_gw_variable.h"
@@ -36,6 +37,10 @@ static ngx_int_t ngx_http_aggregate_cache_reason_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_aggregate_cache_key_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
+
+
+static ngx_http_aggregate_bounds_t  ngx_http_aggregate_cache_lock_bounds =
+    { 0, NGX_MAX_INT_T_VALUE, "must be a time from 0" };
 
 
 static ngx_command_t  ngx_http_aggregate_cache_commands[] = {
@@ -127,10 +132,10 @@ static ngx_command_t  ngx_http_aggregate_cache_commands[] = {
 
     { ngx_string("aggregate_cache_lock_timeout"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_aggregate_cache_lock_time,
+      ngx_http_aggregate_set_msec,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_aggregate_cache_conf_t, lock_timeout),
-      NULL },
+      &ngx_http_aggregate_cache_lock_bounds },
 
     { ngx_string("aggregate_cache_purge"),
       NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,

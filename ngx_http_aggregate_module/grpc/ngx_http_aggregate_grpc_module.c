@@ -30,8 +30,6 @@ static char *ngx_http_aggregate_grpc_ignore_unknown(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 static char *ngx_http_aggregate_grpc_stream(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
-static char *ngx_http_aggregate_grpc_timeout(ngx_conf_t *cf,
-    ngx_command_t *cmd, void *conf);
 static char *ngx_http_aggregate_grpc_websocket(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 static char *ngx_http_aggregate_grpc_check_websocket(ngx_conf_t *cf,
@@ -47,7 +45,14 @@ static ngx_conf_enum_t  ngx_http_aggregate_grpc_errors[] = {
 };
 
 
-static ngx_http_aggregate_bounds_t  ngx_http_aggregate_grpc_size =
+static ngx_http_aggregate_enum_t  ngx_http_aggregate_grpc_errors_words = {
+    ngx_http_aggregate_grpc_errors, "must be \"problem\" or \"status\""
+};
+
+static ngx_http_aggregate_bounds_t  ngx_http_aggregate_grpc_time_bounds =
+    { 0, NGX_MAX_INT_T_VALUE, "must be a time from 0" };
+
+static ngx_http_aggregate_bounds_t  ngx_http_aggregate_grpc_size_bounds =
     { 1, 1024 * 1024 * 1024, "must be a size from 1 to 1g" };
 
 
@@ -90,31 +95,31 @@ static ngx_command_t  ngx_http_aggregate_grpc_commands[] = {
 
     { ngx_string("aggregate_grpc_errors"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_enum_slot,
+      ngx_http_aggregate_set_enum,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_aggregate_grpc_loc_conf_t, status_errors),
-      &ngx_http_aggregate_grpc_errors },
+      &ngx_http_aggregate_grpc_errors_words },
 
     { ngx_string("aggregate_grpc_timeout"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_aggregate_grpc_timeout,
+      ngx_http_aggregate_set_msec,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_aggregate_grpc_loc_conf_t, timeout),
-      NULL },
+      &ngx_http_aggregate_grpc_time_bounds },
 
     { ngx_string("aggregate_grpc_max_message"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_http_aggregate_set_size,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_aggregate_grpc_loc_conf_t, max_message),
-      &ngx_http_aggregate_grpc_size },
+      &ngx_http_aggregate_grpc_size_bounds },
 
     { ngx_string("aggregate_grpc_max_response"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_http_aggregate_set_size,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_aggregate_grpc_loc_conf_t, max_response),
-      &ngx_http_aggregate_grpc_size },
+      &ngx_http_aggregate_grpc_size_bounds },
 
     { ngx_string("aggregate_grpc_websocket"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
@@ -715,20 +720,6 @@ ngx_http_aggregate_grpc_stream(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     return NGX_CONF_OK;
-}
-
-
-static char *
-ngx_http_aggregate_grpc_timeout(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf)
-{
-    ngx_str_t  *value;
-
-    value = cf->args->elts;
-
-    ngx_http_gw_warn_time(cf, &value[1]);
-
-    return ngx_conf_set_msec_slot(cf, cmd, conf);
 }
 
 

@@ -25,6 +25,7 @@ static ngx_int_t ngx_http_aggregate_split_number(cJSON *item,
     const char *name, double max, uint64_t *value);
 static ngx_int_t ngx_http_aggregate_split_state_number(cJSON *item,
     const char *name, uint32_t *state);
+static uint32_t ngx_http_aggregate_split_why(cJSON *item);
 static void ngx_http_aggregate_split_write(gw_out_t *out,
     ngx_http_aggregate_split_conf_t *split);
 static ngx_int_t ngx_http_aggregate_split_replace(
@@ -252,6 +253,7 @@ ngx_http_aggregate_split_apply_version(ngx_http_aggregate_split_conf_t *split,
 
     now = ngx_time();
 
+    v->why = ngx_http_aggregate_split_why(item);
     v->percent = (uint32_t) percent;
     v->last_percent = (uint32_t) last;
     v->step = (uint32_t) step;
@@ -302,6 +304,25 @@ ngx_http_aggregate_split_state_number(cJSON *item, const char *name,
     }
 
     return NGX_ERROR;
+}
+
+
+static uint32_t
+ngx_http_aggregate_split_why(cJSON *item)
+{
+    char      *text;
+    uint32_t   i;
+
+    text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(item,
+                                                                 "reason"));
+
+    for (i = 0; text && i < AGG_SPLIT_WHYS; i++) {
+        if (ngx_strcmp(text, agg_split_why_text(i)) == 0) {
+            return i;
+        }
+    }
+
+    return AGG_SPLIT_WHY_CONFIG;
 }
 
 
@@ -408,6 +429,8 @@ ngx_http_aggregate_split_write(gw_out_t *out,
         gw_out_uint(out, v[i].last_percent);
         gw_out_text(out, ",\"last_state\":\"");
         gw_out_text(out, agg_split_state_name(v[i].last_state));
+        gw_out_text(out, "\",\"reason\":\"");
+        gw_out_text(out, agg_split_why_text(v[i].why));
         gw_out_text(out, "\"}");
     }
 

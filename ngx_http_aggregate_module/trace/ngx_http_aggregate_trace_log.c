@@ -307,7 +307,9 @@ ngx_http_aggregate_trace_server(ngx_http_aggregate_trace_ctx_t *ctx,
 
     ngx_http_aggregate_trace_constant(set, ngx_http_aggregate_trace_scheme(r));
 
-    ngx_http_aggregate_trace_string(set, "http.route", &route);
+    if (route.len) {
+        ngx_http_aggregate_trace_string(set, "http.route", &route);
+    }
 
     if (status) {
         ngx_http_aggregate_trace_number(set, "http.response.status_code",

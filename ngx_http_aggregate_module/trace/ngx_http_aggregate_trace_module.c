@@ -7,6 +7,7 @@
 
 #include "ngx_http_aggregate_trace.h"
 #include "ngx_http_aggregate_detached.h"
+#include "ngx_http_aggregate_setters.h"
 #include "ngx_http_gw_written.h"
 #include "ngx_http_gw_variable.h"
 
@@ -42,6 +43,12 @@ static ngx_conf_enum_t  ngx_http_aggregate_trace_contexts[] = {
 };
 
 
+static ngx_http_aggregate_enum_t  ngx_http_aggregate_trace_context_words = {
+    ngx_http_aggregate_trace_contexts,
+    "must be \"ignore\", \"extract\", \"inject\", or \"propagate\""
+};
+
+
 static ngx_command_t  ngx_http_aggregate_trace_commands[] = {
 
     { ngx_string("aggregate_trace_exporter"),
@@ -67,10 +74,10 @@ static ngx_command_t  ngx_http_aggregate_trace_commands[] = {
 
     { ngx_string("aggregate_trace_context"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_enum_slot,
+      ngx_http_aggregate_set_enum,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_aggregate_trace_loc_conf_t, context),
-      &ngx_http_aggregate_trace_contexts },
+      &ngx_http_aggregate_trace_context_words },
 
     { ngx_string("aggregate_trace_propagators"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,

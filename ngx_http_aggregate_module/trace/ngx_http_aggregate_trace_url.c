@@ -5,6 +5,10 @@
 #include "ngx_http_aggregate_trace.h"
 
 
+static ngx_uint_t ngx_http_aggregate_trace_is_named(ngx_str_t *name,
+    u_char *p, u_char *last);
+
+
 /* replaces the values of secret arguments, whose names match in any case */
 
 ngx_str_t
@@ -37,9 +41,7 @@ ngx_http_aggregate_trace_query(ngx_http_request_t *r,
 
         for (i = 0; equal && i < tlcf->redact->nelts && !hidden; i++) {
             hidden = (name[i].len == 1 && name[i].data[0] == '*')
-                     || (name[i].len == (size_t) (equal - p)
-                         && ngx_strncasecmp(name[i].data, p, name[i].len)
-                            == 0);
+                     || ngx_http_aggregate_trace_is_named(&name[i], p, equal);
         }
 
         if (hidden) {
@@ -58,6 +60,37 @@ ngx_http_aggregate_trace_query(ngx_http_request_t *r,
     result.len = q - result.data;
 
     return result;
+}
+
+
+/* the name of an argument may be escaped, as the backend decodes it */
+
+static ngx_uint_t
+ngx_http_aggregate_trace_is_named(ngx_str_t *name, u_char *p, u_char *last)
+{
+    u_char      ch;
+    size_t      i;
+    ngx_int_t   n;
+
+    for (i = 0; p < last; i++) {
+
+        ch = *p++;
+
+        if (ch == '%' && last - p >= 2) {
+            n = ngx_hextoi(p, 2);
+
+            if (n != NGX_ERROR) {
+                ch = (u_char) n;
+                p += 2;
+            }
+        }
+
+        if (i == name->len || ngx_tolower(ch) != ngx_tolower(name->data[i])) {
+            return 0;
+        }
+    }
+
+    return i == name->len;
 }
 
 

@@ -52,6 +52,9 @@ typedef struct {
     /* whether the requests to backends of r have to be watched */
     ngx_uint_t  (*wanted)(ngx_http_request_t *r);
 
+    /* r is a copy of a request, with the headers of that */
+    ngx_int_t   (*copy)(ngx_http_request_t *r);
+
     /* the request to the upstream has begun, and has ended */
     void        (*begin)(ngx_http_aggregate_watch_t *w);
     void        (*end)(ngx_http_aggregate_watch_t *w);
@@ -164,6 +167,8 @@ void ngx_http_aggregate_metrics_observe_any(ngx_http_request_t *r,
     uint32_t a, uint32_t b, uint64_t duration);
 uint32_t ngx_http_aggregate_metrics_cache(ngx_http_request_t *r,
     uint32_t *tier);
+ngx_uint_t ngx_http_aggregate_metrics_is_cached(ngx_http_request_t *r,
+    uint32_t result);
 ngx_str_t *ngx_http_aggregate_metrics_variable(ngx_http_request_t *r,
     ngx_int_t index, ngx_str_t *value);
 

@@ -193,23 +193,35 @@ static uint32_t
 ngx_http_aggregate_metrics_backend(ngx_http_request_t *r,
     ngx_http_aggregate_watch_t *w, uint32_t result)
 {
-    if (result == AGG_METRICS_HIT || result == AGG_METRICS_STALE) {
+    if (ngx_http_aggregate_metrics_is_cached(r, result)) {
         return AGG_METRICS_CACHE;
+    }
+
+    return w ? w->backend : AGG_METRICS_NONE;
+}
+
+
+/* whether our cache, by its result, or nginx's one has responded */
+
+ngx_uint_t
+ngx_http_aggregate_metrics_is_cached(ngx_http_request_t *r, uint32_t result)
+{
+    if (result == AGG_METRICS_HIT || result == AGG_METRICS_STALE) {
+        return 1;
     }
 
 #if (NGX_HTTP_CACHE)
 
-    if (r->upstream
-        && (r->upstream->cache_status == NGX_HTTP_CACHE_HIT
-            || r->upstream->cache_status == NGX_HTTP_CACHE_STALE
-            || r->upstream->cache_status == NGX_HTTP_CACHE_UPDATING))
-    {
-        return AGG_METRICS_CACHE;
-    }
+    return r->upstream
+           && (r->upstream->cache_status == NGX_HTTP_CACHE_HIT
+               || r->upstream->cache_status == NGX_HTTP_CACHE_STALE
+               || r->upstream->cache_status == NGX_HTTP_CACHE_UPDATING);
+
+#else
+
+    return 0;
 
 #endif
-
-    return w ? w->backend : AGG_METRICS_NONE;
 }
 
 

@@ -16,6 +16,11 @@
 static ngx_uint_t ngx_http_aggregate_watch_wanted(ngx_http_request_t *r,
     ngx_http_aggregate_metrics_loc_conf_t *mlcf);
 static ngx_int_t ngx_http_aggregate_watch_content(ngx_http_request_t *r);
+#if (NGX_HTTP_CACHE)
+static void ngx_http_aggregate_watch_update(ngx_http_request_t *r);
+#endif
+static ngx_http_aggregate_watch_t *ngx_http_aggregate_watch_copy(
+    ngx_http_request_t *r);
 static void ngx_http_aggregate_watch_hook(ngx_http_aggregate_watch_t *w,
     ngx_http_upstream_t *u);
 static ngx_int_t ngx_http_aggregate_watch_create_request(
@@ -200,7 +205,17 @@ ngx_http_aggregate_watch_content(ngx_http_request_t *r)
 
         clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
-        return clcf->handler ? clcf->handler(r) : NGX_DECLINED;
+        if (clcf->handler == NULL) {
+            return NGX_DECLINED;
+        }
+
+        w = (r != r->main) ? ngx_http_aggregate_watch_copy(r) : NULL;
+
+        if (w == NULL) {
+            return clcf->handler(r);
+        }
+
+        w->handler = clcf->handler;
     }
 
     round = w->round;
@@ -215,6 +230,14 @@ ngx_http_aggregate_watch_content(ngx_http_request_t *r)
     }
 
     u = r->upstream;
+
+#if (NGX_HTTP_CACHE)
+
+    if (u && r->cache && r->cache->background) {
+        ngx_http_aggregate_watch_update(r);
+    }
+
+#endif
 
     if (u == NULL || u == w->before || u == w->upstream
         || u->finalize_request == NULL)
@@ -240,6 +263,61 @@ ngx_http_aggregate_watch_content(ngx_http_request_t *r)
     ngx_http_aggregate_watch_hook(w, u);
 
     return rc;
+}
+
+
+#if (NGX_HTTP_CACHE)
+
+/*
+ * The background update of a stale response, which nginx has just posted: it
+ * starts in the content phase, with the handler of the location.
+ */
+
+static void
+ngx_http_aggregate_watch_update(ngx_http_request_t *r)
+{
+    ngx_http_request_t         *sr;
+    ngx_http_core_loc_conf_t   *clcf;
+    ngx_http_posted_request_t  *pr;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    for (pr = r->main->posted_requests; pr; pr = pr->next) {
+        sr = pr->request;
+
+        if (sr->parent == r && sr->background && clcf->handler
+            && sr->content_handler == clcf->handler)
+        {
+            sr->content_handler = ngx_http_aggregate_watch_content;
+        }
+    }
+}
+
+#endif
+
+
+/* a copy has passed no phase; NULL: it is not watched */
+
+static ngx_http_aggregate_watch_t *
+ngx_http_aggregate_watch_copy(ngx_http_request_t *r)
+{
+    ngx_http_aggregate_watch_t              *w;
+    ngx_http_aggregate_metrics_main_conf_t  *mmcf;
+
+    mmcf = ngx_http_get_module_main_conf(r,
+                                         ngx_http_aggregate_metrics_module);
+
+    if (mmcf->tracer) {
+        (void) mmcf->tracer->copy(r);
+    }
+
+    w = ngx_http_aggregate_watch_create(r);
+
+    if (w) {
+        ngx_http_aggregate_metrics_set(r, w);
+    }
+
+    return w;
 }
 
 

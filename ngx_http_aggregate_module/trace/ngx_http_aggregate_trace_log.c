@@ -220,6 +220,8 @@ static void
 ngx_http_aggregate_trace_route(ngx_http_aggregate_trace_ctx_t *ctx,
     ngx_str_t *route, ngx_str_t *backend)
 {
+    uint32_t                     result, tier;
+    ngx_uint_t                   cached;
     agg_metrics_value_t         *v;
     ngx_http_core_loc_conf_t    *clcf;
     ngx_http_aggregate_watch_t  *w;
@@ -229,13 +231,23 @@ ngx_http_aggregate_trace_route(ngx_http_aggregate_trace_ctx_t *ctx,
     *route = ctx->placed ? ctx->route : clcf->name;
     ngx_str_set(backend, "_none");
 
+    result = ngx_http_aggregate_metrics_cache(ctx->request, &tier);
+    cached = ngx_http_aggregate_metrics_is_cached(ctx->request, result);
+
+    if (cached) {
+        ngx_str_set(backend, "_cache");
+    }
+
     w = ngx_http_aggregate_watch_get(ctx->request);
 
     if (w == NULL) {
         return;
     }
 
-    if (w->aggregate) {
+    if (cached) {
+        /* void */
+
+    } else if (w->aggregate) {
         ngx_str_set(backend, "_aggregate");
 
     } else if (w->uscf) {

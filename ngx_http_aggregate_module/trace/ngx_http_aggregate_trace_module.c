@@ -190,6 +190,7 @@ static ngx_http_variable_t  ngx_http_aggregate_trace_vars[] = {
 
 static ngx_http_aggregate_watcher_t  ngx_http_aggregate_trace_watcher = {
     ngx_http_aggregate_trace_wanted,
+    ngx_http_aggregate_trace_preaccess,
     ngx_http_aggregate_trace_begin,
     ngx_http_aggregate_trace_end,
     ngx_http_aggregate_trace_ids

@@ -21,8 +21,8 @@ my @cases = (
       '"ignore", "extract", "inject", or "propagate"' ],
     [ 'aggregate_grpc_errors foo', '"problem" or "status"' ],
     [ 'aggregate_buffer x', 'a size from 0' ],
-    [ 'aggregate_grpc_max_message x', 'a size from 0' ],
-    [ 'aggregate_grpc_max_response -1', 'a size from 0' ],
+    [ 'aggregate_grpc_max_message x', 'a size from 1 to 1g' ],
+    [ 'aggregate_grpc_max_response -1', 'a size from 1 to 1g' ],
     [ 'aggregate_grpc_timeout x', 'a time from 0' ],
     [ 'aggregate_cache_lock_timeout x', 'a time from 0' ],
 );

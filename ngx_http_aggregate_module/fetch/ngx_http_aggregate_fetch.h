@@ -413,7 +413,7 @@ struct ngx_http_aggregate_fetches_s {
     void                            *observed[2];
     ngx_str_t                       *kind;      /* "aggregate", "graphql" */
     const char                      *outcome;   /* "complete", "partial",
-                                                   "failed" */
+                                                   "failed", "cancelled" */
 
     unsigned                         usec:1;    /* microseconds are wanted */
     unsigned                         posted:1;

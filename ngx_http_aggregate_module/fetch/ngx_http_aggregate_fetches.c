@@ -873,7 +873,7 @@ ngx_http_aggregate_fetches_abort(ngx_http_aggregate_fetches_t *fs)
 
     ngx_http_aggregate_cancel_tries(fs, 1);
 
-    ngx_http_aggregate_fetches_outcome(fs, "failed");
+    ngx_http_aggregate_fetches_outcome(fs, "cancelled");
 }
 
 

@@ -75,8 +75,8 @@ ngx_http_aggregate_graphql_answer(ngx_http_aggregate_graphql_ctx_t *ctx)
     }
 
     if (ctx->fetches) {
-        ctx->fetches->outcome = ctx->outcome;
         ngx_http_aggregate_fetches_close(ctx->fetches);
+        ngx_http_aggregate_fetches_outcome(ctx->fetches, ctx->outcome);
     }
 
     status = ctx->batch ? NGX_HTTP_OK

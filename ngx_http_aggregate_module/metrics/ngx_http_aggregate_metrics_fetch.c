@@ -305,7 +305,7 @@ ngx_http_aggregate_metrics_close(ngx_http_aggregate_fetches_t *fs)
 
     w = ngx_http_aggregate_metrics_observed(fs);
 
-    if (w == NULL) {
+    if (w == NULL || fs->cancelled) {
         return;
     }
 

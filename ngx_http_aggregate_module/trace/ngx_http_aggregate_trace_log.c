@@ -21,6 +21,8 @@ static void ngx_http_aggregate_trace_span(ngx_http_aggregate_trace_ctx_t *ctx,
     ngx_http_aggregate_span_t *span, gw_out_block_t *out, int json);
 static u_char *ngx_http_aggregate_trace_join(u_char *p, u_char *last,
     ngx_str_t *s, ngx_uint_t space);
+static void ngx_http_aggregate_trace_cancelled(
+    ngx_http_aggregate_trace_set_t *set);
 static void ngx_http_aggregate_trace_client(
     ngx_http_aggregate_trace_ctx_t *ctx, ngx_http_aggregate_span_t *span,
     ngx_http_aggregate_trace_set_t *set, agg_otlp_span_t *o);
@@ -463,9 +465,15 @@ ngx_http_aggregate_trace_span(ngx_http_aggregate_trace_ctx_t *ctx,
         o.kind = AGG_OTLP_INTERNAL;
         o.error = (span->outcome && span->outcome[0] == 'f');
 
-        ngx_http_aggregate_trace_text(set, "gateway.outcome",
-                                      span->outcome ? span->outcome
-                                                    : "failed");
+        if (span->cancelled) {
+            ngx_http_aggregate_trace_cancelled(set);
+
+        } else {
+            ngx_http_aggregate_trace_text(set, "gateway.outcome",
+                                          span->outcome ? span->outcome
+                                                        : "failed");
+        }
+
         ngx_http_aggregate_trace_number(set, "gateway.parts", span->parts);
         ngx_http_aggregate_trace_number(set, "gateway.parts_failed",
                                         span->failed);
@@ -533,6 +541,14 @@ ngx_http_aggregate_trace_join(u_char *p, u_char *last, ngx_str_t *s,
 
 
 static void
+ngx_http_aggregate_trace_cancelled(ngx_http_aggregate_trace_set_t *set)
+{
+    ngx_http_aggregate_trace_number(set, "gateway.cancelled", 1);
+    set->attrs[set->n - 1].type = AGG_OTLP_BOOL;
+}
+
+
+static void
 ngx_http_aggregate_trace_client(ngx_http_aggregate_trace_ctx_t *ctx,
     ngx_http_aggregate_span_t *span, ngx_http_aggregate_trace_set_t *set,
     agg_otlp_span_t *o)
@@ -594,8 +610,7 @@ ngx_http_aggregate_trace_client(ngx_http_aggregate_trace_ctx_t *ctx,
     }
 
     if (span->cancelled) {
-        ngx_http_aggregate_trace_number(set, "gateway.cancelled", 1);
-        set->attrs[set->n - 1].type = AGG_OTLP_BOOL;
+        ngx_http_aggregate_trace_cancelled(set);
         return;
     }
 

@@ -420,11 +420,22 @@ ngx_http_aggregate_trace_try_end(ngx_http_aggregate_try_t *t)
 }
 
 
-/* a part that has not called any backend */
+/* the parts of an aggregate are counted at its end, GraphQL's fields here */
 
 static void
 ngx_http_aggregate_trace_result(ngx_http_aggregate_fetch_t *fetch)
 {
+    ngx_http_aggregate_span_t  *span;
+
+    span = ngx_http_aggregate_trace_observed(fetch->fetches);
+
+    if (span && !ngx_http_aggregate_trace_is_aggregate(fetch->fetches)) {
+        span->parts++;
+        span->failed += (fetch->reason != NGX_HTTP_AGGREGATE_NO_REASON);
+    }
+
+    /* no backend has been called */
+
     if (fetch->current == NULL && !fetch->joined
         && fetch->reason != NGX_HTTP_AGGREGATE_NO_REASON
         && fetch->reason != NGX_HTTP_AGGREGATE_CANCELLED)
@@ -482,6 +493,7 @@ ngx_http_aggregate_trace_close(ngx_http_aggregate_fetches_t *fs)
     span->end = ngx_http_aggregate_watch_clock();
     span->ended = 1;
     span->outcome = fs->outcome ? fs->outcome : "failed";
+    span->cancelled = fs->cancelled;
 
     ctx = ngx_http_aggregate_trace_get(fs->request->main);
 

@@ -213,7 +213,7 @@ $c->send("GET /hang HTTP/1.1\r\nHost: localhost\r\n\r\n");
 wait_for(sub { $b->count == 2 }, 5);
 $c->close;
 ok(wait_for(sub { 2 == grep { $_->{aborted} } $b->log }, 5)
-   && $t->wait_log(qr/glue closed: failed, handlers 2, open 1, begin 2, /),
+   && $t->wait_log(qr/glue closed: cancelled, handlers 2, open 1, begin 2, /),
    'a client that leaves cancels all');
 
 

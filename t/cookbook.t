@@ -117,6 +117,11 @@ my %tries = (
     'One form for all errors' => [
         [ GET => '/nowhere', [], 404,
           qr/problem\+json.*\{"status":404\}$/s ],
+        [ PUT => '/nowhere', [], 405,
+          qr/problem\+json.*\{"status":405\}$/s ],
+        [ GET => '/api/x', [], 200, qr/"uri"/ ],
+        map { [ GET => "/status/$_", [], $_,
+                qr/problem\+json.*\{"status":$_\}$/s ] } 500 .. 504
     ],
     'A response that needs a header in its key' => [
         [ GET => '/x', [], 200, qr/^X-Cache: MISS/m ],
@@ -148,12 +153,27 @@ my %tries = (
     ],
 );
 
+# bytes that nginx refuses before it has a location, and the status
+my @refused = (
+    [ 'a request line that is none', "GARBAGE\r\n\r\n", 400 ],
+    [ 'no host', "GET / HTTP/1.1\r\n\r\n", 400 ],
+    [ 'a URI of 9,000 bytes',
+      'GET /' . 'x' x 9000 . " HTTP/1.1\r\nHost: x\r\n\r\n", 414 ],
+    [ 'a header of 20 KB', "GET / HTTP/1.1\r\nHost: x\r\nX-Long: "
+      . 'x' x 20480 . "\r\n\r\n", 400 ],
+    [ 'a body of 2 MB', "POST /api/x HTTP/1.1\r\nHost: x\r\n"
+      . "Content-Length: 2097152\r\n\r\n", 413 ],
+    [ 'an unknown coding', "POST /api/x HTTP/1.1\r\nHost: x\r\n"
+      . "Transfer-Encoding: x\r\n\r\n", 501 ],
+    [ 'HTTP/3.0', "GET / HTTP/3.0\r\nHost: x\r\n\r\n", 505 ],
+);
+
 my $t = Harness->new;
 
 my $page = slurp("$top/doc/cookbook.md");
 my @recipes = read_recipes();
 
-$t->plan(1 + map { @$_ } values %tries);
+$t->plan(1 + @refused + map { @$_ } values %tries);
 
 is_deeply([ sort map { $_->{name} } @recipes ], [ sort keys %tries ],
           'each recipe is tried');
@@ -178,6 +198,27 @@ for my $recipe (@recipes) {
 
         verify("$recipe->{name}: $method $uri @$headers", $r, $status, $has);
     }
+
+    refuse($recipe->{name}) if $recipe->{name} eq 'One form for all errors';
+}
+
+
+sub refuse {
+    my ($name) = @_;
+
+    for my $try (@refused) {
+        my ($what, $bytes, $status) = @$try;
+
+        my $c = $t->connect(port => $t->port('8080'));
+        $c->send($bytes);
+        my $r = $c->response(method => 'GET');
+        $c->close;
+
+        verify("$name: $what", $r, $status,
+               qr/problem\+json.*\{"status":$status\}$/s);
+    }
+
+    return;
 }
 
 
@@ -229,6 +270,11 @@ sub whole {
         'server { ' . join('', map { "listen 127.0.$_:$port; " } @addresses)
         . "default_type application/json; $servers{$port} }\n"
     } sort keys %servers;
+
+    # locations whose status is their name
+    $conf =~ s{(?=    location /api/ [^\n]*\n\}\n\z)}{join '', map {
+        "location = /status/$_ { return $_; }\n" } 500 .. 504}e
+        if $conf =~ m{/_problem};
 
     # without the fleet's Redis
     $conf =~ s/^aggregate_redis\s.*\n//m;

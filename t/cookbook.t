@@ -18,6 +18,7 @@ my $top = "$FindBin::Bin/..";
 # backends by the ports that the recipes have; nobody listens on the others
 my %servers = (
     9000 => 'location / {
+        access_log %%TESTDIR%%/asked.log;
         if ($http_authorization = "") { return 401; }
         add_header X-User-Id u42;
         return 200;
@@ -71,9 +72,10 @@ my %tries = (
         [ GET => '/_users/v1/users/1', [], 404 ],
     ],
     'JWT by auth_request' => [
+        (map { [ GET => '/api/x', [], 401 ] } 1 .. 3),
+        [ GET => '/api/x', \@token, 200, qr/"user":"u42"/ ],
+        [ GET => '/api/x', \@token, 200, qr/"user":"u42"/ ],
         [ GET => '/api/x', [], 401 ],
-        [ GET => '/api/x', \@token, 200, qr/"user":"u42"/ ],
-        [ GET => '/api/x', \@token, 200, qr/"user":"u42"/ ],
     ],
     'Rate limits' => [
         [ GET => '/api/home', [], 200, qr/"news":\{"items"/ ],
@@ -173,7 +175,7 @@ my $t = Harness->new;
 my $page = slurp("$top/doc/cookbook.md");
 my @recipes = read_recipes();
 
-$t->plan(1 + @refused + map { @$_ } values %tries);
+$t->plan(2 + @refused + map { @$_ } values %tries);
 
 is_deeply([ sort map { $_->{name} } @recipes ], [ sort keys %tries ],
           'each recipe is tried');
@@ -182,6 +184,8 @@ $t->run(whole(''));
 
 for my $recipe (@recipes) {
     $t->reload(whole($recipe->{conf}));
+
+    my $asked = asked();
 
     for my $try (@{ $tries{$recipe->{name}} || [] }) {
         my ($method, $uri, $headers, $status, $has, $times) = @$try;
@@ -199,7 +203,18 @@ for my $recipe (@recipes) {
         verify("$recipe->{name}: $method $uri @$headers", $r, $status, $has);
     }
 
+    if ($recipe->{name} eq 'JWT by auth_request') {
+        Harness::wait_for(sub { asked() - $asked >= 5 });
+        is(asked() - $asked, 5, 'the service is asked once for a token');
+    }
+
     refuse($recipe->{name}) if $recipe->{name} eq 'One form for all errors';
+}
+
+
+# requests to the service that verifies tokens
+sub asked {
+    return () = $t->read_file('asked.log') =~ /\n/g;
 }
 
 

@@ -477,6 +477,7 @@ sub try_in {
     my $extra = defined $prelude ? $prelude : zones($text);
 
     $text =~ s{/etc/nginx/ssl/}{%%TESTDIR%%/}g;
+    $text =~ s{\bstate=/var/lib/nginx/splits/}{state=%%TESTDIR%%/}g;
     $text =~ s{/var/(?:cache/nginx|lib/nginx)/}{%%TESTDIR%%/}g;
 
     for (1 .. 30) {

@@ -100,11 +100,31 @@ my @fine = (
     block(join ' ', '* v1;', map { "1% w$_;" } 1 .. 15),
 );
 
-$t->plan(@errors + @fine);
+# the group of nobody has another name elsewhere
+my $nobody = 'nobody ' . getgrgid((getpwnam 'nobody')[3]);
+
+# mode and owner of a directory of "state=", the user of the workers, and
+# whether nginx warns
+my @directories = (
+    [ 0755, 'root', 'root', 0 ],
+    [ 0755, 'root', $nobody, 1 ],
+    [ 0755, 'nobody', $nobody, 0 ],
+    [ 0555, 'nobody', $nobody, 1 ],
+    [ 0666, 'root', $nobody, 1 ],
+    [ 0777, 'root', $nobody, 0 ],
+    [ 0775, 'root', 'nobody root', 0 ],
+    [ 0757, 'root', 'nobody root', 1 ],
+);
+
+$t->plan(@errors + @fine + @directories + 2);
 
 sub try_conf {
-    my ($http) = @_;
-    return $t->test_config("%%GLOBALS%%\nevents { }\nhttp {\n%%HTTP%%\n"
+    my ($http, $user) = @_;
+
+    my $globals = $t->expand('%%GLOBALS%%');
+    $globals =~ s/^user root;/user $user;/m if $user;
+
+    return $t->test_config("$globals\nevents { }\nhttp {\n%%HTTP%%\n"
                            . "$http}\n");
 }
 
@@ -117,4 +137,34 @@ for my $case (@errors) {
 for my $http (@fine) {
     my ($ok, $output) = try_conf("$http\n");
     ok($ok && $output !~ /emerg|warn/, "taken: $http") or diag($output);
+}
+
+my $cannot = qr{\[warn\].*"state=/\S+/x[.]json".*cannot be written.*workers};
+
+SKIP: {
+    skip 'only root has workers of another user', scalar @directories if $>;
+
+    for my $case (@directories) {
+        my ($mode, $owner, $user, $warns) = @$case;
+        my $dir = $t->testdir . '/state';
+
+        mkdir $dir;
+        chown((getpwnam $owner)[2], 0, $dir) or die "chown: $!\n";
+        chmod $mode, $dir or die "chmod: $!\n";
+
+        my ($ok, $output) =
+            try_conf("aggregate_split_zone z 64k state=$dir/x.json;\n", $user);
+
+        ok($ok && ($output =~ $cannot xor !$warns),
+           sprintf 'mode %o of %s for user %s', $mode, $owner, $user)
+            or diag($output);
+    }
+}
+
+for my $file (qw(nowhere/x.json temp.json/x.json)) {
+    $t->write_file('temp.json', '');
+
+    my ($ok, $output) =
+        try_conf("aggregate_split_zone z 64k state=%%TESTDIR%%/$file;\n");
+    ok($ok && $output =~ $cannot, "no directory: $file") or diag($output);
 }

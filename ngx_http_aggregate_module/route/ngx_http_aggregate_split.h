@@ -119,6 +119,7 @@ ngx_int_t ngx_http_aggregate_split_init_process(ngx_cycle_t *cycle);
 
 void ngx_http_aggregate_split_load(ngx_http_aggregate_split_zone_t *zone,
     ngx_log_t *log);
+ngx_int_t ngx_http_aggregate_split_init_module(ngx_cycle_t *cycle);
 ngx_int_t ngx_http_aggregate_split_save(ngx_http_aggregate_split_zone_t *zone,
     ngx_log_t *log);
 

@@ -9,11 +9,15 @@
 #include "ngx_http_aggregate_split.h"
 
 #include <cjson/cJSON.h>
+#include <grp.h>
 
 
-#define NGX_HTTP_AGGREGATE_SPLIT_FILE  (1024 * 1024)
+#define NGX_HTTP_AGGREGATE_SPLIT_FILE    (1024 * 1024)
+#define NGX_HTTP_AGGREGATE_SPLIT_GROUPS  64
 
 
+static ngx_int_t ngx_http_aggregate_split_writable(ngx_cycle_t *cycle,
+    u_char *dir);
 static char *ngx_http_aggregate_split_read(
     ngx_http_aggregate_split_zone_t *zone, ngx_log_t *log);
 static ngx_int_t ngx_http_aggregate_split_apply(
@@ -30,6 +34,103 @@ static void ngx_http_aggregate_split_write(gw_out_t *out,
     ngx_http_aggregate_split_conf_t *split);
 static ngx_int_t ngx_http_aggregate_split_replace(
     ngx_http_aggregate_split_zone_t *zone, ngx_chain_t *cl, ngx_log_t *log);
+
+
+/* only now the user of the workers is known */
+
+ngx_int_t
+ngx_http_aggregate_split_init_module(ngx_cycle_t *cycle)
+{
+    u_char                                 dir[NGX_MAX_PATH + 1], *last;
+    ngx_uint_t                             i;
+    ngx_http_aggregate_split_zone_t      **zonep;
+    ngx_http_aggregate_split_main_conf_t  *smcf;
+
+    smcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                              ngx_http_aggregate_split_module);
+    if (smcf == NULL) {
+        return NGX_OK;
+    }
+
+    zonep = smcf->zones.elts;
+
+    for (i = 0; i < smcf->zones.nelts; i++) {
+
+        if (zonep[i]->file.len == 0 || zonep[i]->file.len > NGX_MAX_PATH) {
+            continue;
+        }
+
+        /* the path is a full one, and "/" may be all of the directory */
+
+        last = ngx_cpymem(dir, zonep[i]->file.data, zonep[i]->file.len);
+
+        while (last > dir + 1 && *--last != '/') { /* void */ }
+
+        *last = '\0';
+
+        if (ngx_http_aggregate_split_writable(cycle, dir) != NGX_OK) {
+            ngx_log_error(NGX_LOG_WARN, cycle->log, ngx_errno,
+                          "directory of \"state=%V\" in "
+                          "\"aggregate_split_zone\" cannot be written by the "
+                          "user of the workers, changes of splits are lost on "
+                          "a restart", &zonep[i]->file);
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* the master may be root, and its workers another user; sets ngx_errno */
+
+static ngx_int_t
+ngx_http_aggregate_split_writable(ngx_cycle_t *cycle, u_char *dir)
+{
+    int               i, n;
+    gid_t             groups[NGX_HTTP_AGGREGATE_SPLIT_GROUPS];
+    mode_t            need;
+    ngx_file_info_t   info;
+    ngx_core_conf_t  *ccf;
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);
+
+    if (geteuid() != 0 || ccf->user == 0) {
+        return access((char *) dir, W_OK|X_OK) == 0 ? NGX_OK : NGX_ERROR;
+    }
+
+    if (ngx_file_info(dir, &info) == NGX_FILE_ERROR) {
+        return NGX_ERROR;
+    }
+
+    need = S_IWOTH|S_IXOTH;
+
+    if (info.st_uid == ccf->user) {
+        need = S_IWUSR|S_IXUSR;
+
+    } else if (info.st_gid == ccf->group) {
+        need = S_IWGRP|S_IXGRP;
+
+    } else {
+        n = NGX_HTTP_AGGREGATE_SPLIT_GROUPS;
+
+        if (getgrouplist(ccf->username, ccf->group, groups, &n) == -1) {
+            return NGX_OK;
+        }
+
+        for (i = 0; i < n; i++) {
+            if (info.st_gid == groups[i]) {
+                need = S_IWGRP|S_IXGRP;
+            }
+        }
+    }
+
+    if ((info.st_mode & need) != need) {
+        ngx_set_errno(NGX_EACCES);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
 
 
 /* called for an empty zone, which no other process uses yet */

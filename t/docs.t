@@ -40,6 +40,10 @@ my @verbs = sort keys %{ { map { $_ => 1 }
                            $readme =~ m{\./build\.sh ([a-z-]+)}g } };
 my @examples = glob "$top/conf.example/*.conf";
 
+
+# those that start as they are, in the directory of the project
+my @started = grep { !m{/production[.]conf$} } @examples;
+
 my $t = Harness->new;
 
 # what configurations name: files of the example, and documents of nobody
@@ -63,7 +67,7 @@ my @versions = slurp("$top/CHANGES") =~ /^Changes with (\S+)/gm;
 my ($now) = slurp("$top/common/gw_version.h") =~ /GW_VERSION\s+"(.*)"/;
 
 $t->plan(2 + @names + keys(%variables) + @verbs + @blocks + @examples
-         + @entries + 2 * keys %pages);
+         + @started + @entries + 2 * keys %pages);
 
 
 # the tables
@@ -171,6 +175,46 @@ for my $example (@examples) {
 
     ok($ok && $output !~ /\[warn\]/, "conf.example/$name: nginx -t")
         or diag($output);
+}
+
+# by the command in their first lines, with the modules under test in build/
+for my $dir ('build', 'build/run', 'conf.example') {
+    mkdir "$d/$dir" or die "mkdir: $!\n";
+}
+symlink $_, "$d/build/" . s{.*/}{}r for @{ $t->{modules} };
+
+for my $file (glob("$top/conf.example/*.{conf,graphql}"), "$d/shop.pb") {
+    $t->write_file('conf.example/' . $file =~ s{.*/}{}r, slurp($file));
+}
+
+for my $example (@started) {
+    (my $name = $example) =~ s{.*/}{conf.example/};
+
+    my $command = slurp($example)
+        =~ m{^#     nginx -p "\$PWD/" -c \Q$name\E$}m;
+    my ($ok, $output) = nginx('-t', '-p', "$d/", '-c', $name);
+
+    ok($ok && $command && $output !~ /\[warn\]/, "$name starts as it says")
+        or diag($output);
+}
+
+
+# nginx with arguments: whether it succeeds, and what it prints
+sub nginx {
+    my @arguments = @_;
+
+    my $pid = open my $out, '-|';
+    die "fork: $!\n" if !defined $pid;
+
+    if ($pid == 0) {
+        open STDERR, '>&', \*STDOUT;
+        $t->exec_nginx(@arguments);
+    }
+
+    my $output = do { local $/; <$out> };
+    close $out;
+
+    return ($? == 0, $output);
 }
 
 

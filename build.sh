@@ -526,6 +526,13 @@ explain_load()
 }
 
 
+# the same from everywhere: they contain the working directory
+debian_flags()
+{
+    (cd "$top" && dpkg-buildflags --get "$1")
+}
+
+
 # the installed nginx, by the headers and build system of nginx-dev
 modules_stock()
 {
@@ -554,9 +561,9 @@ modules_stock()
     . "$src/conf_flags"
 
     configure_tree "$src" "$objs" "" "${NGX_CONF_FLAGS[@]}" \
-        --with-cc-opt="$(dpkg-buildflags --get CFLAGS) -fPIC \
-$(dpkg-buildflags --get CPPFLAGS)" \
-        --with-ld-opt="$(dpkg-buildflags --get LDFLAGS) -fPIC" \
+        --with-cc-opt="$(debian_flags CFLAGS) -fPIC \
+$(debian_flags CPPFLAGS)" \
+        --with-ld-opt="$(debian_flags LDFLAGS) -fPIC" \
         --add-dynamic-module="$top"
 
     make_modules "$src" "$objs" "$build"

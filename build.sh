@@ -797,14 +797,25 @@ run_conf()
 }
 
 
-# before anything is downloaded or built
+# the ports that a configuration on stdin listens on
+conf_ports()
+{
+    sed -n 's/.*listen  *127\.0\.0\.1:\([0-9]*\).*/\1/p' | sort -u
+}
+
+
+# before anything is downloaded or built, or stopped: the gateway that runs
+# gives its ports back
 check_ports()
 {
-    local port
+    local port own=""
 
-    for port in $(run_conf "$1" | sed -n \
-                      's/.*listen  *127\.0\.0\.1:\([0-9]*\).*/\1/p' | sort -u)
-    do
+    ! running_gateway >/dev/null || own=$(conf_ports <"$run_dir/nginx.conf")
+
+    for port in $(run_conf "$1" | conf_ports); do
+
+        ! grep -qx "$port" <<<"$own" || continue
+
         # the redirection of a subshell tells whether somebody listens
         if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
             die "port $port of 127.0.0.1 is taken" "./build.sh run PORT"
@@ -827,7 +838,6 @@ verb_run()
 
     port=$((10#$port))
 
-    running_gateway >/dev/null && verb_stop
     check_ports "$port"
 
     # for the lines to try
@@ -835,6 +845,8 @@ verb_run()
         || say "going on without curl, which the lines to try need"
 
     (lock; modules_stock) || exit 1
+
+    ! running_gateway >/dev/null || verb_stop
 
     mkdir -p "$run_dir"
     close_run

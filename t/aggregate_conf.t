@@ -229,13 +229,29 @@ $t->write_file('inc.conf', "timeout 1s;\nbackend inc /b/ { required; }\n");
 $t->write_file('inc2.conf', "as x;\ndefault [];\n");
 $t->write_file('bad.conf', "\n\nconcurency 5;\n");
 
-$t->plan(@errors + @fine + 2);
+$t->write_file('bad2.conf', "\nas x;\n\nrequird;\n");
+$t->write_file('bad3.conf', $t->expand(
+    "backend a /a/ {\ninclude %%TESTDIR%%/bad2.conf;\n}\n"));
+
+# where the line of an included file is, and what is suggested there
+my @included = (
+    [ in_block('include %%TESTDIR%%/bad.conf;'), 'concurrency', 'bad.conf:3' ],
+    [ in_backend('include %%TESTDIR%%/bad2.conf;'), 'required', 'bad2.conf:4' ],
+    [ in_block('include %%TESTDIR%%/bad3.conf;'), 'required', 'bad2.conf:4' ],
+);
+
+$t->plan(@errors + @fine + 2 * @included);
 
 check_errors($t, @errors);
 check_fine($t, @fine);
 
-# in an included file the error names that file
-my ($ok, $output) = $t->test_config("%%GLOBALS%%\n"
-    . in_block('include %%TESTDIR%%/bad.conf;'));
-ok(!$ok, 'an error in an included file');
-like($output, qr/bad\.conf:3\b/, 'names that file and its line');
+# in an included file the error names that file, and so does the suggestion
+for my $case (@included) {
+    my ($text, $meant, $place) = @$case;
+    my ($ok, $output) = $t->test_config("%%GLOBALS%%\n$text");
+
+    like($output, qr{unknown directive ".*" in \S*/\Q$place\E$}m,
+         "an error in $place");
+    like($output, qr{did you mean "$meant" .* in \S*/\Q$place\E$}m,
+         'and what is meant');
+}

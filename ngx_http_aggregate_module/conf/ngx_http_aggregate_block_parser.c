@@ -17,8 +17,19 @@ typedef struct {
 } ngx_http_aggregate_open_block_t;
 
 
+/* the place of the last line that was logged: it may be in an included file */
+
+typedef struct {
+    ngx_conf_t     *cf;
+    u_char         *name;
+    ngx_uint_t      line;
+} ngx_http_aggregate_place_t;
+
+
 static char *ngx_http_aggregate_parse_statements(ngx_conf_t *cf,
     ngx_command_t *statements, void *conf);
+static u_char *ngx_http_aggregate_note_place(ngx_log_t *log, u_char *buf,
+    size_t len);
 static char *ngx_http_aggregate_parse_open(ngx_conf_t *cf,
     ngx_command_t *statements, ngx_command_t *other, void *conf);
 static char *ngx_http_aggregate_open_statement(ngx_conf_t *cf,
@@ -95,8 +106,12 @@ static char *
 ngx_http_aggregate_parse_statements(ngx_conf_t *cf, ngx_command_t *statements,
     void *conf)
 {
-    char           *rv;
-    ngx_command_t  *around;
+    char                        *rv;
+    void                        *data;
+    ngx_command_t               *around;
+    ngx_conf_file_t              file, *conf_file;
+    ngx_log_handler_pt           handler;
+    ngx_http_aggregate_place_t   place;
 
     around = ngx_http_aggregate_block_module.commands;
 
@@ -106,13 +121,35 @@ ngx_http_aggregate_parse_statements(ngx_conf_t *cf, ngx_command_t *statements,
     cf->module_type = NGX_HTTP_AGGREGATE_BLOCK_MODULE;
     cf->cmd_type = NGX_HTTP_AGGREGATE_BLOCK_CONF;
 
+    ngx_memzero(&place, sizeof(ngx_http_aggregate_place_t));
+    place.cf = cf;
+
+    handler = cf->log->handler;
+    data = cf->log->data;
+    cf->log->handler = ngx_http_aggregate_note_place;
+    cf->log->data = &place;
+
     rv = ngx_conf_parse(cf, NULL);
+
+    cf->log->handler = handler;
+    cf->log->data = data;
 
     ngx_http_aggregate_block_module.commands = around;
 
     if (rv != NGX_CONF_OK && cf->args->nelts) {
 
+        conf_file = cf->conf_file;
+
+        if (place.name) {
+            file = *conf_file;
+            file.file.name.data = place.name;
+            file.line = place.line;
+            cf->conf_file = &file;
+        }
+
         ngx_http_aggregate_hint_statement(cf, statements);
+
+        cf->conf_file = conf_file;
 
         /* the error is logged once, and not again for each enclosing block */
 
@@ -120,6 +157,22 @@ ngx_http_aggregate_parse_statements(ngx_conf_t *cf, ngx_command_t *statements,
     }
 
     return rv;
+}
+
+
+/* a handler of the log, which adds nothing to the line */
+
+static u_char *
+ngx_http_aggregate_note_place(ngx_log_t *log, u_char *buf, size_t len)
+{
+    ngx_http_aggregate_place_t *place = log->data;
+
+    if (place->cf->conf_file) {
+        place->name = place->cf->conf_file->file.name.data;
+        place->line = place->cf->conf_file->line;
+    }
+
+    return buf;
 }
 
 

@@ -484,10 +484,9 @@ ngx_http_aggregate_split_count(ngx_http_aggregate_split_ctx_t *ctx,
     error = (last->status >= NGX_HTTP_INTERNAL_SERVER_ERROR);
 
     if (!error) {
-
         read = ngx_http_aggregate_split_find_read(ctx, r);
 
-        error = (read->broken && last
+        error = (read && read->broken && last
                  == (ngx_http_upstream_state_t *) r->upstream_states->elts
                     + read->broken - 1);
 

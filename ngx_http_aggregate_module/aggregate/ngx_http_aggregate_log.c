@@ -17,7 +17,6 @@ ngx_http_aggregate_log_failure(ngx_http_aggregate_part_t *part,
     ngx_uint_t elements)
 {
     u_char                     *p, *last, text[NGX_HTTP_AGGREGATE_LOG_SIZE];
-    ngx_str_t                   line;
     ngx_log_t                  *log;
     ngx_uint_t                  level, lines;
     ngx_http_aggregate_ctx_t   *ctx;
@@ -72,15 +71,7 @@ ngx_http_aggregate_log_failure(ngx_http_aggregate_part_t *part,
         p = ngx_http_aggregate_log_value(p, last, part);
     }
 
-    if (lines) {
-        p = ngx_slprintf(p, last, ", and %ui more since the last line",
-                         lines);
-    }
-
-    line.data = text;
-    line.len = p - text;
-
-    ngx_log_error(level, log, 0, "%V", &line);
+    ngx_http_aggregate_log_line(log, level, text, p, lines);
 }
 
 

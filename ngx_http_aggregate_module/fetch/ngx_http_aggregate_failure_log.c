@@ -47,6 +47,24 @@ ngx_http_aggregate_log_suppress(ngx_http_request_t *r,
 }
 
 
+void
+ngx_http_aggregate_log_line(ngx_log_t *log, ngx_uint_t level, u_char *text,
+    u_char *p, ngx_uint_t lines)
+{
+    ngx_str_t  line;
+
+    if (lines) {
+        p = ngx_slprintf(p, text + NGX_HTTP_AGGREGATE_LOG_SIZE,
+                         ", and %ui more since the last line", lines);
+    }
+
+    line.data = text;
+    line.len = p - text;
+
+    ngx_log_error(level, log, 0, "%V", &line);
+}
+
+
 static void
 ngx_http_aggregate_log_hold(ngx_http_request_t *r,
     ngx_http_aggregate_held_t *held, ngx_uint_t level)

@@ -49,6 +49,12 @@ u_char *ngx_http_aggregate_log_fetch(u_char *p, u_char *last,
     ngx_uint_t status);
 
 
+/* logs what is in text, up to p, and the number of suppressed lines */
+
+void ngx_http_aggregate_log_line(ngx_log_t *log, ngx_uint_t level,
+    u_char *text, u_char *p, ngx_uint_t lines);
+
+
 /* logs the numbers of suppressed lines; all: including those of this second */
 
 void ngx_http_aggregate_log_held(ngx_uint_t all);

@@ -315,7 +315,6 @@ ngx_http_aggregate_graphql_log(ngx_http_aggregate_graphql_ctx_t *ctx,
 {
     u_char                              *p, *last;
     u_char                               text[NGX_HTTP_AGGREGATE_LOG_SIZE];
-    ngx_str_t                            line;
     ngx_log_t                           *log;
     ngx_uint_t                           level, lines;
     agg_gql_call_t                      *call;
@@ -369,15 +368,7 @@ ngx_http_aggregate_graphql_log(ngx_http_aggregate_graphql_ctx_t *ctx,
     p = ngx_http_aggregate_log_fetch(p, last, fetch, fetch->reason,
                                      fetch->status);
 
-    if (lines) {
-        p = ngx_slprintf(p, last, ", and %ui more since the last line",
-                         lines);
-    }
-
-    line.data = text;
-    line.len = p - text;
-
-    ngx_log_error(level, log, 0, "%V", &line);
+    ngx_http_aggregate_log_line(log, level, text, p, lines);
 }
 
 

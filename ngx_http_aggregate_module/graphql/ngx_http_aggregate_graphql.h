@@ -104,6 +104,7 @@ typedef struct {
     ngx_array_t                         *pass_headers;  /* of all fields that
                                                            use the response */
 
+    unsigned                             united:1;  /* of several fields */
     unsigned                             merged:1;
 } ngx_http_aggregate_graphql_fetch_t;
 

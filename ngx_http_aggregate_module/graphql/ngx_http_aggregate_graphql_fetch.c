@@ -15,6 +15,8 @@ static ngx_uint_t ngx_http_aggregate_graphql_selected(
     ngx_http_aggregate_fetch_t *fetch);
 static ngx_int_t ngx_http_aggregate_graphql_pass_headers(
     ngx_http_aggregate_fetch_t *fetch, ngx_array_t *names);
+static ngx_uint_t ngx_http_aggregate_graphql_has_name(ngx_array_t *names,
+    ngx_str_t *wanted);
 static ngx_int_t ngx_http_aggregate_graphql_fetch_headers(
     ngx_http_aggregate_graphql_op_t *op, agg_gql_call_t *call,
     ngx_http_aggregate_fetch_t *fetch);
@@ -395,32 +397,75 @@ static ngx_int_t
 ngx_http_aggregate_graphql_pass_headers(ngx_http_aggregate_fetch_t *fetch,
     ngx_array_t *names)
 {
-    ngx_str_t                           *name;
+    ngx_str_t                           *name, *added;
+    ngx_uint_t                           i;
     ngx_array_t                         *all;
     ngx_http_aggregate_graphql_fetch_t  *leader;
 
     leader = (ngx_http_aggregate_graphql_fetch_t *) fetch->leader;
 
-    if (leader->pass_headers == NULL || leader->pass_headers == names) {
+    if (leader->pass_headers == NULL) {
         leader->pass_headers = names;
-        return NGX_OK;
     }
 
-    all = ngx_array_create(fetch->fetches->request->pool,
-                           leader->pass_headers->nelts + names->nelts,
-                           sizeof(ngx_str_t));
-    if (all == NULL) {
-        return NGX_ERROR;
+    name = names->elts;
+
+    for (i = 0; i < names->nelts; i++) {
+
+        if (leader->pass_headers == names
+            || ngx_http_aggregate_graphql_has_name(leader->pass_headers,
+                                                   &name[i]))
+        {
+            continue;
+        }
+
+        /* an array of a field is not changed */
+
+        if (!leader->united) {
+            all = ngx_array_create(fetch->fetches->request->pool,
+                                   leader->pass_headers->nelts + names->nelts,
+                                   sizeof(ngx_str_t));
+            if (all == NULL) {
+                return NGX_ERROR;
+            }
+
+            added = ngx_array_push_n(all, leader->pass_headers->nelts);
+
+            ngx_memcpy(added, leader->pass_headers->elts,
+                       leader->pass_headers->nelts * sizeof(ngx_str_t));
+
+            leader->pass_headers = all;
+            leader->united = 1;
+        }
+
+        added = ngx_array_push(leader->pass_headers);
+        if (added == NULL) {
+            return NGX_ERROR;
+        }
+
+        *added = name[i];
     }
-
-    name = ngx_array_push_n(all, all->nalloc);
-
-    ngx_memcpy(name, leader->pass_headers->elts,
-               leader->pass_headers->nelts * sizeof(ngx_str_t));
-    ngx_memcpy(name + leader->pass_headers->nelts, names->elts,
-               names->nelts * sizeof(ngx_str_t));
-
-    leader->pass_headers = all;
 
     return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_aggregate_graphql_has_name(ngx_array_t *names, ngx_str_t *wanted)
+{
+    ngx_str_t   *name;
+    ngx_uint_t   i;
+
+    name = names->elts;
+
+    for (i = 0; i < names->nelts; i++) {
+
+        if (name[i].len == wanted->len
+            && ngx_strncasecmp(name[i].data, wanted->data, wanted->len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
 }

@@ -26,6 +26,8 @@ my %ways = (
     gone     => 'error_page 502 503 = /gone;',
     cached   => 'error_page 502 503 = /kept/x;',
     twice    => 'error_page 502 503 = /again/x;',
+    breaker  => 'breaker b zone=b policy=p; breaker_fallback @other;',
+    both     => 'breaker c zone=b policy=p; error_page 502 503 = @other;',
 );
 
 my @ways = sort keys %ways;
@@ -94,6 +96,9 @@ http {
 
     aggregate_cache_zone  api 1m;
     aggregate_shape       public { deny secret; }
+
+    breaker_zone          b 1m;
+    breaker_policy        p { failure_threshold 1; recovery_timeout 1h; }
 
     log_format  way  '\$uri \$status \$aggregate_cache_status';
 

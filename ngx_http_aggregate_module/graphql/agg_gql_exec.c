@@ -389,7 +389,7 @@ agg_gql_allowed(agg_gql_exec_t *e, const agg_gql_binding_t *binding)
 int
 agg_gql_node_allowed(agg_gql_exec_t *e, const agg_gql_node_t *node)
 {
-    /* no field leads to a root type, so its @allow is that of its fields */
+    /* an operation begins in its root type, whose @allow is for all fields */
 
     return agg_gql_allowed(e, node->binding)
            && (node->set != e->plan->root

@@ -171,8 +171,8 @@ agg_gql_member_text(agg_gql_plan_t *plan, agg_gql_member_t *member)
 
 
 /*
- * whether the value is a leaf, or a list of leaves, of one member; where a
- * batch fetches it, the member is the key
+ * Whether the value is a leaf, or a list of leaves, of one member.  If a batch
+ * fetches the value, the member is the key.
  */
 
 static int

@@ -440,7 +440,7 @@ agg_gql_check_enum_values(agg_gql_build_t *b, agg_gql_type_t *type)
 }
 
 
-/* numbers that are equal as those of responses are, such as 1 and 1.0 */
+/* a text that is the same for equal numbers, such as 1 and 1.0 */
 
 static agg_str_t *
 agg_gql_number_key(agg_gql_build_t *b, const agg_str_t *number)

@@ -223,7 +223,6 @@ ngx_http_aggregate_trace_route(ngx_http_aggregate_trace_ctx_t *ctx,
     ngx_str_t *route, ngx_str_t *backend)
 {
     uint32_t                     result, tier;
-    ngx_uint_t                   cached;
     agg_metrics_value_t         *v;
     ngx_http_core_loc_conf_t    *clcf;
     ngx_http_aggregate_watch_t  *w;
@@ -231,32 +230,24 @@ ngx_http_aggregate_trace_route(ngx_http_aggregate_trace_ctx_t *ctx,
     clcf = ngx_http_get_module_loc_conf(ctx->request, ngx_http_core_module);
 
     *route = ctx->placed ? ctx->route : clcf->name;
-    ngx_str_set(backend, "_none");
-
-    result = ngx_http_aggregate_metrics_cache(ctx->request, &tier);
-    cached = ngx_http_aggregate_metrics_is_cached(ctx->request, result);
-
-    if (cached) {
-        ngx_str_set(backend, "_cache");
-    }
 
     w = ngx_http_aggregate_watch_get(ctx->request);
+    result = ngx_http_aggregate_metrics_cache(ctx->request, &tier);
 
-    if (w == NULL) {
-        return;
-    }
+    if (ngx_http_aggregate_metrics_is_cached(ctx->request, result)) {
+        ngx_str_set(backend, "_cache");
 
-    if (cached) {
-        /* void */
-
-    } else if (w->aggregate) {
+    } else if (w && w->aggregate) {
         ngx_str_set(backend, "_aggregate");
 
-    } else if (w->uscf) {
+    } else if (w && w->uscf) {
         *backend = w->uscf->host;
+
+    } else {
+        ngx_str_set(backend, "_none");
     }
 
-    if (w->zone && w->route > AGG_METRICS_CACHE) {
+    if (w && w->zone && w->route > AGG_METRICS_CACHE) {
         v = &w->zone->metrics->value[w->route - 1];
         route->data = v->text;
         route->len = v->len;

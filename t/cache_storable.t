@@ -11,6 +11,7 @@ use lib "$FindBin::Bin/lib";
 
 use Test::More;
 use POSIX qw(strftime);
+use Time::HiRes qw(time sleep);
 
 use Harness;
 
@@ -20,8 +21,8 @@ sub date {
         . (defined $zone ? $zone : ' GMT');
 }
 
-my $later = time + 600;
-my $before = date(time - 600);
+my $later = time() + 600;
+my $before = date(time() - 600);
 my $past = 'Thu, 01 Jan 1970 00:00:01 GMT';
 
 # name, headers, what the second answer is (MISS), location
@@ -96,7 +97,7 @@ my @cases = (
     [ 'Age, accel', [ 'X-Accel-Expires' => '60', Age => '600' ] ],
 );
 
-my $t = Harness->new(plan => scalar @cases);
+my $t = Harness->new(plan => @cases + 2);
 
 my %table;
 
@@ -106,6 +107,11 @@ for my $i (0 .. $#cases) {
     $table{($location || '') . "/$i"} = { body => $name,
                                           headers => $headers };
 }
+
+$table{'/turn/'} = { delay => 0.3, headers => [ 'Cache-Control' =>
+                                                'max-age=1' ] };
+$table{'/late'} = { delay => 1.2, headers => [ 'Cache-Control' =>
+                                               'max-age=1' ] };
 
 $t->backend('api', %table);
 
@@ -153,3 +159,21 @@ for my $i (0 .. $#cases) {
 
     is(http_get($uri)->header('X-Cache'), $wanted || 'MISS', $name);
 }
+
+# a second that turns in between is none for which the backend was awaited
+
+my ($r, $n);
+
+wait_for(sub {
+    sleep 1 - (time() + 0.2) + int(time() + 0.2);
+
+    my $start = time();
+
+    $r = http_get('/turn/' . ++$n);
+    return int(time()) > int($start) && time() - $start < 0.9;
+}, slow(10));
+
+like($r->header('Cache-Status'), qr/stored$/, 'the turn of a second');
+
+like(http_get('/late')->header('Cache-Status'), qr/detail=stale-on-arrival/,
+     'a response after more than its lifetime');

@@ -444,7 +444,7 @@ agg_cache_stale(const agg_cache_response_t *resp,
 static int64_t
 agg_cache_initial_age(const agg_cache_response_t *resp)
 {
-    int64_t  apparent, corrected, delay;
+    int64_t  apparent, corrected;
 
     apparent = 0;
 
@@ -452,13 +452,8 @@ agg_cache_initial_age(const agg_cache_response_t *resp)
         apparent = resp->received - resp->date;
     }
 
-    delay = resp->received - resp->requested;
-
-    if (delay < 0) {
-        delay = 0;
-    }
-
-    corrected = (resp->age == AGG_CACHE_UNSET) ? delay : resp->age + delay;
+    corrected = (resp->age == AGG_CACHE_UNSET) ? resp->delay
+                                               : resp->age + resp->delay;
 
     apparent = agg_cache_seconds(apparent);
 

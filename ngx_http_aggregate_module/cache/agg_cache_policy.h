@@ -56,8 +56,8 @@ typedef struct {
     int64_t              date;        /* a time, or AGG_CACHE_UNSET */
     int64_t              age;         /* seconds, or AGG_CACHE_UNSET */
 
-    int64_t              requested;   /* when the request was sent */
-    int64_t              received;    /* and answered: now */
+    int64_t              delay;       /* whole seconds since the request */
+    int64_t              received;    /* now */
 
     int64_t              valid;       /* configured, or UNSET */
     int64_t              ttl;

@@ -263,7 +263,7 @@ typedef struct {
     ngx_http_upstream_t                *upstream;   /* before the fill */
     uint64_t                            purge_seq;  /* at its start */
     agg_cache_place_t                   purge_place;
-    time_t                              requested;
+    ngx_msec_t                          started;
 
     void                              **loc_conf;   /* where it was made, */
     ngx_str_t                           uri;        /* and for what */

@@ -462,7 +462,7 @@ ngx_http_aggregate_cache_fetch(ngx_http_request_t *r,
 
     ctx->fill.active = 1;
     ctx->hit_for_miss = 0;
-    ctx->fill.requested = ngx_time();
+    ctx->fill.started = ngx_current_msec;
     ctx->fill.upstream = r->upstream;
     ctx->fill.loc_conf = r->loc_conf;
     ctx->fill.uri = r->uri;

@@ -248,7 +248,10 @@ ngx_http_aggregate_cache_decide_storable(ngx_http_request_t *r,
 
     resp->status = (unsigned) status;
     resp->received = ngx_time();
-    resp->requested = ctx->fill.requested;
+
+    /* a difference of times in whole seconds would make it a second too long */
+
+    resp->delay = (int64_t) ((ngx_current_msec - ctx->fill.started) / 1000);
 
     if (r->method == NGX_HTTP_GET) {
         resp->flags |= AGG_CACHE_RESP_GET;

@@ -30,7 +30,6 @@ check_judge(agg_cache_response_t *resp)
     agg_cache_freshness_t  fresh;
 
     resp->received = 1000000;
-    resp->requested = 1000000;
 
     if (agg_cache_check_storable(resp, &fresh) != AGG_CACHE_STORE) {
         return;

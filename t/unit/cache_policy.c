@@ -418,7 +418,7 @@ check_row(const row_t *row)
     resp.expires = NOW + row->expires;
     resp.date = (row->date == UNSET) ? UNSET : NOW + row->date;
     resp.age = row->age;
-    resp.requested = NOW - row->delay;
+    resp.delay = row->delay;
     resp.received = NOW;
     resp.valid = row->valid;
     resp.ttl = row->ttl;
@@ -525,7 +525,6 @@ check_kept(void)
                       cases[i].update_accel, 0, cases[i].valid);
 
         resp.received += 100;
-        resp.requested += 100;
 
         agg_cache_keep_freshness(&resp, &fresh);
         verdict = agg_cache_check_storable(&resp, &fresh);
@@ -577,7 +576,6 @@ fill_response(agg_cache_response_t *resp, const char *control,
     }
 
     resp->date = UNSET;
-    resp->requested = NOW;
     resp->received = NOW;
     resp->valid = valid;
     resp->ttl = UNSET;

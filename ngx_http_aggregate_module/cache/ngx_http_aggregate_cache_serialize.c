@@ -99,6 +99,13 @@ ngx_http_aggregate_cache_write_headers(ngx_http_request_t *r,
         len += ngx_http_aggregate_cache_write_header(pp, &name, &value);
     }
 
+    if (r->headers_out.override_charset) {
+        ngx_str_set(&name, "X-Accel-Charset");
+
+        len += ngx_http_aggregate_cache_write_header(pp, &name,
+                                            r->headers_out.override_charset);
+    }
+
     ngx_str_set(&name, "Date");
     value.data = time;
     value.len = ngx_http_time(time, ctx->store.date) - time;
@@ -121,6 +128,13 @@ ngx_http_aggregate_cache_write_headers(ngx_http_request_t *r,
 
             if (name.len == 4
                 && ngx_strncasecmp(name.data, (u_char *) "date", 4) == 0)
+            {
+                continue;
+            }
+
+            if (r->headers_out.override_charset && name.len == 15
+                && ngx_strncasecmp(name.data, (u_char *) "x-accel-charset", 15)
+                   == 0)
             {
                 continue;
             }

@@ -46,6 +46,10 @@ static void ngx_http_aggregate_cache_set_server(ngx_http_request_t *r,
     ngx_table_elt_t *h);
 static void ngx_http_aggregate_cache_set_cache_control(ngx_http_request_t *r,
     ngx_table_elt_t *h);
+static void ngx_http_aggregate_cache_set_accel_charset(ngx_http_request_t *r,
+    ngx_table_elt_t *h);
+static void ngx_http_aggregate_cache_clear_status_headers(
+    ngx_http_request_t *r, ngx_http_aggregate_cache_ctx_t *ctx);
 static u_char *ngx_http_aggregate_cache_write_forward_reason(
     ngx_http_aggregate_cache_ctx_t *ctx, u_char *p);
 
@@ -66,6 +70,8 @@ static ngx_http_aggregate_cache_served_header_t
     { ngx_string("Server"), ngx_http_aggregate_cache_set_server },
     { ngx_string("Cache-Control"),
       ngx_http_aggregate_cache_set_cache_control },
+    { ngx_string("X-Accel-Charset"),
+      ngx_http_aggregate_cache_set_accel_charset },
     { ngx_null_string, NULL }
 };
 
@@ -515,6 +521,17 @@ ngx_http_aggregate_cache_set_cache_control(ngx_http_request_t *r,
     }
 
 #endif
+}
+
+
+/* the header is for the charset filter of nginx, and not for the client */
+
+static void
+ngx_http_aggregate_cache_set_accel_charset(ngx_http_request_t *r,
+    ngx_table_elt_t *h)
+{
+    r->headers_out.override_charset = &h->value;
+    h->hash = 0;
 }
 
 

@@ -74,6 +74,7 @@ static const agg_header_name_t  agg_header_names[] = {
     { "accept-encoding", AGG_HEADER_NO_FORWARD|AGG_HEADER_NO_FILL
       |AGG_HEADER_NO_COPY|AGG_HEADER_NO_SHAPE },
     { "front-end-https", AGG_HEADER_KEYED },
+    { "x-accel-charset", AGG_HEADER_NO_STORE },
     { "x-forwarded-ssl", AGG_HEADER_KEYED },
     { "x-forwarded-uri", AGG_HEADER_NO_FILL },
     { "x-original-host", AGG_HEADER_NO_FILL },
@@ -102,8 +103,8 @@ static const agg_header_name_t  agg_header_names[] = {
 /* the first row of each length */
 
 static const u_char  agg_header_start[AGG_HEADER_MAX + 2] = {
-    0, 0, 0, 1, 2, 5, 6, 9, 13, 14, 16, 19, 21, 24, 31, 35, 40, 44, 49,
-    53, 54, 56, 56, 57, 57, 57, 58
+    0, 0, 0, 1, 2, 5, 6, 9, 13, 14, 16, 19, 21, 24, 31, 35, 41, 45, 50,
+    54, 55, 57, 57, 58, 58, 58, 59
 };
 
 

@@ -49,6 +49,8 @@ static const struct {
     { "Iff", 0 },
     { "Ifx-", 0 },
 
+    { "X-Accel-Charset", KEEP },
+
     { "Forwarded", FILL },
     { "X-Forwarded-Host", FILL },
     { "X-Forwarded-Server", FILL },

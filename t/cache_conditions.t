@@ -78,10 +78,15 @@ my %more = (
                       [ Location => 'http://elsewhere.example:81/x',
                         'Last-Modified' => 'never',
                         'Cache-Control' => 'max-age=60' ] },
+    '/header/e'  => { body => 'x', headers => [ 'X-Accel-Charset' => 'koi8-r',
+                      'Cache-Control' => 'max-age=60' ] },
+    '/header/f'  => { body => 'x', type => 'text/html; charset=utf-8',
+                      headers => [ 'X-Accel-Charset' => 'koi8-r',
+                      'Cache-Control' => 'max-age=60' ] },
 );
 
 my $t = Harness->new(plan => @ways * (2 * @conditions + 22) + 2 * keys(%more)
-                     + 33);
+                     + 43);
 
 my %table = (%more,
     '/large' => sub {
@@ -111,6 +116,8 @@ my %table = (%more,
                                     ETag => '"n"' ]);
 
         return { status => 304, @headers } if ($etag || '') eq '"n"';
+
+        push @{ $headers[1] }, 'X-Accel-Charset' => 'koi8-r';
         return { body => '0123456789', @headers };
     },
 );
@@ -155,6 +162,16 @@ http {
 
         location /file/ {
             root   %%TESTDIR%%;
+        }
+
+        location /charset/ {
+            charset  koi8-r;
+        }
+
+        location /slice/ {
+            slice             4;
+            proxy_set_header  Range $slice_range;
+            proxy_pass        http://127.0.0.1:%%PORT_0%%/file/;
         }
 
         location = /stub {
@@ -263,6 +280,7 @@ for my $n (1 .. 2) {
     $r = http_get('/nocache');
     is($r->header('X-Cache') . $r->body, 'REVALIDATED0123456789',
        "revalidated, $n");
+    like($r->header('Content-Type'), qr/; charset=koi8-r$/, 'its charset');
 }
 
 is(http_get('/nocache', headers => [ 'If-None-Match' => '"n"' ])->status, 304,
@@ -287,6 +305,30 @@ is(http_get('/file/a', headers => [ Range => 'bytes=0-1' ])->body, '01',
    'a range of a file');
 like(http_get('/file/a', headers => [ Range => 'bytes=0-1,4-5' ])->body,
      qr/45/, 'ranges of a file');
+
+# slices of it, none of which is stored
+
+for my $case ([ 'If-None-Match' => $etag, 304 ], [ 'If-Match' => '"x"', 412 ],
+              [ Range => 'bytes=3-5', 206 ], [ 'If-Match' => $etag, 200 ])
+{
+    my ($name, $value, $status) = @$case;
+
+    is(http_get('/slice/a', headers => [ $name => $value ])->status, $status,
+       "slices, $name: $value");
+}
+
+# what nginx says of a range replaces a header that is made already
+
+for my $age (0, 1) {
+    $r = http_get('/stored/416', headers => [ Range => 'bytes=99-' ]);
+
+    is($r->status, 416, "a range beyond the end, $age");
+    is(join(' ', map { scalar(my @h = $r->headers($_)) }
+                     'Cache-Status', 'X-Cache', 'Age'),
+       "1 1 $age", 'what is said of the cache');
+
+    http_get('/stored/416');
+}
 
 ok(wait_for(sub { $t->stub_status('/stub')->{active} == 1 }, 5),
    'no connection is left');

@@ -334,6 +334,9 @@ typedef struct {
 /* the response to the client: serve.c, filter.c */
 
 typedef struct {
+    u_char                             *cache_status; /* in the last header */
+    u_char                             *age;
+
     unsigned                            hit:1;
     unsigned                            instead:1;    /* of an error */
     unsigned                            sending:1;    /* the replacement */

@@ -389,13 +389,18 @@ ngx_http_aggregate_cache_preconditions(ngx_http_request_t *r,
 
     ngx_http_aggregate_cache_precedence(r);
 
-    if (ctx->fill.redirected || r->headers_out.status != NGX_HTTP_OK) {
+    /* the filter of "slice" makes a 200 of a 206 */
+
+    if (ctx->fill.redirected
+        || (r->headers_out.status != NGX_HTTP_OK
+            && r->headers_out.status != NGX_HTTP_PARTIAL_CONTENT))
+    {
         return;
     }
 
     r->disable_not_modified = 0;
 
-    if (!ctx->serve.replace) {
+    if (r->headers_out.status == NGX_HTTP_OK && !ctx->serve.replace) {
         ngx_http_aggregate_cache_allow_ranges(r);
     }
 }

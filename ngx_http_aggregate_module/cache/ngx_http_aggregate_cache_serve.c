@@ -567,10 +567,16 @@ ngx_http_aggregate_cache_add_status_headers(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
+    if (ctx->serve.cache_status) {
+        ngx_http_aggregate_cache_clear_status_headers(r, ctx);
+    }
+
     value.data = ngx_pnalloc(r->pool, 256);
     if (value.data == NULL) {
         return NGX_ERROR;
     }
+
+    ctx->serve.cache_status = value.data;
 
     p = ngx_cpymem(value.data, "aggregate", 9);
 
@@ -605,6 +611,8 @@ ngx_http_aggregate_cache_add_status_headers(ngx_http_request_t *r,
 
         value.len = gw_write_int(value.data, age) - value.data;
 
+        ctx->serve.age = value.data;
+
         ngx_str_set(&name, "Age");
 
     } else {
@@ -618,6 +626,28 @@ ngx_http_aggregate_cache_add_status_headers(ngx_http_request_t *r,
                                             &value)
             == NULL)
            ? NGX_ERROR : NGX_OK;
+}
+
+
+/* a 416 of nginx keeps the header of the response that it replaces */
+
+static void
+ngx_http_aggregate_cache_clear_status_headers(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx)
+{
+    ngx_table_elt_t                   *h;
+    ngx_http_aggregate_header_iter_t   it;
+
+    ngx_http_aggregate_header_iter(&it, &r->headers_out.headers);
+
+    while ((h = ngx_http_aggregate_header_next(&it)) != NULL) {
+
+        if (h->value.data == ctx->serve.cache_status
+            || (ctx->serve.age && h->value.data == ctx->serve.age))
+        {
+            h->hash = 0;
+        }
+    }
 }
 
 

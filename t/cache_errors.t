@@ -30,7 +30,7 @@ my %failures = (
                   [ 'close' ] ],
 );
 
-my @errors = (429, 408, 500, 502, 503, 504);
+my @errors = (429, 408, 500, 501, 502, 503, 504, 520);
 my @names = sort keys %failures;
 
 my $t = Harness->new(plan => 6 * @names + 3 * @errors + 8);

@@ -937,8 +937,7 @@ ngx_http_aggregate_cache_upstream_failed(ngx_http_request_t *r,
     u = r->upstream;
 
     return u != NULL && u != ctx->fill.upstream && u->state != NULL
-           && (u->state->status >= NGX_HTTP_INTERNAL_SERVER_ERROR
-               || ngx_http_aggregate_cache_is_error(u->state->status));
+           && ngx_http_aggregate_cache_is_error(u->state->status);
 }
 
 
@@ -947,19 +946,9 @@ ngx_http_aggregate_cache_upstream_failed(ngx_http_request_t *r,
 static ngx_uint_t
 ngx_http_aggregate_cache_is_error(ngx_uint_t status)
 {
-    switch (status) {
-
-    case NGX_HTTP_REQUEST_TIME_OUT:
-    case NGX_HTTP_TOO_MANY_REQUESTS:
-    case NGX_HTTP_INTERNAL_SERVER_ERROR:
-    case NGX_HTTP_BAD_GATEWAY:
-    case NGX_HTTP_SERVICE_UNAVAILABLE:
-    case NGX_HTTP_GATEWAY_TIME_OUT:
-        return 1;
-
-    default:
-        return 0;
-    }
+    return status >= NGX_HTTP_INTERNAL_SERVER_ERROR
+           || status == NGX_HTTP_REQUEST_TIME_OUT
+           || status == NGX_HTTP_TOO_MANY_REQUESTS;
 }
 
 

@@ -124,6 +124,10 @@ ngx_http_breaker_fallback_send(ngx_http_request_t *r,
 
     type = fallback->type.len ? &fallback->type : NULL;
 
+    /* the conditions of the client concern another representation */
+
+    r->disable_not_modified = 1;
+
     if (fallback->pieces) {
         return ngx_http_breaker_fallback_pieces(r, fallback, type);
     }

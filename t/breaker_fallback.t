@@ -139,7 +139,7 @@ EOC
 
 $conf =~ s/LEVELS/$levels/;
 
-$t->plan(32);
+$t->plan(35);
 $t->run($conf);
 
 http_get('/breakers');
@@ -173,6 +173,15 @@ is(rejected('/capture/a%22b', '')->body, '["a\\"b"]', 'a capture');
 is(rejected('/empty', '')->body, '', 'an empty variable');
 is(rejected('/text', 'a"b\\')->body, 'q: a"b\\', 'other types as they are');
 is(rejected('/constant', '')->body, '{"a":"\\n"}', 'constants as they are');
+
+# the conditions of a client concern what the backend has
+
+for my $header ([ 'If-Match' => '"x"' ], [ 'If-None-Match' => '*' ],
+                [ 'If-Unmodified-Since' => 'Thu, 01 Jan 1970 00:00:01 GMT' ])
+{
+    is(http_get('/constant?key=k', headers => $header)->status, 200,
+       "the fallback, $header->[0]");
+}
 
 # named locations, each with a breaker of its own; the backend is never asked
 # by a request that its breaker has rejected, and none is redirected for ever

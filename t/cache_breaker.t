@@ -20,7 +20,7 @@ my @orders = ([ @modules ], [ reverse @modules ]);
 my @t = map { Harness->new(modules => $_) } @orders;
 
 # the second one has the five checks of the harness as well
-$t[0]->plan(2 * 42 + 5);
+$t[0]->plan(2 * 46 + 5);
 $t[1]{counted} = 1;
 
 my %n;
@@ -207,6 +207,16 @@ for my $i (0, 1) {
         like($answer->("/ok/${kind}new"), $fallback{$kind},
              "$name, $kind: a fallback is not stored") for 1 .. 2;
         is($b->count, $asked, "$name, $kind: the backend was not asked");
+    }
+
+    # ranges and conditions concern what the backend has, and not a fallback
+
+    for my $header ([ Range => 'bytes=1-2' ], [ Range => 'bytes=1-2' ],
+                    [ Range => 'bytes=99-' ], [ 'If-Match' => '"x"' ])
+    {
+        my $r = http_get('/trip/body', port => $t->port(0),
+                         headers => $header);
+        is($r->status . $r->body, '200"fallback"', "$name, @$header");
     }
 
     # a hit is no call for the breaker

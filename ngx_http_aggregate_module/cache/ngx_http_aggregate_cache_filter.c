@@ -193,7 +193,8 @@ ngx_http_aggregate_cache_unfilled_header(ngx_http_request_t *r,
         ngx_http_aggregate_cache_precedence(r);
 
     } else if (r->method == NGX_HTTP_HEAD
-               && r->headers_out.status == NGX_HTTP_OK)
+               && r->headers_out.status == NGX_HTTP_OK
+               && !ngx_http_aggregate_breaker_rejected(r))
     {
         ngx_http_aggregate_cache_precedence(r);
         r->disable_not_modified = 0;
@@ -391,7 +392,7 @@ ngx_http_aggregate_cache_preconditions(ngx_http_request_t *r,
 
     /* the filter of "slice" makes a 200 of a 206 */
 
-    if (ctx->fill.redirected
+    if (ctx->fill.redirected || ngx_http_aggregate_breaker_rejected(r)
         || (r->headers_out.status != NGX_HTTP_OK
             && r->headers_out.status != NGX_HTTP_PARTIAL_CONTENT))
     {
@@ -460,7 +461,9 @@ ngx_http_aggregate_cache_hit_for_miss_header(ngx_http_request_t *r,
     ctx->pass = 0;
     ctx->backend_status = r->headers_out.status;
 
-    if (r->headers_out.status == NGX_HTTP_OK) {
+    if (r->headers_out.status == NGX_HTTP_OK
+        && !ngx_http_aggregate_breaker_rejected(r))
+    {
         ngx_http_aggregate_cache_precedence(r);
         r->disable_not_modified = 0;
         ngx_http_aggregate_cache_allow_ranges(r);

@@ -195,6 +195,10 @@ my @warnings = (
       server("location / { aggregate_cache c;\n"
              . "aggregate_cache_key home; #!\n$::proxy }"),
       qr/"aggregate_cache_key" has no variable/ ],
+    [ 'an empty key',
+      server("location / { aggregate_cache c;\n"
+             . "aggregate_cache_key ''; #!\n$::proxy }"),
+      qr/"aggregate_cache_key" is empty, no response/ ],
     [ 'a split without a variable',
       "aggregate_split \$v key=all { #!\n50% a;\n* b;\n}\n" . server(),
       qr/"key=" of "aggregate_split" has no variable/ ],

@@ -15,6 +15,9 @@ static char *ngx_http_aggregate_cache_redis(ngx_conf_t *cf,
     ngx_http_aggregate_redis_t **redis);
 static char *ngx_http_aggregate_cache_time(ngx_conf_t *cf, ngx_command_t *cmd,
     ngx_str_t *value, time_t *time);
+static ngx_uint_t ngx_http_aggregate_cache_key_is_unsafe(ngx_conf_t *cf,
+    ngx_http_complex_value_t *key);
+
 
 static ngx_conf_bitmask_t  ngx_http_aggregate_cache_ignored[] = {
     { ngx_string("X-Accel-Expires"), NGX_HTTP_AGGREGATE_CACHE_IGN_ACCEL },
@@ -176,25 +179,67 @@ ngx_http_aggregate_cache_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_aggregate_cache_conf_t *accf = conf;
 
+    char       *rv;
     ngx_str_t  *value;
 
     value = cf->args->elts;
 
-    /* in a subrequest, $request_uri is the URI of the client's request */
+    if (value[1].len == 0) {
+        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                           "\"%V\" is empty, no response of the location is "
+                           "stored", &cmd->name);
 
-    if (ngx_strstr(value[1].data, "$request_uri")
-        || ngx_strstr(value[1].data, "${request_uri}"))
-    {
-        accf->key_unsafe = 1;
-    }
-
-    if (ngx_strchr(value[1].data, '$') == NULL) {
+    } else if (ngx_strchr(value[1].data, '$') == NULL) {
         ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
                            "\"%V\" has no variable, all responses of the "
                            "location share one entry", &cmd->name);
     }
 
-    return ngx_http_set_complex_value_slot(cf, cmd, conf);
+    rv = ngx_http_set_complex_value_slot(cf, cmd, conf);
+
+    if (rv == NGX_CONF_OK) {
+        accf->key_unsafe = ngx_http_aggregate_cache_key_is_unsafe(cf,
+                                                                  accf->key);
+    }
+
+    return rv;
+}
+
+
+/*
+ * In a subrequest $request_uri is the URI of the client's request, and $request
+ * is its line.  nginx ignores the case of such names.
+ */
+
+static ngx_uint_t
+ngx_http_aggregate_cache_key_is_unsafe(ngx_conf_t *cf,
+    ngx_http_complex_value_t *key)
+{
+    ngx_str_t                  *name;
+    ngx_uint_t                 *index;
+    ngx_http_variable_t        *v;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    if (key->flushes == NULL) {
+        return 0;
+    }
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+    v = cmcf->variables.elts;
+
+    for (index = key->flushes; *index != (ngx_uint_t) -1; index++) {
+
+        name = &v[*index].name;
+
+        if ((name->len == 11
+             && ngx_strncmp(name->data, "request_uri", 11) == 0)
+            || (name->len == 7 && ngx_strncmp(name->data, "request", 7) == 0))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

@@ -215,9 +215,9 @@ ngx_http_aggregate_cache_make_key(ngx_http_request_t *r,
 
         if (conf->key_unsafe && r != r->main) {
             ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                          "\"aggregate_cache_key\" has $request_uri, which "
-                          "is not the URI of the subrequest \"%V\": "
-                          "not cached", &r->uri);
+                          "\"aggregate_cache_key\" has $request_uri or "
+                          "$request, which are not those of the subrequest "
+                          "\"%V\": not cached", &r->uri);
             return NGX_DECLINED;
         }
 

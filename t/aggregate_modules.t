@@ -127,7 +127,7 @@ my %locations = (
 
     # njs takes the mark of the end off a subrequest's body
     js_filter => [ 'js_body_filter njs.b;
-            proxy_pass http://127.0.0.1:%%PORT_b%%/2;', undef ],
+            proxy_pass http://127.0.0.1:%%PORT_b%%/2;', '2' ],
     ssi_set => [ 'ssi on; ssi_types *; alias %%TESTDIR%%/set.json;', undef ],
     ssi => [ 'ssi on; ssi_types *; alias %%TESTDIR%%/ssi.json;', undef ],
 

@@ -20,9 +20,12 @@ ngx_http_aggregate_unbuffered(ngx_http_request_t *r)
 
     u = r->upstream;
 
-    /* without the cleanup it has ended, and an error page is sent */
+    /*
+     * Without the cleanup it has ended, and an error page is sent.  That the
+     * header was sent is set here if a filter has held it, and nginx reads on.
+     */
 
-    if (u->cacheable || u->store || u->cleanup == NULL
+    if (u->cacheable || u->store || u->cleanup == NULL || u->header_sent
         || (r == r->main && u->conf->limit_rate))
     {
         return;

@@ -317,6 +317,7 @@ struct ngx_http_aggregate_try_s {
     unsigned                         bom:2;         /* bytes of it came */
     unsigned                         cached:1;      /* from proxy_cache */
     unsigned                         given:1;       /* the filters have data */
+    unsigned                         given_last:1;  /* and all of it */
     unsigned                         broken:1;      /* a filter has failed */
     unsigned                         cancelled:1;
     unsigned                         detached:1;    /* runs on for a cache */

@@ -101,6 +101,7 @@ void ngx_http_aggregate_refused(ngx_http_aggregate_try_t *t);
 
 ngx_int_t ngx_http_aggregate_parse_header(ngx_http_request_t *r);
 void ngx_http_aggregate_header_init(void);
+ngx_uint_t ngx_http_aggregate_header_first(void);
 
 /* ngx_http_aggregate_sink.c */
 

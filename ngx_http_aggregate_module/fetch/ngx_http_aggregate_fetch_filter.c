@@ -6,7 +6,6 @@
  */
 
 #include "ngx_http_aggregate_fetch_core.h"
-#include "ngx_http_aggregate_unbuffered.h"
 
 
 static ngx_int_t ngx_http_aggregate_header_filter(ngx_http_request_t *r);
@@ -133,11 +132,6 @@ ngx_http_aggregate_take_header(ngx_http_request_t *r)
     }
 
     if (r->upstream) {
-
-        /* else the body comes at its end only, or never */
-
-        ngx_http_aggregate_unbuffered(r);
-
         t->cached = r->cached;
     }
 

@@ -13,6 +13,12 @@
 #include "ngx_http_aggregate_fetch_core.h"
 
 
+/* a connection buffers these, whatever the filters of a part do */
+
+#define NGX_HTTP_AGGREGATE_SENDS                                              \
+    (NGX_HTTP_WRITE_BUFFERED | NGX_SSL_BUFFERED | NGX_HTTP_V2_BUFFERED)
+
+
 static ngx_int_t ngx_http_aggregate_guard_body_filter(ngx_http_request_t *r,
     ngx_chain_t *in);
 static ngx_http_aggregate_rare ngx_int_t ngx_http_aggregate_guard_body(
@@ -78,8 +84,9 @@ static ngx_int_t
 ngx_http_aggregate_guard_body(ngx_http_request_t *r, ngx_chain_t *in)
 {
     ngx_int_t                  rc;
-    ngx_uint_t                 last, ends;
+    ngx_uint_t                 last, ends, error_page, waits;
     ngx_chain_t               *cl;
+    ngx_connection_t          *c;
     ngx_http_aggregate_try_t  *t;
 
     t = ngx_http_aggregate_find_try(r);
@@ -94,6 +101,10 @@ ngx_http_aggregate_guard_body(ngx_http_request_t *r, ngx_chain_t *in)
     for (cl = in; cl; cl = cl->next) {
         t->given |= (ngx_buf_size(cl->buf) != 0);
         last |= ngx_http_aggregate_held_is_last(r, cl->buf);
+    }
+
+    if (last && r == t->request) {
+        t->given_last = 1;
     }
 
     if (!t->broken) {
@@ -112,7 +123,23 @@ ngx_http_aggregate_guard_body(ngx_http_request_t *r, ngx_chain_t *in)
 
 #endif
 
+        /*
+         * A filter may put an error page in place of the response.  That must
+         * not lead to another location, since nginx still sends this one.
+         */
+
+        error_page = r->error_page;
+        r->error_page = 1;
+
+        /* a filter may wait for an end that it does not see in a subrequest */
+
+        c = r->connection;
+        waits = ~c->buffered & ~NGX_HTTP_AGGREGATE_SENDS;
+
         rc = ngx_http_next_body_filter(r, in);
+
+        r->error_page = error_page;
+        c->buffered &= ~waits;
 
         if (rc != NGX_ERROR) {
 
@@ -125,6 +152,10 @@ ngx_http_aggregate_guard_body(ngx_http_request_t *r, ngx_chain_t *in)
 
             return rc;
         }
+
+        /* else nginx ends the client's request when it finalizes this one */
+
+        r->filter_finalize = 0;
 
         ngx_http_aggregate_guard_failed(t, r, last);
     }

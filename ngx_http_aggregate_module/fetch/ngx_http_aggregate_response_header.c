@@ -11,6 +11,7 @@
  */
 
 #include "ngx_http_aggregate_fetch_core.h"
+#include "ngx_http_aggregate_unbuffered.h"
 #include "agg_header_line.h"
 
 
@@ -69,7 +70,6 @@ static ngx_int_t ngx_http_aggregate_pass_other(ngx_http_request_t *r,
     ngx_table_elt_t *h, agg_header_name_t *name);
 static ngx_int_t ngx_http_aggregate_copy_line(ngx_http_request_t *r,
     ngx_table_elt_t *h);
-static ngx_int_t ngx_http_aggregate_lines_filter(ngx_http_request_t *r);
 
 
 typedef struct {
@@ -89,9 +89,14 @@ static ngx_int_t  (*ngx_http_aggregate_status_handler)(ngx_http_request_t *r);
 static ngx_int_t  (*ngx_http_aggregate_header_handler)(ngx_http_request_t *r);
 
 static ngx_http_aggregate_taken_t        ngx_http_aggregate_taken;
-static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
 
 #endif
+
+
+static ngx_int_t ngx_http_aggregate_first_filter(ngx_http_request_t *r);
+
+
+static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
 
 
 /* u->process_header is nginx's, and may be another one afterwards */
@@ -150,10 +155,53 @@ ngx_http_aggregate_header_init(void)
 
     ngx_http_aggregate_names_conf = NULL;
 
+#endif
+
     ngx_http_next_header_filter = ngx_http_top_header_filter;
-    ngx_http_top_header_filter = ngx_http_aggregate_lines_filter;
+    ngx_http_top_header_filter = ngx_http_aggregate_first_filter;
+}
+
+
+/* not so if a module puts one before it even later */
+
+ngx_uint_t
+ngx_http_aggregate_header_first(void)
+{
+    return ngx_http_top_header_filter == ngx_http_aggregate_first_filter;
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_first_filter(ngx_http_request_t *r)
+{
+#if (nginx_version < 1032000)
+
+    ngx_list_part_t  *part;
+
+    if (ngx_http_aggregate_taken.request == r) {
+        ngx_http_aggregate_taken.request = NULL;
+
+        if (r->upstream && r->upstream == ngx_http_aggregate_taken.upstream) {
+            part = &r->upstream->headers_in.headers.part;
+
+            part->nelts = ngx_http_aggregate_taken.nelts;
+            part->next = ngx_http_aggregate_taken.next;
+        }
+    }
 
 #endif
+
+    if (r != r->main && r->upstream && ngx_http_aggregate_get_try(r)) {
+
+        /*
+         * Else the body of a part comes at its end only, or never.  A filter
+         * may hold the header, but nginx decides after the call of this one.
+         */
+
+        ngx_http_aggregate_unbuffered(r);
+    }
+
+    return ngx_http_next_header_filter(r);
 }
 
 
@@ -579,7 +627,7 @@ ngx_http_aggregate_pass_header(ngx_http_request_t *r,
         || u->headers_in.x_accel_redirect
         || u->cacheable || u->store || u->peer.notify
         || r->header_sent || r->post_action
-        || ngx_http_top_header_filter != ngx_http_aggregate_lines_filter)
+        || !ngx_http_aggregate_header_first())
     {
         /* this may be tried again, or others look at the lines before */
 
@@ -722,26 +770,6 @@ ngx_http_aggregate_copy_line(ngx_http_request_t *r, ngx_table_elt_t *h)
     *ho = *h;
 
     return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_aggregate_lines_filter(ngx_http_request_t *r)
-{
-    ngx_list_part_t  *part;
-
-    if (ngx_http_aggregate_taken.request == r) {
-        ngx_http_aggregate_taken.request = NULL;
-
-        if (r->upstream && r->upstream == ngx_http_aggregate_taken.upstream) {
-            part = &r->upstream->headers_in.headers.part;
-
-            part->nelts = ngx_http_aggregate_taken.nelts;
-            part->next = ngx_http_aggregate_taken.next;
-        }
-    }
-
-    return ngx_http_next_header_filter(r);
 }
 
 #endif

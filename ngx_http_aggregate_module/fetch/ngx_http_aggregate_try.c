@@ -7,10 +7,6 @@
 #include "ngx_http_aggregate_fetch_core.h"
 #include "ngx_http_aggregate_owner.h"
 
-#if (NGX_HTTP_SSI)
-#include <ngx_http_ssi_filter_module.h>
-#endif
-
 
 #define NGX_HTTP_AGGREGATE_DUE  5    /* milliseconds */
 
@@ -825,19 +821,18 @@ ngx_http_aggregate_is_direct(ngx_http_request_t *sr)
 
 /*
  * A body that was cut off ends with success as well, but without the mark of
- * the last buffer.  SSI takes that mark off what it passes in a subrequest,
- * and without buffering nginx takes a FastCGI answer for whole that has no
- * end record.
+ * the last buffer.  Some filters, such as SSI and XSLT, take that mark off what
+ * they pass in a subrequest, so it also counts that they were given all of it.
+ * Without buffering nginx takes a FastCGI answer for whole that has no end
+ * record.
  */
 
 static ngx_uint_t
 ngx_http_aggregate_is_whole(ngx_http_aggregate_try_t *t, ngx_int_t rc)
 {
-    ngx_http_request_t   *sr;
-    ngx_http_upstream_t  *u;
+    ngx_http_request_t  *sr;
 
     sr = t->request;
-    u = sr->upstream;
 
     if (t->no_body || sr->headers_out.content_length_n == 0) {
         return 1;
@@ -847,24 +842,7 @@ ngx_http_aggregate_is_whole(ngx_http_aggregate_try_t *t, ngx_int_t rc)
         return 0;
     }
 
-    if (t->last) {
-        return 1;
-    }
-
-#if (NGX_HTTP_SSI)
-
-    if (rc == NGX_OK
-        && ngx_http_get_module_ctx(sr, ngx_http_ssi_filter_module))
-    {
-        /* a length that is not known is as good as none */
-
-        return u == NULL || t->cached
-               || (u->buffering ? u->pipe->length : u->length) == 0;
-    }
-
-#endif
-
-    return 0;
+    return t->last || (t->given_last && rc == NGX_OK);
 }
 
 

@@ -830,6 +830,7 @@ verb_compat()
 test_packages=(curl jq openssl nghttp2-client redis-server
     build-essential debhelper fakeroot rpm
     libnginx-mod-http-lua libnginx-mod-http-js libnginx-mod-http-echo
+    libnginx-mod-http-xslt-filter libnginx-mod-http-image-filter
     protobuf-compiler libprotobuf-dev chromium chromium-driver)
 
 

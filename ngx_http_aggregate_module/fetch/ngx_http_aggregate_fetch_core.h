@@ -88,6 +88,9 @@ ngx_http_aggregate_reason_e ngx_http_aggregate_status_reason(
 
 void ngx_http_aggregate_read_buffer(ngx_http_aggregate_try_t *t,
     ngx_http_upstream_t *u);
+void ngx_http_aggregate_read_expect(ngx_http_request_t *sr,
+    ngx_http_upstream_t *u);
+ngx_int_t ngx_http_aggregate_read_limit(ngx_http_upstream_t *u, ngx_int_t rc);
 void ngx_http_aggregate_read_ended(ngx_http_aggregate_fetches_t *fs,
     ngx_http_aggregate_try_t *t);
 

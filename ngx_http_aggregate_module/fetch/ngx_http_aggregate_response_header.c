@@ -132,7 +132,7 @@ ngx_http_aggregate_parse_header(ngx_http_request_t *r)
         }
     }
 
-    rc = u->process_header(r);
+    rc = ngx_http_aggregate_read_limit(u, u->process_header(r));
 
     return (rc == NGX_OK) ? ngx_http_aggregate_pass_header(r, lines, n) : rc;
 

@@ -539,6 +539,10 @@ ngx_http_aggregate_process_header(ngx_http_request_t *sr)
         t->process_header = u->process_header;
         u->process_header = ngx_http_aggregate_process_header;
 
+        if (rc == NGX_OK) {
+            ngx_http_aggregate_read_expect(sr, u);
+        }
+
         return rc;
     }
 }

@@ -36,6 +36,10 @@ my %locations = (
               qr/$unary.*$stream/s ],
     auth => [ 'auth_request /v1/echo/a;
                proxy_pass http://127.0.0.1:%%PORT_b%%/;', qr/^b$/ ],
+    auth_denied => [ 'auth_request /denied;
+               proxy_pass http://127.0.0.1:%%PORT_b%%/;', qr/401/ ],
+    auth_broken => [ 'auth_request /broken;
+               proxy_pass http://127.0.0.1:%%PORT_b%%/;', qr/500/ ],
     addition => [ 'add_after_body /v1/echo/a; addition_types *;
                    proxy_pass http://127.0.0.1:%%PORT_b%%/;',
                   qr/^b\{.*$unary/ ],
@@ -90,6 +94,18 @@ http {
         location /v1/ {
             aggregate_grpc t.v1.Items;
             grpc_pass grpc://127.0.0.1:%%PORT_grpc%%;
+        }
+        # the status of these calls comes behind their response header
+        location = /denied {
+            set \$args       code=16&header_first=true;
+            aggregate_grpc  t.v1.Items/Fail get;
+            grpc_pass       grpc://127.0.0.1:%%PORT_grpc%%;
+        }
+        location = /broken {
+            set \$args                   'id=1';
+            aggregate_grpc              t.v1.Items/Get;
+            aggregate_grpc_max_message  1;
+            grpc_pass                   grpc://127.0.0.1:%%PORT_grpc%%;
         }
         location = /stub { stub_status; }
     }

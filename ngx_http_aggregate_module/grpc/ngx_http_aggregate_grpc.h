@@ -192,6 +192,7 @@ typedef struct {
     unsigned                      vary:1;       /* the form, by Accept */
     unsigned                      no_store:1;
     unsigned                      held:1;       /* the header */
+    unsigned                      header_only:1;  /* the request's, if held */
     unsigned                      released:1;
     unsigned                      ended:1;      /* the response is known */
     unsigned                      failed:1;

@@ -75,7 +75,17 @@ ngx_http_aggregate_grpc_header(ngx_http_request_t *r,
     }
 
     if (ctx->header_in) {
+
+        /*
+         * A subrequest for a header only, such as that of auth_request, would
+         * end now, before the status of the call is known.
+         */
+
+        ctx->header_only = r->header_only;
+        r->header_only = 0;
+
         ctx->held = 1;
+
         return NGX_OK;
     }
 
@@ -280,7 +290,11 @@ ngx_http_aggregate_grpc_send_header(ngx_http_aggregate_grpc_ctx_t *ctx,
 
     r = ctx->request;
 
-    ctx->held = 0;
+    if (ctx->held) {
+        r->header_only = ctx->header_only;
+        ctx->held = 0;
+    }
+
     ctx->released = 1;
 
     if (ctx->local) {

@@ -763,6 +763,10 @@ ngx_http_aggregate_grpc_finalize_request(ngx_http_request_t *r, ngx_int_t rc)
         return;
     }
 
+    if (ctx->held) {
+        r->header_only = ctx->header_only;
+    }
+
     if (rc < NGX_HTTP_SPECIAL_RESPONSE
         || rc == NGX_HTTP_CLIENT_CLOSED_REQUEST || ctx->ended)
     {

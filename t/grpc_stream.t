@@ -14,7 +14,7 @@ use Harness::Grpc qw(descriptor);
 
 my $t = Harness->new(modules => [ 'ngx_http_aggregate_module' ]);
 
-$t->plan(68);
+$t->plan(71);
 $t->port('0');
 descriptor($t, 'items.pb', 'items.proto');
 
@@ -43,6 +43,16 @@ http {
         location /small/ {
             aggregate_grpc               t.v1.Items strip=/small;
             aggregate_grpc_max_response  1k;
+            grpc_pass                    grpc://grpc;
+        }
+        location /exact/ {
+            aggregate_grpc               t.v1.Items strip=/exact;
+            aggregate_grpc_max_response  997;
+            grpc_pass                    grpc://grpc;
+        }
+        location /over/ {
+            aggregate_grpc               t.v1.Items strip=/over;
+            aggregate_grpc_max_response  996;
             grpc_pass                    grpc://grpc;
         }
         location /late/ {
@@ -188,6 +198,10 @@ like($t->read_when('call.log', $logged), $logged,
 # limits
 
 is(http_get('/small/v1/watch?n=5')->status, 200, 'a small array');
+is(length http_get('/v1/watch?n=6')->body, 997, 'an array of that length');
+is(http_get('/exact/v1/watch?n=6')->status, 200, 'an array of the limit');
+is(http_get('/over/v1/watch?n=6')->status, 502, 'a byte more');
+
 is(http_get('/small/v1/watch?n=20')->status, 502, 'an array over the limit');
 is(scalar(events(http_get('/small/v1/watch?n=20', headers => $sse))), 21,
    'events are not held');

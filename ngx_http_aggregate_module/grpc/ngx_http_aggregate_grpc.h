@@ -34,6 +34,11 @@
 #define NGX_HTTP_AGGREGATE_GRPC_PRINT_PROTO     0x08
 
 
+/* estimates of the memory for JSON exceed its length by less than this */
+
+#define NGX_HTTP_AGGREGATE_GRPC_SPARE           128
+
+
 /* "aggregate_grpc_stream": chosen by Accept, or one of agg_grpc_form_e */
 
 #define NGX_HTTP_AGGREGATE_GRPC_AUTO            ((ngx_uint_t) -2)

@@ -88,18 +88,31 @@ static ngx_int_t
 ngx_http_aggregate_grpc_json(ngx_http_aggregate_grpc_ctx_t *ctx,
     agg_str_t *wire, agg_buf_t *out)
 {
+    size_t          used;
     agg_rc_e        rc;
     agg_pb_fault_e  fault;
 
-    if (ctx->binding->raw_response) {
-        return ngx_http_aggregate_grpc_http_body(ctx, wire, out);
-    }
+    /* an event is held on its own, an array as a whole */
 
+    used = (out == &ctx->json) ? 0 : agg_buf_used(out);
     fault = AGG_PB_GOOD;
 
-    rc = agg_pb_to_json(ctx->mcf->pool, ctx->binding->method->output,
-                        ctx->binding->response, wire, &ctx->conf->json, out,
-                        &fault);
+    if (ctx->binding->raw_response) {
+        rc = AGG_OK;
+
+        if (ngx_http_aggregate_grpc_http_body(ctx, wire, out) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+    } else {
+        rc = agg_pb_to_json(ctx->mcf->pool, ctx->binding->method->output,
+                            ctx->binding->response, wire, &ctx->conf->json,
+                            out, &fault);
+    }
+
+    if (rc == AGG_OK && agg_buf_used(out) - used > ctx->conf->max_response) {
+        rc = AGG_TOO_LARGE;
+    }
 
     return ngx_http_aggregate_grpc_checked(ctx, rc, fault);
 }
@@ -407,6 +420,12 @@ ngx_http_aggregate_grpc_finish_whole(ngx_http_aggregate_grpc_ctx_t *ctx)
              ? ngx_http_aggregate_grpc_literal(&ctx->json, "[]")
              : ngx_http_aggregate_grpc_literal(&ctx->json, "]");
 
+        if (rc == AGG_OK
+            && agg_buf_used(&ctx->json) > ctx->conf->max_response)
+        {
+            rc = AGG_TOO_LARGE;
+        }
+
     } else if (ctx->binding->raw_response) {
         type = &ctx->type;
     }
@@ -653,7 +672,8 @@ ngx_http_aggregate_grpc_get_buf(ngx_http_aggregate_grpc_ctx_t *ctx,
 
     b = cl->buf;
 
-    agg_buf_init(out, &ctx->mem, ctx->conf->max_response);
+    agg_buf_init(out, &ctx->mem,
+                 ctx->conf->max_response + NGX_HTTP_AGGREGATE_GRPC_SPARE);
 
     out->start = b->start;
     out->pos = b->start;

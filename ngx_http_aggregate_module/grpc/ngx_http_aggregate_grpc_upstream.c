@@ -94,7 +94,8 @@ ngx_http_aggregate_grpc_hook(ngx_http_aggregate_grpc_ctx_t *ctx)
     u->finalize_request = ngx_http_aggregate_grpc_finalize_request;
 
     agg_grpc_reader_init(&ctx->reader, &ctx->mem, ctx->conf->max_message);
-    agg_buf_init(&ctx->json, &ctx->mem, ctx->conf->max_response);
+    agg_buf_init(&ctx->json, &ctx->mem,
+                 ctx->conf->max_response + NGX_HTTP_AGGREGATE_GRPC_SPARE);
 
     if (ctx->has_deadline && !ctx->part_deadline) {
         ctx->timer.handler = ngx_http_aggregate_grpc_expired;

@@ -15,7 +15,7 @@ use Harness::WebSocket;
 
 my $t = Harness->new(modules => [ 'ngx_http_aggregate_module' ]);
 
-$t->plan(95);
+$t->plan(98);
 $t->port('0');
 descriptor($t, 'items.pb', 'items.proto');
 
@@ -188,6 +188,12 @@ for my $case ([ 1, '{"id":1}', qr/^1007id: / ], [ 1, 'x', qr/^1007/ ],
          . substr $case->[1], 0, 10);
     is($g->line(slow(5)), 'cancelled', 'and the call is cancelled');
 }
+
+$ws = dial('/v1/chat');
+ok($ws->client->send(Harness::WebSocket::bytes(1, 'x' x 20000000)),
+   'a client that is still sending is not reset');
+like($ws->close_code, qr/^1009/, 'and gets the code');
+is($g->line(slow(5)), 'cancelled', 'and the call is cancelled');
 
 $ws = dial('/v1/chat');
 $ws->text('{"id":"1"}');

@@ -29,6 +29,8 @@ static ngx_int_t ngx_http_aggregate_grpc_ws_read(
     ngx_http_aggregate_grpc_ctx_t *ctx, ngx_buf_t *b, ngx_chain_t ***ll);
 static ngx_int_t ngx_http_aggregate_grpc_ws_text(
     ngx_http_aggregate_grpc_ctx_t *ctx, ngx_chain_t ***ll);
+static ngx_int_t ngx_http_aggregate_grpc_ws_refuse(
+    ngx_http_aggregate_grpc_ctx_t *ctx, u_char *data, size_t len);
 static ngx_uint_t ngx_http_aggregate_grpc_ws_blocked(
     ngx_http_aggregate_grpc_ctx_t *ctx);
 static ngx_buf_t *ngx_http_aggregate_grpc_ws_buf(
@@ -470,9 +472,7 @@ ngx_http_aggregate_grpc_ws_read(ngx_http_aggregate_grpc_ctx_t *ctx,
             code[0] = (u_char) (ctx->ws_reader.code >> 8);
             code[1] = (u_char) ctx->ws_reader.code;
 
-            (void) ngx_http_aggregate_grpc_ws_control(ctx, AGG_WS_OP_CLOSE,
-                                                      code, 2);
-            return NGX_HTTP_CLIENT_CLOSED_REQUEST;
+            return ngx_http_aggregate_grpc_ws_refuse(ctx, code, 2);
 
         default: /* AGG_WS_NOMEM */
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -544,9 +544,7 @@ ngx_http_aggregate_grpc_ws_text(ngx_http_aggregate_grpc_ctx_t *ctx,
 
             len = ngx_http_aggregate_grpc_ws_reason(ctx, text + 2) + 2;
 
-            (void) ngx_http_aggregate_grpc_ws_control(ctx, AGG_WS_OP_CLOSE,
-                                                      text, len);
-            return NGX_HTTP_CLIENT_CLOSED_REQUEST;
+            return ngx_http_aggregate_grpc_ws_refuse(ctx, text, len);
         }
 
         b->memory = 1;
@@ -561,6 +559,24 @@ ngx_http_aggregate_grpc_ws_text(ngx_http_aggregate_grpc_ctx_t *ctx,
     *ll = &cl->next;
 
     return NGX_OK;
+}
+
+
+/*
+ * Ends the call for an error of the client, which may still be sending.  The
+ * connection is closed after that was read, or the client would lose the close
+ * frame: with 499 as the result, nginx would close it at once.
+ */
+
+static ngx_int_t
+ngx_http_aggregate_grpc_ws_refuse(ngx_http_aggregate_grpc_ctx_t *ctx,
+    u_char *data, size_t len)
+{
+    (void) ngx_http_aggregate_grpc_ws_control(ctx, AGG_WS_OP_CLOSE, data, len);
+
+    ctx->request->lingering_close = 1;
+
+    return NGX_HTTP_INTERNAL_SERVER_ERROR;
 }
 
 

@@ -301,6 +301,8 @@ struct ngx_http_aggregate_try_s {
     ngx_http_aggregate_reason_e      reason;    /* once it has a result */
     ngx_http_aggregate_reason_e      degraded;
     ngx_uint_t                       status;
+    ngx_http_upstream_t             *failed;    /* ended with this error */
+    ngx_uint_t                       error;
     agg_str_t                        value;
     agg_str_t                        source;
     ngx_uint_t                       number;    /* the try's, from 1 */
@@ -315,6 +317,7 @@ struct ngx_http_aggregate_try_s {
     unsigned                         no_status:1;
     unsigned                         place:1;       /* has one */
     unsigned                         bom:2;         /* bytes of it came */
+    unsigned                         uri_changes:4; /* left at the error */
     unsigned                         cached:1;      /* from proxy_cache */
     unsigned                         given:1;       /* the filters have data */
     unsigned                         given_last:1;  /* and all of it */

@@ -147,7 +147,8 @@ ngx_http_aggregate_take_header(ngx_http_request_t *r)
     }
 
     if (!ngx_http_aggregate_accepts(t->fetch, r->headers_out.status)
-        || ngx_http_aggregate_is_local_error(t))
+        || (ngx_http_aggregate_is_local_error(t)
+            && !ngx_http_aggregate_is_error_page(t)))
     {
         reason = ngx_http_aggregate_status_reason(t);
 

@@ -633,6 +633,12 @@ ngx_http_aggregate_try_finished(ngx_http_request_t *sr, void *data,
             && !t->has_result
             && !sr->header_sent)
         {
+            if (sr->upstream && sr->upstream != t->failed) {
+                t->failed = sr->upstream;
+                t->error = rc;
+                t->uri_changes = sr->uri_changes;
+            }
+
             /* "error_page" may lead to a location that delays it */
 
             ngx_http_aggregate_fetches_post(t->fetches);
@@ -891,66 +897,6 @@ ngx_http_aggregate_try_is_due(ngx_http_aggregate_try_t *t)
     return ngx_http_aggregate_try_deadline(t->request, &deadline)
            && (ngx_msec_int_t) (deadline - ngx_current_msec)
               <= NGX_HTTP_AGGREGATE_DUE;
-}
-
-
-/*
- * An error that nginx made, since no valid response header came; a page that
- * "error_page" has for it is as good as a backend's answer
- */
-
-ngx_uint_t
-ngx_http_aggregate_is_local_error(ngx_http_aggregate_try_t *t)
-{
-    ngx_http_upstream_t  *u;
-
-    u = t->request->upstream;
-
-    if (u == NULL || t->cached || t->request->error_page
-        || (u->state && u->state->header_time != (ngx_msec_t) -1
-            && !t->no_status))
-    {
-        return 0;
-    }
-
-    return t->status == NGX_HTTP_INTERNAL_SERVER_ERROR
-           || t->status == NGX_HTTP_BAD_GATEWAY
-           || t->status == NGX_HTTP_SERVICE_UNAVAILABLE
-           || t->status == NGX_HTTP_GATEWAY_TIME_OUT;
-}
-
-
-/* the status that came from the backend, 0 if none did */
-
-ngx_uint_t
-ngx_http_aggregate_sent_status(ngx_http_aggregate_try_t *t)
-{
-    if (t->no_status
-        || (t->status == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE
-            && t->reason == NGX_HTTP_AGGREGATE_TOO_LARGE)
-        || t->reason == NGX_HTTP_AGGREGATE_BREAKER_OPEN
-        || t->reason == NGX_HTTP_AGGREGATE_CONNECT
-        || t->degraded == NGX_HTTP_AGGREGATE_BREAKER_OPEN
-        || ngx_http_aggregate_is_local_error(t))
-    {
-        return 0;
-    }
-
-    return t->status;
-}
-
-
-/* by the backend, whatever a filter has made of it */
-
-ngx_uint_t
-ngx_http_aggregate_was_encoded(ngx_http_request_t *sr)
-{
-    ngx_str_t  name = ngx_string("Content-Encoding");
-
-    return sr->upstream
-           && ngx_http_aggregate_header_find(&sr->upstream->headers_in.headers,
-                                             &name)
-              != NULL;
 }
 
 

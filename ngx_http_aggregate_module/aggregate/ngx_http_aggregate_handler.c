@@ -12,6 +12,10 @@
 static void ngx_http_aggregate_start(ngx_http_request_t *r);
 static ngx_http_aggregate_ctx_t *ngx_http_aggregate_create_ctx(
     ngx_http_request_t *r);
+#if (NGX_PCRE)
+static ngx_int_t ngx_http_aggregate_keep_captures(
+    ngx_http_aggregate_ctx_t *ctx);
+#endif
 static ngx_int_t ngx_http_aggregate_advance(ngx_http_aggregate_fetches_t *fs);
 static void ngx_http_aggregate_start_parts(ngx_http_aggregate_ctx_t *ctx);
 static void ngx_http_aggregate_expire_parts(ngx_http_aggregate_ctx_t *ctx,
@@ -123,6 +127,18 @@ ngx_http_aggregate_create_ctx(ngx_http_request_t *r)
         part->conf = backends[i];
     }
 
+#if (NGX_PCRE)
+
+    /* without them if the last expression that matched has none */
+
+    if (r->ncaptures && r->captures
+        && ngx_http_aggregate_keep_captures(ctx) != NGX_OK)
+    {
+        return NULL;
+    }
+
+#endif
+
     ctx->debug = ngx_http_aggregate_is_debugged(r);
 
     ctx->fetches = ngx_http_aggregate_fetches_create(r, &ctx->block->limits,
@@ -139,6 +155,35 @@ ngx_http_aggregate_create_ctx(ngx_http_request_t *r)
 
     return ctx;
 }
+
+
+#if (NGX_PCRE)
+
+/* a variable of "map" with a regular expression has captures of its own */
+
+static ngx_int_t
+ngx_http_aggregate_keep_captures(ngx_http_aggregate_ctx_t *ctx)
+{
+    size_t               size;
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+    size = r->ncaptures * sizeof(int);
+
+    ctx->captures = ngx_palloc(r->pool, size);
+    if (ctx->captures == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(ctx->captures, r->captures, size);
+
+    ctx->ncaptures = r->ncaptures;
+    ctx->captures_data = r->captures_data;
+
+    return NGX_OK;
+}
+
+#endif
 
 
 static ngx_int_t

@@ -218,6 +218,12 @@ struct ngx_http_aggregate_ctx_s {
 
     ngx_http_headers_in_t           *headers_in;    /* by forward group */
 
+#if (NGX_PCRE)
+    ngx_uint_t                       ncaptures;     /* the location's */
+    int                             *captures;
+    u_char                          *captures_data;
+#endif
+
     ngx_uint_t                       status;        /* the answer's status */
     ngx_http_aggregate_part_t       *culprit;
 

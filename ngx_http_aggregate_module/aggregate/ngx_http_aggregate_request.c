@@ -21,7 +21,7 @@ static void ngx_http_aggregate_blame(ngx_http_aggregate_part_t *part,
 static ngx_http_aggregate_reason_e ngx_http_aggregate_make_body(
     ngx_http_aggregate_part_t *part, ngx_http_aggregate_fetch_t *fetch,
     agg_str_t *item);
-static ngx_int_t ngx_http_aggregate_variable(ngx_http_request_t *r,
+static ngx_int_t ngx_http_aggregate_variable(ngx_http_aggregate_ctx_t *ctx,
     agg_piece_t *piece, agg_str_t *value);
 static ngx_int_t ngx_http_aggregate_part_value(
     ngx_http_aggregate_part_t *part, agg_str_t *item, agg_piece_t *piece,
@@ -355,7 +355,7 @@ ngx_http_aggregate_make_body(ngx_http_aggregate_part_t *part,
 
         case AGG_PIECE_VARIABLE:
 
-            if (ngx_http_aggregate_variable(ctx->request, piece, &value)
+            if (ngx_http_aggregate_variable(ctx, piece, &value)
                 != NGX_OK)
             {
                 return NGX_HTTP_AGGREGATE_INTERNAL;
@@ -391,7 +391,7 @@ ngx_http_aggregate_make_body(ngx_http_aggregate_part_t *part,
 
 
 static ngx_int_t
-ngx_http_aggregate_variable(ngx_http_request_t *r, agg_piece_t *piece,
+ngx_http_aggregate_variable(ngx_http_aggregate_ctx_t *ctx, agg_piece_t *piece,
     agg_str_t *value)
 {
     ngx_http_variable_value_t  *v;
@@ -406,16 +406,16 @@ ngx_http_aggregate_variable(ngx_http_request_t *r, agg_piece_t *piece,
 
         n = 2 * (ngx_uint_t) (-1 - piece->index);
 
-        if (n < r->ncaptures && r->captures[n] >= 0) {
-            value->data = r->captures_data + r->captures[n];
-            value->len = r->captures[n + 1] - r->captures[n];
+        if (n < ctx->ncaptures && ctx->captures[n] >= 0) {
+            value->data = ctx->captures_data + ctx->captures[n];
+            value->len = ctx->captures[n + 1] - ctx->captures[n];
         }
 #endif
 
         return NGX_OK;
     }
 
-    v = ngx_http_get_flushed_variable(r, piece->index);
+    v = ngx_http_get_flushed_variable(ctx->request, piece->index);
     if (v == NULL) {
         return NGX_ERROR;
     }
@@ -473,7 +473,7 @@ ngx_http_aggregate_plain_value(ngx_http_aggregate_part_t *part,
 
     case AGG_PIECE_VARIABLE:
 
-        if (ngx_http_aggregate_variable(r, piece, value) != NGX_OK) {
+        if (ngx_http_aggregate_variable(part->ctx, piece, value) != NGX_OK) {
             return NGX_HTTP_AGGREGATE_INTERNAL;
         }
 

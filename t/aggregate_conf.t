@@ -21,6 +21,8 @@ my @errors = (
       qr/"aggregate" directive is not allowed here/ ],
     [ 'aggregate in server', in_server("aggregate { #!\n}"),
       qr/"aggregate" directive is not allowed here/ ],
+    [ 'no backend', location("aggregate {\ntimeout 1s;\n} #!"),
+      qr/"aggregate" has no "backend"/ ],
     [ 'no block', location('aggregate; #!'), qr/has no opening "\{"/ ],
     [ 'with an argument', location("aggregate x { #!\nbackend a /b/ { }\n}"),
       qr/invalid number of arguments in "aggregate"/ ],

@@ -82,6 +82,13 @@ my @errors = (
     [ 'if, two', in_backend('if $arg_x $arg_y; #!'),
       qr/invalid number of arguments in "if"/ ],
     [ 'if, an unknown variable', in_backend('if $nosuch; #!'), qr/nosuch/ ],
+    (map { [ "two variables in one: $_", in_backend("$_; #!"),
+             qr/must be one variable/, qr/arg_x\$arg_y/ ] }
+        'if $arg_x$arg_y', 'limit $arg_x$arg_y 5', 'set a $arg_x$arg_y'),
+    [ 'if, in braces', in_backend('if ${arg_x}; #!'), qr/\$\{arg_x\}/ ],
+    [ 'merge with encoding string',
+      in_marked('encoding string; merge;'),
+      qr/"encoding string" with "merge" in backend "a"/ ],
     (map { [ "retry $_", in_backend("retry $_; #!"), qr/retry/,
              qr/"\Q$_\E"/, qr/\d+ (?:to|and|\.\.) \d+|\d+-\d+/ ] }
         '-1', 'x', '1.5', '101', '99999999', '9' x 30),

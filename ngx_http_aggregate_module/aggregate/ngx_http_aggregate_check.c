@@ -65,7 +65,12 @@ ngx_http_aggregate_check(ngx_conf_t *cf, ngx_http_aggregate_block_t *block)
     ngx_http_aggregate_backend_t  **backends;
 
     if (block->backends.nelts == 0) {
-        return "has no \"backend\"";
+
+        /* cf->args are those of the last statement of the block */
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"aggregate\" has no \"backend\"");
+        return NGX_CONF_ERROR;
     }
 
     if (block->methods.mask == 0) {
@@ -146,6 +151,9 @@ ngx_http_aggregate_check_statements(ngx_conf_t *cf,
         || ngx_http_aggregate_check_pair(cf, backend, backend->string,
                                          "encoding string",
                                          backend->fail_on != NULL, "fail_on")
+        || ngx_http_aggregate_check_pair(cf, backend, backend->string,
+                                         "encoding string",
+                                         backend->merge, "merge")
         || ngx_http_aggregate_check_pair(cf, backend, backend->string,
                                          "encoding string",
                                          backend->shape != NULL,

@@ -150,8 +150,21 @@ ngx_http_aggregate_unknown_directive(void *data)
 ngx_int_t
 ngx_http_aggregate_variable_used(ngx_conf_t *cf, ngx_str_t *name)
 {
+    size_t                             i;
     ngx_http_aggregate_used_t         *used;
     ngx_http_aggregate_checks_conf_t  *conf;
+
+    for (i = 0; i < name->len; i++) {
+
+        /* nginx takes "$arg_a$arg_b" for one argument of that name */
+
+        if (name->data[i] == '$' || name->data[i] == '{') {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid variable \"$%V\", must be one "
+                               "variable and nothing else", name);
+            return NGX_ERROR;
+        }
+    }
 
     conf = ngx_http_conf_get_module_main_conf(cf,
                                             ngx_http_aggregate_checks_module);

@@ -5,6 +5,10 @@
  * filter runs before those of nginx, and turns their error into the failure of
  * the part whose body they were given.
  *
+ * A filter may replace a response by an error page, as "image_filter" does if
+ * there is no picture.  The handler of a page of "error_page" would run here,
+ * within the one whose response it replaces, so nginx's own page is taken.
+ *
  * The end of a body.  Where "proxy_pass" does not buffer, nginx sends a mark of
  * the end through all filters once more, after the last bytes.  Here these have
  * the mark, as the last bytes of a file do.
@@ -19,6 +23,9 @@
     (NGX_HTTP_WRITE_BUFFERED | NGX_SSL_BUFFERED | NGX_HTTP_V2_BUFFERED)
 
 
+static ngx_int_t ngx_http_aggregate_guard_header_filter(ngx_http_request_t *r);
+static ngx_http_aggregate_rare ngx_int_t ngx_http_aggregate_guard_header(
+    ngx_http_request_t *r);
 static ngx_int_t ngx_http_aggregate_guard_body_filter(ngx_http_request_t *r,
     ngx_chain_t *in);
 static ngx_http_aggregate_rare ngx_int_t ngx_http_aggregate_guard_body(
@@ -66,7 +73,40 @@ ngx_module_t  ngx_http_aggregate_guard_filter_module = {
 };
 
 
+static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
 static ngx_http_output_body_filter_pt    ngx_http_next_body_filter;
+
+
+static ngx_int_t
+ngx_http_aggregate_guard_header_filter(ngx_http_request_t *r)
+{
+    if (r == r->main) {
+        return ngx_http_next_header_filter(r);
+    }
+
+    return ngx_http_aggregate_guard_header(r);
+}
+
+
+static ngx_int_t
+ngx_http_aggregate_guard_header(ngx_http_request_t *r)
+{
+    ngx_int_t   rc;
+    ngx_uint_t  error_page;
+
+    if (ngx_http_aggregate_find_try(r) == NULL) {
+        return ngx_http_next_header_filter(r);
+    }
+
+    error_page = r->error_page;
+    r->error_page = 1;
+
+    rc = ngx_http_next_header_filter(r);
+
+    r->error_page = error_page;
+
+    return rc;
+}
 
 
 static ngx_int_t
@@ -123,11 +163,6 @@ ngx_http_aggregate_guard_body(ngx_http_request_t *r, ngx_chain_t *in)
 
 #endif
 
-        /*
-         * A filter may put an error page in place of the response.  That must
-         * not lead to another location, since nginx still sends this one.
-         */
-
         error_page = r->error_page;
         r->error_page = 1;
 
@@ -152,10 +187,6 @@ ngx_http_aggregate_guard_body(ngx_http_request_t *r, ngx_chain_t *in)
 
             return rc;
         }
-
-        /* else nginx ends the client's request when it finalizes this one */
-
-        r->filter_finalize = 0;
 
         ngx_http_aggregate_guard_failed(t, r, last);
     }
@@ -205,6 +236,10 @@ ngx_http_aggregate_guard_failed(ngx_http_aggregate_try_t *t,
     sr->buffered = 0;
     r->buffered = 0;
 
+    /* nginx would close the client's connection */
+
+    r->filter_finalize = 0;
+
     if (t->detached) {
 
         /* its response turns out not to be stored */
@@ -241,6 +276,9 @@ ngx_http_aggregate_guard_init(ngx_conf_t *cf)
     if (!ngx_http_aggregate_fetch_is_used(cf)) {
         return NGX_OK;
     }
+
+    ngx_http_next_header_filter = ngx_http_top_header_filter;
+    ngx_http_top_header_filter = ngx_http_aggregate_guard_header_filter;
 
     ngx_http_next_body_filter = ngx_http_top_body_filter;
     ngx_http_top_body_filter = ngx_http_aggregate_guard_body_filter;

@@ -19,6 +19,7 @@ $t->backend('b',
     '/close' => { action => 'close' },
     '/503' => { status => 503, headers => [ 'Retry-After' => 7 ] },
     '/504' => { status => 504 },
+    '/accel444' => { headers => [ 'X-Accel-Redirect' => '/444' ] },
     '/accel' => { headers => [ 'X-Accel-Redirect' => '/noname/x' ] },
 );
 
@@ -32,6 +33,9 @@ my @table = (
     [ 'refused, recursion', '/recursive/dead/x', 'connect', 'null', 502 ],
     [ 'late, recursion', '/recursive/b/slow', 'timeout', 'null', 504 ],
     [ 'refused, a named page', '/named/dead/x', 'connect', 'null', 502 ],
+
+    [ 'a header of the backend, and then a 444', '/b/accel444', 'status', 444,
+      502 ],
 
     # the page is from another backend, which is as bad
     [ 'refused, and then late', '/two/dead/slow', 'timeout', 'null', 504 ],
@@ -102,6 +106,7 @@ serve($t, cases => [ @cases, @required, @others ], http => q{
         location /noname/ { set $noname no.invalid;
             proxy_pass http://$noname/; }
         location = /50x.html { default_type text/html; return 200 "<p>"; }
+        location = /444 { return 444; }
         location = /page.json { return 200 '"page"'; }
         location @page { default_type text/html; return 200 "<p>"; }
         location @second { rewrite ^/two/dead/(.*) /$1 break;

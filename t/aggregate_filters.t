@@ -16,7 +16,7 @@ my $t = Harness->new;
 my $load = $t->load_others(qw(ndk_http_module ngx_http_lua_module
                               ngx_http_image_filter_module));
 
-$t->backend('b', '/1' => '1', '/2' => '[2,"not a picture"]',
+my $b = $t->backend('b', '/1' => '1', '/2' => '[2,"not a picture"]',
     '/slow' => { body => '3', delay => slow(0.05) });
 
 $t->write_file('page.json', '4');
@@ -59,7 +59,16 @@ for my $f (sort keys %filters) {
 $conf = '' if !$load;
 @names = () if !$load;
 
-$t->plan(@names * 2 + 1);
+# a header filter that fails: the backend's header has come, and is not retried
+my @failed = $load ? 'failed' : ();
+
+$conf .= 'location = /p/failed { header_filter_by_lua_block { error("x") }
+              proxy_pass http://127.0.0.1:%%PORT_b%%/2; }
+          location = /a/failed { aggregate { errors e;
+              backend p /p/failed { retry 2; } backend one /b/1 { } } }'
+    if $load;
+
+$t->plan(@names * 2 + @failed * 2 + 1);
 
 $t->run(<<"EOF");
 $load
@@ -96,6 +105,14 @@ for my $name (@names) {
     is($r ? $r->body : 'closed', '{"one":1}',
        "$name: the connection goes on");
     $c->close;
+}
+
+for my $name (@failed) {
+    $b->clear;
+    is(http_get("/a/$name")->body,
+       '{"one":1,"e":[{"backend":"p","reason":"internal","status":null}]}',
+       'a header filter fails');
+    is($b->count('/2'), 1, 'the backend is not asked again');
 }
 
 ok(wait_for(sub { $t->stub_status('/status')->{active} == 1 }, 10),

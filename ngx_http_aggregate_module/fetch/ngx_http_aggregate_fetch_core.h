@@ -80,6 +80,7 @@ ngx_http_aggregate_try_t *ngx_http_aggregate_find_try(ngx_http_request_t *r);
 void ngx_http_aggregate_give_back(ngx_http_request_t *sr);
 ngx_uint_t ngx_http_aggregate_was_encoded(ngx_http_request_t *sr);
 ngx_uint_t ngx_http_aggregate_is_local_error(ngx_http_aggregate_try_t *t);
+ngx_uint_t ngx_http_aggregate_has_header(ngx_http_upstream_t *u);
 ngx_uint_t ngx_http_aggregate_is_error_page(ngx_http_aggregate_try_t *t);
 ngx_uint_t ngx_http_aggregate_sent_status(ngx_http_aggregate_try_t *t);
 ngx_http_aggregate_reason_e ngx_http_aggregate_status_reason(

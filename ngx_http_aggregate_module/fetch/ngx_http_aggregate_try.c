@@ -780,13 +780,19 @@ ngx_http_aggregate_try_finalized(ngx_http_aggregate_try_t *t)
 static ngx_http_aggregate_reason_e
 ngx_http_aggregate_try_reason(ngx_http_aggregate_try_t *t, ngx_int_t rc)
 {
+    ngx_http_upstream_t  *u;
+
     if (!t->header) {
+        u = t->request->upstream;
 
-        /* such as of "return 444" */
+        if (u && !ngx_http_aggregate_has_header(u)) {
+            return NGX_HTTP_AGGREGATE_CONNECT;
+        }
 
-        return t->request->upstream ? NGX_HTTP_AGGREGATE_CONNECT
-               : t->status ? NGX_HTTP_AGGREGATE_STATUS
-                           : NGX_HTTP_AGGREGATE_INTERNAL;
+        /* such as of "return 444", and of a header filter that fails */
+
+        return t->status ? NGX_HTTP_AGGREGATE_STATUS
+                         : NGX_HTTP_AGGREGATE_INTERNAL;
     }
 
     if (t->error_body) {

@@ -23,25 +23,28 @@ ngx_http_aggregate_is_local_error(ngx_http_aggregate_try_t *t)
         return 0;
     }
 
-    if (!t->no_status) {
-
-        /* without a peer, the state only separates those of two upstreams */
-
-        if (u->state && u->state->peer
-            && u->state->header_time != (ngx_msec_t) -1)
-        {
-            return 0;
-        }
-
-        if (t->status != t->error) {
-            return 0;
-        }
+    if (!t->no_status
+        && (ngx_http_aggregate_has_header(u) || t->status != t->error))
+    {
+        return 0;
     }
 
     return t->status == NGX_HTTP_INTERNAL_SERVER_ERROR
            || t->status == NGX_HTTP_BAD_GATEWAY
            || t->status == NGX_HTTP_SERVICE_UNAVAILABLE
            || t->status == NGX_HTTP_GATEWAY_TIME_OUT;
+}
+
+
+/* a valid response header has come, though maybe no further than to a filter */
+
+ngx_uint_t
+ngx_http_aggregate_has_header(ngx_http_upstream_t *u)
+{
+    /* without a peer, the state only separates those of two upstreams */
+
+    return u->state && u->state->peer
+           && u->state->header_time != (ngx_msec_t) -1;
 }
 
 

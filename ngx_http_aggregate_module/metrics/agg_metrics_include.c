@@ -44,6 +44,9 @@ static int agg_metrics_read_comment(agg_metrics_reader_t *rd,
     const uint8_t *p, const uint8_t *end);
 static int agg_metrics_read_type(agg_metrics_reader_t *rd,
     const uint8_t *p, const uint8_t *end);
+static int agg_metrics_set_suffixes(agg_metrics_reader_t *rd);
+static int agg_metrics_is_sample(const agg_metrics_str_t *family, unsigned n,
+    const uint8_t *name, size_t len);
 static int agg_metrics_read_family(agg_metrics_reader_t *rd,
     const agg_metrics_str_t *name);
 static int agg_metrics_read_sample(agg_metrics_reader_t *rd,
@@ -63,6 +66,13 @@ static void agg_metrics_emit_head(agg_metrics_reader_t *rd);
 
 static const char  *const agg_metrics_types[] = {
     "untyped", "counter", "gauge", "histogram", "summary"
+};
+
+
+/* a summary has the first two of them */
+
+static const char  *const agg_metrics_suffixes[] = {
+    "_sum", "_count", "_bucket"
 };
 
 
@@ -269,11 +279,69 @@ agg_metrics_read_type(agg_metrics_reader_t *rd, const uint8_t *p,
             rd->seen->family[rd->seen->n - 1].counter =
                                            (i == AGG_METRICS_COUNTER
                                             && agg_metrics_total(rd->family));
-            return 0;
+            return agg_metrics_set_suffixes(rd);
         }
     }
 
     return -1;
+}
+
+
+/* -1: a family before has the name of one of the samples */
+
+static int
+agg_metrics_set_suffixes(agg_metrics_reader_t *rd)
+{
+    size_t               i;
+    unsigned             n;
+    agg_metrics_seen_t  *seen;
+
+    if (rd->type != AGG_METRICS_HISTOGRAM && rd->type != AGG_METRICS_SUMMARY) {
+        return 0;
+    }
+
+    seen = rd->seen;
+    n = (rd->type == AGG_METRICS_HISTOGRAM) ? 3 : 2;
+
+    seen->family[seen->n - 1].suffixes = n & 3;
+
+    for (i = 0; i + 1 < seen->n; i++) {
+        if (agg_metrics_is_sample(&rd->family, n, seen->family[i].name,
+                                  seen->family[i].len))
+        {
+            return -1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* whether the name is that of the family with one of the first n suffixes */
+
+static int
+agg_metrics_is_sample(const agg_metrics_str_t *family, unsigned n,
+    const uint8_t *name, size_t len)
+{
+    unsigned  i;
+
+    if (n == 0 || len <= family->len
+        || memcmp(name, family->data, family->len) != 0)
+    {
+        return 0;
+    }
+
+    len -= family->len;
+
+    for (i = 0; i < n; i++) {
+        if (strlen(agg_metrics_suffixes[i]) == len
+            && memcmp(agg_metrics_suffixes[i], name + family->len, len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 
@@ -282,6 +350,7 @@ agg_metrics_read_family(agg_metrics_reader_t *rd,
     const agg_metrics_str_t *name)
 {
     size_t               i, len;
+    agg_metrics_str_t    other;
     agg_metrics_seen_t  *seen;
 
     seen = rd->seen;
@@ -313,11 +382,21 @@ agg_metrics_read_family(agg_metrics_reader_t *rd,
         {
             return -1;
         }
+
+        other.data = seen->family[i].name;
+        other.len = seen->family[i].len;
+
+        if (agg_metrics_is_sample(&other, seen->family[i].suffixes,
+                                  name->data, name->len))
+        {
+            return -1;
+        }
     }
 
     seen->family[seen->n].name = name->data;
     seen->family[seen->n].len = name->len;
     seen->family[seen->n].counter = 0;
+    seen->family[seen->n].suffixes = 0;
     seen->n++;
 
     rd->family = *name;
@@ -409,36 +488,19 @@ agg_metrics_read_sample(agg_metrics_reader_t *rd, const uint8_t *p,
 static int
 agg_metrics_is_member(agg_metrics_reader_t *rd, const agg_metrics_str_t *name)
 {
-    size_t   i, len;
-
-    static const char  *const suffixes[] = { "_sum", "_count", "_bucket" };
-
-    if (rd->family.len == 0 || name->len < rd->family.len
-        || memcmp(name->data, rd->family.data, rd->family.len) != 0)
-    {
+    if (rd->family.len == 0) {
         return 0;
     }
 
-    len = name->len - rd->family.len;
-
-    if (len == 0) {
+    if (name->len == rd->family.len
+        && memcmp(name->data, rd->family.data, rd->family.len) == 0)
+    {
         return rd->type != AGG_METRICS_HISTOGRAM;
     }
 
-    if (rd->type != AGG_METRICS_HISTOGRAM && rd->type != AGG_METRICS_SUMMARY)
-    {
-        return 0;
-    }
-
-    for (i = 0; i < 3; i++) {
-        if (strlen(suffixes[i]) == len
-            && memcmp(suffixes[i], name->data + rd->family.len, len) == 0)
-        {
-            return i < 2 || rd->type == AGG_METRICS_HISTOGRAM;
-        }
-    }
-
-    return 0;
+    return agg_metrics_is_sample(&rd->family,
+                                 rd->seen->family[rd->seen->n - 1].suffixes,
+                                 name->data, name->len);
 }
 
 

@@ -8,6 +8,9 @@
  * itself, or if there is no room for all of its families.  Time is linear in
  * len, with one comparison for each pair of families.
  *
+ * A histogram x has the samples x_sum, x_count and x_bucket, and a summary the
+ * first two of them; so another family cannot have one of these names.
+ *
  * In OpenMetrics the family of the counter a_total is "a".  If there is another
  * family of that name, a_total is written as one of an unknown type, and a text
  * with "a" is refused after one with the counter.
@@ -35,6 +38,7 @@ typedef struct {
         const uint8_t  *name;
         size_t          len;
         unsigned        counter:1;     /* whose name ends with "_total" */
+        unsigned        suffixes:2;    /* the first ones, of its samples */
     } family[AGG_METRICS_SEEN];
 } agg_metrics_seen_t;
 

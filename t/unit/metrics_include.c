@@ -45,9 +45,11 @@ try(int open, const char *text, const char *wanted)
     seen->family[0].name = (const u_char *) "taken";
     seen->family[0].len = 5;
     seen->family[0].counter = 0;
+    seen->family[0].suffixes = 0;
     seen->family[1].name = (const u_char *) "all_total";
     seen->family[1].len = 9;
     seen->family[1].counter = 1;
+    seen->family[1].suffixes = 0;
 
     gw_out_block_init(&block, 1 << 20, grow, NULL);
     p = exact(text, strlen(text));
@@ -125,6 +127,21 @@ main(void)
     try(0, "# TYPE all gauge\nall 1\n",
         "# TYPE all gauge\nall 1\n");
     try(1, "# TYPE a counter\na 1\n", "# TYPE a unknown\na 1\n");
+    /* another family with the name of a sample */
+
+    try(0, "# TYPE h histogram\nh_bucket{le=\"+Inf\"} 1\nh_sum 1\nh_count 1\n"
+        "# TYPE h_count gauge\nh_count 2\n", NULL);
+    try(1, "# TYPE s summary\ns_sum 1\ns_count 1\nu 1\ns_sum 3\n", NULL);
+    try(0, "h_bucket 1\n# TYPE h histogram\nh_bucket{le=\"+Inf\"} 1\n", NULL);
+    try(0, "all_total_sum 1\n# TYPE all_total_ counter\nall_total_ 1\n"
+        "s_bucket 1\n# TYPE s summary\ns_sum 1\n",
+        "# TYPE all_total_sum untyped\nall_total_sum 1\n"
+        "# TYPE all_total_ counter\nall_total_ 1\n"
+        "# TYPE s_bucket untyped\ns_bucket 1\n"
+        "# TYPE s summary\ns_sum 1\n");
+    try(0, "# TYPE taken_x histogram\ntaken_x_bucket 1\ntaken_count 1\n",
+        "# TYPE taken_x histogram\ntaken_x_bucket 1\n"
+        "# TYPE taken_count untyped\ntaken_count 1\n");
     try(0, "# TYPE h histogram\nh_bucket{le=\"+Inf\"} 1\nh_sum 1\nh_count 1\n",
         "# TYPE h histogram\nh_bucket{le=\"+Inf\"} 1\nh_sum 1\nh_count 1\n");
     try(0, "# TYPE s summary\ns{quantile=\"0.5\"} NaN\ns_sum -Inf\n",

@@ -133,6 +133,7 @@ struct ngx_http_aggregate_watch_s {
 
     ngx_pool_cleanup_t                  cleanup;
 
+    ngx_uint_t                          calling;  /* unsigned  calling:1; */
     ngx_uint_t                          running;  /* unsigned  running:1; */
     ngx_uint_t                          aggregate;
                                                 /* unsigned  aggregate:1; */
@@ -181,6 +182,8 @@ void ngx_http_aggregate_metrics_did_you_mean(ngx_conf_t *cf,
     u_char *file, ngx_uint_t line);
 ngx_http_aggregate_metrics_zone_t *ngx_http_aggregate_metrics_find_zone(
     ngx_http_aggregate_metrics_main_conf_t *mmcf, ngx_str_t *name);
+ngx_str_t ngx_http_aggregate_metrics_service(
+    ngx_http_upstream_srv_conf_t *uscf, u_char *buf, size_t size);
 ngx_int_t ngx_http_aggregate_metrics_init_process(ngx_cycle_t *cycle);
 void ngx_http_aggregate_metrics_exit_process(ngx_cycle_t *cycle);
 int ngx_http_aggregate_metrics_alive(int32_t pid);

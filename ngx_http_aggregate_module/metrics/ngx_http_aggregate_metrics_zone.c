@@ -30,8 +30,6 @@ static ngx_int_t ngx_http_aggregate_metrics_create(
     ngx_http_aggregate_metrics_zone_t *zone);
 static ngx_int_t ngx_http_aggregate_metrics_configured(
     ngx_http_aggregate_metrics_zone_t *zone, ngx_uint_t reused);
-static ngx_str_t ngx_http_aggregate_metrics_service(
-    ngx_http_upstream_srv_conf_t *uscf, u_char *buf, size_t size);
 
 
 /*
@@ -561,7 +559,7 @@ ngx_http_aggregate_metrics_configured(ngx_http_aggregate_metrics_zone_t *zone,
 
 /* the name of an upstream block, or a host and its port */
 
-static ngx_str_t
+ngx_str_t
 ngx_http_aggregate_metrics_service(ngx_http_upstream_srv_conf_t *uscf,
     u_char *buf, size_t size)
 {

@@ -21,6 +21,8 @@ static void ngx_http_aggregate_watch_update(ngx_http_request_t *r);
 #endif
 static ngx_http_aggregate_watch_t *ngx_http_aggregate_watch_copy(
     ngx_http_request_t *r);
+static ngx_uint_t ngx_http_aggregate_watch_finished(
+    ngx_http_aggregate_watch_t *w, ngx_http_upstream_t *u);
 static void ngx_http_aggregate_watch_hook(ngx_http_aggregate_watch_t *w,
     ngx_http_upstream_t *u);
 static ngx_int_t ngx_http_aggregate_watch_create_request(
@@ -62,6 +64,7 @@ ngx_http_aggregate_watch_create(ngx_http_request_t *r)
     w->service_in_flight = NULL;
     w->trace = NULL;
     w->part = NULL;
+    w->calling = 0;
     w->running = 0;
     w->aggregate = 0;
 
@@ -158,6 +161,13 @@ ngx_http_aggregate_watch_handler(ngx_http_request_t *r)
         }
     }
 
+    if (w->calling && r->upstream != w->before) {
+
+        /* "error_page" in the handler of the location before */
+
+        (void) ngx_http_aggregate_watch_finished(w, r->upstream);
+    }
+
     w->handler = r->content_handler;
     w->before = r->upstream;
     w->states = r->upstream_states ? r->upstream_states->nelts : 0;
@@ -220,6 +230,7 @@ ngx_http_aggregate_watch_content(ngx_http_request_t *r)
 
     round = w->round;
     w->start = ngx_http_aggregate_watch_clock();
+    w->calling = 1;
 
     rc = w->handler(r);
 
@@ -228,6 +239,8 @@ ngx_http_aggregate_watch_content(ngx_http_request_t *r)
     if (w->round != round) {
         return rc;
     }
+
+    w->calling = 0;
 
     u = r->upstream;
 
@@ -245,24 +258,42 @@ ngx_http_aggregate_watch_content(ngx_http_request_t *r)
         return rc;
     }
 
-    if (u->state && u->cleanup == NULL) {
-
-        /*
-         * the upstream has already been finalized, or nginx's cache has
-         * responded
-         */
-
-        if (u->state->peer) {
-            ngx_http_aggregate_watch_begin(w, u);
-            ngx_http_aggregate_watch_end(w, u->state->status);
-        }
-
-        return rc;
+    if (!ngx_http_aggregate_watch_finished(w, u)) {
+        ngx_http_aggregate_watch_hook(w, u);
     }
 
-    ngx_http_aggregate_watch_hook(w, u);
-
     return rc;
+}
+
+
+/*
+ * Whether the upstream has ended within its handler: no server was available,
+ * its name could not be resolved, or nginx's cache has responded.  Only the
+ * cache does not create a request to the server.
+ */
+
+static ngx_uint_t
+ngx_http_aggregate_watch_finished(ngx_http_aggregate_watch_t *w,
+    ngx_http_upstream_t *u)
+{
+    ngx_int_t                   rc;
+    ngx_http_upstream_state_t  *state;
+
+    state = u->state;
+
+    if (u->cleanup || (state == NULL && u->request_bufs == NULL)) {
+        return 0;
+    }
+
+    if (u->request_bufs || state->peer) {
+        rc = (state && state->peer && state->status)
+             ? (ngx_int_t) state->status : NGX_HTTP_BAD_GATEWAY;
+
+        ngx_http_aggregate_watch_begin(w, u);
+        ngx_http_aggregate_watch_end(w, rc);
+    }
+
+    return 1;
 }
 
 
@@ -396,6 +427,9 @@ ngx_http_aggregate_watch_begin(ngx_http_aggregate_watch_t *w,
 
     if (w->zone && w->part == NULL) {
         ngx_http_aggregate_metrics_begin(w);
+
+    } else if (w->uscf == NULL && !w->aggregate) {
+        w->backend = AGG_METRICS_OTHER;
     }
 
     mmcf = ngx_http_get_module_main_conf(w->request,

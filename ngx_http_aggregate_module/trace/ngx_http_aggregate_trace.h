@@ -84,6 +84,8 @@ typedef struct {
 
 typedef struct {
     ngx_http_aggregate_exporter_conf_t *exporter;
+    ngx_int_t                           peer_addr;    /* variables */
+    ngx_int_t                           peer_port;
     ngx_uint_t                          used;     /* unsigned  used:1; */
     ngx_uint_t                          attrs;    /* unsigned  attrs:1; */
 } ngx_http_aggregate_trace_main_conf_t;
@@ -134,6 +136,7 @@ struct ngx_http_aggregate_span_s {
     uint64_t                            start;
     uint64_t                            end;
     ngx_http_request_t                 *request;
+    ngx_str_t                           method;   /* as it was sent */
 
     /* for the span of an upstream */
     ngx_str_t                           scheme;
@@ -241,6 +244,8 @@ ngx_str_t ngx_http_aggregate_trace_query(ngx_http_request_t *r,
     ngx_http_aggregate_trace_loc_conf_t *tlcf, ngx_str_t *args);
 ngx_str_t ngx_http_aggregate_trace_url(ngx_http_aggregate_trace_ctx_t *ctx,
     ngx_http_aggregate_span_t *span);
+void ngx_http_aggregate_trace_sent(ngx_http_request_t *r,
+    ngx_http_upstream_t *u, ngx_http_aggregate_span_t *span);
 
 /* refresh */
 

@@ -16,6 +16,24 @@ typedef struct {
 
 static void ngx_http_aggregate_trace_splits(ngx_http_request_t *r,
     ngx_http_aggregate_trace_set_t *set);
+static agg_otlp_attr_t *ngx_http_aggregate_trace_named(
+    ngx_http_aggregate_trace_set_t *set, ngx_str_t *name);
+
+
+/* in the order of ngx_http_aggregate_trace_constants */
+
+ngx_str_t  ngx_http_aggregate_trace_known_methods[] = {
+    ngx_string("GET"),
+    ngx_string("POST"),
+    ngx_string("HEAD"),
+    ngx_string("PUT"),
+    ngx_string("PATCH"),
+    ngx_string("DELETE"),
+    ngx_string("OPTIONS"),
+    ngx_string("TRACE"),
+    ngx_string("CONNECT"),
+    ngx_null_string
+};
 
 
 #define ngx_http_aggregate_trace_encoded(name, value)                         \
@@ -49,50 +67,70 @@ ngx_http_aggregate_trace_encode_constants(void)
 }
 
 
-/* NULL: the method is not one of OpenTelemetry's conventions */
+/* the method at the start of a request line, or else that of the request */
+
+ngx_str_t
+ngx_http_aggregate_trace_token(ngx_http_request_t *r, u_char *p, size_t len)
+{
+    size_t     i;
+    ngx_str_t  method;
+
+    for (i = 0; i < len; i++) {
+        if ((p[i] < 'A' || p[i] > 'Z') && p[i] != '_' && p[i] != '-') {
+            break;
+        }
+    }
+
+    if (i == 0 || i == len || p[i] != ' ') {
+        return r->method_name;
+    }
+
+    method.data = p;
+    method.len = i;
+
+    return method;
+}
+
 
 ngx_str_t *
-ngx_http_aggregate_trace_method(ngx_http_request_t *r)
+ngx_http_aggregate_trace_find_known(ngx_str_t *method)
 {
-    ngx_uint_t  known;
+    ngx_str_t  *known;
 
-    known = NGX_HTTP_GET|NGX_HTTP_HEAD|NGX_HTTP_POST|NGX_HTTP_PUT
-            |NGX_HTTP_DELETE|NGX_HTTP_OPTIONS|NGX_HTTP_PATCH|NGX_HTTP_TRACE;
+    for (known = ngx_http_aggregate_trace_known_methods; known->len; known++) {
+        if (known->len == method->len
+            && ngx_strncmp(known->data, method->data, known->len) == 0)
+        {
+            return known;
+        }
+    }
 
-#if (nginx_version >= 1021001)
-    known |= NGX_HTTP_CONNECT;
-#endif
-
-    return (r->method & known) ? &r->method_name : NULL;
+    return NULL;
 }
 
 
 void
-ngx_http_aggregate_trace_methods(ngx_http_request_t *r,
-    ngx_http_aggregate_trace_set_t *set)
+ngx_http_aggregate_trace_methods(ngx_http_aggregate_trace_set_t *set,
+    ngx_str_t *method, ngx_str_t *known)
 {
-    ngx_str_t  *method;
-
     static ngx_str_t  other = ngx_string("_OTHER");
 
-    if (r->method == NGX_HTTP_GET) {
+    if (known == &ngx_http_aggregate_trace_known_methods[0]) {
         ngx_http_aggregate_trace_constant(set, NGX_HTTP_AGGREGATE_TRACE_GET);
         return;
     }
 
-    if (r->method == NGX_HTTP_POST) {
+    if (known == &ngx_http_aggregate_trace_known_methods[1]) {
         ngx_http_aggregate_trace_constant(set, NGX_HTTP_AGGREGATE_TRACE_POST);
         return;
     }
 
-    method = ngx_http_aggregate_trace_method(r);
-
     ngx_http_aggregate_trace_string(set, "http.request.method",
-                                    method ? method : &other);
+                                    known ? known : &other);
 
-    if (method == NULL && r->method_name.len) {
+    if (known == NULL && method->len) {
         ngx_http_aggregate_trace_string(set, "http.request.method_original",
-                                        &r->method_name);
+                                        method);
     }
 }
 
@@ -215,16 +253,46 @@ ngx_http_aggregate_trace_configured(ngx_http_request_t *r,
             continue;
         }
 
-        a = ngx_http_aggregate_trace_add(set, NULL);
+        a = ngx_http_aggregate_trace_named(set, &attr[i].name);
 
         if (a) {
-            a->key = attr[i].name.data;
-            a->key_len = attr[i].name.len;
             a->type = AGG_OTLP_STRING;
             a->data = value.data;
             a->len = value.len;
         }
     }
+}
+
+
+/* a span has each name once, so a configured attribute replaces one of ours */
+
+static agg_otlp_attr_t *
+ngx_http_aggregate_trace_named(ngx_http_aggregate_trace_set_t *set,
+    ngx_str_t *name)
+{
+    size_t            len;
+    unsigned          i;
+    const void       *key;
+    agg_otlp_attr_t  *a;
+
+    for (i = 0; i < set->n; i++) {
+        a = &set->attrs[i];
+        key = a->known ? (const uint8_t *) a->known->text : a->key;
+        len = a->known ? a->known->len : a->key_len;
+
+        if (len == name->len && ngx_memcmp(key, name->data, len) == 0) {
+            return a;
+        }
+    }
+
+    a = ngx_http_aggregate_trace_add(set, NULL);
+
+    if (a) {
+        a->key = name->data;
+        a->key_len = name->len;
+    }
+
+    return a;
 }
 
 
@@ -235,7 +303,7 @@ ngx_http_aggregate_trace_peer(ngx_http_aggregate_trace_set_t *set,
     ngx_str_t *peer)
 {
     u_char     *p, *last;
-    ngx_int_t   port;
+    ngx_int_t   port, n;
     ngx_str_t   address;
 
     if (peer == NULL || peer->len == 0) {
@@ -249,18 +317,21 @@ ngx_http_aggregate_trace_peer(ngx_http_aggregate_trace_set_t *set,
         || ngx_strncmp(address.data, "unix:", 5) != 0)
     {
         last = address.data + address.len;
-        p = last - 1;
+        n = 1;
 
-        while (p > address.data && *p != ':' && last - p <= 5) {
-            p--;
+        for (p = last - 1; p > address.data && last - p <= 6; p--) {
+
+            if (*p == ':') {
+                address.len = p - address.data;
+                break;
+            }
+
+            port += (*p - '0') * n;
+            n *= 10;
         }
 
-        if (*p == ':') {
-            address.len = p - address.data;
-
-            while (++p < last && *p >= '0' && *p <= '9') {
-                port = port * 10 + (*p - '0');
-            }
+        if (address.len == peer->len) {
+            port = 0;
         }
 
         if (address.len > 2 && address.data[0] == '[') {

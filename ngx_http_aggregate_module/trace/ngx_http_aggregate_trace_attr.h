@@ -25,6 +25,7 @@ typedef struct {
                                             [NGX_HTTP_AGGREGATE_TRACE_EVENTS];
     unsigned                            nevents;
     u_char                              code[8];
+    u_char                              backend[AGG_METRICS_TEXT];
     ngx_uint_t                          configured;
                                               /* unsigned  configured:1; */
 } ngx_http_aggregate_trace_set_t;
@@ -44,9 +45,14 @@ typedef enum {
 } ngx_http_aggregate_trace_constant_e;
 
 
-ngx_str_t *ngx_http_aggregate_trace_method(ngx_http_request_t *r);
-void ngx_http_aggregate_trace_methods(ngx_http_request_t *r,
-    ngx_http_aggregate_trace_set_t *set);
+extern ngx_str_t  ngx_http_aggregate_trace_known_methods[];
+
+
+ngx_str_t ngx_http_aggregate_trace_token(ngx_http_request_t *r, u_char *p,
+    size_t len);
+ngx_str_t *ngx_http_aggregate_trace_find_known(ngx_str_t *method);
+void ngx_http_aggregate_trace_methods(ngx_http_aggregate_trace_set_t *set,
+    ngx_str_t *method, ngx_str_t *known);
 void ngx_http_aggregate_trace_met(ngx_http_request_t *r,
     ngx_http_aggregate_trace_set_t *set);
 void ngx_http_aggregate_trace_configured(ngx_http_request_t *r,
@@ -142,6 +148,65 @@ ngx_http_aggregate_trace_add_number(ngx_http_aggregate_trace_set_t *set,
         a->type = AGG_OTLP_INT;
         a->number = n;
     }
+}
+
+
+/*
+ * The method at the start of what was sent.  That of the request may be another
+ * one: "error_page" and "X-Accel-Redirect" change it, and "proxy_method" does
+ * not.
+ */
+
+static ngx_inline ngx_str_t
+ngx_http_aggregate_trace_method(ngx_http_request_t *r, u_char *p, size_t len)
+{
+    ngx_str_t  *name;
+
+    name = &r->method_name;
+
+    /* usually the name is a part of the request line */
+
+    if (name->len < len && p[name->len] == ' '
+        && (name->data == p || ngx_memcmp(name->data, p, name->len) == 0))
+    {
+        return *name;
+    }
+
+    return ngx_http_aggregate_trace_token(r, p, len);
+}
+
+
+/* NULL: the method is not one of OpenTelemetry's conventions */
+
+static ngx_inline ngx_str_t *
+ngx_http_aggregate_trace_known(ngx_str_t *method)
+{
+    if (method->len == 3 && method->data[0] == 'G' && method->data[1] == 'E'
+        && method->data[2] == 'T')
+    {
+        return &ngx_http_aggregate_trace_known_methods[0];
+    }
+
+    return ngx_http_aggregate_trace_find_known(method);
+}
+
+
+/* the address of a server without the brackets that a URL has for IPv6 */
+
+static ngx_inline void
+ngx_http_aggregate_trace_address(ngx_http_aggregate_trace_set_t *set,
+    ngx_str_t *host)
+{
+    ngx_str_t  address;
+
+    address = *host;
+
+    if (address.len > 2 && address.data[0] == '[') {
+        address.data++;
+        address.len -= 2;
+    }
+
+    ngx_http_aggregate_trace_string(set, "server.address", &address);
 }
 
 

@@ -17,6 +17,8 @@ static void ngx_http_aggregate_trace_server(
     ngx_http_aggregate_trace_ctx_t *ctx, gw_out_block_t *out, int json);
 static void ngx_http_aggregate_trace_addresses(ngx_http_request_t *r,
     ngx_http_aggregate_trace_set_t *set);
+static void ngx_http_aggregate_trace_remote(ngx_http_request_t *r,
+    ngx_http_aggregate_trace_set_t *set);
 static void ngx_http_aggregate_trace_span(ngx_http_aggregate_trace_ctx_t *ctx,
     ngx_http_aggregate_span_t *span, gw_out_block_t *out, int json);
 static u_char *ngx_http_aggregate_trace_join(u_char *p, u_char *last,
@@ -35,6 +37,11 @@ static void ngx_http_aggregate_trace_tries(
 
 static gw_out_block_t                  ngx_http_aggregate_trace_out;
 static ngx_http_aggregate_trace_set_t  ngx_http_aggregate_trace_attrs;
+
+
+/* the method of a span's name if it is not a known one */
+
+static ngx_str_t  ngx_http_aggregate_trace_other = ngx_string("HTTP");
 
 
 ngx_int_t
@@ -181,13 +188,10 @@ ngx_http_aggregate_trace_exports(ngx_http_aggregate_trace_ctx_t *ctx)
 
 static void
 ngx_http_aggregate_trace_server_name(ngx_http_aggregate_trace_ctx_t *ctx,
-    ngx_str_t *route, ngx_str_t *name)
+    ngx_str_t *known, ngx_str_t *route, ngx_str_t *name)
 {
     u_char              *p;
-    ngx_str_t           *method;
     ngx_http_request_t  *r;
-
-    static ngx_str_t  other = ngx_string("HTTP");
 
     r = ctx->request;
 
@@ -198,18 +202,17 @@ ngx_http_aggregate_trace_server_name(ngx_http_aggregate_trace_ctx_t *ctx,
         return;
     }
 
-    method = ngx_http_aggregate_trace_method(r);
-    method = method ? method : &other;
+    known = known ? known : &ngx_http_aggregate_trace_other;
 
-    name->len = method->len + (route->len ? route->len + 1 : 0);
+    name->len = known->len + (route->len ? route->len + 1 : 0);
     name->data = ngx_pnalloc(r->pool, name->len);
 
     if (name->data == NULL) {
-        *name = other;
+        *name = *known;
         return;
     }
 
-    p = ngx_cpymem(name->data, method->data, method->len);
+    p = ngx_cpymem(name->data, known->data, known->len);
 
     if (route->len) {
         *p++ = ' ';
@@ -220,7 +223,7 @@ ngx_http_aggregate_trace_server_name(ngx_http_aggregate_trace_ctx_t *ctx,
 
 static void
 ngx_http_aggregate_trace_route(ngx_http_aggregate_trace_ctx_t *ctx,
-    ngx_str_t *route, ngx_str_t *backend)
+    ngx_http_aggregate_trace_set_t *set, ngx_str_t *route, ngx_str_t *backend)
 {
     uint32_t                     result, tier;
     agg_metrics_value_t         *v;
@@ -241,7 +244,13 @@ ngx_http_aggregate_trace_route(ngx_http_aggregate_trace_ctx_t *ctx,
         ngx_str_set(backend, "_aggregate");
 
     } else if (w && w->uscf) {
-        *backend = w->uscf->host;
+        *backend = w->uscf->port == 0
+                   ? w->uscf->host
+                   : ngx_http_aggregate_metrics_service(w->uscf, set->backend,
+                                                        AGG_METRICS_TEXT);
+
+    } else if (w && w->backend == AGG_METRICS_OTHER) {
+        ngx_str_set(backend, "_other");
 
     } else {
         ngx_str_set(backend, "_none");
@@ -277,7 +286,8 @@ ngx_http_aggregate_trace_server(ngx_http_aggregate_trace_ctx_t *ctx,
     gw_out_block_t *out, int json)
 {
     u_char                          *p;
-    ngx_str_t                        route, name, backend, path, args;
+    ngx_str_t                        method, route, name, backend, path, args;
+    ngx_str_t                       *known;
     ngx_uint_t                       status;
     agg_otlp_span_t                  o;
     ngx_http_request_t              *r;
@@ -288,9 +298,12 @@ ngx_http_aggregate_trace_server(ngx_http_aggregate_trace_ctx_t *ctx,
     set->n = 0;
     status = ngx_http_aggregate_trace_status(r);
 
-    ngx_http_aggregate_trace_route(ctx, &route, &backend);
-    ngx_http_aggregate_trace_server_name(ctx, &route, &name);
-    ngx_http_aggregate_trace_methods(r, set);
+    ngx_http_aggregate_trace_route(ctx, set, &route, &backend);
+    method = ngx_http_aggregate_trace_method(r, r->request_line.data,
+                                             r->request_line.len);
+    known = ngx_http_aggregate_trace_known(&method);
+    ngx_http_aggregate_trace_server_name(ctx, known, &route, &name);
+    ngx_http_aggregate_trace_methods(set, &method, known);
 
     path = r->unparsed_uri;
     ngx_str_null(&args);
@@ -382,8 +395,7 @@ ngx_http_aggregate_trace_addresses(ngx_http_request_t *r,
     c = r->connection;
 
     if (r->headers_in.server.len) {
-        ngx_http_aggregate_trace_string(set, "server.address",
-                                        &r->headers_in.server);
+        ngx_http_aggregate_trace_address(set, &r->headers_in.server);
     }
 
     if (c->local_sockaddr) {
@@ -395,14 +407,7 @@ ngx_http_aggregate_trace_addresses(ngx_http_request_t *r,
     }
 
     ngx_http_aggregate_trace_string(set, "client.address", &c->addr_text);
-    ngx_http_aggregate_trace_string(set, "network.peer.address",
-                                    &c->addr_text);
-
-    port = ngx_inet_get_port(c->sockaddr);
-
-    if (port) {
-        ngx_http_aggregate_trace_number(set, "network.peer.port", port);
-    }
+    ngx_http_aggregate_trace_remote(r, set);
 
     switch (r->http_version) {
 
@@ -430,12 +435,67 @@ ngx_http_aggregate_trace_addresses(ngx_http_request_t *r,
 }
 
 
+/* the peer of the connection, which is a proxy if the realip module is used */
+
+static void
+ngx_http_aggregate_trace_remote(ngx_http_request_t *r,
+    ngx_http_aggregate_trace_set_t *set)
+{
+    ngx_int_t                              port;
+    ngx_str_t                              address, value;
+    ngx_connection_t                      *c;
+    ngx_http_variable_t                   *var;
+    ngx_http_variable_value_t              v;
+    ngx_http_core_main_conf_t             *cmcf;
+    ngx_http_aggregate_trace_main_conf_t  *tmcf;
+
+    c = r->connection;
+    address = c->addr_text;
+    port = ngx_inet_get_port(c->sockaddr);
+
+    tmcf = ngx_http_get_module_main_conf(r, ngx_http_aggregate_trace_module);
+
+    /*
+     * the address that was accepted is in the first block of the connection's
+     * pool, and the one of the realip module is in the pool of a request
+     */
+
+    if (((u_char *) c->sockaddr < (u_char *) c->pool
+         || (u_char *) c->sockaddr >= c->pool->d.end)
+        && tmcf->peer_addr != NGX_ERROR)
+    {
+        cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
+
+        var = cmcf->variables.elts;
+        var += tmcf->peer_addr;
+
+        if (var->get_handler(r, &v, var->data) == NGX_OK
+            && !v.not_found && v.data != c->addr_text.data)
+        {
+            address.data = v.data;
+            address.len = v.len;
+
+            port = ngx_http_aggregate_metrics_variable(r, tmcf->peer_port,
+                                                       &value)
+                   ? ngx_atoi(value.data, value.len) : 0;
+        }
+    }
+
+    ngx_http_aggregate_trace_string(set, "network.peer.address", &address);
+
+    if (port > 0) {
+        ngx_http_aggregate_trace_number(set, "network.peer.port", port);
+    }
+}
+
+
 static void
 ngx_http_aggregate_trace_span(ngx_http_aggregate_trace_ctx_t *ctx,
     ngx_http_aggregate_span_t *span, gw_out_block_t *out, int json)
 {
     size_t                           size;
     u_char                           name[300], *p;
+    ngx_str_t                       *known;
     agg_otlp_span_t                  o;
     ngx_http_aggregate_trace_set_t  *set;
 
@@ -483,13 +543,23 @@ ngx_http_aggregate_trace_span(ngx_http_aggregate_trace_ctx_t *ctx,
         break;
 
     default: /* NGX_HTTP_AGGREGATE_SPAN_CLIENT */
-        p = ngx_http_aggregate_trace_join(name, name + size,
-                                          &span->request->method_name, 1);
+        known = ngx_http_aggregate_trace_known(&span->method);
+
+        p = ngx_http_aggregate_trace_join(name, name + size, known
+                                  ? known : &ngx_http_aggregate_trace_other,
+                                  1);
         p = ngx_http_aggregate_trace_join(p, name + size, span->part
                                           ? span->part : &span->host, 0);
         o.kind = AGG_OTLP_CLIENT;
 
+        ngx_http_aggregate_trace_methods(set, &span->method, known);
         ngx_http_aggregate_trace_client(ctx, span, set, &o);
+
+        if (set->configured) {
+            ngx_http_aggregate_trace_configured(span->request, ctx, set,
+                                         NGX_HTTP_AGGREGATE_TRACE_ON_CLIENT);
+        }
+
         break;
     }
 
@@ -549,18 +619,21 @@ ngx_http_aggregate_trace_client(ngx_http_aggregate_trace_ctx_t *ctx,
 
     status = span->status;
 
-    ngx_http_aggregate_trace_methods(span->request, set);
-
     if (span->upstream) {
         url = ngx_http_aggregate_trace_url(ctx, span);
         ngx_http_aggregate_trace_string(set, "url.full", &url);
-        ngx_http_aggregate_trace_string(set, "server.address", &span->host);
+        ngx_http_aggregate_trace_address(set, &span->host);
 
         port = span->port ? span->port
                : span->scheme.len > 5 && span->scheme.data[4] == 's' ? 443
                                                                      : 80;
 
-        ngx_http_aggregate_trace_number(set, "server.port", port);
+        /* a socket of the UNIX domain has no port */
+
+        if (span->host.len == 0 || span->host.data[0] != '/') {
+            ngx_http_aggregate_trace_number(set, "server.port", port);
+        }
+
         ngx_http_aggregate_trace_peer(set, span->peer);
         ngx_http_aggregate_trace_string(set, "peer.service",
                                         span->part ? span->part
@@ -593,11 +666,6 @@ ngx_http_aggregate_trace_client(ngx_http_aggregate_trace_ctx_t *ctx,
 
     } else if (span->request != ctx->request) {
         ngx_http_aggregate_trace_met(span->request, set);
-    }
-
-    if (set->configured) {
-        ngx_http_aggregate_trace_configured(span->request, ctx, set,
-                                         NGX_HTTP_AGGREGATE_TRACE_ON_CLIENT);
     }
 
     if (span->cancelled) {

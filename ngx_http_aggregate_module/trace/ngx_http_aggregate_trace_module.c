@@ -25,6 +25,8 @@ static char *ngx_http_aggregate_trace_redact(ngx_conf_t *cf,
 static ngx_int_t ngx_http_aggregate_trace_preconfiguration(ngx_conf_t *cf);
 static ngx_int_t ngx_http_aggregate_trace_init(ngx_conf_t *cf);
 static void *ngx_http_aggregate_trace_create_main_conf(ngx_conf_t *cf);
+static ngx_int_t ngx_http_aggregate_trace_init_variables(ngx_conf_t *cf,
+    ngx_http_aggregate_trace_main_conf_t *tmcf);
 static void *ngx_http_aggregate_trace_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_aggregate_trace_merge_loc_conf(ngx_conf_t *cf,
     void *parent, void *child);
@@ -556,6 +558,10 @@ ngx_http_aggregate_trace_init(ngx_conf_t *cf)
                                          ngx_http_aggregate_metrics_module);
     mmcf->tracer = &ngx_http_aggregate_trace_watcher;
 
+    if (ngx_http_aggregate_trace_init_variables(cf, tmcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
 
     h = ngx_array_push(&cmcf->phases[NGX_HTTP_PREACCESS_PHASE].handlers);
@@ -573,6 +579,32 @@ ngx_http_aggregate_trace_init(ngx_conf_t *cf)
     *h = ngx_http_aggregate_trace_log;
 
     return ngx_http_aggregate_trace_observe(cf);
+}
+
+
+/* "real_ip_header" replaces the address of the connection */
+
+static ngx_int_t
+ngx_http_aggregate_trace_init_variables(ngx_conf_t *cf,
+    ngx_http_aggregate_trace_main_conf_t *tmcf)
+{
+    static ngx_str_t  addr = ngx_string("realip_remote_addr");
+    static ngx_str_t  port = ngx_string("realip_remote_port");
+
+    tmcf->peer_addr = NGX_ERROR;
+    tmcf->peer_port = NGX_ERROR;
+
+    if (!ngx_http_gw_variable_known(cf, &addr)
+        || !ngx_http_gw_variable_known(cf, &port))
+    {
+        return NGX_OK;
+    }
+
+    tmcf->peer_addr = ngx_http_get_variable_index(cf, &addr);
+    tmcf->peer_port = ngx_http_get_variable_index(cf, &port);
+
+    return (tmcf->peer_addr == NGX_ERROR || tmcf->peer_port == NGX_ERROR)
+           ? NGX_ERROR : NGX_OK;
 }
 
 

@@ -81,6 +81,7 @@ ngx_http_aggregate_span_create(ngx_http_aggregate_trace_ctx_t *ctx,
 
     span->type = type;
     span->request = r;
+    span->method = r->method_name;
     span->item = -1;
     span->start = ngx_http_aggregate_watch_clock();
 
@@ -176,9 +177,17 @@ ngx_http_aggregate_trace_begin(ngx_http_aggregate_watch_t *w)
     w->trace = span;
 
     if (r == r->main) {
+        span->parent = ctx->context.span_id;
+
+        /* a request that has already ended was sent to nobody */
+
+        if (w->upstream->cleanup == NULL && w->upstream->request_bufs) {
+            agg_trace_make_span(&ngx_http_aggregate_trace_random, span->id);
+            return;
+        }
+
         ctx->client_used = 1;
         ngx_memcpy(span->id, ctx->client, 8);
-        span->parent = ctx->context.span_id;
         return;
     }
 
@@ -213,11 +222,12 @@ ngx_http_aggregate_trace_end(ngx_http_aggregate_watch_t *w)
 
     span->upstream = 1;
     span->scheme = u->schema;
-    span->uri = u->uri;
     span->rc = w->rc;
     span->first = w->states;
     span->last = w->request->upstream_states
                  ? w->request->upstream_states->nelts : w->states;
+
+    ngx_http_aggregate_trace_sent(w->request, u, span);
 
     if (u->resolved) {
         span->host = u->resolved->host;
@@ -344,6 +354,7 @@ ngx_http_aggregate_trace_try_begin(ngx_http_aggregate_try_t *t)
 
     agg_trace_make_span(&ngx_http_aggregate_trace_random, span->id);
     span->parent = aggregate->id;
+    span->method = t->fetch->method_name;
     span->part = t->fetch->name;
     span->number = t->number;
     span->item = ngx_http_aggregate_trace_item(t);

@@ -2,11 +2,12 @@
 /* URLs of spans, without the values of arguments that are secret */
 
 
-#include "ngx_http_aggregate_trace.h"
+#include "ngx_http_aggregate_trace_attr.h"
 
 
 static ngx_uint_t ngx_http_aggregate_trace_is_named(ngx_str_t *name,
     u_char *p, u_char *last);
+static ngx_str_t ngx_http_aggregate_trace_grpc_uri(ngx_http_request_t *r);
 
 
 /* replaces the values of secret arguments, whose names match in any case */
@@ -126,7 +127,13 @@ ngx_http_aggregate_trace_url(ngx_http_aggregate_trace_ctx_t *ctx,
     }
 
     q = ngx_cpymem(url.data, span->scheme.data, span->scheme.len);
-    q = ngx_cpymem(q, span->host.data, span->host.len);
+
+    if (span->host.len && span->host.data[0] == '/') {
+        q = ngx_sprintf(q, "unix:%V:", &span->host);
+
+    } else {
+        q = ngx_cpymem(q, span->host.data, span->host.len);
+    }
 
     if (span->port) {
         q = ngx_sprintf(q, ":%ui", (ngx_uint_t) span->port);
@@ -141,4 +148,91 @@ ngx_http_aggregate_trace_url(ngx_http_aggregate_trace_ctx_t *ctx,
     url.len = q - url.data;
 
     return url;
+}
+
+
+/*
+ * The method and the URI of the request to the upstream.  "proxy_method" and
+ * "proxy_cache_convert_head" change the method.
+ */
+
+void
+ngx_http_aggregate_trace_sent(ngx_http_request_t *r, ngx_http_upstream_t *u,
+    ngx_http_aggregate_span_t *span)
+{
+    ngx_buf_t  *b;
+    ngx_str_t   method;
+
+    span->method = r->method_name;
+    span->uri = u->uri;
+
+    /* "http://", "https://", "grpc://" or "grpcs://" */
+
+    if (u->schema.len == 0 || u->schema.data[0] != 'h') {
+
+        if (u->schema.len && u->schema.data[0] == 'g') {
+            span->uri = ngx_http_aggregate_trace_grpc_uri(r);
+        }
+
+        return;
+    }
+
+    b = u->request_bufs ? u->request_bufs->buf : NULL;
+
+    if (b == NULL || b->start == NULL) {
+        return;
+    }
+
+    method = ngx_http_aggregate_trace_method(r, b->start, b->last - b->start);
+
+    /* HTTP/2 begins with "PRI" */
+
+    if (method.data != b->start || method.len != 3
+        || ngx_strncmp(method.data, "PRI", 3) != 0)
+    {
+        span->method = method;
+    }
+}
+
+
+/* the ":path" that "grpc_pass" sends; empty: there is no memory */
+
+static ngx_str_t
+ngx_http_aggregate_trace_grpc_uri(ngx_http_request_t *r)
+{
+    u_char     *p;
+    size_t      escape;
+    ngx_str_t   uri;
+
+    if (r->valid_unparsed_uri) {
+        return r->unparsed_uri;
+    }
+
+    escape = 2 * ngx_escape_uri(NULL, r->uri.data, r->uri.len,
+                                NGX_ESCAPE_URI);
+
+    uri.len = r->uri.len + escape + 1 + r->args.len;
+    uri.data = ngx_pnalloc(r->pool, uri.len);
+
+    if (uri.data == NULL) {
+        uri.len = 0;
+        return uri;
+    }
+
+    if (escape) {
+        p = (u_char *) ngx_escape_uri(uri.data, r->uri.data, r->uri.len,
+                                      NGX_ESCAPE_URI);
+
+    } else {
+        p = ngx_cpymem(uri.data, r->uri.data, r->uri.len);
+    }
+
+    if (r->args.len) {
+        *p++ = '?';
+        p = ngx_cpymem(p, r->args.data, r->args.len);
+    }
+
+    uri.len = p - uri.data;
+
+    return uri;
 }

@@ -80,6 +80,9 @@ my @errors = (
     [ "$zone $zone", qr/duplicate split zone|already bound/ ],
     [ 'aggregate_split_zone z 64k state=;', qr/"state="/ ],
     [ 'aggregate_split_zone z 64k stat=x;', qr/"stat=x"/ ],
+    [ "aggregate_split_zone y 64k state=/tmp/s;\n"
+      . 'aggregate_split_zone z 64k state=/tmp/s;',
+      qr{state file "/tmp/s" is already used by .* zone "y" in \S+:\d+} ],
     [ 'server { listen 127.0.0.1:8080; aggregate_split $s key=a { * v; } }',
       qr/not allowed here/ ],
 );
@@ -96,6 +99,8 @@ my @fine = (
     block('header X-Canary if=$http_x_a; cookie a-b; * v1;',
           'salt=other zone=z'),
     'aggregate_split $s key=$arg_u zone=z { * v1; } ' . $zone,
+    'aggregate_split_zone y 64k state=/tmp/s; '
+        . 'aggregate_split_zone z 64k state=/tmp/s2;',
     'aggregate_split $s key=$arg_u$http_x { 5% v2; * v1; }',
     block(join ' ', '* v1;', map { "1% w$_;" } 1 .. 15),
 );

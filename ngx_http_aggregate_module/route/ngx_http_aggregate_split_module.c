@@ -15,6 +15,8 @@ static ngx_int_t ngx_http_aggregate_split_percent(u_char *data, size_t len,
     uint32_t *percent);
 static char *ngx_http_aggregate_split_zone(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static ngx_int_t ngx_http_aggregate_split_check_file(ngx_conf_t *cf,
+    ngx_http_aggregate_split_main_conf_t *smcf, ngx_str_t *file);
 static char *ngx_http_aggregate_split(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_aggregate_split_parameters(ngx_conf_t *cf,
@@ -211,7 +213,10 @@ ngx_http_aggregate_split_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         zone->file.data = value[3].data + 6;
         zone->file.len = value[3].len - 6;
 
-        if (ngx_conf_full_name(cf->cycle, &zone->file, 0) != NGX_OK) {
+        if (ngx_conf_full_name(cf->cycle, &zone->file, 0) != NGX_OK
+            || ngx_http_aggregate_split_check_file(cf, smcf, &zone->file)
+               != NGX_OK)
+        {
             return NGX_CONF_ERROR;
         }
     }
@@ -247,6 +252,33 @@ ngx_http_aggregate_split_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     *zonep = zone;
 
     return NGX_CONF_OK;
+}
+
+
+/* a zone replaces the file as a whole, so it cannot be shared */
+
+static ngx_int_t
+ngx_http_aggregate_split_check_file(ngx_conf_t *cf,
+    ngx_http_aggregate_split_main_conf_t *smcf, ngx_str_t *file)
+{
+    ngx_uint_t                         i;
+    ngx_http_aggregate_split_zone_t  **zones;
+
+    zones = smcf->zones.elts;
+
+    for (i = 0; i < smcf->zones.nelts; i++) {
+
+        if (zones[i]->file.len == file->len
+            && ngx_strncmp(zones[i]->file.data, file->data, file->len) == 0)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "state file \"%V\" is already used by the split "
+                               "zone \"%V\"", file, &zones[i]->name);
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
 }
 
 

@@ -15,12 +15,13 @@ use Harness;
 use Harness::Metrics;
 use Harness::Otlp;
 
-my $t = Harness->new(plan => 33);
+my $t = Harness->new(plan => 34);
 
 my $c = $t->backend('c', '/v1/traces' => { body => '', type => undef });
 my $b = $t->backend('b',
     '/ok'    => '{}',
     '/500'   => { status => 500, body => '{}' },
+    '/cut'   => { body => '{', length => 9, after => 'close' },
     '/moved' => { headers => [ 'X-Accel-Redirect' => '/b/ok' ] },
 );
 my $dead = $t->dead_port;
@@ -99,6 +100,14 @@ http {
         location = /attr/aggregate {
             aggregate { backend p /b/ok { } }
             aggregate_trace_attr  gateway.parts many span=aggregate;
+        }
+
+        location = /part {
+            aggregate {
+                backend dead /port/ { }
+                backend page /nobody/page { }
+                backend cut /b/cut { }
+            }
         }
 
         location /real/ {
@@ -240,6 +249,15 @@ is(client(@s)->{'url.full'},
 @s = trace(GET => '/rewritten?x=1');
 is(client(@s)->{'url.full'}, "grpc://127.0.0.1:$dead/pkg.Service/a%20b?x=1",
    'with another URI');
+
+# a status is one that a backend has sent
+
+@s = trace(GET => '/part');
+is_deeply([ map { [ @{ span_named("GET $_", @s)->{attrs} }
+                      {qw(http.response.status_code error.type)} ] }
+            qw(dead page cut) ],
+          [ [ undef, 'connect' ], [ 200, undef ], [ 200, 'truncated' ] ],
+          'statuses of parts');
 
 # upstreams that end within the handler
 

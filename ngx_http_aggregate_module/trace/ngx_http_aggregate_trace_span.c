@@ -411,6 +411,7 @@ ngx_http_aggregate_trace_try_headers(ngx_http_aggregate_try_t *t)
 static void
 ngx_http_aggregate_trace_try_end(ngx_http_aggregate_try_t *t)
 {
+    ngx_uint_t                  status;
     ngx_http_aggregate_span_t  *span;
 
     span = ngx_http_aggregate_trace_observed(t);
@@ -425,8 +426,10 @@ ngx_http_aggregate_trace_try_end(ngx_http_aggregate_try_t *t)
     span->accepted = t->accepted;
     span->cancelled = (t->reason == NGX_HTTP_AGGREGATE_CANCELLED);
 
-    if (t->status) {
-        span->status = t->status;
+    status = ngx_http_aggregate_sent_status(t);
+
+    if (status) {
+        span->status = status;
     }
 }
 

@@ -4,8 +4,10 @@
 # fails on one that leads up or sideways.  A function is defined in the room
 # whose header declares it, so that no call leads up either.  Base names are
 # unique, as nginx puts the objects of folders of one name together, and pure
-# files include nothing of nginx's.  In some rooms the files, too, are layers:
-# those that a file uses, directly or not, do not use that file.
+# files include nothing of nginx's.  The others include a header of nginx
+# first, since it has to define _GNU_SOURCE before any of the system.  In some
+# rooms the files, too, are layers: those that a file uses, directly or not, do
+# not use that file.
 
 use strict;
 use warnings;
@@ -70,6 +72,7 @@ for my $name (sort keys %pages) {
 
 my @up = map { up($_) } sort keys %pages;
 my @impure = map { impure($_) } sort keys %pages;
+my @late = grep { /^ngx/ && (included($_))[0] !~ /^ngx/ } sort keys %pages;
 my @unknown = grep { !$sees{$room{$_}} } sort keys %pages;
 
 my @elsewhere = map { "$_ is declared in $declared{$_}, and defined in "
@@ -77,7 +80,7 @@ my @elsewhere = map { "$_ is declared in $declared{$_}, and defined in "
     grep { $defined{$_} && $room{$defined{$_}} ne $room{$declared{$_}} }
     sort keys %declared;
 
-plan tests => 6 + 2 * @layered;
+plan tests => 7 + 2 * @layered;
 
 cmp_ok(scalar(grep { $defined{$_} } keys %declared), '>', 200,
        'functions are found');
@@ -86,6 +89,7 @@ is_deeply(\@twice, [], 'base names are unique');
 is_deeply(\@up, [], 'no include leads up');
 is_deeply(\@elsewhere, [], 'no declaration leads up');
 is_deeply(\@impure, [], 'pure files know no nginx');
+is_deeply(\@late, [], 'headers of nginx come first');
 
 for my $name (@layered) {
     my $uses = uses($name);

@@ -3,8 +3,8 @@
  * converts the JSON, the path and the query of the request to framed messages
  */
 
-#include "agg_pb_required.h"
 #include "ngx_http_aggregate_grpc.h"
+#include "agg_pb_required.h"
 
 
 /* for bodies up to this size, memory for the message is reserved at once */

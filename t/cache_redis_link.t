@@ -11,10 +11,10 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use Test::More;
-use IO::Socket::INET;
 use Time::HiRes qw(time sleep);
 
 use Harness;
+use Harness::Dns;
 use Harness::Redis;
 
 my $t = Harness->new(plan => 36);
@@ -37,33 +37,7 @@ my $redis = Harness::Redis->new($t, 'one', '--unixsocket', "$d/sock",
     'gateway', 'on', '>pw', '~u:*', '+@all');
 my $second = Harness::Redis->new($t, 'two');
 
-# a name server with one address for all names, as a file has it: "-" is none
-
-my $dns_port = $t->port('dns');
-my $dns = fork();
-die "fork: $!" if !defined $dns;
-
-if (!$dns) {
-    $SIG{$_} = 'DEFAULT' for qw(INT TERM HUP ALRM);
-    my $s = IO::Socket::INET->new(Proto => 'udp', LocalAddr => '127.0.0.1',
-        LocalPort => $dns_port) or POSIX::_exit(1);
-
-    while (defined $s->recv(my $q, 512)) {
-        my ($id) = unpack('n', $q);
-        my $end = 12 + index(substr($q, 12), "\0") + 1;
-        my $type = unpack('n', substr($q, $end, 2));
-        open(my $f, '<', "$d/address") or next;
-        chomp(my $ip = <$f>);
-        my $found = $ip ne '-' && $type == 1;
-        $s->send(pack('n6', $id, $ip eq '-' ? 0x8183 : 0x8180, 1, $found, 0,
-                      0)
-            . substr($q, 12, $end - 12 + 4)
-            . ($found ? pack('n3Nn', 0xc00c, 1, 1, 1, 4)
-                        . pack('C4', split(/\./, $ip)) : ''));
-    }
-}
-
-END { local $?; if ($dns) { kill('KILL', $dns); waitpid($dns, 0) } }
+my $dns = Harness::Dns->new($t->port('dns'), "$d/address");
 
 sub conf {
     my ($statements, $resolver) = @_;

@@ -25,8 +25,13 @@ static void ngx_http_aggregate_exporter_schedule(
 static void ngx_http_aggregate_exporter_timer(ngx_event_t *ev);
 static void ngx_http_aggregate_exporter_send(
     ngx_http_aggregate_exporter_t *e);
-static ngx_int_t ngx_http_aggregate_exporter_connect(
+static void ngx_http_aggregate_exporter_resolve(
     ngx_http_aggregate_exporter_t *e);
+static void ngx_http_aggregate_exporter_resolved(ngx_resolver_ctx_t *ctx);
+static void ngx_http_aggregate_exporter_open(ngx_http_aggregate_exporter_t *e,
+    ngx_addr_t *addr);
+static ngx_int_t ngx_http_aggregate_exporter_connect(
+    ngx_http_aggregate_exporter_t *e, ngx_addr_t *addr);
 static void ngx_http_aggregate_exporter_connected(ngx_event_t *ev);
 static ngx_int_t ngx_http_aggregate_exporter_test(ngx_connection_t *c);
 #if (NGX_SSL)
@@ -218,20 +223,93 @@ ngx_http_aggregate_exporter_send(ngx_http_aggregate_exporter_t *e)
 
     e->kept = 0;
 
-    if (ngx_http_aggregate_exporter_connect(e) != NGX_OK) {
+    if (e->conf->resolver) {
+        ngx_http_aggregate_exporter_resolve(e);
+        return;
+    }
+
+    ngx_http_aggregate_exporter_open(e,
+                        &e->conf->addrs[e->address++ % e->conf->naddrs]);
+}
+
+
+static void
+ngx_http_aggregate_exporter_resolve(ngx_http_aggregate_exporter_t *e)
+{
+    ngx_resolver_ctx_t  *ctx;
+
+    ctx = ngx_resolve_start(e->conf->resolver, NULL);
+
+    if (ctx == NULL || ctx == NGX_NO_RESOLVER) {
+        ngx_http_aggregate_exporter_retry(e, "cannot resolve", 0);
+        return;
+    }
+
+    ctx->name = e->conf->name;
+    ctx->handler = ngx_http_aggregate_exporter_resolved;
+    ctx->data = e;
+    ctx->timeout = ngx_min(e->conf->resolver_timeout, e->conf->timeout);
+    ctx->cancelable = 1;
+
+    e->resolve = ctx;
+
+    /* the handler may be called before this returns */
+
+    if (ngx_resolve_name(ctx) != NGX_OK) {
+        e->resolve = NULL;
+        ngx_http_aggregate_exporter_retry(e, "cannot resolve", 0);
+    }
+}
+
+
+static void
+ngx_http_aggregate_exporter_resolved(ngx_resolver_ctx_t *ctx)
+{
+    ngx_resolver_addr_t            *addr;
+    ngx_http_aggregate_exporter_t  *e;
+
+    e = ctx->data;
+    e->resolve = NULL;
+
+    if (ctx->state || ctx->naddrs == 0) {
+        ngx_resolve_name_done(ctx);
+        ngx_http_aggregate_exporter_retry(e, "host not found", 0);
+        return;
+    }
+
+    addr = &ctx->addrs[e->address++ % ctx->naddrs];
+
+    ngx_memcpy(&e->sockaddr, addr->sockaddr, addr->socklen);
+    ngx_inet_set_port(&e->sockaddr.sockaddr, e->conf->port);
+
+    e->resolved.sockaddr = &e->sockaddr.sockaddr;
+    e->resolved.socklen = addr->socklen;
+    e->resolved.name.data = e->text;
+    e->resolved.name.len = ngx_sock_ntop(&e->sockaddr.sockaddr, addr->socklen,
+                                         e->text, NGX_SOCKADDR_STRLEN, 1);
+
+    ngx_resolve_name_done(ctx);
+
+    ngx_http_aggregate_exporter_open(e, &e->resolved);
+}
+
+
+static void
+ngx_http_aggregate_exporter_open(ngx_http_aggregate_exporter_t *e,
+    ngx_addr_t *addr)
+{
+    if (ngx_http_aggregate_exporter_connect(e, addr) != NGX_OK) {
         ngx_http_aggregate_exporter_retry(e, "cannot connect", 0);
     }
 }
 
 
 static ngx_int_t
-ngx_http_aggregate_exporter_connect(ngx_http_aggregate_exporter_t *e)
+ngx_http_aggregate_exporter_connect(ngx_http_aggregate_exporter_t *e,
+    ngx_addr_t *addr)
 {
     ngx_int_t          rc;
-    ngx_addr_t        *addr;
     ngx_connection_t  *c;
-
-    addr = &e->conf->addrs[e->address++ % e->conf->naddrs];
 
     ngx_memzero(&e->peer, sizeof(ngx_peer_connection_t));
 
@@ -828,6 +906,11 @@ ngx_http_aggregate_exporter_exit(ngx_cycle_t *cycle)
     if (e->spans + e->batch_spans) {
         ngx_http_aggregate_exporter_total(e, AGG_METRICS_SPANS_FAILED,
                                           e->spans + e->batch_spans);
+    }
+
+    if (e->resolve) {
+        ngx_resolve_name_done(e->resolve);
+        e->resolve = NULL;
     }
 
     ngx_http_aggregate_exporter_close(e);

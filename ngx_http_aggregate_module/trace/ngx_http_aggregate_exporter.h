@@ -50,6 +50,10 @@ typedef struct {
     ngx_peer_connection_t                peer;
     ngx_connection_t                    *connection;
     ngx_uint_t                           address;
+    ngx_resolver_ctx_t                  *resolve;
+    ngx_sockaddr_t                       sockaddr; /* as resolved */
+    ngx_addr_t                           resolved;
+    u_char                               text[NGX_SOCKADDR_STRLEN];
 
     /* the batch: a complete request */
     u_char                              *request;

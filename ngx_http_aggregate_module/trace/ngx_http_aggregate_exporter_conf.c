@@ -3,6 +3,7 @@
 
 
 #include "ngx_http_aggregate_trace.h"
+#include "ngx_http_aggregate_compat.h"
 #include "ngx_http_aggregate_setters.h"
 
 
@@ -350,13 +351,17 @@ ngx_http_aggregate_exporter_endpoint(ngx_conf_t *cf, ngx_command_t *cmd,
     u.url.data += skip;
     u.url.len -= skip;
 
+    /* a name waits until it is known whether there is a resolver */
+
+    u.no_resolve = (skip != 0);
+
     if (ngx_parse_url(cf->pool, &u) != NGX_OK) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%s in endpoint \"%V\"",
                            u.err ? u.err : "invalid address", value);
         return NGX_CONF_ERROR;
     }
 
-    if (u.uri.len == 0 || u.uri.data[0] != '/' || u.naddrs == 0
+    if (u.uri.len == 0 || u.uri.data[0] != '/'
         || ngx_http_aggregate_exporter_is_uri(&u.uri) != NGX_OK)
     {
         goto invalid;
@@ -366,6 +371,10 @@ ngx_http_aggregate_exporter_endpoint(ngx_conf_t *cf, ngx_command_t *cmd,
     ecf->uri = u.uri;
     ecf->addrs = u.addrs;
     ecf->naddrs = u.naddrs;
+    ecf->name = u.host;
+    ecf->port = u.port;
+    ecf->file = cf->conf_file->file.name.data;
+    ecf->line = cf->conf_file->line;
 
     if (skip == 0) {
         ngx_str_set(&ecf->host, "localhost");
@@ -388,6 +397,62 @@ invalid:
                        "\"http://host:4318/v1/traces\" or "
                        "\"unix:/path:/v1/traces\"", value);
     return NGX_CONF_ERROR;
+}
+
+
+/*
+ * The address of the collector: a name is resolved by the "resolver" of the
+ * "http" block when the worker connects, or without one here, for good, as is
+ * "localhost", which name servers need not know.
+ */
+
+ngx_int_t
+ngx_http_aggregate_exporter_conf_resolve(ngx_conf_t *cf,
+    ngx_http_aggregate_exporter_conf_t *ecf)
+{
+    ngx_url_t                  u;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    if (ecf->naddrs) {
+        return NGX_OK;
+    }
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    /* without a "resolver" there is one that knows no server */
+
+    if (clcf->resolver
+        && ngx_http_aggregate_resolver_has_servers(clcf->resolver)
+        && ngx_inet_addr(ecf->name.data, ecf->name.len) == INADDR_NONE
+        && (ecf->name.len != 9
+            || ngx_strncasecmp(ecf->name.data, (u_char *) "localhost", 9)
+               != 0))
+    {
+        ecf->resolver = clcf->resolver;
+        ecf->resolver_timeout = clcf->resolver_timeout;
+
+        ngx_conf_init_msec_value(ecf->resolver_timeout, 30000);
+
+        return NGX_OK;
+    }
+
+    ngx_memzero(&u, sizeof(ngx_url_t));
+
+    u.url = ecf->host;
+    u.default_port = ecf->port;
+
+    if (ngx_parse_url(cf->pool, &u) != NGX_OK || u.naddrs == 0) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "%s in endpoint \"%V\" in %s:%ui",
+                      u.err ? u.err : "host not found", &ecf->endpoint,
+                      ecf->file, ecf->line);
+        return NGX_ERROR;
+    }
+
+    ecf->addrs = u.addrs;
+    ecf->naddrs = u.naddrs;
+
+    return NGX_OK;
 }
 
 

@@ -50,7 +50,13 @@ typedef struct {
     ngx_str_t                           host;     /* with its port */
     ngx_str_t                           uri;
     ngx_addr_t                         *addrs;
-    ngx_uint_t                          naddrs;
+    ngx_uint_t                          naddrs;   /* 0: to be resolved */
+    ngx_str_t                           name;     /* without its port */
+    in_port_t                           port;
+    u_char                             *file;
+    ngx_uint_t                          line;
+    ngx_resolver_t                     *resolver;
+    ngx_msec_t                          resolver_timeout;
 
     ngx_str_t                           service;
     ngx_array_t                         resource;
@@ -260,6 +266,8 @@ extern ngx_command_t  ngx_http_aggregate_exporter_statements[];
 
 char *ngx_http_aggregate_exporter_block(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+ngx_int_t ngx_http_aggregate_exporter_conf_resolve(ngx_conf_t *cf,
+    ngx_http_aggregate_exporter_conf_t *ecf);
 void ngx_http_aggregate_exporter_push(ngx_http_aggregate_exporter_conf_t *conf,
     u_char *data, size_t len, ngx_uint_t spans);
 ngx_int_t ngx_http_aggregate_exporter_init(ngx_cycle_t *cycle,

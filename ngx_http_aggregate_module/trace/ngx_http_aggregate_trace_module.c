@@ -550,6 +550,13 @@ ngx_http_aggregate_trace_init(ngx_conf_t *cf)
                                         ? ngx_http_aggregate_trace_refresh
                                         : NULL);
 
+    if (tmcf->exporter
+        && ngx_http_aggregate_exporter_conf_resolve(cf, tmcf->exporter)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
     if (!tmcf->used) {
         return NGX_OK;
     }

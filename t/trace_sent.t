@@ -15,7 +15,7 @@ use Harness;
 use Harness::Metrics;
 use Harness::Otlp;
 
-my $t = Harness->new(plan => 34);
+my $t = Harness->new(plan => 36);
 
 my $c = $t->backend('c', '/v1/traces' => { body => '', type => undef });
 my $b = $t->backend('b',
@@ -76,6 +76,12 @@ http {
         }
 
         location = /moved { proxy_pass http://b/moved; }
+
+        location = /ssi {
+            ssi           on;
+            default_type  text/html;
+            return        200 '<!--#include virtual="/b/ok" -->';
+        }
 
         location = /page {
             proxy_intercept_errors  on;
@@ -213,6 +219,13 @@ is(server(@s)->{'http.request.method'}, 'POST', 'the client\'s method');
 is(names(@s), 'POST /page, POST b, GET b', 'error_page');
 @s = trace(POST => '/early/x', body => 'x');
 is(server(@s)->{'http.request.method'}, 'POST', 'a redirect before the access');
+
+my $id = '0af7651916cd43dd8448eb211c80319c';
+@s = trace(GET => '/ssi', headers =>
+           [ traceparent => "00-$id-b7ad6b7169203331-01" ]);
+is(names(@s), 'GET /ssi, GET b', 'SSI in a page of "return"');
+like(($b->log)[-1]{head}, qr/^traceparent: 00-$id-$s[1]{span_id}-01\r$/m,
+     'has sent its id');
 
 # a name is there once, which the reader of spans checks as well
 

@@ -58,6 +58,8 @@ static ngx_int_t ngx_http_aggregate_trace_state(ngx_http_request_t *r,
 static ngx_uint_t ngx_http_aggregate_trace_decide(ngx_http_request_t *r,
     ngx_http_aggregate_trace_loc_conf_t *tlcf,
     ngx_http_aggregate_trace_ctx_t *ctx, agg_trace_context_t *parent);
+static ngx_http_aggregate_trace_ctx_t *ngx_http_aggregate_trace_of_main(
+    ngx_http_request_t *r);
 static ngx_uint_t ngx_http_aggregate_trace_is_ours(ngx_http_request_t *r,
     ngx_table_elt_t *h);
 static ngx_int_t ngx_http_aggregate_trace_push_all(ngx_http_request_t *r,
@@ -456,6 +458,26 @@ ngx_http_aggregate_trace_decide(ngx_http_request_t *r,
 }
 
 
+/* a page of "return" may have subrequests, such as those of SSI */
+
+static ngx_http_aggregate_trace_ctx_t *
+ngx_http_aggregate_trace_of_main(ngx_http_request_t *r)
+{
+    ngx_http_aggregate_trace_ctx_t       *ctx;
+    ngx_http_aggregate_trace_loc_conf_t  *tlcf;
+
+    ctx = ngx_http_aggregate_trace_get(r);
+
+    if (ctx) {
+        return ctx;
+    }
+
+    tlcf = ngx_http_get_module_loc_conf(r, ngx_http_aggregate_trace_module);
+
+    return tlcf->on ? ngx_http_aggregate_trace_create(r, tlcf) : NULL;
+}
+
+
 /*
  * The configuration of the first location in which access is checked applies to
  * the whole request.  After an internal redirect, another location calls
@@ -474,11 +496,9 @@ ngx_http_aggregate_trace_preaccess(ngx_http_request_t *r)
 
     if (r != r->main) {
 
-        ctx = ngx_http_aggregate_trace_get(r->main);
+        ctx = tlcf->on ? ngx_http_aggregate_trace_of_main(r->main) : NULL;
 
-        if (ctx == NULL || !tlcf->on || ngx_http_aggregate_get_try(r)
-            || !ctx->injects)
-        {
+        if (ctx == NULL || ngx_http_aggregate_get_try(r) || !ctx->injects) {
             return NGX_DECLINED;
         }
 

@@ -215,7 +215,7 @@ for my $where ('/unbuffered', '/ignore') {
     $c->close;
 }
 
-ok(wait_for(sub { $b->stats->{open} == 0 }, slow(5)), 'both are over');
+ok(wait_for(sub { $b->stats->{active} == 0 }, slow(5)), 'both are over');
 is(http_get('/cancelled')->status, 502, 'a part fails');
 sleep 0.5;
 my @now = counted(qw(pool v2));

@@ -1,6 +1,7 @@
 #!/usr/bin/perl
 
 # bench/pairs.pl [-r ROUNDS] [-t SECONDS] [-s "SCENARIO..."] [-o FILE.tsv] [-e]
+#                [-p PEER]
 #
 # The ratios of CPU time a request that are aimed at, on a machine whose speed
 # changes: all gateways run, one has load, and they take turns of SECONDS (0.3).
@@ -8,7 +9,8 @@
 # line.
 #
 # Each is loaded as much as it can take; with -e all have as many requests a
-# second: half of what the slowest of them can take.
+# second: half of what the slowest of them can take.  With -p the ratios are of
+# PEER, in each scenario that it has, and there are no aims.
 
 use strict;
 use warnings;
@@ -21,11 +23,14 @@ use lib "$FindBin::Bin/lib";
 use Bench;
 use Bench::Aims qw(@aims median quartiles);
 
-my %o = (r => 25, t => 0.3, s => '', o => '');
-getopts('r:t:s:o:e', \%o) or exit 2;
+my %o = (r => 25, t => 0.3, s => '', o => '', p => '');
+getopts('r:t:s:o:ep:', \%o) or exit 2;
 
 my %wanted = map { $_ => 1 } split ' ', $o{s};
-my @those = grep { !%wanted || $wanted{ $_->[0] } } @aims;
+my @all = $o{p} ? map { [ $_, 0, $o{p}, $_ ] }
+                      grep { has(peer($o{p}), $_) } @Bench::scenarios
+                : @aims;
+my @those = grep { !%wanted || $wanted{ $_->[0] } } @all;
 my $first = $Bench::port;
 my (%gateway, $out);
 
@@ -127,8 +132,8 @@ sub measured {
     }
 
     my $median = median(@ratios);
-    printf "| %s | %s | %.2f | %.2f | %.2f to %.2f | %s |\n", $ours, $label,
-        $most, $median, quartiles(@ratios),
-        $median <= $most + 0.005 ? 'met' : '**missed**';
+    printf "| %s | %s | %s | %.2f | %.2f to %.2f | %s |\n", $ours, $label,
+        $most ? sprintf('%.2f', $most) : '', $median, quartiles(@ratios),
+        !$most ? '' : $median <= $most + 0.005 ? 'met' : '**missed**';
     return;
 }

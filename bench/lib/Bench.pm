@@ -112,7 +112,8 @@ my %scenario = map {
 
 # peers: directories of peers/ with the files
 #     scenarios   names, one a line, with expect=NAME for another document
-#     needs       apt:PACKAGE, cmd:PROGRAM, env:VARIABLE, warm:SECONDS
+#     needs       apt:PACKAGE, cc:SOURCE, cmd:PROGRAM, env:VARIABLE,
+#                 warm:SECONDS
 # and nginx.conf, or "command" with the command line of another gateway
 
 sub peers { return map { basename($_) } grep { -d } glob("$bench/peers/*") }
@@ -134,6 +135,7 @@ sub peer {
 
         $peer{warm} = $what if $kind eq 'warm';
         push @{ $peer{apt} }, $what if $kind eq 'apt';
+        $peer{source} = "$peer{dir}/$what" if $kind eq 'cc';
         $peer{missing} = "no $what in PATH"
             if $kind eq 'cmd' && !grep { -x "$_/$what" } split /:/, $ENV{PATH};
         $peer{missing} = "\$$what is not set"
@@ -185,6 +187,7 @@ sub render {
     my ($text, %value) = @_;
 
     $value{FIXTURES} = "$work/fixtures";
+    $value{WORK} = $work;
     $value{NODE} = $ENV{BENCH_NODE_PATH};
     $value{KRAKEND} = $ENV{BENCH_KRAKEND};
     $value{TAILCALL} = $ENV{BENCH_TAILCALL};
@@ -534,6 +537,7 @@ sub gateway {
 
     die "port $port is taken\n" if is_open($port);
     start_redis() if $scenario->{needs} eq 'redis';
+    program($peer->{source}, "$work/$peer->{name}") if $peer->{source};
 
     my $dir = lay_out($peer, $scenario, %o);
     my @command = -f "$dir/nginx.conf"

@@ -15,7 +15,7 @@ use Harness::WebSocket;
 
 my $t = Harness->new(modules => [ 'ngx_http_aggregate_module' ]);
 
-$t->plan(98);
+$t->plan(107);
 $t->port('0');
 descriptor($t, 'items.pb', 'items.proto');
 
@@ -56,6 +56,16 @@ http {
             aggregate_grpc            t.v1.Items strip=/ping;
             aggregate_grpc_websocket  on ping=200ms;
             grpc_pass                 grpc://grpc;
+        }
+        location /held/ {
+            aggregate_grpc            t.v1.Items strip=/held;
+            aggregate_grpc_websocket  on ping=1s;
+            grpc_pass                 grpc://grpc;
+        }
+        location /mirror/ {
+            mirror          /page;
+            aggregate_grpc  t.v1.Items strip=/mirror;
+            grpc_pass       grpc://grpc;
         }
         location /rate/ {
             limit_rate      1k;
@@ -141,6 +151,32 @@ is($ws->close_code, '4009as told', 'a status and its message');
 $ws = dial('/v1/chat');
 $ws->text('{"id":"silent"}');
 is($ws->close_code, '4009', 'a status without a message');
+
+# frames in the packet of the handshake
+
+sub with {
+    my ($uri, @frames) = @_;
+
+    return dial($uri, \join '', map { Harness::WebSocket::bytes(@$_) } @frames);
+}
+
+$ws = with('/v1/chat', [ 1, '{"id":"1"}' ], [ 1, '' ]);
+is($ws->next->[1], '{"id":"1","name":"got "}', 'a message at once');
+is($ws->close_code, '1000', 'and the end');
+is(with('/v1/chat', [ 2, 'x' ])->close_code, '1003', 'a binary one');
+is(with('/v1/chat', [ 1, '{"id":1}' ])->close_code, '1007id: not a string',
+   'a bad one');
+is(with('/v1/chat', [ 8, pack 'n', 1000 ])->close_code, '1000', 'a close');
+
+$ws = with('/ping/v1/chat', [ 9, 'first' ]);
+is_deeply($ws->next, [ 10, 'first' ], 'a ping');
+is($ws->next->[0], 9, 'and pings of nginx follow');
+
+# a request whose body another module has read
+
+$ws = dial('/mirror/v1/chat');
+$ws->text('{"id":"1"}');
+is($ws->next->[1], '{"id":"1","name":"got "}', 'with a mirror');
 
 # a method whose verb is its own
 
@@ -292,6 +328,28 @@ is($f->[0], 9, 'a ping');
 $ws->frame(10, $f->[1]);
 is($ws->next->[0], 9, 'and another after the pong');
 is($ws->close_code, '1011', 'no pong: the connection ends');
+
+# a client that reads nothing: a ping waits, and the close frame behind it
+
+$ws = dial('/held/v1/watch?n=300&size=60000');
+
+my ($unread, $same) = (0, 0);
+
+wait_for(sub {
+    my $n = pack 'i', 0;
+
+    select undef, undef, undef, 0.05;
+    $ws->frame(10, '');
+    ioctl $ws->socket, 0x541b, $n or die "FIONREAD: $!\n";
+
+    $same = $unread eq $n ? $same + 1 : 0;
+    $unread = $n;
+
+    return $same > 30;
+}, slow(20));
+
+$ws->frame(2, 'x');
+is($ws->close_code, '1003', 'a ping does not take the place of the code');
 
 is(http_get('/v1/items/1')->status, 200, 'other requests are as before');
 

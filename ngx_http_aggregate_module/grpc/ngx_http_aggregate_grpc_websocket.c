@@ -128,12 +128,16 @@ ngx_http_aggregate_grpc_ws_start(ngx_http_aggregate_grpc_ctx_t *ctx)
 
     r->error_page = 1;
 
+    /* frames are a new body, even if "mirror" has read the empty one */
+
+    r->request_body = NULL;
+
     r->aio = 1;
     rc = ctx->mcf->handler(r);
     r->aio = 0;
 
     if (rc != NGX_DONE) {
-        return NGX_ERROR;
+        return ctx->ws_closed ? rc : NGX_ERROR;
     }
 
     ngx_http_aggregate_grpc_hook(ctx);
@@ -416,7 +420,17 @@ ngx_http_aggregate_grpc_ws_body_filter(ngx_http_request_t *r,
         ngx_free_chain(r->pool, cl);
     }
 
-    return ngx_http_next_request_body_filter(r, out);
+    rc = ngx_http_next_request_body_filter(r, out);
+
+    /* the next filter copies the links */
+
+    while (out) {
+        cl = out;
+        out = cl->next;
+        ngx_free_chain(r->pool, cl);
+    }
+
+    return rc;
 }
 
 
@@ -626,33 +640,50 @@ ngx_http_aggregate_grpc_ws_buf(ngx_http_aggregate_grpc_ctx_t *ctx)
 }
 
 
-/* sends a control frame to the client; dropped if another is being sent */
+/* sends a control frame; a ping or pong is dropped while another is sent */
 
 static ngx_int_t
 ngx_http_aggregate_grpc_ws_control(ngx_http_aggregate_grpc_ctx_t *ctx,
     unsigned opcode, u_char *data, size_t len)
 {
-    u_char       *p;
-    ngx_buf_t    *b;
-    ngx_chain_t   out;
+    u_char              *p;
+    unsigned             aio;
+    ngx_int_t            rc;
+    ngx_buf_t           *b;
+    ngx_chain_t          out;
+    ngx_http_request_t  *r;
 
-    b = &ctx->ws_control_buf;
+    r = ctx->request;
 
-    if (ctx->ws_closed || b->pos != b->last) {
+    if (ctx->ws_closed) {
         return NGX_OK;
     }
 
     if (opcode == AGG_WS_OP_CLOSE) {
         ctx->ws_closed = 1;
-    }
 
-    p = ctx->ws_control + AGG_WS_HEAD;
+        b = ngx_create_temp_buf(r->pool, AGG_WS_HEAD + AGG_WS_CONTROL);
+        if (b == NULL) {
+            return NGX_ERROR;
+        }
+
+        p = b->start + AGG_WS_HEAD;
+
+    } else {
+        b = &ctx->ws_control_buf;
+
+        if (b->pos != b->last) {
+            return NGX_OK;
+        }
+
+        ngx_memzero(b, sizeof(ngx_buf_t));
+
+        p = ctx->ws_control + AGG_WS_HEAD;
+    }
 
     if (len) {
         ngx_memcpy(p, data, len);
     }
-
-    ngx_memzero(b, sizeof(ngx_buf_t));
 
     b->pos = agg_ws_head(p, opcode, len);
     b->last = p + len;
@@ -664,7 +695,19 @@ ngx_http_aggregate_grpc_ws_control(ngx_http_aggregate_grpc_ctx_t *ctx,
     out.buf = b;
     out.next = NULL;
 
-    return ngx_http_output_filter(ctx->request, &out);
+    /*
+     * r->aio, which holds the upstream back while frames that came with the
+     * handshake are read, would hold the output as well
+     */
+
+    aio = r->aio;
+    r->aio = 0;
+
+    rc = ngx_http_output_filter(r, &out);
+
+    r->aio = aio;
+
+    return rc;
 }
 
 

@@ -3,6 +3,7 @@ package Harness::WebSocket;
 # A client of a WebSocket, over a Harness client.
 #
 #     my $ws = Harness::WebSocket->new($t, '/v1/chat', 'Origin: http://x');
+#     ...->new($t, '/v1/chat', \$bytes);   # sent with the handshake
 #     $ws->head;                   # what answered the handshake
 #     $ws->text('{}');             # a message
 #     $ws->frame(9, 'ping', FIN);  # an opcode with its data; FIN 0: more follow
@@ -19,13 +20,14 @@ use Harness;
 sub new {
     my ($class, $t, $uri, @headers) = @_;
 
+    my $with = @headers && ref $headers[-1] ? ${ pop @headers } : '';
     my $c = $t->connect;
     my $self = bless { c => $c, in => '', head => '' }, $class;
 
     $c->send("GET $uri HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
              . "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
              . "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-             . join('', map { "$_\r\n" } @headers) . "\r\n");
+             . join('', map { "$_\r\n" } @headers) . "\r\n$with");
 
     wait_for(sub { $self->{in} =~ /\r\n\r\n/ || $self->fill < 0 }, slow(5));
     $self->{in} =~ s/^(.*?\r\n\r\n)//s and $self->{head} = $1;

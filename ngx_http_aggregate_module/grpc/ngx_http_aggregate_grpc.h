@@ -240,6 +240,8 @@ agg_mem_t *ngx_http_aggregate_grpc_pool_mem(ngx_pool_t *pool);
 /* ngx_http_aggregate_grpc_handler.c */
 
 ngx_int_t ngx_http_aggregate_grpc_handler(ngx_http_request_t *r);
+ngx_http_aggregate_grpc_ctx_t *ngx_http_aggregate_grpc_create_ctx(
+    ngx_http_request_t *r);
 ngx_http_aggregate_grpc_ctx_t *ngx_http_aggregate_grpc_find_ctx(
     ngx_http_request_t *r);
 ngx_int_t ngx_http_aggregate_grpc_refuse(ngx_http_aggregate_grpc_ctx_t *ctx,

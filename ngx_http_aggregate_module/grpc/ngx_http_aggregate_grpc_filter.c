@@ -10,6 +10,8 @@
 
 static ngx_int_t ngx_http_aggregate_grpc_header_filter(
     ngx_http_request_t *r);
+static ngx_http_aggregate_rare ngx_int_t ngx_http_aggregate_grpc_page(
+    ngx_http_request_t *r);
 static ngx_http_aggregate_rare ngx_int_t ngx_http_aggregate_grpc_header(
     ngx_http_request_t *r, ngx_http_aggregate_grpc_ctx_t *ctx);
 static ngx_int_t ngx_http_aggregate_grpc_replace(
@@ -45,11 +47,46 @@ ngx_http_aggregate_grpc_header_filter(ngx_http_request_t *r)
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_aggregate_grpc_module);
 
-    if (ctx == NULL) {
+    if (ctx) {
+        return ngx_http_aggregate_grpc_header(r, ctx);
+    }
+
+    if (r->err_status >= NGX_HTTP_BAD_REQUEST && !r->filter_finalize) {
+        return ngx_http_aggregate_grpc_page(r);
+    }
+
+    return ngx_http_next_header_filter(r);
+}
+
+
+/*
+ * the page of an error without a call, such as that of a limit, an access rule
+ * or a breaker
+ */
+
+static ngx_int_t
+ngx_http_aggregate_grpc_page(ngx_http_request_t *r)
+{
+    ngx_http_aggregate_grpc_ctx_t       *ctx;
+    ngx_http_aggregate_grpc_loc_conf_t  *conf;
+
+    static ngx_str_t  html = ngx_string("text/html");
+
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_aggregate_grpc_module);
+
+    /* nginx's own pages have this type without a charset */
+
+    if (conf->call == NULL || conf->call->off
+        || r->headers_out.content_type.len != html.len
+        || ngx_strncmp(r->headers_out.content_type.data, html.data, html.len)
+           != 0)
+    {
         return ngx_http_next_header_filter(r);
     }
 
-    return ngx_http_aggregate_grpc_header(r, ctx);
+    ctx = ngx_http_aggregate_grpc_create_ctx(r);
+
+    return ctx ? ngx_http_aggregate_grpc_replace(ctx) : NGX_ERROR;
 }
 
 

@@ -33,21 +33,10 @@ ngx_http_aggregate_grpc_handler(ngx_http_request_t *r)
     ngx_int_t                       rc;
     ngx_http_aggregate_grpc_ctx_t  *ctx;
 
-    ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_aggregate_grpc_ctx_t));
+    ctx = ngx_http_aggregate_grpc_create_ctx(r);
     if (ctx == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
-
-    ctx->request = r;
-    ctx->mcf = ngx_http_get_module_main_conf(r,
-                                             ngx_http_aggregate_grpc_module);
-    ctx->conf = ngx_http_get_module_loc_conf(r,
-                                             ngx_http_aggregate_grpc_module);
-    ctx->code = -1;
-    ctx->retry_after = -1;
-    ctx->keepalive = r->keepalive;
-
-    ngx_http_aggregate_grpc_mem_init(ctx);
 
     /*
      * nginx adds the call's trailers to this list; lua's subrequests have none
@@ -57,13 +46,6 @@ ngx_http_aggregate_grpc_handler(ngx_http_request_t *r)
         && ngx_list_init(&r->headers_out.trailers, r->pool, 4,
                          sizeof(ngx_table_elt_t))
            != NGX_OK)
-    {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    if (ngx_http_aggregate_ctx_keep(r, ctx, &ngx_http_aggregate_grpc_module,
-                                    ngx_http_aggregate_grpc_cleanup)
-        != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -103,6 +85,33 @@ ngx_http_aggregate_grpc_handler(ngx_http_request_t *r)
     }
 
     return NGX_DONE;
+}
+
+
+ngx_http_aggregate_grpc_ctx_t *
+ngx_http_aggregate_grpc_create_ctx(ngx_http_request_t *r)
+{
+    ngx_http_aggregate_grpc_ctx_t  *ctx;
+
+    ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_aggregate_grpc_ctx_t));
+    if (ctx == NULL) {
+        return NULL;
+    }
+
+    ctx->request = r;
+    ctx->mcf = ngx_http_get_module_main_conf(r,
+                                             ngx_http_aggregate_grpc_module);
+    ctx->conf = ngx_http_get_module_loc_conf(r,
+                                             ngx_http_aggregate_grpc_module);
+    ctx->code = -1;
+    ctx->retry_after = -1;
+    ctx->keepalive = r->keepalive;
+
+    ngx_http_aggregate_grpc_mem_init(ctx);
+
+    return ngx_http_aggregate_ctx_keep(r, ctx, &ngx_http_aggregate_grpc_module,
+                                       ngx_http_aggregate_grpc_cleanup)
+           == NGX_OK ? ctx : NULL;
 }
 
 

@@ -15,7 +15,7 @@ use Harness::WebSocket;
 
 my $t = Harness->new(modules => [ 'ngx_http_aggregate_module' ]);
 
-$t->plan(107);
+$t->plan(110);
 $t->port('0');
 descriptor($t, 'items.pb', 'items.proto');
 
@@ -66,6 +66,14 @@ http {
             mirror          /page;
             aggregate_grpc  t.v1.Items strip=/mirror;
             grpc_pass       grpc://grpc;
+        }
+        location /filters/ {
+            sub_filter_types  *;
+            sub_filter        got 'has got';
+            ssi               on;
+            ssi_types         *;
+            aggregate_grpc    t.v1.Items strip=/filters;
+            grpc_pass         grpc://grpc;
         }
         location /rate/ {
             limit_rate      1k;
@@ -177,6 +185,16 @@ is($ws->next->[0], 9, 'and pings of nginx follow');
 $ws = dial('/mirror/v1/chat');
 $ws->text('{"id":"1"}');
 is($ws->next->[1], '{"id":"1","name":"got "}', 'with a mirror');
+
+# filters for text
+
+$ws = dial('/filters/v1/chat');
+unlike($ws->head, qr/^Content-Length/mi, 'with filters');
+$ws->text('{"id":"<!--#echo var=\'uri\' -->"}');
+is($ws->next->[1], '{"id":"<!--#echo var=\'uri\' -->","name":"got "}',
+   'no filter changes a frame');
+$ws->text('');
+is($ws->close_code, '1000', 'nor its length');
 
 # a method whose verb is its own
 

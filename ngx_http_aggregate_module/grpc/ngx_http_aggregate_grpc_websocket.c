@@ -317,7 +317,8 @@ ngx_http_aggregate_grpc_ws_accept(ngx_http_aggregate_grpc_ctx_t *ctx,
     ngx_sha1_t           sha1;
     ngx_http_request_t  *r;
 
-    static u_char  guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+    static u_char           guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+    static ngx_table_elt_t  not_sent;
 
     r = ctx->request;
 
@@ -353,7 +354,14 @@ ngx_http_aggregate_grpc_ws_accept(ngx_http_aggregate_grpc_ctx_t *ctx,
     }
 
     r->headers_out.status = NGX_HTTP_SWITCHING_PROTOCOLS;
-    r->headers_out.content_length_n = -1;
+
+    /*
+     * "sub_filter" and "ssi" pass by a response with an empty body; they would
+     * break frames
+     */
+
+    r->headers_out.content_length_n = 0;
+    r->headers_out.content_length = &not_sent;
 
     /* as for unbuffered responses in nginx; a rate would delay the end */
 
@@ -363,6 +371,9 @@ ngx_http_aggregate_grpc_ws_accept(ngx_http_aggregate_grpc_ctx_t *ctx,
     ctx->released = 1;
 
     rc = ngx_http_send_header(r);
+
+    r->headers_out.content_length_n = -1;
+    r->headers_out.content_length = NULL;
 
     if (rc == NGX_ERROR || rc > NGX_OK
         || ngx_http_send_special(r, NGX_HTTP_FLUSH) == NGX_ERROR)

@@ -9,6 +9,8 @@ static uint64_t agg_balance_others(agg_balance_t *b,
     const agg_balance_cell_t *cell, uint64_t now, double *average);
 static void agg_balance_sample(agg_balance_cell_t *cell, double time,
     uint64_t decay, uint64_t now);
+static void agg_balance_recover(agg_balance_t *b, agg_balance_cell_t *cell,
+    uint64_t now);
 static void agg_balance_release(agg_balance_cell_t *cell, uint32_t worker,
     uint32_t n);
 
@@ -241,6 +243,12 @@ agg_balance_end(agg_balance_t *b, agg_balance_cell_t *cell, uint32_t worker,
                 cell->sampled = now;
             }
 
+            /* nothing is known of the speed, but the server responds again */
+
+            if (probe) {
+                agg_balance_recover(b, cell, now);
+            }
+
             break;
         }
 
@@ -250,10 +258,8 @@ agg_balance_end(agg_balance_t *b, agg_balance_cell_t *cell, uint32_t worker,
 
         agg_balance_sample(cell, sample, params->decay, now);
 
-        if (probe && agg_balance_others(b, cell, now, &average)
-            && cell->latency > average)
-        {
-            cell->latency = average;
+        if (probe) {
+            agg_balance_recover(b, cell, now);
         }
 
         cell->failing = 0;
@@ -382,6 +388,22 @@ agg_balance_sample(agg_balance_cell_t *cell, double time, uint64_t decay,
 
     cell->latency = time;
     cell->sampled = now ? now : 1;
+}
+
+
+/* a probe has succeeded: the latency is at most the average of the others */
+
+static void
+agg_balance_recover(agg_balance_t *b, agg_balance_cell_t *cell, uint64_t now)
+{
+    double  average;
+
+    if (agg_balance_others(b, cell, now, &average) && cell->latency > average)
+    {
+        cell->latency = average;
+    }
+
+    cell->failing = 0;
 }
 
 

@@ -199,6 +199,21 @@ test_probe(void)
           "at the others' average");
     check(agg_balance_free(&b->cells[c], now), "free again");
 
+    /* a 4xx of a probe is no sample, but the server is back */
+
+    sample(c, AGG_BALANCE_FAILED, 10, now);
+    sample(c, AGG_BALANCE_REFUSED, 1, now + 1000);
+    now += 10000;
+    sample(a, AGG_BALANCE_OK, 10, now);
+    check(b->cells[c].latency > 10 && b->cells[c].failing,
+          "a fast 4xx without a probe");
+    probe = agg_balance_start(&b->cells[c], 0, params.decay, now);
+    agg_balance_end(b, &b->cells[c], 0, probe, AGG_BALANCE_REFUSED, 1,
+                    &params, now, now);
+    check(probe && b->cells[c].latency == 10 && !b->cells[c].failing,
+          "of a probe");
+    check(!agg_balance_stale(&b->cells[c], params.decay, now), "not stale");
+
     /* the worker that holds the probe dies */
 
     now += 10000;

@@ -17,7 +17,7 @@ use Harness;
 use Harness::Dns;
 use Harness::Redis;
 
-my $t = Harness->new(plan => 36);
+my $t = Harness->new(plan => 38);
 my $d = $t->testdir;
 
 $t->port(0);
@@ -255,6 +255,13 @@ ok(wait_for(sub { one('/g' . rand()); states() ne 'up up' }, slow(10)),
 is(one('/h')->status, 200, 'served');
 $t->write_file('address', "127.0.0.1\n");
 ok(up() && shared(), 'the name is right again: used');
+
+# a name server need not know this name
+
+$t->write_file('address', "-\n");
+$t->reload(conf('server localhost:%%PORT_two%%; prefix u:;', $resolver));
+ok(up() && shared(), 'localhost');
+is(scalar($t->grep_log(qr/"localhost" of redis/)), 0, 'nobody was asked');
 
 # without a resolver it has to be known at once
 

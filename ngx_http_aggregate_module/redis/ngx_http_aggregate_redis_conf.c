@@ -433,7 +433,10 @@ ngx_http_aggregate_redis_conf_tls(ngx_conf_t *cf,
 }
 
 
-/* names: by the resolver at run time, or now, for good */
+/*
+ * Names are resolved by the resolver at run time, or without one here, for
+ * good, as is "localhost", which name servers need not know.
+ */
 
 char *
 ngx_http_aggregate_redis_resolve(ngx_conf_t *cf,
@@ -452,8 +455,6 @@ ngx_http_aggregate_redis_resolve(ngx_conf_t *cf,
         redis->resolver_timeout = clcf->resolver_timeout;
 
         ngx_conf_init_msec_value(redis->resolver_timeout, 30000);
-
-        return NGX_CONF_OK;
     }
 
     if (ngx_http_aggregate_redis_conf_find(cf, redis, &redis->servers)
@@ -478,7 +479,13 @@ ngx_http_aggregate_redis_conf_find(ngx_conf_t *cf,
 
     for (i = 0; i < list->nelts; i++) {
 
-        if (nodes[i]->naddrs) {
+        if (nodes[i]->naddrs
+            || (redis->resolver
+                && (nodes[i]->host.len != 9
+                    || ngx_strncasecmp(nodes[i]->host.data,
+                                       (u_char *) "localhost", 9)
+                       != 0)))
+        {
             continue;
         }
 

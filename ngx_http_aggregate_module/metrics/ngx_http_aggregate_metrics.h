@@ -99,6 +99,8 @@ typedef struct {
     ngx_uint_t                          status_line;
     ngx_array_t                         includes; /* ngx_str_t */
     void                               *page;     /* for aggregate_status */
+
+    ngx_uint_t                          off;      /* unsigned  off:1; */
 } ngx_http_aggregate_metrics_loc_conf_t;
 
 
@@ -137,6 +139,10 @@ struct ngx_http_aggregate_watch_s {
     ngx_uint_t                          running;  /* unsigned  running:1; */
     ngx_uint_t                          aggregate;
                                                 /* unsigned  aggregate:1; */
+
+    /* the client request is not counted, or not traced */
+    unsigned                            off:1;
+    unsigned                            untraced:1;
 };
 
 
@@ -275,6 +281,22 @@ ngx_http_aggregate_watch_get(ngx_http_request_t *r)
     }
 
     return w;
+}
+
+
+/*
+ * The status that the client got.  For a request of "error_page" with "=200",
+ * whose response may be a 304 or a 206, r->err_status is 200.
+ */
+
+static ngx_inline ngx_uint_t
+ngx_http_aggregate_watch_status(ngx_http_request_t *r)
+{
+    if (r->err_status && (!r->header_sent || r->headers_out.status == 0)) {
+        return r->err_status;
+    }
+
+    return r->headers_out.status;
 }
 
 

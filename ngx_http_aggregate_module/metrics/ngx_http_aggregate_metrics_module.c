@@ -211,6 +211,7 @@ ngx_http_aggregate_metrics_create_loc_conf(ngx_conf_t *cf)
      *     mlcf->name = { 0, NULL };
      *     mlcf->route = NULL;
      *     mlcf->status = NULL;
+     *     mlcf->off = 0;
      */
 
     mlcf->number = AGG_METRICS_NONE;
@@ -258,10 +259,12 @@ ngx_http_aggregate_metrics_merge_loc_conf(ngx_conf_t *cf, void *parent,
         conf->parameter = prev->parameter;
     }
 
-    if (conf->name.data == NULL
-        || (conf->name.len == 3
-            && ngx_strncmp(conf->name.data, "off", 3) == 0))
-    {
+    if (conf->name.data == NULL) {
+        return NGX_CONF_OK;
+    }
+
+    if (conf->name.len == 3 && ngx_strncmp(conf->name.data, "off", 3) == 0) {
+        conf->off = 1;
         return NGX_CONF_OK;
     }
 

@@ -34,7 +34,7 @@ ngx_http_aggregate_metrics_preaccess(ngx_http_request_t *r)
 
     mlcf = ngx_http_get_module_loc_conf(r, ngx_http_aggregate_metrics_module);
 
-    if (mlcf->zone == NULL || r != r->main) {
+    if (r != r->main || (mlcf->zone == NULL && !mlcf->off)) {
         return NGX_DECLINED;
     }
 
@@ -44,7 +44,15 @@ ngx_http_aggregate_metrics_preaccess(ngx_http_request_t *r)
         w = ngx_http_aggregate_watch_create(r);
     }
 
-    if (w == NULL || w->zone) {
+    if (w == NULL || w->zone || w->off) {
+        return NGX_DECLINED;
+    }
+
+    if (mlcf->off) {
+
+        /* an internal redirect leads to no other location that counts it */
+
+        w->off = 1;
         return NGX_DECLINED;
     }
 
@@ -73,7 +81,7 @@ ngx_http_aggregate_metrics_set(ngx_http_request_t *r,
 
     mlcf = ngx_http_get_module_loc_conf(r, ngx_http_aggregate_metrics_module);
 
-    if (mlcf->zone == NULL || w->zone) {
+    if (mlcf->zone == NULL || w->zone || w->off) {
         return;
     }
 
@@ -125,6 +133,10 @@ ngx_http_aggregate_metrics_log(ngx_http_request_t *r)
 
     w = ngx_http_aggregate_watch_get(r);
 
+    if (w && w->off) {
+        return NGX_OK;
+    }
+
     if (w && w->zone) {
         zone = w->zone;
         route = w->route;
@@ -142,7 +154,7 @@ ngx_http_aggregate_metrics_log(ngx_http_request_t *r)
         route = ngx_http_aggregate_metrics_route(r, mlcf);
     }
 
-    status = r->err_status ? r->err_status : r->headers_out.status;
+    status = (uint32_t) ngx_http_aggregate_watch_status(r);
 
     if (status > 999) {
         status = AGG_METRICS_ANY;

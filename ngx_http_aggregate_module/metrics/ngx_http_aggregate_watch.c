@@ -67,6 +67,8 @@ ngx_http_aggregate_watch_create(ngx_http_request_t *r)
     w->calling = 0;
     w->running = 0;
     w->aggregate = 0;
+    w->off = 0;
+    w->untraced = 0;
 
     /* like ngx_pool_cleanup_add(), with one allocation for both */
 

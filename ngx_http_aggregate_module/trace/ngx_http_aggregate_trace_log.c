@@ -141,13 +141,6 @@ ngx_http_aggregate_trace_export(ngx_http_aggregate_trace_ctx_t *ctx)
 }
 
 
-static ngx_uint_t
-ngx_http_aggregate_trace_status(ngx_http_request_t *r)
-{
-    return r->err_status ? r->err_status : r->headers_out.status;
-}
-
-
 uint64_t
 ngx_http_aggregate_trace_nsec(ngx_http_aggregate_trace_ctx_t *ctx,
     uint64_t clock)
@@ -174,7 +167,7 @@ ngx_http_aggregate_trace_exports(ngx_http_aggregate_trace_ctx_t *ctx)
 
     if (tlcf->keep_error
         && (ctx->partial
-            || ngx_http_aggregate_trace_status(ctx->request) >= 500))
+            || ngx_http_aggregate_watch_status(ctx->request) >= 500))
     {
         return 1;
     }
@@ -296,7 +289,7 @@ ngx_http_aggregate_trace_server(ngx_http_aggregate_trace_ctx_t *ctx,
     r = ctx->request;
     set = &ngx_http_aggregate_trace_attrs;
     set->n = 0;
-    status = ngx_http_aggregate_trace_status(r);
+    status = ngx_http_aggregate_watch_status(r);
 
     ngx_http_aggregate_trace_route(ctx, set, &route, &backend);
     method = ngx_http_aggregate_trace_method(r, r->request_line.data,

@@ -60,6 +60,7 @@ static ngx_uint_t ngx_http_aggregate_trace_decide(ngx_http_request_t *r,
     ngx_http_aggregate_trace_ctx_t *ctx, agg_trace_context_t *parent);
 static ngx_http_aggregate_trace_ctx_t *ngx_http_aggregate_trace_of_main(
     ngx_http_request_t *r);
+static void ngx_http_aggregate_trace_leave_out(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_aggregate_trace_is_ours(ngx_http_request_t *r,
     ngx_table_elt_t *h);
 static ngx_int_t ngx_http_aggregate_trace_push_all(ngx_http_request_t *r,
@@ -181,6 +182,8 @@ ngx_http_aggregate_trace_record(ngx_http_aggregate_trace_ctx_t *ctx)
 }
 
 
+/* NULL: there is no memory, or the request is not traced */
+
 ngx_http_aggregate_trace_ctx_t *
 ngx_http_aggregate_trace_create(ngx_http_request_t *r,
     ngx_http_aggregate_trace_loc_conf_t *tlcf)
@@ -188,8 +191,15 @@ ngx_http_aggregate_trace_create(ngx_http_request_t *r,
     ngx_int_t                          rc;
     ngx_uint_t                         w3c;
     agg_trace_context_t                parent;
+    ngx_http_aggregate_watch_t        *w;
     ngx_http_aggregate_trace_ctx_t    *ctx;
     ngx_http_aggregate_trace_found_t   found;
+
+    w = ngx_http_aggregate_watch_get(r);
+
+    if (w && w->untraced) {
+        return NULL;
+    }
 
     ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_aggregate_trace_ctx_t));
     if (ctx == NULL) {
@@ -478,6 +488,25 @@ ngx_http_aggregate_trace_of_main(ngx_http_request_t *r)
 }
 
 
+/* "off" holds for the whole request, wherever an internal redirect leads to */
+
+static void
+ngx_http_aggregate_trace_leave_out(ngx_http_request_t *r)
+{
+    ngx_http_aggregate_watch_t  *w;
+
+    w = ngx_http_aggregate_watch_get(r);
+
+    if (w == NULL) {
+        w = ngx_http_aggregate_watch_create(r);
+    }
+
+    if (w) {
+        w->untraced = 1;
+    }
+}
+
+
 /*
  * The configuration of the first location in which access is checked applies to
  * the whole request.  After an internal redirect, another location calls
@@ -520,6 +549,11 @@ ngx_http_aggregate_trace_preaccess(ngx_http_request_t *r)
     ctx = ngx_http_aggregate_trace_get(r);
 
     if (ctx == NULL) {
+
+        if (tlcf->set && !tlcf->on) {
+            ngx_http_aggregate_trace_leave_out(r);
+        }
+
         ctx = tlcf->on ? ngx_http_aggregate_trace_create(r, tlcf) : NULL;
 
         if (ctx == NULL) {

@@ -1,5 +1,6 @@
 
 #include "ngx_http_breaker.h"
+#include "ngx_http_gw_decimal.h"
 #include "ngx_http_gw_written.h"
 
 
@@ -428,7 +429,7 @@ ngx_http_breaker_parse_rate(ngx_str_t *value)
         return NGX_ERROR;
     }
 
-    return ngx_atofp(value->data, value->len - 1, 2);
+    return ngx_http_gw_hundredths(value->data, value->len - 1);
 }
 
 

@@ -76,6 +76,8 @@ my @cases = (
       qr/invalid value "101%" in "failure_rate"/ ],
     [ 'breaker_policy p { failure_rate %; }',
       qr/invalid value "%" in "failure_rate"/ ],
+    [ 'breaker_policy p { failure_rate .%; }',
+      qr/invalid value "\.%" in "failure_rate"/ ],
     [ 'breaker_policy p { failure_rate 12.345%; }',
       qr/invalid value "12.345%"/ ],
     [ 'breaker_policy p { failure_rate 12.5%; slow_rate 0; jitter 0%; }',

@@ -35,6 +35,7 @@ my @errors = (
     [ block('0.001% v2; * v1;'), qr/invalid share "0.001%"/ ],
     [ block('-1% v2; * v1;'), qr/invalid share "-1%"/ ],
     [ block('x% v2; * v1;'), qr/invalid share "x%"/ ],
+    [ block('.% v2; * v1;'), qr/invalid share "\.%"/ ],
     [ block('5% v2 v3; * v1;'), qr/one version/ ],
     [ block('5%; * v1;'), qr/one version/ ],
     [ block('*;'), qr/one version/ ],

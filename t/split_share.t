@@ -130,7 +130,7 @@ sub share {
     return \%n;
 }
 
-$t->plan(77);
+$t->plan(78);
 $t->run(conf('20%'));
 
 # shares and stickiness
@@ -198,6 +198,7 @@ is(post('split=pool&version=v2')->status, 400, 'nothing to do');
 is(post('split=pool&version=v2&percent=101')->status, 400, 'over 100');
 is(post('split=pool&version=v2&percent=1.001')->status, 400, 'too fine');
 is(post('split=pool&version=v2&percent=x')->status, 400, 'no number');
+is(post('split=pool&version=v2&percent=.')->status, 400, 'no digit');
 is(post('split=pool&version=v2&action=x')->status, 400, 'no action');
 is(post('split=pool&version=v2&percent=1&action=abort')->status, 400, 'both');
 is(post('split=ab&version=v2&percent=1')->status, 409, 'no zone');

@@ -3,6 +3,7 @@
 
 #include "ngx_http_aggregate_inherit.h"
 #include "ngx_http_aggregate_route.h"
+#include "ngx_http_gw_decimal.h"
 #include "ngx_http_gw_written.h"
 
 
@@ -317,7 +318,7 @@ ngx_http_aggregate_balance_local(ngx_conf_t *cf, ngx_command_t *cmd,
 
         if (ngx_strncmp(value[i].data, "factor=", 7) == 0) {
 
-            n = ngx_atofp(value[i].data + 7, value[i].len - 7, 2);
+            n = ngx_http_gw_hundredths(value[i].data + 7, value[i].len - 7);
 
             if (factor++ || n == NGX_ERROR || n < 100 || n > 10000) {
                 ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,

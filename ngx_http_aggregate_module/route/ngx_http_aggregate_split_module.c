@@ -6,6 +6,7 @@
 #include "ngx_http_aggregate_depends.h"
 #include "ngx_http_aggregate_inherit.h"
 #include "ngx_http_aggregate_split.h"
+#include "ngx_http_gw_decimal.h"
 #include "ngx_http_gw_written.h"
 #include "gw_siphash.h"
 #include "gw_text.h"
@@ -156,7 +157,7 @@ ngx_http_aggregate_split_percent(u_char *data, size_t len, uint32_t *percent)
         return NGX_ERROR;
     }
 
-    n = ngx_atofp(data, len - 1, 2);
+    n = ngx_http_gw_hundredths(data, len - 1);
 
     if (n == NGX_ERROR || n > AGG_SPLIT_FULL) {
         return NGX_ERROR;
@@ -739,7 +740,7 @@ ngx_http_aggregate_split_abort(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         if (ngx_strncmp(value[i].data, "latency=", 8) == 0
             && value[i].len > 9 && value[i].data[value[i].len - 1] == 'x')
         {
-            n = ngx_atofp(value[i].data + 8, value[i].len - 9, 2);
+            n = ngx_http_gw_hundredths(value[i].data + 8, value[i].len - 9);
 
             if (n >= 100 && n <= 10000) {
                 split->rule.latency = (double) n / 100;

@@ -2,6 +2,7 @@
 /* the status of the splits, and changes by POST */
 
 #include "ngx_http_aggregate_split.h"
+#include "ngx_http_gw_decimal.h"
 #include "ngx_http_gw_origin.h"
 
 
@@ -163,7 +164,7 @@ ngx_http_aggregate_split_args(ngx_http_request_t *r, ngx_str_t *action,
 
     if (ngx_http_arg(r, (u_char *) "percent", 7, &value) == NGX_OK) {
 
-        *percent = ngx_atofp(value.data, value.len, 2);
+        *percent = ngx_http_gw_hundredths(value.data, value.len);
 
         if (*percent == NGX_ERROR || *percent > AGG_SPLIT_FULL) {
             return "percent must be from 0 to 100 in steps of 0.01";

@@ -13,7 +13,7 @@ use Test::More;
 use Harness;
 use Harness::Metrics;
 
-my $t = Harness->new(plan => 63);
+my $t = Harness->new(plan => 64);
 
 my $once = 0;
 
@@ -200,6 +200,7 @@ for my $case (
     [ $backend, 1, route => '/again', backend => 'again' ],
     [ $backend, 2, route => '/each', backend => 'each1' ],
     [ $backend, 1, route => '/cache', backend => 'c' ],
+    [ $backend, 1, route => '/breaker', backend => 'x' ],
     [ $backend, 1, route => '/nested', backend => 'inner' ],
     [ $backend, 1, route => '/nested', backend => 'one' ],
 

@@ -15,7 +15,7 @@ use Harness;
 use Harness::Metrics;
 use Harness::Otlp;
 
-my $t = Harness->new(plan => 36);
+my $t = Harness->new(plan => 37);
 
 my $c = $t->backend('c', '/v1/traces' => { body => '', type => undef });
 my $b = $t->backend('b',
@@ -287,6 +287,7 @@ like(($b->log)[-1]{head}, qr/^traceparent: \S+-$s[2]{span_id}-/m,
 trace(GET => '/failing');
 @s = trace(GET => '/failing');
 is(names(@s), 'GET /failing, GET failing, GET b', 'no live upstreams');
+is($s[1]{attrs}{'network.peer.address'}, undef, 'and so no peer');
 
 my $m = metrics(http_get('/metrics')->body);
 is($m->value('gateway_backend_errors_total', service => '_other',

@@ -6,6 +6,7 @@
 
 
 #include "ngx_http_aggregate_metrics.h"
+#include "ngx_http_aggregate_breaker.h"
 #include "ngx_http_aggregate_fetch.h"
 
 
@@ -29,6 +30,8 @@ static void ngx_http_aggregate_metrics_try_begin(
 static void ngx_http_aggregate_metrics_try_end(ngx_http_aggregate_try_t *t);
 static void ngx_http_aggregate_metrics_result(
     ngx_http_aggregate_fetch_t *fetch);
+static ngx_uint_t ngx_http_aggregate_metrics_has_called(
+    ngx_http_aggregate_try_t *t);
 static void ngx_http_aggregate_metrics_close(
     ngx_http_aggregate_fetches_t *fs);
 static void ngx_http_aggregate_metrics_failed(
@@ -272,7 +275,7 @@ ngx_http_aggregate_metrics_result(ngx_http_aggregate_fetch_t *fetch)
         return;
     }
 
-    if (t && !t->cached && ngx_http_aggregate_metrics_observed(t) != t) {
+    if (t && ngx_http_aggregate_metrics_has_called(t)) {
         ngx_http_aggregate_metrics_observe(t->request, zone,
                                    AGG_METRICS_BACKEND_DURATION, w->route,
                                    service,
@@ -294,6 +297,20 @@ ngx_http_aggregate_metrics_result(ngx_http_aggregate_fetch_t *fetch)
 
     ngx_http_aggregate_metrics_count(r, zone, AGG_METRICS_BACKEND_ERRORS,
                                      service, error, 0, 1);
+}
+
+
+/* a cache, or a breaker that is open, responds in place of the backend */
+
+static ngx_uint_t
+ngx_http_aggregate_metrics_has_called(ngx_http_aggregate_try_t *t)
+{
+    if (t->cached || ngx_http_aggregate_metrics_observed(t) == t) {
+        return 0;
+    }
+
+    return t->number > 1 || t->request->upstream_states
+           || !ngx_http_aggregate_breaker_rejected(t->request);
 }
 
 

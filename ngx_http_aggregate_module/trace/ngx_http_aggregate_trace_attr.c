@@ -296,7 +296,10 @@ ngx_http_aggregate_trace_named(ngx_http_aggregate_trace_set_t *set,
 }
 
 
-/* "ADDRESS:PORT", "[ADDRESS]:PORT" or "unix:PATH" */
+/*
+ * "ADDRESS:PORT", "[ADDRESS]:PORT" or "unix:PATH"; or the name of an upstream
+ * without a live server, which is no peer
+ */
 
 void
 ngx_http_aggregate_trace_peer(ngx_http_aggregate_trace_set_t *set,
@@ -331,7 +334,7 @@ ngx_http_aggregate_trace_peer(ngx_http_aggregate_trace_set_t *set,
         }
 
         if (address.len == peer->len) {
-            port = 0;
+            return;
         }
 
         if (address.len > 2 && address.data[0] == '[') {

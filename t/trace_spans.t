@@ -14,7 +14,7 @@ use Harness;
 use Harness::Metrics;
 use Harness::Otlp;
 
-my $t = Harness->new(plan => 73);
+my $t = Harness->new(plan => 77);
 
 my $once = 0;
 
@@ -33,7 +33,9 @@ my $b = $t->backend('b',
 );
 my $dead = $t->dead_port;
 
-$t->run(<<'EOC' =~ s/DEAD/$dead/gr);
+my $far = "server 127.0.0.1:$dead max_fails=0;\n" x 20;
+
+$t->run(<<'EOC' =~ s/DEAD/$dead/gr =~ s/FAR/$far/r);
 
 %%GLOBALS%%
 
@@ -49,6 +51,8 @@ http {
     aggregate_metrics       gw;
     aggregate_cache_zone    cache 1m;
     aggregate_split_zone    splits 256k;
+    breaker_zone            breakers 64k;
+    breaker_policy          once { failure_threshold 1; }
 
     aggregate_split $pool key=$arg_key zone=splits { cookie v; * b; 1% tries; }
     aggregate_split $ab key=$arg_key { 100% two; * one; }
@@ -70,10 +74,36 @@ http {
         server 127.0.0.1:%%PORT_b%% backup;
     }
 
+    upstream far {
+        FAR
+        server 127.0.0.1:%%PORT_b%% backup;
+    }
+
     server {
         listen           127.0.0.1:%%PORT_0%%;
         server_name      localhost;
         aggregate_trace  on;
+
+        location = /uncalled {
+            aggregate {
+                backend hit /cached { }
+                backend open /open/500 { }
+                backend spare /spare/500 { }
+            }
+        }
+
+        location /open/ {
+            breaker     open zone=breakers policy=once;
+            proxy_pass  http://b/;
+        }
+
+        location /spare/ {
+            breaker           spare zone=breakers policy=once;
+            breaker_fallback  200 application/json '{}';
+            proxy_pass        http://b/;
+        }
+
+        location /far/ { proxy_pass http://far/; }
 
         location = /part_off {
             aggregate {
@@ -366,6 +396,27 @@ trace('/cached');
 is(join(' ', map { $_->{name} } @s), 'GET /cached', 'a hit');
 is_deeply([ @{ $s[0]{attrs} }{qw(gateway.cache.result gateway.cache.tier)} ],
           [ 'hit', 'L1' ], 'what the cache did');
+
+# parts for which a cache or a breaker has responded
+
+trace('/uncalled');
+($r, @s) = trace('/uncalled');
+is(join(' ', sort map { $_->{name} } @s), 'GET /uncalled gateway.aggregate '
+   . 'gateway.part hit gateway.part open gateway.part spare', 'not sent');
+is_deeply([ map { my $s = span_named("gateway.part $_", @s);
+                  [ $s->{kind}, $s->{status},
+                    @{ $s->{attrs} }{qw(gateway.part error.type
+                       gateway.cache.result gateway.breaker.result)} ] }
+            qw(hit open spare) ],
+          [ [ 'INTERNAL', 0, 'hit', undef, 'hit', undef ],
+            [ 'INTERNAL', 2, 'open', 'breaker_open', undef, 'reject' ],
+            [ 'INTERNAL', 0, 'spare', undef, undef, 'reject' ] ],
+          'their spans');
+
+($r, @s) = trace('/far/ok');
+is(scalar @{ span_named('GET far', @s)->{events} }, 20, 'an event each try');
+is(scalar(grep { $_->{attrs}{'error.type'} eq 'connect' }
+          @{ span_named('GET far', @s)->{events} }), 20, 'with its error');
 
 # a refresh in the background: a trace of its own, with a link
 

@@ -3,6 +3,7 @@
 
 
 #include "ngx_http_aggregate_trace_attr.h"
+#include "ngx_http_aggregate_breaker.h"
 #include "ngx_http_aggregate_fetch_core.h"
 #include "ngx_http_aggregate_header_list.h"
 
@@ -23,6 +24,11 @@ static void ngx_http_aggregate_trace_span(ngx_http_aggregate_trace_ctx_t *ctx,
     ngx_http_aggregate_span_t *span, gw_out_block_t *out, int json);
 static u_char *ngx_http_aggregate_trace_join(u_char *p, u_char *last,
     ngx_str_t *s, ngx_uint_t space);
+static ngx_uint_t ngx_http_aggregate_trace_is_uncalled(
+    ngx_http_aggregate_span_t *span);
+static void ngx_http_aggregate_trace_uncalled(
+    ngx_http_aggregate_span_t *span, ngx_http_aggregate_trace_set_t *set,
+    agg_otlp_span_t *o);
 static void ngx_http_aggregate_trace_cancelled(
     ngx_http_aggregate_trace_set_t *set);
 static void ngx_http_aggregate_trace_client(
@@ -37,6 +43,7 @@ static void ngx_http_aggregate_trace_tries(
 
 static gw_out_block_t                  ngx_http_aggregate_trace_out;
 static ngx_http_aggregate_trace_set_t  ngx_http_aggregate_trace_attrs;
+static ngx_http_aggregate_trace_set_t  ngx_http_aggregate_trace_try;
 
 
 /* the method of a span's name if it is not a known one */
@@ -536,6 +543,13 @@ ngx_http_aggregate_trace_span(ngx_http_aggregate_trace_ctx_t *ctx,
         break;
 
     default: /* NGX_HTTP_AGGREGATE_SPAN_CLIENT */
+
+        if (ngx_http_aggregate_trace_is_uncalled(span)) {
+            p = ngx_snprintf(name, size, "gateway.part %V", span->part);
+            ngx_http_aggregate_trace_uncalled(span, set, &o);
+            break;
+        }
+
         known = ngx_http_aggregate_trace_known(&span->method);
 
         p = ngx_http_aggregate_trace_join(name, name + size, known
@@ -591,6 +605,54 @@ ngx_http_aggregate_trace_join(u_char *p, u_char *last, ngx_str_t *s,
     }
 
     return p;
+}
+
+
+/* a part for which a cache, or a breaker that is open, has responded */
+
+static ngx_uint_t
+ngx_http_aggregate_trace_is_uncalled(ngx_http_aggregate_span_t *span)
+{
+    uint32_t  result, tier;
+
+    if (span->part == NULL || span->upstream) {
+        return 0;
+    }
+
+    if (ngx_http_aggregate_breaker_rejected(span->request)) {
+        return 1;
+    }
+
+    result = ngx_http_aggregate_metrics_cache(span->request, &tier);
+
+    return ngx_http_aggregate_metrics_is_cached(span->request, result);
+}
+
+
+static void
+ngx_http_aggregate_trace_uncalled(ngx_http_aggregate_span_t *span,
+    ngx_http_aggregate_trace_set_t *set, agg_otlp_span_t *o)
+{
+    o->kind = AGG_OTLP_INTERNAL;
+
+    ngx_http_aggregate_trace_string(set, "gateway.part", span->part);
+
+    if (span->item >= 0) {
+        ngx_http_aggregate_trace_number(set, "gateway.part.item", span->item);
+    }
+
+    ngx_http_aggregate_trace_met(span->request, set);
+
+    if (span->cancelled) {
+        ngx_http_aggregate_trace_cancelled(set);
+        return;
+    }
+
+    if (span->reason != NGX_HTTP_AGGREGATE_NO_REASON) {
+        o->error = 1;
+        ngx_http_aggregate_trace_string(set, "error.type",
+                                &ngx_http_aggregate_reasons[span->reason]);
+    }
 }
 
 
@@ -705,12 +767,13 @@ ngx_http_aggregate_trace_tries(ngx_http_aggregate_trace_ctx_t *ctx,
     ngx_uint_t                       i;
     agg_otlp_event_t                *event;
     ngx_http_upstream_state_t       *state;
-    ngx_http_aggregate_trace_set_t   try;
+    ngx_http_aggregate_trace_set_t  *try;
 
     if (span->request->upstream_states == NULL) {
         return;
     }
 
+    try = &ngx_http_aggregate_trace_try;
     state = span->request->upstream_states->elts;
     end = span->start;
 
@@ -724,29 +787,29 @@ ngx_http_aggregate_trace_tries(ngx_http_aggregate_trace_ctx_t *ctx,
 
         end += (uint64_t) state[i].response_time * 1000;
 
-        try.n = 0;
-        ngx_http_aggregate_trace_peer(&try, state[i].peer);
+        try->n = 0;
+        ngx_http_aggregate_trace_peer(try, state[i].peer);
 
-        if (try.n < 3 && state[i].header_time != (ngx_msec_t) -1) {
-            ngx_http_aggregate_trace_number(&try, "http.response.status_code",
+        if (try->n < 3 && state[i].header_time != (ngx_msec_t) -1) {
+            ngx_http_aggregate_trace_number(try, "http.response.status_code",
                                             (int64_t) state[i].status);
 
-        } else if (try.n < 3) {
-            ngx_http_aggregate_trace_text(&try, "error.type",
+        } else if (try->n < 3) {
+            ngx_http_aggregate_trace_text(try, "error.type",
                                           state[i].status
                                           == NGX_HTTP_GATEWAY_TIME_OUT
                                           ? "timeout" : "connect");
         }
 
         event = &set->events[set->nevents];
-        ngx_memcpy(set->event_attrs[set->nevents], try.attrs,
-                   try.n * sizeof(agg_otlp_attr_t));
+        ngx_memcpy(set->event_attrs[set->nevents], try->attrs,
+                   try->n * sizeof(agg_otlp_attr_t));
 
         event->name = "gateway.upstream.try";
         event->time = ngx_http_aggregate_trace_nsec(ctx, ngx_min(end,
                                                                 span->end));
         event->attrs = set->event_attrs[set->nevents];
-        event->nattrs = try.n;
+        event->nattrs = try->n;
 
         set->nevents++;
     }

@@ -60,6 +60,15 @@
 #endif
 
 
+/* 1.29.4: "proxy_http_version 2" */
+
+#if (NGX_HTTP_V2 && nginx_version >= 1029004)
+#define NGX_HTTP_AGGREGATE_PROXY_V2  1
+#else
+#define NGX_HTTP_AGGREGATE_PROXY_V2  0
+#endif
+
+
 /* Angie 1.11.2: the servers of a resolver are in a list */
 
 #if (angie_version >= 1011002)

@@ -2,12 +2,21 @@
 /* URLs of spans, without the values of arguments that are secret */
 
 
+#include "ngx_http_aggregate_compat.h"
 #include "ngx_http_aggregate_trace_attr.h"
 
 
 static ngx_uint_t ngx_http_aggregate_trace_is_named(ngx_str_t *name,
     u_char *p, u_char *last);
 static ngx_str_t ngx_http_aggregate_trace_grpc_uri(ngx_http_request_t *r);
+#if (NGX_HTTP_AGGREGATE_PROXY_V2)
+static void ngx_http_aggregate_trace_frames(ngx_http_request_t *r, u_char *p,
+    u_char *last, ngx_http_aggregate_span_t *span);
+static void ngx_http_aggregate_trace_fields(ngx_http_request_t *r, u_char *p,
+    u_char *last, ngx_http_aggregate_span_t *span);
+static u_char *ngx_http_aggregate_trace_field(ngx_http_request_t *r,
+    u_char *p, u_char *last, ngx_str_t *value);
+#endif
 
 
 /* replaces the values of secret arguments, whose names match in any case */
@@ -191,8 +200,167 @@ ngx_http_aggregate_trace_sent(ngx_http_request_t *r, ngx_http_upstream_t *u,
         || ngx_strncmp(method.data, "PRI", 3) != 0)
     {
         span->method = method;
+        return;
+    }
+
+#if (NGX_HTTP_AGGREGATE_PROXY_V2)
+    ngx_http_aggregate_trace_frames(r, b->start, b->last, span);
+#endif
+}
+
+
+#if (NGX_HTTP_AGGREGATE_PROXY_V2)
+
+/* the first HEADERS frame after the preface of a connection */
+
+static void
+ngx_http_aggregate_trace_frames(ngx_http_request_t *r, u_char *p,
+    u_char *last, ngx_http_aggregate_span_t *span)
+{
+    size_t  len;
+
+    static const char  preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+    len = sizeof(preface) - 1;
+
+    if ((size_t) (last - p) < len || ngx_memcmp(p, preface, len) != 0) {
+        return;
+    }
+
+    p += len;
+
+    while (last - p > NGX_HTTP_V2_FRAME_HEADER_SIZE) {
+
+        len = (size_t) p[0] << 16 | (size_t) p[1] << 8 | p[2];
+        len = ngx_min(len, (size_t) (last - p)
+                           - NGX_HTTP_V2_FRAME_HEADER_SIZE);
+
+        if (p[3] == NGX_HTTP_V2_HEADERS_FRAME) {
+            p += NGX_HTTP_V2_FRAME_HEADER_SIZE;
+            ngx_http_aggregate_trace_fields(r, p, p + len, span);
+
+            return;
+        }
+
+        p += NGX_HTTP_V2_FRAME_HEADER_SIZE + len;
     }
 }
+
+
+/* nginx writes ":method", ":scheme" and ":path" first, in this order */
+
+static void
+ngx_http_aggregate_trace_fields(ngx_http_request_t *r, u_char *p,
+    u_char *last, ngx_http_aggregate_span_t *span)
+{
+    u_char     field;
+    ngx_str_t  value;
+
+    while (p < last) {
+
+        field = *p++;
+
+        switch (field) {
+
+        case ngx_http_v2_indexed(NGX_HTTP_V2_METHOD_GET_INDEX):
+            ngx_str_set(&span->method, "GET");
+            continue;
+
+        case ngx_http_v2_indexed(NGX_HTTP_V2_METHOD_POST_INDEX):
+            ngx_str_set(&span->method, "POST");
+            continue;
+
+        case ngx_http_v2_indexed(NGX_HTTP_V2_SCHEME_HTTP_INDEX):
+        case ngx_http_v2_indexed(NGX_HTTP_V2_SCHEME_HTTPS_INDEX):
+            continue;
+
+        case ngx_http_v2_indexed(NGX_HTTP_V2_PATH_ROOT_INDEX):
+            ngx_str_set(&span->uri, "/");
+            return;
+
+        case ngx_http_v2_inc_indexed(NGX_HTTP_V2_METHOD_INDEX):
+        case ngx_http_v2_inc_indexed(NGX_HTTP_V2_PATH_INDEX):
+            p = ngx_http_aggregate_trace_field(r, p, last, &value);
+            break;
+
+        default:
+            return;
+        }
+
+        if (p == NULL) {
+            return;
+        }
+
+        if (field == ngx_http_v2_inc_indexed(NGX_HTTP_V2_PATH_INDEX)) {
+            span->uri = value;
+            return;
+        }
+
+        span->method = value;
+    }
+}
+
+
+/* the value of a field; NULL: it is not complete, or there is no memory */
+
+static u_char *
+ngx_http_aggregate_trace_field(ngx_http_request_t *r, u_char *p,
+    u_char *last, ngx_str_t *value)
+{
+    u_char      state, *dst;
+    size_t      len;
+    ngx_uint_t  huffman, shift;
+
+    if (p == last) {
+        return NULL;
+    }
+
+    huffman = *p >> 7;
+    len = *p++ & 0x7f;
+
+    if (len == 0x7f) {
+
+        for (shift = 0; p < last && shift < 28; shift += 7) {
+            len += (size_t) (*p & 0x7f) << shift;
+
+            if ((*p++ & 0x80) == 0) {
+                break;
+            }
+        }
+    }
+
+    if (len > (size_t) (last - p)) {
+        return NULL;
+    }
+
+    value->data = p;
+    value->len = len;
+
+    if (huffman) {
+
+        /* the shortest code has five bits */
+
+        value->data = ngx_pnalloc(r->pool, len * 8 / 5 + 1);
+        if (value->data == NULL) {
+            return NULL;
+        }
+
+        state = 0;
+        dst = value->data;
+
+        if (ngx_http_huff_decode(&state, p, len, &dst, 1, r->connection->log)
+            != NGX_OK)
+        {
+            return NULL;
+        }
+
+        value->len = dst - value->data;
+    }
+
+    return p + len;
+}
+
+#endif
 
 
 /* the ":path" that "grpc_pass" sends; empty: there is no memory */

@@ -15,7 +15,7 @@ use Time::HiRes qw(time sleep);
 use Harness;
 use Harness::H2;
 
-my $t = Harness->new(plan => 46);
+my $t = Harness->new(plan => 56);
 
 my @fresh = (headers => [ 'Cache-Control' => 'max-age=60' ]);
 
@@ -31,6 +31,7 @@ my $b = $t->backend('api',
     '/later/'   => { body => '{"y":1}', delay => 0.8, @fresh },
     '/post/'    => { body => 'x', delay => 1.5 },
     '/long/'    => { body => 'a', delay => 1, @fresh },
+    '/fail/'    => { status => 503, delay => 0.4 },
 );
 
 $t->run(<<'EOF');
@@ -90,6 +91,32 @@ http {
 
         location = /after {
             return  204;
+        }
+
+        location /fail/ {
+            aggregate_cache         api;
+            proxy_intercept_errors  on;
+            error_page              503 = @instead;
+            proxy_pass  http://127.0.0.1:%%PORT_api%%;
+        }
+
+        location /required/ {
+            aggregate_cache  api;
+            error_page       503 /a/instead;
+
+            aggregate {
+                backend a /failing/x { required; }
+            }
+        }
+
+        location /failing/ {
+            proxy_pass  http://127.0.0.1:%%PORT_api%%/fail/;
+        }
+
+        location @instead {
+            aggregate_cache  api;
+            rewrite     ^ /a/instead break;
+            proxy_pass  http://127.0.0.1:%%PORT_api%%;
         }
 
         location /agg/ {
@@ -219,6 +246,30 @@ for my $how ('stream', 'connection', 'both') {
     is($r->{body} . $b->count("/later/two/$how"),
        '{"a":{"x":1},"b":{"y":1}}1', "$how, the aggregate is stored");
     $h->close;
+}
+
+# an error page that needs a backend is for nobody
+
+for my $uri ('/fail/1', '/required/1') {
+    my $asked = $uri =~ /required/ ? '/fail/x' : $uri;
+
+    for my $how ('http', 'http2') {
+        $b->clear;
+
+        if ($how eq 'http') {
+            leave($uri, 'close');
+
+        } else {
+            $h = Harness::H2->new(port => $t->port('h2'));
+            $h->request(GET => $uri);
+            ok(wait_for(sub { $b->count($asked) }, 5), "$uri, asked");
+            $h->close;
+        }
+
+        ok(wait_for(sub { $t->stub_status('/stub')->{active} == 1 }, 5),
+           "$uri, $how, no connection is left");
+        is($b->count('/a/instead'), 0, "$uri, $how, no other page");
+    }
 }
 
 # what is not to be stored ends with its client

@@ -169,6 +169,15 @@ ngx_http_aggregate_cache_redirected(ngx_http_request_t *r,
     ctx->fill.active = 0;
     ctx->request = NULL;
 
+    if (ctx->client.aborted && r == r->main && !r->post_action) {
+
+        /* nobody waits for the response of the other location */
+
+        r->connection->error = 1;
+
+        return NGX_HTTP_CLIENT_CLOSED_REQUEST;
+    }
+
     return NGX_OK;
 }
 

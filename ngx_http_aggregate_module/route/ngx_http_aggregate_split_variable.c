@@ -60,6 +60,9 @@ static ngx_uint_t ngx_http_aggregate_split_forced(ngx_http_request_t *r,
     ngx_http_aggregate_split_conf_t *split,
     ngx_http_aggregate_split_force_t *force,
     ngx_http_aggregate_split_choice_t *choice);
+static ngx_int_t ngx_http_aggregate_split_choose_for(ngx_http_request_t *r,
+    ngx_http_aggregate_split_conf_t *split,
+    ngx_http_aggregate_split_choice_t *choice);
 static ngx_int_t ngx_http_aggregate_split_record(ngx_http_request_t *r,
     ngx_http_aggregate_split_ctx_t *ctx,
     ngx_http_aggregate_split_conf_t *split);
@@ -100,7 +103,7 @@ ngx_http_aggregate_split_variable(ngx_http_request_t *r,
     choice = &ctx->choices[split->ordinal];
 
     if (!choice->made
-        && ngx_http_aggregate_split_choose(r->main, split, choice) != NGX_OK)
+        && ngx_http_aggregate_split_choose_for(r, split, choice) != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -195,6 +198,49 @@ ngx_http_aggregate_split_get_ctx(ngx_http_request_t *r)
     cln->data = ctx;
 
     return ctx;
+}
+
+
+/*
+ * A subrequest such as that of SSI has the array of the client request's
+ * variables.  The caller may have measured a string with values of the
+ * subrequest, so those of the client request are kept apart.
+ */
+
+static ngx_int_t
+ngx_http_aggregate_split_choose_for(ngx_http_request_t *r,
+    ngx_http_aggregate_split_conf_t *split,
+    ngx_http_aggregate_split_choice_t *choice)
+{
+    size_t                      size;
+    ngx_int_t                   rc;
+    ngx_http_variable_value_t  *variables;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    if (r == r->main) {
+        return ngx_http_aggregate_split_choose(r, split, choice);
+    }
+
+    cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
+    size = cmcf->variables.nelts * sizeof(ngx_http_variable_value_t);
+
+    r = r->main;
+    variables = r->variables;
+
+    r->variables = ngx_palloc(r->pool, size);
+
+    if (r->variables == NULL) {
+        r->variables = variables;
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(r->variables, variables, size);
+
+    rc = ngx_http_aggregate_split_choose(r, split, choice);
+
+    r->variables = variables;
+
+    return rc;
 }
 
 

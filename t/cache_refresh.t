@@ -14,7 +14,7 @@ use Time::HiRes qw(time sleep);
 
 use Harness;
 
-my $t = Harness->new(plan => 21);
+my $t = Harness->new(plan => 24);
 
 my @stale = (headers => [ 'Cache-Control' =>
              'max-age=1, stale-while-revalidate=600' ]);
@@ -24,6 +24,9 @@ my %n;
 my $b = $t->backend('api',
     '/' => sub { my ($q) = @_;
                  return { body => 'n' . ++$n{$q->{path}}, @stale } },
+    '/once/' => sub { my ($q) = @_;
+                      return { body => 'n' . ++$n{$q->{path}},
+                               $n{$q->{path}} > 1 ? @stale : () } },
 );
 
 $t->run(<<'EOF');
@@ -111,6 +114,13 @@ for my $uri (@uris) {
        "$uri, refreshed");
     ok(!$seen{MISS}, "$uri, by its handler");
 }
+
+# the first response is not stored, which is forgotten when the next one is
+
+is(http_get('/once/a')->header('X-Cache'), 'MISS', 'not stored');
+is(http_get('/once/a')->body, 'n2', 'stored');
+ok(wait_for(sub { http_get('/once/a')->body eq 'n3' }, 5),
+   'refreshed within a minute');
 
 # more refreshes than there may be at once, all of them with a lingering close
 

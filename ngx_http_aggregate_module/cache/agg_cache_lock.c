@@ -222,6 +222,20 @@ agg_cache_hit_for_miss_set(agg_cache_locks_t *locks, const u_char *digest,
 }
 
 
+void
+agg_cache_hit_for_miss_clear(agg_cache_locks_t *locks, const u_char *digest)
+{
+    uint64_t                   hash;
+    agg_cache_hit_for_miss_t  *mark;
+
+    mark = agg_cache_hit_for_miss(locks, digest, &hash);
+
+    if (mark->hash == hash) {
+        mark->until = 0;
+    }
+}
+
+
 int
 agg_cache_hit_for_miss_test(const agg_cache_locks_t *locks,
     const u_char *digest, int64_t now)

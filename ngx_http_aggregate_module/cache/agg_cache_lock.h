@@ -78,6 +78,8 @@ int agg_cache_lock_held(const agg_cache_locks_t *locks, uint32_t slot,
 /* a hit-for-miss mark: until then requests for digest do not wait */
 void agg_cache_hit_for_miss_set(agg_cache_locks_t *locks, const u_char *digest,
     int64_t now, int64_t until);
+void agg_cache_hit_for_miss_clear(agg_cache_locks_t *locks,
+    const u_char *digest);
 int agg_cache_hit_for_miss_test(const agg_cache_locks_t *locks,
     const u_char *digest, int64_t now);
 

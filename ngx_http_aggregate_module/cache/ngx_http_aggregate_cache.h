@@ -559,6 +559,8 @@ ngx_int_t ngx_http_aggregate_cache_lock_acquire(
     ngx_http_aggregate_cache_ctx_t *ctx);
 void ngx_http_aggregate_cache_lock_release(ngx_http_aggregate_cache_ctx_t *ctx,
     ngx_msec_t hit_for_miss);
+void ngx_http_aggregate_cache_hit_for_miss_clear(
+    ngx_http_aggregate_cache_ctx_t *ctx);
 ngx_int_t ngx_http_aggregate_cache_fleet_lock(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
 ngx_int_t ngx_http_aggregate_cache_fleet_reply(ngx_http_request_t *r,

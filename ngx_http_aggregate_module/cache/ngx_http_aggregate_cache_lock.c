@@ -239,6 +239,26 @@ ngx_http_aggregate_cache_lock_release(ngx_http_aggregate_cache_ctx_t *ctx,
 }
 
 
+/*
+ * The response has been stored: requests wait for the next fetch of it again,
+ * and it is refreshed in the background again.
+ */
+
+void
+ngx_http_aggregate_cache_hit_for_miss_clear(ngx_http_aggregate_cache_ctx_t *ctx)
+{
+    ngx_http_aggregate_cache_zone_t  *zone;
+
+    zone = ctx->zone;
+
+    ngx_http_aggregate_cache_zone_lock(zone);
+
+    agg_cache_hit_for_miss_clear(zone->sh->locks, ctx->lock.digest);
+
+    ngx_http_aggregate_cache_zone_unlock(zone);
+}
+
+
 static ngx_uint_t
 ngx_http_aggregate_cache_lock_is_released(ngx_http_aggregate_cache_ctx_t *ctx)
 {

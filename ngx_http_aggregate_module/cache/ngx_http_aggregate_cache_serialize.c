@@ -307,10 +307,14 @@ ngx_http_aggregate_cache_store(ngx_http_request_t *r,
 
     fresh = &ctx->store.freshness;
 
-    ngx_http_aggregate_cache_lock_release(ctx,
-                          (rc == NGX_OK
-                           && fresh->fresh > agg_cache_age(fresh, ngx_time()))
-                          ? 0 : NGX_HTTP_AGGREGATE_CACHE_HIT_FOR_MISS_ERROR);
+    if (rc == NGX_OK && fresh->fresh > agg_cache_age(fresh, ngx_time())) {
+        ngx_http_aggregate_cache_hit_for_miss_clear(ctx);
+        ngx_http_aggregate_cache_lock_release(ctx, 0);
+
+    } else {
+        ngx_http_aggregate_cache_lock_release(ctx,
+                                  NGX_HTTP_AGGREGATE_CACHE_HIT_FOR_MISS_ERROR);
+    }
 }
 
 

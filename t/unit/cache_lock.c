@@ -140,6 +140,12 @@ main(void)
 
     digest_of(digest, 6);
     check(!agg_cache_hit_for_miss_test(f, digest, 150), "of another key");
+    agg_cache_hit_for_miss_clear(f, digest);
+
+    digest_of(digest, 5);
+    check(agg_cache_hit_for_miss_test(f, digest, 199), "not cleared with it");
+    agg_cache_hit_for_miss_clear(f, digest);
+    check(!agg_cache_hit_for_miss_test(f, digest, 199), "cleared");
 
     free(f);
 

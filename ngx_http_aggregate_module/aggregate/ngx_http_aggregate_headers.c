@@ -41,7 +41,7 @@ ngx_http_aggregate_answer_headers(ngx_http_aggregate_ctx_t *ctx)
                 continue;
             }
 
-            if (ngx_http_aggregate_merge_response(&headers, fetch->response,
+            if (ngx_http_aggregate_merge_response(&headers, fetch,
                                                   part->conf->pass_headers)
                 != NGX_OK)
             {

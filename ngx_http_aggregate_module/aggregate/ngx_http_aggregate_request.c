@@ -249,6 +249,7 @@ ngx_http_aggregate_make_headers(ngx_http_aggregate_part_t *part,
         t = &header[i].value;
 
         fetch->headers[i].name = &header[i].name;
+        fetch->headers[i].constant = !t->dynamic;
 
         if (t->npieces == 0) {
             continue;

@@ -17,12 +17,15 @@ typedef struct {
     ngx_http_request_t                *request;
     uintptr_t                          read;       /* a bit for each name */
     uintptr_t                          below;      /* by subrequests */
+    ngx_str_t                          header;     /* it varies by this */
 } ngx_http_aggregate_depends_ctx_t;
 
 
 static ngx_uint_t ngx_http_aggregate_depends_names(ngx_str_t *text,
     ngx_str_t *name);
 static ngx_http_aggregate_depends_ctx_t *ngx_http_aggregate_depends_get(
+    ngx_http_request_t *r);
+static ngx_http_aggregate_depends_ctx_t *ngx_http_aggregate_depends_create(
     ngx_http_request_t *r);
 static void *ngx_http_aggregate_depends_create_conf(ngx_conf_t *cf);
 static void ngx_http_aggregate_depends_keep(void *data);
@@ -91,24 +94,9 @@ ngx_http_aggregate_depend(ngx_http_request_t *r, ngx_uint_t n)
 
     for (pr = r; pr; pr = pr->parent) {
 
-        ctx = ngx_http_aggregate_depends_get(pr);
-
+        ctx = ngx_http_aggregate_depends_create(pr);
         if (ctx == NULL) {
-            ctx = ngx_pcalloc(pr->pool,
-                              sizeof(ngx_http_aggregate_depends_ctx_t));
-            if (ctx == NULL) {
-                return NGX_ERROR;
-            }
-
-            ctx->request = pr;
-
-            if (ngx_http_aggregate_ctx_keep(pr, ctx,
-                                            &ngx_http_aggregate_depends_module,
-                                            ngx_http_aggregate_depends_keep)
-                != NGX_OK)
-            {
-                return NGX_ERROR;
-            }
+            return NGX_ERROR;
         }
 
         if (pr == r) {
@@ -120,6 +108,73 @@ ngx_http_aggregate_depend(ngx_http_request_t *r, ngx_uint_t n)
     }
 
     return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_aggregate_depend_header(ngx_http_request_t *r, ngx_str_t *name)
+{
+    ngx_http_aggregate_depends_ctx_t  *ctx;
+
+    for ( /* void */ ; r; r = r->parent) {
+
+        ctx = ngx_http_aggregate_depends_create(r);
+        if (ctx == NULL) {
+            return NGX_ERROR;
+        }
+
+        ctx->header = *name;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_http_aggregate_depends_header(ngx_http_request_t *r, ngx_str_t *name)
+{
+    ngx_http_aggregate_depends_ctx_t  *ctx;
+
+    ctx = ngx_http_aggregate_depends_get(r);
+
+    if (ctx == NULL || ctx->header.len == 0) {
+        return 0;
+    }
+
+    *name = ctx->header;
+
+    return 1;
+}
+
+
+/* the context that there is, or a new one */
+
+static ngx_http_aggregate_depends_ctx_t *
+ngx_http_aggregate_depends_create(ngx_http_request_t *r)
+{
+    ngx_http_aggregate_depends_ctx_t  *ctx;
+
+    ctx = ngx_http_aggregate_depends_get(r);
+
+    if (ctx) {
+        return ctx;
+    }
+
+    ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_aggregate_depends_ctx_t));
+    if (ctx == NULL) {
+        return NULL;
+    }
+
+    ctx->request = r;
+
+    if (ngx_http_aggregate_ctx_keep(r, ctx, &ngx_http_aggregate_depends_module,
+                                    ngx_http_aggregate_depends_keep)
+        != NGX_OK)
+    {
+        return NULL;
+    }
+
+    return ctx;
 }
 
 

@@ -30,6 +30,17 @@ ngx_int_t ngx_http_aggregate_depends_add(ngx_conf_t *cf, ngx_str_t *name);
 ngx_int_t ngx_http_aggregate_depend(ngx_http_request_t *r, ngx_uint_t n);
 
 /*
+ * Notes that the response, and those of the parent requests, vary by a header
+ * which the client has not sent.  The name must stay.
+ */
+ngx_int_t ngx_http_aggregate_depend_header(ngx_http_request_t *r,
+    ngx_str_t *name);
+
+/* 1, and the name: there is such a header */
+ngx_uint_t ngx_http_aggregate_depends_header(ngx_http_request_t *r,
+    ngx_str_t *name);
+
+/*
  * The first variable that the response depends on and that neither of the texts
  * contains, either of which may be NULL.  NULL: there is none.
  */

@@ -374,6 +374,7 @@ struct ngx_http_aggregate_cache_ctx_s {
     ngx_http_aggregate_cache_ctx_serve_t    serve;
 
     unsigned                                credentials:1;
+    unsigned                                identified:1;
     unsigned                                forwarded:1;
     unsigned                                no_store:1;
     unsigned                                only_if_cached:1;
@@ -610,6 +611,12 @@ ngx_uint_t ngx_http_aggregate_cache_upstream_failed(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx, ngx_uint_t status);
 ngx_uint_t ngx_http_aggregate_cache_upstream_is_local_error(
     ngx_http_request_t *r, ngx_http_aggregate_cache_ctx_t *ctx);
+
+/* vary */
+
+ngx_uint_t ngx_http_aggregate_cache_varies_by_set(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
+
 
 /* serialize */
 

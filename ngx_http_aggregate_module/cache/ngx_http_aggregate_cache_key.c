@@ -209,6 +209,7 @@ ngx_http_aggregate_cache_make_key(ngx_http_request_t *r,
 
     if (identity.len) {
         ctx->credentials = 0;
+        ctx->identified = 1;
     }
 
     if (conf->key) {

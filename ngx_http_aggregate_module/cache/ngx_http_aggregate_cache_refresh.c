@@ -112,6 +112,7 @@ ngx_http_aggregate_cache_refresh_ctx(ngx_http_request_t *fr,
 
     fctx->lookup.ref = ctx->lookup.ref;
     fctx->credentials = ctx->credentials;
+    fctx->identified = ctx->identified;
     fctx->lock.slot = ctx->lock.slot;
     fctx->lock.token = ctx->lock.token;
     fctx->lock.owner = 1;

@@ -295,6 +295,11 @@ ngx_http_aggregate_cache_decide_storable(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
+    if (ngx_http_aggregate_cache_varies_by_set(r, ctx)) {
+        ctx->reason = AGG_CACHE_NO_VARY_MANY;
+        return NGX_DECLINED;
+    }
+
     rc = ngx_http_test_predicates(r, ctx->conf->no_store);
 
     if (rc != NGX_OK) {

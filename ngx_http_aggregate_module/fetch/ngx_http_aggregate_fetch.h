@@ -121,6 +121,8 @@ typedef struct {
 typedef struct {
     ngx_http_aggregate_header_name_t  *name;
     ngx_str_t                          value;
+
+    unsigned                           constant:1;  /* for all requests */
 } ngx_http_aggregate_field_t;
 
 

@@ -34,7 +34,8 @@ static ngx_http_aggregate_header_name_t  ngx_http_aggregate_type_name = {
 
 static ngx_http_aggregate_field_t  ngx_http_aggregate_json_type = {
     &ngx_http_aggregate_type_name,
-    ngx_string("application/json")
+    ngx_string("application/json"),
+    1
 };
 
 

@@ -2,7 +2,9 @@
 /* The headers of an answer that are derived from the responses in it. */
 
 #include "ngx_http_aggregate_merge_headers.h"
+#include "ngx_http_aggregate_depends.h"
 #include "ngx_http_aggregate_header_list.h"
+#include "ngx_http_aggregate_sent.h"
 
 
 static ngx_int_t ngx_http_aggregate_merge_header(
@@ -11,6 +13,9 @@ static ngx_int_t ngx_http_aggregate_merge_header(
     ngx_table_elt_t **dated);
 static ngx_uint_t ngx_http_aggregate_named(ngx_array_t *names,
     ngx_table_elt_t *h);
+static ngx_int_t ngx_http_aggregate_merge_set_headers(
+    ngx_http_aggregate_merge_headers_t *headers,
+    ngx_http_aggregate_fetch_t *fetch, ngx_str_t *vary);
 static ngx_int_t ngx_http_aggregate_send_vary(
     ngx_http_aggregate_merge_headers_t *headers);
 static ngx_int_t ngx_http_aggregate_send_cache_control(
@@ -26,12 +31,15 @@ static ngx_int_t ngx_http_aggregate_known_cache_control(ngx_http_request_t *r,
 
 ngx_int_t
 ngx_http_aggregate_merge_response(ngx_http_aggregate_merge_headers_t *headers,
-    ngx_http_request_t *sr, ngx_array_t *pass)
+    ngx_http_aggregate_fetch_t *fetch, ngx_array_t *pass)
 {
     time_t                             expires, date;
     agg_freshness_t                    f;
     ngx_table_elt_t                   *h, *dated;
+    ngx_http_request_t                *sr;
     ngx_http_aggregate_header_iter_t   it;
+
+    sr = fetch->response;
 
     agg_freshness_init(&f);
 
@@ -45,9 +53,19 @@ ngx_http_aggregate_merge_response(ngx_http_aggregate_merge_headers_t *headers,
 
     while ((h = ngx_http_aggregate_header_next(&it)) != NULL) {
 
-        if (h->hash != 0
-            && ngx_http_aggregate_merge_header(headers, pass, h, &f, &expires,
-                                               &dated)
+        if (h->hash == 0) {
+            continue;
+        }
+
+        if (ngx_http_aggregate_merge_header(headers, pass, h, &f, &expires,
+                                            &dated)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        if (ngx_http_aggregate_is(h, "Vary")
+            && ngx_http_aggregate_merge_set_headers(headers, fetch, &h->value)
                != NGX_OK)
         {
             return NGX_ERROR;
@@ -233,6 +251,70 @@ ngx_http_aggregate_merge_vary(ngx_http_aggregate_merge_headers_t *headers,
     }
 
     return NGX_OK;
+}
+
+
+/*
+ * The client's headers do not tell by what the answer varies, if a part varies
+ * by a header that the configuration sets.
+ */
+
+static ngx_int_t
+ngx_http_aggregate_merge_set_headers(
+    ngx_http_aggregate_merge_headers_t *headers,
+    ngx_http_aggregate_fetch_t *fetch, ngx_str_t *vary)
+{
+    u_char                      *p, *last;
+    ngx_str_t                    name, *constant;
+    ngx_uint_t                   i;
+    ngx_http_aggregate_field_t  *field;
+
+    p = vary->data;
+    last = p + vary->len;
+
+    for ( ;; ) {
+
+        while (p < last && (*p == ',' || *p == ' ' || *p == '\t')) {
+            p++;
+        }
+
+        if (p == last) {
+            return NGX_OK;
+        }
+
+        name.data = p;
+
+        while (p < last && *p != ',' && *p != ' ' && *p != '\t') {
+            p++;
+        }
+
+        name.len = p - name.data;
+
+        constant = NULL;
+        field = fetch->headers;
+
+        for (i = 0; i < fetch->nheaders; i++) {
+
+            if (field[i].constant
+                && field[i].name->name.len == name.len
+                && ngx_strncasecmp(field[i].name->name.data, name.data,
+                                   name.len)
+                   == 0)
+            {
+                constant = &field[i].value;
+            }
+        }
+
+        if (ngx_http_aggregate_sets_header(fetch->response, NULL,
+                                           &headers->request->headers_in
+                                            .headers,
+                                           constant, &name)
+            && ngx_http_aggregate_depend_header(headers->request, &name)
+               != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
 }
 
 

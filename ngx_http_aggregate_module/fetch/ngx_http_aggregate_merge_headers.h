@@ -8,7 +8,7 @@
 #define _NGX_HTTP_AGGREGATE_MERGE_HEADERS_H_INCLUDED_
 
 
-#include "ngx_http_aggregate_compat.h"
+#include "ngx_http_aggregate_fetch.h"
 #include "agg_freshness.h"
 
 
@@ -30,8 +30,8 @@ typedef struct {
 /* adds a response; pass: names of headers, in any case, or NULL */
 
 ngx_int_t ngx_http_aggregate_merge_response(
-    ngx_http_aggregate_merge_headers_t *headers, ngx_http_request_t *sr,
-    ngx_array_t *pass);
+    ngx_http_aggregate_merge_headers_t *headers,
+    ngx_http_aggregate_fetch_t *fetch, ngx_array_t *pass);
 
 /* adds the names in a Vary header */
 

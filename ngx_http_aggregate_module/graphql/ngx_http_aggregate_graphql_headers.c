@@ -132,7 +132,7 @@ ngx_http_aggregate_graphql_merge(ngx_http_aggregate_merge_headers_t *headers,
 
         leader->merged = 1;
 
-        if (ngx_http_aggregate_merge_response(headers, fetch->response,
+        if (ngx_http_aggregate_merge_response(headers, fetch,
                                               leader->pass_headers)
             != NGX_OK)
         {

@@ -16,7 +16,7 @@ use POSIX ();
 
 use Harness;
 
-my $t = Harness->new(plan => 52);
+my $t = Harness->new(plan => 56);
 
 my @pids;
 
@@ -188,6 +188,15 @@ http {
             aggregate { backend a /parts/statement { } }
         }
 
+        location /parts/user {
+            aggregate { backend a /_user/a { } }
+        }
+
+        location /parts/users {
+            aggregate_cache_identity  \$user;
+            aggregate { backend a /_user/a { } }
+        }
+
         location /parts/identity {
             aggregate_cache_identity  \$user;
             aggregate { backend a /_part/a { header X-User \$user; } }
@@ -214,6 +223,13 @@ http {
         location /_set/ {
             aggregate_cache   off;
             proxy_set_header  X-User \$user;
+            proxy_pass  http://127.0.0.1:%%PORT_api%%;
+        }
+
+        location /_user/ {
+            aggregate_cache_identity  \$user;
+            aggregate_cache_ignore_headers  Vary;
+            proxy_hide_header  Vary;
             proxy_pass  http://127.0.0.1:%%PORT_api%%;
         }
 
@@ -287,6 +303,19 @@ for my $uri (map { "/parts/$_" } qw(statement proxied stored nested)) {
 get('/parts/identity', $_->[0], $_->[1]) for \@alice, \@bob;
 is(get('/parts/identity', @bob)->header('X-Cache')
    . get('/parts/identity', @alice)->body, 'HIT{"a":"alice"}', 'an identity');
+
+# a part that is stored for one user
+
+get('/parts/user', @alice) for 1, 2;
+is(get('/parts/user', @bob)->body, '{"a":"bob"}', 'a part of a user');
+is(get('/parts/user', @alice)->body, '{"a":"alice"}', 'another user');
+get('/parts/user');
+is(get('/parts/user')->header('X-Cache'), 'HIT', 'a part of nobody');
+
+get('/parts/users', $_->[0], $_->[1]) for \@alice, \@bob;
+is(get('/parts/users', @bob)->header('X-Cache')
+   . get('/parts/users', @alice)->body, 'HIT{"a":"alice"}',
+   'both with the identity');
 
 for my $case ([ 'constant', 'Accept', '{"a":"text/x"}' ],
               [ 'forwarded', 'X-User', '{"a":"carol"}' ],

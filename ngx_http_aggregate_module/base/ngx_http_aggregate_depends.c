@@ -18,6 +18,7 @@ typedef struct {
     uintptr_t                          read;       /* a bit for each name */
     uintptr_t                          below;      /* by subrequests */
     ngx_str_t                          header;     /* it varies by this */
+    ngx_uint_t                         identity;
 } ngx_http_aggregate_depends_ctx_t;
 
 
@@ -144,6 +145,36 @@ ngx_http_aggregate_depends_header(ngx_http_request_t *r, ngx_str_t *name)
     *name = ctx->header;
 
     return 1;
+}
+
+
+ngx_int_t
+ngx_http_aggregate_depend_identity(ngx_http_request_t *r)
+{
+    ngx_http_aggregate_depends_ctx_t  *ctx;
+
+    for ( /* void */ ; r; r = r->parent) {
+
+        ctx = ngx_http_aggregate_depends_create(r);
+        if (ctx == NULL) {
+            return NGX_ERROR;
+        }
+
+        ctx->identity = 1;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_http_aggregate_depends_identity(ngx_http_request_t *r)
+{
+    ngx_http_aggregate_depends_ctx_t  *ctx;
+
+    ctx = ngx_http_aggregate_depends_get(r);
+
+    return ctx != NULL && ctx->identity;
 }
 
 

@@ -40,6 +40,10 @@ ngx_int_t ngx_http_aggregate_depend_header(ngx_http_request_t *r,
 ngx_uint_t ngx_http_aggregate_depends_header(ngx_http_request_t *r,
     ngx_str_t *name);
 
+/* the same for the identity of a user, for whom a part was fetched */
+ngx_int_t ngx_http_aggregate_depend_identity(ngx_http_request_t *r);
+ngx_uint_t ngx_http_aggregate_depends_identity(ngx_http_request_t *r);
+
 /*
  * The first variable that the response depends on and that neither of the texts
  * contains, either of which may be NULL.  NULL: there is none.

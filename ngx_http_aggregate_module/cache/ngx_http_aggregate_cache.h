@@ -616,6 +616,8 @@ ngx_uint_t ngx_http_aggregate_cache_upstream_is_local_error(
 
 ngx_uint_t ngx_http_aggregate_cache_varies_by_set(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
+ngx_uint_t ngx_http_aggregate_cache_has_identified_part(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx);
 
 
 /* serialize */

@@ -12,6 +12,7 @@
 
 
 #include "ngx_http_aggregate_cache.h"
+#include "ngx_http_aggregate_depends.h"
 #include "gw_number.h"
 
 #include <openssl/evp.h>
@@ -210,6 +211,10 @@ ngx_http_aggregate_cache_make_key(ngx_http_request_t *r,
     if (identity.len) {
         ctx->credentials = 0;
         ctx->identified = 1;
+
+        if (ngx_http_aggregate_depend_identity(r->parent) != NGX_OK) {
+            return NGX_ERROR;
+        }
     }
 
     if (conf->key) {

@@ -290,7 +290,9 @@ ngx_http_aggregate_cache_decide_storable(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
-    if (ngx_http_aggregate_cache_is_unkeyed(r, ctx)) {
+    if (ngx_http_aggregate_cache_is_unkeyed(r, ctx)
+        || ngx_http_aggregate_cache_has_identified_part(r, ctx))
+    {
         ctx->reason = AGG_CACHE_NO_CONFIGURATION;
         return NGX_DECLINED;
     }

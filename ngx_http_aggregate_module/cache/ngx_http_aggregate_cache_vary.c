@@ -66,3 +66,33 @@ ngx_http_aggregate_cache_varies_by_set(ngx_http_request_t *r,
 
     return 1;
 }
+
+
+/* was a part of the response fetched for one user, and is it for all */
+
+ngx_uint_t
+ngx_http_aggregate_cache_has_identified_part(ngx_http_request_t *r,
+    ngx_http_aggregate_cache_ctx_t *ctx)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    static time_t  warned;
+
+    if (ctx->identified || ctx->conf->key
+        || !ngx_http_aggregate_depends_identity(r))
+    {
+        return 0;
+    }
+
+    if (warned == 0 || ngx_time() - warned >= 3600) {
+        warned = ngx_time();
+        clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+        ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
+                      "responses of location \"%V\" have parts with an "
+                      "\"aggregate_cache_identity\" and are not stored, as "
+                      "they have none themselves", &clcf->name);
+    }
+
+    return 1;
+}

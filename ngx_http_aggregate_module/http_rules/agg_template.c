@@ -32,6 +32,8 @@ static agg_rc_e agg_template_escape(agg_template_parser_t *s);
 static agg_rc_e agg_template_value(agg_template_parser_t *s);
 static agg_rc_e agg_template_variable(agg_template_parser_t *s,
     const agg_str_t *name);
+static int agg_variable_begins(const agg_str_t *name, const char *prefix,
+    size_t len);
 static agg_rc_e agg_template_part(agg_template_parser_t *s,
     const agg_str_t *text, size_t dot);
 static agg_rc_e agg_template_check_path(agg_template_parser_t *s);
@@ -300,8 +302,8 @@ agg_template_variable(agg_template_parser_t *s, const agg_str_t *name)
         return agg_template_fail(s, "empty variable name");
     }
 
-#define agg_name_is(n, s)                                                     \
-    ((n)->len == sizeof(s) - 1 && memcmp((n)->data, s, sizeof(s) - 1) == 0)
+#define agg_variable_is(n, s)                                                 \
+    ((n)->len == sizeof(s) - 1 && agg_variable_begins(n, s, sizeof(s) - 1))
 
     agg_template_flush(s);
 
@@ -316,12 +318,14 @@ agg_template_variable(agg_template_parser_t *s, const agg_str_t *name)
         return AGG_OK;
     }
 
-    if (agg_name_is(name, "request_uri")) {
+    if (agg_variable_is(name, "request_uri")) {
         return agg_template_fail(s, "\"$request_uri\" is not allowed, "
                                     "use \"$uri\" and \"$args\"");
     }
 
-    if (agg_name_is(name, "args") || agg_name_is(name, "query_string")) {
+    if (agg_variable_is(name, "args")
+        || agg_variable_is(name, "query_string"))
+    {
 
         if (!s->args) {
             return agg_template_fail(s, "\"$args\" is allowed after \"?\" "
@@ -330,20 +334,50 @@ agg_template_variable(agg_template_parser_t *s, const agg_str_t *name)
 
         piece->value = AGG_VALUE_RAW;
 
-    } else if (agg_name_is(name, "is_args")) {
+    } else if (agg_variable_is(name, "is_args")) {
         piece->value = AGG_VALUE_RAW;
         piece->mark = !s->args;
         piece->args = 1;
         s->args = 1;
 
-    } else if (agg_name_is(name, "uri") || agg_name_is(name, "document_uri")) {
+    } else if (agg_variable_is(name, "uri")
+               || agg_variable_is(name, "document_uri"))
+    {
         piece->value = AGG_VALUE_SEGMENTS;
 
-    } else if (name->len > 4 && memcmp(name->data, "arg_", 4) == 0) {
+    } else if (name->len > 4 && agg_variable_begins(name, "arg_", 4)) {
         piece->value = AGG_VALUE_ARGUMENT;
     }
 
     return AGG_OK;
+}
+
+
+/* nginx ignores the case of names; the prefix is in lower case */
+
+static int
+agg_variable_begins(const agg_str_t *name, const char *prefix, size_t len)
+{
+    size_t         i;
+    unsigned char  ch;
+
+    if (name->len < len) {
+        return 0;
+    }
+
+    for (i = 0; i < len; i++) {
+        ch = name->data[i];
+
+        if (ch >= 'A' && ch <= 'Z') {
+            ch |= 0x20;
+        }
+
+        if (ch != (unsigned char) prefix[i]) {
+            return 0;
+        }
+    }
+
+    return 1;
 }
 
 

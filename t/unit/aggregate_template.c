@@ -66,6 +66,10 @@ static const parse_t  uris[] = {
     { "/a/$query_string", "\"$args\" is allowed after \"?\" only", 0 },
     { "/a/$request_uri",
       "\"$request_uri\" is not allowed, use \"$uri\" and \"$args\"", 0 },
+    { "/a/$Args", "\"$args\" is allowed after \"?\" only", 0 },
+    { "/a/${Query_String}", "\"$args\" is allowed after \"?\" only", 0 },
+    { "/a/$REQUEST_URI",
+      "\"$request_uri\" is not allowed, use \"$uri\" and \"$args\"", 0 },
     { NULL, NULL, 0 }
 };
 
@@ -131,6 +135,10 @@ static const render_t  renders[] = {
     { "/u?id=$arg_id", "%0d%0A", "/u", "id=%0D%0A" },
     { "/u/$arg_id", "a%20b", "/u/a b", "" },
     { "/u/$arg_id", "a%2Fb", NULL, NULL },
+    { "/u/$ARG_id", "a%20b", "/u/a b", "" },
+    { "/u?$Args", "a=b%20", "/u", "a=b%20" },
+    { "/u$Is_Args$ARGS", "a=b%20", "/u", "a=b%20" },
+    { "/u$Document_Uri", "/a/b", "/u/a/b", "" },
     { "/u/$arg_id", "%2e%2e", NULL, NULL },
     { "/u/$arg_id", "%00", NULL, NULL },
     { "/u/$arg_id", "%252e", "/u/%2e", "" },

@@ -31,6 +31,7 @@ my $b = $t->backend('b',
     '/xmobile' => { body => $user, headers => [ 'X-Shape' => 'mobile' ] },
     '/xweb' => { body => $user, headers => [ 'X-Shape' => 'web' ] },
     '/weak' => { body => $user, headers => [ ETag => 'W/"w"' ] },
+    '/tags' => { body => $user, headers => [ ETag => '"x"', ETag => '"y"' ] },
     '/odd' => { body => $user, headers => [ ETag => 'odd' ] },
     '/vary' => { body => $user, headers => [ Vary => 'accept, x-client' ] },
     '/plus' => { body => $user, type => 'application/vnd.api+json' },
@@ -56,7 +57,7 @@ $t->write_file('www/part.json', $user);
 $t->write_file('www/page.html', '[<!--#include virtual="/inc/part.json" -->]');
 $t->write_file('www/err.json', '{"name":"e","ssn":1}');
 
-$t->plan(104);
+$t->plan(109);
 $t->run(<<'EOC');
 %%GLOBALS%%
 events { }
@@ -113,9 +114,20 @@ http {
             }
             aggregate_apply agg;
         }
+        location /aggtag/ {
+            aggregate { backend u /raw/etag { pass_header ETag; } }
+            aggregate_apply agg;
+        }
+        location /gztag/ {
+            aggregate { backend u /raw/etag { pass_header ETag; } }
+            aggregate_apply off;
+            gzip on; gzip_min_length 1;
+        }
         location /in/   { internal; proxy_pass http://b/;
                           aggregate_apply mobile; }
         location /w/    { internal; proxy_pass http://b/; }
+        location /raw/  { internal; proxy_pass http://b/;
+                          aggregate_apply off; }
 
         aggregate_apply web;
         location /inherit/ { proxy_pass http://b/; }
@@ -212,6 +224,8 @@ isnt($web_etag, $mobile_etag, 'another shape, another tag');
 is(get('/m/etag')->header('ETag'), $mobile_etag, 'the same shape');
 like(get('/m/weak')->header('ETag'), qr{^W/"w-[0-9a-f]{16}"$}, 'weak before');
 is(get('/m/odd')->header('ETag'), undef, 'no tag at all');
+like(join(' ', get('/m/tags')->headers('ETag')), qr{^W/"[xy]-[0-9a-f]{16}"$},
+     'one of two tags');
 isnt(get('/n/etag?n=1')->header('ETag'), get('/n/etag?n=2')->header('ETag'),
      'another limit, another tag');
 isnt(get('/n/etag?by=1')->header('ETag'), get('/n/etag?by=2')->header('ETag'),
@@ -247,6 +261,15 @@ for my $tag ($mobile_etag, '"other", ' . $mobile_etag, $mobile_etag =~ s{W/}{}r,
 
 is($r->header('ETag'), $mobile_etag, '304: ETag');
 is($r->header('Content-Type'), undef, '304: no type');
+
+my $agg_etag = get('/aggtag/')->header('ETag');
+like($agg_etag, qr{^W/"abc-[0-9a-f]{16}"$}, 'an aggregate\'s own tag');
+is(get('/aggtag/', headers => [ 'If-None-Match' => $agg_etag ])->status, 304,
+   'an aggregate\'s own tag: 304');
+is(join(' ', get('/gztag/', headers => [ 'Accept-Encoding' => 'gzip' ])
+             ->headers('ETag')), 'W/"abc"', 'an aggregate\'s own tag: gzip');
+is(get('/gztag/', headers => [ 'If-None-Match' => '"abc"' ])->status, 200,
+   'a part\'s tag is no validator of the answer');
 
 for my $tag ($web_etag, '"abc"', 'W/"abc"', '"x', $mobile_etag . 'x') {
     $r = get('/m/etag', headers => [ 'If-None-Match' => $tag ]);

@@ -16,6 +16,8 @@ static ngx_uint_t ngx_http_aggregate_named(ngx_array_t *names,
 static ngx_int_t ngx_http_aggregate_merge_set_headers(
     ngx_http_aggregate_merge_headers_t *headers,
     ngx_http_aggregate_fetch_t *fetch, ngx_str_t *vary);
+static ngx_int_t ngx_http_aggregate_pass_to_client(ngx_http_request_t *r,
+    ngx_table_elt_t *h);
 static ngx_int_t ngx_http_aggregate_send_vary(
     ngx_http_aggregate_merge_headers_t *headers);
 static ngx_int_t ngx_http_aggregate_send_cache_control(
@@ -156,8 +158,26 @@ ngx_http_aggregate_merge_header(ngx_http_aggregate_merge_headers_t *headers,
     }
 
     if (pass && ngx_http_aggregate_named(pass, h)) {
-        return ngx_http_aggregate_header_copy(&r->headers_out.headers, h)
-               ? NGX_OK : NGX_ERROR;
+        return ngx_http_aggregate_pass_to_client(r, h);
+    }
+
+    return NGX_OK;
+}
+
+
+/* gzip makes an ETag weak, if it knows it, but that of a part has no 304 */
+
+static ngx_int_t
+ngx_http_aggregate_pass_to_client(ngx_http_request_t *r, ngx_table_elt_t *h)
+{
+    h = ngx_http_aggregate_header_copy(&r->headers_out.headers, h);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_aggregate_is(h, "ETag")) {
+        r->headers_out.etag = h;
+        r->disable_not_modified = 1;
     }
 
     return NGX_OK;

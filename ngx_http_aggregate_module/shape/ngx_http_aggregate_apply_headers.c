@@ -8,6 +8,8 @@ static ngx_uint_t ngx_http_aggregate_apply_has_vary(ngx_http_request_t *r,
     ngx_str_t *name);
 static ngx_uint_t ngx_http_aggregate_apply_lists(ngx_str_t *list,
     ngx_str_t *name);
+static ngx_table_elt_t *ngx_http_aggregate_apply_only_etag(
+    ngx_http_request_t *r);
 static ngx_uint_t ngx_http_aggregate_apply_match(ngx_str_t *list,
     ngx_str_t *etag);
 
@@ -184,6 +186,8 @@ ngx_http_aggregate_apply_etag(ngx_http_request_t *r,
     ngx_str_t    tag, *etag;
     ngx_uint_t   i;
 
+    r->headers_out.etag = ngx_http_aggregate_apply_only_etag(r);
+
     if (r->headers_out.etag == NULL) {
         return NGX_OK;
     }
@@ -231,6 +235,43 @@ ngx_http_aggregate_apply_etag(ngx_http_request_t *r,
     etag->len = p - etag->data;
 
     return NGX_OK;
+}
+
+
+/*
+ * The one that nginx knows, or else the last line.  Any other would be that of
+ * the whole body, and is removed.
+ */
+
+static ngx_table_elt_t *
+ngx_http_aggregate_apply_only_etag(ngx_http_request_t *r)
+{
+    ngx_table_elt_t                   *h, *etag;
+    ngx_http_aggregate_header_iter_t   it;
+
+    etag = NULL;
+
+    ngx_http_aggregate_header_iter(&it, &r->headers_out.headers);
+
+    while ((h = ngx_http_aggregate_header_next(&it)) != NULL) {
+
+        if (h->hash == 0 || !ngx_http_aggregate_header_is(h, "ETag")) {
+            continue;
+        }
+
+        if (etag && etag == r->headers_out.etag) {
+            h->hash = 0;
+            continue;
+        }
+
+        if (etag) {
+            etag->hash = 0;
+        }
+
+        etag = h;
+    }
+
+    return etag;
 }
 
 

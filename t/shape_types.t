@@ -191,5 +191,5 @@ my $r = http_get('/agg/');
 is($r->status, 200, 'an aggregate');
 is_deeply($r->json->{b}, { name => 'Ann' }, 'the good part');
 is(join(' ', sort map { "$_->{backend}:$_->{reason}" } @{ $r->json->{why} }),
-   'a:status c:status d:status e:status', 'the bad ones');
+   'a:encoding c:encoding d:encoding e:encoding', 'the bad ones');
 unlike($r->body, qr/SECRET/, 'nothing gets out');

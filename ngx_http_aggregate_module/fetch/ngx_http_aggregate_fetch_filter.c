@@ -6,11 +6,14 @@
  */
 
 #include "ngx_http_aggregate_fetch_core.h"
+#include "ngx_http_aggregate_shape.h"
 
 
 static ngx_int_t ngx_http_aggregate_header_filter(ngx_http_request_t *r);
 static ngx_http_aggregate_rare ngx_int_t ngx_http_aggregate_take_header(
     ngx_http_request_t *r);
+static ngx_http_aggregate_reason_e ngx_http_aggregate_unshaped(
+    ngx_http_aggregate_try_t *t);
 static ngx_uint_t ngx_http_aggregate_accepts(
     ngx_http_aggregate_fetch_t *fetch, ngx_uint_t status);
 static ngx_int_t ngx_http_aggregate_body_filter(ngx_http_request_t *r,
@@ -146,6 +149,13 @@ ngx_http_aggregate_take_header(ngx_http_request_t *r)
         return NGX_OK;
     }
 
+    reason = ngx_http_aggregate_unshaped(t);
+
+    if (reason != NGX_HTTP_AGGREGATE_NO_REASON) {
+        ngx_http_aggregate_try_result(t, reason);
+        return NGX_OK;
+    }
+
     if (!ngx_http_aggregate_accepts(t->fetch, r->headers_out.status)
         || (ngx_http_aggregate_is_local_error(t)
             && !ngx_http_aggregate_is_error_page(t)))
@@ -179,6 +189,55 @@ ngx_http_aggregate_take_header(ngx_http_request_t *r)
     }
 
     return NGX_OK;
+}
+
+
+/*
+ * The "aggregate_apply" of the part's location has put an error in the place of
+ * the backend's response, which has a status of its own
+ */
+
+static ngx_http_aggregate_reason_e
+ngx_http_aggregate_unshaped(ngx_http_aggregate_try_t *t)
+{
+    ngx_uint_t                        status;
+    ngx_http_aggregate_apply_error_e  error;
+
+    error = ngx_http_aggregate_apply_error(t->request, &status);
+
+    if (error == NGX_HTTP_AGGREGATE_APPLY_SHAPED) {
+        return NGX_HTTP_AGGREGATE_NO_REASON;
+    }
+
+    t->status = status;
+
+    switch (error) {
+
+    case NGX_HTTP_AGGREGATE_APPLY_TYPE:
+    case NGX_HTTP_AGGREGATE_APPLY_JSON:
+        return NGX_HTTP_AGGREGATE_INVALID_JSON;
+
+    case NGX_HTTP_AGGREGATE_APPLY_RANGE:
+        return (status == NGX_HTTP_PARTIAL_CONTENT)
+               ? NGX_HTTP_AGGREGATE_STATUS : NGX_HTTP_AGGREGATE_TRUNCATED;
+
+    case NGX_HTTP_AGGREGATE_APPLY_ENCODING:
+        return NGX_HTTP_AGGREGATE_ENCODING;
+
+    case NGX_HTTP_AGGREGATE_APPLY_SIZE:
+        return NGX_HTTP_AGGREGATE_TOO_LARGE;
+
+    case NGX_HTTP_AGGREGATE_APPLY_CUT:
+    case NGX_HTTP_AGGREGATE_APPLY_END:
+        return NGX_HTTP_AGGREGATE_TRUNCATED;
+
+    case NGX_HTTP_AGGREGATE_APPLY_FILTER:
+        return ngx_http_aggregate_was_encoded(t->request)
+               ? NGX_HTTP_AGGREGATE_ENCODING : NGX_HTTP_AGGREGATE_INTERNAL;
+
+    default:
+        return NGX_HTTP_AGGREGATE_INTERNAL;
+    }
 }
 
 

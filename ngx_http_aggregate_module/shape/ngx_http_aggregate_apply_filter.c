@@ -24,8 +24,8 @@ static ngx_uint_t ngx_http_aggregate_apply_slice(ngx_http_request_t *r,
 static ngx_int_t ngx_http_aggregate_apply_shaped(ngx_http_request_t *r,
     ngx_http_aggregate_apply_ctx_t *ctx,
     ngx_http_aggregate_apply_loc_conf_t *lcf);
-static const char *ngx_http_aggregate_apply_refuses(ngx_http_request_t *r,
-    ngx_http_aggregate_apply_loc_conf_t *lcf);
+static ngx_http_aggregate_apply_error_e ngx_http_aggregate_apply_refuses(
+    ngx_http_request_t *r, ngx_http_aggregate_apply_loc_conf_t *lcf);
 static ngx_int_t ngx_http_aggregate_apply_start(ngx_http_request_t *r,
     ngx_http_aggregate_apply_ctx_t *ctx,
     ngx_http_aggregate_apply_loc_conf_t *lcf);
@@ -88,6 +88,29 @@ ngx_module_t  ngx_http_aggregate_apply_filter_module = {
 };
 
 
+/* by ngx_http_aggregate_apply_error_e */
+
+static const struct {
+    ngx_int_t    status;
+    const char  *text;
+} ngx_http_aggregate_apply_errors[] = {
+    { NGX_OK, "" },
+    { NGX_HTTP_INTERNAL_SERVER_ERROR, "no shape has the name" },
+    { NGX_HTTP_BAD_GATEWAY, "it is a range of a response (206)" },
+    { NGX_HTTP_BAD_GATEWAY, "its type is not JSON (\"strict\")" },
+    { NGX_HTTP_BAD_GATEWAY, "it has a content encoding" },
+    { NGX_HTTP_BAD_GATEWAY, "it exceeds \"aggregate_shape_buffer\"" },
+    { NGX_HTTP_BAD_GATEWAY, "it is not valid JSON" },
+    { NGX_HTTP_BAD_GATEWAY, "it is incomplete" },
+    { NGX_HTTP_INTERNAL_SERVER_ERROR, "it contains other responses" },
+    { NGX_HTTP_INTERNAL_SERVER_ERROR, "no memory" },
+    { NGX_HTTP_BAD_GATEWAY, "another filter failed" },
+    { NGX_HTTP_BAD_GATEWAY, "another filter took its end" },
+    { NGX_HTTP_BAD_GATEWAY, "another module takes the response of the "
+                            "subrequest before the shape can" }
+};
+
+
 static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
 static ngx_http_output_body_filter_pt    ngx_http_next_body_filter;
 
@@ -120,6 +143,7 @@ ngx_http_aggregate_apply_header(ngx_http_request_t *r,
 
     ctx->seen = 1;
     ctx->failed = 0;
+    ctx->error = NGX_HTTP_AGGREGATE_APPLY_SHAPED;
     ctx->holding = 0;
 
     if (ngx_http_aggregate_apply_slice(r, ctx)) {
@@ -185,7 +209,7 @@ ngx_http_aggregate_apply_shaped(ngx_http_request_t *r,
     ngx_http_aggregate_apply_ctx_t *ctx,
     ngx_http_aggregate_apply_loc_conf_t *lcf)
 {
-    const char  *text;
+    ngx_http_aggregate_apply_error_e  error;
 
     /* a proxied error page may need the client's body, and nginx closes it */
 
@@ -193,15 +217,13 @@ ngx_http_aggregate_apply_shaped(ngx_http_request_t *r,
 
     if (ctx->named == NULL) {
         return ngx_http_aggregate_apply_fail(r, ctx,
-                                             NGX_HTTP_INTERNAL_SERVER_ERROR,
-                                             "no shape has the name");
+                                             NGX_HTTP_AGGREGATE_APPLY_NAME);
     }
 
-    text = ngx_http_aggregate_apply_refuses(r, lcf);
+    error = ngx_http_aggregate_apply_refuses(r, lcf);
 
-    if (text) {
-        return ngx_http_aggregate_apply_fail(r, ctx, NGX_HTTP_BAD_GATEWAY,
-                                             text);
+    if (error != NGX_HTTP_AGGREGATE_APPLY_SHAPED) {
+        return ngx_http_aggregate_apply_fail(r, ctx, error);
     }
 
     if (ngx_http_aggregate_shape_args(r, ctx->named->shape, &ctx->args)
@@ -226,20 +248,20 @@ ngx_http_aggregate_apply_shaped(ngx_http_request_t *r,
 }
 
 
-/* NULL, or why the response cannot be shaped */
+/* by its header alone */
 
-static const char *
+static ngx_http_aggregate_apply_error_e
 ngx_http_aggregate_apply_refuses(ngx_http_request_t *r,
     ngx_http_aggregate_apply_loc_conf_t *lcf)
 {
     ngx_table_elt_t  *h;
 
     if (ngx_http_aggregate_apply_partial(r)) {
-        return "it is a range of a response (206)";
+        return NGX_HTTP_AGGREGATE_APPLY_RANGE;
     }
 
     if (!ngx_http_aggregate_apply_type(r, lcf->apply)) {
-        return "its type is not JSON (\"strict\")";
+        return NGX_HTTP_AGGREGATE_APPLY_TYPE;
     }
 
     h = r->headers_out.content_encoding;
@@ -248,14 +270,14 @@ ngx_http_aggregate_apply_refuses(ngx_http_request_t *r,
         && !(h->value.len == 8
              && ngx_strncasecmp(h->value.data, (u_char *) "identity", 8) == 0))
     {
-        return "it has a content encoding";
+        return NGX_HTTP_AGGREGATE_APPLY_ENCODING;
     }
 
     if (r->headers_out.content_length_n > (off_t) lcf->buffer) {
-        return "it exceeds \"aggregate_shape_buffer\"";
+        return NGX_HTTP_AGGREGATE_APPLY_SIZE;
     }
 
-    return NULL;
+    return NGX_HTTP_AGGREGATE_APPLY_SHAPED;
 }
 
 
@@ -609,29 +631,24 @@ static ngx_int_t
 ngx_http_aggregate_apply_bad(ngx_http_request_t *r,
     ngx_http_aggregate_apply_ctx_t *ctx, agg_rc_e rc)
 {
+    ngx_http_aggregate_apply_error_e  error;
+
     switch (rc) {
 
     case AGG_NOMEM:
-        return ngx_http_aggregate_apply_fail(r, ctx,
-                                             NGX_HTTP_INTERNAL_SERVER_ERROR,
-                                             "no memory");
+        error = NGX_HTTP_AGGREGATE_APPLY_MEMORY;
+        break;
 
     case AGG_TOO_LARGE:
-        return ngx_http_aggregate_apply_fail(r, ctx, NGX_HTTP_BAD_GATEWAY,
-                                             "it exceeds "
-                                             "\"aggregate_shape_buffer\"");
+        error = NGX_HTTP_AGGREGATE_APPLY_SIZE;
+        break;
 
     default:
-
-        if (ctx->added || r->postponed) {
-            return ngx_http_aggregate_apply_fail(r, ctx,
-                                             NGX_HTTP_INTERNAL_SERVER_ERROR,
-                                             "it contains other responses");
-        }
-
-        return ngx_http_aggregate_apply_fail(r, ctx, NGX_HTTP_BAD_GATEWAY,
-                                             "it is not valid JSON");
+        error = (ctx->added || r->postponed) ? NGX_HTTP_AGGREGATE_APPLY_OTHERS
+                                             : NGX_HTTP_AGGREGATE_APPLY_JSON;
     }
+
+    return ngx_http_aggregate_apply_fail(r, ctx, error);
 }
 
 
@@ -646,8 +663,8 @@ ngx_http_aggregate_apply_cut(ngx_http_request_t *r,
     ngx_int_t  rc;
 
     if (r == r->main) {
-        return ngx_http_aggregate_apply_fail(r, ctx, NGX_HTTP_BAD_GATEWAY,
-                                             "it is incomplete");
+        return ngx_http_aggregate_apply_fail(r, ctx,
+                                             NGX_HTTP_AGGREGATE_APPLY_CUT);
     }
 
     ctx->holding = 0;
@@ -659,9 +676,12 @@ ngx_http_aggregate_apply_cut(ngx_http_request_t *r,
 }
 
 
-void
-ngx_http_aggregate_apply_log(ngx_http_request_t *r,
-    ngx_http_aggregate_apply_ctx_t *ctx, const char *text)
+/* the status that it becomes */
+
+ngx_int_t
+ngx_http_aggregate_apply_note(ngx_http_request_t *r,
+    ngx_http_aggregate_apply_ctx_t *ctx,
+    ngx_http_aggregate_apply_error_e error)
 {
     ngx_http_core_loc_conf_t             *clcf;
     ngx_http_aggregate_apply_loc_conf_t  *lcf;
@@ -672,19 +692,44 @@ ngx_http_aggregate_apply_log(ngx_http_request_t *r,
     ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                   "response in location \"%V\" cannot be shaped by \"%V\": "
                   "%s", &clcf->name,
-                  ctx->named ? &ctx->named->name : &lcf->apply->text, text);
+                  ctx->named ? &ctx->named->name : &lcf->apply->text,
+                  ngx_http_aggregate_apply_errors[error].text);
+
+    ctx->error = error;
+    ctx->status = r->headers_out.status;
+
+    return ngx_http_aggregate_apply_errors[error].status;
+}
+
+
+ngx_http_aggregate_apply_error_e
+ngx_http_aggregate_apply_error(ngx_http_request_t *r, ngx_uint_t *status)
+{
+    ngx_http_aggregate_apply_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_aggregate_apply_filter_module);
+
+    if (ctx == NULL) {
+        return NGX_HTTP_AGGREGATE_APPLY_SHAPED;
+    }
+
+    *status = ctx->status;
+
+    return ctx->error;
 }
 
 
 ngx_int_t
 ngx_http_aggregate_apply_fail(ngx_http_request_t *r,
-    ngx_http_aggregate_apply_ctx_t *ctx, ngx_int_t status, const char *text)
+    ngx_http_aggregate_apply_ctx_t *ctx,
+    ngx_http_aggregate_apply_error_e error)
 {
+    ngx_int_t                             status;
     ngx_http_aggregate_apply_loc_conf_t  *lcf;
 
     lcf = ngx_http_get_module_loc_conf(r, ngx_http_aggregate_apply_module);
 
-    ngx_http_aggregate_apply_log(r, ctx, text);
+    status = ngx_http_aggregate_apply_note(r, ctx, error);
 
     if (!ctx->holding) {
 

@@ -38,14 +38,15 @@ void
 ngx_http_aggregate_apply_bypass(ngx_http_request_t *r,
     ngx_http_aggregate_apply_ctx_t *ctx)
 {
-    ngx_http_aggregate_apply_log(r, ctx, "another module takes the response "
-                                 "of the subrequest before the shape can");
+    ngx_int_t  status;
 
+    status = ngx_http_aggregate_apply_note(r, ctx,
+                                           NGX_HTTP_AGGREGATE_APPLY_BYPASS);
     ctx->bypassed = 1;
 
     ngx_http_clean_header(r);
 
-    r->headers_out.status = NGX_HTTP_BAD_GATEWAY;
+    r->headers_out.status = status;
     r->headers_out.content_length_n = 0;
 }
 
@@ -69,9 +70,9 @@ static ngx_int_t
 ngx_http_aggregate_apply_guard_body(ngx_http_request_t *r,
     ngx_http_aggregate_apply_ctx_t *ctx, ngx_chain_t *in)
 {
-    ngx_int_t    rc;
-    ngx_uint_t   last;
-    const char  *text;
+    ngx_int_t                         rc;
+    ngx_uint_t                        last;
+    ngx_http_aggregate_apply_error_e  error;
 
     if (ctx->bypassed) {
         return ngx_http_aggregate_apply_guard_empty(r, in);
@@ -90,12 +91,12 @@ ngx_http_aggregate_apply_guard_body(ngx_http_request_t *r,
     }
 
     if (rc == NGX_ERROR) {
-        text = "another filter failed";
+        error = NGX_HTTP_AGGREGATE_APPLY_FILTER;
 
     } else if (last && !ctx->ended && !r->aio && r->postponed == NULL
                && !(r->buffered & NGX_HTTP_AGGREGATE_APPLY_BEFORE))
     {
-        text = "another filter took its end";
+        error = NGX_HTTP_AGGREGATE_APPLY_END;
 
     } else {
         return rc;
@@ -103,9 +104,7 @@ ngx_http_aggregate_apply_guard_body(ngx_http_request_t *r,
 
     ctx->broken = 1;
 
-    if (ngx_http_aggregate_apply_fail(r, ctx, NGX_HTTP_BAD_GATEWAY, text)
-        == NGX_ERROR)
-    {
+    if (ngx_http_aggregate_apply_fail(r, ctx, error) == NGX_ERROR) {
         return NGX_ERROR;
     }
 

@@ -50,6 +50,25 @@ typedef struct {
 #define NGX_HTTP_AGGREGATE_APPLY_BUFFERED    0x08
 
 
+/* why a response cannot be shaped */
+
+typedef enum {
+    NGX_HTTP_AGGREGATE_APPLY_SHAPED = 0,
+    NGX_HTTP_AGGREGATE_APPLY_NAME,              /* no shape has it */
+    NGX_HTTP_AGGREGATE_APPLY_RANGE,
+    NGX_HTTP_AGGREGATE_APPLY_TYPE,
+    NGX_HTTP_AGGREGATE_APPLY_ENCODING,
+    NGX_HTTP_AGGREGATE_APPLY_SIZE,
+    NGX_HTTP_AGGREGATE_APPLY_JSON,
+    NGX_HTTP_AGGREGATE_APPLY_CUT,
+    NGX_HTTP_AGGREGATE_APPLY_OTHERS,            /* it contains them */
+    NGX_HTTP_AGGREGATE_APPLY_MEMORY,
+    NGX_HTTP_AGGREGATE_APPLY_FILTER,            /* another one failed */
+    NGX_HTTP_AGGREGATE_APPLY_END,               /* another one took it */
+    NGX_HTTP_AGGREGATE_APPLY_BYPASS             /* another one took all */
+} ngx_http_aggregate_apply_error_e;
+
+
 /* the context of a request and its response; it survives redirects */
 
 typedef struct {
@@ -69,6 +88,8 @@ typedef struct {
     agg_buf_t                        out;
     off_t                            received;
     ngx_int_t                        failed;    /* the status instead */
+    ngx_http_aggregate_apply_error_e error;
+    ngx_uint_t                       status;    /* of what failed */
 
     unsigned                         chosen:1;
     unsigned                         off:1;     /* an empty value */
@@ -121,9 +142,16 @@ void ngx_http_aggregate_apply_not_modified(ngx_http_request_t *r);
 ngx_int_t ngx_http_aggregate_apply_end(ngx_http_request_t *r,
     ngx_http_aggregate_apply_ctx_t *ctx);
 ngx_int_t ngx_http_aggregate_apply_fail(ngx_http_request_t *r,
-    ngx_http_aggregate_apply_ctx_t *ctx, ngx_int_t status, const char *text);
-void ngx_http_aggregate_apply_log(ngx_http_request_t *r,
-    ngx_http_aggregate_apply_ctx_t *ctx, const char *text);
+    ngx_http_aggregate_apply_ctx_t *ctx,
+    ngx_http_aggregate_apply_error_e error);
+ngx_int_t ngx_http_aggregate_apply_note(ngx_http_request_t *r,
+    ngx_http_aggregate_apply_ctx_t *ctx,
+    ngx_http_aggregate_apply_error_e error);
+
+/* why a subrequest's response was not shaped, and the status that it had */
+
+ngx_http_aggregate_apply_error_e ngx_http_aggregate_apply_error(
+    ngx_http_request_t *r, ngx_uint_t *status);
 void ngx_http_aggregate_apply_stop(ngx_http_request_t *r,
     ngx_http_aggregate_apply_ctx_t *ctx);
 

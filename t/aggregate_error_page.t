@@ -1,5 +1,6 @@
 # Pages of "error_page" for the errors of parts: an error that nginx makes, as
 # no valid response header has come, keeps its reason, whatever page it has.
+# Another aggregate as the page for the error of an aggregate.
 
 use strict;
 use warnings;
@@ -19,6 +20,8 @@ $t->backend('b',
     '/close' => { action => 'close' },
     '/503' => { status => 503, headers => [ 'Retry-After' => 7 ] },
     '/504' => { status => 504 },
+    '/401' => { status => 401, headers => [ 'WWW-Authenticate' => 'Basic' ] },
+    '/fresh' => { body => '1', headers => [ 'Cache-Control' => 'max-age=9' ] },
     '/accel444' => { headers => [ 'X-Accel-Redirect' => '/444' ] },
     '/accel' => { headers => [ 'X-Accel-Redirect' => '/noname/x' ] },
 );
@@ -81,7 +84,21 @@ my @others = (
       'backend x /dead/x { accept 502; }', '502 {"x":"connect"}' ],
 );
 
-$t->plan(@cases + @required + @others);
+# the headers of the first answer are not those of the second
+
+my @names = qw(Cache-Control Retry-After WWW-Authenticate Allow Server-Timing
+               X-Aggregate);
+my @second = (
+    [ '503', 'GET', 'max-age=9 - - - - complete' ],
+    [ '401', 'GET', 'max-age=9 - - - - complete' ],
+    [ '504', 'GET', 'max-age=9 - - - - complete' ],
+    [ '504', 'POST', 'max-age=9 - - - - complete' ],
+    [ '503', 'GET', 'max-age=9 - - - - complete', '/recursive' ],
+    [ '503', 'GET', 'no-store - - - - -', '/failed' ],
+    [ '401', 'GET', 'no-store - Basic - x -', '/none' ],
+);
+
+$t->plan(@cases + @required + @others + @second);
 
 my $pass = sub {
     my ($name, $directives) = @_;
@@ -107,6 +124,27 @@ serve($t, cases => [ @cases, @required, @others ], http => q{
             proxy_pass http://$noname/; }
         location = /50x.html { default_type text/html; return 200 "<p>"; }
         location = /444 { return 444; }
+        aggregate_debug $arg_debug;
+        location /first {
+            aggregate { methods GET; backend x /b/$arg_x { required; } }
+            error_page 401 405 502 503 =200 /second;
+            location /first/recursive {
+                recursive_error_pages on;
+                aggregate { backend x /b/$arg_x { required; } }
+            }
+            location /first/failed {
+                error_page 503 /second/failed;
+                aggregate { backend x /b/$arg_x { required; } }
+            }
+            location /first/none {
+                error_page 404 /second;
+                aggregate { backend x /b/$arg_x { required; } }
+            }
+        }
+        location /second {
+            aggregate { methods GET POST; backend y /b/fresh { } }
+            location /second/failed { aggregate { backend y /dead/y { } } }
+        }
         location = /page.json { return 200 '"page"'; }
         location @page { default_type text/html; return 200 "<p>"; }
         location @second { rewrite ^/two/dead/(.*) /$1 break;
@@ -127,3 +165,14 @@ serve($t, cases => [ @cases, @required, @others ], http => q{
               'error_page 502 /page.json; recursive_error_pages on;'));
 
 check($t, @cases, @required, @others);
+
+for (@second) {
+    my ($x, $method, $wanted, $place) = @$_;
+    my $r = http_request($method,
+                         '/first' . ($place || '') . "?debug=1&x=$x");
+    my @got = map { join ',', $r->headers($_) } @names;
+
+    s/;.*// for $got[4];
+    is(join(' ', map { length $_ ? $_ : '-' } @got), $wanted,
+       join ' ', 'another aggregate:', $method, $x, $place || '');
+}

@@ -34,6 +34,8 @@ ngx_http_aggregate_handler(ngx_http_request_t *r)
 
     alcf = ngx_http_get_module_loc_conf(r, ngx_http_aggregate_module);
 
+    ngx_http_aggregate_problem_clear(r);
+
     if (!(r->method & alcf->block->methods.mask)) {
 
         rc = ngx_http_discard_request_body(r);
@@ -41,9 +43,9 @@ ngx_http_aggregate_handler(ngx_http_request_t *r)
             return rc;
         }
 
-        if (ngx_http_aggregate_header_add(&r->headers_out.headers, "Allow",
-                                          &alcf->block->methods.allow)
-            == NULL)
+        if (ngx_http_aggregate_problem_header(r, "Allow",
+                                              &alcf->block->methods.allow)
+            != NGX_OK)
         {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }

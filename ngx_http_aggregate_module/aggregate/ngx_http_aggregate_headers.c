@@ -175,13 +175,12 @@ ngx_http_aggregate_server_timing(ngx_http_aggregate_ctx_t *ctx)
         return NGX_OK;
     }
 
-    return ngx_http_aggregate_header_add(&ctx->request->headers_out.headers,
-                                         "Server-Timing", &value)
-           ? NGX_OK : NGX_ERROR;
+    return ngx_http_aggregate_problem_header(ctx->request, "Server-Timing",
+                                             &value);
 }
 
 
-/* passes the header fields of one name */
+/* passes the header fields of one name with an error answer */
 
 ngx_int_t
 ngx_http_aggregate_pass(ngx_http_request_t *r, ngx_http_request_t *sr,
@@ -199,8 +198,8 @@ ngx_http_aggregate_pass(ngx_http_request_t *r, ngx_http_request_t *sr,
     while ((h = ngx_http_aggregate_header_next(&it)) != NULL) {
 
         if (h->hash != 0 && ngx_http_aggregate_header_named(h, &key)
-            && ngx_http_aggregate_header_copy(&r->headers_out.headers, h)
-               == NULL)
+            && ngx_http_aggregate_problem_header(r, name, &h->value)
+               != NGX_OK)
         {
             return NGX_ERROR;
         }

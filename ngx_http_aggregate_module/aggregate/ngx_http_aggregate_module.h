@@ -297,6 +297,9 @@ ngx_int_t ngx_http_aggregate_server_timing(ngx_http_aggregate_ctx_t *ctx);
 
 ngx_int_t ngx_http_aggregate_problem(ngx_http_request_t *r,
     ngx_http_aggregate_ctx_t *ctx, ngx_uint_t status);
+ngx_int_t ngx_http_aggregate_problem_header(ngx_http_request_t *r,
+    const char *name, ngx_str_t *value);
+void ngx_http_aggregate_problem_clear(ngx_http_request_t *r);
 
 /* ngx_http_aggregate_variables.c */
 

@@ -55,6 +55,21 @@ static const struct {
 };
 
 
+/*
+ * The headers of an error answer, which remain if "error_page" leads to another
+ * location.  They are known by the addresses of their names.
+ */
+
+static ngx_str_t  ngx_http_aggregate_problem_names[] = {
+    ngx_string("Allow"),
+    ngx_string("Cache-Control"),
+    ngx_string("Retry-After"),
+    ngx_string("Server-Timing"),
+    ngx_string("WWW-Authenticate"),
+    ngx_null_string
+};
+
+
 /* ctx is NULL if no part was started */
 
 ngx_int_t
@@ -242,9 +257,8 @@ ngx_http_aggregate_problem_headers(ngx_http_request_t *r,
     ngx_str_t                   value = ngx_string("no-store");
     ngx_http_aggregate_part_t  *part;
 
-    if (ngx_http_aggregate_header_add(&r->headers_out.headers,
-                                      "Cache-Control", &value)
-        == NULL)
+    if (ngx_http_aggregate_problem_header(r, "Cache-Control", &value)
+        != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -260,7 +274,7 @@ ngx_http_aggregate_problem_headers(ngx_http_request_t *r,
     {
         if (status < 500
             && ngx_http_aggregate_pass(ctx->request, part->response,
-                                       "www-authenticate")
+                                       "WWW-Authenticate")
                != NGX_OK)
         {
             return NGX_ERROR;
@@ -268,7 +282,7 @@ ngx_http_aggregate_problem_headers(ngx_http_request_t *r,
 
         if ((status < 500 || status == NGX_HTTP_SERVICE_UNAVAILABLE)
             && ngx_http_aggregate_pass(ctx->request, part->response,
-                                       "retry-after")
+                                       "Retry-After")
                != NGX_OK)
         {
             return NGX_ERROR;
@@ -276,4 +290,47 @@ ngx_http_aggregate_problem_headers(ngx_http_request_t *r,
     }
 
     return ngx_http_aggregate_server_timing(ctx);
+}
+
+
+/* adds a header, one of those that ngx_http_aggregate_problem_clear() knows */
+
+ngx_int_t
+ngx_http_aggregate_problem_header(ngx_http_request_t *r, const char *name,
+    ngx_str_t *value)
+{
+    ngx_str_t  *known;
+
+    for (known = ngx_http_aggregate_problem_names; known->len; known++) {
+
+        if (ngx_strcmp(known->data, name) == 0) {
+            return ngx_http_aggregate_header_push(&r->headers_out.headers,
+                                                  known, value)
+                   ? NGX_OK : NGX_ERROR;
+        }
+    }
+
+    return NGX_ERROR;
+}
+
+
+/* the answer of an aggregate that has led here is not sent */
+
+void
+ngx_http_aggregate_problem_clear(ngx_http_request_t *r)
+{
+    ngx_str_t                         *known;
+    ngx_table_elt_t                   *h;
+    ngx_http_aggregate_header_iter_t   it;
+
+    ngx_http_aggregate_header_iter(&it, &r->headers_out.headers);
+
+    while ((h = ngx_http_aggregate_header_next(&it)) != NULL) {
+
+        for (known = ngx_http_aggregate_problem_names; known->len; known++) {
+            if (h->key.data == known->data) {
+                h->hash = 0;
+            }
+        }
+    }
 }

@@ -102,7 +102,7 @@ my @good = qw(xml.10 xml.10 xml.20000 xml.20000 chunked.10 chunked.20000
               pieces.3000 pieces.40000 buffered.20000);
 my @bad = qw(broken.10 broken.20000 wrong.10 wrong.20000 cut.10 cut.20000);
 
-$t->plan(keys(%locations) * 2 + 5);
+$t->plan(keys(%locations) * 2 + 6);
 
 $t->run(<<"EOF");
 %%GLOBALS%%
@@ -134,6 +134,8 @@ http {
             backend y /y { } } }
         location = /a/small { aggregate { backend x /small/\$arg_x { }
             backend y /y { } } }
+        location = /errors { aggregate { errors e; timeout ${seconds}s;
+            backend x /plain/\$arg_x { } backend y /y { hidden; } } }
         $conf
     }
 }
@@ -151,6 +153,10 @@ for my $name (sort keys %locations) {
     is(join('', map { asked("/a/$name?x=$_") } @bad), '{"y":1}' x @bad,
        "$name: not XML, or not whole");
 }
+
+is(join(' ', map { asked("/errors?x=$_") =~ /"reason":"(\w+)","status":(\w+)/
+                   ? "$1,$2" : '-' } @bad),
+   join(' ', ('status,500') x 4, ('truncated,200') x 2), 'the reasons');
 
 # the header comes with the first bytes, and nginx goes on buffering
 

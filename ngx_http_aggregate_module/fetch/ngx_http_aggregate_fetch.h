@@ -321,7 +321,9 @@ struct ngx_http_aggregate_try_s {
     unsigned                         bom:2;         /* bytes of it came */
     unsigned                         uri_changes:4; /* left at the error */
     unsigned                         cached:1;      /* from proxy_cache */
-    unsigned                         given:1;       /* the filters have data */
+    unsigned                         passed:1;      /* the filters have its
+                                                       header */
+    unsigned                         given:1;       /* they have data */
     unsigned                         given_last:1;  /* and all of it */
     unsigned                         broken:1;      /* a filter has failed */
     unsigned                         cancelled:1;

@@ -91,10 +91,13 @@ ngx_http_aggregate_guard_header_filter(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_aggregate_guard_header(ngx_http_request_t *r)
 {
-    ngx_int_t   rc;
-    ngx_uint_t  error_page;
+    ngx_int_t                  rc;
+    ngx_uint_t                 error_page;
+    ngx_http_aggregate_try_t  *t;
 
-    if (ngx_http_aggregate_find_try(r) == NULL) {
+    t = ngx_http_aggregate_find_try(r);
+
+    if (t == NULL) {
         return ngx_http_next_header_filter(r);
     }
 
@@ -104,6 +107,10 @@ ngx_http_aggregate_guard_header(ngx_http_request_t *r)
     rc = ngx_http_next_header_filter(r);
 
     r->error_page = error_page;
+
+    if (r == t->request && rc == NGX_OK) {
+        t->passed = 1;
+    }
 
     return rc;
 }

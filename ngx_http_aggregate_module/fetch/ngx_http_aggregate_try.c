@@ -789,10 +789,24 @@ ngx_http_aggregate_try_reason(ngx_http_aggregate_try_t *t, ngx_int_t rc)
             return NGX_HTTP_AGGREGATE_CONNECT;
         }
 
-        /* such as of "return 444", and of a header filter that fails */
+        if (t->status) {
 
-        return t->status ? NGX_HTTP_AGGREGATE_STATUS
-                         : NGX_HTTP_AGGREGATE_INTERNAL;
+            /* such as of "return 444" */
+
+            return NGX_HTTP_AGGREGATE_STATUS;
+        }
+
+        if (!t->passed || t->given_last) {
+            return NGX_HTTP_AGGREGATE_INTERNAL;
+        }
+
+        /* a header filter still waits for the rest of the body */
+
+        if (u) {
+            t->status = u->headers_in.status_n;
+        }
+
+        return NGX_HTTP_AGGREGATE_TRUNCATED;
     }
 
     if (t->error_body) {

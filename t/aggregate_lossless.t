@@ -104,6 +104,16 @@ my @cases = (
     [ 'status 205', q{ backend v /empty/205 { } }, '200 complete {"v":null}' ],
     [ 'an empty body has no members to merge',
       q{ backend v /empty/204 { merge; } }, '200 complete {}' ],
+    [ 'an empty body is shaped as null is',
+      q{ backend a /empty/204 { target x; default []; }
+         backend b /empty/null { target x; default []; }
+         backend c /empty/empty { target x; }
+         backend d /empty/204 { set x.y 1; allow z; }
+         backend e /empty/null { set x.y 1; allow z; }
+         backend f /empty/204 { target x; default '{}'; fail_on e; set x 1; }
+         backend g /empty/204 { merge; set m 1; } },
+      '200 complete {"a":[],"b":[],"c":null,"d":{"x":{"y":1}},'
+      . '"e":{"x":{"y":1}},"f":{"x":1},"m":1}' ],
     [ 'an empty body of a status that is not accepted',
       q{ backend v /empty/404 { } backend w /empty/204 { } },
       '200 partial:v {"w":null}' ],
@@ -148,6 +158,7 @@ $t->backend('e',
     '/201'     => { status => 201 },
     '/205'     => { status => 205, length => 0 },
     '/404'     => { status => 404 },
+    '/null'    => 'null',
     '/html'    => { type => 'text/html', body => '{"a":1}' },
     '/notype'  => { type => undef, body => '[1]' },
     '/charset' => { type => 'application/json; charset=utf-8', body => '"x"' },

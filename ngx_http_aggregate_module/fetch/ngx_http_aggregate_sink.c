@@ -194,23 +194,32 @@ ngx_http_aggregate_sink_skip_bom(ngx_http_aggregate_try_t *t, u_char **p,
 ngx_http_aggregate_reason_e
 ngx_http_aggregate_sink_finish(ngx_http_aggregate_try_t *t)
 {
-    agg_str_t                     missing;
+    agg_rc_e                      rc;
+    agg_str_t                     null;
     ngx_http_aggregate_fetch_t   *fetch;
     ngx_http_aggregate_reason_e   reason;
 
     fetch = t->fetch;
 
-    missing.data = (u_char *) "null";
-    missing.len = 4;
-
     if (t->received == 0 && fetch->sink != NGX_HTTP_AGGREGATE_SINK_RAW) {
 
         /* the status is 204, or the body is empty */
 
-        t->value = missing;
-        t->source = missing;
+        null.data = (u_char *) "null";
+        null.len = 4;
 
-        return NGX_HTTP_AGGREGATE_NO_REASON;
+        if (fetch->shape == NULL) {
+            t->value = null;
+            t->source = null;
+
+            return NGX_HTTP_AGGREGATE_NO_REASON;
+        }
+
+        rc = agg_shape_run_push(t->run, null.data, null.len);
+
+        if (rc != AGG_OK) {
+            return ngx_http_aggregate_sink_reason(rc);
+        }
     }
 
     if (fetch->sink == NGX_HTTP_AGGREGATE_SINK_STRING) {

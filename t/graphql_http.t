@@ -156,7 +156,7 @@ my %accepts = (
     'application/json;q=0' => 406,
 );
 
-$t->plan(3 * @statuses + 2 * @others + @no_types + 2 * keys(%accepts) + 87);
+$t->plan(3 * @statuses + 2 * @others + @no_types + 2 * keys(%accepts) + 90);
 
 
 for my $case (@statuses) {
@@ -407,6 +407,16 @@ is($r->body, '{"data":{"one":1}}', 'APQ: a full zone keeps the last');
 $r = graphql($t, undef, json => $persisted->($hash));
 is(graphql_outcome($r->body), 'PERSISTED_QUERY_NOT_FOUND',
    'APQ: a full zone drops the oldest');
+
+my $large = 'query Large { one } # ' . 'x' x 20000;
+$r = graphql($t, undef, json => $persisted->(sha256_hex($large), $large));
+is($r->body, '{"data":{"one":1}}', 'APQ: a document over a quarter of a zone');
+$r = graphql($t, undef, json => $persisted->(sha256_hex($large)));
+is(graphql_outcome($r->body), 'PERSISTED_QUERY_NOT_FOUND',
+   'APQ: it is not kept');
+is(join(',', grep { my $text = "query Fill$_ { one } # " . 'x' x 400;
+        graphql($t, undef, json => $persisted->(sha256_hex($text)))->body
+            !~ /"data"/ } 280 .. 300), '', 'APQ: it evicts no others');
 
 $t->reload;
 $r = graphql($t, undef, json => $persisted->(sha256_hex($last)));

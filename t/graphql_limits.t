@@ -98,6 +98,14 @@ my $large = sub {
     return join(' ', map { "FETCH_FAILED $_" } @$paths) . " $data";
 };
 my @requests = (
+    [ 'an argument of the largest size', '{ uri(s: "' . 'x' x 1022
+      . '") first }', '{"data":{"uri":"e","first":1}}' ],
+    [ 'an argument of one byte more', '{ uri(s: "' . 'x' x 1023
+      . '") first }', $large->([ 'uri' ], '{"uri":null,"first":1}') ],
+    [ 'an argument that gets longer', '{ uri(s: "' . 'x' x 1019
+      . ' ") first }', '{"data":{"uri":"e","first":1}}' ],
+    [ 'an argument that gets a byte too long', '{ uri(s: "' . 'x' x 1020
+      . ' ") first }', $large->([ 'uri' ], '{"uri":null,"first":1}') ],
     [ 'an argument', 'query($s: String) { uri(s: $s) first }',
       $large->([ 'uri' ], '{"uri":null,"first":1}'), partial => 'Query.uri' ],
     [ 'a literal', qq({ uri(s: "$long") first }),

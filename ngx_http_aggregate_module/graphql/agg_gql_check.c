@@ -996,7 +996,7 @@ agg_gql_check_scalar(agg_gql_check_t *c, agg_gql_value_t *v, uint32_t id)
 
     return agg_gql_report(c,
                 agg_gql_key_enter(c, v->offset, AGG_GQL_RULE_VALUES),
-                &v->offset, 1, "%s%W", problem, &text);
+                &v->offset, 1, "%s%V", problem, &text);
 }
 
 
@@ -1041,7 +1041,7 @@ agg_gql_check_enum(agg_gql_check_t *c, agg_gql_value_t *v, uint32_t id)
     return agg_gql_report(c,
                agg_gql_key_enter(c, v->offset, AGG_GQL_RULE_VALUES),
                &v->offset, 1,
-               "Enum \"%V\" cannot represent non-enum value: %W.%W",
+               "Enum \"%V\" cannot represent non-enum value: %V.%W",
                &v->type->name, &text, &meant);
 }
 
@@ -1062,6 +1062,6 @@ agg_gql_expected(agg_gql_check_t *c, agg_gql_value_t *v, uint32_t id)
 
     return agg_gql_report(c,
                agg_gql_key_enter(c, v->offset, AGG_GQL_RULE_VALUES),
-               &v->offset, 1, "Expected value of type \"%V\", found %W.",
+               &v->offset, 1, "Expected value of type \"%V\", found %V.",
                &type, &text);
 }

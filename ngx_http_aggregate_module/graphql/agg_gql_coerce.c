@@ -429,8 +429,16 @@ agg_gql_coerce_members(agg_gql_coerce_t *c, agg_gql_frame_t *f)
             n++;
 
             if (f->type->one_of && agg_json_kind(&f->slots[i]) == AGG_NULL) {
+
+                /* the path of the error ends with the member */
+
+                f->index = i + 1;
+                c->depth++;
+
                 agg_gql_try(agg_gql_coerce_bad(c, &f->slots[i],
                                 "Field \"%V\" must be non-null.", &in->name));
+                c->depth--;
+                f->index = 0;
             }
 
             continue;

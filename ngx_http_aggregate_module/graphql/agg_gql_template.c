@@ -27,7 +27,7 @@ static agg_gql_render_e agg_gql_render_list(const agg_gql_piece_t *piece,
 static agg_gql_render_e agg_gql_render_plain(const agg_gql_piece_t *piece,
     const agg_str_t *value, agg_mem_t *mem, agg_buf_t *out);
 static agg_gql_render_e agg_gql_render_bytes(const agg_gql_piece_t *piece,
-    const agg_str_t *value, agg_buf_t *out);
+    const agg_str_t *value, agg_mem_t *mem, agg_buf_t *out);
 static agg_gql_render_e agg_gql_put(agg_buf_t *out, const void *p, size_t n);
 static agg_gql_render_e agg_gql_render_rc(agg_rc_e rc);
 
@@ -482,18 +482,34 @@ agg_gql_render_plain(const agg_gql_piece_t *piece, const agg_str_t *value,
         }
     }
 
-    return agg_gql_render_bytes(piece, &plain, out);
+    return agg_gql_render_bytes(piece, &plain, mem, out);
 }
 
 
 static agg_gql_render_e
 agg_gql_render_bytes(const agg_gql_piece_t *piece, const agg_str_t *value,
-    agg_buf_t *out)
+    agg_mem_t *mem, agg_buf_t *out)
 {
-    u_char    *last;
+    u_char    *last, *p;
     agg_rc_e   rc;
 
     rc = agg_buf_reserve(out, 3 * value->len);
+
+    if (rc == AGG_TOO_LARGE && value->len <= out->max) {
+
+        /* there may be room, if few of the bytes are encoded */
+
+        p = mem->alloc(mem->ctx, 3 * value->len);
+        if (p == NULL) {
+            return AGG_GQL_RENDER_NOMEM;
+        }
+
+        last = agg_uri_value(p, &piece->piece, value);
+
+        return (last == NULL) ? AGG_GQL_BAD_URI
+                              : agg_gql_put(out, p, (size_t) (last - p));
+    }
+
     if (rc != AGG_OK) {
         return agg_gql_render_rc(rc);
     }

@@ -31,6 +31,11 @@ typedef struct {
 } ngx_http_aggregate_graphql_entry_t;
 
 
+/* the largest document takes this part of the zone */
+
+#define NGX_HTTP_AGGREGATE_GRAPHQL_ZONE_SHARE  4
+
+
 static ngx_int_t ngx_http_aggregate_graphql_init_zone(
     ngx_shm_zone_t *shm_zone, void *data);
 static void ngx_http_aggregate_graphql_entry_insert(ngx_rbtree_node_t *temp,
@@ -312,6 +317,12 @@ ngx_http_aggregate_graphql_persisted_put(ngx_shm_zone_t *shm_zone,
     zone = shm_zone->data;
 
     size = offsetof(ngx_http_aggregate_graphql_entry_t, text) + text->len;
+
+    /* one document must not evict most of the others */
+
+    if (size > shm_zone->shm.size / NGX_HTTP_AGGREGATE_GRAPHQL_ZONE_SHARE) {
+        return;
+    }
 
     ngx_shmtx_lock(&zone->shpool->mutex);
 

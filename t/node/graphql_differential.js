@@ -63,8 +63,8 @@ function aside(found, wanted) {
 
     return found.filter((line) => !operations.test(line)
         && (!oneOf.test(line) || wanted.includes(line)))
-        .map((line, i) => (/\.\.\.\. @/.test(line) && wanted[i]
-            && wanted[i].startsWith(line.replace(/\.\.\.\. @[^]*/, ''))
+        .map((line, i) => (/\.\.\.\.? @/.test(line) && wanted[i]
+            && wanted[i].startsWith(line.replace(/\.\.\.\.? @[^]*/, ''))
             ? wanted[i] : line));
 }
 

@@ -403,8 +403,10 @@ values(void)
         "scalar Any enum E { A @json(value: \"a\") B @json(value: 1.50) C } "
         "input I { x: ID! @json(path: \"x-id\") n: Int! = 1 e: E f: [Float] "
         "i: I any: Any } "
+        "input O @oneOf { a: Int b: Int } "
         "type Query { "
-        "a(i: I, e: [E!], any: Any, id: ID, s: String, d: I = {x: 5, e: B}, "
+        "a(i: I, o: [O!], e: [E!], any: Any, id: ID, s: String, "
+        "d: I = {x: 5, e: B}, "
         "l: [I!]): Int @rest(get: \"/\") }";
 
     source.name = str("schema");
@@ -448,6 +450,11 @@ values(void)
           "1:8 Variable \"$v\" got invalid value \"D\" at \"v[0].e\"; Value "
           "\"D\" does not exist in \"E\" enum. Did you mean the enum value "
           "\"A\", \"B\", or \"C\"?");
+    value(&s, "query ($v: [O!]) { a(o: $v) }", "{\"v\":[{\"b\":null}]}",
+          "1:8 Variable \"$v\" got invalid value null at \"v[0].b\"; Field "
+          "\"b\" must be non-null.");
+    value(&s, "query ($v: O!) { a(o: [$v]) }", "{\"v\":{\"b\":5}}",
+          "[{\"b\":5}]");
 
     mem_free_all();
 }

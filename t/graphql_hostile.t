@@ -29,6 +29,10 @@ $t->backend('b',
     '/big' => { body => '{"id":"' . 'x' x 2000000 . '"}' },
     '/k' => '[]',
     '/wide' => '{"id":1,"pad":"' . 'x' x 900000 . '"}',
+    '/500' => '[' . join(',', map { "{\"id\":$_,\"k\":$_}" } 1 .. 500) . ']',
+    '/post' => '{"id":1}',
+    '/told' => { status => 500, body => '{"pad":"' . 'x' x 900000
+        . '","text":"no","kind":"K"}' },
 );
 
 $t->write_file('s.graphql', <<'EOS');
@@ -41,12 +45,17 @@ type A {
   list: [A] @rest(get: "/b/many")
   wide: A @rest(get: "/b/wide")
   must: Must @rest(get: "/b/wide")
+  post(s: String): A @rest(post: "/b/post", body: "${args.}")
+  told: A @rest(get: "/b/told", error: {message: "text", code: "kind"})
+  groups(s: String): A @rest(post: "/b/k", batch: {key: "k", by: "k"},
+                             body: "[${keys},${parent.k},${args.}]")
 }
 type Must { id: ID! none: ID! }
 input In { a: In b: [In] s: String }
 type Query {
   a: A @rest(get: "/b/a")
   many: [A] @rest(get: "/b/many")
+  few: [A] @rest(get: "/b/500")
   deep: [[A]] @rest(get: "/b/deep")
   deeper: A @rest(get: "/b/deeper")
   names: A @rest(get: "/b/names")
@@ -129,11 +138,37 @@ my @cases = (
       qr/LIMIT_EXCEEDED/ ],
     [ 'a wide value with fields for 20000',
       '{ many { wide { self { id } } } }', qr/LIMIT_EXCEEDED/ ],
+    [ 'a large failure for 20000', '{ many { told { id } } }',
+      qr/"message":"no".*"code":"K"/ ],
+    [ 'a large request for 500', 'query($s: String) {
+        few { post(s: $s) { id } } }',
+      qr/^\{"data":\{"few":\[\{"post":\{"id":"1"\}\}
+         (?:,\{"post":\{"id":"1"\}\}){499}\]\}\}$/x,
+      variables => '{"s":"' . 'x' x 900000 . '"}' ],
+    [ 'a large request for the batches of 500', 'query($s: String) {
+        few { groups(s: $s) { id } } }',
+      qr/"reason":"too_many"/,
+      variables => '{"s":"' . 'x' x 400000 . '"}' ],
+    [ 'more large requests than are composed', 'query($s: String) {
+        few { a: post(s: $s) { id } b: post(s: $s) { id } } }',
+      qr/LIMIT_EXCEEDED/, variables => '{"s":"' . 'x' x 900000 . '"}' ],
+    [ 'fields without a request', '{ many { '
+      . join(' ', map { "a$_: one { id }" } 10 .. 36) . ' } }',
+      qr/LIMIT_EXCEEDED/ ],
+    [ 'batches without a request', '{ many { '
+      . join(' ', map { "a$_: groups { id }" } 10 .. 14) . ' } }',
+      qr/LIMIT_EXCEEDED|"reason":"too_many"/ ],
+    [ 'a long literal of another type', '{ path(s: ' . '1' x 300000
+      . ') { id } }',
+      qr/GRAPHQL_VALIDATION_FAILED/ ],
+    [ 'long literals of another type', '{ in(in: {b: ['
+      . join(', ', map { "{s: {s: \"$_" . 'x' x 20000 . '"}}' } 1 .. 20)
+      . ']}) { id } }', qr/GRAPHQL_VALIDATION_FAILED/ ],
     [ 'lists of lists', '{ many { list { list { id } } } }',
       qr/LIMIT_EXCEEDED|"reason":"timeout"/ ],
 );
 
-$t->plan(2 * @cases + 3);
+$t->plan(2 * @cases + 4);
 $t->allow_log(qr/graphql answer is larger/);
 
 graphql_serve($t, schema => 's.graphql', block => 'max_subrequests 50;',
@@ -164,4 +199,7 @@ for my $case (@cases) {
 is(scalar(grep { $_->{head} =~ /Evil/ } $t->{backends}{b}->log), 0,
    'no header came through');
 is(join(',', $t->workers), $worker, 'the worker lives');
+open my $status, '<', "/proc/$worker/status" or die "status: $!\n";
+my ($peak) = join('', <$status>) =~ /^VmHWM:\s+(\d+)/m;
+cmp_ok($peak, '<', 600_000 * ($ENV{TEST_NGINX_SLOW} ? 4 : 1), 'its peak');
 cmp_ok($t->rss, '<', 400_000 * ($ENV{TEST_NGINX_SLOW} ? 4 : 1), 'memory');

@@ -7,6 +7,7 @@
 
 #include "agg_gql_exec.h"
 #include "agg_block.h"
+#include "gw_siphash.h"
 
 
 /* sites whose calls differ only in their keys */
@@ -14,8 +15,7 @@
 typedef struct agg_gql_group_s  agg_gql_group_t;
 
 struct agg_gql_group_s {
-    agg_str_t                 text;         /* the common request */
-    uint32_t                  hash;
+    uint64_t                  digest[2];    /* of the common request */
     agg_gql_site_t           *sites;
     agg_gql_site_t          **last;
     agg_gql_group_t          *next;
@@ -38,8 +38,8 @@ typedef struct {
 static agg_rc_e agg_gql_batch_group(agg_gql_exec_t *e, agg_gql_state_t *state,
     agg_gql_site_t *site, agg_gql_group_t **groups, agg_gql_group_t **table,
     uint32_t mask);
-static agg_rc_e agg_gql_batch_text(agg_gql_exec_t *e, agg_gql_call_t *call,
-    agg_str_t *text);
+static void agg_gql_batch_digest(agg_gql_exec_t *e,
+    const agg_gql_call_t *call, uint64_t digest[2]);
 static agg_rc_e agg_gql_batch_keys(agg_gql_exec_t *e, agg_gql_state_t *state,
     agg_gql_site_t *sites);
 static agg_rc_e agg_gql_keys_init(agg_gql_exec_t *e, agg_gql_keys_t *keys,
@@ -47,8 +47,6 @@ static agg_rc_e agg_gql_keys_init(agg_gql_exec_t *e, agg_gql_keys_t *keys,
 static agg_rc_e agg_gql_keys_add(agg_gql_exec_t *e, agg_gql_state_t *state,
     agg_gql_keys_t *keys, const agg_gql_key_t *found, agg_gql_key_t **key);
 static agg_rc_e agg_gql_keys_send(agg_gql_exec_t *e, agg_gql_keys_t *keys);
-static agg_rc_e agg_gql_batch_fail(agg_gql_exec_t *e, agg_gql_state_t *state,
-    agg_gql_site_t *site, agg_gql_call_e error);
 static agg_rc_e agg_gql_batch_key(agg_gql_exec_t *e,
     const agg_gql_site_t *site, agg_gql_key_t *key, agg_gql_call_e *error);
 static agg_rc_e agg_gql_batch_send(agg_gql_exec_t *e, agg_gql_call_t *call,
@@ -114,16 +112,21 @@ agg_gql_batch_start(agg_gql_exec_t *e, agg_gql_state_t *state)
 }
 
 
+/* the call is rendered to be compared only */
+
 static agg_rc_e
 agg_gql_batch_group(agg_gql_exec_t *e, agg_gql_state_t *state,
     agg_gql_site_t *site, agg_gql_group_t **groups, agg_gql_group_t **table,
     uint32_t mask)
 {
-    uint32_t          i, hash;
+    uint32_t          i;
+    uint64_t          digest[2];
     agg_rc_e          rc;
-    agg_str_t         text;
     agg_gql_call_t   *call;
+    agg_gql_mark_t    back;
     agg_gql_group_t  *group;
+
+    agg_gql_arena_mark(&e->arena, &back);
 
     rc = agg_gql_call_create(e, state, &call);
     if (rc != AGG_OK) {
@@ -136,23 +139,24 @@ agg_gql_batch_group(agg_gql_exec_t *e, agg_gql_state_t *state,
     }
 
     if (call->error != AGG_GQL_CALL_OK) {
-        site->call = call;
-        call->sites = site;
-        return agg_gql_call_send(e, call);
+        rc = agg_gql_exec_failed(e, state, call->error, site);
+        return (rc == AGG_OK) ? agg_gql_call_back(e, call, &back) : rc;
     }
 
-    rc = agg_gql_batch_text(e, call, &text);
+    agg_gql_batch_digest(e, call, digest);
+
+    rc = agg_gql_call_back(e, call, &back);
     if (rc != AGG_OK) {
         return rc;
     }
 
-    hash = agg_gql_exec_hash(e, &text);
-
-    for (i = hash & mask; table[i] != NULL; i = (i + 1) & mask) {
-
+    for (i = (uint32_t) digest[0] & mask;
+         table[i] != NULL;
+         i = (i + 1) & mask)
+    {
         group = table[i];
 
-        if (group->hash == hash && agg_gql_equal(&group->text, &text)) {
+        if (group->digest[0] == digest[0] && group->digest[1] == digest[1]) {
             *group->last = site;
             group->last = &site->same;
             return AGG_OK;
@@ -164,8 +168,8 @@ agg_gql_batch_group(agg_gql_exec_t *e, agg_gql_state_t *state,
         return AGG_NOMEM;
     }
 
-    group->text = text;
-    group->hash = hash;
+    group->digest[0] = digest[0];
+    group->digest[1] = digest[1];
     group->sites = site;
     group->last = &site->same;
     group->next = *groups;
@@ -177,37 +181,33 @@ agg_gql_batch_group(agg_gql_exec_t *e, agg_gql_state_t *state,
 }
 
 
-/* the parts of the call, each after its length */
+/* two keyed hashes: requests may be too large to be kept for each group */
 
-static agg_rc_e
-agg_gql_batch_text(agg_gql_exec_t *e, agg_gql_call_t *call, agg_str_t *text)
+static void
+agg_gql_batch_digest(agg_gql_exec_t *e, const agg_gql_call_t *call,
+    uint64_t digest[2])
 {
-    unsigned          i;
-    agg_rc_e          rc;
-    agg_buf_t         b;
+    unsigned          i, k;
+    uint64_t          key[2];
     const agg_str_t  *s;
 
-    agg_buf_init(&b, e->mem, (size_t) -1 / 4);
+    digest[0] = e->hash_key[0];
+    digest[1] = ~e->hash_key[0];
 
-    rc = AGG_OK;
-
-    for (i = 0; rc == AGG_OK && i < 3 + call->binding->nheaders; i++) {
+    for (i = 0; i < 3 + call->binding->nheaders; i++) {
 
         s = (i == 0) ? &call->path
             : (i == 1) ? &call->args
             : (i == 2) ? &call->body : &call->headers[i - 3];
 
-        rc = agg_buf_append(&b, &s->len, sizeof(size_t));
+        for (k = 0; k < 2; k++) {
+            key[0] = digest[k];
+            key[1] = e->hash_key[1];
 
-        if (rc == AGG_OK) {
-            rc = agg_buf_append(&b, s->data, s->len);
+            digest[k] = gw_siphash(key, (s->len != 0) ? s->data
+                                                      : (u_char *) "", s->len);
         }
     }
-
-    text->data = b.start;
-    text->len = agg_buf_used(&b);
-
-    return rc;
 }
 
 
@@ -219,11 +219,16 @@ static agg_rc_e
 agg_gql_batch_keys(agg_gql_exec_t *e, agg_gql_state_t *state,
     agg_gql_site_t *sites)
 {
+    uint32_t         started;
     agg_rc_e         rc;
     agg_gql_key_t   *key, found;
     agg_gql_keys_t   keys;
+    agg_gql_mark_t   mark;
     agg_gql_call_e   error;
     agg_gql_site_t  *site, *next;
+
+    started = e->started;
+    agg_gql_arena_mark(&e->arena, &mark);
 
     rc = agg_gql_keys_init(e, &keys, sites);
     if (rc != AGG_OK) {
@@ -239,7 +244,7 @@ agg_gql_batch_keys(agg_gql_exec_t *e, agg_gql_state_t *state,
         rc = agg_gql_batch_key(e, site, &found, &error);
 
         if (rc == AGG_OK && error != AGG_GQL_CALL_OK) {
-            rc = agg_gql_batch_fail(e, state, site, error);
+            rc = agg_gql_exec_failed(e, state, error, site);
 
         } else if (rc == AGG_OK && found.plain.data == NULL) {
             rc = agg_gql_site_ended(e, site);
@@ -264,7 +269,13 @@ agg_gql_batch_keys(agg_gql_exec_t *e, agg_gql_state_t *state,
         key->call->sites = site;
     }
 
-    return agg_gql_keys_send(e, &keys);
+    rc = agg_gql_keys_send(e, &keys);
+
+    if (rc == AGG_OK && e->started == started) {
+        agg_gql_arena_back(&e->arena, &mark);
+    }
+
+    return rc;
 }
 
 
@@ -285,7 +296,7 @@ agg_gql_keys_init(agg_gql_exec_t *e, agg_gql_keys_t *keys,
     keys->mask = n - 1;
     keys->last_call = &keys->calls;
 
-    keys->table = e->mem->alloc(e->mem->ctx, n * sizeof(agg_gql_key_t *));
+    keys->table = e->arena.mem.alloc(&e->arena, n * sizeof(agg_gql_key_t *));
     if (keys->table == NULL) {
         return AGG_NOMEM;
     }
@@ -332,7 +343,7 @@ agg_gql_keys_add(agg_gql_exec_t *e, agg_gql_state_t *state,
         keys->n = 0;
     }
 
-    k = e->mem->alloc(e->mem->ctx, sizeof(agg_gql_key_t));
+    k = e->arena.mem.alloc(&e->arena, sizeof(agg_gql_key_t));
     if (k == NULL) {
         return AGG_NOMEM;
     }
@@ -378,26 +389,6 @@ agg_gql_keys_send(agg_gql_exec_t *e, agg_gql_keys_t *keys)
 }
 
 
-static agg_rc_e
-agg_gql_batch_fail(agg_gql_exec_t *e, agg_gql_state_t *state,
-    agg_gql_site_t *site, agg_gql_call_e error)
-{
-    agg_rc_e         rc;
-    agg_gql_call_t  *call;
-
-    rc = agg_gql_call_create(e, state, &call);
-    if (rc != AGG_OK) {
-        return rc;
-    }
-
-    call->error = error;
-    call->sites = site;
-    site->call = call;
-
-    return agg_gql_call_send(e, call);
-}
-
-
 /* the key of a parent; plain.data is NULL if it has none */
 
 static agg_rc_e
@@ -412,7 +403,7 @@ agg_gql_batch_key(agg_gql_exec_t *e, const agg_gql_site_t *site,
         return AGG_OK;
     }
 
-    switch (agg_gql_plain(&key->raw, e->mem, &key->plain)) {
+    switch (agg_gql_plain(&key->raw, &e->arena.mem, &key->plain)) {
 
     case AGG_OK:
         key->hash = agg_gql_exec_hash(e, &key->plain);
@@ -440,11 +431,14 @@ agg_gql_batch_send(agg_gql_exec_t *e, agg_gql_call_t *call, uint32_t nkeys)
     agg_buf_t       b;
     agg_str_t       keys;
     agg_gql_key_t  *key;
+    agg_gql_mark_t  mark;
+
+    agg_gql_arena_mark(&e->arena, &mark);
 
     for (n = 4; n < 2 * nkeys; n *= 2) { /* void */ }
 
     call->mask = n - 1;
-    call->table = e->mem->alloc(e->mem->ctx, n * sizeof(agg_gql_key_t *));
+    call->table = e->arena.mem.alloc(&e->arena, n * sizeof(agg_gql_key_t *));
 
     if (call->table == NULL) {
         return AGG_NOMEM;
@@ -452,7 +446,7 @@ agg_gql_batch_send(agg_gql_exec_t *e, agg_gql_call_t *call, uint32_t nkeys)
 
     memset(call->table, 0, n * sizeof(agg_gql_key_t *));
 
-    agg_buf_init(&b, e->mem, (size_t) -1 / 4);
+    agg_buf_init(&b, &e->arena.mem, (size_t) -1 / 4);
 
     rc = agg_buf_append(&b, "[", 1);
 
@@ -483,7 +477,15 @@ agg_gql_batch_send(agg_gql_exec_t *e, agg_gql_call_t *call, uint32_t nkeys)
 
     rc = agg_gql_call_render(e, call, call->sites, &keys);
 
-    return (rc == AGG_OK) ? agg_gql_call_send(e, call) : rc;
+    if (rc == AGG_OK) {
+        rc = agg_gql_call_send(e, call);
+    }
+
+    if (rc == AGG_OK && call->error != AGG_GQL_CALL_OK) {
+        rc = agg_gql_call_back(e, call, &mark);
+    }
+
+    return rc;
 }
 
 

@@ -5,6 +5,7 @@
 #include "agg_gql_exec.h"
 
 
+static const char *agg_gql_call_reason(agg_gql_call_e error);
 static agg_gql_render_e agg_gql_call_values(agg_gql_exec_t *e,
     const agg_gql_template_t *t, agg_gql_site_t *site, const agg_str_t *keys,
     agg_str_t **values);
@@ -17,6 +18,8 @@ static agg_rc_e agg_gql_call_headers(agg_gql_exec_t *e, agg_gql_call_t *call,
     agg_gql_site_t *site, const agg_str_t *keys);
 static agg_rc_e agg_gql_call_rendered(agg_gql_call_t *call,
     agg_gql_render_e rendered);
+static agg_rc_e agg_gql_call_find(agg_gql_exec_t *e, agg_gql_call_t *call,
+    agg_gql_call_t ***slot);
 static agg_rc_e agg_gql_call_grow(agg_gql_exec_t *e);
 static uint32_t agg_gql_call_hash(const agg_gql_exec_t *e,
     const agg_gql_call_t *call);
@@ -24,59 +27,57 @@ static int agg_gql_call_equal(const agg_gql_call_t *a,
     const agg_gql_call_t *b);
 
 
+static const agg_str_t  agg_gql_null = { 4, (u_char *) "null" };
+
+
 agg_rc_e
 agg_gql_call_site(agg_gql_exec_t *e, agg_gql_site_t *site)
 {
-    uint32_t          i;
     agg_rc_e          rc;
-    agg_gql_call_t   *call;
+    agg_gql_mark_t    mark;
+    agg_gql_call_t   *call, **slot;
     agg_gql_state_t  *state;
 
     state = e->states[site->node->fetch];
+
+    if (state->args_large) {
+        return agg_gql_exec_failed(e, state, AGG_GQL_CALL_TOO_LARGE, site);
+    }
+
+    agg_gql_arena_mark(&e->arena, &mark);
 
     rc = agg_gql_call_create(e, state, &call);
     if (rc != AGG_OK) {
         return rc;
     }
 
-    if (state->args_large) {
-        call->error = AGG_GQL_CALL_TOO_LARGE;
+    rc = agg_gql_call_render(e, call, site, NULL);
+    if (rc != AGG_OK) {
+        return rc;
+    }
 
-    } else {
-        rc = agg_gql_call_render(e, call, site, NULL);
+    call->sites = site;
+    slot = NULL;
 
+    if (call->error == AGG_GQL_CALL_OK
+        && !(e->mutation && site->object == &e->object))
+    {
+        rc = agg_gql_call_find(e, call, &slot);
         if (rc != AGG_OK) {
             return rc;
         }
     }
 
-    site->call = call;
-
-    if (call->error != AGG_GQL_CALL_OK
-        || (e->mutation && site->object == &e->object))
-    {
-        call->sites = site;
-        return agg_gql_call_send(e, call);
-    }
-
-    rc = agg_gql_call_grow(e);
-    if (rc != AGG_OK) {
-        return rc;
-    }
-
-    call->hash = agg_gql_call_hash(e, call);
-
-    for (i = call->hash & e->mask;
-         e->table[i] != NULL;
-         i = (i + 1) & e->mask)
-    {
-        if (!agg_gql_call_equal(e->table[i], call)) {
-            continue;
-        }
+    if (slot != NULL && *slot != NULL) {
 
         /* there is an equal call, which may have ended already */
 
-        call = e->table[i];
+        rc = agg_gql_call_back(e, call, &mark);
+        if (rc != AGG_OK) {
+            return rc;
+        }
+
+        call = *slot;
         site->call = call;
 
         if (call->done) {
@@ -89,12 +90,49 @@ agg_gql_call_site(agg_gql_exec_t *e, agg_gql_site_t *site)
         return AGG_OK;
     }
 
-    e->table[i] = call;
-    e->ncalls++;
+    site->call = call;
 
-    call->sites = site;
+    rc = agg_gql_call_send(e, call);
 
-    return agg_gql_call_send(e, call);
+    if (rc == AGG_OK && call->error != AGG_GQL_CALL_OK) {
+        return agg_gql_call_back(e, call, &mark);
+    }
+
+    if (slot != NULL) {
+        *slot = call;
+        e->ncalls++;
+    }
+
+    return rc;
+}
+
+
+/* the place of an equal call, or one for this call */
+
+static agg_rc_e
+agg_gql_call_find(agg_gql_exec_t *e, agg_gql_call_t *call,
+    agg_gql_call_t ***slot)
+{
+    uint32_t  i;
+    agg_rc_e  rc;
+
+    rc = agg_gql_call_grow(e);
+    if (rc != AGG_OK) {
+        return rc;
+    }
+
+    call->hash = agg_gql_call_hash(e, call);
+
+    for (i = call->hash & e->mask;
+         e->table[i] != NULL && !agg_gql_call_equal(e->table[i], call);
+         i = (i + 1) & e->mask)
+    {
+        /* void */
+    }
+
+    *slot = &e->table[i];
+
+    return AGG_OK;
 }
 
 
@@ -104,7 +142,7 @@ agg_gql_call_create(agg_gql_exec_t *e, agg_gql_state_t *state,
 {
     agg_gql_call_t  *call;
 
-    call = e->mem->alloc(e->mem->ctx, sizeof(agg_gql_call_t));
+    call = e->arena.mem.alloc(&e->arena, sizeof(agg_gql_call_t));
     if (call == NULL) {
         return AGG_NOMEM;
     }
@@ -122,6 +160,20 @@ agg_gql_call_create(agg_gql_exec_t *e, agg_gql_state_t *state,
 
 
 agg_rc_e
+agg_gql_call_back(agg_gql_exec_t *e, const agg_gql_call_t *call,
+    const agg_gql_mark_t *mark)
+{
+    e->walked += call->path.len + call->args.len + call->body.len;
+
+    agg_gql_arena_back(&e->arena, mark);
+
+    return (e->walked > AGG_GQL_MAX_WALKED) ? AGG_TOO_LARGE : AGG_OK;
+}
+
+
+/* the sites are not the call's any more if call->error is set */
+
+agg_rc_e
 agg_gql_call_send(agg_gql_exec_t *e, agg_gql_call_t *call)
 {
     agg_rc_e          rc;
@@ -129,53 +181,141 @@ agg_gql_call_send(agg_gql_exec_t *e, agg_gql_call_t *call)
 
     state = call->state;
 
-    *state->calls_last = call;
-    state->calls_last = &call->next;
+    if (call->error == AGG_GQL_CALL_OK && e->expired) {
+        call->error = AGG_GQL_CALL_OTHER;
+    }
 
     if (call->error == AGG_GQL_CALL_OK) {
 
-        if (e->expired) {
-            call->error = AGG_GQL_CALL_OTHER;
-            call->reason = "timeout";
+        rc = e->env.start(e->env.ctx, call);
 
-        } else {
-            rc = e->env.start(e->env.ctx, call);
+        if (rc == AGG_OK) {
+            *state->calls_last = call;
+            state->calls_last = &call->next;
 
-            if (rc == AGG_OK) {
-                return AGG_OK;
-            }
+            e->started++;
 
-            if (rc != AGG_TOO_LARGE) {
-                return rc;
-            }
+            return AGG_OK;
+        }
 
-            call->error = AGG_GQL_CALL_TOO_MANY;
+        if (rc != AGG_TOO_LARGE) {
+            return rc;
+        }
+
+        call->error = AGG_GQL_CALL_TOO_MANY;
+    }
+
+    return agg_gql_exec_failed(e, state, call->error, call->sites);
+}
+
+
+agg_rc_e
+agg_gql_exec_failed(agg_gql_exec_t *e, agg_gql_state_t *state,
+    agg_gql_call_e error, agg_gql_site_t *sites)
+{
+    agg_rc_e         rc;
+    agg_gql_call_t  *call;
+    agg_gql_site_t  *site, *next;
+
+    call = state->errors[error - 1];
+
+    if (call == NULL) {
+
+        call = e->mem->alloc(e->mem->ctx, sizeof(agg_gql_call_t));
+        if (call == NULL) {
+            return AGG_NOMEM;
+        }
+
+        memset(call, 0, sizeof(agg_gql_call_t));
+
+        call->owner = e;
+        call->binding = state->node->binding;
+        call->state = state;
+        call->error = error;
+        call->reason = agg_gql_call_reason(error);
+        call->done = 1;
+
+        agg_gql_call_judge(call);
+
+        *state->calls_last = call;
+        state->calls_last = &call->next;
+
+        state->errors[error - 1] = call;
+        state->failed = 1;
+    }
+
+    for (site = sites; site != NULL; site = next) {
+        next = site->same;
+
+        site->call = call;
+        site->key = NULL;
+
+        rc = agg_gql_site_ended(e, site);
+        if (rc != AGG_OK) {
+            return rc;
         }
     }
 
-    switch (call->error) {
+    return AGG_OK;
+}
+
+
+static const char *
+agg_gql_call_reason(agg_gql_call_e error)
+{
+    switch (error) {
 
     case AGG_GQL_CALL_TOO_MANY:
-        call->reason = "too_many";
-        break;
+        return "too_many";
 
     case AGG_GQL_CALL_BAD_URI:
-        call->reason = "bad_uri";
-        break;
+        return "bad_uri";
 
     case AGG_GQL_CALL_DEPENDENCY:
-        call->reason = "dependency";
-        break;
+        return "dependency";
 
     case AGG_GQL_CALL_TOO_LARGE:
-        call->reason = "too_large";
-        break;
+        return "too_large";
+
+    case AGG_GQL_CALL_INTERNAL:
+        return "internal";
 
     default:
-        break;
+        return "timeout";
+    }
+}
+
+
+void
+agg_gql_call_judge(agg_gql_call_t *call)
+{
+    unsigned                  i;
+    const agg_gql_binding_t  *binding;
+
+    if (call->error == AGG_GQL_CALL_OK) {
+        return;
     }
 
-    return agg_gql_exec_result(e, call);
+    binding = call->binding;
+
+    if (call->error == AGG_GQL_CALL_OTHER && call->status != 0
+        && strcmp(call->reason, "status") == 0)
+    {
+        for (i = 0; i < binding->nnull_on; i++) {
+            if (call->status >= binding->null_on[i].least
+                && call->status <= binding->null_on[i].most)
+            {
+                call->null = 1;
+                call->value = agg_gql_null;
+                return;
+            }
+        }
+    }
+
+    call->failed = 1;
+
+    call->value = (binding->rest->default_json.text.data != NULL)
+                  ? binding->rest->default_json.text : agg_gql_null;
 }
 
 
@@ -287,10 +427,10 @@ agg_gql_call_render(agg_gql_exec_t *e, agg_gql_call_t *call,
             return agg_gql_call_rendered(call, rendered);
         }
 
-        agg_buf_init(&path, e->mem, e->max_request);
-        agg_buf_init(&args, e->mem, e->max_request);
+        agg_buf_init(&path, &e->arena.mem, e->max_request);
+        agg_buf_init(&args, &e->arena.mem, e->max_request);
 
-        rendered = agg_gql_render_uri(t, values, e->mem, &path, &args);
+        rendered = agg_gql_render_uri(t, values, &e->arena.mem, &path, &args);
 
         if (rendered != AGG_GQL_RENDERED) {
             return agg_gql_call_rendered(call, rendered);
@@ -320,7 +460,7 @@ agg_gql_call_render(agg_gql_exec_t *e, agg_gql_call_t *call,
         return agg_gql_call_rendered(call, rendered);
     }
 
-    agg_buf_init(&args, e->mem, e->max_request);
+    agg_buf_init(&args, &e->arena.mem, e->max_request);
 
     rendered = agg_gql_render_body(&binding->body, values, &args);
 
@@ -345,7 +485,7 @@ agg_gql_call_headers(agg_gql_exec_t *e, agg_gql_call_t *call,
     agg_gql_render_e           rendered;
     const agg_gql_template_t  *t;
 
-    call->headers = e->mem->alloc(e->mem->ctx, call->binding->nheaders
+    call->headers = e->arena.mem.alloc(&e->arena, call->binding->nheaders
                                   * sizeof(agg_str_t));
     if (call->headers == NULL) {
         return AGG_NOMEM;
@@ -360,9 +500,9 @@ agg_gql_call_headers(agg_gql_exec_t *e, agg_gql_call_t *call,
             return agg_gql_call_rendered(call, rendered);
         }
 
-        agg_buf_init(&b, e->mem, e->max_request);
+        agg_buf_init(&b, &e->arena.mem, e->max_request);
 
-        rendered = agg_gql_render_header(t, values, e->mem, &b);
+        rendered = agg_gql_render_header(t, values, &e->arena.mem, &b);
 
         if (rendered == AGG_GQL_RENDERED) {
             rendered = (agg_buf_append(&b, "", 1) == AGG_OK)
@@ -411,7 +551,7 @@ agg_gql_call_values(agg_gql_exec_t *e, const agg_gql_template_t *t,
     size_t    i;
     agg_rc_e  rc;
 
-    *values = e->mem->alloc(e->mem->ctx,
+    *values = e->arena.mem.alloc(&e->arena,
                             (t->npieces + 1) * sizeof(agg_str_t));
     if (*values == NULL) {
         return AGG_GQL_RENDER_NOMEM;
@@ -516,7 +656,7 @@ agg_gql_call_all_args(agg_gql_exec_t *e, agg_gql_state_t *state,
 
     field = state->node->field;
 
-    agg_buf_init(&b, e->mem, e->max_request);
+    agg_buf_init(&b, &e->arena.mem, e->max_request);
 
     rc = agg_buf_append(&b, "{", 1);
 

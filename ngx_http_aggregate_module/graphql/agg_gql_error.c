@@ -7,6 +7,9 @@
 #include "agg_gql_exec.h"
 
 
+static void agg_gql_error_tell(agg_gql_call_t *call);
+static void agg_gql_error_told(const agg_path_t *path,
+    const agg_gql_call_t *call, agg_str_t *value);
 static agg_rc_e agg_gql_error_message(agg_gql_exec_t *e,
     const agg_gql_node_t *node, agg_gql_field_error_e error,
     const agg_gql_call_t *call);
@@ -14,8 +17,6 @@ static agg_rc_e agg_gql_error_path(agg_gql_exec_t *e, uint32_t depth);
 static agg_rc_e agg_gql_error_extensions(agg_gql_exec_t *e,
     const agg_gql_node_t *node, agg_gql_field_error_e error,
     const agg_gql_call_t *call);
-static int agg_gql_error_told(const agg_path_t *path,
-    const agg_gql_call_t *call, agg_str_t *value);
 static agg_rc_e agg_gql_puts(agg_buf_t *b, const char *text);
 static agg_rc_e agg_gql_put_coordinate(agg_buf_t *b,
     const agg_gql_node_t *node);
@@ -48,7 +49,7 @@ static const struct {
 
 agg_rc_e
 agg_gql_field_error(agg_gql_exec_t *e, uint32_t depth, agg_gql_node_t *node,
-    agg_gql_field_error_e error, const agg_gql_call_t *call)
+    agg_gql_field_error_e error, agg_gql_call_t *call)
 {
     char             text[80];
     agg_buf_t       *b;
@@ -58,6 +59,10 @@ agg_gql_field_error(agg_gql_exec_t *e, uint32_t depth, agg_gql_node_t *node,
 
     if (e->nerrors++ != 0) {
         agg_gql_try(agg_gql_puts(b, ","));
+    }
+
+    if (call != NULL) {
+        agg_gql_error_tell(call);
     }
 
     agg_gql_try(agg_gql_puts(b, "{\"message\":"));
@@ -78,16 +83,45 @@ agg_gql_field_error(agg_gql_exec_t *e, uint32_t depth, agg_gql_node_t *node,
 }
 
 
+/* many fields may have failed with a call: its response is read once */
+
+static void
+agg_gql_error_tell(agg_gql_call_t *call)
+{
+    if (call->told) {
+        return;
+    }
+
+    call->told = 1;
+
+    agg_gql_error_told(call->binding->error_message, call, &call->message);
+    agg_gql_error_told(call->binding->error_code, call, &call->code);
+}
+
+
+/* a string of a failed response that may be shown to the client */
+
+static void
+agg_gql_error_told(const agg_path_t *path, const agg_gql_call_t *call,
+    agg_str_t *value)
+{
+    if (path == NULL || call->source.data == NULL
+        || agg_path_get(path, &call->source, value) != AGG_OK
+        || agg_json_kind(value) != AGG_STRING)
+    {
+        value->data = NULL;
+        value->len = 0;
+    }
+}
+
+
 static agg_rc_e
 agg_gql_error_message(agg_gql_exec_t *e, const agg_gql_node_t *node,
     agg_gql_field_error_e error, const agg_gql_call_t *call)
 {
-    agg_str_t  message;
-
-    if (call != NULL
-        && agg_gql_error_told(call->binding->error_message, call, &message))
-    {
-        return agg_buf_append(&e->errors, message.data, message.len);
+    if (call != NULL && call->message.data != NULL) {
+        return agg_buf_append(&e->errors, call->message.data,
+                              call->message.len);
     }
 
     agg_gql_try(agg_gql_puts(&e->errors, "\""));
@@ -96,18 +130,6 @@ agg_gql_error_message(agg_gql_exec_t *e, const agg_gql_node_t *node,
     agg_gql_try(agg_gql_puts(&e->errors, agg_gql_field_errors[error].after));
 
     return agg_gql_puts(&e->errors, "\"");
-}
-
-
-/* a string of a failed response that may be shown to the client */
-
-static int
-agg_gql_error_told(const agg_path_t *path, const agg_gql_call_t *call,
-    agg_str_t *value)
-{
-    return path != NULL && call->source.data != NULL
-           && agg_path_get(path, &call->source, value) == AGG_OK
-           && agg_json_kind(value) == AGG_STRING;
 }
 
 
@@ -148,7 +170,6 @@ agg_gql_error_extensions(agg_gql_exec_t *e, const agg_gql_node_t *node,
 {
     char         text[40];
     agg_buf_t   *b;
-    agg_str_t    told;
     const char  *code;
 
     b = &e->errors;
@@ -164,10 +185,8 @@ agg_gql_error_extensions(agg_gql_exec_t *e, const agg_gql_node_t *node,
         }
     }
 
-    if (call != NULL
-        && agg_gql_error_told(call->binding->error_code, call, &told))
-    {
-        agg_gql_try(agg_buf_append(b, told.data, told.len));
+    if (call != NULL && call->code.data != NULL) {
+        agg_gql_try(agg_buf_append(b, call->code.data, call->code.len));
 
     } else {
         agg_gql_try(agg_gql_puts(b, "\""));

@@ -25,7 +25,6 @@ static agg_rc_e agg_gql_state(agg_gql_exec_t *e, agg_gql_node_t *node,
 static agg_rc_e agg_gql_call_select(agg_gql_exec_t *e, agg_gql_call_t *call);
 static void agg_gql_call_limit(agg_str_t *value, unsigned long limit,
     agg_rc_e *rc, agg_mem_t *mem);
-static void agg_gql_call_judge(agg_gql_call_t *call);
 static int agg_gql_leads_on(agg_gql_exec_t *e, const agg_gql_node_t *node);
 static agg_rc_e agg_gql_exec_walk(agg_gql_exec_t *e, agg_gql_node_t *node,
     const agg_str_t *value, agg_gql_item_t *items, agg_gql_object_t *parent,
@@ -57,6 +56,8 @@ agg_gql_exec_start(agg_gql_exec_t *e)
 
     agg_buf_init(&e->out, e->mem, e->max);
     agg_buf_init(&e->errors, e->mem, e->max);
+
+    agg_gql_arena_init(&e->arena, e->mem);
 
     rc = e->mutation ? AGG_OK : agg_gql_exec_root(e);
 
@@ -441,41 +442,6 @@ agg_gql_exec_result(agg_gql_exec_t *e, agg_gql_call_t *call)
     }
 
     return AGG_OK;
-}
-
-
-/* applies nullOn and default to a failed call */
-
-static void
-agg_gql_call_judge(agg_gql_call_t *call)
-{
-    unsigned                  i;
-    const agg_gql_binding_t  *binding;
-
-    if (call->error == AGG_GQL_CALL_OK) {
-        return;
-    }
-
-    binding = call->binding;
-
-    if (call->error == AGG_GQL_CALL_OTHER && call->status != 0
-        && strcmp(call->reason, "status") == 0)
-    {
-        for (i = 0; i < binding->nnull_on; i++) {
-            if (call->status >= binding->null_on[i].least
-                && call->status <= binding->null_on[i].most)
-            {
-                call->null = 1;
-                call->value = agg_gql_null;
-                return;
-            }
-        }
-    }
-
-    call->failed = 1;
-
-    call->value = (binding->rest->default_json.text.data != NULL)
-                  ? binding->rest->default_json.text : agg_gql_null;
 }
 
 

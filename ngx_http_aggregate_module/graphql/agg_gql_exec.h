@@ -25,6 +25,7 @@
 #define AGG_GQL_EXEC_H_INCLUDED
 
 
+#include "agg_gql_arena.h"
 #include "agg_gql_plan.h"
 
 
@@ -42,6 +43,8 @@ typedef enum {
     AGG_GQL_CALL_INTERNAL,
     AGG_GQL_CALL_OTHER                      /* the caller's reason */
 } agg_gql_call_e;
+
+#define AGG_GQL_CALL_ERRORS  AGG_GQL_CALL_OTHER
 
 
 typedef enum {
@@ -143,11 +146,14 @@ struct agg_gql_call_s {
     unsigned                  status;       /* 0: none */
     agg_str_t                 value;
     agg_str_t                 source;       /* JSON of a failed call */
+    agg_str_t                 message;      /* told by it; data NULL: none */
+    agg_str_t                 code;
     unsigned                  selected:1;   /* select and limit are done */
     unsigned                  done:1;
     unsigned                  failed:1;
     unsigned                  null:1;       /* by nullOn */
     unsigned                  used:1;       /* its value stands in the answer */
+    unsigned                  told:1;       /* message and code are known */
     agg_gql_memo_t            memo;
     void                     *data;         /* the caller's */
 };
@@ -163,6 +169,7 @@ struct agg_gql_state_s {
     agg_gql_site_t          **batch_last;
     agg_gql_call_t           *calls;
     agg_gql_call_t          **calls_last;
+    agg_gql_call_t           *errors[AGG_GQL_CALL_ERRORS];
     unsigned                  args_known:1;
     unsigned                  args_failed:1;
     unsigned                  args_large:1; /* over max_request */
@@ -179,7 +186,10 @@ typedef struct {
     agg_rc_e                (*variable)(void *ctx, int index,
                                         agg_str_t *value);
 
-    /* AGG_OK: agg_gql_exec_result() will be called; AGG_TOO_LARGE, AGG_NOMEM */
+    /*
+     * AGG_OK: agg_gql_exec_result() will be called; AGG_TOO_LARGE, AGG_NOMEM.
+     * What belongs to the call may be allocated from the arena of its owner.
+     */
 
     agg_rc_e                (*start)(void *ctx, agg_gql_call_t *call);
 } agg_gql_env_t;
@@ -215,6 +225,8 @@ struct agg_gql_exec_s {
     agg_gql_call_t          **table;        /* equal calls */
     uint32_t                  mask;
     uint32_t                  ncalls;
+    agg_gql_arena_t           arena;        /* of calls */
+    uint32_t                  started;      /* calls */
 
     agg_gql_frame_t          *frames;
     uint32_t                  max_frames;
@@ -327,10 +339,28 @@ agg_rc_e agg_gql_batch_result(agg_gql_exec_t *e, agg_gql_call_t *call);
 
 agg_rc_e agg_gql_site_ended(agg_gql_exec_t *e, agg_gql_site_t *site);
 
+/*
+ * Ends sites whose call cannot be started.  Those of a field share a call for
+ * each error, as they may be many.
+ */
+
+agg_rc_e agg_gql_exec_failed(agg_gql_exec_t *e, agg_gql_state_t *state,
+    agg_gql_call_e error, agg_gql_site_t *sites);
+
+/* applies nullOn and default to a failed call */
+
+void agg_gql_call_judge(agg_gql_call_t *call);
+
+/* takes back the memory of a call that was not started */
+
+agg_rc_e agg_gql_call_back(agg_gql_exec_t *e, const agg_gql_call_t *call,
+    const agg_gql_mark_t *mark);
+
 
 /*
  * If many fields read one value, it is read again for each of them, up to this
- * many bytes in all: items of a batch, or otherwise the value.
+ * many bytes in all: items of a batch, or otherwise the value.  Requests count
+ * too if they are composed, but not sent.
  */
 
 #define AGG_GQL_MAX_WALKED  ((uint64_t) 512 << 20)
@@ -352,8 +382,7 @@ typedef enum {
 } agg_gql_field_error_e;
 
 agg_rc_e agg_gql_field_error(agg_gql_exec_t *e, uint32_t depth,
-    agg_gql_node_t *node, agg_gql_field_error_e error,
-    const agg_gql_call_t *call);
+    agg_gql_node_t *node, agg_gql_field_error_e error, agg_gql_call_t *call);
 
 
 /*

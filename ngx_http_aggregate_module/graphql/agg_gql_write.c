@@ -44,7 +44,7 @@ static agg_rc_e agg_gql_write_null(agg_gql_exec_t *e, uint32_t *depth,
     agg_gql_node_t *node, agg_gql_wraps_t wraps);
 static agg_rc_e agg_gql_write_failed(agg_gql_exec_t *e, uint32_t *depth,
     agg_gql_node_t *node, agg_gql_wraps_t wraps, agg_gql_field_error_e error,
-    const agg_gql_call_t *call);
+    agg_gql_call_t *call);
 static agg_rc_e agg_gql_write_nothing(agg_gql_exec_t *e, uint32_t *depth,
     agg_gql_wraps_t wraps);
 
@@ -777,7 +777,7 @@ agg_gql_write_null(agg_gql_exec_t *e, uint32_t *depth, agg_gql_node_t *node,
 static agg_rc_e
 agg_gql_write_failed(agg_gql_exec_t *e, uint32_t *depth, agg_gql_node_t *node,
     agg_gql_wraps_t wraps, agg_gql_field_error_e error,
-    const agg_gql_call_t *call)
+    agg_gql_call_t *call)
 {
     agg_gql_try(agg_gql_field_error(e, *depth, node, error, call));
 

@@ -62,7 +62,7 @@ ngx_http_aggregate_graphql_fetch(void *ctx, agg_gql_call_t *call)
 {
     ngx_http_aggregate_graphql_op_t *op = ctx;
 
-    ngx_pool_t                          *pool;
+    agg_mem_t                           *mem;
     const agg_gql_binding_t             *binding;
     ngx_http_aggregate_fetch_t          *fetch;
     ngx_http_aggregate_graphql_fetch_t  *own;
@@ -74,14 +74,18 @@ ngx_http_aggregate_graphql_fetch(void *ctx, agg_gql_call_t *call)
         return AGG_NOMEM;
     }
 
-    pool = op->ctx->request->pool;
+    mem = &op->exec.arena.mem;
     binding = call->binding;
     field = binding->data;
 
-    own = ngx_pcalloc(pool, sizeof(ngx_http_aggregate_graphql_fetch_t));
+    /* from the call's memory, as many calls may be over max_subrequests */
+
+    own = mem->alloc(mem->ctx, sizeof(ngx_http_aggregate_graphql_fetch_t));
     if (own == NULL) {
         return AGG_NOMEM;
     }
+
+    ngx_memzero(own, sizeof(ngx_http_aggregate_graphql_fetch_t));
 
     fetch = &own->fetch;
 
@@ -195,6 +199,7 @@ static ngx_int_t
 ngx_http_aggregate_graphql_fetch_headers(ngx_http_aggregate_graphql_op_t *op,
     agg_gql_call_t *call, ngx_http_aggregate_fetch_t *fetch)
 {
+    agg_mem_t                           *mem;
     ngx_uint_t                           i, n, typed;
     ngx_http_aggregate_field_t          *f;
     ngx_http_aggregate_graphql_field_t  *field;
@@ -206,11 +211,14 @@ ngx_http_aggregate_graphql_fetch_headers(ngx_http_aggregate_graphql_op_t *op,
         return NGX_OK;
     }
 
-    f = ngx_pcalloc(op->ctx->request->pool,
-                    (n + 1) * sizeof(ngx_http_aggregate_field_t));
+    mem = &op->exec.arena.mem;
+
+    f = mem->alloc(mem->ctx, (n + 1) * sizeof(ngx_http_aggregate_field_t));
     if (f == NULL) {
         return NGX_ERROR;
     }
+
+    ngx_memzero(f, (n + 1) * sizeof(ngx_http_aggregate_field_t));
 
     typed = 0;
 

@@ -6,6 +6,7 @@
  * sources: http_rules/agg_template.c
  * sources: json/agg_json.c json/agg_path.c json/agg_scan.c
  * sources: json/agg_write.c graphql/agg_gql.c graphql/agg_gql_applied.c
+ * sources: graphql/agg_gql_arena.c
  * sources: graphql/agg_gql_batch.c graphql/agg_gql_bind.c
  * sources: graphql/agg_gql_bind_field.c graphql/agg_gql_build.c
  * sources: graphql/agg_gql_call.c graphql/agg_gql_check.c

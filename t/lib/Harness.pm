@@ -278,10 +278,7 @@ sub expand {
         $ENV{TEST_NGINX_GLOBALS} || '';
 
     # by default it is 100 before 1.19.10
-    my $http = join "\n", "access_log $dir/access.log;",
-        'keepalive_requests 100000;',
-        map { "${_}_temp_path $dir/temp_$_;" }
-            qw(client_body proxy fastcgi uwsgi scgi);
+    my $http = join "\n", 'keepalive_requests 100000;', own_paths($dir);
 
     $text =~ s/%%GLOBALS%%/$globals/g;
     $text =~ s/%%HTTP%%/$http/g;
@@ -299,10 +296,28 @@ sub conf {
 }
 
 
+# "nginx -t" creates and opens these, and root alone may do so where the
+# installed nginx has them
+sub own_paths {
+    my ($dir) = @_;
+
+    return "access_log $dir/access.log;",
+        map { "${_}_temp_path $dir/temp_$_;" }
+            qw(client_body proxy fastcgi uwsgi scgi);
+}
+
+
 sub test_config {
     my ($self, $text) = @_;
 
     $text = $self->expand($text);
+
+    # on the same line: errors are looked for by their lines
+    if ($text !~ /_temp_path/) {
+        my $paths = join ' ', own_paths($self->{dir});
+        $text =~ s/\b(http\s*\{)/$1 $paths/;
+    }
+
     $text =~ s/^(error_log \Q$self->{dir}\E\/)error\.log/$1test.log/m;
     $self->write_file('test.conf', $text);
 

@@ -50,6 +50,7 @@ static void ngx_http_aggregate_detach(ngx_http_aggregate_fetches_t *fs);
 static void ngx_http_aggregate_fetches_read_handler(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_aggregate_client_aborted(ngx_http_request_t *r);
 static void ngx_http_aggregate_fetches_cleanup(void *data);
+static void ngx_http_aggregate_end_tries(ngx_http_aggregate_fetches_t *fs);
 
 
 #if (NGX_HTTP_AGGREGATE_SSI_MAIN)
@@ -1024,7 +1025,32 @@ ngx_http_aggregate_fetches_cleanup(void *data)
     fs->closed = 1;
 
     ngx_http_aggregate_read_ended(fs, NULL);
+    ngx_http_aggregate_end_tries(fs);
+
+    if (fs->request->connection->error) {
+        fs->cancelled = 1;
+    }
+
     ngx_http_aggregate_fetches_outcome(fs, "failed");
 
     ngx_http_aggregate_memory_freed();
+}
+
+
+/* their request is terminated, as for an error of another subrequest */
+
+static void
+ngx_http_aggregate_end_tries(ngx_http_aggregate_fetches_t *fs)
+{
+    ngx_http_aggregate_try_t  *t;
+
+    for (t = fs->tries; t; t = t->next) {
+
+        if (!t->has_result) {
+            t->has_result = 1;
+            t->reason = NGX_HTTP_AGGREGATE_CANCELLED;
+
+            ngx_http_aggregate_notify(fs, end, t);
+        }
+    }
 }

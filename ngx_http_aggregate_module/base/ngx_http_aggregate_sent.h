@@ -12,10 +12,11 @@
 
 
 /*
- * Has the configuration set the header, so that its backend has got other
- * values than those in the list of a client? No, if they are all the constant,
- * which may be NULL, or if the key of the cache contains what they are made
- * of.  before: the upstream of the request before the backend was asked.
+ * Returns 1 if the backend of r has got other values of the header than those
+ * in the client's list, as the configuration has set them.  Returns 0 if all
+ * are equal to the constant, which may be NULL, and for headers whose values
+ * are in the key of the cache.  If r->upstream is still "before", no backend
+ * has been asked since.
  */
 ngx_uint_t ngx_http_aggregate_sets_header(ngx_http_request_t *r,
     ngx_http_upstream_t *before, ngx_list_t *client, ngx_str_t *constant,

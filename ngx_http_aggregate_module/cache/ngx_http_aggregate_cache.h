@@ -619,7 +619,6 @@ ngx_uint_t ngx_http_aggregate_cache_varies_by_set(ngx_http_request_t *r,
 ngx_uint_t ngx_http_aggregate_cache_has_identified_part(ngx_http_request_t *r,
     ngx_http_aggregate_cache_ctx_t *ctx);
 
-
 /* serialize */
 
 ngx_int_t ngx_http_aggregate_cache_serialize_headers(ngx_http_request_t *r,

@@ -17,25 +17,23 @@
 #include "agg_sent_header.h"
 
 
-#define AGG_SENT_FCGI_HEADER  8
-#define AGG_SENT_FCGI_PARAMS  4
+#define AGG_SENT_FCGI_HEADER   8
+#define AGG_SENT_FCGI_PARAMS   4
 #define AGG_SENT_UWSGI_HEADER  4
 
 
-static const u_char *agg_sent_params(const u_char *p,
-    const u_char **last);
+static const u_char *agg_sent_params(const u_char *p, const u_char **last);
 static int agg_sent_line(agg_sent_t *sent, agg_cache_str_t *name,
     agg_cache_str_t *value);
 static int agg_sent_text(agg_sent_t *sent, agg_cache_str_t *text);
 static int agg_sent_length(agg_sent_t *sent, size_t *len);
-static int agg_sent_bytes(agg_sent_t *sent, size_t len,
-    agg_cache_str_t *text);
+static int agg_sent_bytes(agg_sent_t *sent, size_t len, agg_cache_str_t *text);
 static u_char agg_sent_upper(u_char c);
 
 
 void
-agg_sent_init(agg_sent_t *sent, agg_sent_e kind,
-    const u_char *data, size_t len)
+agg_sent_init(agg_sent_t *sent, agg_sent_e kind, const u_char *data,
+    size_t len)
 {
     const u_char  *p;
 
@@ -111,8 +109,7 @@ agg_sent_params(const u_char *p, const u_char **last)
 
 
 int
-agg_sent_next(agg_sent_t *sent, agg_cache_str_t *name,
-    agg_cache_str_t *value)
+agg_sent_next(agg_sent_t *sent, agg_cache_str_t *name, agg_cache_str_t *value)
 {
     size_t  len, size;
 

@@ -23,15 +23,15 @@ typedef enum {
 
 
 typedef struct {
-    const u_char      *p;
-    const u_char      *last;
-    agg_sent_e   kind;
+    const u_char     *p;
+    const u_char     *last;
+    agg_sent_e        kind;
 } agg_sent_t;
 
 
 /* data of len bytes is the request up to its body, and must stay */
-void agg_sent_init(agg_sent_t *sent, agg_sent_e kind,
-    const u_char *data, size_t len);
+void agg_sent_init(agg_sent_t *sent, agg_sent_e kind, const u_char *data,
+    size_t len);
 
 /*
  * Returns 1 and the next header, which points into the request, or 0: there
@@ -41,8 +41,8 @@ int agg_sent_next(agg_sent_t *sent, agg_cache_str_t *name,
     agg_cache_str_t *value);
 
 /* whether the name in the request is that of the header */
-int agg_sent_is(const agg_sent_t *sent,
-    const agg_cache_str_t *name, const agg_cache_str_t *header);
+int agg_sent_is(const agg_sent_t *sent, const agg_cache_str_t *name,
+    const agg_cache_str_t *header);
 
 
 #pragma GCC visibility pop
